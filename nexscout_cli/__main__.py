@@ -1,0 +1,21 @@
+"""The command's entry: ``--version`` at once, everything else through the command line proper."""
+
+from __future__ import annotations
+
+import sys
+
+
+def main() -> None:
+    """Run the command and exit with its status."""
+    if sys.argv[1:] in (["--version"], ["-V"]):
+        from nexscout_cli import __version__
+
+        sys.stdout.write(f"nexscout {__version__}\n")
+        return
+    from nexscout_cli.cli.app import main as run
+
+    sys.exit(run(sys.argv[1:]))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,86 @@
+"""The public functions for programs, over an engine on the installation's own store and settings."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from functools import cache
+from pathlib import Path
+
+from nexscout_cli import assemble
+from nexscout_cli.config import Settings
+from nexscout_cli.engine import batch
+from nexscout_cli.engine.learn import ProfileState
+from nexscout_cli.engine.pipeline import Engine
+from nexscout_cli.engine.types import AIRequest, AIResponse, Model, Plan
+from nexscout_cli.errors import NexScoutError
+from nexscout_cli.store import profiles
+from nexscout_cli.store.store import Store
+
+__all__ = ["Engine", "check_cost_firewall", "choose_model", "get_efficiency_profile", "open_engine", "run_ai_batch",
+           "run_ai_batch_async", "run_ai_optimized", "run_ai_optimized_async", "set_preferred_mode", "simulate_cost"]
+
+
+def open_engine(path: Path | None = None, settings: Settings | None = None, actor: str | None = None) -> Engine:
+    """An engine over the database at ``path`` (default: the installation's). Raises StoreError."""
+    return assemble.build_engine(assemble.open_store(settings, actor, path))
+
+
+@cache
+def _store() -> Store:
+    return assemble.open_store()
+
+
+@cache
+def _engine() -> Engine:
+    return assemble.build_engine(_store())
+
+
+def run_ai_optimized(request: AIRequest, engine: Engine | None = None) -> AIResponse:
+    """Answer a request at the lowest cost that will do, or say why not: ``success`` tells which. Never raises for a refusal."""
+    return (engine or _engine()).run(request)
+
+
+async def run_ai_optimized_async(request: AIRequest, engine: Engine | None = None) -> AIResponse:
+    """:func:`run_ai_optimized` without blocking the event loop."""
+    return await asyncio.to_thread(run_ai_optimized, request, engine)
+
+
+def run_ai_batch(requests: Sequence[AIRequest], concurrency: int = 5, engine: Engine | None = None) -> list[AIResponse]:
+    """Answer many requests, ``concurrency`` at a time, in their order; identical ones share one call."""
+    return batch.run(engine or _engine(), requests, concurrency)
+
+
+async def run_ai_batch_async(requests: Sequence[AIRequest], concurrency: int = 5, engine: Engine | None = None) -> list[AIResponse]:
+    """:func:`run_ai_batch` without blocking the event loop."""
+    return await asyncio.to_thread(run_ai_batch, requests, concurrency, engine)
+
+
+def simulate_cost(request: AIRequest, engine: Engine | None = None) -> Plan:
+    """What a request would cost and how it would be run; nothing is written. Raises NexScoutError where no plan can be made."""
+    return (engine or _engine()).simulate(request)
+
+
+def check_cost_firewall(request: AIRequest, engine: Engine | None = None) -> tuple[bool, str | None, str | None]:
+    """Whether a request may proceed; if not, the reason and a suggestion."""
+    try:
+        error = simulate_cost(request, engine).error
+    except NexScoutError as refusal:
+        error = refusal.as_json()
+    return (True, None, None) if error is None else (False, error["message"], error["suggestion"])
+
+
+def choose_model(request: AIRequest, engine: Engine | None = None) -> tuple[Model, str]:
+    """The model a request would go to, and the routing reason."""
+    plan = simulate_cost(request, engine)
+    return plan.model, plan.routing_reason
+
+
+def set_preferred_mode(user_id: str, mode: str, store: Store | None = None) -> None:
+    """Set the mode that governs a user's requests. Raises NotPermitted where the tier does not have it."""
+    profiles.set_mode(store or _store(), user_id, mode)
+
+
+def get_efficiency_profile(user_id: str, store: Store | None = None) -> ProfileState:
+    """What was learned of a user. Raises NotPermitted for other people's."""
+    return profiles.forecast(store or _store(), user_id)

@@ -1,0 +1,89 @@
+"""Putting the parts together: the system's clock, the store on disk, the real providers and tokenizer."""
+
+from __future__ import annotations
+
+import os
+import time
+from datetime import UTC, datetime
+from functools import lru_cache
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from nexscout_cli import config
+from nexscout_cli.config import Settings
+from nexscout_cli.store.store import Store
+
+if TYPE_CHECKING:
+    from nexscout_cli.engine.pipeline import Engine
+    from nexscout_cli.engine.plan import Count
+    from nexscout_cli.engine.ports import Observer
+
+
+class SystemClock:
+    """The machine's clock."""
+
+    def now(self) -> datetime:
+        """The time, UTC."""
+        return datetime.now(UTC)
+
+    def monotonic(self) -> float:
+        """Seconds that never go back."""
+        return time.monotonic()
+
+    def sleep(self, seconds: float) -> None:
+        """Wait."""
+        time.sleep(seconds)
+
+
+def login_name() -> str:
+    """Who is at the keyboard: ``NEXSCOUT_ACTOR``, else the login name."""
+    if name := os.environ.get("NEXSCOUT_ACTOR", "").strip():
+        return name
+    import pwd
+
+    try:
+        return pwd.getpwuid(os.getuid()).pw_name
+    except KeyError:
+        return f"uid-{os.getuid()}"
+
+
+def open_store(settings: Settings | None = None, actor: str | None = None, path: Path | None = None) -> Store:
+    """Open the database, made when there is none. Raises StoreError."""
+    return Store(path or config.db_path(), actor or login_name(), settings or config.load(), SystemClock())
+
+
+def tokenizer() -> Count:
+    """Tokens of a text for a litellm model, and whether its provider counts the same way."""
+    counters: list[object] = []
+
+    @lru_cache(maxsize=64)
+    def count(text: str, encoding: str) -> int:
+        from nexscout_cli.providers.tokens import TokenCounter
+
+        if not counters:
+            counters.append(TokenCounter(config.cache_dir()))
+        counter = counters[0]
+        assert isinstance(counter, TokenCounter)
+        return counter.count(text, encoding)
+
+    def counted(text: str, litellm_model: str) -> tuple[int, bool]:
+        from nexscout_cli.providers.tokens import encoding_for
+
+        encoding, exact = encoding_for(litellm_model)
+        return count(text, encoding), exact
+
+    return counted
+
+
+def build_engine(store: Store, observer: Observer | None = None, *, writes: bool = True) -> Engine:
+    """An engine over an open store; one that ``writes`` first settles what dead processes left behind."""
+    from nexscout_cli.engine.pipeline import Engine
+    from nexscout_cli.providers import Providers
+    from nexscout_cli.store.ledger import SqliteLedger
+
+    provider = Providers(config.data_dir())
+    if writes:
+        from nexscout_cli.store.recovery import recover
+
+        recover(store)
+    return Engine(SqliteLedger(store, provider), provider, store.settings, store.clock, tokenizer(), observer)

@@ -1,0 +1,125 @@
+"""The command line: which commands there are, and the one place where an exception becomes an exit status."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+from importlib import import_module
+from typing import Any, NoReturn
+
+import typer
+from typer.core import TyperGroup
+from typer.main import get_command
+
+from nexscout_cli.cli import output
+from nexscout_cli.errors import Interrupted, NexScoutError
+
+COMMANDS = ("run", "simulate", "batch", "mode", "cache", "models", "energy", "user", "report", "log", "config", "db", "doctor")
+"""Each is a module of this package with an ``app``; imported only when it is the one that runs."""
+
+
+class LazyGroup(TyperGroup):
+    """A group whose commands are imported when they are asked for."""
+
+    def __init__(self, **extra: Any) -> None:
+        super().__init__(**extra)
+        self.commands = dict.fromkeys(COMMANDS)  # type: ignore[arg-type]
+
+    def get_command(self, ctx: Any, cmd_name: str) -> Any:
+        if cmd_name not in COMMANDS:
+            return None
+        command = get_command(import_module(f"nexscout_cli.cli.{cmd_name}").app)
+        command.name = cmd_name
+        return command
+
+
+app = typer.Typer(cls=LazyGroup, rich_markup_mode=None, no_args_is_help=True, pretty_exceptions_enable=False,
+                  context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
+
+
+@app.callback()
+def root(
+    version: bool = typer.Option(False, "--version", "-V", help="Print the version and exit."),
+    debug: bool = typer.Option(False, "--debug", help="Show the traceback of an error; may stand anywhere on the line."),
+    no_color: bool = typer.Option(False, "--no-color", help="No colours; may stand anywhere on the line."),
+) -> None:
+    """Stands in front of every LLM call and governs what it costs.
+
+    \b
+    nexscout run --feature ai_message "Write a follow-up to Sarah about our meeting"
+    nexscout simulate prompt.txt          what a call would cost; nothing is sent
+    nexscout report --since 7d            where the money went
+    nexscout cache clean                  from cron
+    nexscout doctor                       what works here and what doesn't
+
+    Answers go to stdout, everything else to stderr. Exit: 0 done, 2 usage, 3 blocked, 4 not enough energy,
+    5 every provider failed, 6 database or configuration, 7 rows failed, 8 not permitted, 9 in progress, 130 interrupted.
+    """
+    if version:
+        from nexscout_cli import __version__
+
+        output.out(f"nexscout {__version__}")
+        raise typer.Exit
+
+
+def main(argv: list[str]) -> int:
+    """Run a command line and return its exit status. No exception leaves it."""
+    argv, debug = _global_flags(argv)
+    signal.signal(signal.SIGTERM, _terminate)
+    as_json = "--json" in argv
+    try:
+        status = app(argv, prog_name="nexscout", standalone_mode=False)
+        return output.finish(status if isinstance(status, int) else 0)
+    except BrokenPipeError:
+        return output.finish(0)
+    except BaseException as error:  # noqa: BLE001 - the one place where everything ends
+        if debug and not isinstance(error, KeyboardInterrupt | SystemExit):
+            import traceback
+
+            traceback.print_exc()
+        return output.finish(_status(error, as_json))
+
+
+def _global_flags(argv: list[str]) -> tuple[list[str], bool]:
+    """Take ``--debug`` and ``--no-color`` out of the line, wherever before ``--`` they stand."""
+    end = argv.index("--") if "--" in argv else len(argv)
+    head = [word for word in argv[:end] if word not in ("--debug", "--no-color")]
+    if "--no-color" in argv[:end]:
+        os.environ["NO_COLOR"] = "1"
+    return head + argv[end:], "--debug" in argv[:end]
+
+
+def _terminate(signum: int, frame: object) -> NoReturn:
+    raise KeyboardInterrupt
+
+
+def _status(error: BaseException, as_json: bool) -> int:
+    if isinstance(error, KeyboardInterrupt):
+        error = Interrupted("interrupted")
+    if isinstance(error, NexScoutError):
+        output.failure(error, as_json)
+        return error.exit_status
+    if isinstance(error, typer.Abort):
+        output.failure(Interrupted("aborted"), as_json)
+        return Interrupted.exit_status
+    if isinstance(error, SystemExit):
+        return error.code if isinstance(error.code, int) else 1
+    if hasattr(error, "format_message"):
+        return _usage(error, as_json)
+    bug = NexScoutError(f"unexpected failure: {type(error).__name__}: {str(error)[:200]}",
+                        "this is a bug; run it again with --debug and report what it prints")
+    output.failure(bug, as_json)
+    return bug.exit_status
+
+
+def _usage(error: Any, as_json: bool) -> int:
+    """A wrong option or argument, as Typer reports it."""
+    context = getattr(error, "ctx", None)
+    if type(error).__name__ == "NoArgsIsHelpError":
+        output.note(error.format_message())
+        return 2
+    path = context.command_path if context else "nexscout"
+    problem = NexScoutError(error.format_message().replace("\n", " "), f"`{path} --help` shows what there is", code="usage")
+    output.failure(problem, as_json)
+    return 2

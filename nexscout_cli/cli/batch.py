@@ -1,0 +1,251 @@
+"""``nexscout batch``: many requests from a file, some at a time, resumable."""
+
+from __future__ import annotations
+
+import csv
+import hashlib
+import io
+import json
+import threading
+from collections import Counter
+from dataclasses import replace
+from pathlib import Path
+from typing import Annotated, Any, TextIO
+
+import typer
+
+from nexscout_cli import files, jsontext
+from nexscout_cli.cli import output, request
+from nexscout_cli.cli.session import Session
+from nexscout_cli.engine import rows
+from nexscout_cli.engine.money import usd
+from nexscout_cli.engine.types import AIRequest, AIResponse, Options
+from nexscout_cli.errors import NexScoutError, NotPermitted, RowsFailed, UsageError
+
+app = typer.Typer(rich_markup_mode=None)
+_MAX_BYTES = 200_000_000
+_MAX_CONCURRENCY = 200
+
+
+@app.command(no_args_is_help=True)
+def batch(
+    file: Annotated[Path, typer.Argument(metavar="FILE.jsonl|.csv", help="One request a line; columns are the request's fields.")],
+    out: Annotated[Path | None, typer.Option("--out", "-o", help="Where answers go, a JSON line each (default: stdout).")] = None,
+    concurrency: Annotated[int, typer.Option("--concurrency", min=1, max=_MAX_CONCURRENCY, help="Calls at once.")] = 5,
+    resume: Annotated[bool, typer.Option("--resume", help="Go on where --out ends: rows answered there are not asked again.")] = False,
+    max_cost: Annotated[str | None, typer.Option("--max-cost", help="What all rows together may cost at most, in dollars.")] = None,
+    feature: request.Feature = None,
+    user: request.User = None,
+    model: request.ModelName = None,
+    no_cache: request.NoCache = False,
+    as_json: Annotated[bool, typer.Option("--json", help="A JSON summary on stdout; needs --out.")] = False,
+    quiet: Annotated[bool, typer.Option("-q", "--quiet", help="No progress and no notes.")] = False,
+) -> int:
+    """Answer many requests, five at a time; identical ones share one call.
+
+    \b
+    nexscout batch prospects.jsonl --out answers.jsonl
+    nexscout batch prospects.csv --out answers.jsonl --max-cost 1.50
+    nexscout batch prospects.jsonl --out answers.jsonl --resume
+
+    \b
+    {"id": "1", "feature": "ai_message", "prompt": "Write to Sarah", "context": {"company": "TechCo"}}
+
+    Exit 7 when some rows failed; each says why on its own line.
+    """
+    session = Session(quiet)
+    if (resume or as_json) and out is None:
+        raise UsageError(f"{'--resume' if resume else '--json'} needs --out", "for instance --out answers.jsonl")
+    purse = request.dollars(max_cost, "--max-cost")
+    lines = read_lines(file)
+    defaults = AIRequest(session.subject(user), feature or session.settings["feature"], "",
+                         options=Options(force_model=model, allow_cache=not no_cache, policy=session.settings["routing.policy"]))
+    finished = _keep_finished(out) if resume and out is not None else Counter()
+    job = _Job(session, file, defaults, out, append=resume)
+    asked: list[AIRequest] = []
+    for row_id, line in lines:
+        row = (row_id, _digest(line))
+        if finished[row]:
+            finished[row] -= 1
+            job.skipped += 1
+            continue
+        try:
+            asked.append(job.parse(line, row))
+            job.rows.append(row)
+        except NexScoutError as error:
+            job.write(row, AIResponse(False, None, error.as_json(), {}, error.exit_status))
+    return job.run(asked, concurrency, purse, as_json)
+
+
+class _Job:
+    """A batch under way: what has been answered is on disk at once, so that nothing is lost when it is stopped."""
+
+    def __init__(self, session: Session, file: Path, defaults: AIRequest, out: Path | None, *, append: bool) -> None:
+        self.session, self.file, self.defaults = session, file, defaults
+        self.rows: list[tuple[str, str]] = []
+        self.out = out
+        self.skipped = self.succeeded = self.failed = 0
+        self.cost = 0
+        self._lock = threading.Lock()
+        self._tick: Any = lambda: None
+        self._copies: Counter[tuple[str, str]] = Counter()
+        self._file = _open_out(out, append) if out is not None else None
+
+    def parse(self, line: Any, row: tuple[str, str]) -> AIRequest:
+        """The request of a line, under a key of its own: an answer paid for and not written down is not paid for again."""
+        if isinstance(line, NexScoutError):
+            raise line
+        folder = self.file.resolve().parent
+        limit = self.session.settings["firewall.max_bytes"]
+        asked = rows.parse(line, self.defaults, lambda name: files.attachment(folder / name, limit, within=folder))
+        if asked.options.skip_energy_charge:
+            with self.session.store.db.read() as c:
+                if not self.session.store.is_admin(c):
+                    raise NotPermitted("only an admin may skip the energy charge", "leave skip_energy_charge out")
+        if asked.options.idempotency_key is None and self.out is not None:
+            self._copies[row] += 1
+            key = f"batch {_digest([str(self.out.resolve()), *row, self._copies[row]])}"
+            asked = replace(asked, options=replace(asked.options, idempotency_key=key))
+        return asked
+
+    def done(self, index: int, response: AIResponse) -> None:
+        """Hear of an answer, from any thread."""
+        self.write(self.rows[index], response)
+        self._tick()
+
+    def write(self, row: tuple[str, str], response: AIResponse) -> None:
+        """Put an answer, or a bad row's own error, where answers go."""
+        with self._lock:
+            if response.success:
+                self.succeeded += 1
+            else:
+                self.failed += 1
+            cost = response.metadata.get("cost_usd")
+            self.cost += int(cost.scaleb(9)) if cost is not None else 0
+            text = jsontext.dumps({"id": row[0], **response.as_json(), "row": row[1]})
+            if self._file is None:
+                output.out(text)
+            else:
+                self._file.write(text + "\n")
+                self._file.flush()
+
+    def run(self, asked: list[AIRequest], concurrency: int, purse: int | None, as_json: bool) -> int:
+        """Answer what was asked; returns the exit status."""
+        from nexscout_cli.engine import batch as batches
+
+        engine = self.session.engine(writes=True)
+        try:
+            if output.stderr_is_terminal() and not self.session.quiet:
+                self._with_progress(lambda: batches.run(engine, asked, concurrency, max_cost=purse, done=self.done), len(asked))
+            else:
+                batches.run(engine, asked, concurrency, max_cost=purse, done=self.done)
+        finally:
+            if self._file is not None:
+                self._file.close()
+        summary = {"rows": self.succeeded + self.failed + self.skipped, "succeeded": self.succeeded, "failed": self.failed,
+                   "skipped": self.skipped, "cost_usd": usd(self.cost)}
+        if as_json:
+            output.emit(summary)
+        if not self.session.quiet and (self.failed or output.stderr_is_terminal()):
+            output.note(f"{self.succeeded} answered, {self.failed} failed, {self.skipped} done before, ${self.cost / 1e9:.6f}")
+        return RowsFailed.exit_status if self.failed else 0
+
+    def _with_progress(self, work: Any, total: int) -> None:
+        from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+        with Progress(TextColumn("answering"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn(),
+                      console=output.console(stderr=True), transient=True) as progress:
+            task = progress.add_task("answering", total=total)
+            self._tick = lambda: progress.advance(task)
+            work()
+
+
+def read_lines(file: Path) -> list[tuple[str, Any]]:
+    """Each row's id and content; a row that cannot be read has its error as content. Raises UsageError for the file itself."""
+    suffix = file.suffix.lower()
+    if suffix not in (".jsonl", ".ndjson", ".csv"):
+        raise UsageError(f"{file} is neither .jsonl nor .csv", "one JSON object a line, or columns named id, prompt, …")
+    text = files.read_text(file, _MAX_BYTES)
+    lines = _csv_rows(text, file) if suffix == ".csv" else _json_rows(text)
+    if not lines:
+        raise UsageError(f"{file} has no rows", 'for instance {"id": "1", "prompt": "…"}')
+    return lines
+
+
+def _json_rows(text: str) -> list[tuple[str, Any]]:
+    lines: list[tuple[str, Any]] = []
+    for number, line in enumerate(text.split("\n"), 1):
+        if not line.strip():
+            continue
+        content: Any
+        try:
+            content = files.parse_json(line, f"line {number}")
+        except UsageError as error:
+            content = error
+        given = content.get("id") if isinstance(content, dict) else None
+        lines.append((str(number) if given is None else str(given), content))
+    return lines
+
+
+def _csv_rows(text: str, file: Path) -> list[tuple[str, Any]]:
+    csv.field_size_limit(_MAX_BYTES)
+    reader = csv.DictReader(io.StringIO(text, newline=""), strict=True)
+    if "prompt" not in (reader.fieldnames or ()):
+        raise UsageError(f"{file} has no column named prompt", f"columns: {', '.join(rows.FIELDS)}")
+    lines: list[tuple[str, Any]] = []
+    try:
+        for number, row in enumerate(reader, 2):
+            lines.append((row.get("id") or str(number), _csv_row(row, number)))
+    except csv.Error as error:
+        raise UsageError(f"{file} is not valid CSV after line {reader.line_num}: {error}", "check its quotes") from error
+    return lines
+
+
+def _csv_row(row: dict[Any, Any], number: int) -> Any:
+    """A CSV row as the JSON object it stands for: context and options are JSON, attachments a list parted by semicolons."""
+    if None in row:
+        return UsageError(f"line {number} has more cells than there are columns", "put cells with commas in quotes")
+    content: dict[str, Any] = {name: value for name, value in row.items() if value}
+    try:
+        for name in ("context", "options"):
+            if name in content and (name == "options" or content[name].lstrip()[:1] in "{["):
+                content[name] = files.parse_json(content[name], f"line {number}, {name}")
+    except UsageError as error:
+        return error
+    if "attachments" in content:
+        content["attachments"] = [part.strip() for part in content["attachments"].split(";") if part.strip()]
+    return content
+
+
+def _digest(line: Any) -> str:
+    """What tells a row's content from another's, so that --resume does not skip a row that was edited."""
+    text = repr(line) if isinstance(line, NexScoutError) else json.dumps(line, sort_keys=True)
+    return hashlib.sha256(text.encode("utf-8", "replace")).hexdigest()[:16]
+
+
+def _open_out(out: Path, append: bool) -> TextIO:
+    """The file answers go to. Raises UsageError for one that exists and is not to be gone on with."""
+    if out.exists() and not append:
+        raise UsageError(f"{out} exists", "--resume goes on with it; or name another file")
+    try:
+        return out.open("a", encoding="utf-8")
+    except OSError as error:
+        raise UsageError(f"cannot write {out}: {error.strerror}", "check the folder") from error
+
+
+def _keep_finished(out: Path) -> Counter[tuple[str, str]]:
+    """The rows that were answered; failed ones and a torn last line are taken out of the file, for they are asked again."""
+    if not out.exists():
+        return Counter()
+    kept: list[tuple[tuple[str, str], str]] = []
+    for line in files.read_text(out, _MAX_BYTES).split("\n"):
+        try:
+            row = json.loads(line) if line.strip() else {}
+        except ValueError:
+            continue
+        if isinstance(row, dict) and row.get("success") and "id" in row:
+            kept.append(((str(row["id"]), str(row.get("row"))), line))
+    temporary = out.with_name(out.name + ".tmp")
+    temporary.write_text("".join(line + "\n" for _, line in kept), encoding="utf-8")
+    temporary.replace(out)
+    return Counter(row for row, _ in kept)

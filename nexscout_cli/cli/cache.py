@@ -1,0 +1,202 @@
+"""``nexscout cache``: the answers that are kept."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from nexscout_cli.cli import choices, output, tables
+from nexscout_cli.cli.session import Session
+from nexscout_cli.engine.money import dollars, usd
+from nexscout_cli.store import cache as kept
+
+app = typer.Typer(rich_markup_mode=None, no_args_is_help=True, add_completion=False)
+
+User = Annotated[
+    str | None, typer.Option("-u", "--user", help="Whose answers (admins; default: all that you may see).")
+]
+AsJson = Annotated[bool, typer.Option("--json", help="One JSON document on stdout.")]
+DryRun = Annotated[bool, typer.Option("--dry-run", help="Say what would go, and remove nothing.")]
+
+
+@app.callback()
+def cache() -> None:
+    """Look at the answers that are kept, and remove them.
+
+    \b
+    nexscout cache clean                 remove what has expired; for cron
+    nexscout cache stats
+    nexscout cache list --limit 50
+    nexscout cache clear --feature ai_message
+    """
+
+
+@app.command()
+def clean(
+    dry_run: DryRun = False,
+    quiet: Annotated[bool, typer.Option("-q", "--quiet", help="Print nothing.")] = False,
+    as_json: AsJson = False,
+) -> int:
+    """Remove the answers that have expired, everyone's. Silent when no person is looking on.
+
+    \b
+    nexscout cache clean
+    17 4 * * *  nexscout cache clean --quiet        a crontab line
+    nexscout cache clean --dry-run
+    """
+    session = Session(quiet)
+    if not dry_run:
+        session.recover()
+    removed = kept.clean_expired_cache(session.store, dry_run=dry_run)
+    if as_json:
+        output.emit({"removed": removed, "dry_run": dry_run})
+    elif quiet:
+        return 0
+    elif dry_run:
+        output.out(f"{_answers(removed)} would be removed")
+    elif output.stderr_is_terminal():
+        output.note(f"{_answers(removed)} removed")
+    return 0
+
+
+@app.command()
+def stats(as_json: AsJson = False) -> int:
+    """Show what is kept and what it has saved, by feature.
+
+    \b
+    nexscout cache stats
+    nexscout cache stats --json
+    """
+    found = kept.stats(Session().store)
+    rows, totals = found["rows"], found["totals"]
+    assert isinstance(rows, list) and isinstance(totals, dict)
+    if as_json:
+        output.emit({"rows": [row | _saved(row) for row in rows], "totals": totals | _saved(totals)})
+        return 0
+    tables.show(
+        ("feature", "answers", "expired", "hits", "requests", "hit rate", "tokens saved", "saved $"),
+        [
+            [
+                row.get("feature", "all"),
+                row["answers"],
+                row["expired"],
+                row["hits"],
+                row["requests"],
+                f"{_rate(row):.0%}",
+                f"{row['tokens_saved']:,}",
+                dollars(row["saved_usd"]),
+            ]
+            for row in (*rows, totals)
+        ],
+        right=range(1, 8),
+    )
+    return 0
+
+
+@app.command("list")
+def list_(
+    user: User = None,
+    limit: Annotated[int, typer.Option("--limit", min=1, help="How many, the latest used first.")] = 20,
+    as_json: AsJson = False,
+) -> int:
+    """List the answers that are kept, without their text.
+
+    \b
+    nexscout cache list
+    nexscout cache list --user bob --limit 100 --json
+    """
+    session = Session()
+    _may_see(session, user)
+    rows = kept.listing(session.store, user, limit)
+    if as_json:
+        output.emit({"rows": rows})
+        return 0
+    names = ("id", "user_id", "feature", "model_used", "tokens_saved", "hit_count", "last_used_at", "expires_at")
+    tables.show(
+        ("id", "user", "feature", "model", "tokens", "hits", "last used", "expires"),
+        [[_short(row[name]) if name.endswith("_at") else row[name] for name in names] for row in rows],
+        right=(0, 4, 5),
+    )
+    return 0
+
+
+@app.command()
+def show(
+    cached_id: Annotated[str, typer.Argument(metavar="ID", help="From `nexscout cache list`.")], as_json: AsJson = False
+) -> int:
+    """Show one kept answer: its text on stdout, what is known of it on stderr.
+
+    \b
+    nexscout cache show 12
+    nexscout cache show 12 --json
+    """
+    row = kept.show(Session().store, choices.whole(cached_id, "ID"))
+    if as_json:
+        output.emit(row | {"cost_usd": usd(int(str(row["cost_usd"])))})
+        return 0
+    if output.stderr_is_terminal():
+        output.note(
+            f"{row['user_id']} · {row['feature']} · {row['model_used']} · {row['hit_count']} hits · "
+            f"kept {_short(row['created_at'])} · expires {_short(row['expires_at'])}"
+        )
+    text = str(row["response_text"])
+    output.out(text, end="" if text.endswith("\n") else "\n")
+    return 0
+
+
+@app.command()
+def clear(
+    user: User = None,
+    feature: Annotated[str | None, typer.Option("-f", "--feature", help="Of this feature only.")] = None,
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Don't ask.")] = False,
+    dry_run: DryRun = False,
+    as_json: AsJson = False,
+) -> int:
+    """Remove kept answers, expired or not: your own; an admin's word covers everyone's.
+
+    \b
+    nexscout cache clear --dry-run
+    nexscout cache clear --feature ai_message --yes
+    nexscout cache clear --user bob
+    """
+    session = Session()
+    _may_see(session, user)
+    found = kept.clear(session.store, user, feature, dry_run=True)
+    removed = found
+    if not dry_run:
+        if not choices.confirmed(f"Remove {_answers(found)}?", yes):
+            output.note("nothing was removed")
+            return 0
+        session.recover()
+        removed = kept.clear(session.store, user, feature)
+    if as_json:
+        output.emit({"removed": removed, "dry_run": dry_run})
+    elif dry_run:
+        output.out(f"{_answers(removed)} would be removed")
+    elif output.stderr_is_terminal():
+        output.note(f"{_answers(removed)} removed")
+    return 0
+
+
+def _may_see(session: Session, user: str | None) -> None:
+    """Refuse another user's answers aloud; the SQL would only show none."""
+    if user is not None:
+        with session.store.db.read() as c:
+            session.store.require_access(c, user)
+
+
+def _saved(row: dict[str, int]) -> dict[str, object]:
+    return {"saved_usd": usd(row["saved_usd"]), "hit_rate": round(_rate(row), 4)}
+
+
+def _rate(row: dict[str, int]) -> float:
+    return row["hits"] / row["requests"] if row["requests"] else 0.0
+
+
+def _answers(count: int) -> str:
+    return f"{count:,} cached answer{'' if count == 1 else 's'}"
+
+
+def _short(stamp: object) -> str:
+    return str(stamp)[:16].replace("T", " ")

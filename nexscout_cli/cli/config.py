@@ -1,0 +1,147 @@
+"""``nexscout config``: settings, where each came from, and where the files live."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from nexscout_cli import config as settings
+from nexscout_cli.cli import output, tables
+from nexscout_cli.errors import ConfigError, UsageError
+
+app = typer.Typer(rich_markup_mode=None, no_args_is_help=True, add_completion=False)
+
+AsJson = Annotated[bool, typer.Option("--json", help="One JSON document on stdout.")]
+
+
+@app.callback()
+def config() -> None:
+    """Look at settings and change them.
+
+    \b
+    nexscout config show
+    nexscout config set caps.usd.total_day 5
+    nexscout config path
+
+    A flag wins over the environment, that over the project's file, that over the user's, that over the default.
+    """
+
+
+@app.command()
+def show(
+    key: Annotated[str | None, typer.Argument(metavar="[KEY]", help="One setting.")] = None, as_json: AsJson = False
+) -> int:
+    """Show each setting with its value, where that came from, and what it means.
+
+    \b
+    nexscout config show
+    nexscout config show caps.usd.total_day
+    nexscout config show --json
+    """
+    if key is not None:
+        _as_usage(lambda: settings.known(key, "config show"))
+    loaded = settings.load()
+    rows = [
+        {
+            "key": name,
+            "value": loaded[name],
+            "source": loaded.source(name),
+            "default": setting.default,
+            "environment": settings.env_name(name),
+            "doc": setting.doc,
+        }
+        for name, setting in settings.SETTINGS.items()
+        if key in (None, name)
+    ]
+    if as_json:
+        output.emit({"rows": rows} if key is None else rows[0])
+    elif key is None:
+        tables.show(
+            ("setting", "value", "from", "what it is"),
+            [[row["key"], _text(row["value"]), row["source"], row["doc"]] for row in rows],
+        )
+    else:
+        tables.pairs([(name, _text(value)) for name, value in rows[0].items()])
+    return 0
+
+
+@app.command("set")
+def set_(
+    key: Annotated[str, typer.Argument(metavar="KEY", help="From `nexscout config show`.")],
+    value: Annotated[str, typer.Argument(help="Lists take commas; none removes a setting that may be absent.")],
+    as_json: AsJson = False,
+) -> int:
+    """Write a setting into the user's file; comments in it stay.
+
+    \b
+    nexscout config set caps.usd.total_day 5
+    nexscout config set caps.usd.total_day none
+    nexscout config set cache.features ai_message,ai_chatbot
+    """
+    parsed = _as_usage(lambda: settings.parse(key, value, "config set"))
+    path = settings.save(key, parsed)
+    for place in _overrides(key):
+        output.note(f"note: {place} sets {key} too, and wins")
+    if as_json:
+        output.emit({"key": key, "value": parsed, "path": str(path)})
+    elif output.stderr_is_terminal():
+        output.note(f"{key} = {_text(parsed)} in {path}")
+    return 0
+
+
+@app.command()
+def path(as_json: AsJson = False) -> int:
+    """Show the files and folders in use.
+
+    \b
+    nexscout config path
+    nexscout config path --json
+    """
+    from nexscout_cli.providers.smollm import model_path
+
+    places = {
+        "user_file": settings.user_file(),
+        "project_file": Path(settings.PROJECT_FILE).absolute(),
+        "database": settings.db_path(),
+        "data": settings.data_dir(),
+        "cache": settings.cache_dir(),
+        "embedded_model": model_path(settings.data_dir()),
+    }
+    rows = [{"what": name, "path": str(place), "exists": place.exists()} for name, place in places.items()]
+    if as_json:
+        output.emit({"rows": rows})
+    else:
+        tables.pairs(
+            [
+                (str(row["what"]).replace("_", " "), f"{row['path']}{'' if row['exists'] else '   (not there)'}")
+                for row in rows
+            ]
+        )
+    return 0
+
+
+def _as_usage(check: Any) -> Any:
+    """What a wrong KEY or VALUE on the command line is: a usage error, not a broken configuration."""
+    try:
+        return check()
+    except ConfigError as error:
+        raise UsageError(error.message, error.suggestion) from error
+
+
+def _overrides(key: str) -> list[str]:
+    """What outranks the user's file for a setting."""
+    places = [settings.env_name(key)] if os.environ.get(settings.env_name(key)) else []
+    project = Path(settings.PROJECT_FILE)
+    return places + ([str(project)] if key in settings.read_file(project) else [])
+
+
+def _text(value: Any) -> str:
+    """A value as ``config set`` takes it."""
+    if isinstance(value, bool):
+        return "on" if value else "off"
+    if value is None:
+        return "none"
+    return ",".join(map(str, value)) if isinstance(value, list) else str(value)

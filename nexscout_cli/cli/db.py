@@ -1,0 +1,202 @@
+"""``nexscout db``: where the database is, whether it is sound, copies of it, and what becomes of unknown attempts."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from nexscout_cli import config
+from nexscout_cli.cli import output, request
+from nexscout_cli.cli.session import Session
+from nexscout_cli.engine.money import dollars, usd
+from nexscout_cli.errors import StoreError, UsageError
+
+app = typer.Typer(rich_markup_mode=None, no_args_is_help=True, add_completion=False)
+
+AsJson = request.AsJson
+
+
+@app.callback()
+def db() -> None:
+    """Look after the database.
+
+    \b
+    nexscout db path
+    nexscout db check             do the books balance? exit 0 or 6
+    nexscout db backup            a copy beside it
+    nexscout db resolve           attempts whose outcome is unknown
+    """
+
+
+@app.command()
+def path(as_json: AsJson = False) -> int:
+    """Print where the database is.
+
+    \b
+    nexscout db path
+    sqlite3 -readonly "$(nexscout db path)" .tables
+    """
+    where = config.db_path()
+    if as_json:
+        output.emit({"path": str(where), "exists": where.exists()})
+    else:
+        output.out(str(where))
+    return 0
+
+
+@app.command()
+def check(as_json: AsJson = False) -> int:
+    """Verify SQLite's own integrity and that every book balances (admins). Exit 6 when something is wrong.
+
+    \b
+    nexscout db check
+    nexscout db check --json
+    """
+    from nexscout_cli.store import check as checks
+
+    session = Session()
+    where = _existing()
+    try:
+        problems = checks.check(session.store)
+    except StoreError as error:
+        if error.code == "busy":
+            raise
+        problems = [checks.Problem(error.code, error.message, error.suggestion)]
+    if as_json:
+        output.emit({"path": str(where), "healthy": not problems, "problems": [p._asdict() for p in problems]})
+    elif problems:
+        for problem in problems:
+            output.out(f"{problem.name}: {problem.message}\n  {problem.fix}")
+    elif output.stdout_is_terminal():
+        output.out(f"{where} is sound")
+    return StoreError.exit_status if problems else 0
+
+
+@app.command()
+def backup(
+    file: Annotated[Path | None, typer.Argument(help="Where to; default: a dated name beside the database.")] = None,
+    as_json: AsJson = False,
+) -> int:
+    """Copy the database to a new file, consistent while others write, readable by its owner alone (admins).
+
+    \b
+    nexscout db backup
+    nexscout db backup /mnt/safe/nexscout-monday.bak
+    """
+    session = Session()
+    _existing()
+    store = session.store
+    with store.db.read() as c:
+        store.require_admin(c, "copy the whole database")
+    target = file or store.db.backup_path()
+    try:
+        store.db.backup(target)
+    except FileExistsError as error:
+        raise UsageError(f"{target} exists already; it is not overwritten", "give another name") from error
+    except OSError as error:
+        raise StoreError(f"cannot write {target}: {error.strerror}",
+                         "check the folder's permissions and space") from error
+    if as_json:
+        output.emit({"path": str(target), "bytes": target.stat().st_size})
+    else:
+        output.out(str(target))
+    return 0
+
+
+@app.command()
+def migrate(as_json: AsJson = False) -> int:
+    """Bring the database to this program's schema. Every command does so by itself, after a backup; this one says so.
+
+    \b
+    nexscout db migrate
+    """
+    from nexscout_cli.store.database import SCHEMA_VERSION, schema_version
+
+    session = Session()
+    where = config.db_path()
+    before = schema_version(where)
+    session.store  # noqa: B018 - opening migrates
+    if as_json:
+        older = before if before is not None and before < SCHEMA_VERSION else None
+        output.emit({"path": str(where), "schema_version": SCHEMA_VERSION, "migrated_from": older})
+    elif before is None:
+        output.out(f"made {where} with schema {SCHEMA_VERSION}")
+    elif before < SCHEMA_VERSION:
+        output.out(f"migrated from schema {before} to {SCHEMA_VERSION}; the backup lies beside {where}")
+    else:
+        output.out(f"schema {SCHEMA_VERSION} is the newest; nothing to do")
+    return 0
+
+
+@app.command()
+def resolve(
+    request_id: Annotated[str | None, typer.Argument(help="The request; none lists those that are unresolved.")] = None,
+    post: Annotated[str | None, typer.Option("--post", metavar="COST", help="It cost that much, in dollars.")] = None,
+    void: Annotated[bool, typer.Option("--void", help="It never cost anything: give the hold back.")] = False,
+    clock: Annotated[bool, typer.Option("--clock", help="Set the last-seen time to the clock's (admins).")] = False,
+    as_json: AsJson = False,
+) -> int:
+    """Decide attempts that were sent and whose fate is not known. After 24 hours they are posted at their hold.
+
+    \b
+    nexscout db resolve                                    list them
+    nexscout db resolve 0199f2c3a4b5d6e7f8a9b --post 0.0123
+    nexscout db resolve 0199f2c3a4b5d6e7f8a9b --void
+    nexscout db resolve --clock                            after the clock stood in the future
+    """
+    from nexscout_cli.store import recovery
+
+    session = Session()
+    _existing()
+    if clock:
+        if request_id is not None or post is not None or void:
+            raise UsageError("--clock stands alone", "nexscout db resolve --clock")
+        recovery.reset_clock(session.store)
+        return _told("the last-seen time is the clock's again", {"clock": "reset"}, as_json)
+    cost = request.dollars(post, "--post")
+    if request_id is None and (cost is not None or void):
+        raise UsageError("which request?", "`nexscout db resolve` lists those that are unresolved")
+    if cost is not None and void:
+        raise UsageError("--post and --void exclude each other", "give one of them")
+    session.recover()
+    if request_id is None:
+        return _list(recovery.unresolved(session.store), as_json)
+    if cost is None and not void:
+        raise UsageError("say what became of it", f"nexscout db resolve {request_id} --post COST   or   --void")
+    decided = recovery.resolve(session.store, request_id, cost)
+    what = "voided" if cost is None else f"posted at ${dollars(cost)}"
+    facts = {"request_id": request_id, "attempts": decided, "state": "voided" if cost is None else "posted",
+             "cost_usd": usd(cost or 0)}
+    return _told(f"{request_id}: {what}", facts, as_json)
+
+
+def _existing() -> Path:
+    where = config.db_path()
+    if not where.exists():
+        raise StoreError(f"there is no database at {where} yet", "the first request makes it; or check NEXSCOUT_DB",
+                         code="missing")
+    return where
+
+
+def _list(rows: list[dict[str, Any]], as_json: bool) -> int:
+    if as_json:
+        output.emit({"rows": [{name: value for name, value in row.items() if name != "hold"}
+                              | {"hold_usd": usd(row["hold"])} for row in rows]})
+    elif rows:
+        for row in rows:
+            output.out(f"{row['request_id']}  attempt {row['n']}  {row['user_id']}  {row['model']}  "
+                       f"holds ${dollars(row['hold'])}  since {row['settled_at'][:16]}Z  {row['reason'] or ''}")
+        output.note("nexscout db resolve REQUEST_ID --post COST   or   --void")
+    elif output.stdout_is_terminal():
+        output.out("nothing is unresolved")
+    return 0
+
+
+def _told(line: str, facts: dict[str, Any], as_json: bool) -> int:
+    if as_json:
+        output.emit(facts)
+    elif output.stderr_is_terminal():
+        output.note(line)
+    return 0

@@ -1,0 +1,291 @@
+"""``nexscout doctor``: what works here, what doesn't, and what to type about it."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import sqlite3
+import sys
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import typer
+
+from nexscout_cli import __version__, config
+from nexscout_cli.cli import output, request
+from nexscout_cli.cli.session import Session
+from nexscout_cli.config import Settings
+from nexscout_cli.engine.money import usd
+from nexscout_cli.engine.types import Model
+from nexscout_cli.errors import ConfigError, StoreError
+from nexscout_cli.store.store import Store
+
+app = typer.Typer(rich_markup_mode=None, add_completion=False)
+
+OK, WARN, FAIL = "ok", "warn", "fail"
+_MARKS = {OK: "✓", WARN: "!", FAIL: "✗"}
+_ASCII = {OK: "+", WARN: "!", FAIL: "x"}
+_USUAL_KEYS = ("OPENAI_API_KEY", "ANTHROPIC_API_KEY", "GEMINI_API_KEY")
+_LITTLE_SPACE, _NO_SPACE = 500_000_000, 10_000_000
+_PROBLEMS_SHOWN = 3
+_LARGE = 100_000_000
+"""Bytes above which a full check takes longer than somebody waits for one screen."""
+
+
+class Finding(NamedTuple):
+    """One line: ``status`` ok, warn or fail; ``fix`` is what to type or do, empty where nothing is to be done."""
+
+    name: str
+    status: str
+    message: str
+    fix: str = ""
+
+
+@app.command()
+def doctor(as_json: request.AsJson = False) -> int:
+    """Say what works here and what doesn't. Exit 0 when a request can be answered, 6 otherwise.
+
+    \b
+    nexscout doctor
+    nexscout doctor --json
+    """
+    findings, facts = _examine(Session())
+    healthy = all(finding.status != FAIL for finding in findings)
+    if as_json:
+        output.emit({"healthy": healthy, **facts, "checks": [finding._asdict() for finding in findings]})
+    else:
+        _show(findings)
+    return 0 if healthy else StoreError.exit_status
+
+
+def _examine(session: Session) -> tuple[list[Finding], dict[str, Any]]:
+    python = ".".join(map(str, sys.version_info[:3]))
+    findings = [Finding("nexscout", OK, f"{__version__} on Python {python}")]
+    facts: dict[str, Any] = {"version": __version__, "python": python, "sqlite": sqlite3.sqlite_version}
+    settings, line = _config(session)
+    findings.append(line)
+    store, lines = _database(settings)
+    findings += lines
+    if store is not None:
+        findings += [_actor(store), *_unresolved(store)]
+    catalog = _catalog(store)
+    keys = _keys(catalog)
+    available, lines = _models(catalog)
+    findings += [_key_line(keys), *lines, *_prices(catalog), _embedded(), _tokenizers(), _disk()]
+    return findings, facts | {"database": str(config.db_path()), "keys": keys, "models_available": available}
+
+
+def _show(findings: Iterable[Finding]) -> None:
+    encoding = sys.stdout.encoding or "ascii"
+    try:
+        "".join(_MARKS.values()).encode(encoding)
+        marks = _MARKS
+    except (UnicodeEncodeError, LookupError):
+        marks = _ASCII
+        encoding = "ascii"
+    for finding in findings:
+        text = f"{marks[finding.status]} {finding.name:<10} {finding.message}"
+        if finding.fix:
+            text += f"\n{'':13}{finding.fix}"
+        output.out(output.harmless(text).encode(encoding, "backslashreplace").decode(encoding))
+
+
+def _config(session: Session) -> tuple[Settings, Finding]:
+    files = [str(path) for path in (config.user_file(), Path(config.PROJECT_FILE).absolute()) if path.exists()]
+    try:
+        settings = session.settings
+    except ConfigError as error:
+        return Settings(), Finding("config", FAIL, error.message, error.suggestion)
+    return settings, Finding("config", OK, ", ".join(files) or f"defaults; there is no {config.user_file()}")
+
+
+def _database(settings: Settings) -> tuple[Store | None, list[Finding]]:
+    from nexscout_cli.assemble import open_store
+
+    try:
+        store = open_store(settings)
+        journal = store.db.journal()
+    except StoreError as error:
+        return None, [Finding("sqlite", OK, sqlite3.sqlite_version),
+                      Finding("database", FAIL, error.message, error.suggestion)]
+    return store, [_journal(journal), *_books(store)]
+
+
+def _journal(mode: str) -> Finding:
+    from nexscout_cli.store.database import wal_is_safe
+
+    why = "write-ahead log" if wal_is_safe() else "since this version's write-ahead log can lose commits"
+    return Finding("sqlite", OK, f"{sqlite3.sqlite_version}, journal mode {mode} ({why})")
+
+
+def _books(store: Store) -> list[Finding]:
+    from nexscout_cli.store import check
+
+    path = store.db.path
+    try:
+        with store.db.read() as c:
+            admin = store.is_admin(c)
+        if not admin or path.stat().st_size > _LARGE:
+            return [Finding("database", OK, f"{path} opens; "
+                            + ("it is large: `nexscout db check` says more" if admin else "an admin can check it"))]
+        problems = check.check(store)
+    except StoreError as error:
+        return [Finding("database", FAIL, error.message, error.suggestion)]
+    if not problems:
+        return [Finding("database", OK, f"{path} is sound")]
+    lines = [Finding("database", FAIL, f"{p.name}: {p.message}", p.fix) for p in problems[:_PROBLEMS_SHOWN]]
+    if len(problems) > _PROBLEMS_SHOWN:
+        lines.append(Finding("database", FAIL, f"and {len(problems) - _PROBLEMS_SHOWN} more", "nexscout db check"))
+    return lines
+
+
+def _actor(store: Store) -> Finding:
+    from nexscout_cli.errors import NexScoutError
+
+    try:
+        with store.db.read() as c:
+            row = store.require_access(c, store.actor)
+    except NexScoutError as error:
+        return Finding("actor", FAIL, error.message, error.suggestion)
+    return Finding("actor", OK, f"{store.actor}, {row['role']}, tier {row['tier']}" if row else store.actor)
+
+
+def _unresolved(store: Store) -> list[Finding]:
+    from nexscout_cli.store import recovery
+
+    try:
+        rows = recovery.unresolved(store)
+    except StoreError:
+        return []
+    if not rows:
+        return [Finding("attempts", OK, "none is unresolved")]
+    held = sum(int(str(row["hold"])) for row in rows)
+    return [Finding("attempts", WARN, f"{len(rows)} of unknown outcome, holding ${usd(held):f}", "nexscout db resolve")]
+
+
+def _catalog(store: Store | None) -> tuple[Model, ...]:
+    """The database's models; the seeded ones where it cannot be read."""
+    from nexscout_cli.store import models
+
+    if store is not None:
+        try:
+            with store.db.read() as c:
+                return models.read(c)
+        except StoreError:
+            pass
+    return tuple(models.seeded())
+
+
+def _keys(catalog: tuple[Model, ...]) -> dict[str, bool]:
+    """Names of the key variables, and whether each is set; never a value."""
+    names = dict.fromkeys((*_USUAL_KEYS, *sorted({m.api_key_env for m in catalog if m.api_key_env})))
+    return {name: bool(os.environ.get(name, "").strip()) for name in names}
+
+
+def _key_line(keys: dict[str, bool]) -> Finding:
+    text = ", ".join(f"{name} {'set' if there else 'not set'}" for name, there in keys.items())
+    return Finding("keys", OK if any(keys.values()) else WARN, text)
+
+
+def _models(catalog: tuple[Model, ...]) -> tuple[list[str], list[Finding]]:
+    from nexscout_cli.providers import Providers
+    from nexscout_cli.store.snapshot import availability
+
+    names, missing = availability(catalog, Providers(config.data_dir()))
+    available = [model.name for model in catalog if model.name in names]
+    lines = [Finding("models", OK if available else FAIL, f"{len(available)} of {len(catalog)} available"
+                     + (f": {', '.join(available)}" if available else ""))]
+    for reason, those in _by_reason([m for m in catalog if m.name in missing and not m.retired], missing):
+        lines.append(Finding("models", WARN, f"{', '.join(m.name for m in those)}: {reason}", _remedy(those[0])))
+    lines += [Finding("models", WARN, f"{m.name} is retired by its provider", _live(m)) for m in catalog if m.retired]
+    return available, lines
+
+
+def _by_reason(those: list[Model], missing: dict[str, str]) -> Iterator[tuple[str, list[Model]]]:
+    """Models in groups that lack the same thing, so that all fits one screen; each disabled one stands alone."""
+    groups: dict[str, list[Model]] = {}
+    for model in those:
+        groups.setdefault(missing[model.name], []).append(model)
+    for reason, group in groups.items():
+        yield reason.split(";")[0], group
+
+
+def _remedy(model: Model) -> str:
+    from nexscout_cli.providers import smollm
+
+    if not model.enabled:
+        return f"nexscout models enable {model.name}"
+    if not model.embedded:
+        return f"export {model.api_key_env}=KEY"
+    return "nexscout models pull" if smollm.runtime_present() else "pip install xllamacpp"
+
+
+def _live(model: Model) -> str:
+    """What to type for a retired name: the same provider's model of the same size that is live in LiteLLM's table."""
+    from nexscout_cli.providers import prices
+
+    provider = model.litellm_model.partition("/")[0]
+    try:
+        current = [m for m in prices.current_models() if m.litellm_model.startswith(f"{provider}/")]
+    except StoreError:
+        current = []
+    nearest = sorted(current, key=lambda m: (m.type != model.type, abs(m.quality - model.quality)))
+    target = nearest[0].litellm_model if nearest else f"{provider}/MODEL"
+    return f"nexscout models set {model.name} --litellm-model {target}"
+
+
+def _prices(catalog: tuple[Model, ...]) -> list[Finding]:
+    """Models whose price here is not their provider's; those behind another address set their own."""
+    from nexscout_cli.providers import prices
+
+    lines = []
+    try:
+        for model in catalog:
+            if model.embedded or model.retired or model.api_base:
+                continue
+            listing = prices.lookup(model.litellm_model)
+            if listing and (listing.price_in, listing.price_out) != (model.price_in, model.price_out):
+                here, theirs = _per_1k(model.price_in, model.price_out), _per_1k(listing.price_in, listing.price_out)
+                lines.append(Finding("prices", WARN, f"{model.name} is counted at {here}; its provider asks {theirs}",
+                                     "nexscout models sync --apply"))
+    except StoreError as error:
+        return [Finding("prices", WARN, error.message, error.suggestion)]
+    return lines
+
+
+def _per_1k(price_in: int, price_out: int) -> str:
+    return f"${usd(price_in).normalize():f} in, ${usd(price_out).normalize():f} out per 1k"
+
+
+def _embedded() -> Finding:
+    from nexscout_cli.providers import smollm
+
+    path = smollm.model_path(config.data_dir())
+    if not smollm.runtime_present():
+        return Finding("embedded", WARN, "its runtime, xllamacpp, is not installed", "pip install xllamacpp")
+    if smollm.is_present(path):
+        return Finding("embedded", OK, f"runtime and {path}, {smollm.SIZE // 1_000_000} MB")
+    what = "has the wrong size" if path.exists() else "is not there"
+    return Finding("embedded", WARN, f"{path} {what}", "nexscout models pull")
+
+
+def _tokenizers() -> Finding:
+    from nexscout_cli.providers import tokens
+
+    try:
+        folder = tokens._folder()
+    except OSError as error:
+        return Finding("tokenizer", FAIL, str(error), "install nexscout again")
+    absent = [name for name, file in tokens._SOURCES.items() if not (folder / file).is_file()]
+    if absent:
+        return Finding("tokenizer", FAIL, f"{', '.join(absent)} not found in {folder}", "install nexscout again")
+    return Finding("tokenizer", OK, ", ".join(tokens._SOURCES))
+
+
+def _disk() -> Finding:
+    folder = next(path for path in config.db_path().absolute().parents if path.exists())
+    free = shutil.disk_usage(folder).free
+    status = FAIL if free < _NO_SPACE else WARN if free < _LITTLE_SPACE else OK
+    return Finding("disk", status, f"{free / 1e9:,.1f} GB free at {folder}" if free >= 1e9 else
+                   f"{free // 1_000_000} MB free at {folder}", "" if status == OK else "free some disk space")

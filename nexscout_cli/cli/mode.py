@@ -1,0 +1,139 @@
+"""``nexscout mode``: how dear a model a user's requests may ask for, and panic mode for everyone."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+import typer
+
+from nexscout_cli.cli import choices, output
+from nexscout_cli.cli.session import Session
+from nexscout_cli.engine.types import MODES
+from nexscout_cli.errors import UsageError
+
+app = typer.Typer(rich_markup_mode=None, add_completion=False)
+
+User = Annotated[str | None, typer.Option("-u", "--user", help="Whose (admins; default: yourself).")]
+AsJson = Annotated[bool, typer.Option("--json", help="One JSON document on stdout.")]
+
+
+@app.callback(invoke_without_command=True)
+def mode(ctx: typer.Context, user: User = None, as_json: AsJson = False) -> int:
+    """Show or set the mode that picks models; alone it shows.
+
+    \b
+    nexscout mode
+    nexscout mode set pro
+    nexscout mode panic on        every request to the cheapest model, until it is off again
+    """
+    if ctx.invoked_subcommand is None:
+        return _show(user, as_json)
+    if user is not None or as_json:
+        raise UsageError(
+            "options stand after the command", f"for instance nexscout mode {ctx.invoked_subcommand} --help"
+        )
+    return 0
+
+
+@app.command()
+def show(user: User = None, as_json: AsJson = False) -> int:
+    """Show a user's mode, the modes of the tier, and whether panic is on.
+
+    \b
+    nexscout mode show
+    nexscout mode show --user bob --json
+    """
+    return _show(user, as_json)
+
+
+@app.command("set")
+def set_(
+    mode: Annotated[str, typer.Argument(help="auto, fast, pro or expert; the tier says which.")],
+    user: User = None,
+    as_json: AsJson = False,
+) -> int:
+    """Set the mode a user's requests run in.
+
+    \b
+    nexscout mode set auto        each request's own need decides
+    nexscout mode set fast        the cheapest that will do
+    nexscout mode set expert --user bob
+    """
+    if mode == "panic":
+        raise UsageError("panic is for the whole installation", "`nexscout mode panic on`")
+    choices.one_of(mode, MODES, "mode")
+    session = Session()
+    session.recover()
+    from nexscout_cli.store import profiles
+
+    subject = session.subject(user)
+    profiles.set_mode(session.store, subject, mode)
+    return _report(session, subject, as_json, f"{subject} is now in mode {mode}")
+
+
+@app.command()
+def panic(state: Annotated[str, typer.Argument(help="on or off.")], as_json: AsJson = False) -> int:
+    """Send every request of everyone to the cheapest model, or end that (admins).
+
+    \b
+    nexscout mode panic on
+    nexscout mode panic off
+    """
+    choices.one_of(state, ("on", "off"), "state of panic:")
+    session = Session()
+    session.recover()
+    from nexscout_cli.store import profiles
+
+    profiles.set_panic(session.store, state == "on")
+    return _report(session, session.subject(None), as_json, f"panic is {state}")
+
+
+def _show(user: str | None, as_json: bool) -> int:
+    session = Session()
+    facts = _facts(session, session.subject(user))
+    if as_json:
+        output.emit(facts)
+        return 0
+    by = {
+        None: "off",
+        "admin": "on (an admin's; `nexscout mode panic off` ends it)",
+        "cap": "on (by itself: 95% of today's dollar cap is spent or held)",
+    }
+    tier_modes = ", ".join(facts["modes"])
+    output.out(
+        f"user   {facts['user_id']}\nmode   {facts['mode']}\ntier   {facts['tier']} ({tier_modes})\n"
+        f"panic  {by[facts['panic_by']]}"
+    )
+    return 0
+
+
+def _facts(session: Session, subject: str) -> dict[str, Any]:
+    from nexscout_cli.store import profiles
+
+    tier, preferred, forced = profiles.mode_and_panic(session.store, subject)
+    panic_by = "admin" if forced else "cap" if _near_cap(session) else None
+    return {
+        "user_id": subject,
+        "tier": tier,
+        "mode": preferred,
+        "model_mode": "panic" if panic_by else preferred,
+        "modes": list(session.settings[f"tiers.{tier}.modes"]),
+        "panic": panic_by is not None,
+        "panic_by": panic_by,
+    }
+
+
+def _near_cap(session: Session) -> bool:
+    if session.settings["caps.usd.total_day"] is None:
+        return False
+    from nexscout_cli.store import energy
+
+    return energy.near_daily_cap(session.store)
+
+
+def _report(session: Session, subject: str, as_json: bool, line: str) -> int:
+    if as_json:
+        output.emit(_facts(session, subject))
+    elif output.stderr_is_terminal():
+        output.note(line)
+    return 0

@@ -1,0 +1,122 @@
+"""What ``models add`` and ``models set`` may be told of a model, and how that is read."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+import typer
+
+from nexscout_cli.cli import choices
+from nexscout_cli.engine.money import price_per_1k
+from nexscout_cli.errors import UsageError
+from nexscout_cli.store import catalog, endpoints
+from nexscout_cli.store.catalog import Change
+
+Target = Annotated[
+    str | None, typer.Option("--litellm-model", help="What is really called, for instance openai/gpt-4o-mini.")
+]
+InputPrice = Annotated[str | None, typer.Option("--input-price", help="Dollars per 1,000 input tokens.")]
+OutputPrice = Annotated[str | None, typer.Option("--output-price", help="Dollars per 1,000 output tokens.")]
+Free = Annotated[
+    bool, typer.Option("--free", help="It costs nothing: allows a price of 0, and sets it where none is given.")
+]
+Window = Annotated[int | None, typer.Option("--max-tokens", min=1, max=10**8, help="The context window, in tokens.")]
+Kind = Annotated[str | None, typer.Option("--type", help="small, medium, large or xl.")]
+Quality = Annotated[float | None, typer.Option("--quality", help="0 to 1; gpt-4o-mini is 0.70, gpt-4o 0.95.")]
+Speed = Annotated[float | None, typer.Option("--speed", help="0 to 1.")]
+BestFor = Annotated[str | None, typer.Option("--best-for", help="A few words.")]
+Base = Annotated[str | None, typer.Option("--api-base", help="Address of the server, or none.")]
+KeyVariable = Annotated[str | None, typer.Option("--api-key-env", help="The variable that holds the key, or none.")]
+Param = Annotated[
+    list[str] | None, typer.Option("--param", help="KEY=VALUE for every call; KEY= removes it; may be repeated.")
+]
+
+_OURS = (
+    "model",
+    "messages",
+    "stream",
+    "max_tokens",
+    "max_completion_tokens",
+    "timeout",
+    "n",
+    "best_of",
+    "tools",
+    "fallbacks",
+    "mock_response",
+    "num_retries",
+    "api_base",
+    "base_url",
+)
+
+
+def change(
+    litellm_model: str | None,
+    input_price: str | None,
+    output_price: str | None,
+    free: bool,
+    max_tokens: int | None,
+    kind: str | None,
+    quality: float | None,
+    speed: float | None,
+    best_for: str | None,
+    api_base: str | None,
+    api_key_env: str | None,
+    param: list[str] | None,
+    retired: bool | None = None,
+) -> Change:
+    """The options as a change. Raises UsageError for values that cannot be."""
+    if free and input_price is None and output_price is None:
+        input_price = output_price = "0"
+    return Change(
+        litellm_model=None if litellm_model is None else endpoints.check_target(litellm_model),
+        price_in=_per_token(input_price, "--input-price"),
+        price_out=_per_token(output_price, "--output-price"),
+        free=free,
+        max_tokens=max_tokens,
+        type=None if kind is None else choices.one_of(kind, catalog.TYPES, "type"),
+        quality=_share(quality, "--quality"),
+        speed=_share(speed, "--speed"),
+        best_for=best_for,
+        api_base=None if api_base is None else endpoints.check_base(api_base),
+        api_key_env=None if api_key_env is None else endpoints.check_variable(api_key_env),
+        params=_params(param or []),
+        retired=retired,
+    )
+
+
+def _per_token(text: str | None, option: str) -> int | None:
+    if text is None:
+        return None
+    try:
+        price = price_per_1k(text)
+    except ValueError as error:
+        raise UsageError(f"{option}: {error}", f"dollars per 1,000 tokens, for instance {option} 0.0006") from error
+    if price > 10**12:
+        raise UsageError(
+            f"{option}: {text} dollars per 1,000 tokens is more than any model costs", f"for instance {option} 0.0006"
+        )
+    return price
+
+
+def _share(value: float | None, option: str) -> float | None:
+    if value is not None and not 0 <= value <= 1:
+        raise UsageError(f"{option} lies between 0 and 1", f"for instance {option} 0.85")
+    return value
+
+
+def _params(parts: list[str]) -> dict[str, Any]:
+    """KEY=VALUE pairs; a value is JSON where it reads as such, else text."""
+    import json
+
+    params: dict[str, Any] = {}
+    for part in parts:
+        key, equals, text = part.partition("=")
+        if not equals or not key.isidentifier():
+            raise UsageError("--param takes KEY=VALUE", "for instance --param seed=7")
+        if key in _OURS or "key" in key or "token" in key or "secret" in key:
+            raise UsageError(f"--param may not set {key}", "addresses, keys and bounds have options of their own")
+        try:
+            params[key] = json.loads(text, parse_constant=str) if text else None
+        except ValueError:
+            params[key] = text
+    return params

@@ -1,0 +1,128 @@
+"""``nexscout run``: answer a prompt."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+import typer
+
+from nexscout_cli.cli import output, request
+from nexscout_cli.cli.session import Session
+from nexscout_cli.engine.failures import ReaderGone
+from nexscout_cli.engine.types import AIResponse, Plan
+from nexscout_cli.errors import NexScoutError, UsageError
+
+app = typer.Typer(rich_markup_mode=None)
+
+
+@app.command(no_args_is_help=False)
+def run(
+    prompt: Annotated[str | None, typer.Argument(help="The prompt; - reads stdin, @FILE a file, @@ starts a literal @.")] = None,
+    feature: request.Feature = None,
+    user: request.User = None,
+    model: request.ModelName = None,
+    mode: request.Mode = None,
+    goal: request.Goal = None,
+    tone: request.Tone = None,
+    system: request.System = None,
+    context: request.Context = None,
+    attach: request.Attach = None,
+    temperature: request.Temperature = None,
+    max_tokens: request.MaxTokens = None,
+    max_cost: request.MaxCost = None,
+    no_cache: request.NoCache = False,
+    no_charge: request.NoCharge = False,
+    confirm: Annotated[bool, typer.Option("--confirm", help="Show the quote and ask before anything is sent.")] = False,
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Answer the question of --confirm with yes.")] = False,
+    stream: Annotated[bool | None, typer.Option("--stream/--no-stream", help="Print the answer as it comes (default: on a terminal).")] = None,
+    idempotency_key: Annotated[str | None, typer.Option("--idempotency-key", help="The same key again gives the first answer, free.")] = None,
+    policy: request.Policy = None,
+    as_json: request.AsJson = False,
+    quiet: Annotated[bool, typer.Option("-q", "--quiet", help="No summary and no notes on stderr.")] = False,
+) -> int:
+    """Answer a prompt at the lowest cost that will do.
+
+    \b
+    nexscout run --feature ai_message "Write a follow-up to Sarah about our meeting"
+    git diff | nexscout run "Write a commit message"
+    nexscout run @prompt.txt --attach notes.md --max-cost 0.02
+    nexscout run --model gpt-4o --confirm "Draft the board letter"
+    """
+    session = Session(quiet)
+    text = request.prompt_for_run(prompt, session.settings["firewall.max_bytes"])
+    if text is None:
+        raise UsageError("there is no prompt", 'nexscout run "Write a haiku"   or   nexscout run @prompt.txt   (--help shows more)')
+    if confirm and not yes and not _can_ask():
+        raise UsageError("--confirm needs a terminal to ask on", "add --yes to answer it")
+    asked = request.build(
+        session, text, feature=feature, user=user, model=model, mode=mode, goal=goal, tone=tone, system=system, context=context,
+        attach=attach, temperature=temperature, max_tokens=max_tokens, max_cost=max_cost, no_cache=no_cache,
+        no_charge=no_charge, policy=policy, idempotency_key=idempotency_key)
+    streams = not as_json and (output.stdout_is_terminal() if stream is None else stream)
+    screen = _Screen() if streams else None
+    engine = session.engine(writes=True)
+    response = engine.run(asked, screen.show if screen else None, _asker(yes) if confirm else None)
+    return _deliver(response, as_json, screen, quiet)
+
+
+class _Screen:
+    """Where a stream goes. A reader who goes away ends it."""
+
+    def __init__(self) -> None:
+        self.shown = ""
+
+    def show(self, piece: str) -> None:
+        self.shown += piece
+        try:
+            output.out(piece, end="")
+        except (BrokenPipeError, ValueError) as error:
+            raise ReaderGone from error
+
+
+def _deliver(response: AIResponse, as_json: bool, screen: _Screen | None, quiet: bool) -> int:
+    """Print the answer, or the error; then one quiet line for the person at the terminal."""
+    if as_json:
+        output.emit(response.as_json())
+    elif response.success and response.result is not None:
+        if screen is None or not screen.shown:
+            output.out(response.result, end="" if response.result.endswith("\n") else "\n")
+        elif "reader_gone" not in response.metadata["flags"] and not screen.shown.endswith("\n"):
+            output.out("")
+    if response.error is not None:
+        error = NexScoutError(response.error["message"], response.error["suggestion"])
+        output.failure(error, as_json=False)
+        return response.exit_status
+    if not quiet:
+        for warning in response.metadata["warnings"]:
+            output.note(f"note: {warning}")
+        if output.stderr_is_terminal():
+            output.note(_summary(response.metadata))
+    return 0
+
+
+def _summary(meta: dict[str, Any]) -> str:
+    parts = [str(meta["model_used"])]
+    if meta["from_cache"]:
+        parts.append("cached")
+    parts += [f"{meta['input_tokens']}+{meta['output_tokens']} tokens", f"${meta['cost_usd']:.6f}",
+              f"{meta['energy_cost']} energy", f"{meta['execution_time_ms'] / 1000:.1f} s"]
+    if meta["degraded"]:
+        parts.append("degraded")
+    return " · ".join(parts)
+
+
+def _can_ask() -> bool:
+    import sys
+
+    return sys.stdin.isatty() and output.stderr_is_terminal()
+
+
+def _asker(yes: bool) -> Any:
+    def ask(plan: Plan) -> bool:
+        output.note(f"{plan.model.name}: about ${plan.predicted_cost / 1e9:.6f}, at most ${plan.max_cost / 1e9:.6f}; "
+                    f"{plan.predicted_energy} energy, at most {plan.max_energy}")
+        for warning in plan.warnings:
+            output.note(f"note: {warning}")
+        return yes or typer.confirm("Send it?", err=True)
+
+    return ask

@@ -1,0 +1,63 @@
+"""What a command works with: settings, who acts and for whom, the store, the engine."""
+
+from __future__ import annotations
+
+import os
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+from nexscout_cli import config
+from nexscout_cli.cli import output
+from nexscout_cli.config import Settings
+
+if TYPE_CHECKING:
+    from nexscout_cli.engine.pipeline import Engine
+    from nexscout_cli.store.store import Store
+
+
+class Notes:
+    """Tells the person at the terminal what the engine is doing."""
+
+    def __init__(self, quiet: bool) -> None:
+        self._quiet = quiet
+
+    def note(self, text: str) -> None:
+        """One line on stderr, unless quiet."""
+        if not self._quiet:
+            output.note(text)
+
+
+class Session:
+    """Opened lazily: a command that needs no database opens none."""
+
+    def __init__(self, quiet: bool = False) -> None:
+        os.umask(0o077)
+        self.quiet = quiet
+
+    @cached_property
+    def settings(self) -> Settings:
+        """Settings from environment and files."""
+        return config.load()
+
+    @cached_property
+    def store(self) -> Store:
+        """The open database."""
+        from nexscout_cli.assemble import open_store
+
+        return open_store(self.settings)
+
+    def subject(self, user: str | None) -> str:
+        """Who a request is for: ``--user``, else ``NEXSCOUT_USER`` or the config's, else the actor."""
+        return user or self.settings["user"] or self.store.actor
+
+    def engine(self, *, writes: bool) -> Engine:
+        """The engine over the store."""
+        from nexscout_cli.assemble import build_engine
+
+        return build_engine(self.store, Notes(self.quiet), writes=writes)
+
+    def recover(self) -> None:
+        """Settle what dead processes left behind: what every writing command begins with."""
+        from nexscout_cli.store.recovery import recover
+
+        recover(self.store)

@@ -1,0 +1,113 @@
+"""``nexscout simulate``: what a call would cost, and how it would be run. Nothing is sent, nothing is written."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+import typer
+
+from nexscout_cli.cli import output, request
+from nexscout_cli.cli.session import Session
+from nexscout_cli.engine.types import Plan
+from nexscout_cli.errors import NexScoutError, UsageError
+
+app = typer.Typer(rich_markup_mode=None)
+
+
+@app.command(no_args_is_help=False)
+def simulate(
+    prompt: Annotated[str | None, typer.Argument(metavar="[FILE | PROMPT | - | @FILE]", help="What would be sent.")] = None,
+    feature: request.Feature = None,
+    user: request.User = None,
+    model: request.ModelName = None,
+    mode: request.Mode = None,
+    goal: request.Goal = None,
+    tone: request.Tone = None,
+    system: request.System = None,
+    context: request.Context = None,
+    attach: request.Attach = None,
+    temperature: request.Temperature = None,
+    max_tokens: request.MaxTokens = None,
+    max_cost: request.MaxCost = None,
+    no_cache: request.NoCache = False,
+    no_charge: request.NoCharge = False,
+    policy: request.Policy = None,
+    compare: Annotated[bool, typer.Option("--compare", help="Every available model side by side.")] = False,
+    as_json: request.AsJson = False,
+) -> int:
+    """Show what a call would cost, and how it would be run. Nothing is sent, nothing is written.
+
+    \b
+    nexscout simulate prompt.txt
+    nexscout simulate "Write a haiku about rain" --compare
+    git diff | nexscout simulate "Write a commit message" --json
+
+    Exit 0 when the call may proceed; 3, 4 or 8 when it would be refused.
+    """
+    session = Session(quiet=True)
+    text = request.prompt_for_simulate(prompt, session.settings["firewall.max_bytes"])
+    if text is None:
+        raise UsageError("there is no prompt", "nexscout simulate prompt.txt   (--help shows more)")
+    asked = request.build(
+        session, text, feature=feature, user=user, model=model, mode=mode, goal=goal, tone=tone, system=system, context=context,
+        attach=attach, temperature=temperature, max_tokens=max_tokens, max_cost=max_cost, no_cache=no_cache,
+        no_charge=no_charge, policy=policy)
+    engine = session.engine(writes=False)
+    if compare:
+        return _compare(engine.compare(asked), as_json)
+    try:
+        plan = engine.simulate(asked)
+    except NexScoutError as error:
+        if not as_json:
+            raise
+        output.emit({"allow_proceed": False, "error": error.as_json(), "warnings": []})
+        output.failure(error, as_json=False)
+        return error.exit_status
+    if as_json:
+        output.emit(plan.as_json())
+    else:
+        output.out(sheet(plan))
+    if plan.error is not None:
+        output.failure(NexScoutError(plan.error["message"], plan.error["suggestion"]), as_json=False)
+    return plan.exit_status
+
+
+def sheet(plan: Plan) -> str:
+    """A plan as a person reads it."""
+    forecast, shape, squeezed = plan.forecast, plan.shape, plan.compression
+    compression = "none"
+    if squeezed.applied:
+        saved = 1 - squeezed.tokens_after / squeezed.tokens_before
+        compression = f"{squeezed.tokens_before:,} → {squeezed.tokens_after:,} tokens (−{saved:.0%}; {', '.join(squeezed.steps)})"
+    rows = [
+        ("model", f"{plan.model.name}   ({plan.routing_reason}; quality {plan.model.quality:g}, required {plan.required_quality:g})"),
+        ("tokens in", f"{forecast.input_tokens:,}   (at most {forecast.max_input_tokens:,})"),
+        ("tokens out", f"{forecast.output_tokens:,}   (at most {forecast.max_output_tokens:,})"),
+        ("cost", f"${plan.predicted_cost / 1e9:.6f}   (at most ${plan.max_cost / 1e9:.6f})"),
+        ("energy", f"{plan.predicted_energy}   (at most {plan.max_energy}{f', surge {plan.surge_milli / 1000:g}×' if plan.surge_milli > 1000 else ''})"),
+        ("answer", f"{shape.verbosity}, {shape.style}; about {shape.words:,} words at the most"),
+        ("compression", compression),
+        ("emotion", f"{plan.emotional_complexity:.2f}"),
+        *(("warning", warning) for warning in plan.warnings),
+        ("verdict", "may proceed" if plan.error is None else f"refused: {plan.error['code']}"),
+    ]
+    return "\n".join(f"{name:<13}{value}" for name, value in rows)
+
+
+def _compare(plans: list[Plan], as_json: bool) -> int:
+    if as_json:
+        output.emit({"rows": [plan.as_json() for plan in plans]})
+    else:
+        from nexscout_cli.cli import tables
+
+        def row(plan: Plan) -> list[Any]:
+            return [plan.model.name, plan.model.type, f"{plan.model.quality:g}", f"{plan.forecast.input_tokens:,}",
+                    f"{plan.forecast.output_tokens:,}", f"{plan.predicted_cost / 1e9:.6f}", f"{plan.max_cost / 1e9:.6f}",
+                    plan.predicted_energy, plan.max_energy, "yes" if plan.error is None else plan.error["code"]]
+
+        tables.show(["model", "type", "quality", "in", "out", "cost $", "at most $", "energy", "at most", "may proceed"],
+                    [row(plan) for plan in plans], right=range(2, 9))
+    if not plans:
+        output.note("no model is available; `nexscout doctor` says what to type")
+    allowed = [plan for plan in plans if plan.error is None]
+    return 0 if allowed or not plans else plans[0].exit_status

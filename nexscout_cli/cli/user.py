@@ -1,0 +1,266 @@
+"""``nexscout user``: who there is, what was learned of them, tiers, and forgetting."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+import typer
+
+from nexscout_cli.cli import choices, output, tables
+from nexscout_cli.cli.session import Session
+from nexscout_cli.engine.learn import ProfileState
+from nexscout_cli.engine.types import TIERS
+from nexscout_cli.errors import UsageError
+from nexscout_cli.store import cache, energy, profiles, users
+
+app = typer.Typer(rich_markup_mode=None, no_args_is_help=True, add_completion=False)
+
+Whom = Annotated[str, typer.Argument(metavar="USER", help="The user's name.")]
+AsJson = Annotated[bool, typer.Option("--json", help="One JSON document on stdout.")]
+
+_PEAKS = 3
+_STYLE = {
+    "sentence_length": "words a sentence",
+    "word_length": "letters a word",
+    "formality": "formality",
+    "questions": "questions",
+    "exclamations": "exclamations",
+}
+
+
+@app.callback()
+def user() -> None:
+    """Look at users, give them a tier, forget them.
+
+    \b
+    nexscout user list
+    nexscout user show bob
+    nexscout user set-tier bob pro
+    nexscout user forget bob
+    """
+
+
+@app.command("list")
+def list_(as_json: AsJson = False) -> int:
+    """List the users with tier, role and balance; who is no admin sees themselves.
+
+    \b
+    nexscout user list
+    nexscout user list --json
+    """
+    store = Session().store
+    extra = energy.balances(store)
+    rows = [
+        row | dict(zip(("role", "balance"), extra[str(row["user_id"])], strict=True)) for row in users.listing(store)
+    ]
+    if as_json:
+        output.emit({"rows": rows})
+        return 0
+    tables.show(
+        ("user", "tier", "role", "balance", "tokens a day", "expected a day", "efficiency", "mode"),
+        [
+            [
+                row["user_id"],
+                row["tier"],
+                row["role"],
+                f"{row['balance']:,}",
+                f"{row['daily_token_budget']:,}",
+                f"{row['predicted_daily_usage']:,}",
+                f"{row['efficiency_rating']:.2f}",
+                row["model_mode"],
+            ]
+            for row in rows
+        ],
+        right=range(3, 7),
+    )
+    return 0
+
+
+@app.command()
+def show(
+    who: Annotated[str | None, typer.Argument(metavar="[USER]", help="Default: yourself.")] = None,
+    as_json: AsJson = False,
+) -> int:
+    """Show a user: tier, balance, forecast, and everything that was learned.
+
+    \b
+    nexscout user show
+    nexscout user show bob --json
+    """
+    session = Session()
+    subject = session.subject(who)
+    _must_exist(session, subject)
+    facts = _facts(session, subject)
+    if as_json:
+        output.emit(facts)
+        return 0
+    learned, forecast = facts["profile"], facts["forecast"]
+    tables.pairs(
+        [
+            ("user", f"{subject} ({facts['role']}, tier {facts['tier']})"),
+            ("energy", f"{facts['balance']:,} left, {facts['held']:,} held"),
+            ("tokens today", f"{facts['daily_tokens_used']:,} of {facts['daily_token_budget']:,}"),
+            ("forecast", _forecast_text(forecast)),
+            ("peak hours", ", ".join(forecast["peak_hours"]) + " UTC" if forecast["peak_hours"] else "not known yet"),
+            (
+                "requests",
+                f"{learned['total_requests']:,}, {learned['avg_token_per_request']:,.0f} tokens each on average",
+            ),
+            (
+                "efficiency",
+                f"{learned['efficiency_rating']:.2f} (how well predictions held; below 0.70 answers are kept shorter)",
+            ),
+            (
+                "cache",
+                f"{learned['cache_hit_rate']:.0%} of requests, {learned['total_tokens_saved']:,} tokens saved",
+            ),
+            ("mode", facts["mode"]),
+            ("answers", f"{learned['preferred_output_length']}, {learned['avg_output_tokens']:,.0f} tokens as a rule"),
+            ("writing style", _style_text(learned["writing_style_profile"])),
+            ("models", _models_text(learned["model_preference_score"])),
+            ("patterns", "; ".join(learned["common_patterns"]) or "none recurred yet"),
+        ]
+    )
+    return 0
+
+
+@app.command("set-tier")
+def set_tier(
+    who: Whom,
+    tier: Annotated[str, typer.Argument(help="free, pro, elite or enterprise.")],
+    as_json: AsJson = False,
+) -> int:
+    """Give a user a tier (admins); who is new comes into being. What a higher tier has more is granted at once.
+
+    \b
+    nexscout user set-tier bob free
+    nexscout user set-tier bob elite
+    """
+    choices.one_of(tier, TIERS, "tier")
+    session = Session()
+    session.recover()
+    users.set_tier(session.store, who, tier)
+    if as_json:
+        output.emit(energy.show(session.store, who)._asdict())
+    elif output.stderr_is_terminal():
+        output.note(f"{who} is now in tier {tier}")
+    return 0
+
+
+@app.command()
+def forget(
+    who: Whom,
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Don't ask.")] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would go, and remove nothing.")] = False,
+    as_json: AsJson = False,
+) -> int:
+    """Remove every text of a user's: cached and kept answers, learned style and phrases. Money stays in the books.
+
+    \b
+    nexscout user forget bob --dry-run
+    nexscout user forget bob --yes
+    """
+    session = Session()
+    _must_exist(session, who)
+    if dry_run:
+        return _would_forget(session, who, as_json)
+    if not choices.confirmed(f"Remove every text of {who}'s? It cannot be undone.", yes):
+        output.note("nothing was removed")
+        return 0
+    session.recover()
+    gone = users.forget(session.store, who)
+    if as_json:
+        output.emit({"user_id": who, "dry_run": False, **gone})
+    elif output.stderr_is_terminal():
+        output.note(
+            f"{who} is forgotten: {gone['cached_answers']} cached and {gone['kept_answers']} kept answers, "
+            "the profile's texts; backups made before still hold them"
+        )
+    return 0
+
+
+def _would_forget(session: Session, who: str, as_json: bool) -> int:
+    learned = profiles.forecast(session.store, who)
+    found = {
+        "cached_answers": cache.clear(session.store, who, None, dry_run=True),
+        "common_patterns": len(learned.common_patterns),
+        "writing_style": bool(learned.writing_style_profile),
+    }
+    if as_json:
+        output.emit({"user_id": who, "dry_run": True, **found})
+    else:
+        output.out(
+            f"{found['cached_answers']} cached answers, answers kept for idempotency keys, "
+            f"{found['common_patterns']} phrases, the writing style and the hours of use would be removed"
+        )
+    return 0
+
+
+def _must_exist(session: Session, who: str) -> None:
+    """Refuse a name that is nobody's, with the nearest, and one that the actor may not look at."""
+    with session.store.db.read() as c:
+        row = session.store.require_access(c, who)
+    if row is None:
+        from difflib import get_close_matches
+
+        near = get_close_matches(who, list(energy.balances(session.store)), 1)
+        raise UsageError(
+            f"there is no user {who!r}", f"did you mean {near[0]}?" if near else "`nexscout user list` shows them"
+        )
+
+
+def _facts(session: Session, subject: str) -> dict[str, Any]:
+    """Everything known of a user, profile and forecast included."""
+    store = session.store
+    state = energy.show(store, subject)
+    learned = profiles.forecast(store, subject)
+    role = energy.balances(store).get(subject, ("user", 0))[0]
+    profile = learned._asdict() | {
+        "common_patterns": list(learned.common_patterns),
+        "peak_usage_hours": list(learned.peak_usage_hours),
+    }
+    del profile["pattern_counts"]
+    return {
+        **state._asdict(),
+        "role": role,
+        "mode": profiles.mode_and_panic(store, subject)[1],
+        "forecast": _forecast(state, learned),
+        "profile": profile,
+    }
+
+
+def _forecast(state: energy.Energy, learned: ProfileState) -> dict[str, Any]:
+    """What the days ahead look like: expected tokens against the budget, and the hours they fall into (UTC)."""
+    budget, expected = state.daily_token_budget, max(learned.predicted_daily_usage, state.daily_tokens_used)
+    hours = sorted(
+        (h for h, n in enumerate(learned.peak_usage_hours) if n), key=lambda h: (-learned.peak_usage_hours[h], h)
+    )
+    return {
+        "predicted_daily_usage": expected,
+        "daily_token_budget": budget,
+        "share_of_budget": round(expected / budget, 4) if budget else None,
+        "within_budget": expected <= budget,
+        "tokens_left_today": max(0, budget - state.daily_tokens_used),
+        "peak_hours": [f"{hour:02}:00–{(hour + 1) % 24:02}:00" for hour in sorted(hours[:_PEAKS])],
+    }
+
+
+def _forecast_text(forecast: dict[str, Any]) -> str:
+    if not forecast["predicted_daily_usage"]:
+        return "nothing used yet"
+    share = forecast["share_of_budget"]
+    verdict = "" if forecast["within_budget"] else "; a higher tier or shorter requests would help"
+    return (
+        f"{forecast['predicted_daily_usage']:,} tokens a day of {forecast['daily_token_budget']:,}"
+        f"{f' ({share:.0%})' if share is not None else ''}{verdict}"
+    )
+
+
+def _style_text(style: dict[str, Any]) -> str:
+    parts = [f"{words} {style[key]:.2g}" for key, words in _STYLE.items() if key in style]
+    return ", ".join(parts) + f" (prompts seen: {style['n']})" if parts else "not known yet"
+
+
+def _models_text(scores: dict[str, float]) -> str:
+    best = sorted(scores.items(), key=lambda item: (-item[1], item[0]))
+    return ", ".join(f"{name} {score:.2f}" for name, score in best) or "none used yet"

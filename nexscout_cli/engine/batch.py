@@ -1,0 +1,113 @@
+"""Many requests: some at a time, identical ones sharing one call, nothing lost when it is stopped."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Sequence
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from dataclasses import replace
+
+from nexscout_cli.engine.cache import fingerprint
+from nexscout_cli.engine.pipeline import Engine
+from nexscout_cli.engine.types import AIRequest, AIResponse
+from nexscout_cli.errors import Blocked, Interrupted, NexScoutError
+
+Done = Callable[[int, AIResponse], None]
+
+
+class Purse:
+    """What a batch may still cost: each call takes its worst case out and puts back what it did not use. Nano-dollars."""
+
+    def __init__(self, limit: int) -> None:
+        self._left = limit
+        self._taken = 0
+        self._changed = threading.Condition()
+
+    def take(self, most: int) -> bool:
+        """Reserve an amount; waits for what others have reserved and may put back. False when it is not there."""
+        with self._changed:
+            self._changed.wait_for(lambda: most <= self._left or not self._taken)
+            if most > self._left:
+                return False
+            self._left -= most
+            self._taken += most
+            return True
+
+    def put_back(self, most: int, spent: int) -> None:
+        """End a reservation, of which ``spent`` is gone."""
+        with self._changed:
+            self._left += most - spent
+            self._taken -= most
+            self._changed.notify_all()
+
+
+def run(engine: Engine, requests: Sequence[AIRequest], concurrency: int = 5, *, max_cost: int | None = None,
+        done: Done | None = None) -> list[AIResponse]:
+    """Answer ``requests``, ``concurrency`` at a time; responses in their order. ``done`` hears of each as it ends.
+
+    ``max_cost`` (nano-dollars) bounds what all of them cost together. On an interrupt no new work is begun, what is in
+    flight is settled, and Interrupted is raised.
+    """
+    purse = None if max_cost is None else Purse(max_cost)
+    groups: dict[object, list[int]] = {}
+    for index, request in enumerate(requests):
+        key = fingerprint(request) if request.options.allow_cache else index
+        groups.setdefault(key, []).append(index)
+    responses: dict[int, AIResponse] = {}
+
+    def work(group: list[int]) -> None:
+        first: AIResponse | None = None
+        for index in group:
+            request = requests[index]
+            if first is not None and first.success and not first.metadata["degraded"]:
+                response = engine.share(request, first)
+            else:
+                response = first = _one(engine, request, purse)
+            responses[index] = response
+            if done is not None:
+                done(index, response)
+
+    with ThreadPoolExecutor(max_workers=max(1, concurrency)) as pool:
+        futures: set[Future[None]] = {pool.submit(work, group) for group in groups.values()}
+        try:
+            while futures:
+                ended, futures = wait(futures, return_when=FIRST_COMPLETED)
+                for future in ended:
+                    future.result()
+        except BaseException as error:
+            for future in futures:
+                future.cancel()
+            pool.shutdown(wait=True)
+            if isinstance(error, KeyboardInterrupt):
+                raise Interrupted("interrupted; what was in flight has been settled",
+                                  "the same line with --resume goes on") from None
+            raise
+    return [responses[index] for index in range(len(requests))]
+
+
+def _one(engine: Engine, request: AIRequest, purse: Purse | None) -> AIResponse:
+    """Run one request within the purse: its own ``max_cost`` becomes what the plan could cost at worst."""
+    if purse is None:
+        return engine.run(request)
+    try:
+        most = engine.simulate(request).max_cost
+    except NexScoutError:
+        return engine.run(request)
+    covered = purse.take(most)
+    spent = 0
+    try:
+        # What is not covered may still be answered by the cache, which costs nothing.
+        response = engine.run(_bounded(request, most if covered else 0))
+        spent = int(response.metadata["cost_usd"].scaleb(9))
+    finally:
+        if covered:
+            purse.put_back(most, spent)
+    if not covered and response.error is not None and response.error["code"] == "max_cost":
+        refusal = Blocked("the batch's --max-cost does not cover this row", "raise --max-cost", code="max_cost")
+        return replace(response, error=refusal.as_json())
+    return response
+
+
+def _bounded(request: AIRequest, most: int) -> AIRequest:
+    own = request.options.max_cost
+    return replace(request, options=replace(request.options, max_cost=most if own is None else min(own, most)))

@@ -1,0 +1,150 @@
+"""The lossless compressor: fewer characters, the same content. Code, JSON values, links, quotes and numbers stay."""
+
+from __future__ import annotations
+
+import re
+
+from nexscout_cli.engine.spans import HOLE, Block, blocks, mask, unmask
+
+STEPS = ("whitespace", "json", "repeats", "fillers")
+MIN_REPEAT = 80
+MAX_ROUNDS = 6
+
+_JSON_TOKEN = re.compile(r'("(?:[^"\\]|\\.)*")|[ \t\n\r]+')
+_TRAILING = re.compile(r"(?<![ \t])[ \t]+(?=\r?(?:\n|\Z))")
+_INNER = re.compile(r"(?<=[^\s]) {2,}(?=[^\s])")
+
+# Text that is handed over to be worked on may contain its own "please": then nothing polite is removed.
+_PAYLOAD = re.compile(
+    r"\b(?:translat|proofread|re(?:write|phrase|word)|paraphras|correct|edit|spell|grammar|count|polite|courte"
+    r"|following|below|tone"
+    r"|letter|e-?mails?|texts?|sentences?|words?|phrases?|messages?|transcript|classif|sentiment|quot|verbatim"
+    r"|reply|say)",
+    re.IGNORECASE,
+)
+_NOT_VERB = (
+    r"(?!(?:not|never|no|only|also|be|been|have|the|a|an|i|we|you|it|this|that|if|with|note|all|always|find|see|is|are|was"
+    r"|do)\b)"
+)
+_ASK = (
+    r"(?:i was (?:just )?wondering (?:if|whether) you (?:could|would|can)|i (?:would|'d) like you to|i'd like you to"
+    r"|(?:could|can|would|will) you (?=please |kindly )|i(?: would|'d) (?:really "
+    r"|greatly )?appreciate it if you (?:could|would)"
+    r"|it would be (?:really |very )?(?:great|nice|good|helpful|wonderful|lovely) if you (?:could|would))"
+)
+_OPENING = re.compile(
+    rf"(?P<lead>(?:^|(?<=[.!?] )|(?<=\n))[ ]*(?:[-*•] |\ue000[.)] )?)"
+    rf"(?P<ask>{_ASK} ?)?(?P<polite>(?:please,? |kindly )*)(?={_NOT_VERB}[a-z]+ )(?P<rest>[^.!?:\n]*)(?P<end>[.!?:]"
+    rf"|$|(?=\n))",
+    re.IGNORECASE | re.MULTILINE,
+)
+_INNER_PLEASE = re.compile(
+    r"(?<=\b(?:and|but)) please (?=[a-z])|(?<=\bthen) please (?=[a-z])|,? please(?=[.!?](?:\s|$))",
+    re.IGNORECASE,
+)
+_THANKS = re.compile(
+    r"(?:(?<=[.!?] )|(?<=\n)|^)(?:thank you|thanks|many thanks)(?: (?:so"
+    r"|very) much)? in advance(?: for your (?:help|time|support))?[.!]*[ ]*(?=\n|\Z|[A-Z])",
+    re.IGNORECASE,
+)
+
+
+def compress(text: str) -> tuple[str, tuple[str, ...]]:
+    """The text without what carries no meaning, and the names of the steps that changed something, in the order of
+    ``STEPS``.
+
+    Never longer than the input, and compressing again changes nothing.
+    """
+    used: set[str] = set()
+    for _ in range(MAX_ROUNDS):
+        shorter, steps = _round(text)
+        if len(shorter) >= len(text):
+            break
+        text = shorter
+        used |= steps
+    return text, tuple(step for step in STEPS if step in used)
+
+
+def _round(text: str) -> tuple[str, set[str]]:
+    """One pass of every step."""
+    used: set[str] = set()
+    polite = _PAYLOAD.search(text) is None
+    done: list[Block] = []
+    for block in blocks(text):
+        if block.kind == "json":
+            new = _compact_json(block.text)
+            step = "json"
+        elif block.kind == "blank":
+            new = "\n".join([""] * (1 if block.text.count("\n") >= 2 else block.text.count("\n") + 1))
+            step = "whitespace"
+        elif block.kind == "prose":
+            new, step = _squeeze(block.text), "whitespace"
+        else:
+            new, step = block.text, ""
+        if new != block.text:
+            used.add(step)
+        if polite and block.kind == "prose":
+            kept = new
+            new = _drop_fillers(new)
+            used |= {"fillers"} if new != kept else set()
+        done.append(Block(block.kind, new))
+    unique = _drop_repeats(done)
+    if len(unique) < len(done):
+        used.add("repeats")
+    return "\n".join(block.text for block in unique), used
+
+
+def _compact_json(text: str) -> str:
+    """The JSON text without whitespace outside its strings; every literal stays as it was written."""
+    return _JSON_TOKEN.sub(lambda m: m.group(1) or "", text)
+
+
+def _squeeze(prose: str) -> str:
+    """No trailing spaces, single spaces inside lines; indentation stays."""
+    masked = mask(prose)
+    if masked is None:
+        return prose
+    text, spans = masked
+    return unmask(_INNER.sub(" ", _TRAILING.sub("", text)), spans)
+
+
+def _drop_repeats(parts: list[Block]) -> list[Block]:
+    """Without the later copies of a long paragraph, and the blank lines after each."""
+    seen: set[str] = set()
+    kept: list[Block] = []
+    dropped = False
+    for at, part in enumerate(parts):
+        if dropped and part.kind == "blank":
+            dropped = False
+            continue
+        dropped = False
+        alone = (at == 0 or parts[at - 1].kind == "blank") and (at + 1 == len(parts) or parts[at + 1].kind == "blank")
+        if part.kind == "prose" and alone and len(part.text) >= MIN_REPEAT:
+            if part.text in seen:
+                dropped = True
+                continue
+            seen.add(part.text)
+        kept.append(part)
+    return kept
+
+
+def _drop_fillers(prose: str) -> str:
+    """Without polite phrases around an instruction, where what is left is an instruction too."""
+    masked = mask(prose)
+    if masked is None:
+        return prose
+    text, spans = masked
+    short = _OPENING.sub(_opened, text)
+    short = _INNER_PLEASE.sub(lambda m: " " if m.group().endswith(" ") else "", short)
+    short = _THANKS.sub("", short).rstrip(" ")
+    if not short.strip().strip(HOLE) or short.count(HOLE) != len(spans):
+        return prose
+    return unmask(short, spans)
+
+
+def _opened(match: re.Match[str]) -> str:
+    lead, ask, polite, rest, end = match.group("lead", "ask", "polite", "rest", "end")
+    if not ask and not polite:
+        return match.group()
+    question = bool(ask) and end == "?"
+    return lead + rest[:1].upper() + rest[1:] + ("." if question else end)

@@ -1,0 +1,40 @@
+"""What can go wrong with a call to a provider, and what it means for the hold."""
+
+from __future__ import annotations
+
+from nexscout_cli.engine.types import Usage
+
+
+class ProviderFailure(Exception):
+    """A call that gave no answer. ``message`` is safe to show: it holds no key and no prompt.
+
+    ``kind`` decides what happens next:
+
+    ========== ============================================ ======= =======================
+    kind       when                                         hold    next
+    ========== ============================================ ======= =======================
+    unreached  refused, DNS, TLS, missing key or runtime     void    the next model
+    rejected   400 401 403 404 413 422, policy refusal       void    the next model, no retry
+    too_long   context window exceeded                       void    a larger window
+    limited    429                                           void    retry after ``retry_after``
+    server     500 502 503 529 with an error body            void    retry with backoff
+    unknown    408 504, hang, reset, cut or damaged answer   stays   at most once more
+    ========== ============================================ ======= =======================
+
+    ``partial`` is the text a stream had delivered before it broke, ``usage`` what it had reported.
+    """
+
+    def __init__(self, kind: str, message: str, *, status: int | None = None, retry_after: float | None = None,
+                 partial: str = "", usage: Usage | None = None, provider_id: str | None = None) -> None:
+        super().__init__(message)
+        self.kind = kind
+        self.message = message
+        self.status = status
+        self.retry_after = retry_after
+        self.partial = partial
+        self.usage = usage
+        self.provider_id = provider_id
+
+
+class ReaderGone(Exception):
+    """Raised by an ``on_text`` callback when nobody reads the stream any more: the provider stops and says what it had."""

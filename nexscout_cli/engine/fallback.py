@@ -1,0 +1,45 @@
+"""What to try after an attempt gave no answer: the same model again after a pause, or the next one of the ladder."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable, Iterator
+
+from nexscout_cli.config import Settings
+from nexscout_cli.engine.failures import ProviderFailure
+from nexscout_cli.engine.types import Model, Plan, Snapshot
+
+DEARER = 3
+UNKNOWN_TRIES = 2
+
+
+def pause(failure: ProviderFailure, tries: int, settings: Settings) -> float | None:
+    """Seconds to wait before the same model is tried again, or None when it is not.
+
+    ``tries`` counts the attempts made at it. Faults that may pass get ``providers.retries`` further tries with
+    exponential backoff and full jitter, or what Retry-After asks for when that lies within the call's timeout;
+    an unknown outcome gets one more try at once.
+    """
+    if failure.kind == "unknown":
+        return 0.0 if tries < UNKNOWN_TRIES else None
+    if failure.kind not in ("limited", "server") or tries > settings["providers.retries"]:
+        return None
+    if failure.retry_after is not None:
+        return failure.retry_after if failure.retry_after <= settings["providers.timeout"] else None
+    low, high = settings["providers.backoff_min"], settings["providers.backoff_max"]
+    return min(high, low * 2 ** (tries - 1)) * random.uniform(0.5, 1.0)
+
+
+def ladder(first: Plan, snapshot: Snapshot, settings: Settings, price: Callable[[Model], int], larger_than: int) -> Iterator[Model]:
+    """The models to try after ``first``'s: cheaper ones above the floor, best first; dearer ones up to 3 × its quote; the embedded one.
+
+    ``larger_than`` asks for a larger context window (0: any). ``price`` is the expected cost of this request in nano-dollars.
+    """
+    floor, quote = settings["routing.floor"], first.predicted_cost
+    preference = snapshot.profile.model_preference
+    others = [m for m in snapshot.models
+              if m.name in snapshot.available and m.name != first.model.name and m.max_tokens > larger_than]
+    good = [m for m in others if m.quality >= floor]
+    yield from sorted((m for m in good if price(m) <= quote), key=lambda m: (-m.quality, -preference.get(m.name, 0.5), m.name))
+    yield from sorted((m for m in good if quote < price(m) <= DEARER * quote), key=lambda m: (price(m), -m.quality, m.name))
+    yield from (m for m in others if m.embedded and m.quality < floor)

@@ -1,0 +1,351 @@
+"""The values the engine works on. All immutable; money in integers (nano-dollars, pico-dollars per token), times in UTC."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from nexscout_cli.engine.money import cost, energy_for, usd
+
+if TYPE_CHECKING:
+    from nexscout_cli.engine.learn import Lesson
+
+EMBEDDED_PREFIX = "embedded/"
+MODES = ("auto", "fast", "pro", "expert")
+TIERS = ("free", "pro", "elite", "enterprise")
+
+Json = Any
+
+
+class Attachment(NamedTuple):
+    """A text file, already read; ``name`` is shown to the model."""
+
+    name: str
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """How one request is to be run. ``max_cost`` in nano-dollars, ``max_tokens`` bounds the answer, ``temperature`` 0–2."""
+
+    allow_cache: bool = True
+    force_model: str | None = None
+    mode: str | None = None
+    skip_energy_charge: bool = False
+    max_tokens: int | None = None
+    max_cost: int | None = None
+    system: str | None = None
+    temperature: float | None = None
+    idempotency_key: str | None = None
+    policy: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class AIRequest:
+    """One thing a user asks. ``context`` is any JSON value; ``attachments`` are text files already read."""
+
+    user_id: str
+    feature: str
+    prompt: str
+    goal: str | None = None
+    tone: str | None = None
+    context: Json = None
+    attachments: tuple[Attachment, ...] = ()
+    options: Options = field(default_factory=Options)
+
+
+class Model(NamedTuple):
+    """A row of the catalog. Prices in pico-dollars per token; ``max_tokens`` is the context window; quality and speed in 0..1."""
+
+    name: str
+    litellm_model: str
+    type: str
+    price_in: int
+    price_out: int
+    max_tokens: int
+    quality: float
+    speed: float
+    best_for: str
+    enabled: bool
+    retired: bool
+    api_base: str | None
+    api_key_env: str | None
+    params: dict[str, Json]
+
+    @property
+    def free(self) -> bool:
+        """True when no call to it can cost anything."""
+        return self.price_in == 0 and self.price_out == 0
+
+    @property
+    def embedded(self) -> bool:
+        """True for a model that runs in this process."""
+        return self.litellm_model.startswith(EMBEDDED_PREFIX)
+
+    @property
+    def instruction(self) -> str | None:
+        """An instruction the catalog adds to every call of this model."""
+        return self.params.get("instruction")
+
+    def cost(self, input_tokens: int, output_tokens: int) -> int:
+        """Nano-dollars for that many tokens, rounded up."""
+        return cost(input_tokens, output_tokens, self.price_in, self.price_out)
+
+
+class Profile(NamedTuple):
+    """What was learned of a user, as far as a plan reads it."""
+
+    efficiency_rating: float = 0.8
+    preferred_mode: str = "auto"
+    predicted_daily_usage: int = 0
+    preferred_output_length: str = "medium"
+    writing_style: dict[str, Json] = {}
+    peak_hours: tuple[int, ...] = ()
+    model_preference: dict[str, float] = {}
+
+
+class Limit(NamedTuple):
+    """A budget a request draws on: ``unit`` is usd or tokens, ``scope`` user or total, ``window`` day or month; ``left`` may be negative."""
+
+    unit: str
+    scope: str
+    window: str
+    cap: int
+    left: int
+
+
+class Snapshot(NamedTuple):
+    """The world a plan is made from. The same request on an equal snapshot gives the same plan."""
+
+    now: datetime
+    actor: str
+    user_id: str
+    tier: str
+    is_admin: bool
+    profile: Profile
+    energy: int
+    limits: tuple[Limit, ...]
+    panic: bool
+    surge_milli: int
+    models: tuple[Model, ...]
+    available: frozenset[str]
+    missing: dict[str, str]
+    input_factors: dict[str, tuple[float, float]]
+    output_lengths: dict[str, tuple[int, float]]
+    tokens_today: int
+    version: int
+
+    def model(self, name: str) -> Model | None:
+        """The catalog's model of that name, whether available or not."""
+        return next((m for m in self.models if m.name == name), None)
+
+
+class Shape(NamedTuple):
+    """What the answer is asked to be: a bound in tokens and how it is told to the model."""
+
+    max_tokens: int
+    words: int
+    verbosity: str
+    style: str
+    instructions: str
+
+
+class Compression(NamedTuple):
+    """What the compressor did; token counts are of the compressible text."""
+
+    applied: bool
+    tokens_before: int
+    tokens_after: int
+    steps: tuple[str, ...]
+
+
+class Message(NamedTuple):
+    """One chat message as it is sent."""
+
+    role: str
+    content: str
+
+
+class Forecast(NamedTuple):
+    """Tokens of a call: expected, and as the hold bounds them."""
+
+    input_tokens: int
+    output_tokens: int
+    max_input_tokens: int
+    max_output_tokens: int
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """Everything decided before money moves. ``simulate`` shows it, ``run`` executes it."""
+
+    request: AIRequest
+    model: Model
+    routing_reason: str
+    required_quality: float
+    emotional_complexity: float
+    messages: tuple[Message, ...]
+    shape: Shape
+    compression: Compression
+    forecast: Forecast
+    surge_milli: int
+    nano_per_energy: int
+    warnings: tuple[str, ...]
+    degraded: bool
+    charge_energy: bool
+    mode: str
+    version: int
+    error: dict[str, str] | None = None
+    exit_status: int = 0
+
+    @property
+    def allow_proceed(self) -> bool:
+        """True when nothing refuses the call."""
+        return self.error is None
+
+    @property
+    def predicted_cost(self) -> int:
+        """Expected cost in nano-dollars."""
+        return self.model.cost(self.forecast.input_tokens, self.forecast.output_tokens)
+
+    @property
+    def max_cost(self) -> int:
+        """Worst-case cost in nano-dollars: what is held."""
+        return self.model.cost(self.forecast.max_input_tokens, self.forecast.max_output_tokens)
+
+    def energy_of(self, nano: int) -> int:
+        """Energy charged for a cost under this plan's frozen surge."""
+        return energy_for(nano, self.surge_milli, self.nano_per_energy) if self.charge_energy else 0
+
+    @property
+    def predicted_energy(self) -> int:
+        """Energy of the expected cost."""
+        return self.energy_of(self.predicted_cost)
+
+    @property
+    def max_energy(self) -> int:
+        """Energy of the worst case: what is held, and the most that can be charged."""
+        return self.energy_of(self.max_cost)
+
+    @property
+    def max_total_tokens(self) -> int:
+        """Worst-case input plus output tokens: what is held of a token budget."""
+        return self.forecast.max_input_tokens + self.forecast.max_output_tokens
+
+    def as_json(self) -> dict[str, Json]:
+        """The agreed shape of ``simulate --json`` and of ``metadata.plan``."""
+        return {
+            "predicted_tokens": self.forecast.input_tokens + self.forecast.output_tokens,
+            "predicted_input_tokens": self.forecast.input_tokens,
+            "predicted_output_tokens": self.forecast.output_tokens,
+            "max_input_tokens": self.forecast.max_input_tokens,
+            "max_output_tokens": self.forecast.max_output_tokens,
+            "predicted_cost_usd": usd(self.predicted_cost),
+            "max_cost_usd": usd(self.max_cost),
+            "predicted_energy": self.predicted_energy,
+            "max_energy": self.max_energy,
+            "surge": self.surge_milli / 1000,
+            "recommended_model": self.model.name,
+            "routing_reason": self.routing_reason,
+            "required_quality": self.required_quality,
+            "emotional_complexity": self.emotional_complexity,
+            "mode": self.mode,
+            "compression": self.compression._asdict() | {"steps": list(self.compression.steps)},
+            "shape": self.shape._asdict(),
+            "degraded": self.degraded,
+            "warnings": list(self.warnings),
+            "allow_proceed": self.allow_proceed,
+            "error": self.error,
+        }
+
+
+class Call(NamedTuple):
+    """One call to one provider, as the provider sees it. ``timeout`` and ``total_timeout`` in seconds."""
+
+    model: Model
+    messages: tuple[Message, ...]
+    max_tokens: int
+    temperature: float | None
+    timeout: float
+    total_timeout: float
+    stream: bool
+
+
+class Usage(NamedTuple):
+    """What the provider says was used; None where it said nothing, and whatever it said otherwise, unchecked."""
+
+    input_tokens: Json
+    output_tokens: Json
+
+
+class Completion(NamedTuple):
+    """A provider's answer. ``finish_reason`` as in the OpenAI API: stop, length, content_filter; ``model`` is who says it answered."""
+
+    text: str
+    finish_reason: str
+    usage: Usage | None
+    provider_id: str | None
+    model: str | None
+
+
+OnText = Callable[[str], None]
+
+
+class Attempt(NamedTuple):
+    """A hold that was taken: which attempt of which request, and what it may cost at most (nano-dollars, tokens)."""
+
+    id: int
+    request_id: str
+    n: int
+    plan: Plan
+    hold: int
+    hold_tokens: int
+    hold_energy: int
+
+
+class CachedAnswer(NamedTuple):
+    """An answer kept from before. ``cost`` is what it cost then, in nano-dollars."""
+
+    id: int
+    text: str
+    model: str
+    quality: float
+    input_tokens: int
+    output_tokens: int
+    cost: int
+
+
+class Charge(NamedTuple):
+    """What one posted attempt truly used: nano-dollars and tokens, with ``flags`` that say how sure that is."""
+
+    input_tokens: int
+    output_tokens: int
+    cost: int
+    flags: tuple[str, ...] = ()
+
+
+class Delivery(NamedTuple):
+    """What reached the user with a posted attempt: the energy charged, the lesson learned, and what is kept of the answer."""
+
+    energy: int
+    lesson: Lesson
+    answer: dict[str, Json]
+    text: str
+    cache_key: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class AIResponse:
+    """The answer to a request, or why there is none. ``metadata`` has the agreed keys of ``run --json``."""
+
+    success: bool
+    result: str | None
+    error: dict[str, str] | None
+    metadata: dict[str, Json]
+    exit_status: int = 0
+
+    def as_json(self) -> dict[str, Json]:
+        """The agreed shape of ``run --json``."""
+        return {"success": self.success, "result": self.result, "error": self.error, "metadata": self.metadata}

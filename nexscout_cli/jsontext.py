@@ -1,0 +1,27 @@
+"""JSON as the agreed shapes want it: money in fixed decimals, text as it is, no NaN."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+from decimal import Decimal
+from typing import Any
+
+
+def dumps(value: Any, indent: int | None = None) -> str:
+    """JSON text; a Decimal becomes a number with all its decimals (``0.000000150``, never ``1.5e-07``)."""
+    mark = os.urandom(8).hex()
+
+    def decimal(item: object) -> str:
+        if isinstance(item, Decimal):
+            return f"{mark}{item:f}"
+        raise TypeError(f"{type(item).__name__} has no JSON form")
+
+    text = json.dumps(value, default=decimal, indent=indent, ensure_ascii=False, allow_nan=False)
+    return re.sub(f'"{mark}([-0-9.]+)"', r"\1", text)
+
+
+def loads(text: str | bytes) -> Any:
+    """The value of JSON text, decimals exact."""
+    return json.loads(text, parse_float=Decimal)

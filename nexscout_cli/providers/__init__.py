@@ -1,0 +1,59 @@
+"""Whoever answers calls: remote models through LiteLLM, and one small model that runs in this process."""
+
+from __future__ import annotations
+
+import os
+import threading
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from nexscout_cli.engine.ports import Provider
+    from nexscout_cli.engine.types import Call, Completion, OnText
+
+_EMBEDDED = "embedded/"
+
+
+class Providers:
+    """Sends each call where its ``litellm_model`` says; neither side is imported before it is needed.
+
+    ``data_dir`` is the folder under which the embedded model's file lives.
+    """
+
+    def __init__(self, data_dir: Path) -> None:
+        self._data_dir = data_dir
+        self._lock = threading.Lock()
+        self._remote: Provider | None = None
+        self._embedded: Provider | None = None
+
+    def available(self, model_name: str, litellm_model: str, api_key_env: str | None) -> str | None:
+        """None when the model can be called now, else one short line that says what is missing."""
+        if litellm_model.startswith(_EMBEDDED):
+            return self._local().available(model_name, litellm_model, api_key_env)
+        if api_key_env is None or os.environ.get(api_key_env, "").strip():
+            return None
+        return f"{api_key_env} is not set"
+
+    def complete(self, call: Call, on_text: OnText | None) -> Completion:
+        """Make the call; raises ProviderFailure."""
+        if call.model.litellm_model.startswith(_EMBEDDED):
+            return self._local().complete(call, on_text)
+        return self._far().complete(call, on_text)
+
+    def _local(self) -> Provider:
+        with self._lock:
+            if self._embedded is None:
+                from nexscout_cli.providers.embedded import EmbeddedProvider
+                from nexscout_cli.providers.smollm import model_path
+
+                self._embedded = EmbeddedProvider(model_path(self._data_dir))
+            return self._embedded
+
+    def _far(self) -> Provider:
+        with self._lock:
+            if self._remote is None:
+                from nexscout_cli.providers.remote import LiteLLMProvider
+
+                self._remote = LiteLLMProvider()
+            return self._remote

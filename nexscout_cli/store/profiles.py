@@ -1,0 +1,96 @@
+"""What was learned of a user, between its row and the value that the engine folds."""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+
+from nexscout_cli.engine import learn
+from nexscout_cli.engine.learn import Lesson, ProfileState
+from nexscout_cli.engine.types import Profile
+from nexscout_cli.errors import NotPermitted, UsageError
+from nexscout_cli.store import users
+from nexscout_cli.store.store import Store
+
+_JSON = ("writing_style_profile", "common_patterns", "pattern_counts", "peak_usage_hours", "model_preference_score")
+
+
+def read(c: sqlite3.Connection, user_id: str) -> ProfileState | None:
+    """The user's learned state, or None for one who is new."""
+    row = c.execute("SELECT * FROM user_efficiency_profiles WHERE user_id = ?", (user_id,)).fetchone()
+    if row is None:
+        return None
+    values = {name: json.loads(row[name]) if name in _JSON else row[name] for name in ProfileState._fields}
+    return ProfileState(**values | {"common_patterns": tuple(values["common_patterns"]),
+                                    "peak_usage_hours": tuple(values["peak_usage_hours"] or (0,) * 24)})
+
+
+def write(c: sqlite3.Connection, user_id: str, state: ProfileState) -> None:
+    """Store the learned state."""
+    values = [json.dumps(value, ensure_ascii=False) if name in _JSON else value for name, value in state._asdict().items()]
+    sets = ", ".join(f"{name} = ?" for name in state._fields)
+    c.execute(f"UPDATE user_efficiency_profiles SET {sets} WHERE user_id = ?", (*values, user_id))
+
+
+def learned(store: Store, c: sqlite3.Connection, user_id: str, lesson: Lesson) -> None:
+    """Fold one settled request into the user's profile."""
+    state = read(c, user_id)
+    if state is not None:
+        write(c, user_id, learn.learn(state, lesson, patterns=store.settings["learning.patterns"]))
+
+
+def for_plan(c: sqlite3.Connection, user_id: str) -> Profile:
+    """The part of a profile that plans read."""
+    row = c.execute(
+        """SELECT efficiency_rating, preferred_mode, predicted_daily_usage, preferred_output_length, writing_style_profile,
+           peak_usage_hours, model_preference_score FROM user_efficiency_profiles WHERE user_id = ?""", (user_id,)).fetchone()
+    if row is None:
+        return Profile()
+    return Profile(row[0], row[1], row[2], row[3], json.loads(row[4]), tuple(json.loads(row[5])), json.loads(row[6]))
+
+
+def update_efficiency_rating(store: Store, user_id: str, tokens_used: int, tokens_predicted: int) -> float:
+    """Fold one accuracy into the user's rating and return it: 0.9 × rating + 0.1 × (1 − |used − predicted| ÷ predicted)."""
+    with store.db.write() as c:
+        store.touch(c)
+        store.require_access(c, user_id)
+        state = read(c, user_id)
+        if state is None:
+            raise UsageError(f"there is no user {user_id!r}", "`nexscout user list` shows them")
+        rating = learn.rate(state.efficiency_rating, learn.accuracy(tokens_used, tokens_predicted))
+        c.execute("UPDATE user_efficiency_profiles SET efficiency_rating = ? WHERE user_id = ?", (rating, user_id))
+    return rating
+
+
+def set_mode(store: Store, user_id: str, mode: str) -> None:
+    """Set the mode a user prefers. Raises NotPermitted where the tier does not have it."""
+    with store.db.write() as c:
+        tier = users.ensure(store, c, user_id, store.touch(c))["tier"]
+        modes = store.settings[f"tiers.{tier}.modes"]
+        if mode not in modes:
+            raise NotPermitted(f"mode {mode} is not part of tier {tier}", f"upgrade your plan, or use one of: {', '.join(modes)}")
+        c.execute("UPDATE user_efficiency_profiles SET preferred_mode = ? WHERE user_id = ?", (mode, user_id))
+
+
+def set_panic(store: Store, on: bool) -> None:
+    """Send every request to the cheapest model, or end that. Admins only."""
+    with store.db.write() as c:
+        store.require_admin(c, "turn panic mode on or off")
+        store.touch(c)
+        c.execute("UPDATE meta SET value = ? WHERE key = 'panic'", (str(int(on)),))
+        c.execute("UPDATE meta SET value = CAST(value AS INTEGER) + 1 WHERE key = 'world_version'")
+
+
+def mode_and_panic(store: Store, user_id: str) -> tuple[str, str, bool]:
+    """A user's tier, preferred mode, and whether panic is on."""
+    with store.db.read() as c:
+        row = store.require_access(c, user_id)
+        panic = c.execute("SELECT value FROM meta WHERE key = 'panic'").fetchone()[0] == "1"
+        return (row["tier"] if row else users.FIRST_TIER), for_plan(c, user_id).preferred_mode, panic
+
+
+def forecast(store: Store, user_id: str) -> ProfileState:
+    """A user's whole profile, for the user and admins."""
+    with store.db.read() as c:
+        store.require_access(c, user_id)
+        return read(c, user_id) or ProfileState()

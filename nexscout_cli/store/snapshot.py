@@ -1,0 +1,84 @@
+"""Step 0: the world a plan is made from, read in one transaction."""
+
+from __future__ import annotations
+
+import sqlite3
+from datetime import datetime, timedelta
+
+from nexscout_cli.engine.ports import Provider
+from nexscout_cli.engine.types import AIRequest, Limit, Model, Snapshot
+from nexscout_cli.store import accounts, models, profiles, users
+from nexscout_cli.store.store import EVERYONE, Store, stamp
+
+SURGE_STEPS = ((2.0, 2000), (1.5, 1500), (1.0, 1250))
+"""(load ÷ capacity from which it holds, surge in thousandths); below the last, 1.0."""
+PANIC_SHARE = 0.95
+FACTOR_SAMPLES, FACTOR_MARGIN = 20, 1.1
+"""Usage reports before a model's learned input factor bounds a hold, and the slack on the most that was seen."""
+
+
+def read(store: Store, provider: Provider, request: AIRequest) -> Snapshot:
+    """The snapshot for a request. Raises NotPermitted, UsageError where the actor may not act for its user."""
+    with store.db.read() as c:
+        row = store.require_access(c, request.user_id)
+        now = store.now(c)
+        tier = row["tier"] if row else users.FIRST_TIER
+        energy = accounts.find(c, request.user_id, "energy", accounts.PREPAID)
+        balance = energy["granted"] - energy["held"] - energy["spent"] if energy else 0
+        catalog = models.read(c)
+        available, missing = availability(catalog, provider)
+        meta = dict(c.execute("SELECT key, value FROM meta WHERE key IN ('panic', 'world_version')").fetchall())
+        limits, tokens_today, pressed = _limits(store, c, request.user_id, tier, now)
+        return Snapshot(
+            now=now, actor=store.actor, user_id=request.user_id, tier=tier, is_admin=store.is_admin(c),
+            profile=profiles.for_plan(c, request.user_id), energy=balance + users.grant_due(store.settings, row, now),
+            limits=limits, panic=meta["panic"] == "1" or pressed, surge_milli=_surge(store, c, now), models=catalog,
+            available=available, missing=missing, input_factors=_factors(c),
+            output_lengths=_lengths(c, request.user_id, request.feature), tokens_today=tokens_today,
+            version=int(meta["world_version"]))
+
+
+def availability(catalog: tuple[Model, ...], provider: Provider) -> tuple[frozenset[str], dict[str, str]]:
+    """The names that can be called now, and what is missing for the others; a retired name is neither."""
+    missing = {}
+    for model in catalog:
+        if not model.enabled:
+            missing[model.name] = f"it is disabled; `nexscout models enable {model.name}` brings it back"
+        elif reason := provider.available(model.name, model.litellm_model, model.api_key_env):
+            missing[model.name] = reason
+    return frozenset(m.name for m in catalog if m.name not in missing and not m.retired), missing
+
+
+def _limits(store: Store, c: sqlite3.Connection, user_id: str, tier: str, now: datetime) -> tuple[tuple[Limit, ...], int, bool]:
+    """Caps with what is left of them, tokens of today, and whether the installation's daily dollars are nearly gone."""
+    limits, tokens_today, pressed = [], 0, False
+    for budget in accounts.budgets(store.settings, user_id, tier, now):
+        row = accounts.find(c, budget.owner, budget.unit, budget.period)
+        used = row["held"] + row["spent"] if row else 0
+        if budget.cap is not None:
+            limits.append(Limit(budget.unit, budget.scope, budget.window, budget.cap, budget.cap - used))
+            if (budget.unit, budget.owner, budget.window) == ("usd", EVERYONE, "day"):
+                pressed = used >= PANIC_SHARE * budget.cap
+        if (budget.unit, budget.scope, budget.window) == ("tokens", "user", "day"):
+            tokens_today = row["spent"] if row else 0
+    return tuple(limits), tokens_today, pressed
+
+
+def _surge(store: Store, c: sqlite3.Connection, now: datetime) -> int:
+    load = c.execute(
+        """SELECT (SELECT count(*) FROM attempts WHERE created_at > ?)
+                + (SELECT count(*) FROM attempts WHERE state IN ('held', 'sent') AND created_at <= ?)""",
+        (stamp(now - timedelta(minutes=1)),) * 2).fetchone()[0]
+    share = load / store.settings["surge.capacity"]
+    return next((surge for start, surge in SURGE_STEPS if share >= start), 1000)
+
+
+def _factors(c: sqlite3.Connection) -> dict[str, tuple[float, float]]:
+    rows = c.execute("SELECT model, mean, most FROM input_factors WHERE n >= ?", (FACTOR_SAMPLES,))
+    return {model: (mean, most * FACTOR_MARGIN) for model, mean, most in rows}
+
+
+def _lengths(c: sqlite3.Connection, user_id: str, feature: str) -> dict[str, tuple[int, float]]:
+    rows = c.execute("SELECT user_id, n, mean_log FROM output_lengths WHERE feature = ? AND user_id IN (?, ?)",
+                     (feature, user_id, EVERYONE))
+    return {"all" if owner == EVERYONE else "user": (n, mean) for owner, n, mean in rows}

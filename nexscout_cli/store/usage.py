@@ -1,0 +1,60 @@
+"""Rows of ``ai_model_usage``: one for every posted attempt, cache hit and failed request. Triggers keep the roll-ups."""
+
+from __future__ import annotations
+
+import json
+import math
+import sqlite3
+from datetime import datetime
+
+from nexscout_cli.engine.money import cost
+from nexscout_cli.engine.types import Charge, Json, Model, Plan
+from nexscout_cli.store.models import seeded
+from nexscout_cli.store.store import EVERYONE, Store, stamp
+
+_KEPT_SAMPLES = 50
+"""Answers a running length remembers: older ones fade."""
+
+
+def record(store: Store, c: sqlite3.Connection, now: datetime, row: dict[str, Json]) -> None:
+    """Insert a usage row; ``metadata`` is given as a value."""
+    values = row | {"metadata": json.dumps(row.get("metadata", {}), ensure_ascii=False), "created_at": stamp(now)}
+    names = ", ".join(values)
+    c.execute(f"INSERT INTO ai_model_usage ({names}) VALUES ({', '.join('?' * len(values))})", list(values.values()))
+
+
+def baseline(store: Store, c: sqlite3.Connection, input_tokens: int, output_tokens: int) -> int:
+    """Nano-dollars that ``report.baseline`` would have billed for those tokens at today's price."""
+    name = store.settings["report.baseline"]
+    row = c.execute("SELECT input_price, output_price FROM ai_model_configs WHERE model = ?", (name,)).fetchone()
+    if row is None:
+        model = next(m for m in seeded() if m.name == "gpt-4o")
+        row = (model.price_in, model.price_out)
+    return cost(input_tokens, output_tokens, row[0], row[1])
+
+
+def savings(store: Store, c: sqlite3.Connection, plan: Plan, charge: Charge) -> dict[str, int]:
+    """What a posted attempt would have cost on the baseline uncompressed, and what compression alone saved on its own model."""
+    saved = plan.compression.tokens_before - plan.compression.tokens_after
+    return {"baseline_usd": baseline(store, c, charge.input_tokens + saved, charge.output_tokens),
+            "compression_saved_usd": plan.model.cost(saved, 0), "tokens_saved": saved}
+
+
+def learn_length(c: sqlite3.Connection, user_id: str, feature: str, output_tokens: int) -> None:
+    """Fold an answer's length into the running means of the log, of this user and of everyone."""
+    for owner in (user_id, EVERYONE):
+        c.execute(
+            """INSERT INTO output_lengths VALUES (:owner, :feature, 1, :value)
+               ON CONFLICT DO UPDATE SET mean_log = mean_log + (:value - mean_log) / (min(n, :kept) + 1),
+               n = min(n + 1, :kept)""",
+            {"owner": owner, "feature": feature, "value": math.log(max(1, output_tokens)), "kept": _KEPT_SAMPLES})
+
+
+def learn_factor(c: sqlite3.Connection, model: Model, counted: int, reported: int) -> None:
+    """Fold what a provider reports for an input into its factor over our count."""
+    if counted <= 0 or reported <= 0:
+        return
+    c.execute(
+        """INSERT INTO input_factors VALUES (:model, 1, :value, :value)
+           ON CONFLICT DO UPDATE SET mean = mean + (:value - mean) / (n + 1), most = max(most, :value), n = n + 1""",
+        {"model": model.name, "value": reported / counted})

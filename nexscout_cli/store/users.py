@@ -1,0 +1,89 @@
+"""Users: tier, role, monthly energy, and forgetting."""
+
+from __future__ import annotations
+
+import sqlite3
+from datetime import datetime
+
+from nexscout_cli.config import Settings
+from nexscout_cli.engine.names import check_user
+from nexscout_cli.errors import UsageError
+from nexscout_cli.store import accounts
+from nexscout_cli.store.store import OWN_OR_ADMIN, Store, stamp
+
+FIRST_TIER = "free"
+
+
+def grant_due(settings: Settings, row: sqlite3.Row | None, now: datetime) -> int:
+    """Energy that this month's grant would add: the tier's, where it has not been granted yet."""
+    if row is not None and row["granted_period"] >= now.strftime("%Y-%m"):
+        return 0
+    return int(settings[f"tiers.{row['tier'] if row else FIRST_TIER}.energy"])
+
+
+def ensure(store: Store, c: sqlite3.Connection, user_id: str, now: datetime) -> sqlite3.Row:
+    """The user's row, made when new, with this month's energy granted. Raises NotPermitted, UsageError as access does."""
+    row = store.require_access(c, user_id)
+    settings = store.settings
+    budget = settings[f"tiers.{row['tier'] if row else FIRST_TIER}.daily_tokens"]
+    if row is None:
+        c.execute("INSERT INTO users (user_id, tier, daily_token_budget, created_at) VALUES (?, ?, ?, ?)",
+                  (user_id, FIRST_TIER, budget, stamp(now)))
+    elif row["daily_token_budget"] != budget:
+        c.execute("UPDATE users SET daily_token_budget = ? WHERE user_id = ?", (budget, user_id))
+    month = now.strftime("%Y-%m")
+    if row is None or row["granted_period"] < month:
+        account = accounts.account(c, user_id, "energy", accounts.PREPAID)
+        accounts.grant(c, account, grant_due(settings, row, now), kind="grant", reason=f"month {month}",
+                       actor=store.actor, now=now)
+        c.execute("UPDATE users SET granted_period = ? WHERE user_id = ?", (month, user_id))
+    fresh: sqlite3.Row = c.execute("SELECT * FROM users WHERE user_id = ?", (user_id,)).fetchone()
+    return fresh
+
+
+def set_tier(store: Store, user_id: str, tier: str) -> None:
+    """Give a user a tier; a higher one's energy for this month is granted on top. Admins only."""
+    with store.db.write() as c:
+        store.require_admin(c, "set a tier")
+        now = store.touch(c)
+        check_user(user_id)
+        exists = c.execute("SELECT 1 FROM users WHERE user_id = ?", (user_id,)).fetchone()
+        if not exists:
+            c.execute("INSERT INTO users (user_id, tier, daily_token_budget, created_at) VALUES (?, ?, ?, ?)",
+                      (user_id, FIRST_TIER, store.settings[f"tiers.{FIRST_TIER}.daily_tokens"], stamp(now)))
+        before = ensure(store, c, user_id, now)["tier"]
+        more = store.settings[f"tiers.{tier}.energy"] - store.settings[f"tiers.{before}.energy"]
+        if more > 0:
+            account = accounts.account(c, user_id, "energy", accounts.PREPAID)
+            accounts.grant(c, account, more, kind="grant", reason=f"tier {before} to {tier}", actor=store.actor, now=now)
+        c.execute("UPDATE users SET tier = ?, daily_token_budget = ? WHERE user_id = ?",
+                  (tier, store.settings[f"tiers.{tier}.daily_tokens"], user_id))
+        modes = store.settings[f"tiers.{tier}.modes"]
+        c.execute(f"UPDATE user_efficiency_profiles SET preferred_mode = 'auto' WHERE user_id = ? "
+                  f"AND preferred_mode NOT IN ({', '.join('?' * len(modes))})", (user_id, *modes))
+
+
+def listing(store: Store) -> list[dict[str, object]]:
+    """The users the actor may see, with tier, balance and what was learned in short."""
+    with store.db.read() as c:
+        rows = c.execute(f"SELECT * FROM user_energy WHERE {OWN_OR_ADMIN} ORDER BY user_id", {"actor": store.actor})
+        return [dict(row) for row in rows]
+
+
+def forget(store: Store, user_id: str) -> dict[str, int]:
+    """Remove a person's text everywhere: cached answers, kept answers, learned style and patterns. Money stays in the books.
+
+    Returns how many rows of each table lost text. Runs with ``secure_delete``, so that no page keeps it.
+    """
+    store.db.connection.execute("PRAGMA secure_delete = ON")
+    with store.db.write() as c:
+        row = store.require_access(c, user_id)
+        if row is None:
+            raise UsageError(f"there is no user {user_id!r}", "`nexscout user list` shows them")
+        store.touch(c)
+        cached = c.execute("DELETE FROM cached_ai_responses WHERE user_id = ?", (user_id,)).rowcount
+        answers = c.execute("UPDATE requests SET answer = NULL, key = NULL WHERE user_id = ? AND answer IS NOT NULL", (user_id,)).rowcount
+        profile = c.execute(
+            """UPDATE user_efficiency_profiles SET writing_style_profile = '{}', common_patterns = '[]', pattern_counts = '{}',
+               peak_usage_hours = '[]' WHERE user_id = ?""", (user_id,)).rowcount
+    return {"cached_answers": cached, "kept_answers": answers, "profiles": profile}

@@ -1,0 +1,313 @@
+"""Every figure of a report equals a sum over the rows; roll-ups and edges are only a faster way to it."""
+
+from __future__ import annotations
+
+import random
+import tempfile
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from nexscout_cli.config import Settings
+from nexscout_cli.errors import NotPermitted, UsageError
+from nexscout_cli.store import reports, schema, usage, users, windows
+from nexscout_cli.store.store import Store, stamp
+from nexscout_cli.store.windows import Window, parse_when, split, zone
+
+START = datetime(2026, 10, 20, tzinfo=UTC)
+NOW = datetime(2026, 11, 3, 14, 30, 0, 250_000, tzinfo=UTC)
+MODELS, FEATURES, USERS = ("gpt-4o", "gpt-4o-mini", "smollm2-135m"), ("ai_message", "ai_chatbot"), ("ann", "bob", "cy")
+
+
+class Clock:
+    """A clock that shows what it is told."""
+
+    def __init__(self, now: datetime) -> None:
+        self.time = now
+
+    def now(self) -> datetime:
+        return self.time
+
+    def monotonic(self) -> float:
+        return 0.0
+
+    def sleep(self, seconds: float) -> None:
+        pass
+
+
+def fill(store: Store, clock: Clock, moments: list[datetime], seed: int = 1) -> None:
+    """Usage at those moments; now and then an earlier request gets a further row, on another day and model."""
+    dice, known = random.Random(seed), []
+    for n, moment in enumerate(sorted(moments)):
+        clock.time = moment
+        again = bool(known) and dice.random() < 0.2
+        fresh = f"r{n:04}", dice.choice(USERS), dice.choice(FEATURES)
+        request_id, user, feature = dice.choice(known) if again else fresh
+        known.append((request_id, user, feature))
+        outcome = "posted" if again else dice.choice(("posted", "posted", "hit", "failed"))
+        row: dict[str, Any] = {
+            "request_id": request_id, "n": n, "user_id": user, "feature": feature, "model_used": dice.choice(MODELS),
+            "outcome": outcome, "mode": "auto", "routing_reason": "balanced"}
+        if outcome == "posted":
+            row |= {"input_tokens": dice.randint(1, 900), "output_tokens": dice.randint(1, 900), "energy": 1,
+                    "cost_usd": dice.randint(0, 10**9), "baseline_usd": dice.randint(10**6, 10**10),
+                    "compression_saved_usd": dice.randint(0, 999), "tokens_saved": dice.randint(0, 9)}
+        elif outcome == "hit":
+            row |= {"avoided_usd": dice.randint(1, 10**6), "baseline_usd": 10**7, "tokens_saved": 500,
+                    "cached_response": 1}
+        with store.db.write() as c:
+            usage.record(store, c, store.touch(c), row)
+
+
+@pytest.fixture(scope="module")
+def store() -> Iterator[Store]:
+    with tempfile.TemporaryDirectory() as folder:
+        clock = Clock(START)
+        made = Store(Path(folder) / "n.db", "root", Settings(), clock)
+        for user, tier in zip(USERS, ("free", "pro", "elite"), strict=True):
+            users.set_tier(made, user, tier)
+        dice = random.Random(7)
+        midnights = [START + timedelta(days=day) for day in range(14)]
+        moments = [START + timedelta(microseconds=dice.randint(0, int((NOW - START) / timedelta(microseconds=1))))
+                   for _ in range(220)]
+        fill(made, clock, [*moments, *midnights, *(m - timedelta(microseconds=1) for m in midnights[1:]), NOW])
+        yield made
+        made.close()
+
+
+def plain(store: Store, window: Window, user: str | None = None, by: str = "''") -> dict[str, dict[str, Any]]:
+    """The same by hand: sums over rows alone, requests by their first row."""
+    rows = store.db.connection.execute(
+        f"""SELECT {by} AS k, sum(first) AS requests, sum(outcome = 'posted') AS calls, sum(outcome = 'hit') AS hits,
+            sum(outcome = 'failed') AS failures, sum(input_tokens) AS input_tokens, sum(output_tokens) AS output_tokens,
+            sum(total_tokens) AS total_tokens, sum(cost_usd) AS cost_usd, sum(energy) AS energy,
+            sum(baseline_usd) AS baseline_usd, sum(avoided_usd) AS avoided_usd, sum(tokens_saved) AS tokens_saved,
+            sum(compression_saved_usd) AS compression_saved_usd
+            FROM (SELECT *, row_number() OVER (PARTITION BY request_id ORDER BY id) = 1 AS first FROM ai_model_usage)
+            WHERE created_at >= ? AND created_at < ? AND (? IS NULL OR user_id = ?) GROUP BY 1""",
+        (stamp(window.since), stamp(window.until), user, user))
+    return {row["k"]: dict(row) for row in rows}
+
+
+COMMON = ("requests", "calls", "hits", "failures", "input_tokens", "output_tokens", "total_tokens", "cost_usd",
+          "energy")
+
+
+def nano(value: Any) -> Any:
+    return int(value.scaleb(9)) if isinstance(value, Decimal) else value
+
+
+def figures(row: dict[str, Any], names: tuple[str, ...] = COMMON) -> dict[str, Any]:
+    return {name: nano(row[name]) for name in names}
+
+
+def as_actor(store: Store, actor: str) -> Store:
+    return Store(store.db.path, actor, store.settings, store.clock)
+
+
+WHOLE = Window(START, NOW + timedelta(microseconds=1), UTC)
+ODD = Window(START + timedelta(days=2, hours=5, seconds=1), START + timedelta(days=9, hours=17), UTC)
+
+
+def test_the_reports_know_the_columns_of_the_roll_ups() -> None:
+    assert windows.SUMS == schema.SUMS
+
+
+@pytest.mark.parametrize("name", list(reports.COLUMNS))
+def test_every_row_has_the_published_columns_in_their_order(store: Store, name: str) -> None:
+    rows = reports.build(store, name, WHOLE)["rows"]
+    assert name == "accuracy" or rows
+    assert all(tuple(row) == reports.COLUMNS[name] for row in rows)
+
+
+@pytest.mark.parametrize("user", [None, "ann", "cy"])
+@pytest.mark.parametrize("window", [WHOLE, ODD])
+@pytest.mark.parametrize(("name", "key", "by"), [
+    ("models", "model_used", "model_used"), ("features", "feature", "feature"), ("users", "user_id", "user_id"),
+    ("days", "day", "substr(created_at, 1, 10)"), ("overview", "day", "substr(created_at, 1, 10)")])
+def test_rows_and_totals_equal_plain_sums(store: Store, name: str, key: str, by: str, window: Window,
+                                          user: str | None) -> None:
+    result = reports.build(store, name, window, user)
+    assert {row[key]: figures(row) for row in result["rows"]} == {
+        k: {n: v[n] for n in COMMON} for k, v in plain(store, window, user, by).items()}
+    assert figures(result["totals"]) == {n: plain(store, window, user)[""][n] for n in COMMON}
+
+
+def test_a_window_over_everything_counts_each_request_once(store: Store) -> None:
+    counted = store.db.connection.execute(
+        "SELECT count(DISTINCT request_id), sum(cost_usd), sum(total_tokens) FROM ai_model_usage").fetchone()
+    totals = reports.build(store, "overview", WHOLE)["totals"]
+    assert (totals["requests"], nano(totals["cost_usd"]), totals["total_tokens"]) == tuple(counted)
+
+
+def test_shares_and_rates_are_those_of_the_totals(store: Store) -> None:
+    result = reports.build(store, "models", WHOLE)
+    rows, totals = result["rows"], result["totals"]
+    assert [row["cost_usd"] for row in rows] == sorted((row["cost_usd"] for row in rows), reverse=True)
+    assert sum(row["cost_share"] for row in rows) == pytest.approx(1, abs=1e-5)
+    assert totals["hit_rate"] == pytest.approx(totals["hits"] / totals["requests"], abs=1e-6)
+    assert float(totals["avg_cost_usd"]) == pytest.approx(float(totals["cost_usd"]) / totals["requests"], abs=1e-9)
+
+
+def test_savings_split_the_difference_from_the_baseline_without_a_rest(store: Store) -> None:
+    result, expected = reports.build(store, "savings", ODD), plain(store, ODD, None, "feature")
+    for row in [*result["rows"], result["totals"] | {"feature": ""}]:
+        by_hand = expected.get(row["feature"]) or plain(store, ODD)[""]
+        assert nano(row["baseline_usd"]) == by_hand["baseline_usd"]
+        assert nano(row["caching_saved_usd"]) == by_hand["avoided_usd"]
+        assert nano(row["compression_saved_usd"]) == by_hand["compression_saved_usd"]
+        assert row["saved_usd"] == row["baseline_usd"] - row["cost_usd"]
+        assert row["caching_saved_usd"] + row["routing_saved_usd"] + row["compression_saved_usd"] == row["saved_usd"]
+
+
+@pytest.mark.parametrize("user", [None, "bob"])
+def test_the_cache_report_counts_tokens_that_hits_saved_and_answers_still_kept(store: Store, user: str | None) -> None:
+    result, expected = reports.build(store, "cache", ODD, user), plain(store, ODD, user)[""]
+    assert result["totals"]["hits"] == expected["hits"]
+    assert result["totals"]["tokens_saved"] == 500 * expected["hits"]
+    assert nano(result["totals"]["avoided_usd"]) == expected["avoided_usd"]
+    assert result["totals"]["answers"] == 0
+
+
+def test_unprofitable_users_are_those_whose_cost_exceeds_their_tiers_price_for_that_time(store: Store) -> None:
+    window = Window(START + timedelta(days=1), START + timedelta(days=8), UTC)
+    costs = {k: v["cost_usd"] for k, v in plain(store, window, None, "user_id").items()}
+    prices = {"ann": 0, "bob": 29, "cy": 99, "root": 99}
+    revenue = {user: round(Decimal(price * 10**9) * 7 / Decimal("30.4375")) for user, price in prices.items()}
+    losses = {user: costs.get(user, 0) - revenue[user] for user in prices}
+    result = reports.build(store, "unprofitable", window)
+    worst_first = sorted((user for user in losses if losses[user] > 0), key=lambda user: -losses[user])
+    assert worst_first
+    assert [row["user_id"] for row in result["rows"]] == worst_first
+    assert {row["user_id"]: -nano(row["margin_usd"]) for row in result["rows"]} == {u: losses[u] for u in worst_first}
+    assert nano(result["totals"]["revenue_usd"]) == sum(revenue.values())
+    assert nano(result["totals"]["cost_usd"]) == sum(costs.values())
+    assert (result["totals"]["users"], result["totals"]["unprofitable_users"]) == (4, len(worst_first))
+
+
+def test_accuracy_is_measured_against_actual_tokens_beside_the_formula(tmp_path: Path) -> None:
+    store = Store(tmp_path / "n.db", "root", Settings(), Clock(NOW))
+    lines = [("a", 100, 200, 400, 0.9), ("b", 300, 200, 100, 0.5), ("c", 50, None, 10, None)]
+    with store.db.write() as c:
+        for name, predicted, actual, formula, accuracy in lines:
+            c.execute(
+                """INSERT INTO ai_cost_predictions (request_id, user_id, feature, predicted_tokens,
+                   predicted_output_tokens, predicted_cost_usd, max_cost_usd, predicted_energy, formula_tokens,
+                   recommended_model, routing_reason, actual_tokens, prediction_accuracy, approved, created_at)
+                   VALUES (?, 'root', 'ai_message', ?, 1, 1, 1, 1, ?, 'gpt-4o', 'forced', ?, ?, 1, ?)""",
+                (name, predicted, formula, actual, accuracy, stamp(NOW)))
+    result = reports.build(store, "accuracy", Window(NOW, NOW + timedelta(seconds=1), UTC))
+    assert result["totals"] == {
+        "n": 2, "predicted_tokens": 400, "actual_tokens": 400, "mape": 0.5, "bias": 1.0, "prediction_accuracy": 0.7,
+        "formula_tokens": 500, "formula_mape": 0.75, "formula_bias": 1.25}
+    assert result["rows"] == [{"feature": "ai_message", "recommended_model": "gpt-4o", **result["totals"]}]
+
+
+def test_days_of_another_zone_begin_at_its_midnight_and_survive_a_change_of_the_clock(store: Store) -> None:
+    berlin = zone("Europe/Berlin")  # summer time ends on 25 October 2026, within the window
+    window = Window(START + timedelta(hours=3), NOW, berlin)
+    expected: dict[str, dict[str, int]] = {}
+    for row in store.db.connection.execute("SELECT * FROM ai_model_usage WHERE created_at >= ? AND created_at < ?",
+                                           (stamp(window.since), stamp(window.until))):
+        day = datetime.fromisoformat(row["created_at"]).astimezone(berlin).date().isoformat()
+        sums = expected.setdefault(day, {"cost_usd": 0, "total_tokens": 0})
+        sums["cost_usd"] += row["cost_usd"]
+        sums["total_tokens"] += row["total_tokens"]
+    rows = reports.build(store, "days", window)["rows"]
+    assert {row["day"]: figures(row, ("cost_usd", "total_tokens")) for row in rows} == expected
+    assert [row["day"] for row in rows] == sorted(expected)
+
+
+@pytest.mark.parametrize("name", list(reports.COLUMNS))
+def test_whoever_is_no_admin_sees_their_own_figures_alone(store: Store, name: str) -> None:
+    ann = as_actor(store, "ann")
+    mine = reports.build(ann, name, WHOLE)
+    assert mine["user"] == "ann"
+    assert mine["rows"] == reports.build(store, name, WHOLE, "ann")["rows"]
+    assert not any(repr(other) in str(mine) for other in ("bob", "cy", "root"))
+    with pytest.raises(NotPermitted):
+        reports.build(ann, name, WHOLE, "bob")
+
+
+def test_a_stranger_and_a_user_there_is_not_are_told_so(store: Store) -> None:
+    with pytest.raises(NotPermitted):
+        reports.build(as_actor(store, "mallory"), "models", WHOLE)
+    with pytest.raises(UsageError, match="no user 'nobody'"):
+        reports.build(store, "models", WHOLE, "nobody")
+
+
+def test_a_report_reads_the_roll_ups_and_only_the_edges_by_time(store: Store) -> None:
+    plans = []
+    store.db.connection.set_trace_callback(plans.append)
+    try:
+        reports.build(store, "models", ODD)
+    finally:
+        store.db.connection.set_trace_callback(None)
+    assert any("usage_by_model_day" in sql for sql in plans)
+    for sql in (sql for sql in plans if sql.lstrip().startswith(("SELECT", "WITH")) and "ai_model_usage" in sql):
+        steps = [row[3] for row in store.db.connection.execute(f"EXPLAIN QUERY PLAN {sql}")]
+        assert any("usage_by_time" in step for step in steps), steps
+
+
+moments = st.datetimes(START.replace(tzinfo=None) - timedelta(days=2), NOW.replace(tzinfo=None) + timedelta(days=2),
+                       timezones=st.just(UTC))
+midnights = st.integers(-2, 17).map(lambda day: START + timedelta(days=day))
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.one_of(moments, midnights), st.one_of(moments, midnights), st.sampled_from([None, *USERS]),
+       st.sampled_from(["model_used", "feature", "user_id", "''"]))
+def test_roll_ups_and_edges_equal_row_sums_for_any_window(store: Store, a: datetime, b: datetime, user: str | None,
+                                                         key: str) -> None:
+    window = Window(min(a, b), max(a, b) + timedelta(microseconds=1), UTC)
+    expected = plain(store, window, user, key)
+    with store.db.read() as c:
+        found = windows.Reader(store, c, window, user).sums(*([] if key == "''" else [key]))
+    assert {row.get(key, ""): {n: row[n] for n in schema.SUMS} for row in found} == {
+        k: {n: v[n] for n in schema.SUMS} for k, v in expected.items()}
+
+
+@given(moments, moments, moments)
+def test_a_split_window_covers_each_moment_until_now_exactly_once(a: datetime, b: datetime, when: datetime) -> None:
+    since, until = min(a, b), max(a, b) + timedelta(microseconds=1)
+    when = min(when, NOW)
+    parts = split(since, until, NOW)
+    whole = parts.days is not None and parts.days[0] <= when.date().isoformat() < parts.days[1]
+    assert whole + sum(x <= stamp(when) < y for x, y in parts.edges) == (since <= when < until)
+
+
+@pytest.mark.parametrize(("text", "expected"), [
+    ("7d", NOW - timedelta(days=7)), ("24h", NOW - timedelta(hours=24)), ("30m", NOW - timedelta(minutes=30)),
+    ("2W", NOW - timedelta(weeks=2)), ("2026-11-01", datetime(2026, 10, 31, 23, tzinfo=UTC)),
+    ("2026-11-01T09:30", datetime(2026, 11, 1, 8, 30, tzinfo=UTC)),
+    ("2026-11-01T09:30Z", datetime(2026, 11, 1, 9, 30, tzinfo=UTC)),
+    ("2026-11-01 09:30:00.5+05:30", datetime(2026, 11, 1, 4, 0, 0, 500_000, tzinfo=UTC)),
+    ("today", datetime(2026, 11, 2, 23, tzinfo=UTC)), ("yesterday", datetime(2026, 11, 1, 23, tzinfo=UTC))])
+def test_a_time_may_be_written_in_many_ways(text: str, expected: datetime) -> None:
+    assert parse_when(text, NOW, zone("Europe/Berlin")) == expected
+
+
+@pytest.mark.parametrize("text", ["", "soon", "7", "7y", "-7d", "2026-13-01", "0001-01-01", "9999-12-31", "999999999d",
+                                  "1e3d"])
+def test_what_is_no_time_is_refused_with_examples(text: str) -> None:
+    with pytest.raises(UsageError) as error:
+        parse_when(text, NOW, UTC)
+    assert "7d" in error.value.suggestion
+
+
+@pytest.mark.parametrize(("since", "until"), [("1d", "2d"), ("1d", "1d"), ("2030-01-01", None)])
+def test_a_window_that_ends_before_it_begins_is_refused(store: Store, since: str, until: str | None) -> None:
+    with pytest.raises(UsageError):
+        windows.between(store, since, until, UTC)
+
+
+def test_an_unknown_zone_is_refused() -> None:
+    for name in ("Mars/Olympus", "../etc/passwd", ""):
+        with pytest.raises(UsageError):
+            zone(name)

@@ -1,0 +1,308 @@
+"""A stock OpenAI-compatible provider on loopback, for tests that go through the real LiteLLM over real HTTP."""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import os
+import socket
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any, NamedTuple
+
+Body = dict[str, Any]
+Failure = tuple[int, Mapping[str, str], bytes | str]
+Behaviour = Callable[[socket.socket], None]
+
+
+class Request(NamedTuple):
+    """One request as it arrived; ``time`` is monotonic."""
+
+    path: str
+    headers: dict[str, str]
+    body: Body
+    time: float
+
+
+def tokens(text: str) -> int:
+    """Tokens by tiktoken's o200k_base, offline."""
+    return len(_encoding().encode_ordinary(text))
+
+
+def _encoding() -> Any:
+    import tiktoken
+
+    spec = importlib.util.find_spec("litellm")
+    assert spec is not None and spec.submodule_search_locations
+    folder = Path(spec.submodule_search_locations[0], "litellm_core_utils", "tokenizers")
+    os.environ.setdefault("TIKTOKEN_CACHE_DIR", str(folder))
+    return tiktoken.get_encoding("o200k_base")
+
+
+def count_usage(body: Body, text: str) -> dict[str, int]:
+    """What a provider would bill: 3 tokens a message, its role and content, 3 for the answer's start."""
+    prompt = 3 + sum(3 + tokens(str(m.get("role", ""))) + tokens(str(m.get("content") or "")) for m in body["messages"])
+    completion = tokens(text)
+    return {"prompt_tokens": prompt, "completion_tokens": completion, "total_tokens": prompt + completion}
+
+
+class OpenAIServer:
+    """A context manager; ``url`` is the ``api_base``. Every attribute may be changed while it runs.
+
+    ``reply`` is the answer or makes it from the request; ``fill`` answers exactly as long as allowed; ``usage`` makes
+    the usage (None for none); ``delay`` in seconds before the answer; ``fail`` a status, or makes one from the request.
+    """
+
+    def __init__(self, reply: str | Callable[[Body], str] = "Hello there.", *, fill: bool = False, delay: float = 0.0,
+                 usage: Callable[[Body, str], dict[str, Any] | None] = count_usage,
+                 fail: int | Callable[[Body], Failure | None] | None = None, finish_reason: str | None = None,
+                 model: str | None = None) -> None:
+        self.reply, self.fill, self.delay, self.usage, self.fail = reply, fill, delay, usage, fail
+        self.finish_reason, self.model = finish_reason, model
+        self.requests: list[Request] = []
+        self.max_in_flight = 0
+        self._in_flight = 0
+        self._lock = threading.Lock()
+        self._server = ThreadingHTTPServer(("127.0.0.1", 0), _handler(self))
+        self._server.daemon_threads = True
+        self._server.socket.listen(128)
+        self._thread = threading.Thread(target=self._server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True)
+
+    def __enter__(self) -> OpenAIServer:
+        self._thread.start()
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        self._server.shutdown()
+        self._server.server_close()
+
+    @property
+    def url(self) -> str:
+        """The ``api_base`` for OpenAI models."""
+        return f"{self.root}/v1"
+
+    @property
+    def root(self) -> str:
+        """The ``api_base`` for Anthropic models."""
+        return f"http://127.0.0.1:{self._server.server_address[1]}"
+
+    @property
+    def hits(self) -> int:
+        """How many requests have arrived."""
+        with self._lock:
+            return len(self.requests)
+
+    def arrived(self, request: Request) -> None:
+        """Record a request; it is in flight until ``left``."""
+        with self._lock:
+            self.requests.append(request)
+            self._in_flight += 1
+            self.max_in_flight = max(self.max_in_flight, self._in_flight)
+
+    def left(self) -> None:
+        """A request is answered."""
+        with self._lock:
+            self._in_flight -= 1
+
+    def answer(self, body: Body) -> tuple[str, str]:
+        """Text and finish reason for a request."""
+        limit = body.get("max_completion_tokens") or body.get("max_tokens")
+        if self.fill and limit:
+            return " a" * limit, self.finish_reason or "length"
+        text = self.reply(body) if callable(self.reply) else self.reply
+        return text, self.finish_reason or "stop"
+
+    def failure(self, body: Body) -> Failure | None:
+        """How this request is to fail, if it is."""
+        if callable(self.fail):
+            return self.fail(body)
+        if self.fail is None:
+            return None
+        error = {"error": {"message": f"made to fail with {self.fail}", "type": "test", "code": None}}
+        return self.fail, {"Content-Type": "application/json"}, json.dumps(error)
+
+
+def _handler(server: OpenAIServer) -> type[BaseHTTPRequestHandler]:
+    class Handler(BaseHTTPRequestHandler):
+        protocol_version = "HTTP/1.1"
+
+        def log_message(self, format: str, *args: object) -> None:
+            return
+
+        def do_POST(self) -> None:
+            raw = self.rfile.read(int(self.headers.get("Content-Length", "0")))
+            body: Body = json.loads(raw)
+            server.arrived(Request(self.path, {k.lower(): v for k, v in self.headers.items()}, body, time.monotonic()))
+            try:
+                self._respond(body)
+            except (BrokenPipeError, ConnectionResetError):
+                self.close_connection = True
+            finally:
+                server.left()
+
+        def _respond(self, body: Body) -> None:
+            if server.delay:
+                time.sleep(server.delay)
+            failure = server.failure(body)
+            if failure is not None:
+                self._send(*failure)
+                return
+            text, finish = server.answer(body)
+            make = _anthropic if self.path.endswith("/messages") else _openai
+            if body.get("stream"):
+                self.send_response(200)
+                self.send_header("Content-Type", "text/event-stream")
+                self.send_header("Connection", "close")
+                self.end_headers()
+                for event in make(server, body, text, finish):
+                    self.wfile.write(event)
+                    self.wfile.flush()
+                self.close_connection = True
+            else:
+                self._send(200, {"Content-Type": "application/json"}, b"".join(make(server, body, text, finish)))
+
+        def _send(self, status: int, headers: Mapping[str, str], payload: bytes | str) -> None:
+            data = payload.encode() if isinstance(payload, str) else payload
+            self.send_response(status)
+            for name, value in headers.items():
+                self.send_header(name, value)
+            self.send_header("Content-Length", str(len(data)))
+            self.end_headers()
+            self.wfile.write(data)
+
+    return Handler
+
+
+def _pieces(text: str) -> list[str]:
+    return [text[i:i + 8] for i in range(0, len(text), 8)]
+
+
+def _openai(server: OpenAIServer, body: Body, text: str, finish: str) -> Iterator[bytes]:
+    head = {"id": f"chatcmpl-test-{server.hits}", "created": 1, "model": server.model or body.get("model")}
+    usage = server.usage(body, text)
+    if not body.get("stream"):
+        choice = {"index": 0, "message": {"role": "assistant", "content": text}, "finish_reason": finish}
+        answer = head | {"object": "chat.completion", "choices": [choice]} | ({} if usage is None else {"usage": usage})
+        yield json.dumps(answer).encode()
+        return
+    head["object"] = "chat.completion.chunk"
+
+    def chunk(delta: Body, reason: str | None) -> bytes:
+        return _event(head | {"choices": [{"index": 0, "delta": delta, "finish_reason": reason}]})
+
+    yield chunk({"role": "assistant", "content": ""}, None)
+    for piece in _pieces(text):
+        yield chunk({"content": piece}, None)
+    yield chunk({}, finish)
+    if usage is not None and (body.get("stream_options") or {}).get("include_usage"):
+        yield _event(head | {"choices": [], "usage": usage})
+    yield b"data: [DONE]\n\n"
+
+
+def _anthropic(server: OpenAIServer, body: Body, text: str, finish: str) -> Iterator[bytes]:
+    counted = server.usage(body, text) or {}
+    given, taken = counted.get("prompt_tokens", 0), counted.get("completion_tokens", 0)
+    reason = {"stop": "end_turn", "length": "max_tokens", "content_filter": "refusal"}.get(finish, finish)
+    head = {"id": f"msg-test-{server.hits}", "type": "message", "role": "assistant",
+            "model": server.model or body.get("model")}
+    if not body.get("stream"):
+        yield json.dumps(head | {
+            "content": [{"type": "text", "text": text}], "stop_reason": reason, "stop_sequence": None,
+            "usage": {"input_tokens": given, "output_tokens": taken}}).encode()
+        return
+    start = head | {"content": [], "stop_reason": None, "usage": {"input_tokens": given, "output_tokens": 1}}
+    yield _named({"type": "message_start", "message": start})
+    yield _named({"type": "content_block_start", "index": 0, "content_block": {"type": "text", "text": ""}})
+    for piece in _pieces(text):
+        yield _named({"type": "content_block_delta", "index": 0, "delta": {"type": "text_delta", "text": piece}})
+    yield _named({"type": "content_block_stop", "index": 0})
+    yield _named({"type": "message_delta", "delta": {"stop_reason": reason, "stop_sequence": None},
+                  "usage": {"output_tokens": taken}})
+    yield _named({"type": "message_stop"})
+
+
+def _event(value: Body) -> bytes:
+    return b"data: " + json.dumps(value).encode() + b"\n\n"
+
+
+def _named(value: Body) -> bytes:
+    return b"event: " + value["type"].encode() + b"\n" + _event(value)
+
+
+@contextmanager
+def raw_server(behave: Behaviour) -> Iterator[tuple[str, list[bytes]]]:
+    """A TCP server that reads one request's head and body, then does with the connection what it likes."""
+    listener = socket.create_server(("127.0.0.1", 0))
+    seen: list[bytes] = []
+
+    def serve(connection: socket.socket) -> None:
+        with connection:
+            data = b""
+            while b"\r\n\r\n" not in data:
+                part = connection.recv(65536)
+                if not part:
+                    return
+                data += part
+            head, _, body = data.partition(b"\r\n\r\n")
+            lines = head.lower().split(b"\r\n")
+            lengths = [line.split(b":")[1] for line in lines if line.startswith(b"content-length")]
+            length = int(lengths[0]) if lengths else 0
+            while len(body) < length:
+                body += connection.recv(65536)
+            seen.append(body)
+            try:
+                behave(connection)
+            except OSError:
+                return
+
+    def accept() -> None:
+        while True:
+            try:
+                connection, _ = listener.accept()
+            except OSError:
+                return
+            threading.Thread(target=serve, args=(connection,), daemon=True).start()
+
+    threading.Thread(target=accept, daemon=True).start()
+    try:
+        yield f"http://127.0.0.1:{listener.getsockname()[1]}/v1", seen
+    finally:
+        listener.close()
+
+
+def respond(body: bytes, *, length: int | None = None) -> Behaviour:
+    """Answer 200 with that body, claiming that length."""
+    def behave(connection: socket.socket) -> None:
+        claimed = str(len(body) if length is None else length).encode()
+        connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nConnection: close\r\n"
+                           b"Content-Length: " + claimed + b"\r\n\r\n" + body)
+    return behave
+
+
+def events(*chunks: bytes, then: Behaviour | None = None) -> Behaviour:
+    """Answer with an event stream of those chunks, then do ``then`` or hang up."""
+    def behave(connection: socket.socket) -> None:
+        connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nConnection: close\r\n\r\n")
+        for chunk in chunks:
+            connection.sendall(b"data: " + chunk + b"\n\n")
+            time.sleep(0.02)
+        if then is not None:
+            then(connection)
+    return behave
+
+
+def delta(text: str | None, finish: str | None = None, **more: Any) -> bytes:
+    """One chunk of a streamed answer."""
+    return json.dumps({"id": "c1", "object": "chat.completion.chunk", "created": 1, "model": "gpt-4o-mini", "choices": [
+        {"index": 0, "delta": {} if text is None else {"content": text}, "finish_reason": finish}]} | more).encode()
+
+
+def answer(**changes: Any) -> bytes:
+    """The body of a plain answer."""
+    return json.dumps({"id": "c1", "object": "chat.completion", "created": 1, "model": "gpt-4o-mini", "choices": [
+        {"index": 0, "message": {"role": "assistant", "content": "Hi."}, "finish_reason": "stop"}],
+        "usage": {"prompt_tokens": 9, "completion_tokens": 2, "total_tokens": 11}} | changes).encode()
