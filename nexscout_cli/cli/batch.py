@@ -18,11 +18,11 @@ from nexscout_cli import files, jsontext
 from nexscout_cli.cli import output, request
 from nexscout_cli.cli.session import Session
 from nexscout_cli.engine import rows
-from nexscout_cli.engine.money import usd
+from nexscout_cli.engine.money import to_nano, usd
 from nexscout_cli.engine.types import AIRequest, AIResponse, Options
 from nexscout_cli.errors import NexScoutError, NotPermitted, RowsFailed, UsageError
 
-app = typer.Typer(rich_markup_mode=None)
+app = typer.Typer(rich_markup_mode=None, add_completion=False)
 _MAX_BYTES = 200_000_000
 _MAX_CONCURRENCY = 200
 
@@ -60,7 +60,8 @@ def batch(
     lines = read_lines(file)
     defaults = AIRequest(session.subject(user), feature or session.settings["feature"], "",
                          options=Options(force_model=model, allow_cache=not no_cache, policy=session.settings["routing.policy"]))
-    finished = _keep_finished(out) if resume and out is not None else Counter()
+    finished, spent = _keep_finished(out) if resume and out is not None else (Counter(), 0)
+    purse = None if purse is None else max(0, purse - spent)
     job = _Job(session, file, defaults, out, append=resume)
     asked: list[AIRequest] = []
     for row_id, line in lines:
@@ -233,19 +234,21 @@ def _open_out(out: Path, append: bool) -> TextIO:
         raise UsageError(f"cannot write {out}: {error.strerror}", "check the folder") from error
 
 
-def _keep_finished(out: Path) -> Counter[tuple[str, str]]:
-    """The rows that were answered; failed ones and a torn last line are taken out of the file, for they are asked again."""
+def _keep_finished(out: Path) -> tuple[Counter[tuple[str, str]], int]:
+    """The rows that were answered, and their cost; failed ones and a torn last line are taken out of the file, for they are asked again."""
     if not out.exists():
-        return Counter()
+        return Counter(), 0
+    spent = 0
     kept: list[tuple[tuple[str, str], str]] = []
     for line in files.read_text(out, _MAX_BYTES).split("\n"):
         try:
-            row = json.loads(line) if line.strip() else {}
+            row = jsontext.loads(line) if line.strip() else {}
         except ValueError:
             continue
         if isinstance(row, dict) and row.get("success") and "id" in row:
             kept.append(((str(row["id"]), str(row.get("row"))), line))
+            spent += to_nano((row.get("metadata") or {}).get("cost_usd", 0))
     temporary = out.with_name(out.name + ".tmp")
     temporary.write_text("".join(line + "\n" for _, line in kept), encoding="utf-8")
     temporary.replace(out)
-    return Counter(row for row, _ in kept)
+    return Counter(row for row, _ in kept), spent

@@ -12,7 +12,7 @@ from nexscout_cli.cli.session import Session
 from nexscout_cli.errors import UsageError
 from nexscout_cli.store import log as records
 
-app = typer.Typer(rich_markup_mode=None)
+app = typer.Typer(rich_markup_mode=None, add_completion=False)
 
 _SHORT_ID = 12
 _NUMBERS = {"tokens", "cost", "energy", "n", "estimate", "hold", "actual", "amount", "attempt"}

@@ -14,7 +14,7 @@ from nexscout_cli.cli.session import Session
 from nexscout_cli.errors import UsageError
 from nexscout_cli.store import reports, windows
 
-app = typer.Typer(rich_markup_mode=None)
+app = typer.Typer(rich_markup_mode=None, add_completion=False)
 
 FORMATS = ("table", "json", "csv", "md")
 WIDE = 160

@@ -12,7 +12,7 @@ from nexscout_cli.engine.failures import ReaderGone
 from nexscout_cli.engine.types import AIResponse, Plan
 from nexscout_cli.errors import NexScoutError, UsageError
 
-app = typer.Typer(rich_markup_mode=None)
+app = typer.Typer(rich_markup_mode=None, add_completion=False)
 
 
 @app.command(no_args_is_help=False)

@@ -26,7 +26,7 @@ def pause(failure: ProviderFailure, tries: int, settings: Settings) -> float | N
         return None
     if failure.retry_after is not None:
         return failure.retry_after if failure.retry_after <= settings["providers.timeout"] else None
-    low, high = settings["providers.backoff_min"], settings["providers.backoff_max"]
+    low, high = float(settings["providers.backoff_min"]), float(settings["providers.backoff_max"])
     return min(high, low * 2 ** (tries - 1)) * random.uniform(0.5, 1.0)
 
 

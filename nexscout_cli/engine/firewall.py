@@ -69,7 +69,7 @@ def check(request: AIRequest, snapshot: Snapshot, settings: Settings, model: Mod
 
 def nano_per_unit(settings: Settings) -> int:
     """Nano-dollars that one unit of energy stands for."""
-    return max(1, round(settings["energy.usd_per_unit"] * 1e9))
+    return max(1, round(float(settings["energy.usd_per_unit"]) * 1e9))
 
 
 def _afford(limit: Limit, model: Model, forecast: Forecast, bound: int) -> tuple[int, NexScoutError | None]:

@@ -141,7 +141,7 @@ class Engine:
         assert run.snapshot is not None
         metadata = self._metadata(run, hit.model, from_cache=True, routing_reason="cache")
         response = AIResponse(True, hit.text, None, metadata)
-        self.ledger.record_hit(run.request_id, run.request, run.snapshot, hit, run.fingerprint, response.as_json(),
+        self.ledger.record_hit(run.request_id, run.request, hit, run.fingerprint, response.as_json(),
                                route.effective_mode(run.request, run.snapshot))
         if run.on_text is not None:
             try:
@@ -223,8 +223,10 @@ class Engine:
         try:
             return self.provider.complete(call, run.on_text)
         except KeyboardInterrupt:
-            self.ledger.mark_unknown(attempt, "interrupted", None)
+            self._give_up(run, attempt, ProviderFailure("unknown", "interrupted"))
             self._close(run, "interrupted", "stopped by a signal")
+            if not attempt.hold:
+                raise Interrupted("interrupted; nothing is owed") from None
             raise Interrupted("interrupted; what was in flight is recorded as unknown",
                               f"`nexscout db resolve {run.request_id}` settles it") from None
 
@@ -264,7 +266,7 @@ class Engine:
             tokens_saved=plan.compression.tokens_before - plan.compression.tokens_after, outcome=outcome)
 
     def _give_up(self, run: _Run, attempt: Attempt, failure: ProviderFailure) -> None:
-        if failure.kind == "unknown":
+        if failure.kind == "unknown" and attempt.hold:
             self.ledger.mark_unknown(attempt, failure.message, failure.provider_id)
             run.unsettled += attempt.hold
             run.warnings.append(f"a call to {attempt.plan.model.name} has an unknown outcome; up to "
@@ -319,8 +321,7 @@ class Engine:
                               "`nexscout doctor` says what works; `nexscout models pull` fetches the embedded model")
 
     def _close(self, run: _Run, code: str, message: str) -> None:
-        assert run.snapshot is not None
-        self.ledger.fail(run.request_id, run.request, run.snapshot, code, message)
+        self.ledger.fail(run.request_id, run.request, code, message)
 
     def _response(self, run: _Run, text: str | None, plan: Plan | None, *, truncated: bool = False,
                   error: dict[str, str] | None = None, exit_status: int = 0) -> AIResponse:

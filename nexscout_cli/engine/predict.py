@@ -75,4 +75,4 @@ def estimate(request: AIRequest, snapshot: Snapshot, model: Model, input_tokens:
     else:
         mean, most = learned or (1.0, FOREIGN_FACTOR)
         expected, worst = round(input_tokens * mean), math.ceil(input_tokens * most) + TEMPLATE_MARGIN
-    return Forecast(expected, expected_output(request, snapshot, bound), max(worst, expected), bound)
+    return Forecast(expected, expected_output(request, snapshot, bound), max(worst, expected), bound, input_tokens)

@@ -10,7 +10,7 @@ from nexscout_cli.engine.types import MODES, AIRequest, Attachment, Json, Option
 from nexscout_cli.errors import UsageError
 
 FIELDS = ("id", "user", "user_id", "feature", "prompt", "goal", "tone", "context", "attachments", "options")
-_OPTIONS = {"allow_cache": bool, "force_model": str, "mode": str, "skip_energy_charge": bool, "max_tokens": int,
+_OPTIONS: dict[str, type | tuple[type, ...]] = {"allow_cache": bool, "force_model": str, "mode": str, "skip_energy_charge": bool, "max_tokens": int,
             "max_cost": (int, float, str), "system": str, "temperature": (int, float), "idempotency_key": str, "policy": str}
 
 ReadAttachment = Callable[[str], Attachment]

@@ -169,12 +169,13 @@ class Message(NamedTuple):
 
 
 class Forecast(NamedTuple):
-    """Tokens of a call: expected, and as the hold bounds them."""
+    """Tokens of a call: expected, and as the hold bounds them; ``counted`` is the input by our own tokenizer."""
 
     input_tokens: int
     output_tokens: int
     max_input_tokens: int
     max_output_tokens: int
+    counted: int = 0
 
 
 @dataclass(frozen=True, slots=True)

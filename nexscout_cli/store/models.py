@@ -66,7 +66,7 @@ def read(c: sqlite3.Connection) -> tuple[Model, ...]:
     """The whole catalog, dearest last."""
     rows = c.execute(f"SELECT {', '.join(COLUMNS)} FROM ai_model_configs ORDER BY output_price, model").fetchall()
     return tuple(
-        Model(*row[:9], enabled=bool(row["enabled"]), retired=bool(row["retired"]), api_base=row["api_base"],
-              api_key_env=row["api_key_env"], params=json.loads(row["params"]) if row["params"] != "{}" else {})
+        Model._make((*row[:9], bool(row["enabled"]), bool(row["retired"]), row["api_base"], row["api_key_env"],
+                     json.loads(row["params"])))
         for row in rows
     )

@@ -7,8 +7,9 @@ import sqlite3
 from datetime import datetime, timedelta
 from typing import NamedTuple
 
-from nexscout_cli.errors import NotPermitted, UsageError
-from nexscout_cli.store import accounts, ledger, owner, usage
+from nexscout_cli.errors import UsageError
+from nexscout_cli.store import accounts, owner, states, usage
+from nexscout_cli.store.postings import settle_prediction
 from nexscout_cli.store.store import Store, parse_stamp, stamp
 
 GRACE = timedelta(hours=1)
@@ -31,7 +32,7 @@ def recover(store: Store) -> Recovered:
     """
     with store.db.read() as c:
         now = store.now(c)
-        if not (_left_behind(c, now) or _abandoned(c) or ledger.keys_to_expire(c, now)):
+        if not (_left_behind(c, now) or _abandoned(c) or states.keys_to_expire(c, now)):
             return Recovered()
     voided = unknown = posted = 0
     with store.db.write() as c:
@@ -40,15 +41,16 @@ def recover(store: Store) -> Recovered:
             if row["state"] == "unknown":
                 _post(store, c, row, row["hold"], "aged", now)
                 posted += 1
-            elif row["state"] == "held":
-                _void(store, c, row, "its process died before it was sent", now)
+            elif row["state"] == "held" or row["hold"] == 0:
+                # What was never sent, or costs nothing, cannot be owed.
+                _void(store, c, row, "its process died", now)
                 voided += 1
             else:
-                ledger.set_state(c, row["id"], "unknown", now, reason="its process died while it was in flight")
+                states.set_state(c, row["id"], "unknown", now, reason="its process died while it was in flight")
                 c.execute("UPDATE requests SET state = 'unknown' WHERE request_id = ? AND state = 'open'", (row["request_id"],))
                 unknown += 1
         _close_abandoned(store, c, now)
-        ledger.expire_keys(c, now)
+        states.expire_keys(c, now)
     return Recovered(voided, unknown, posted)
 
 
@@ -80,23 +82,22 @@ def _close_abandoned(store: Store, c: sqlite3.Connection, now: datetime) -> None
         if row["unknown"]:
             c.execute("UPDATE requests SET state = 'unknown' WHERE request_id = ?", (row["request_id"],))
         else:
-            ledger.end_request(store, c, row["request_id"], "voided", now, energy=0)
+            states.end_request(store, c, row["request_id"], "voided", now, energy=0)
 
 
 def resolve(store: Store, request_id: str, cost: int | None) -> int:
     """Decide a request's unknown attempts: post them at ``cost`` nano-dollars in all, or void them when it is None.
 
-    Returns how many there were. Raises UsageError when there is none, NotPermitted for other people's.
+    Returns how many there were. Raises UsageError when there is none. Admins only: to void is to give budget back.
     """
     with store.db.write() as c:
+        store.require_admin(c, "resolve an attempt")
         now = store.touch(c)
         rows = c.execute("SELECT a.*, r.user_id, r.feature FROM attempts a JOIN requests r USING (request_id) "
                          "WHERE a.request_id = ? AND a.state = 'unknown' ORDER BY a.n", (request_id,)).fetchall()
         if not rows:
             raise UsageError(f"request {request_id} has no attempt with an unknown outcome",
                              "`nexscout db resolve` lists those that have")
-        if not store.is_admin(c) and rows[0]["user_id"] != store.actor:
-            raise NotPermitted(f"request {request_id} is another user's", "an admin may resolve it")
         for row in rows:
             if cost is None:
                 _void(store, c, row, f"resolved by {store.actor}", now)
@@ -124,7 +125,7 @@ def reset_clock(store: Store) -> None:
 
 
 def _void(store: Store, c: sqlite3.Connection, row: sqlite3.Row, reason: str, now: datetime) -> None:
-    ledger.set_state(c, row["id"], "voided", now, reason=reason)
+    states.set_state(c, row["id"], "voided", now, reason=reason)
     accounts.release(c, row["id"], ("usd", "tokens"), {}, reason=reason, actor=store.actor, now=now)
     _end_if_settled(store, c, row["request_id"], "voided", now)
 
@@ -132,7 +133,7 @@ def _void(store: Store, c: sqlite3.Connection, row: sqlite3.Row, reason: str, no
 def _post(store: Store, c: sqlite3.Connection, row: sqlite3.Row, cost: int, how: str, now: datetime) -> None:
     """Post an unknown attempt; its tokens are what the hold allowed, since nobody reported any."""
     known = json.loads(row["plan"])
-    ledger.set_state(c, row["id"], "posted", now, actual=cost)
+    states.set_state(c, row["id"], "posted", now, actual=cost)
     accounts.release(c, row["id"], ("usd", "tokens"), {"usd": cost, "tokens": row["hold_tokens"]}, reason=how,
                      actor=store.actor, now=now)
     usage.record(store, c, now, {
@@ -141,6 +142,7 @@ def _post(store: Store, c: sqlite3.Connection, row: sqlite3.Row, cost: int, how:
         "output_tokens": known["max_output_tokens"], "cost_usd": cost, "mode": known["mode"],
         "routing_reason": known["routing_reason"], "compression_applied": int(known["compressed"]), "baseline_usd": cost,
         "metadata": {"flags": ["estimated", how], "delivered": False}})
+    settle_prediction(c, row["request_id"], known["max_input_tokens"] + known["max_output_tokens"], cost)
     _end_if_settled(store, c, row["request_id"], "voided", now)
 
 
@@ -149,4 +151,4 @@ def _end_if_settled(store: Store, c: sqlite3.Connection, request_id: str, state:
     live = c.execute("SELECT 1 FROM attempts WHERE request_id = ? AND state IN ('held', 'sent', 'unknown')", (request_id,)).fetchone()
     row = c.execute("SELECT state FROM requests WHERE request_id = ?", (request_id,)).fetchone()
     if not live and row["state"] != "posted":
-        ledger.end_request(store, c, request_id, state, now, energy=0)
+        states.end_request(store, c, request_id, state, now, energy=0)

@@ -26,6 +26,7 @@ CREATE TABLE users (
   role TEXT NOT NULL DEFAULT 'user' CHECK (role IN ('user', 'admin')),
   daily_token_budget INTEGER NOT NULL,
   granted_period TEXT NOT NULL DEFAULT '',
+  granted_energy INTEGER NOT NULL DEFAULT 0,
   created_at TEXT NOT NULL
 ) STRICT;
 
@@ -83,6 +84,7 @@ CREATE TABLE requests (
   created_at TEXT NOT NULL,
   UNIQUE (user_id, key)
 ) STRICT;
+CREATE INDEX requests_open ON requests (state) WHERE state = 'open';
 CREATE INDEX answers_kept ON requests (created_at) WHERE key IS NOT NULL;
 
 CREATE TABLE attempts (

@@ -43,7 +43,7 @@ class Store:
     def _prepare(self, c: sqlite3.Connection) -> None:
         models.seed(c)
         self.touch(c)
-        c.execute("INSERT INTO users VALUES (?, 'elite', 'admin', ?, '', ?)",
+        c.execute("INSERT INTO users (user_id, tier, role, daily_token_budget, created_at) VALUES (?, 'elite', 'admin', ?, ?)",
                   (self.actor, self.settings["tiers.elite.daily_tokens"], stamp(self.clock.now())))
 
     def now(self, c: sqlite3.Connection) -> datetime:

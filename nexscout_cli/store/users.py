@@ -31,18 +31,21 @@ def ensure(store: Store, c: sqlite3.Connection, user_id: str, now: datetime) -> 
                   (user_id, FIRST_TIER, budget, stamp(now)))
     elif row["daily_token_budget"] != budget:
         c.execute("UPDATE users SET daily_token_budget = ? WHERE user_id = ?", (budget, user_id))
-    month = now.strftime("%Y-%m")
+    month, due = now.strftime("%Y-%m"), grant_due(settings, row, now)
     if row is None or row["granted_period"] < month:
-        account = accounts.account(c, user_id, "energy", accounts.PREPAID)
-        accounts.grant(c, account, grant_due(settings, row, now), kind="grant", reason=f"month {month}",
-                       actor=store.actor, now=now)
-        c.execute("UPDATE users SET granted_period = ? WHERE user_id = ?", (month, user_id))
+        _grant(store, c, user_id, due, f"month {month}", now)
+        c.execute("UPDATE users SET granted_period = ?, granted_energy = ? WHERE user_id = ?", (month, due, user_id))
     fresh: sqlite3.Row = c.execute("SELECT * FROM users WHERE user_id = ?", (user_id,)).fetchone()
     return fresh
 
 
+def _grant(store: Store, c: sqlite3.Connection, user_id: str, amount: int, reason: str, now: datetime) -> None:
+    account = accounts.account(c, user_id, "energy", accounts.PREPAID)
+    accounts.grant(c, account, amount, kind="grant", reason=reason, actor=store.actor, now=now)
+
+
 def set_tier(store: Store, user_id: str, tier: str) -> None:
-    """Give a user a tier; a higher one's energy for this month is granted on top. Admins only."""
+    """Give a user a tier; what its monthly energy is above what was granted this month is granted on top. Admins only."""
     with store.db.write() as c:
         store.require_admin(c, "set a tier")
         now = store.touch(c)
@@ -51,11 +54,11 @@ def set_tier(store: Store, user_id: str, tier: str) -> None:
         if not exists:
             c.execute("INSERT INTO users (user_id, tier, daily_token_budget, created_at) VALUES (?, ?, ?, ?)",
                       (user_id, FIRST_TIER, store.settings[f"tiers.{FIRST_TIER}.daily_tokens"], stamp(now)))
-        before = ensure(store, c, user_id, now)["tier"]
-        more = store.settings[f"tiers.{tier}.energy"] - store.settings[f"tiers.{before}.energy"]
-        if more > 0:
-            account = accounts.account(c, user_id, "energy", accounts.PREPAID)
-            accounts.grant(c, account, more, kind="grant", reason=f"tier {before} to {tier}", actor=store.actor, now=now)
+        granted = ensure(store, c, user_id, now)["granted_energy"]
+        energy = store.settings[f"tiers.{tier}.energy"]
+        if energy > granted:
+            _grant(store, c, user_id, energy - granted, f"tier {tier}", now)
+            c.execute("UPDATE users SET granted_energy = ? WHERE user_id = ?", (energy, user_id))
         c.execute("UPDATE users SET tier = ?, daily_token_budget = ? WHERE user_id = ?",
                   (tier, store.settings[f"tiers.{tier}.daily_tokens"], user_id))
         modes = store.settings[f"tiers.{tier}.modes"]
@@ -71,19 +74,23 @@ def listing(store: Store) -> list[dict[str, object]]:
 
 
 def forget(store: Store, user_id: str) -> dict[str, int]:
-    """Remove a person's text everywhere: cached answers, kept answers, learned style and patterns. Money stays in the books.
+    """Remove a person's text everywhere: cached and kept answers, learned style and patterns, what providers said of failures.
 
-    Returns how many rows of each table lost text. Runs with ``secure_delete``, so that no page keeps it.
+    Money stays in the books. Returns how many rows lost text. Runs with ``secure_delete``, so that no page keeps it.
     """
+    mine = "request_id IN (SELECT request_id FROM requests WHERE user_id = :user)"
+    statements = {
+        "cached_answers": "DELETE FROM cached_ai_responses WHERE user_id = :user",
+        "kept_answers": "UPDATE requests SET answer = NULL, key = NULL WHERE user_id = :user AND answer IS NOT NULL",
+        "failures": f"UPDATE attempts SET reason = NULL WHERE reason IS NOT NULL AND {mine}",
+        "messages": "UPDATE ai_model_usage SET metadata = json_remove(metadata, '$.message') WHERE user_id = :user "
+                    "AND json_type(metadata, '$.message') IS NOT NULL",
+        "profiles": "UPDATE user_efficiency_profiles SET writing_style_profile = '{}', common_patterns = '[]', "
+                    "pattern_counts = '{}', peak_usage_hours = '[]' WHERE user_id = :user",
+    }
     store.db.connection.execute("PRAGMA secure_delete = ON")
     with store.db.write() as c:
-        row = store.require_access(c, user_id)
-        if row is None:
+        if store.require_access(c, user_id) is None:
             raise UsageError(f"there is no user {user_id!r}", "`nexscout user list` shows them")
         store.touch(c)
-        cached = c.execute("DELETE FROM cached_ai_responses WHERE user_id = ?", (user_id,)).rowcount
-        answers = c.execute("UPDATE requests SET answer = NULL, key = NULL WHERE user_id = ? AND answer IS NOT NULL", (user_id,)).rowcount
-        profile = c.execute(
-            """UPDATE user_efficiency_profiles SET writing_style_profile = '{}', common_patterns = '[]', pattern_counts = '{}',
-               peak_usage_hours = '[]' WHERE user_id = ?""", (user_id,)).rowcount
-    return {"cached_answers": cached, "kept_answers": answers, "profiles": profile}
+        return {name: c.execute(sql, {"user": user_id}).rowcount for name, sql in statements.items()}

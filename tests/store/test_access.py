@@ -42,9 +42,9 @@ CALLS: dict[str, Callable[[Bench, Bench], Any]] = {
     "void": lambda bob, alice: bob.ledger.void(alice.sent(), "mine"),
     "unknown": lambda bob, alice: bob.ledger.mark_unknown(alice.sent(), "mine", None),
     "post": lambda bob, alice: bob.post(alice.sent()),
-    "fail": lambda bob, alice: bob.ledger.fail(alice.sent().request_id, ASKED, alice.ledger.snapshot(ASKED), "x", "y"),
+    "fail": lambda bob, alice: bob.ledger.fail(alice.sent().request_id, ASKED, "x", "y"),
     "hit": lambda bob, alice: bob.ledger.record_hit(
-        "x", ASKED, alice.ledger.snapshot(ASKED), alice.ledger.cached("alice", first_key(alice)), "f", {}, "auto"),
+        "x", ASKED, alice.ledger.cached("alice", first_key(alice)), "f", {}, "auto"),
     "resolve": lambda bob, alice: recovery.resolve(bob.store, recovery.unresolved(alice.store)[0]["request_id"], None),
     "rating": lambda bob, alice: profiles.update_efficiency_rating(bob.store, "alice", 1, 1),
     "mode": lambda bob, alice: profiles.set_mode(bob.store, "alice", "pro"),

@@ -26,10 +26,9 @@ def master(tmp_path_factory: pytest.TempPathFactory) -> Path:
     bench.ledger.void(again, "overloaded")
     bench.post(bench.sent(bench.plan(), "again"))
     request = bench.request("kept", idempotency_key="k")
-    snapshot = bench.ledger.snapshot(request)
     hit = bench.ledger.cached("ada", "key again")
     assert hit is not None
-    bench.ledger.record_hit("hit", request, snapshot, hit, "f", {"success": True}, "auto")
+    bench.ledger.record_hit("hit", request, hit, "f", {"success": True}, "auto")
     bench.ledger.record_refusal("refused", bench.plan(), "budget")
     assert bench.check() == []
     copy = bench.path.with_name("copy")
@@ -97,7 +96,7 @@ ENERGY = "(SELECT id FROM accounts WHERE owner = 'ada' AND kind = 'energy')"
     ("integrity", "CHECK constraint", "UPDATE accounts SET held = -1 WHERE kind = 'energy'"),
 ])  # fmt: skip
 def test_damage_is_found_and_named(busy: Bench, name: str, said: str, damage: str) -> None:
-    admin = ["INSERT INTO users VALUES ('ada', 'elite', 'admin', 1, '', '')"] if damage == "DELETE FROM users" else []
+    admin = ["INSERT INTO users VALUES ('ada', 'elite', 'admin', 1, '', 0, '')"] if damage == "DELETE FROM users" else []
     if admin:
         admin.append("UPDATE user_efficiency_profiles SET user_id = 'nobody'")
     busy.damage(*damage.split(";"), *admin)

@@ -79,7 +79,7 @@ class Bench:
 
     def fail(self, attempt: Attempt) -> None:
         request = attempt.plan.request
-        self.ledger.fail(attempt.request_id, request, self.ledger.snapshot(request), "providers_failed", "none")
+        self.ledger.fail(attempt.request_id, request, "providers_failed", "none")
 
     def charge(self, attempt: Attempt, input_tokens: int = 100, output_tokens: int = 50) -> Charge:
         return Charge(input_tokens, output_tokens, attempt.plan.model.cost(input_tokens, output_tokens))

@@ -1,0 +1,101 @@
+"""T1: accounts checked and reduced, the request, the attempt and its prediction entered; all or nothing."""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from datetime import datetime
+
+from nexscout_cli.engine.plan import formula_tokens
+from nexscout_cli.engine.types import AIRequest, Attempt, Plan
+from nexscout_cli.errors import InProgress, WorldMoved
+from nexscout_cli.store import accounts, owner, users
+from nexscout_cli.store.states import elsewhere
+from nexscout_cli.store.store import Store, stamp
+
+
+def hold(store: Store, request_id: str, fingerprint: str, plan: Plan, deadline: datetime) -> Attempt:
+    """T1. Raises WorldMoved when the catalog, a tier, a balance or a cap is no longer what the plan was made from."""
+    request = plan.request
+    with store.db.write() as c:
+        now = store.touch(c)
+        user = users.ensure(store, c, request.user_id, now)
+        version = c.execute("SELECT value FROM meta WHERE key = 'world_version'").fetchone()[0]
+        if int(version) != plan.version:
+            raise WorldMoved
+        first = open_request(store, c, request_id, request, fingerprint, now)
+        n = c.execute("SELECT coalesce(max(n), 0) + 1 FROM attempts WHERE request_id = ?", (request_id,)).fetchone()[0]
+        # The ledger's time runs ahead of a clock that was put back; the deadline must lie in the same time.
+        deadline += now - store.clock.now()
+        attempt_id = _insert_attempt(c, request_id, n, plan, deadline, now)
+        energy = _hold_energy(store, c, request_id, attempt_id, plan, first, now)
+        if not plan.model.free:
+            for budget in accounts.budgets(store.settings, request.user_id, user["tier"], now):
+                account = accounts.open_budget(c, budget, store.actor, now)
+                amount = plan.max_cost if budget.unit == "usd" else plan.max_total_tokens
+                accounts.hold(c, attempt_id, account, amount, store.actor, now)
+        if first:
+            predict(c, request_id, plan, now, None)
+    return Attempt(attempt_id, request_id, n, plan, plan.max_cost, plan.max_total_tokens, energy)
+
+
+def open_request(store: Store, c: sqlite3.Connection, request_id: str, request: AIRequest, fingerprint: str, now: datetime) -> bool:
+    """Enter the request; False when it is there already. A key whose earlier call was voided goes over to this one.
+
+    Raises StoreError when another process has closed the request, which it does when this one slept for long.
+    """
+    row = c.execute("SELECT user_id, state FROM requests WHERE request_id = ?", (request_id,)).fetchone()
+    if row:
+        store.require_access(c, row["user_id"])
+        if row["state"] not in ("open", "unknown"):
+            raise elsewhere(f"request {request_id}")
+        c.execute("UPDATE requests SET state = 'open' WHERE request_id = ?", (request_id,))
+        return False
+    key = request.options.idempotency_key
+    if key is not None:
+        c.execute("UPDATE requests SET key = NULL WHERE user_id = ? AND key = ? AND state = 'voided'", (request.user_id, key))
+        if c.execute("SELECT 1 FROM requests WHERE user_id = ? AND key = ?", (request.user_id, key)).fetchone():
+            raise InProgress(f"the request under key {key!r} is in progress", "wait for it, then ask again")
+    c.execute("INSERT INTO requests (request_id, user_id, feature, key, fingerprint, state, created_at) "
+              "VALUES (?, ?, ?, ?, ?, 'open', ?)", (request_id, request.user_id, request.feature, key, fingerprint, stamp(now)))
+    return True
+
+
+def _insert_attempt(c: sqlite3.Connection, request_id: str, n: int, plan: Plan, deadline: datetime, now: datetime) -> int:
+    model, forecast = plan.model, plan.forecast
+    known = {"mode": plan.mode, "routing_reason": plan.routing_reason, "compressed": plan.compression.applied,
+             "predicted_tokens": forecast.input_tokens + forecast.output_tokens,
+             "max_input_tokens": forecast.max_input_tokens, "max_output_tokens": forecast.max_output_tokens}
+    cursor = c.execute(
+        """INSERT INTO attempts (request_id, n, model, price, estimate, hold, hold_tokens, state, owner, deadline, plan, created_at)
+           VALUES (?, ?, ?, ?, ?, ?, ?, 'held', ?, ?, ?, ?)""",
+        (request_id, n, model.name, json.dumps({"input": model.price_in, "output": model.price_out}), plan.predicted_cost,
+         plan.max_cost, plan.max_total_tokens, owner.me(), stamp(deadline), json.dumps(known), stamp(now)))
+    return int(cursor.lastrowid or 0)
+
+
+def _hold_energy(store: Store, c: sqlite3.Connection, request_id: str, attempt_id: int, plan: Plan, first: bool, now: datetime) -> int:
+    """Energy is held once per request, by its first attempt; returns what the request holds."""
+    if not first:
+        row = c.execute(
+            """SELECT e.amount FROM requests r JOIN ledger_entries e ON e.attempt = r.energy_attempt AND e.kind = 'hold'
+               JOIN accounts a ON a.id = e.account AND a.kind = 'energy' WHERE r.request_id = ?""", (request_id,)).fetchone()
+        return int(row[0]) if row else 0
+    energy = plan.max_energy
+    if energy:
+        account = accounts.account(c, plan.request.user_id, "energy", accounts.PREPAID)
+        accounts.hold(c, attempt_id, account, energy, store.actor, now)
+    c.execute("UPDATE requests SET energy_attempt = ? WHERE request_id = ?", (attempt_id, request_id))
+    return energy
+
+
+def predict(c: sqlite3.Connection, request_id: str, plan: Plan, now: datetime, rejected: str | None) -> None:
+    """Enter the prediction; ``rejected`` says why the plan was not run."""
+    forecast = plan.forecast
+    c.execute(
+        """INSERT INTO ai_cost_predictions (request_id, user_id, feature, predicted_tokens, predicted_output_tokens,
+           predicted_cost_usd, max_cost_usd, predicted_energy, formula_tokens, recommended_model, routing_reason,
+           approved, rejected_reason, created_at) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)""",
+        (request_id, plan.request.user_id, plan.request.feature, forecast.input_tokens + forecast.output_tokens,
+         forecast.output_tokens, plan.predicted_cost, plan.max_cost, plan.predicted_energy, formula_tokens(plan),
+         plan.model.name, plan.routing_reason, int(rejected is None), rejected, stamp(now)))
