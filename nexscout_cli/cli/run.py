@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Annotated, Any
 
 import typer
@@ -70,9 +71,16 @@ class _Screen:
 
     def __init__(self) -> None:
         self.shown = ""
+        self._begun = ""
 
     def show(self, piece: str) -> None:
         self.shown += piece
+        if output.stdout_is_terminal():
+            # A control sequence may be cut in two by the stream; it is known for what it is only when it is whole.
+            piece = self._begun + piece
+            cut = _BEGUN.search(piece)
+            self._begun = cut.group() if cut else ""
+            piece = piece[:len(piece) - len(self._begun)]
         try:
             output.out(piece, end="")
         except (BrokenPipeError, ValueError) as error:

@@ -27,7 +27,7 @@ def pause(failure: ProviderFailure, tries: int, settings: Settings) -> float | N
     if failure.retry_after is not None:
         return failure.retry_after if failure.retry_after <= settings["providers.timeout"] else None
     low, high = float(settings["providers.backoff_min"]), float(settings["providers.backoff_max"])
-    return min(high, low * 2 ** (tries - 1)) * random.uniform(0.5, 1.0)
+    return min(high, low * 2.0 ** (tries - 1)) * random.uniform(0.5, 1.0)
 
 
 def ladder(first: Plan, snapshot: Snapshot, settings: Settings, price: Callable[[Model], int], larger_than: int) -> Iterator[Model]:
