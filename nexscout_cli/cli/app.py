@@ -71,8 +71,6 @@ def main(argv: list[str]) -> int:
     try:
         status = app(argv, prog_name="nexscout", standalone_mode=False)
         return output.finish(status if isinstance(status, int) else 0)
-    except BrokenPipeError:
-        return output.finish(0)
     except BaseException as error:  # noqa: BLE001 - the one place where everything ends
         if debug and not isinstance(error, KeyboardInterrupt | SystemExit):
             import traceback

@@ -8,7 +8,6 @@ import io
 import json
 import threading
 from collections import Counter
-from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any, TextIO
 
@@ -106,7 +105,7 @@ class _Job:
         if asked.options.idempotency_key is None and self.out is not None:
             self._copies[row] += 1
             key = f"batch {_digest([str(self.out.resolve()), *row, self._copies[row]])}"
-            asked = replace(asked, options=replace(asked.options, idempotency_key=key))
+            asked = asked._replace(options=asked.options._replace(idempotency_key=key))
         return asked
 
     def done(self, index: int, response: AIResponse) -> None:
@@ -235,7 +234,7 @@ def _open_out(out: Path, append: bool) -> TextIO:
 
 
 def _keep_finished(out: Path) -> tuple[Counter[tuple[str, str]], int]:
-    """The rows that were answered, and their cost; failed ones and a torn last line are taken out of the file, for they are asked again."""
+    """The rows that were answered, and their cost; failed ones and a torn last line leave the file: they are asked again."""
     if not out.exists():
         return Counter(), 0
     spent = 0

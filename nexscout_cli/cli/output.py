@@ -33,16 +33,35 @@ def stderr_is_terminal() -> bool:
     return sys.stderr.isatty()
 
 
-def out(text: str, end: str = "\n") -> None:
-    """Write to stdout; raises BrokenPipeError when nobody reads it."""
-    sys.stdout.write((harmless(text) if stdout_is_terminal() else text) + end)
+def stream(text: str) -> None:
+    """Write to stdout at once; raises BrokenPipeError when nobody reads it."""
+    sys.stdout.write(harmless(text) if stdout_is_terminal() else text)
     sys.stdout.flush()
+
+
+def out(text: str, end: str = "\n") -> None:
+    """Write to stdout. A reader who has gone away is no failure: the rest goes nowhere."""
+    rendered((harmless(text) if stdout_is_terminal() else text) + end)
+
+
+def rendered(text: str) -> None:
+    """Write what Rich made to stdout, colours and all."""
+    try:
+        sys.stdout.write(text)
+        sys.stdout.flush()
+    except BrokenPipeError:
+        _nobody_reads()
 
 
 def emit(value: Any) -> None:
     """One JSON document on stdout."""
-    sys.stdout.write(jsontext.dumps(value, indent=2) + "\n")
-    sys.stdout.flush()
+    out(jsontext.dumps(value, indent=2))
+
+
+def _nobody_reads() -> None:
+    null = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(null, sys.stdout.fileno())
+    os.close(null)
 
 
 def note(text: str) -> None:
@@ -60,10 +79,7 @@ def failure(error: NexScoutError, as_json: bool) -> None:
     if error.suggestion:
         note("  " + " ".join(error.suggestion.split()))
     if as_json:
-        try:
-            emit({"success": False, "result": None, "error": error.as_json(), "metadata": {}})
-        except BrokenPipeError:
-            return
+        emit({"success": False, "result": None, "error": error.as_json(), "metadata": {}})
 
 
 def finish(status: int) -> int:
@@ -71,7 +87,7 @@ def finish(status: int) -> int:
     try:
         sys.stdout.flush()
     except (BrokenPipeError, ValueError):
-        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+        _nobody_reads()
     return status
 
 

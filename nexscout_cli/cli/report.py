@@ -184,8 +184,7 @@ def print_table(parts: list[Section]) -> None:
             if number:
                 console.print()
             console.print(table)
-    sys.stdout.write("".join(f"{line.rstrip()}\n" for line in captured.get().splitlines()))
-    sys.stdout.flush()
+    output.rendered("".join(f"{line.rstrip()}\n" for line in captured.get().splitlines()))
 
 
 def _least_width(console: Any, table: Any) -> int:

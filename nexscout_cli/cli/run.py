@@ -14,6 +14,8 @@ from nexscout_cli.engine.types import AIResponse, Plan
 from nexscout_cli.errors import NexScoutError, UsageError
 
 app = typer.Typer(rich_markup_mode=None, add_completion=False)
+_BEGUN = re.compile(r"\x1b(?:\[[0-?]*[ -/]*|[\]PX^_][^\x07\x1b]{0,500}\x1b?|[ -/]+)?\Z")
+"""The beginning of a control sequence at the end of a text."""
 
 
 @app.command(no_args_is_help=False)
@@ -82,7 +84,7 @@ class _Screen:
             self._begun = cut.group() if cut else ""
             piece = piece[:len(piece) - len(self._begun)]
         try:
-            output.out(piece, end="")
+            output.stream(piece)
         except (BrokenPipeError, ValueError) as error:
             raise ReaderGone from error
 

@@ -50,7 +50,9 @@ def _rich(columns: Sequence[str], cells: list[list[str]], numbers: list[bool], t
         table.add_column(Text(column), justify="right" if is_number else "left", min_width=width, overflow="fold")
     for row in cells:
         table.add_row(*(Text(cell) for cell in row))
-    console.print(table)
+    with console.capture() as captured:
+        console.print(table)
+    output.rendered(captured.get())
 
 
 def _widths(columns: Sequence[str], cells: list[list[str]]) -> list[int]:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
-from dataclasses import replace
 
 from nexscout_cli.engine.cache import fingerprint
 from nexscout_cli.engine.pipeline import Engine
@@ -104,10 +103,10 @@ def _one(engine: Engine, request: AIRequest, purse: Purse | None) -> AIResponse:
             purse.put_back(most, spent)
     if not covered and response.error is not None and response.error["code"] == "max_cost":
         refusal = Blocked("the batch's --max-cost does not cover this row", "raise --max-cost", code="max_cost")
-        return replace(response, error=refusal.as_json())
+        return response._replace(error=refusal.as_json())
     return response
 
 
 def _bounded(request: AIRequest, most: int) -> AIRequest:
     own = request.options.max_cost
-    return replace(request, options=replace(request.options, max_cost=most if own is None else min(own, most)))
+    return request._replace(options=request.options._replace(max_cost=most if own is None else min(own, most)))

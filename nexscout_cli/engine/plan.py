@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
-from dataclasses import replace
 
 from nexscout_cli.config import Settings
 from nexscout_cli.engine import firewall, predict, route
@@ -94,7 +93,7 @@ class Planner:
         reason = failed.routing_reason if same else "last_resort" if last_resort else "fallback"
         choice = route.Choice((model,), reason, failed.required_quality, failed.warnings if same else ())
         plan = self._one(request, snapshot, model, choice, failed.emotional_complexity, compression, texts, energy_held=True)
-        return replace(plan, degraded=last_resort or (same and failed.degraded), surge_milli=failed.surge_milli)
+        return plan._replace(degraded=last_resort or (same and failed.degraded), surge_milli=failed.surge_milli)
 
     def _choice(self, request: AIRequest, snapshot: Snapshot) -> tuple[route.Choice, float, Compression, tuple[str, ...]]:
         settings = self._settings
@@ -130,7 +129,7 @@ class Planner:
             if plan.allow_proceed:
                 if first is not None:
                     note = f"{first.model.name} was not allowed ({first.error and first.error['message']}); {model.name} is used"
-                    plan = replace(plan, warnings=(note, *plan.warnings))
+                    plan = plan._replace(warnings=(note, *plan.warnings))
                 return plan
             first = first or plan
         assert first is not None

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
 
 from nexscout_cli.engine.money import to_nano
 from nexscout_cli.engine.types import MODES, AIRequest, Attachment, Json, Options
@@ -28,8 +27,7 @@ def parse(row: Json, defaults: AIRequest, attach: ReadAttachment) -> AIRequest:
     names = row.get("attachments") or []
     if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
         raise UsageError("attachments is a list of file names", 'for instance ["notes.txt"]')
-    return replace(
-        defaults, user_id=texts["user"] or texts["user_id"] or defaults.user_id, feature=texts["feature"] or defaults.feature,
+    return defaults._replace(user_id=texts["user"] or texts["user_id"] or defaults.user_id, feature=texts["feature"] or defaults.feature,
         prompt=texts["prompt"], goal=texts["goal"], tone=texts["tone"], context=row.get("context"),
         attachments=tuple(attach(name) for name in names), options=_options(row.get("options") or {}, defaults.options))
 
@@ -58,4 +56,4 @@ def _options(given: Json, defaults: Options) -> Options:
             given["max_cost"] = to_nano(given["max_cost"])
         except ValueError as error:
             raise UsageError(f"option max_cost: {error}", "an amount in dollars") from error
-    return replace(defaults, **given)
+    return defaults._replace(**given)

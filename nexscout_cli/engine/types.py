@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -26,8 +25,7 @@ class Attachment(NamedTuple):
     text: str
 
 
-@dataclass(frozen=True, slots=True)
-class Options:
+class Options(NamedTuple):
     """How one request is to be run. ``max_cost`` in nano-dollars, ``max_tokens`` bounds the answer, ``temperature`` 0–2."""
 
     allow_cache: bool = True
@@ -42,8 +40,7 @@ class Options:
     policy: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class AIRequest:
+class AIRequest(NamedTuple):
     """One thing a user asks. ``context`` is any JSON value; ``attachments`` are text files already read."""
 
     user_id: str
@@ -53,7 +50,7 @@ class AIRequest:
     tone: str | None = None
     context: Json = None
     attachments: tuple[Attachment, ...] = ()
-    options: Options = field(default_factory=Options)
+    options: Options = Options()
 
 
 class Model(NamedTuple):
@@ -178,8 +175,7 @@ class Forecast(NamedTuple):
     counted: int = 0
 
 
-@dataclass(frozen=True, slots=True)
-class Plan:
+class Plan(NamedTuple):
     """Everything decided before money moves. ``simulate`` shows it, ``run`` executes it."""
 
     request: AIRequest
@@ -337,8 +333,7 @@ class Delivery(NamedTuple):
     cache_key: str | None
 
 
-@dataclass(frozen=True, slots=True)
-class AIResponse:
+class AIResponse(NamedTuple):
     """The answer to a request, or why there is none. ``metadata`` has the agreed keys of ``run --json``."""
 
     success: bool

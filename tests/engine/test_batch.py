@@ -108,7 +108,9 @@ def test_other_users_share_nothing(engine: Engine, provider: Answers) -> None:
     assert len(provider.asked) == 3
 
 
-def test_a_request_that_fails_is_its_own_error_and_its_double_is_tried_itself(engine: Engine, provider: Answers) -> None:
+def test_a_request_that_fails_is_its_own_error_and_its_double_is_tried_itself(
+    engine: Engine, provider: Answers
+) -> None:
     def fail(prompt: str) -> None:
         if prompt == "bad":
             raise ProviderFailure("rejected", "no")

@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -19,14 +18,39 @@ def key(asked: AIRequest, shape: Shape = SHAPE, mode: str = "auto", target: str 
     return cache_key(asked, shape, mode, target)
 
 
-BASE: dict[str, Any] = {"prompt": HEAD + "the date", "goal": "a call", "tone": "warm", "context": {"company": "TechCo", "n": 1},
-                        "attachments": (Attachment("a.txt", "one"),), "system": "Be kind", "temperature": 0.5, "max_tokens": 100}
+BASE: dict[str, Any] = {
+    "prompt": HEAD + "the date",
+    "goal": "a call",
+    "tone": "warm",
+    "context": {"company": "TechCo", "n": 1},
+    "attachments": (Attachment("a.txt", "one"),),
+    "system": "Be kind",
+    "temperature": 0.5,
+    "max_tokens": 100,
+}
 CHANGES: list[dict[str, Any]] = [
-    {"user_id": "bob"}, {"feature": "ai_objection"}, {"prompt": HEAD + "the place"}, {"prompt": "x" + HEAD + "the date"},
-    {"goal": "a mail"}, {"goal": None}, {"tone": "cold"}, {"tone": None}, {"context": {"company": "TechCo", "n": 2}}, {"context": None},
-    {"context": {"company": "TechCo", "n": "1"}}, {"context": {"company": "TechCo", "n": True}}, {"context": [{"company": "TechCo", "n": 1}]},
-    {"attachments": (Attachment("a.txt", "two"),)}, {"attachments": (Attachment("b.txt", "one"),)}, {"attachments": ()},
-    {"system": "Be brief"}, {"temperature": 0.6}, {"temperature": None}, {"max_tokens": 101}, {"force_model": "gpt-4o"}, {"mode": "fast"},
+    {"user_id": "bob"},
+    {"feature": "ai_objection"},
+    {"prompt": HEAD + "the place"},
+    {"prompt": "x" + HEAD + "the date"},
+    {"goal": "a mail"},
+    {"goal": None},
+    {"tone": "cold"},
+    {"tone": None},
+    {"context": {"company": "TechCo", "n": 2}},
+    {"context": None},
+    {"context": {"company": "TechCo", "n": "1"}},
+    {"context": {"company": "TechCo", "n": True}},
+    {"context": [{"company": "TechCo", "n": 1}]},
+    {"attachments": (Attachment("a.txt", "two"),)},
+    {"attachments": (Attachment("b.txt", "one"),)},
+    {"attachments": ()},
+    {"system": "Be brief"},
+    {"temperature": 0.6},
+    {"temperature": None},
+    {"max_tokens": 101},
+    {"force_model": "gpt-4o"},
+    {"mode": "fast"},
 ]
 
 
@@ -36,14 +60,28 @@ def test_whatever_shapes_the_answer_changes_the_key(change: dict[str, Any]) -> N
     assert fingerprint(request(**BASE)) != fingerprint(request(**(BASE | change)))
 
 
-@pytest.mark.parametrize("other", [{"shape": SHAPE._replace(max_tokens=400)}, {"mode": "panic"}, {"target": "openai/gpt-4o http://x"}], ids=str)
+@pytest.mark.parametrize(
+    "other",
+    [{"shape": SHAPE._replace(max_tokens=400)}, {"mode": "panic"}, {"target": "openai/gpt-4o http://x"}],
+    ids=str,
+)
 def test_shape_mode_and_a_forced_models_endpoint_are_in_the_key(other: dict[str, Any]) -> None:
     assert key(request(**BASE)) != key(request(**BASE), **other)
 
 
-@pytest.mark.parametrize("same", [
-    {"prompt": HEAD + "the date\r\n"}, {"prompt": HEAD + "the date  "}, {"context": {"n": 1, "company": "TechCo"}},
-    {"context": {"n": 1.0, "company": "TechCo"}}, {"idempotency_key": "k"}, {"max_cost": 5}, {"allow_cache": True}], ids=str)
+@pytest.mark.parametrize(
+    "same",
+    [
+        {"prompt": HEAD + "the date\r\n"},
+        {"prompt": HEAD + "the date  "},
+        {"context": {"n": 1, "company": "TechCo"}},
+        {"context": {"n": 1.0, "company": "TechCo"}},
+        {"idempotency_key": "k"},
+        {"max_cost": 5},
+        {"allow_cache": True},
+    ],
+    ids=str,
+)
 def test_what_does_not_shape_the_answer_leaves_the_key_alone(same: dict[str, Any]) -> None:
     assert key(request(**BASE)) == key(request(**(BASE | same)))
 
@@ -59,7 +97,9 @@ def test_indentation_is_kept_for_it_means_something_in_code() -> None:
 
 def test_an_idempotency_key_stands_for_the_exact_prompt() -> None:
     assert fingerprint(request("hello")) != fingerprint(request("hello "))
-    assert fingerprint(request("hello")) == fingerprint(replace(request("hello"), options=request(idempotency_key="k").options))
+    assert fingerprint(request("hello")) == fingerprint(
+        request("hello")._replace(options=request(idempotency_key="k").options)
+    )
 
 
 TEXT = st.text(st.characters(exclude_categories=["Cs"]), max_size=40)
@@ -75,5 +115,7 @@ def test_prompts_with_the_same_beginning_share_a_key_only_when_they_are_the_same
 def test_text_never_slips_from_one_field_into_another(goal: str, tone: str, goal2: str, tone2: str) -> None:
     import unicodedata
 
-    same = [unicodedata.normalize("NFC", t) for t in (goal, tone)] == [unicodedata.normalize("NFC", t) for t in (goal2, tone2)]
+    same = [unicodedata.normalize("NFC", t) for t in (goal, tone)] == [
+        unicodedata.normalize("NFC", t) for t in (goal2, tone2)
+    ]
     assert (key(request(goal=goal, tone=tone)) == key(request(goal=goal2, tone=tone2))) == same

@@ -56,7 +56,13 @@ def ladder(first: str, world: Snapshot, larger_than: int = 0) -> list[str]:
 
 
 def test_cheaper_ones_come_first_best_first_then_dearer_ones_then_the_embedded() -> None:
-    assert ladder("gpt-4o", snapshot()) == ["gpt-4o-mini-high", "claude-3-haiku", "gpt-4o-mini", "claude-3-sonnet", EMBEDDED]
+    assert ladder("gpt-4o", snapshot()) == [
+        "gpt-4o-mini-high",
+        "claude-3-haiku",
+        "gpt-4o-mini",
+        "claude-3-sonnet",
+        EMBEDDED,
+    ]
 
 
 def test_nothing_dearer_than_three_times_the_quote_is_tried() -> None:
@@ -76,7 +82,10 @@ def test_a_request_too_long_goes_to_a_larger_window() -> None:
 def test_of_two_alike_the_one_that_served_this_user_well_comes_first() -> None:
     world = snapshot()
     haiku = next(m for m in world.models if m.name == "claude-3-haiku")
-    world = world._replace(models=(*world.models, haiku._replace(name="twin")), available=world.available | {"twin"},
-                           profile=Profile(model_preference={"twin": 0.9}))
+    world = world._replace(
+        models=(*world.models, haiku._replace(name="twin")),
+        available=world.available | {"twin"},
+        profile=Profile(model_preference={"twin": 0.9}),
+    )
     names = ladder("gpt-4o", world)
     assert names.index("twin") < names.index("claude-3-haiku")

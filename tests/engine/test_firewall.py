@@ -15,9 +15,17 @@ from tests.support.values import EMBEDDED, model, request, snapshot
 CALL = Forecast(1_000, 200, 1_016, 1_500)
 
 
-def check(forecast: Forecast = CALL, world: Snapshot | None = None, to: Model | None = None, *, charge: bool = True,
-          max_cost: int | None = None) -> Verdict:
-    return firewall.check(request(max_cost=max_cost), world or snapshot(), Settings(), to or model("gpt-4o"), forecast, charge)
+def check(
+    forecast: Forecast = CALL,
+    world: Snapshot | None = None,
+    to: Model | None = None,
+    *,
+    charge: bool = True,
+    max_cost: int | None = None,
+) -> Verdict:
+    return firewall.check(
+        request(max_cost=max_cost), world or snapshot(), Settings(), to or model("gpt-4o"), forecast, charge
+    )
 
 
 def tight(unit: str, left: int, scope: str = "user", window: str = "day") -> Snapshot:
@@ -28,8 +36,13 @@ def test_a_call_that_every_budget_covers_is_allowed_whole() -> None:
     assert check() == Verdict(1_500, (), None)
 
 
-@pytest.mark.parametrize(("tokens", "blocked", "warned"), [(15_000, False, False), (15_001, False, True), (20_000, False, True), (20_001, True, False)])
-def test_above_15_000_predicted_tokens_it_warns_and_above_20_000_it_blocks(tokens: int, blocked: bool, warned: bool) -> None:
+@pytest.mark.parametrize(
+    ("tokens", "blocked", "warned"),
+    [(15_000, False, False), (15_001, False, True), (20_000, False, True), (20_001, True, False)],
+)
+def test_above_15_000_predicted_tokens_it_warns_and_above_20_000_it_blocks(
+    tokens: int, blocked: bool, warned: bool
+) -> None:
     verdict = check(Forecast(tokens - 200, 200, tokens - 200, 200))
     assert (verdict.refusal is not None, bool(verdict.warnings)) == (blocked, warned)
     if verdict.refusal:
@@ -47,7 +60,8 @@ def test_what_the_window_does_not_take_is_blocked_and_a_tight_one_bounds_the_ans
 @pytest.mark.parametrize("window", ["day", "month"])
 @pytest.mark.parametrize(("unit", "code"), [("usd", "usd_cap"), ("tokens", "token_budget")])
 def test_a_budget_that_does_not_cover_the_expected_call_blocks_it_with_reason_and_suggestion(
-        scope: str, window: str, unit: str, code: str) -> None:
+    scope: str, window: str, unit: str, code: str
+) -> None:
     refusal = check(world=tight(unit, 10, scope, window)).refusal
     assert isinstance(refusal, Blocked) and refusal.code == code and refusal.exit_status == 3
     assert {"day": "daily", "month": "monthly"}[window] in refusal.message
@@ -55,7 +69,9 @@ def test_a_budget_that_does_not_cover_the_expected_call_blocks_it_with_reason_an
 
 
 @pytest.mark.parametrize(("unit", "left"), [("usd", 1_016 * 2_500 + 300 * 10_000), ("tokens", 1_316)])
-def test_a_budget_that_covers_the_expected_call_but_not_the_worst_lowers_the_bound_to_what_it_affords(unit: str, left: int) -> None:
+def test_a_budget_that_covers_the_expected_call_but_not_the_worst_lowers_the_bound_to_what_it_affords(
+    unit: str, left: int
+) -> None:
     verdict = check(world=tight(unit, left))
     assert (verdict.bound, verdict.refusal) == (300, None)
     assert any("300 tokens" in warning for warning in verdict.warnings)
@@ -86,14 +102,25 @@ def test_surge_makes_the_same_balance_afford_less() -> None:
     assert calm.bound > busy.bound
 
 
-@given(st.integers(0, 3_000), st.integers(1, 500), st.integers(0, 4_500), st.integers(0, 200), st.integers(-10, 10**8),
-       st.integers(-10, 10**5), st.sampled_from([1000, 1250, 2000]),
-       st.sampled_from(["gpt-4o", "claude-3-opus", "gpt-4o-mini"]))
+@given(
+    st.integers(0, 3_000),
+    st.integers(1, 500),
+    st.integers(0, 4_500),
+    st.integers(0, 200),
+    st.integers(-10, 10**8),
+    st.integers(-10, 10**5),
+    st.sampled_from([1000, 1250, 2000]),
+    st.sampled_from(["gpt-4o", "claude-3-opus", "gpt-4o-mini"]),
+)
 def test_whatever_is_allowed_costs_at_worst_what_every_budget_has_left(
-        tokens: int, expected: int, more: int, energy: int, usd: int, budget: int, surge: int, name: str) -> None:
+    tokens: int, expected: int, more: int, energy: int, usd: int, budget: int, surge: int, name: str
+) -> None:
     forecast = Forecast(tokens, expected, tokens + 16, expected + more)
-    world = snapshot(energy=energy, surge_milli=surge,
-                     limits=(Limit("usd", "user", "day", 10**9, usd), Limit("tokens", "total", "month", 10**6, budget)))
+    world = snapshot(
+        energy=energy,
+        surge_milli=surge,
+        limits=(Limit("usd", "user", "day", 10**9, usd), Limit("tokens", "total", "month", 10**6, budget)),
+    )
     verdict = check(forecast, world, model(name))
     if verdict.refusal is None:
         worst = model(name).cost(forecast.max_input_tokens, verdict.bound)

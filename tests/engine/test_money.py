@@ -19,12 +19,16 @@ def test_a_cost_is_exact_and_rounded_up_once(tokens_in: int, tokens_out: int, pr
     assert 0 <= money.cost(tokens_in, tokens_out, price_in, price_out) - exact < 1
 
 
-@pytest.mark.parametrize(("dollars", "pico"), [("0.00015", 150_000), ("0.075", 75_000_000), (0.0025, 2_500_000), ("0", 0)])
+@pytest.mark.parametrize(
+    ("dollars", "pico"), [("0.00015", 150_000), ("0.075", 75_000_000), (0.0025, 2_500_000), ("0", 0)]
+)
 def test_prices_per_thousand_tokens_become_pico_dollars_per_token(dollars: str | float, pico: int) -> None:
     assert money.price_per_1k(dollars) == pico
 
 
-@pytest.mark.parametrize(("amount", "nano"), [("0.05", 50_000_000), ("1e-9", 1), ("0.0000000001", 1), (2, 2 * 10**9), ("0", 0)])
+@pytest.mark.parametrize(
+    ("amount", "nano"), [("0.05", 50_000_000), ("1e-9", 1), ("0.0000000001", 1), (2, 2 * 10**9), ("0", 0)]
+)
 def test_amounts_become_nano_dollars_rounded_up(amount: str | int, nano: int) -> None:
     assert money.to_nano(amount) == nano
 
@@ -42,8 +46,17 @@ def test_dollars_are_shown_with_all_nine_decimals(nano: int) -> None:
     assert len(text.partition(".")[2]) == 9
 
 
-@pytest.mark.parametrize(("nano", "surge", "energy"), [
-    (0, 1000, 0), (1, 1000, 1), (15_000_000, 1000, 1), (15_000_001, 1000, 2), (15_000_000, 1250, 2), (150_000_000, 2000, 20)])
+@pytest.mark.parametrize(
+    ("nano", "surge", "energy"),
+    [
+        (0, 1000, 0),
+        (1, 1000, 1),
+        (15_000_000, 1000, 1),
+        (15_000_001, 1000, 2),
+        (15_000_000, 1250, 2),
+        (150_000_000, 2000, 20),
+    ],
+)
 def test_energy_is_at_least_one_and_rounded_up_under_surge(nano: int, surge: int, energy: int) -> None:
     assert money.energy_for(nano, surge, 15_000_000) == energy
 

@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import json
-from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -31,19 +30,42 @@ def test_a_plan_is_a_pure_function_of_request_and_snapshot() -> None:
 def test_its_json_has_the_agreed_keys() -> None:
     shown = json.loads(dumps(plan().as_json()))
     assert set(shown) >= {
-        "predicted_tokens", "predicted_input_tokens", "predicted_output_tokens", "predicted_cost_usd", "max_cost_usd",
-        "predicted_energy", "max_energy", "recommended_model", "routing_reason", "emotional_complexity", "compression",
-        "shape", "warnings", "allow_proceed", "error"}
+        "predicted_tokens",
+        "predicted_input_tokens",
+        "predicted_output_tokens",
+        "predicted_cost_usd",
+        "max_cost_usd",
+        "predicted_energy",
+        "max_energy",
+        "recommended_model",
+        "routing_reason",
+        "emotional_complexity",
+        "compression",
+        "shape",
+        "warnings",
+        "allow_proceed",
+        "error",
+    }
     assert shown["predicted_tokens"] == shown["predicted_input_tokens"] + shown["predicted_output_tokens"]
 
 
 def test_the_model_is_sent_system_text_instruction_shape_prompt_context_and_attachments() -> None:
-    made = plan({"system": "You are Sarah's friend.", "context": {"company": "TechCo"}, "prompt": "Hello", "feature": "ai_objection",
-                 "attachments": (Attachment("notes.md", "One two"),)})
+    made = plan(
+        {
+            "system": "You are Sarah's friend.",
+            "context": {"company": "TechCo"},
+            "prompt": "Hello",
+            "feature": "ai_objection",
+            "attachments": (Attachment("notes.md", "One two"),),
+        }
+    )
     system, user = made.messages
     assert system.content.startswith("You are Sarah's friend.\nThink the problem through")
     assert made.shape.instructions in system.content
-    assert user.content == 'Hello\n\nContext:\n{"company":"TechCo"}\n\n<attachment name="notes.md">\nOne two\n</attachment>'
+    assert (
+        user.content
+        == 'Hello\n\nContext:\n{"company":"TechCo"}\n\n<attachment name="notes.md">\nOne two\n</attachment>'
+    )
 
 
 def test_the_worst_case_is_what_the_bound_and_the_price_make() -> None:
@@ -123,7 +145,12 @@ def test_every_available_model_is_compared_cheapest_first() -> None:
 def test_an_alternative_keeps_the_surge_and_asks_for_no_new_energy() -> None:
     first = plan({"force_model": "gpt-4o"}, surge_milli=1500)
     after = PLANNER.alternative(first, first.request, model("gpt-4o-mini"), snapshot(energy=0), last_resort=False)
-    assert (after.allow_proceed, after.surge_milli, after.routing_reason, after.degraded) == (True, 1500, "fallback", False)
+    assert (after.allow_proceed, after.surge_milli, after.routing_reason, after.degraded) == (
+        True,
+        1500,
+        "fallback",
+        False,
+    )
 
 
 def test_the_last_resort_is_marked_degraded() -> None:
@@ -156,11 +183,31 @@ def test_an_unknown_policy_is_a_usage_error() -> None:
         plan({"policy": "learned"})
 
 
-@pytest.mark.parametrize("wrong", [
-    {"prompt": ""}, {"prompt": " \n"}, {"prompt": "a\0b"}, {"prompt": "\ud800"}, {"feature": "message"}, {"feature": "ai_"},
-    {"feature": "ai_" + "x" * 62}, {"feature": "ai_a-b"}, {"feature": "ai_é"}, {"user_id": ""}, {"user_id": "*"}, {"user_id": " ada"},
-    {"user_id": "a\nb"}, {"user_id": "x" * 201}, {"max_tokens": 0}, {"temperature": 2.1}, {"temperature": -0.1}, {"tone": "a\0"}, {"context": "a\0"}],
-    ids=lambda wrong: ascii(str(wrong)[:40]))
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"prompt": ""},
+        {"prompt": " \n"},
+        {"prompt": "a\0b"},
+        {"prompt": "\ud800"},
+        {"feature": "message"},
+        {"feature": "ai_"},
+        {"feature": "ai_" + "x" * 62},
+        {"feature": "ai_a-b"},
+        {"feature": "ai_é"},
+        {"user_id": ""},
+        {"user_id": "*"},
+        {"user_id": " ada"},
+        {"user_id": "a\nb"},
+        {"user_id": "x" * 201},
+        {"max_tokens": 0},
+        {"temperature": 2.1},
+        {"temperature": -0.1},
+        {"tone": "a\0"},
+        {"context": "a\0"},
+    ],
+    ids=lambda wrong: ascii(str(wrong)[:40]),
+)
 def test_what_no_model_could_be_asked_is_refused(wrong: dict[str, Any]) -> None:
     with pytest.raises(UsageError) as caught:
         check_request(request(**wrong), Settings())
@@ -173,8 +220,16 @@ def test_a_temperature_that_is_no_number_is_refused(temperature: float) -> None:
         check_request(request(temperature=temperature), Settings())
 
 
-@pytest.mark.parametrize("part", [{"prompt": "x" * 2_000_001}, {"attachments": (Attachment("a", "x" * 2_000_001),)},
-                                  {"context": {"k": "x" * 2_000_001}}, {"system": "é" * 1_000_001}], ids=lambda part: next(iter(part)))
+@pytest.mark.parametrize(
+    "part",
+    [
+        {"prompt": "x" * 2_000_001},
+        {"attachments": (Attachment("a", "x" * 2_000_001),)},
+        {"context": {"k": "x" * 2_000_001}},
+        {"system": "é" * 1_000_001},
+    ],
+    ids=lambda part: next(iter(part)),
+)
 def test_input_beyond_the_bytes_that_are_read_is_blocked(part: dict[str, Any]) -> None:
     with pytest.raises(Blocked):
         check_request(request(**part), Settings())
@@ -187,15 +242,30 @@ def test_broken_text_inside_a_context_is_refused_too(context: Any) -> None:
 
 
 @settings(max_examples=60, deadline=None)
-@given(st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"), min_size=1, max_size=300).filter(str.strip),
-       st.sampled_from(["free", "pro", "elite", "enterprise"]), st.integers(0, 200), st.integers(0, 10**8), st.integers(0, 10**4),
-       st.sampled_from([1000, 1500, 2000]), st.sampled_from([None, 1, 50, 4_000]), st.sampled_from(["ai_message", "ai_pitchdeck"]))
+@given(
+    st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"), min_size=1, max_size=300).filter(
+        str.strip
+    ),
+    st.sampled_from(["free", "pro", "elite", "enterprise"]),
+    st.integers(0, 200),
+    st.integers(0, 10**8),
+    st.integers(0, 10**4),
+    st.sampled_from([1000, 1500, 2000]),
+    st.sampled_from([None, 1, 50, 4_000]),
+    st.sampled_from(["ai_message", "ai_pitchdeck"]),
+)
 def test_a_plan_that_may_proceed_holds_no_more_than_there_is(
-        text: str, tier: str, energy: int, usd: int, tokens: int, surge: int, bound: int | None, feature: str) -> None:
-    world = snapshot(tier, names=OPENAI, energy=energy, surge_milli=surge,
-                     limits=(Limit("usd", "user", "day", 10**9, usd), Limit("tokens", "user", "day", 10**6, tokens)))
+    text: str, tier: str, energy: int, usd: int, tokens: int, surge: int, bound: int | None, feature: str
+) -> None:
+    world = snapshot(
+        tier,
+        names=OPENAI,
+        energy=energy,
+        surge_milli=surge,
+        limits=(Limit("usd", "user", "day", 10**9, usd), Limit("tokens", "user", "day", 10**6, tokens)),
+    )
     try:
-        made = PLANNER.plan(replace(request(text, feature), options=request(max_tokens=bound).options), world)
+        made = PLANNER.plan(request(text, feature)._replace(options=request(max_tokens=bound).options), world)
     except NexScoutError:
         return
     if made.allow_proceed:

@@ -16,49 +16,91 @@ from tests.support.values import ANTHROPIC, OPENAI, count, request, snapshot
 LONG = "Our company sells software for gardeners and we met their people at a fair in spring, as you may know. " * 5
 LONGER = LONG + LONG
 ANGRY = "I'm furious, they lied to me, and I want them to know that I hate every minute of this betrayal!"
-DEEP = " ".join(f"Entry {n}: the number {n * 7919} was found beside {n * 104729} in the book of the year {1700 + n % 300}." for n in range(330))
+DEEP = " ".join(
+    f"Entry {n}: the number {n * 7919} was found beside {n * 104729} in the book of the year {1700 + n % 300}."
+    for n in range(330)
+)
 
-# what, request, snapshot, required quality (auto tier elite), with OpenAI's beside the others, Anthropic's alone, reason
+# what, request, snapshot, required quality (tier elite), model with all six, with Anthropic's alone, reason
 CASES: list[tuple[str, dict[str, Any], dict[str, Any], float, str, str, str]] = [
     ("panic", {"feature": "ai_pitchdeck"}, {"panic": True}, 0.5, "gpt-4o-mini", "claude-3-haiku", "panic"),
     ("model", {"force_model": "claude-3-sonnet"}, {}, 0.9, "claude-3-sonnet", "claude-3-sonnet", "forced"),
     ("mode for this call", {"force_model": "expert"}, {}, 0.95, "gpt-4o", "claude-3-opus", "forced"),
     ("--mode for this call", {"mode": "pro"}, {}, 0.85, "gpt-4o-mini-high", "claude-3-sonnet", "manual_pro"),
     ("expert", {}, {"profile": Profile(preferred_mode="expert")}, 0.95, "gpt-4o", "claude-3-opus", "manual_expert"),
-    ("fast", {"feature": "ai_pitchdeck"}, {"profile": Profile(preferred_mode="fast")}, 0.7, "gpt-4o-mini", "claude-3-haiku", "manual_fast"),
+    (
+        "fast",
+        {"feature": "ai_pitchdeck"},
+        {"profile": Profile(preferred_mode="fast")},
+        0.7,
+        "gpt-4o-mini",
+        "claude-3-haiku",
+        "manual_fast",
+    ),
     ("pro", {}, {"profile": Profile(preferred_mode="pro")}, 0.85, "gpt-4o-mini-high", "claude-3-sonnet", "manual_pro"),
     ("pitch deck", {"feature": "ai_pitchdeck"}, {}, 0.95, "gpt-4o", "claude-3-opus", "complex_generation"),
     ("coaching", {"feature": "ai_coaching"}, {}, 0.95, "gpt-4o", "claude-3-opus", "complex_generation"),
-    ("deep scan, large", {"feature": "ai_deepscan", "prompt": DEEP}, {}, 0.95, "gpt-4o", "claude-3-opus", "deep_analysis"),
+    (
+        "deep scan, large",
+        {"feature": "ai_deepscan", "prompt": DEEP},
+        {},
+        0.95,
+        "gpt-4o",
+        "claude-3-opus",
+        "deep_analysis",
+    ),
     ("deep scan, small", {"feature": "ai_deepscan"}, {}, 0.7, "gpt-4o-mini", "claude-3-haiku", "simple_short_prompt"),
     ("objection", {"feature": "ai_objection"}, {}, 0.85, "gpt-4o-mini-high", "claude-3-sonnet", "emotional_complexity"),
     ("emotional", {"prompt": ANGRY}, {}, 0.85, "gpt-4o-mini-high", "claude-3-sonnet", "emotional_complexity"),
-    ("short chat", {"feature": "ai_chatbot", "prompt": LONG[:599]}, {}, 0.7, "gpt-4o-mini", "claude-3-haiku", "simple_chat"),
-    ("long chat", {"feature": "ai_chatbot", "prompt": LONGER[:600]}, {}, 0.85, "gpt-4o-mini-high", "claude-3-sonnet", "complex_chat"),
+    (
+        "short chat",
+        {"feature": "ai_chatbot", "prompt": LONG[:599]},
+        {},
+        0.7,
+        "gpt-4o-mini",
+        "claude-3-haiku",
+        "simple_chat",
+    ),
+    (
+        "long chat",
+        {"feature": "ai_chatbot", "prompt": LONGER[:600]},
+        {},
+        0.85,
+        "gpt-4o-mini-high",
+        "claude-3-sonnet",
+        "complex_chat",
+    ),
     ("short", {"prompt": LONG[:399]}, {}, 0.7, "gpt-4o-mini", "claude-3-haiku", "simple_short_prompt"),
     ("otherwise", {"prompt": LONG[:400]}, {}, 0.85, "gpt-4o-mini-high", "claude-3-sonnet", "balanced"),
 ]
 IDS = [case[0] for case in CASES]
 
 
-def plan(asked: dict[str, Any], world: dict[str, Any], names: tuple[str, ...], tier: str = "elite", **settings: Any) -> Plan:
+def plan(
+    asked: dict[str, Any], world: dict[str, Any], names: tuple[str, ...], tier: str = "elite", **settings: Any
+) -> Plan:
     planner = Planner(Settings().with_values(**settings), count)
     return planner.plan(request(**asked), snapshot(tier, names=names, **world))
 
 
 @pytest.mark.parametrize(("name", "asked", "world", "quality", "six", "anthropic", "reason"), CASES, ids=IDS)
 def test_each_row_of_the_table_names_its_model_and_its_reason(
-        name: str, asked: dict[str, Any], world: dict[str, Any], quality: float, six: str, anthropic: str, reason: str) -> None:
+    name: str, asked: dict[str, Any], world: dict[str, Any], quality: float, six: str, anthropic: str, reason: str
+) -> None:
     with_all = plan(asked, world, (*OPENAI, *ANTHROPIC, EMBEDDED))
     assert (with_all.model.name, with_all.routing_reason, with_all.required_quality) == (six, reason, quality)
     alone = plan(asked, world, ANTHROPIC)
     assert (alone.model.name, alone.routing_reason) == (anthropic, reason)
 
 
-@pytest.mark.parametrize(("name", "asked", "world", "quality", "six", "anthropic", "reason"),
-                         [case for case in CASES if case[0] != "model"], ids=[i for i in IDS if i != "model"])
+@pytest.mark.parametrize(
+    ("name", "asked", "world", "quality", "six", "anthropic", "reason"),
+    [case for case in CASES if case[0] != "model"],
+    ids=[i for i in IDS if i != "model"],
+)
 def test_with_the_embedded_model_alone_everything_goes_to_it_as_the_best_there_is(
-        name: str, asked: dict[str, Any], world: dict[str, Any], quality: float, six: str, anthropic: str, reason: str) -> None:
+    name: str, asked: dict[str, Any], world: dict[str, Any], quality: float, six: str, anthropic: str, reason: str
+) -> None:
     only = plan(asked, world, (EMBEDDED,))
     assert (only.model.name, only.routing_reason, only.degraded) == (EMBEDDED, "best_available", False)
     assert any("best there is" in warning for warning in only.warnings)
@@ -94,8 +136,12 @@ def test_a_model_may_be_forced_up_to_what_the_tier_allows(tier: str, name: str) 
             plan({"force_model": name}, {}, (*OPENAI, *ANTHROPIC, EMBEDDED), tier)
 
 
-MODES = {"free": {"auto", "fast"}, "pro": {"auto", "fast", "pro"}, "elite": {"auto", "fast", "pro", "expert"},
-         "enterprise": {"auto", "fast", "pro", "expert"}}
+MODES = {
+    "free": {"auto", "fast"},
+    "pro": {"auto", "fast", "pro"},
+    "elite": {"auto", "fast", "pro", "expert"},
+    "enterprise": {"auto", "fast", "pro", "expert"},
+}
 
 
 @pytest.mark.parametrize("tier", TIERS)
@@ -150,7 +196,10 @@ def test_the_best_above_the_floor_is_used_where_none_reaches_the_requirement() -
 def test_the_cheapest_is_judged_by_this_very_request() -> None:
     world = snapshot()
     dear_in = tuple(m._replace(price_in=m.price_in * 100) if m.name == "gpt-4o-mini" else m for m in world.models)
-    assert Planner(Settings(), count).plan(request(LONG[:390]), world._replace(models=dear_in)).model.name == "claude-3-haiku"
+    assert (
+        Planner(Settings(), count).plan(request(LONG[:390]), world._replace(models=dear_in)).model.name
+        == "claude-3-haiku"
+    )
 
 
 def test_a_model_whose_window_is_too_small_is_passed_over() -> None:
@@ -167,5 +216,6 @@ def test_of_two_equally_cheap_models_the_one_that_served_this_user_well_is_taken
     for better in ("twin", "gpt-4o-mini"):
         profile = Profile(model_preference={better: 0.9, "twin" if better != "twin" else "gpt-4o-mini": 0.2})
         chosen = Planner(Settings(), count).plan(
-            request(), world._replace(models=twins, available=world.available | {"twin"}, profile=profile))
+            request(), world._replace(models=twins, available=world.available | {"twin"}, profile=profile)
+        )
         assert chosen.model.name == better

@@ -15,8 +15,14 @@ def plan(name: str = "gpt-4o") -> Plan:
     return Planner(Settings(), count).plan(request(force_model=name), snapshot())
 
 
-def charge(usage: Usage | None, *, text: str = "Hello there", finish: str = "stop", answered: str | None = None,
-           models: tuple[Model, ...] | None = None) -> tuple[Plan, Charge]:
+def charge(
+    usage: Usage | None,
+    *,
+    text: str = "Hello there",
+    finish: str = "stop",
+    answered: str | None = None,
+    models: tuple[Model, ...] | None = None,
+) -> tuple[Plan, Charge]:
     made = plan()
     completion = Completion(text, finish, usage, "id", answered)
     return made, settle(made, completion, models or catalog(), made.max_cost, lambda given: len(given))
@@ -37,7 +43,9 @@ def test_a_missing_usage_is_counted_here_and_flagged() -> None:
 @pytest.mark.parametrize("side", [0, 1])
 def test_a_usage_that_is_no_number_posts_the_whole_hold_flagged(wrong: Any, side: int) -> None:
     made, posted = charge(Usage(wrong, 5) if side == 0 else Usage(5, wrong))
-    assert posted == Charge(made.forecast.max_input_tokens, made.forecast.max_output_tokens, made.max_cost, ("usage_invalid",))
+    assert posted == Charge(
+        made.forecast.max_input_tokens, made.forecast.max_output_tokens, made.max_cost, ("usage_invalid",)
+    )
 
 
 def test_nothing_used_at_all_is_not_believed() -> None:
@@ -67,6 +75,8 @@ def test_when_a_dearer_known_model_answered_its_price_counts() -> None:
     assert posted.flags == ("other_model",) and posted.cost == 10 * 15_000 + 10 * 75_000
 
 
-@pytest.mark.parametrize("answered", ["gpt-4o", "openai/gpt-4o", "gpt-4o-2024-11-20", "a-model-nobody-knows", "gpt-4o-mini", None])
+@pytest.mark.parametrize(
+    "answered", ["gpt-4o", "openai/gpt-4o", "gpt-4o-2024-11-20", "a-model-nobody-knows", "gpt-4o-mini", None]
+)
 def test_a_version_an_unknown_or_a_cheaper_name_changes_no_price(answered: str | None) -> None:
     assert charge(Usage(10, 10), answered=answered)[1] == Charge(10, 10, 10 * 2_500 + 10 * 10_000)

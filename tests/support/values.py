@@ -11,7 +11,7 @@ from nexscout_cli.store.models import EMBEDDED, seeded
 NOW = datetime(2026, 11, 22, 12, 0, tzinfo=UTC)
 OPENAI = ("gpt-4o-mini", "gpt-4o", "gpt-4o-mini-high")
 ANTHROPIC = ("claude-3-haiku", "claude-3-sonnet", "claude-3-opus")
-_OPTIONS = set(Options.__dataclass_fields__)
+_OPTIONS = set(Options._fields)
 
 
 def catalog() -> tuple[Model, ...]:
@@ -24,14 +24,30 @@ def model(name: str) -> Model:
     return next(m for m in catalog() if m.name == name)
 
 
-def snapshot(tier: str = "elite", *, names: tuple[str, ...] = (*OPENAI, *ANTHROPIC, EMBEDDED), **changes: Any) -> Snapshot:
+def snapshot(
+    tier: str = "elite", *, names: tuple[str, ...] = (*OPENAI, *ANTHROPIC, EMBEDDED), **changes: Any
+) -> Snapshot:
     """A world in which the models of ``names`` can be called and there is energy enough."""
     models = catalog()
     base = Snapshot(
-        now=NOW, actor="ada", user_id="ada", tier=tier, is_admin=True, profile=Profile(), energy=5_000,
-        limits=(Limit("tokens", "user", "day", 1_000_000, 1_000_000),), panic=False, surge_milli=1000, models=models,
-        available=frozenset(names), missing={m.name: "no key" for m in models if m.name not in names}, input_factors={},
-        output_lengths={}, tokens_today=0, version=1)
+        now=NOW,
+        actor="ada",
+        user_id="ada",
+        tier=tier,
+        is_admin=True,
+        profile=Profile(),
+        energy=5_000,
+        limits=(Limit("tokens", "user", "day", 1_000_000, 1_000_000),),
+        panic=False,
+        surge_milli=1000,
+        models=models,
+        available=frozenset(names),
+        missing={m.name: "no key" for m in models if m.name not in names},
+        input_factors={},
+        output_lengths={},
+        tokens_today=0,
+        version=1,
+    )
     return base._replace(**changes)
 
 

@@ -1,0 +1,213 @@
+"""Steps 8–10: hold, call, post, and what comes next while attempts fail."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import timedelta
+
+from nexscout_cli.config import Settings
+from nexscout_cli.engine import fallback
+from nexscout_cli.engine.failures import ProviderFailure
+from nexscout_cli.engine.learn import Lesson
+from nexscout_cli.engine.money import usd
+from nexscout_cli.engine.plan import Count, Planner
+from nexscout_cli.engine.ports import Clock, Ledger, Observer, Provider
+from nexscout_cli.engine.progress import Progress
+from nexscout_cli.engine.settle import settle
+from nexscout_cli.engine.types import AIRequest, AIResponse, Attempt, Call, Charge, Completion, Delivery, Model, Plan
+from nexscout_cli.errors import Blocked, Interrupted, NexScoutError, ProvidersFailed, WorldMoved
+
+REPLANS = 3
+
+
+class Execution:
+    """Carries plans out. Every attempt has a hold of its own; each ends posted, voided or unknown."""
+
+    def __init__(self, ledger: Ledger, provider: Provider, settings: Settings, clock: Clock, count: Count, planner: Planner,
+                 observer: Observer) -> None:
+        self.ledger = ledger
+        self.provider = provider
+        self.settings = settings
+        self.clock = clock
+        self.count = count
+        self.planner = planner
+        self.observer = observer
+
+    def run(self, run: Progress, plan: Plan) -> AIResponse:
+        """Steps 8–10 for the plan and, while attempts fail, for what comes after it."""
+        tries: dict[str, int] = {}
+        steps: Iterator[Model] | None = None
+        failures: list[str] = []
+        attempt = self._hold(run, plan)
+        while True:
+            plan = attempt.plan
+            tries[plan.model.name] = tries.get(plan.model.name, 0) + 1
+            failure = None
+            try:
+                completion = self._call(run, attempt)
+                response = self._post(run, attempt, completion)
+                if response is not None:
+                    return response
+                failures.append(f"{plan.model.name}: the answer was empty ({completion.finish_reason or 'no reason given'})")
+            except ProviderFailure as error:
+                failure = error
+                failures.append(f"{plan.model.name}: {failure.message}")
+                self._give_up(run, attempt, failure)
+            wait = fallback.pause(failure, tries[plan.model.name], self.settings) if failure else None
+            if wait is not None:
+                self.observer.note(f"{failures[-1]}; trying again")
+                self._sleep(run, wait)
+                following = self._next(run, iter([plan.model]), plan)
+            else:
+                following = None
+            if following is None:
+                if steps is None or (failure and failure.kind == "too_long"):
+                    larger = plan.model.max_tokens if failure and failure.kind == "too_long" else 0
+                    steps = self._ladder(run, larger)
+                following = self._next(run, (m for m in steps if m.name not in tries), plan)
+            if following is None:
+                return self._all_failed(run, failures)
+            if following.plan.model.name != plan.model.name:
+                self.observer.note(f"{failures[-1]}; going on with {following.plan.model.name}")
+            attempt = following
+
+    def _hold(self, run: Progress, plan: Plan) -> Attempt:
+        """Step 8. When the world moved since the snapshot, plan again: at most 3 times, never dearer than confirmed."""
+        for _ in range(REPLANS):
+            try:
+                return self._held(run, plan)
+            except WorldMoved:
+                run.snapshot = self.ledger.snapshot(run.request)
+                run.plan = plan = self.planner.plan(run.request, run.snapshot)
+                if plan.error is not None:
+                    self.ledger.record_refusal(run.request_id, plan, plan.error["code"])
+                    raise _Refused(plan) from None
+                quote = run.confirmed
+                if quote and (plan.max_cost > quote.max_cost or plan.max_energy > quote.max_energy):
+                    self.ledger.record_refusal(run.request_id, plan, "quote_changed")
+                    raise Blocked("the call has become dearer than the quote you confirmed", "run it again for a new quote",
+                                  code="quote_changed") from None
+        raise Blocked("budgets and balances keep changing under this call", "try again in a moment", code="contention")
+
+    def _held(self, run: Progress, plan: Plan) -> Attempt:
+        settings = self.settings
+        seconds = settings["providers.stream_timeout"] if run.on_text else settings["providers.timeout"]
+        deadline = self.clock.now() + timedelta(seconds=seconds)
+        return self.ledger.hold(run.request_id, run.fingerprint, plan, deadline)
+
+    def _call(self, run: Progress, attempt: Attempt) -> Completion:
+        """Step 9. An interrupt after the call was sent leaves the attempt unknown."""
+        plan, settings = attempt.plan, self.settings
+        call = Call(plan.model, plan.messages, plan.shape.max_tokens, plan.request.options.temperature,
+                    settings["providers.timeout"], settings["providers.stream_timeout"], run.on_text is not None)
+        self.ledger.mark_sent(attempt)
+        try:
+            return self.provider.complete(call, run.on_text)
+        except KeyboardInterrupt:
+            self._give_up(run, attempt, ProviderFailure("unknown", "interrupted"))
+            self._close(run, "interrupted", "stopped by a signal")
+            if not attempt.hold:
+                raise Interrupted("interrupted; nothing is owed") from None
+            raise Interrupted("interrupted; what was in flight is recorded as unknown",
+                              f"`nexscout db resolve {run.request_id}` settles it") from None
+
+    def _post(self, run: Progress, attempt: Attempt, completion: Completion) -> AIResponse | None:
+        """Step 10. None when the answer is empty or was filtered: its cost is posted, and nothing was delivered."""
+        plan = attempt.plan
+        charge = settle(plan, completion, run.snapshot.models, attempt.hold,
+                        lambda text: self.count(text, plan.model.litellm_model)[0])
+        run.posted.append(charge)
+        if "provider_excess" in charge.flags:
+            run.warnings.append("the provider billed more than it was allowed to")
+        if not completion.text.strip() or completion.finish_reason == "content_filter":
+            self.ledger.post(attempt, charge, completion.provider_id, None)
+            return None
+        cut = completion.finish_reason == "length"
+        if cut:
+            run.warnings.append(f"the answer was cut at its bound of {plan.shape.max_tokens:,} tokens")
+        run.energy = min(attempt.hold_energy, plan.energy_of(charge.cost))
+        text = completion.text.encode("utf-8", "replace").decode()
+        run.plan = plan
+        response = run.response(text, plan, truncated=cut)
+        keep = (completion.finish_reason == "stop" and not plan.degraded
+                and charge.output_tokens < self.settings["cache.max_tokens"])
+        lesson = self._lesson(run, plan, charge, 0.5 if cut else 1.0)
+        self.ledger.post(attempt, charge, completion.provider_id,
+                         Delivery(run.energy, lesson, response.as_json(), text, run.cache_key if keep else None))
+        return response
+
+    def _lesson(self, run: Progress, plan: Plan, charge: Charge, outcome: float) -> Lesson:
+        now = self.clock.now()
+        forecast = plan.forecast
+        return Lesson(
+            day=now.date().isoformat(), hour=now.hour, prompt=run.request.prompt, model=plan.model.name,
+            input_tokens=charge.input_tokens, output_tokens=charge.output_tokens,
+            predicted_tokens=forecast.input_tokens + forecast.output_tokens, cached=False,
+            tokens_saved=plan.compression.tokens_before - plan.compression.tokens_after, outcome=outcome)
+
+    def _give_up(self, run: Progress, attempt: Attempt, failure: ProviderFailure) -> None:
+        if failure.kind == "unknown" and attempt.hold:
+            self.ledger.mark_unknown(attempt, failure.message, failure.provider_id)
+            run.unsettled += attempt.hold
+            run.warnings.append(f"a call to {attempt.plan.model.name} has an unknown outcome; up to "
+                                f"${usd(attempt.hold):f} stays on hold until it is resolved")
+        else:
+            self.ledger.void(attempt, failure.message)
+
+    def _sleep(self, run: Progress, seconds: float) -> None:
+        try:
+            self.clock.sleep(seconds)
+        except KeyboardInterrupt:
+            self._close(run, "interrupted", "stopped by a signal")
+            raise Interrupted("interrupted; nothing is in flight") from None
+
+    def _ladder(self, run: Progress, larger_than: int) -> Iterator[Model]:
+        assert run.plan is not None
+        first, snapshot = run.plan, run.snapshot
+
+        def price(model: Model) -> int:
+            return model.cost(first.forecast.input_tokens, first.forecast.output_tokens)
+
+        return fallback.ladder(first, snapshot, self.settings, price, larger_than)
+
+    def _next(self, run: Progress, models: Iterator[Model], before: Plan) -> Attempt | None:
+        """A hold for the first of ``models`` that budgets allow; they are checked again for the model that will bill."""
+        for model in models:
+            for _ in range(REPLANS):
+                request = self._remaining(run)
+                run.snapshot = self.ledger.snapshot(request)
+                last_resort = model.embedded and model.quality < self.settings["routing.floor"] and model.name != before.model.name
+                plan = self.planner.alternative(before, request, model, run.snapshot, last_resort=last_resort)
+                if not plan.allow_proceed:
+                    break
+                try:
+                    return self._held(run, plan)
+                except WorldMoved:
+                    continue
+        return None
+
+    def _remaining(self, run: Progress) -> AIRequest:
+        """The request with what earlier attempts may have cost taken off its ``max_cost``."""
+        options = run.request.options
+        if options.max_cost is None:
+            return run.request
+        spent = run.unsettled + sum(charge.cost for charge in run.posted)
+        return run.request._replace(options=options._replace(max_cost=max(0, options.max_cost - spent)))
+
+    def _all_failed(self, run: Progress, failures: list[str]) -> AIResponse:
+        shown = "; ".join(dict.fromkeys(failures[-3:]))
+        self._close(run, "providers_failed", shown)
+        raise ProvidersFailed(f"no model answered: {shown}",
+                              "`nexscout doctor` says what works; `nexscout models pull` fetches the embedded model")
+
+    def _close(self, run: Progress, code: str, message: str) -> None:
+        self.ledger.fail(run.request_id, run.request, code, message)
+
+
+class _Refused(NexScoutError):
+    """A plan made again was refused; carries its error and exit status."""
+
+    def __init__(self, plan: Plan) -> None:
+        assert plan.error is not None
+        super().__init__(plan.error["message"], plan.error["suggestion"], code=plan.error["code"])
+        self.exit_status = plan.exit_status

@@ -1,0 +1,223 @@
+"""Batches: duplicates, bad rows, CSV, budgets over the whole, attachments, and going on where one ended."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.support.openai_server import Body, OpenAIServer
+
+
+def write(path: Path, rows: list[Any]) -> str:
+    path.write_text("".join((row if isinstance(row, str) else json.dumps(row)) + "\n" for row in rows))
+    return str(path)
+
+
+def read(path: Path) -> list[Any]:
+    return [json.loads(line, parse_float=str) for line in path.read_text().splitlines()]
+
+
+def two_hundred(path: Path) -> str:
+    """200 rows: 177 that are good and different, 20 that repeat some of them, 3 that are bad in different ways."""
+    rows: list[Any] = [{"id": f"r{n}", "feature": "ai_message", "prompt": f"Write to customer {n}"} for n in range(177)]
+    for n in range(20):
+        rows.insert(n * 9, {"id": f"d{n}", "feature": "ai_message", "prompt": f"Write to customer {n * 3}"})
+    rows[10:10] = [{"id": "bad1", "feature": "ai_message"}]
+    rows[50:50] = ['{"id": "bad2", "prompt": "torn']
+    rows[150:150] = [{"id": "bad3", "prompt": "x", "attachments": ["/etc/passwd"]}]
+    return write(path, rows)
+
+
+@pytest.mark.slow
+def test_two_hundred_rows_with_20_doubles_and_3_bad_ones_make_177_requests_five_at_once_and_exit_7(
+    six: Any, server: OpenAIServer, tmp_path: Path
+) -> None:
+    server.delay = 0.02
+    server.reply = lambda body: f"About {body['messages'][1]['content']}"
+    done = six("batch", two_hundred(tmp_path / "rows.jsonl"), "--out", str(tmp_path / "out.jsonl"), "--json", ok=False)
+    assert done.status == 7
+    assert server.hits == 180 - 3 and 2 <= server.max_in_flight <= 5
+    lines = read(tmp_path / "out.jsonl")
+    assert len(lines) == 200 and len({line["id"] for line in lines}) == 200
+    failed = [line for line in lines if not line["success"]]
+    assert len(failed) == 3 and all(line["error"]["code"] == "usage" and line["error"]["suggestion"] for line in failed)
+    by_id = {line["id"]: line for line in lines}
+    assert all(by_id[f"r{n}"]["result"] == f"About Write to customer {n}" for n in range(177))
+    assert all(by_id[f"d{n}"]["result"] == f"About Write to customer {n * 3}" for n in range(20))
+    assert done.json == {"rows": 200, "succeeded": 197, "failed": 3, "skipped": 0, "cost_usd": done.json["cost_usd"]}
+    nano = six.sql("SELECT sum(cost_usd) FROM ai_model_usage")[0]
+    assert done.json["cost_usd"] == f"{nano / 1e9:.9f}"
+    assert six.sql("SELECT sum(outcome = 'posted'), sum(outcome = 'hit') FROM ai_model_usage") == [(177, 20)]
+    assert six.sql("SELECT sum(spent) FROM accounts WHERE kind = 'energy'") == [177]
+    before = server.hits
+    assert (
+        six("batch", str(tmp_path / "rows.jsonl"), "--out", str(tmp_path / "out.jsonl"), "--resume", ok=False).status
+        == 7
+    )
+    assert server.hits == before and len(read(tmp_path / "out.jsonl")) == 200
+
+
+def test_the_ids_are_those_of_the_rows_or_their_line_numbers(six: Any, tmp_path: Path) -> None:
+    file = write(tmp_path / "rows.jsonl", [{"id": 7, "prompt": "a"}, "", {"prompt": "b"}])
+    done = six("batch", file)
+    assert sorted(json.loads(line)["id"] for line in done.out.splitlines()) == ["3", "7"]
+
+
+def test_a_csv_has_the_same_fields(six: Any, server: OpenAIServer, tmp_path: Path) -> None:
+    (tmp_path / "notes.txt").write_text("Price: 40")
+    file = tmp_path / "rows.csv"
+    file.write_text(
+        "id,user,feature,prompt,tone,context,attachments,options\r\n"
+        'a,bob,ai_message,"Hello, ""Sarah""\nsecond line",warm,'
+        '"{""company"": ""TechCo""}",notes.txt,"{""max_tokens"": 33}"\r\n'
+        "b,,,Short,,,,\r\n"
+        'c,,,"Bad context",,"{oops",,\r\n'
+    )
+    done = six("batch", str(file), "--out", str(tmp_path / "out.jsonl"), ok=False)
+    assert done.status == 7
+    lines = {line["id"]: line for line in read(tmp_path / "out.jsonl")}
+    assert {name: line["success"] for name, line in lines.items()} == {"a": True, "b": True, "c": False}
+    sent = next(r.body for r in server.requests if "Sarah" in r.body["messages"][1]["content"])
+    assert sent["messages"][1]["content"] == (
+        'Hello, "Sarah"\nsecond line\n\nContext:\n{"company":"TechCo"}\n\n'
+        '<attachment name="notes.txt">\nPrice: 40\n</attachment>'
+    )
+    assert sent["max_tokens"] == 33
+    assert six.sql("SELECT user_id FROM ai_model_usage ORDER BY user_id") == ["ada", "bob"]
+
+
+@pytest.mark.parametrize("outside", ["/etc/hostname", "../secret.txt", "link.txt", "sub/../../secret.txt"])
+def test_an_attachment_outside_the_files_folder_is_refused_for_its_row_alone(
+    six: Any, server: OpenAIServer, tmp_path: Path, outside: str
+) -> None:
+    folder = tmp_path / "jobs"
+    (folder / "sub").mkdir(parents=True)
+    (tmp_path / "secret.txt").write_text("TOP SECRET")
+    (folder / "fine.txt").write_text("Fine")
+    (folder / "link.txt").symlink_to(tmp_path / "secret.txt")
+    file = write(
+        folder / "rows.jsonl",
+        [
+            {"id": "bad", "prompt": "Read", "attachments": [outside]},
+            {"id": "good", "prompt": "Read", "attachments": ["fine.txt"]},
+        ],
+    )
+    done = six("batch", file, "--out", str(tmp_path / "out.jsonl"), ok=False)
+    lines = {line["id"]: line for line in read(tmp_path / "out.jsonl")}
+    assert done.status == 7 and lines["good"]["success"] and "outside" in lines["bad"]["error"]["message"]
+    assert all("SECRET" not in json.dumps(request.body) for request in server.requests) and server.hits == 1
+
+
+def test_max_cost_bounds_the_whole_batch(six: Any, server: OpenAIServer, tmp_path: Path) -> None:
+    server.fill = True
+    file = write(
+        tmp_path / "rows.jsonl",
+        [
+            {"id": str(n), "feature": "ai_message", "prompt": f"Hello {n}", "options": {"max_tokens": 500}}
+            for n in range(30)
+        ],
+    )
+    done = six("batch", file, "--out", str(tmp_path / "out.jsonl"), "--max-cost", "0.002", "--json", ok=False)
+    assert done.status == 7 and done.json["failed"] > 0 and done.json["succeeded"] >= 5
+    spent = six.sql("SELECT sum(cost_usd) FROM ai_model_usage")[0]
+    assert 1_500_000 < spent <= 2_000_000
+    assert {line["error"]["code"] for line in read(tmp_path / "out.jsonl") if not line["success"]} == {"max_cost"}
+
+
+def test_what_was_spent_before_counts_towards_max_cost_when_a_batch_goes_on(
+    six: Any, server: OpenAIServer, tmp_path: Path
+) -> None:
+    server.fill = True
+    file = write(
+        tmp_path / "rows.jsonl",
+        [
+            {"id": str(n), "feature": "ai_message", "prompt": f"Hello {n}", "options": {"max_tokens": 500}}
+            for n in range(20)
+        ],
+    )
+    line = ("batch", file, "--out", str(tmp_path / "out.jsonl"), "--max-cost", "0.002", "--resume")
+    for _ in range(2):
+        assert six(*line, ok=False).status == 7
+    assert six.sql("SELECT sum(cost_usd) <= 2000000 FROM ai_model_usage") == [1]
+
+
+def test_a_row_that_failed_is_asked_again_and_one_that_was_answered_is_not(
+    six: Any, server: OpenAIServer, tmp_path: Path
+) -> None:
+    down = True
+
+    def fail(body: Body) -> Any:
+        return (401, {}, "{}") if down and "Hello 2" in body["messages"][1]["content"] else None
+
+    server.fail = fail
+    file = write(tmp_path / "rows.jsonl", [{"id": str(n), "prompt": f"Hello {n}"} for n in range(4)])
+    line = ("batch", file, "--out", str(tmp_path / "out.jsonl"))
+    assert six(*line, ok=False).status == 7
+    down, before = False, server.hits
+    six(*line, "--resume")
+    assert server.hits == before + 1
+    assert sorted((row["id"], row["success"]) for row in read(tmp_path / "out.jsonl")) == [
+        (str(n), True) for n in range(4)
+    ]
+    six(*line, "--resume")
+    assert server.hits == before + 1
+
+
+def test_a_row_that_was_edited_is_asked_again(six: Any, server: OpenAIServer, tmp_path: Path) -> None:
+    out = str(tmp_path / "out.jsonl")
+    six("batch", write(tmp_path / "rows.jsonl", [{"id": "1", "prompt": "Hello"}]), "--out", out)
+    six("batch", write(tmp_path / "rows.jsonl", [{"id": "1", "prompt": "Goodbye"}]), "--out", out, "--resume")
+    assert [r.body["messages"][1]["content"] for r in server.requests] == ["Hello", "Goodbye"]
+
+
+def test_an_answer_that_was_paid_for_and_not_written_down_is_not_paid_for_again(
+    six: Any, server: OpenAIServer, tmp_path: Path
+) -> None:
+    out = tmp_path / "out.jsonl"
+    file = write(
+        tmp_path / "rows.jsonl", [{"id": str(n), "feature": "ai_deepscan", "prompt": f"Hello {n}"} for n in range(3)]
+    )
+    six("batch", file, "--out", str(out))
+    whole = out.read_text().splitlines()
+    out.write_text(whole[0] + "\n" + whole[1][:40])
+    six("batch", file, "--out", str(out), "--resume")
+    assert server.hits == 3 and sorted(row["id"] for row in read(out)) == ["0", "1", "2"]
+
+
+def test_an_out_file_that_exists_is_not_written_over(six: Any, server: OpenAIServer, tmp_path: Path) -> None:
+    (tmp_path / "out.jsonl").write_text("mine\n")
+    file = write(tmp_path / "rows.jsonl", [{"prompt": "Hello"}])
+    assert six("batch", file, "--out", str(tmp_path / "out.jsonl"), ok=False).status == 2
+    assert (tmp_path / "out.jsonl").read_text() == "mine\n" and server.hits == 0
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [("rows.txt", "{}"), ("rows.jsonl", ""), ("rows.csv", "id,text\n1,x\n"), ("rows.csv", 'prompt\n"open\n')],
+)
+def test_a_file_that_is_no_batch_is_exit_2(
+    six: Any, server: OpenAIServer, tmp_path: Path, name: str, text: str
+) -> None:
+    (tmp_path / name).write_text(text)
+    assert six("batch", str(tmp_path / name), ok=False).status == 2
+    assert server.hits == 0
+
+
+def test_every_row_is_refused_for_itself_when_the_user_may_not(six: Any, server: OpenAIServer, tmp_path: Path) -> None:
+    six("energy", "set", "bob", "0", "--reason", "test")
+    rows = [
+        {"id": "poor", "user": "bob", "prompt": "Hello"},
+        {"id": "tier", "user": "cyd", "prompt": "Hello", "options": {"force_model": "gpt-4o"}},
+        {"id": "fine", "prompt": "Hello"},
+    ]
+    six("batch", write(tmp_path / "rows.jsonl", rows), "--out", str(tmp_path / "out.jsonl"), ok=False)
+    codes = {line["id"]: line["error"] and line["error"]["code"] for line in read(tmp_path / "out.jsonl")}
+    assert codes == {"poor": "not_enough_energy", "tier": "not_permitted", "fine": None}
+
+
+def test_from_cron_a_batch_without_failures_says_nothing(six: Any, tmp_path: Path) -> None:
+    done = six("batch", write(tmp_path / "rows.jsonl", [{"prompt": "Hello"}]), "--out", str(tmp_path / "out.jsonl"))
+    assert (done.out, done.err) == ("", "")

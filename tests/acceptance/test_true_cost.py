@@ -1,0 +1,138 @@
+"""What the ledger says a call cost is the server's usage times the catalog's price, to the nano-dollar."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from tests.support.openai_server import Body, OpenAIServer
+
+PRICES = {
+    "gpt-4o-mini": (150, 600),
+    "gpt-4o": (2_500, 10_000),
+    "gpt-4o-mini-high": (300, 1_200),
+    "claude-3-haiku": (250, 1_250),
+    "claude-3-sonnet": (3_000, 15_000),
+    "claude-3-opus": (15_000, 75_000),
+}
+"""Nano-dollars a token in and out, as the seeded catalog has them."""
+
+
+def fixed(prompt: int, completion: int) -> Any:
+    def usage(body: Body, text: str) -> dict[str, int]:
+        return {"prompt_tokens": prompt, "completion_tokens": completion, "total_tokens": prompt + completion}
+
+    return usage
+
+
+@pytest.mark.parametrize("stream", [False, True])
+@pytest.mark.parametrize("name", PRICES)
+@pytest.mark.parametrize(("prompt", "completion"), [(37, 11), (41, 1), (23, 97)])
+def test_cost_is_usage_times_price_in_every_book(
+    six: Any, server: OpenAIServer, name: str, stream: bool, prompt: int, completion: int
+) -> None:
+    server.usage = fixed(prompt, completion)
+    nano = prompt * PRICES[name][0] + completion * PRICES[name][1]
+    done = six("run", "-m", name, "Hello", "--stream" if stream else "--json")
+    if stream:
+        assert done.out == "Hello there.\n"
+        assert server.requests[-1].body["stream"] is True
+    else:
+        meta = done.json["metadata"]
+        assert meta["cost_usd"] == f"{nano / 1e9:.9f}"
+        assert (meta["input_tokens"], meta["output_tokens"], meta["tokens_used"]) == (
+            prompt,
+            completion,
+            prompt + completion,
+        )
+    assert six.sql(
+        "SELECT sum(cost_usd), sum(input_tokens), sum(output_tokens), sum(total_tokens) FROM ai_model_usage"
+    ) == [(nano, prompt, completion, prompt + completion)]
+    assert six.sql("SELECT DISTINCT spent, held FROM accounts WHERE kind = 'usd'") == [(nano, 0)]
+    assert six.sql("SELECT count(*) FROM accounts WHERE kind = 'usd'") == [4]
+    assert six.sql("SELECT DISTINCT spent, held FROM accounts WHERE kind = 'tokens'") == [(prompt + completion, 0)]
+    assert six.sql("SELECT actual_cost_usd, actual_tokens, approved, rejected_reason FROM ai_cost_predictions") == [
+        (nano, prompt + completion, 1, None)
+    ]
+    assert six.sql("SELECT actual, state FROM attempts") == [(nano, "posted")]
+    energy = -(-nano // 15_000_000)
+    assert six.sql("SELECT spent, held FROM accounts WHERE kind = 'energy'") == [(energy, 0)]
+    assert six.sql("SELECT energy FROM ai_model_usage") == [energy]
+
+
+def test_the_servers_own_count_is_what_is_billed_plain_and_streamed_alike(six: Any, server: OpenAIServer) -> None:
+    server.reply = "A longer answer, with ümlauts and 🎈, which the server counts itself."
+    for option in ("--stream", "--no-stream"):
+        six("run", "--no-cache", option, "Hello")
+    rows = six.sql("SELECT input_tokens, output_tokens, cost_usd FROM ai_model_usage")
+    assert len(set(rows)) == 1 and rows[0][1] > 10
+    assert rows[0][2] == rows[0][0] * 150 + rows[0][1] * 600
+
+
+def test_fractions_of_a_nano_dollar_are_rounded_up_once_a_call(six: Any, server: OpenAIServer) -> None:
+    six("models", "set", "gpt-4o-mini", "--input-price", "0.0000000033", "--output-price", "0.0000000077")
+    server.usage = fixed(100, 100)
+    six("run", "Hello")
+    assert six.sql("SELECT cost_usd FROM ai_model_usage") == [2]  # 100 × 4 + 100 × 8 pico-dollars are 1.2 nano-dollars
+
+
+def test_a_missing_usage_is_counted_here_and_flagged(six: Any, server: OpenAIServer) -> None:
+    server.usage = lambda body, text: None
+    for option in ((), ("--stream",)):
+        six("run", "--no-cache", *option, "Hello")
+    rows = six.sql("SELECT cost_usd > 0, output_tokens, json_extract(metadata, '$.flags') FROM ai_model_usage")
+    assert rows == [(1, 3, '["estimated"]')] * 2
+
+
+@pytest.mark.parametrize(
+    "usage",
+    [
+        {"prompt_tokens": -5, "completion_tokens": 3, "total_tokens": -2},
+        {"prompt_tokens": 10**9, "completion_tokens": 1, "total_tokens": 1},
+        {"prompt_tokens": "many", "completion_tokens": 3, "total_tokens": 3},
+    ],
+)
+def test_a_usage_that_is_none_posts_the_hold(six: Any, server: OpenAIServer, usage: dict[str, Any]) -> None:
+    server.usage = lambda body, text: usage
+    meta = six("run", "Hello", "--json").json["metadata"]
+    assert meta["flags"] == ["usage_invalid"] and meta["cost_usd"] == meta["plan"]["max_cost_usd"]
+    assert six.sql("SELECT actual = hold FROM attempts") == [1]
+
+
+def test_a_provider_that_bills_more_than_allowed_is_flagged_and_energy_stays_within_the_hold(
+    six: Any, server: OpenAIServer
+) -> None:
+    server.usage = fixed(5_000, 50_000)
+    meta = six("run", "-m", "gpt-4o", "Hello", "--json").json["metadata"]
+    assert meta["flags"] == ["provider_excess"] and any(
+        "more than it was allowed" in warning for warning in meta["warnings"]
+    )
+    assert meta["cost_usd"] == f"{(5_000 * 2_500 + 50_000 * 10_000) / 1e9:.9f}"
+    assert meta["energy_cost"] == meta["plan"]["max_energy"]
+
+
+def test_the_answer_is_always_asked_for_with_a_bound(six: Any, server: OpenAIServer) -> None:
+    for user, argv in (("a", ()), ("b", ("--max-tokens", "77")), ("c", ("--stream",)), ("d", ("--mode", "fast"))):
+        six("run", "-u", user, *argv, "Hello")
+    assert [r.body.get("max_tokens") or r.body.get("max_completion_tokens") for r in server.requests] == [
+        500,
+        77,
+        500,
+        500,
+    ]
+
+
+def test_a_free_call_is_not_charged_where_an_admin_says_so(six: Any, server: OpenAIServer) -> None:
+    meta = six("run", "--no-charge", "Hello", "--json").json["metadata"]
+    assert meta["energy_cost"] == 0 and float(meta["cost_usd"]) > 0
+    assert six.sql("SELECT coalesce(sum(spent), 0) FROM accounts WHERE kind = 'energy'") == [0]
+
+
+def test_only_an_admin_may_say_so(six: Any, server: OpenAIServer, monkeypatch: pytest.MonkeyPatch) -> None:
+    six("user", "set-tier", "bob", "pro")
+    monkeypatch.setenv("NEXSCOUT_ACTOR", "bob")
+    assert six("run", "--no-charge", "Hello", ok=False).status == 8
+    assert six("run", "-u", "ada", "Hello", ok=False).status == 8
+    assert server.hits == 0
+    six("run", "Hello")

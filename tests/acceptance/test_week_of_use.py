@@ -1,0 +1,230 @@
+"""A week of several people's use, on a clock of its own: every column has then been written by real code."""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from collections.abc import Iterator
+from contextlib import closing
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from nexscout_cli import assemble
+from tests.support.openai_server import Body, OpenAIServer
+
+TIERS = {"ada": "elite", "bob": "free", "cyd": "pro", "dan": "elite", "eve": "enterprise"}
+PROMPTS = {
+    "ai_message": "Dear team, please write a friendly follow-up to customer {n} about our meeting on Tuesday.",
+    "ai_objection": "hey the customer {n} says its too expensive lol, what do i say",
+    "ai_pitchdeck": "Outline a pitch deck for product {n}",
+    "ai_coaching": "Coach me on call {n}",
+    "ai_chatbot": "What is the capital of country {n}?",
+    "ai_sequence": "Write a sequence of three emails to lead {n}",
+    "ai_deepscan": "Scan account {n}\n\n\n\n\n"
+    + "\n\n\n\n\n".join(f"Note {k}:    the   price is {k * 7}.     " for k in range(150)),
+}
+FILLED_BY_NOBODY: dict[str, str] = {}
+"""Columns that no week of use can fill, each with the reason. There are none."""
+
+
+class Week:
+    """The days, the people, and what they type."""
+
+    def __init__(self, home: Any, server: OpenAIServer, patch: pytest.MonkeyPatch) -> None:
+        self.home, self.server, self.patch = home, server, patch
+        self.now = datetime.now(UTC) + timedelta(minutes=1)
+        self.answers = 0
+        patch.setattr(assemble.SystemClock, "now", lambda clock: self.now)
+        patch.setattr(assemble.SystemClock, "sleep", lambda clock, seconds: None)
+        server.reply = self.reply
+
+    def reply(self, body: Body) -> str:
+        """Long answers for decks, short ones for chat, one of another length each time."""
+        self.answers += 1
+        long = "deck" in body["messages"][1]["content"]
+        return "An answer with some words in it. " * ((140 if long else 3) + self.answers % 4)
+
+    def run(self, user: str, feature: str, prompt: str, *argv: str, ok: bool = True) -> Any:
+        """A request of that user, some minutes later."""
+        self.now += timedelta(minutes=7)
+        return self.home("run", "-u", user, "-f", feature, *argv, prompt, "--json", ok=ok)
+
+    def a_day(self, day: int) -> None:
+        """What everyone does every other day."""
+        for number, user in enumerate(TIERS):
+            for turn, (feature, text) in enumerate(PROMPTS.items()):
+                if (turn + number + day) % 2:
+                    continue
+                prompt = text.format(n=f"{day}{number}")
+                self.run(user, feature, prompt)
+                if feature in ("ai_message", "ai_sequence"):
+                    assert self.run(user, feature, prompt).json["metadata"]["from_cache"]
+        self.run(
+            "cyd",
+            "ai_chatbot",
+            f"Summarise {day}",
+            "--tone",
+            "warm",
+            "--goal",
+            "a sale",
+            "-c",
+            "company=TechCo",
+            "--stream",
+            "--quiet",
+        )
+
+    def mishaps(self, day: int) -> None:
+        """What goes wrong, or is not allowed, every day."""
+        assert self.run("bob", "ai_chatbot", "Hello", "-m", "gpt-4o", ok=False).status == 8
+        assert self.run("bob", "ai_chatbot", f"Too dear {day}", "--max-cost", "0", ok=False).status == 3
+        self.server.fail = lambda body: (500, {}, "{}") if body["model"] == "gpt-4o" else None
+        assert (
+            self.run("dan", "ai_pitchdeck", f"A deck in bad weather {day}").json["metadata"]["routing_reason"]
+            == "fallback"
+        )
+        self.server.fail = 401
+        assert self.run("eve", "ai_chatbot", f"Nobody is there {day}", ok=False).status == 5
+        self.server.fail = None
+
+    def last_day(self) -> None:
+        """What happens once, near enough to the end to be seen still."""
+        self.home("models", "disable", "claude-3-opus")
+        self.home("models", "set", "claude-3-haiku", "--retired")
+        self.home("mode", "set", "fast", "--user", "bob")
+        self.run("bob", "ai_sequence", "Fast, please")
+        self.home("mode", "panic", "on")
+        self.run("eve", "ai_pitchdeck", "Panic")
+        self.home("energy", "grant", "bob", "50", "--reason", "top-up")
+        self.home("energy", "set", "cyd", "700", "--reason", "corrected")
+        self.run("cyd", "ai_chatbot", "Once only", "--idempotency-key", "order-1")
+        self.patch.setenv("NEXSCOUT_CAPS_USD_USER_DAY", "0.00000001")
+        assert self.run("dan", "ai_chatbot", "Capped", ok=False).status == 3
+        self.patch.delenv("NEXSCOUT_CAPS_USD_USER_DAY")
+        self.server.fail = lambda body: (504, {}, "{}")
+        assert self.run("ada", "ai_chatbot", "Lost on the way", "-m", "gpt-4o-mini", ok=False).status == 5
+        self.server.fail = None
+
+
+@pytest.fixture(scope="module")
+def week(module_home: Any) -> Iterator[Week]:
+    with module_home() as home, OpenAIServer() as server, pytest.MonkeyPatch.context() as patch:
+        home.serve(server.url)
+        patch.setenv("OPENAI_API_KEY", "x")
+        week = Week(home, server, patch)
+        for user, tier in TIERS.items():
+            home("user", "set-tier", user, tier)
+        start = week.now
+        for day in range(7):
+            week.now = start + timedelta(days=day, hours=day % 3)
+            week.a_day(day)
+            week.mishaps(day)
+        week.last_day()
+        yield week
+
+
+def tables(db: Path) -> dict[str, list[tuple[str, Any]]]:
+    """Each table and view with its columns and their defaults, from the schema itself."""
+    with closing(sqlite3.connect(db)) as c:
+        names = [
+            row[0]
+            for row in c.execute(
+                "SELECT name FROM sqlite_master WHERE type IN ('table', 'view') AND substr(name, 1, 7) <> 'sqlite_' "
+                "AND substr(name, 1, 1) <> '_'"
+            )
+        ]
+        found = {}
+        for name in names:
+            found[name] = [
+                (row[1], c.execute(f"SELECT {row[4]}").fetchone()[0] if row[4] is not None else None)
+                for row in c.execute(f"PRAGMA table_xinfo({name})")
+            ]
+    return found
+
+
+DESIGNED = {
+    "ai_model_usage",
+    "user_efficiency_profiles",
+    "ai_model_configs",
+    "cached_ai_responses",
+    "ai_cost_predictions",
+    "accounts",
+    "requests",
+    "attempts",
+    "ledger_entries",
+    "user_energy",
+}
+
+
+@pytest.mark.slow
+def test_after_a_week_no_column_is_left_at_its_default_everywhere(week: Week) -> None:
+    found = tables(week.home.db)
+    assert found.keys() >= DESIGNED
+    left = []
+    for table, columns in found.items():
+        for column, default in columns:
+            used = week.home.sql(
+                f"""SELECT count(*) FROM "{table}" WHERE "{column}" IS NOT NULL AND "{column}" IS NOT ?
+                                     AND (? IS NOT NULL OR "{column}" NOT IN (0, '', '{{}}', '[]'))""",
+                default,
+                default,
+            )[0]
+            if not used:
+                left.append(f"{table}.{column}")
+    assert sorted(left) == sorted(FILLED_BY_NOBODY)
+
+
+@pytest.mark.slow
+def test_after_a_week_every_account_is_the_sum_of_its_entries_and_the_database_is_sound(week: Week) -> None:
+    wrong = week.home.sql("""
+        SELECT a.owner, a.kind, a.period FROM accounts a LEFT JOIN (
+          SELECT account, sum(CASE WHEN kind IN ('grant', 'adjust') THEN amount ELSE 0 END) AS granted,
+                 sum(CASE WHEN kind = 'post' THEN amount ELSE 0 END) AS spent,
+                 sum(CASE WHEN kind = 'hold' AND NOT EXISTS (
+                   SELECT 1 FROM ledger_entries s
+                   WHERE s.attempt = e.attempt AND s.account = e.account AND s.kind IN ('post', 'void'))
+                   THEN amount ELSE 0 END) AS held
+          FROM ledger_entries e GROUP BY account) s ON s.account = a.id
+        WHERE coalesce(a.granted, 0) <> coalesce(s.granted, 0) OR a.spent <> coalesce(s.spent, 0)
+           OR a.held <> coalesce(s.held, 0)""")
+    assert wrong == []
+    assert week.home("db", "check").status == 0
+    spent = week.home.sql("SELECT sum(cost_usd) FROM ai_model_usage")
+    assert spent == week.home.sql(
+        "SELECT sum(spent) FROM accounts WHERE owner = '*' AND kind = 'usd' AND length(period) = 10"
+    )
+    assert week.home.sql("SELECT sum(energy) FROM ai_model_usage") == week.home.sql(
+        "SELECT sum(spent) FROM accounts WHERE kind = 'energy'"
+    )
+    assert week.home.sql("SELECT count(*) FROM accounts WHERE granted - held - spent < 0") == [0]
+
+
+@pytest.mark.slow
+def test_after_a_week_what_was_learned_is_of_each_user_and_is_read(week: Week) -> None:
+    rows = {
+        row[0]: row
+        for row in week.home.sql(
+            "SELECT user_id, total_requests, cache_hit_rate, json_extract(writing_style_profile, '$.n'), "
+            "common_patterns, peak_usage_hours, "
+            "preferred_output_length, predicted_daily_usage, total_tokens_saved FROM user_efficiency_profiles"
+        )
+    }
+    assert rows.keys() == TIERS.keys()
+    for user, (_, requests, hit_rate, seen, patterns, hours, _length, daily, saved) in rows.items():
+        counted = week.home.sql(
+            "SELECT count(DISTINCT request_id), sum(outcome = 'hit') FROM ai_model_usage WHERE user_id = ?", user
+        )[0]
+        assert requests == counted[0] and hit_rate == pytest.approx(counted[1] / counted[0])
+        assert seen > 10 and daily > 0 and saved > 0 and sum(json.loads(hours)) == requests
+        assert "write a friendly" in patterns.lower() or "follow-up" in patterns.lower(), patterns
+        assert not any(character.isdigit() for character in "".join(json.loads(patterns)))
+    assert "peak" in week.home("user", "show", "bob").out.lower()
+
+
+@pytest.mark.slow
+def test_after_a_week_the_report_is_the_sum_of_the_rows(week: Week) -> None:
+    totals = week.home("report", "users", "--since", "30d", "--until", "2099-01-01", "--json").json["totals"]
+    nano = week.home.sql("SELECT sum(cost_usd) FROM ai_model_usage")[0]
+    assert totals["cost_usd"] == f"{nano / 1e9:.9f}"
