@@ -12,11 +12,27 @@ from typing import TYPE_CHECKING, Any
 
 __version__ = "0.1.0"
 
-_API = ("Engine", "simulate_cost", "run_ai_optimized", "run_ai_optimized_async", "run_ai_batch", "run_ai_batch_async",
-        "check_cost_firewall", "choose_model", "set_preferred_mode", "get_efficiency_profile", "open_engine")
 _TYPES = ("AIRequest", "AIResponse", "Attachment", "Options", "Plan")
 
-__all__ = ["__version__", *_API, *_TYPES]
+__all__ = [
+    "AIRequest",
+    "AIResponse",
+    "Attachment",
+    "Engine",
+    "Options",
+    "Plan",
+    "__version__",
+    "check_cost_firewall",
+    "choose_model",
+    "get_efficiency_profile",
+    "open_engine",
+    "run_ai_batch",
+    "run_ai_batch_async",
+    "run_ai_optimized",
+    "run_ai_optimized_async",
+    "set_preferred_mode",
+    "simulate_cost",
+]
 
 if TYPE_CHECKING:
     from nexscout_cli.api import (
@@ -40,7 +56,7 @@ def __getattr__(name: str) -> Any:
         from nexscout_cli.engine import types
 
         return getattr(types, name)
-    if name in _API:
+    if name in __all__:
         from nexscout_cli import api
 
         return getattr(api, name)

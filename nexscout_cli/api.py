@@ -17,8 +17,19 @@ from nexscout_cli.errors import NexScoutError
 from nexscout_cli.store import profiles
 from nexscout_cli.store.store import Store
 
-__all__ = ["Engine", "check_cost_firewall", "choose_model", "get_efficiency_profile", "open_engine", "run_ai_batch",
-           "run_ai_batch_async", "run_ai_optimized", "run_ai_optimized_async", "set_preferred_mode", "simulate_cost"]
+__all__ = [
+    "Engine",
+    "check_cost_firewall",
+    "choose_model",
+    "get_efficiency_profile",
+    "open_engine",
+    "run_ai_batch",
+    "run_ai_batch_async",
+    "run_ai_optimized",
+    "run_ai_optimized_async",
+    "set_preferred_mode",
+    "simulate_cost",
+]
 
 
 def open_engine(path: Path | None = None, settings: Settings | None = None, actor: str | None = None) -> Engine:
@@ -51,7 +62,9 @@ def run_ai_batch(requests: Sequence[AIRequest], concurrency: int = 5, engine: En
     return batch.run(engine or _engine(), requests, concurrency)
 
 
-async def run_ai_batch_async(requests: Sequence[AIRequest], concurrency: int = 5, engine: Engine | None = None) -> list[AIResponse]:
+async def run_ai_batch_async(
+    requests: Sequence[AIRequest], concurrency: int = 5, engine: Engine | None = None
+) -> list[AIResponse]:
     """:func:`run_ai_batch` without blocking the event loop."""
     return await asyncio.to_thread(run_ai_batch, requests, concurrency, engine)
 

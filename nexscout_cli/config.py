@@ -42,13 +42,17 @@ _TIERS: dict[str, tuple[int, int, int, int, str, str, list[str]]] = {
 SETTINGS: dict[str, Setting] = {
     "user": Setting("", str, "who requests are for when --user is not given; empty: the actor", project=True),
     "feature": Setting("ai_chatbot", str, "the feature when --feature is not given", project=True),
-    "users.auto_create": Setting(True, bool, "a user an admin mentions for the first time comes into being, at tier free"),
+    "users.auto_create": Setting(
+        True, bool, "a user an admin mentions for the first time comes into being, at tier free"
+    ),
     "routing.policy": Setting("rules", str, "how a model is chosen", choices=("rules",), project=True),
     "routing.order": Setting(FEATURE_FIRST, list, "the routing rules, first match wins"),
     "routing.floor": Setting(0.5, float, "quality below which a model is used only when nothing else is there", 0, 1),
     "firewall.block_tokens": Setting(20_000, int, "predicted tokens above which a call is refused", 1),
     "firewall.warn_tokens": Setting(15_000, int, "predicted tokens above which a call is warned of", 1),
-    "firewall.max_bytes": Setting(2_000_000, int, "bytes of prompt, context and attachments above which nothing is read", 1),
+    "firewall.max_bytes": Setting(
+        2_000_000, int, "bytes of prompt, context and attachments above which nothing is read", 1
+    ),
     "caps.usd.user_day": Setting(None, float, "dollars a user may spend a day", 0, optional=True),
     "caps.usd.user_month": Setting(None, float, "dollars a user may spend a month", 0, optional=True),
     "caps.usd.total_day": Setting(None, float, "dollars the installation may spend a day", 0, optional=True),
@@ -62,12 +66,17 @@ SETTINGS: dict[str, Setting] = {
     "cache.days": Setting(30, int, "days an answer is kept", 1, 3650),
     "cache.max_tokens": Setting(1_000, int, "answers of this many tokens or more are not kept", 1),
     "cache.features": Setting(
-        ["ai_message", "ai_objection", "ai_chatbot", "ai_sequence"], list, "features whose answers are kept"),
+        ["ai_message", "ai_objection", "ai_chatbot", "ai_sequence"], list, "features whose answers are kept"
+    ),
     "compress": Setting("auto", str, "trim large prompts before they are sent", choices=("auto", "off"), project=True),
     "compression.min_tokens": Setting(1_000, int, "prompts of this many tokens are trimmed under auto", 1),
-    "compression.low_energy": Setting(0.1, float, "share of the monthly energy below which every prompt is trimmed", 0, 1),
+    "compression.low_energy": Setting(
+        0.1, float, "share of the monthly energy below which every prompt is trimmed", 0, 1
+    ),
     "learning.patterns": Setting(True, bool, "learn recurring phrases (numbers and names masked)"),
-    "providers.timeout": Setting(60.0, float, "seconds a call may take; of a stream, the seconds between tokens", 0.1, 3600),
+    "providers.timeout": Setting(
+        60.0, float, "seconds a call may take; of a stream, the seconds between tokens", 0.1, 3600
+    ),
     "providers.stream_timeout": Setting(600.0, float, "seconds a stream may take in all", 0.1, 86_400),
     "providers.retries": Setting(2, int, "further tries at one model after a fault that may pass", 0, 10),
     "providers.backoff_min": Setting(0.5, float, "seconds before the first retry", 0, 60),
@@ -165,8 +174,10 @@ def load() -> Settings:
         for key, value in read_file(path).items():
             known(key, str(path))
             if project and not SETTINGS[key].project:
-                raise ConfigError(f"{path} may not set {key}: a project's file has no say over money or limits",
-                                  f"move it to {user_file()}")
+                raise ConfigError(
+                    f"{path} may not set {key}: a project's file has no say over money or limits",
+                    f"move it to {user_file()}",
+                )
             values[key] = (check(key, value, str(path)), str(path))
     for key in SETTINGS:
         text = os.environ.get(env_name(key))
@@ -206,8 +217,10 @@ def known(key: str, where: str) -> Setting:
     from difflib import get_close_matches
 
     near = get_close_matches(key, SETTINGS, 1)
-    raise ConfigError(f"{where}: there is no setting {key!r}",
-                      f"did you mean {near[0]}?" if near else "`nexscout config show` lists them all")
+    raise ConfigError(
+        f"{where}: there is no setting {key!r}",
+        f"did you mean {near[0]}?" if near else "`nexscout config show` lists them all",
+    )
 
 
 def parse(key: str, text: str, where: str) -> Value:
@@ -219,7 +232,16 @@ def parse(key: str, text: str, where: str) -> Value:
     if setting.kind is list:
         return check(key, [part.strip() for part in text.split(",") if part.strip()], where)
     if setting.kind is bool:
-        words = {"1": True, "true": True, "on": True, "yes": True, "0": False, "false": False, "off": False, "no": False}
+        words = {
+            "1": True,
+            "true": True,
+            "on": True,
+            "yes": True,
+            "0": False,
+            "false": False,
+            "off": False,
+            "no": False,
+        }
         if text.lower() not in words:
             raise ConfigError(f"{where}: {key} is on or off, not {text!r}", f"for instance {env_name(key)}=on")
         return words[text.lower()]
@@ -242,7 +264,9 @@ def check(key: str, value: Value, where: str) -> Value:
         value = value == "on"
     wrong = not isinstance(value, setting.kind) or (setting.kind is not bool and isinstance(value, bool))
     if not wrong and setting.kind in (int, float):
-        wrong = value != value or not (setting.low if setting.low is not None else -9e18) <= value <= (setting.high or 9e15)
+        wrong = value != value or not (setting.low if setting.low is not None else -9e18) <= value <= (
+            setting.high or 9e15
+        )
     if not wrong and setting.kind is list:
         wrong = not all(isinstance(item, str) for item in value)
     if not wrong and setting.choices:
@@ -273,7 +297,9 @@ def _expected(key: str, setting: Setting) -> str:
         return f"one of: {', '.join(setting.choices)}"
     if key == "routing.order":
         return f"each of {', '.join(FEATURE_FIRST)}, once"
-    kind = {int: "a whole number", float: "a number", bool: "on or off", str: "text", list: "a list of names"}[setting.kind]
+    kind = {int: "a whole number", float: "a number", bool: "on or off", str: "text", list: "a list of names"}[
+        setting.kind
+    ]
     low, high = setting.low, setting.high
     bounds = ("" if low is None else f" from {low:g}") + ("" if high is None else f" to {high:g}")
     return f"{kind}{bounds}: {setting.doc}"
@@ -299,5 +325,5 @@ def save(key: str, value: Value) -> Path:
     fd = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
     with os.fdopen(fd, "w") as file:
         file.write(tomlkit.dumps(document))
-    os.replace(temporary, path)
+    temporary.replace(path)
     return path

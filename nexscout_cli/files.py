@@ -26,21 +26,28 @@ def read_text(path: Path, limit: int, *, within: Path | None = None) -> str:
         # O_NONBLOCK: opening a FIFO nobody writes to must not wait; its kind is refused below.
         fd = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
     except (OSError, ValueError) as error:
-        raise UsageError(f"cannot read {path}: {getattr(error, 'strerror', None) or error}", "check the name") from error
+        raise UsageError(
+            f"cannot read {path}: {getattr(error, 'strerror', None) or error}", "check the name"
+        ) from error
     with os.fdopen(fd, "rb") as file:
         about = os.fstat(fd)
         if not stat.S_ISREG(about.st_mode):
             raise UsageError(f"{path} is not a regular file", "give a text file")
         if about.st_size > limit:
-            raise Blocked(f"{path} has {about.st_size:,} bytes; the limit is {limit:,}", "split your input into smaller parts",
-                          code="too_many_bytes")
+            raise Blocked(
+                f"{path} has {about.st_size:,} bytes; the limit is {limit:,}",
+                "split your input into smaller parts",
+                code="too_many_bytes",
+            )
         return decode(file.read(limit + 1), str(path), limit)
 
 
 def decode(data: bytes, name: str, limit: int) -> str:
     """UTF-8 text without a byte-order mark. Raises UsageError, Blocked."""
     if len(data) > limit:
-        raise Blocked(f"{name} has more than {limit:,} bytes", "split your input into smaller parts", code="too_many_bytes")
+        raise Blocked(
+            f"{name} has more than {limit:,} bytes", "split your input into smaller parts", code="too_many_bytes"
+        )
     try:
         text = data.decode("utf-8-sig")
     except UnicodeDecodeError as error:
@@ -74,7 +81,9 @@ def parse_json(text: str, name: str) -> Any:
     try:
         value = json.loads(text, parse_constant=_no_constant)
     except (ValueError, RecursionError) as error:
-        raise UsageError(f"{name} is not valid JSON: {str(error)[:120]}", "check it with `python -m json.tool`") from error
+        raise UsageError(
+            f"{name} is not valid JSON: {str(error)[:120]}", "check it with `python -m json.tool`"
+        ) from error
     if _depth(value) > MAX_JSON_DEPTH:
         raise UsageError(f"{name} is nested more than {MAX_JSON_DEPTH} deep", "flatten it")
     return value
@@ -88,6 +97,10 @@ def _depth(value: Any) -> int:
     level, depth = [value], 0
     while level and depth <= MAX_JSON_DEPTH + 1:
         depth += 1
-        level = [child for item in level if isinstance(item, dict | list)
-                 for child in (item.values() if isinstance(item, dict) else item)]
+        level = [
+            child
+            for item in level
+            if isinstance(item, dict | list)
+            for child in (item.values() if isinstance(item, dict) else item)
+        ]
     return depth

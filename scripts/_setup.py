@@ -36,9 +36,7 @@ def say(text: str) -> None:
 
 def run(*command: str | Path, env: dict[str, str] | None = None) -> int:
     """Run a program with its output on our stderr (where pip and pull draw their bars when it is a terminal)."""
-    done = subprocess.run(
-        command, stdin=subprocess.DEVNULL, stdout=sys.stderr, env=env, pass_fds=held, check=False
-    )
+    done = subprocess.run(command, stdin=subprocess.DEVNULL, stdout=sys.stderr, env=env, pass_fds=held, check=False)
     return done.returncode
 
 

@@ -1,4 +1,4 @@
-"""Imports run one way: cli → engine → values; store and providers stand beside, and know nothing of the command line."""
+"""Imports run one way: cli → engine → values; store and providers stand beside and know no command line."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ MAY = {
 
 
 def imports(path: Path) -> set[str]:
-    """Every module that a file imports anywhere, but for type checking alone; what ``import_module`` is given counts."""
+    """Every module that a file imports anywhere, but for type checking alone; ``import_module`` counts."""
     names: set[str] = set()
     tree = ast.parse(path.read_text())
     for node in ast.walk(tree):

@@ -28,7 +28,9 @@ def readme() -> ModuleType:
 
 
 @pytest.mark.slow
-@pytest.mark.skipif(not smollm.is_present(Path(os.environ.get("NEXSCOUT_EMBEDDED_MODEL", "none"))), reason="needs the model's file")
+@pytest.mark.skipif(
+    not smollm.is_present(Path(os.environ.get("NEXSCOUT_EMBEDDED_MODEL", "none"))), reason="needs the model's file"
+)
 def test_every_command_of_the_tour_prints_what_the_readme_shows(readme: ModuleType) -> None:
     shown = readme.steps((ROOT / "README.md").read_text())
     real = readme.tour([command for command, _ in shown])

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import signal
-import sys
 from importlib import import_module
 from typing import Any, NoReturn
 
@@ -15,7 +14,21 @@ from typer.main import get_command
 from nexscout_cli.cli import output
 from nexscout_cli.errors import Interrupted, NexScoutError
 
-COMMANDS = ("run", "simulate", "batch", "mode", "cache", "models", "energy", "user", "report", "log", "config", "db", "doctor")
+COMMANDS = (
+    "run",
+    "simulate",
+    "batch",
+    "mode",
+    "cache",
+    "models",
+    "energy",
+    "user",
+    "report",
+    "log",
+    "config",
+    "db",
+    "doctor",
+)
 """Each is a module of this package with an ``app``; imported only when it is the one that runs."""
 
 
@@ -34,14 +47,21 @@ class LazyGroup(TyperGroup):
         return command
 
 
-app = typer.Typer(cls=LazyGroup, rich_markup_mode=None, no_args_is_help=True, pretty_exceptions_enable=False,
-                  context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
+app = typer.Typer(
+    cls=LazyGroup,
+    rich_markup_mode=None,
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110},
+)
 
 
 @app.callback()
 def root(
     version: bool = typer.Option(False, "--version", "-V", help="Print the version and exit."),
-    debug: bool = typer.Option(False, "--debug", help="Show the traceback of an error; may stand anywhere on the line."),
+    debug: bool = typer.Option(
+        False, "--debug", help="Show the traceback of an error; may stand anywhere on the line."
+    ),
     no_color: bool = typer.Option(False, "--no-color", help="No colours; may stand anywhere on the line."),
 ) -> None:
     """Stands in front of every LLM call and governs what it costs.
@@ -105,8 +125,10 @@ def _status(error: BaseException, as_json: bool) -> int:
         return error.code if isinstance(error.code, int) else 1
     if hasattr(error, "format_message"):
         return _usage(error, as_json)
-    bug = NexScoutError(f"unexpected failure: {type(error).__name__}: {str(error)[:200]}",
-                        "this is a bug; run it again with --debug and report what it prints")
+    bug = NexScoutError(
+        f"unexpected failure: {type(error).__name__}: {str(error)[:200]}",
+        "this is a bug; run it again with --debug and report what it prints",
+    )
     output.failure(bug, as_json)
     return bug.exit_status
 
@@ -118,6 +140,8 @@ def _usage(error: Any, as_json: bool) -> int:
         output.note(error.format_message())
         return 2
     path = context.command_path if context else "nexscout"
-    problem = NexScoutError(error.format_message().replace("\n", " "), f"`{path} --help` shows what there is", code="usage")
+    problem = NexScoutError(
+        error.format_message().replace("\n", " "), f"`{path} --help` shows what there is", code="usage"
+    )
     output.failure(problem, as_json)
     return 2

@@ -28,11 +28,19 @@ _MAX_CONCURRENCY = 200
 
 @app.command(no_args_is_help=True)
 def batch(
-    file: Annotated[Path, typer.Argument(metavar="FILE.jsonl|.csv", help="One request a line; columns are the request's fields.")],
-    out: Annotated[Path | None, typer.Option("--out", "-o", help="Where answers go, a JSON line each (default: stdout).")] = None,
+    file: Annotated[
+        Path, typer.Argument(metavar="FILE.jsonl|.csv", help="One request a line; columns are the request's fields.")
+    ],
+    out: Annotated[
+        Path | None, typer.Option("--out", "-o", help="Where answers go, a JSON line each (default: stdout).")
+    ] = None,
     concurrency: Annotated[int, typer.Option("--concurrency", min=1, max=_MAX_CONCURRENCY, help="Calls at once.")] = 5,
-    resume: Annotated[bool, typer.Option("--resume", help="Go on where --out ends: rows answered there are not asked again.")] = False,
-    max_cost: Annotated[str | None, typer.Option("--max-cost", help="What all rows together may cost at most, in dollars.")] = None,
+    resume: Annotated[
+        bool, typer.Option("--resume", help="Go on where --out ends: rows answered there are not asked again.")
+    ] = False,
+    max_cost: Annotated[
+        str | None, typer.Option("--max-cost", help="What all rows together may cost at most, in dollars.")
+    ] = None,
     feature: request.Feature = None,
     user: request.User = None,
     model: request.ModelName = None,
@@ -57,8 +65,12 @@ def batch(
         raise UsageError(f"{'--resume' if resume else '--json'} needs --out", "for instance --out answers.jsonl")
     purse = request.dollars(max_cost, "--max-cost")
     lines = read_lines(file)
-    defaults = AIRequest(session.subject(user), feature or session.settings["feature"], "",
-                         options=Options(force_model=model, allow_cache=not no_cache, policy=session.settings["routing.policy"]))
+    defaults = AIRequest(
+        session.subject(user),
+        feature or session.settings["feature"],
+        "",
+        options=Options(force_model=model, allow_cache=not no_cache, policy=session.settings["routing.policy"]),
+    )
     finished, spent = _keep_finished(out) if resume and out is not None else (Counter(), 0)
     purse = None if purse is None else max(0, purse - spent)
     job = _Job(session, file, defaults, out, append=resume)
@@ -136,25 +148,40 @@ class _Job:
         engine = self.session.engine(writes=True)
         try:
             if output.stderr_is_terminal() and not self.session.quiet:
-                self._with_progress(lambda: batches.run(engine, asked, concurrency, max_cost=purse, done=self.done), len(asked))
+                self._with_progress(
+                    lambda: batches.run(engine, asked, concurrency, max_cost=purse, done=self.done), len(asked)
+                )
             else:
                 batches.run(engine, asked, concurrency, max_cost=purse, done=self.done)
         finally:
             if self._file is not None:
                 self._file.close()
-        summary = {"rows": self.succeeded + self.failed + self.skipped, "succeeded": self.succeeded, "failed": self.failed,
-                   "skipped": self.skipped, "cost_usd": usd(self.cost)}
+        summary = {
+            "rows": self.succeeded + self.failed + self.skipped,
+            "succeeded": self.succeeded,
+            "failed": self.failed,
+            "skipped": self.skipped,
+            "cost_usd": usd(self.cost),
+        }
         if as_json:
             output.emit(summary)
         if not self.session.quiet and (self.failed or output.stderr_is_terminal()):
-            output.note(f"{self.succeeded} answered, {self.failed} failed, {self.skipped} done before, ${self.cost / 1e9:.6f}")
+            output.note(
+                f"{self.succeeded} answered, {self.failed} failed, {self.skipped} done before, ${self.cost / 1e9:.6f}"
+            )
         return RowsFailed.exit_status if self.failed else 0
 
     def _with_progress(self, work: Any, total: int) -> None:
         from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-        with Progress(TextColumn("answering"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn(),
-                      console=output.console(stderr=True), transient=True) as progress:
+        with Progress(
+            TextColumn("answering"),
+            BarColumn(),
+            MofNCompleteColumn(),
+            TimeRemainingColumn(),
+            console=output.console(stderr=True),
+            transient=True,
+        ) as progress:
             task = progress.add_task("answering", total=total)
             self._tick = lambda: progress.advance(task)
             work()
@@ -197,7 +224,9 @@ def _csv_rows(text: str, file: Path) -> list[tuple[str, Any]]:
         for number, row in enumerate(reader, 2):
             lines.append((row.get("id") or str(number), _csv_row(row, number)))
     except csv.Error as error:
-        raise UsageError(f"{file} is not valid CSV after line {reader.line_num}: {error}", "check its quotes") from error
+        raise UsageError(
+            f"{file} is not valid CSV after line {reader.line_num}: {error}", "check its quotes"
+        ) from error
     return lines
 
 

@@ -96,8 +96,9 @@ def backup(
     except FileExistsError as error:
         raise UsageError(f"{target} exists already; it is not overwritten", "give another name") from error
     except OSError as error:
-        raise StoreError(f"cannot write {target}: {error.strerror}",
-                         "check the folder's permissions and space") from error
+        raise StoreError(
+            f"cannot write {target}: {error.strerror}", "check the folder's permissions and space"
+        ) from error
     if as_json:
         output.emit({"path": str(target), "bytes": target.stat().st_size})
     else:
@@ -167,27 +168,40 @@ def resolve(
         raise UsageError("say what became of it", f"nexscout db resolve {request_id} --post COST   or   --void")
     decided = recovery.resolve(session.store, request_id, cost)
     what = "voided" if cost is None else f"posted at ${dollars(cost)}"
-    facts = {"request_id": request_id, "attempts": decided, "state": "voided" if cost is None else "posted",
-             "cost_usd": usd(cost or 0)}
+    facts = {
+        "request_id": request_id,
+        "attempts": decided,
+        "state": "voided" if cost is None else "posted",
+        "cost_usd": usd(cost or 0),
+    }
     return _told(f"{request_id}: {what}", facts, as_json)
 
 
 def _existing() -> Path:
     where = config.db_path()
     if not where.exists():
-        raise StoreError(f"there is no database at {where} yet", "the first request makes it; or check NEXSCOUT_DB",
-                         code="missing")
+        raise StoreError(
+            f"there is no database at {where} yet", "the first request makes it; or check NEXSCOUT_DB", code="missing"
+        )
     return where
 
 
 def _list(rows: list[dict[str, Any]], as_json: bool) -> int:
     if as_json:
-        output.emit({"rows": [{name: value for name, value in row.items() if name != "hold"}
-                              | {"hold_usd": usd(row["hold"])} for row in rows]})
+        output.emit(
+            {
+                "rows": [
+                    {name: value for name, value in row.items() if name != "hold"} | {"hold_usd": usd(row["hold"])}
+                    for row in rows
+                ]
+            }
+        )
     elif rows:
         for row in rows:
-            output.out(f"{row['request_id']}  attempt {row['n']}  {row['user_id']}  {row['model']}  "
-                       f"holds ${dollars(row['hold'])}  since {row['settled_at'][:16]}Z  {row['reason'] or ''}")
+            output.out(
+                f"{row['request_id']}  attempt {row['n']}  {row['user_id']}  {row['model']}  "
+                f"holds ${dollars(row['hold'])}  since {row['settled_at'][:16]}Z  {row['reason'] or ''}"
+            )
         output.note("nexscout db resolve REQUEST_ID --post COST   or   --void")
     elif output.stdout_is_terminal():
         output.out("nothing is unresolved")

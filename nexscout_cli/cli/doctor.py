@@ -107,8 +107,10 @@ def _database(settings: Settings) -> tuple[Store | None, list[Finding]]:
         store = open_store(settings)
         journal = store.db.journal()
     except StoreError as error:
-        return None, [Finding("sqlite", OK, sqlite3.sqlite_version),
-                      Finding("database", FAIL, error.message, error.suggestion)]
+        return None, [
+            Finding("sqlite", OK, sqlite3.sqlite_version),
+            Finding("database", FAIL, error.message, error.suggestion),
+        ]
     return store, [_journal(journal), *_books(store)]
 
 
@@ -127,8 +129,14 @@ def _books(store: Store) -> list[Finding]:
         with store.db.read() as c:
             admin = store.is_admin(c)
         if not admin or path.stat().st_size > _LARGE:
-            return [Finding("database", OK, f"{path} opens; "
-                            + ("it is large: `nexscout db check` says more" if admin else "an admin can check it"))]
+            return [
+                Finding(
+                    "database",
+                    OK,
+                    f"{path} opens; "
+                    + ("it is large: `nexscout db check` says more" if admin else "an admin can check it"),
+                )
+            ]
         problems = check.check(store)
     except StoreError as error:
         return [Finding("database", FAIL, error.message, error.suggestion)]
@@ -194,8 +202,13 @@ def _models(catalog: tuple[Model, ...]) -> tuple[list[str], list[Finding]]:
 
     names, missing = availability(catalog, Providers(config.data_dir()))
     available = [model.name for model in catalog if model.name in names]
-    lines = [Finding("models", OK if available else FAIL, f"{len(available)} of {len(catalog)} available"
-                     + (f": {', '.join(available)}" if available else ""))]
+    lines = [
+        Finding(
+            "models",
+            OK if available else FAIL,
+            f"{len(available)} of {len(catalog)} available" + (f": {', '.join(available)}" if available else ""),
+        )
+    ]
     for reason, those in _by_reason([m for m in catalog if m.name in missing and not m.retired], missing):
         lines.append(Finding("models", WARN, f"{', '.join(m.name for m in those)}: {reason}", _remedy(those[0])))
     lines += [Finding("models", WARN, f"{m.name} is retired by its provider", _live(m)) for m in catalog if m.retired]
@@ -247,8 +260,14 @@ def _prices(catalog: tuple[Model, ...]) -> list[Finding]:
             listing = prices.lookup(model.litellm_model)
             if listing and (listing.price_in, listing.price_out) != (model.price_in, model.price_out):
                 here, theirs = _per_1k(model.price_in, model.price_out), _per_1k(listing.price_in, listing.price_out)
-                lines.append(Finding("prices", WARN, f"{model.name} is counted at {here}; its provider asks {theirs}",
-                                     "nexscout models sync --apply"))
+                lines.append(
+                    Finding(
+                        "prices",
+                        WARN,
+                        f"{model.name} is counted at {here}; its provider asks {theirs}",
+                        "nexscout models sync --apply",
+                    )
+                )
     except StoreError as error:
         return [Finding("prices", WARN, error.message, error.suggestion)]
     return lines
@@ -287,5 +306,9 @@ def _disk() -> Finding:
     folder = next(path for path in config.db_path().absolute().parents if path.exists())
     free = shutil.disk_usage(folder).free
     status = FAIL if free < _NO_SPACE else WARN if free < _LITTLE_SPACE else OK
-    return Finding("disk", status, f"{free / 1e9:,.1f} GB free at {folder}" if free >= 1e9 else
-                   f"{free // 1_000_000} MB free at {folder}", "" if status == OK else "free some disk space")
+    return Finding(
+        "disk",
+        status,
+        f"{free / 1e9:,.1f} GB free at {folder}" if free >= 1e9 else f"{free // 1_000_000} MB free at {folder}",
+        "" if status == OK else "free some disk space",
+    )

@@ -32,7 +32,7 @@ def log(
     nexscout log
     nexscout log --user sarah --limit 5
     nexscout log 3f9a1c
-    """  # noqa: D301 - Click's mark, a backspace
+    """
     session = Session()
     if request_id is not None:
         found = records.show(session.store, request_id)
@@ -55,34 +55,66 @@ def log(
 
 def _line(row: dict[str, Any]) -> dict[str, str]:
     return {
-        "time (UTC)": _time(row["created_at"]), "request": row["request_id"][:_SHORT_ID], "user": row["user_id"],
-        "feature": row["feature"], "model": row["model_used"], "tokens": f"{row['total_tokens']:,}",
-        "cost": _money(row["cost_usd"]), "energy": f"{row['energy']:,}",
+        "time (UTC)": _time(row["created_at"]),
+        "request": row["request_id"][:_SHORT_ID],
+        "user": row["user_id"],
+        "feature": row["feature"],
+        "model": row["model_used"],
+        "tokens": f"{row['total_tokens']:,}",
+        "cost": _money(row["cost_usd"]),
+        "energy": f"{row['energy']:,}",
         "outcome": row["outcome"] + (f": {row['reason']}" if row["reason"] else ""),
     }
 
 
 def _print_one(found: dict[str, Any]) -> None:
     request, prediction = found["request"], found["prediction"]
-    lines = [("request", request["request_id"]), ("time", _time(request["created_at"]) + " UTC"),
-             ("user", request["user_id"]), ("feature", request["feature"]), ("model", request["model_used"]),
-             ("tokens", f"{request['input_tokens']:,} in, {request['output_tokens']:,} out"),
-             ("cost", _money(request["cost_usd"])), ("energy", f"{request['energy']:,}"),
-             ("outcome", request["outcome"] + (f": {request['reason']}" if request["reason"] else ""))]
+    lines = [
+        ("request", request["request_id"]),
+        ("time", _time(request["created_at"]) + " UTC"),
+        ("user", request["user_id"]),
+        ("feature", request["feature"]),
+        ("model", request["model_used"]),
+        ("tokens", f"{request['input_tokens']:,} in, {request['output_tokens']:,} out"),
+        ("cost", _money(request["cost_usd"])),
+        ("energy", f"{request['energy']:,}"),
+        ("outcome", request["outcome"] + (f": {request['reason']}" if request["reason"] else "")),
+    ]
     if prediction:
         cost, most = _money(prediction["predicted_cost_usd"]), _money(prediction["max_cost_usd"])
-        lines.append(("predicted", f"{prediction['predicted_tokens']:,} tokens, {cost}, at most {most}; "
-                                   f"{prediction['routing_reason']}"))
+        lines.append(
+            (
+                "predicted",
+                f"{prediction['predicted_tokens']:,} tokens, {cost}, at most {most}; {prediction['routing_reason']}",
+            )
+        )
         if prediction["prediction_accuracy"] is not None:
             lines.append(("accuracy", f"{prediction['prediction_accuracy']:.1%}"))
     tables.pairs((name, _plain(value)) for name, value in lines)
-    attempts = [{"n": str(row["n"]), "model": row["model"], "state": row["state"], "estimate": _money(row["estimate"]),
-                 "hold": _money(row["hold"]), "actual": _money(row["actual"]), "reason": row["reason"] or ""}
-                for row in found["attempts"]]
-    entries = [{"attempt": str(row["attempt"]), "account": row["account"], "owner": row["owner"],
-                "period": row["period"], "kind": row["kind"], "amount": _amount(row["amount"]),
-                "reason": row["reason"] or ""}
-               for row in found["entries"]]
+    attempts = [
+        {
+            "n": str(row["n"]),
+            "model": row["model"],
+            "state": row["state"],
+            "estimate": _money(row["estimate"]),
+            "hold": _money(row["hold"]),
+            "actual": _money(row["actual"]),
+            "reason": row["reason"] or "",
+        }
+        for row in found["attempts"]
+    ]
+    entries = [
+        {
+            "attempt": str(row["attempt"]),
+            "account": row["account"],
+            "owner": row["owner"],
+            "period": row["period"],
+            "kind": row["kind"],
+            "amount": _amount(row["amount"]),
+            "reason": row["reason"] or "",
+        }
+        for row in found["entries"]
+    ]
     for title, rows in (("attempts", attempts), ("entries", entries)):
         if rows:
             output.out("")

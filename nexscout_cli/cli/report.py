@@ -25,21 +25,55 @@ _FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n")
 
 _SHOWN: dict[str, tuple[str, ...]] = {
     "usage": ("requests", "hits", "failures", "total_tokens", "cost_usd", "energy", "cost_share"),
-    "accuracy": ("feature", "recommended_model", "n", "mape", "bias", "prediction_accuracy", "formula_mape",
-                 "formula_bias"),
-    "savings": ("feature", "requests", "baseline_usd", "cost_usd", "caching_saved_usd", "routing_saved_usd",
-                "compression_saved_usd", "saved_usd", "saved_share"),
+    "accuracy": (
+        "feature",
+        "recommended_model",
+        "n",
+        "mape",
+        "bias",
+        "prediction_accuracy",
+        "formula_mape",
+        "formula_bias",
+    ),
+    "savings": (
+        "feature",
+        "requests",
+        "baseline_usd",
+        "cost_usd",
+        "caching_saved_usd",
+        "routing_saved_usd",
+        "compression_saved_usd",
+        "saved_usd",
+        "saved_share",
+    ),
     "cache": ("feature", "requests", "hits", "tokens_saved", "avoided_usd", "answers", "hit_rate"),
     "unprofitable": ("user_id", "tier", "requests", "total_tokens", "cost_usd", "revenue_usd", "margin_usd", "ratio"),
 }
 _HEADS = {
-    "model_used": "model", "recommended_model": "model", "user_id": "user", "failures": "failed",
-    "total_tokens": "tokens", "cost_usd": "cost", "cost_share": "share", "token_share": "of tokens", "mape": "error",
-    "formula_mape": "formula's error", "formula_bias": "formula's bias", "prediction_accuracy": "accuracy",
-    "baseline_usd": "baseline", "avoided_usd": "avoided",
-    "caching_saved_usd": "caching", "routing_saved_usd": "routing", "compression_saved_usd": "compression",
-    "saved_usd": "saved", "saved_share": "share", "revenue_usd": "revenue", "margin_usd": "margin",
-    "hit_rate": "hit rate", "tokens_saved": "tokens saved", "ratio": "cost ÷ revenue",
+    "model_used": "model",
+    "recommended_model": "model",
+    "user_id": "user",
+    "failures": "failed",
+    "total_tokens": "tokens",
+    "cost_usd": "cost",
+    "cost_share": "share",
+    "token_share": "of tokens",
+    "mape": "error",
+    "formula_mape": "formula's error",
+    "formula_bias": "formula's bias",
+    "prediction_accuracy": "accuracy",
+    "baseline_usd": "baseline",
+    "avoided_usd": "avoided",
+    "caching_saved_usd": "caching",
+    "routing_saved_usd": "routing",
+    "compression_saved_usd": "compression",
+    "saved_usd": "saved",
+    "saved_share": "share",
+    "revenue_usd": "revenue",
+    "margin_usd": "margin",
+    "hit_rate": "hit rate",
+    "tokens_saved": "tokens saved",
+    "ratio": "cost ÷ revenue",
 }
 _TEXT = {"day", "model_used", "feature", "user_id", "tier", "recommended_model"}
 _SHARES = {"cost_share", "token_share", "saved_share", "hit_rate", "mape", "formula_mape", "prediction_accuracy"}
@@ -72,7 +106,7 @@ def report(
     nexscout report models --since 2026-11-01 --until 2026-12-01
     nexscout report savings --since 30d --json
     nexscout report users --format csv > users.csv
-    """  # noqa: D301 - Click's mark, a backspace
+    """
     one_of(name, tuple(reports.COLUMNS), "report")
     one_of(kind, FORMATS, "format")
     if as_json and kind not in ("table", "json"):
@@ -116,8 +150,10 @@ def sections(result: dict[str, Any]) -> list[Section]:
     if name == "overview":
         top = result["top"]
         parts = (("models", "model_used"), ("features", "feature"), ("users", "user_id"))
-        return [Section("", ("figure", "value"), _headline(result), None),
-                *(Section(f"top {what}", _usage(key, totals), top[what], None) for what, key in parts if top[what])]
+        return [
+            Section("", ("figure", "value"), _headline(result), None),
+            *(Section(f"top {what}", _usage(key, totals), top[what], None) for what, key in parts if top[what]),
+        ]
     if name in _SHOWN:
         return [Section("", _SHOWN[name], rows, totals)]
     keys = tuple(column for column in reports.COLUMNS[name] if column in _TEXT)
@@ -135,7 +171,7 @@ def _headline(result: dict[str, Any]) -> list[dict[str, Any]]:
     lines = {
         "cost": money(t["cost_usd"]),
         "saved": f"{money(t['saved_usd'])}, {t['saved_share']:.1%} of the {money(t['baseline_usd'])} that "
-                 f"{result['baseline']} would have cost",
+        f"{result['baseline']} would have cost",
         "requests": f"{t['requests']:,}, {money(t['avg_cost_usd'])} each",
         "calls": f"{t['calls']:,} posted, {t['hits']:,} from the cache ({t['hit_rate']:.1%}), {t['failures']:,} failed",
         "tokens": f"{t['total_tokens']:,}: {t['input_tokens']:,} in, {t['output_tokens']:,} out",
@@ -196,13 +232,26 @@ def _table(part: Section, *, bars: bool) -> Any:
     from rich.table import Table
 
     listing = part.columns != ("figure", "value")
-    table = Table(title=part.title or None, title_justify="left", title_style="bold", show_header=listing,
-                  show_footer=part.totals is not None, box=box.SIMPLE_HEAD if listing else None, pad_edge=False,
-                  padding=(0, 1, 0, 0))
+    table = Table(
+        title=part.title or None,
+        title_justify="left",
+        title_style="bold",
+        show_header=listing,
+        show_footer=part.totals is not None,
+        box=box.SIMPLE_HEAD if listing else None,
+        pad_edge=False,
+        padding=(0, 1, 0, 0),
+    )
     for column, footer in zip(part.columns, _footer(part), strict=True):
         text = column in _TEXT or not listing
-        table.add_column(_HEADS.get(column, column), footer, justify="left" if text else "right", overflow="fold",
-                         no_wrap=not text, min_width=8 if text else None)
+        table.add_column(
+            _HEADS.get(column, column),
+            footer,
+            justify="left" if text else "right",
+            overflow="fold",
+            no_wrap=not text,
+            min_width=8 if text else None,
+        )
     barred = next((column for column in part.columns if column in _BARRED), None) if bars else None
     if barred:
         table.add_column("", min_width=_BAR)
@@ -217,8 +266,10 @@ def _footer(part: Section) -> list[str]:
     if part.totals is None:
         return [""] * len(part.columns)
     totals = part.totals
-    return ["total" if i == 0 else cell(column, totals[column]) if column in totals else ""
-            for i, column in enumerate(part.columns)]
+    return [
+        "total" if i == 0 else cell(column, totals[column]) if column in totals else ""
+        for i, column in enumerate(part.columns)
+    ]
 
 
 def _plain(text: str) -> str:

@@ -14,15 +14,24 @@ from nexscout_cli.engine.money import to_nano
 from nexscout_cli.engine.types import MODES, AIRequest, Options
 from nexscout_cli.errors import NotPermitted, UsageError
 
-Feature = Annotated[str | None, typer.Option("-f", "--feature", help="What it is for: ai_message, ai_objection, ai_pitchdeck, "
-                                             "ai_coaching, ai_deepscan, ai_chatbot, ai_sequence or any other ai_* name.")]
+Feature = Annotated[
+    str | None,
+    typer.Option(
+        "-f",
+        "--feature",
+        help="What it is for: ai_message, ai_objection, ai_pitchdeck, "
+        "ai_coaching, ai_deepscan, ai_chatbot, ai_sequence or any other ai_* name.",
+    ),
+]
 User = Annotated[str | None, typer.Option("-u", "--user", help="Who it is for (admins; default: yourself).")]
 ModelName = Annotated[str | None, typer.Option("-m", "--model", help="Force a model, or a mode for this one call.")]
 Mode = Annotated[str | None, typer.Option("--mode", help="auto, fast, pro or expert, for this one call.")]
 Goal = Annotated[str | None, typer.Option("--goal", help="What the answer is to achieve.")]
 Tone = Annotated[str | None, typer.Option("--tone", help="How it is to sound.")]
 System = Annotated[str | None, typer.Option("--system", help="System text.")]
-Context = Annotated[list[str] | None, typer.Option("-c", "--context", help="KEY=VALUE, or @FILE with JSON; may be repeated.")]
+Context = Annotated[
+    list[str] | None, typer.Option("-c", "--context", help="KEY=VALUE, or @FILE with JSON; may be repeated.")
+]
 Attach = Annotated[list[str] | None, typer.Option("--attach", help="A text file to send along; may be repeated.")]
 Temperature = Annotated[float | None, typer.Option("--temperature", help="0 to 2.")]
 MaxTokens = Annotated[int | None, typer.Option("--max-tokens", help="Bound on the answer, in tokens.")]
@@ -32,14 +41,33 @@ NoCharge = Annotated[bool, typer.Option("--no-charge", help="Charge no energy (a
 Policy = Annotated[str | None, typer.Option("--policy", help="Routing policy: rules.")]
 AsJson = Annotated[bool, typer.Option("--json", help="One JSON document on stdout.")]
 
-_SUFFIX = re.compile(r"\.(txt|md|rst|json|jsonl|csv|tsv|log|py|js|ts|html|xml|ya?ml|toml|ini|sql|sh|prompt|docx?|pdf|eml)$", re.I)
+_SUFFIX = re.compile(
+    r"\.(txt|md|rst|json|jsonl|csv|tsv|log|py|js|ts|html|xml|ya?ml|toml|ini|sql|sh|prompt|docx?|pdf|eml)$", re.I
+)
 _MAX_NAME = 255
 
 
-def build(session: Session, text: str, *, feature: str | None, user: str | None, model: str | None, mode: str | None,
-          goal: str | None, tone: str | None, system: str | None, context: list[str] | None, attach: list[str] | None,
-          temperature: float | None, max_tokens: int | None, max_cost: str | None, no_cache: bool, no_charge: bool,
-          policy: str | None, idempotency_key: str | None = None) -> AIRequest:
+def build(
+    session: Session,
+    text: str,
+    *,
+    feature: str | None,
+    user: str | None,
+    model: str | None,
+    mode: str | None,
+    goal: str | None,
+    tone: str | None,
+    system: str | None,
+    context: list[str] | None,
+    attach: list[str] | None,
+    temperature: float | None,
+    max_tokens: int | None,
+    max_cost: str | None,
+    no_cache: bool,
+    no_charge: bool,
+    policy: str | None,
+    idempotency_key: str | None = None,
+) -> AIRequest:
     """The request. Raises UsageError for options that make none, NotPermitted for ``--no-charge`` by who is no admin."""
     settings = session.settings
     limit = settings["firewall.max_bytes"]
@@ -53,11 +81,27 @@ def build(session: Session, text: str, *, feature: str | None, user: str | None,
                 raise NotPermitted("only an admin may use --no-charge", "leave it out")
     attachments = tuple(files.attachment(Path(name), limit) for name in attach or ())
     options = Options(
-        allow_cache=not no_cache, force_model=model, mode=mode, skip_energy_charge=no_charge, max_tokens=max_tokens,
-        max_cost=dollars(max_cost, "--max-cost"), system=system, temperature=temperature, idempotency_key=idempotency_key,
-        policy=policy or settings["routing.policy"])
-    return AIRequest(session.subject(user), feature or settings["feature"], text, goal, tone, parse_context(context, limit),
-                     attachments, options)
+        allow_cache=not no_cache,
+        force_model=model,
+        mode=mode,
+        skip_energy_charge=no_charge,
+        max_tokens=max_tokens,
+        max_cost=dollars(max_cost, "--max-cost"),
+        system=system,
+        temperature=temperature,
+        idempotency_key=idempotency_key,
+        policy=policy or settings["routing.policy"],
+    )
+    return AIRequest(
+        session.subject(user),
+        feature or settings["feature"],
+        text,
+        goal,
+        tone,
+        parse_context(context, limit),
+        attachments,
+        options,
+    )
 
 
 def dollars(text: str | None, option: str) -> int | None:
@@ -86,7 +130,9 @@ def parse_context(parts: list[str] | None, limit: int) -> Any:
             continue
         name, equals, value = part.partition("=")
         if not equals or not name:
-            raise UsageError(f"--context {part[:60]!r} is neither KEY=VALUE nor @FILE", "for instance -c company=TechCo")
+            raise UsageError(
+                f"--context {part[:60]!r} is neither KEY=VALUE nor @FILE", "for instance -c company=TechCo"
+            )
         merged[name] = value
     return merged
 

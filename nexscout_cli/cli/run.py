@@ -20,7 +20,9 @@ _BEGUN = re.compile(r"\x1b(?:\[[0-?]*[ -/]*|[\]PX^_][^\x07\x1b]{0,500}\x1b?|[ -/
 
 @app.command(no_args_is_help=False)
 def run(
-    prompt: Annotated[str | None, typer.Argument(help="The prompt; - reads stdin, @FILE a file, @@ starts a literal @.")] = None,
+    prompt: Annotated[
+        str | None, typer.Argument(help="The prompt; - reads stdin, @FILE a file, @@ starts a literal @.")
+    ] = None,
     feature: request.Feature = None,
     user: request.User = None,
     model: request.ModelName = None,
@@ -37,8 +39,12 @@ def run(
     no_charge: request.NoCharge = False,
     confirm: Annotated[bool, typer.Option("--confirm", help="Show the quote and ask before anything is sent.")] = False,
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Answer the question of --confirm with yes.")] = False,
-    stream: Annotated[bool | None, typer.Option("--stream/--no-stream", help="Print the answer as it comes (default: on a terminal).")] = None,
-    idempotency_key: Annotated[str | None, typer.Option("--idempotency-key", help="The same key again gives the first answer, free.")] = None,
+    stream: Annotated[
+        bool | None, typer.Option("--stream/--no-stream", help="Print the answer as it comes (default: on a terminal).")
+    ] = None,
+    idempotency_key: Annotated[
+        str | None, typer.Option("--idempotency-key", help="The same key again gives the first answer, free.")
+    ] = None,
     policy: request.Policy = None,
     as_json: request.AsJson = False,
     quiet: Annotated[bool, typer.Option("-q", "--quiet", help="No summary and no notes on stderr.")] = False,
@@ -54,13 +60,31 @@ def run(
     session = Session(quiet)
     text = request.prompt_for_run(prompt, session.settings["firewall.max_bytes"])
     if text is None:
-        raise UsageError("there is no prompt", 'nexscout run "Write a haiku"   or   nexscout run @prompt.txt   (--help shows more)')
+        raise UsageError(
+            "there is no prompt", 'nexscout run "Write a haiku"   or   nexscout run @prompt.txt   (--help shows more)'
+        )
     if confirm and not yes and not _can_ask():
         raise UsageError("--confirm needs a terminal to ask on", "add --yes to answer it")
     asked = request.build(
-        session, text, feature=feature, user=user, model=model, mode=mode, goal=goal, tone=tone, system=system, context=context,
-        attach=attach, temperature=temperature, max_tokens=max_tokens, max_cost=max_cost, no_cache=no_cache,
-        no_charge=no_charge, policy=policy, idempotency_key=idempotency_key)
+        session,
+        text,
+        feature=feature,
+        user=user,
+        model=model,
+        mode=mode,
+        goal=goal,
+        tone=tone,
+        system=system,
+        context=context,
+        attach=attach,
+        temperature=temperature,
+        max_tokens=max_tokens,
+        max_cost=max_cost,
+        no_cache=no_cache,
+        no_charge=no_charge,
+        policy=policy,
+        idempotency_key=idempotency_key,
+    )
     streams = not as_json and (output.stdout_is_terminal() if stream is None else stream)
     screen = _Screen() if streams else None
     engine = session.engine(writes=True)
@@ -82,7 +106,7 @@ class _Screen:
             piece = self._begun + piece
             cut = _BEGUN.search(piece)
             self._begun = cut.group() if cut else ""
-            piece = piece[:len(piece) - len(self._begun)]
+            piece = piece[: len(piece) - len(self._begun)]
         try:
             output.stream(piece)
         except (BrokenPipeError, ValueError) as error:
@@ -114,8 +138,12 @@ def _summary(meta: dict[str, Any]) -> str:
     parts = [str(meta["model_used"])]
     if meta["from_cache"]:
         parts.append("cached")
-    parts += [f"{meta['input_tokens']}+{meta['output_tokens']} tokens", f"${meta['cost_usd']:.6f}",
-              f"{meta['energy_cost']} energy", f"{meta['execution_time_ms'] / 1000:.1f} s"]
+    parts += [
+        f"{meta['input_tokens']}+{meta['output_tokens']} tokens",
+        f"${meta['cost_usd']:.6f}",
+        f"{meta['energy_cost']} energy",
+        f"{meta['execution_time_ms'] / 1000:.1f} s",
+    ]
     if meta["degraded"]:
         parts.append("degraded")
     return " · ".join(parts)
@@ -129,8 +157,10 @@ def _can_ask() -> bool:
 
 def _asker(yes: bool) -> Any:
     def ask(plan: Plan) -> bool:
-        output.note(f"{plan.model.name}: about ${plan.predicted_cost / 1e9:.6f}, at most ${plan.max_cost / 1e9:.6f}; "
-                    f"{plan.predicted_energy} energy, at most {plan.max_energy}")
+        output.note(
+            f"{plan.model.name}: about ${plan.predicted_cost / 1e9:.6f}, at most ${plan.max_cost / 1e9:.6f}; "
+            f"{plan.predicted_energy} energy, at most {plan.max_energy}"
+        )
         for warning in plan.warnings:
             output.note(f"note: {warning}")
         return yes or typer.confirm("Send it?", err=True)

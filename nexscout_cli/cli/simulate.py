@@ -16,7 +16,9 @@ app = typer.Typer(rich_markup_mode=None, add_completion=False)
 
 @app.command(no_args_is_help=False)
 def simulate(
-    prompt: Annotated[str | None, typer.Argument(metavar="[FILE | PROMPT | - | @FILE]", help="What would be sent.")] = None,
+    prompt: Annotated[
+        str | None, typer.Argument(metavar="[FILE | PROMPT | - | @FILE]", help="What would be sent.")
+    ] = None,
     feature: request.Feature = None,
     user: request.User = None,
     model: request.ModelName = None,
@@ -49,9 +51,24 @@ def simulate(
     if text is None:
         raise UsageError("there is no prompt", "nexscout simulate prompt.txt   (--help shows more)")
     asked = request.build(
-        session, text, feature=feature, user=user, model=model, mode=mode, goal=goal, tone=tone, system=system, context=context,
-        attach=attach, temperature=temperature, max_tokens=max_tokens, max_cost=max_cost, no_cache=no_cache,
-        no_charge=no_charge, policy=policy)
+        session,
+        text,
+        feature=feature,
+        user=user,
+        model=model,
+        mode=mode,
+        goal=goal,
+        tone=tone,
+        system=system,
+        context=context,
+        attach=attach,
+        temperature=temperature,
+        max_tokens=max_tokens,
+        max_cost=max_cost,
+        no_cache=no_cache,
+        no_charge=no_charge,
+        policy=policy,
+    )
     engine = session.engine(writes=False)
     if compare:
         return _compare(engine.compare(asked), as_json)
@@ -76,15 +93,24 @@ def sheet(plan: Plan) -> str:
     """A plan as a person reads it."""
     forecast, shape, squeezed = plan.forecast, plan.shape, plan.compression
     compression = "none"
+    surge = f", surge {plan.surge_milli / 1000:g}×" if plan.surge_milli > 1000 else ""
     if squeezed.applied:
         saved = 1 - squeezed.tokens_after / squeezed.tokens_before
-        compression = f"{squeezed.tokens_before:,} → {squeezed.tokens_after:,} tokens (−{saved:.0%}; {', '.join(squeezed.steps)})"
+        compression = (
+            f"{squeezed.tokens_before:,} → {squeezed.tokens_after:,} tokens (−{saved:.0%}; {', '.join(squeezed.steps)})"
+        )
     rows = [
-        ("model", f"{plan.model.name}   ({plan.routing_reason}; quality {plan.model.quality:g}, required {plan.required_quality:g})"),
+        (
+            "model",
+            f"{plan.model.name}   ({plan.routing_reason}; quality {plan.model.quality:g}, required {plan.required_quality:g})",
+        ),
         ("tokens in", f"{forecast.input_tokens:,}   (at most {forecast.max_input_tokens:,})"),
         ("tokens out", f"{forecast.output_tokens:,}   (at most {forecast.max_output_tokens:,})"),
         ("cost", f"${plan.predicted_cost / 1e9:.6f}   (at most ${plan.max_cost / 1e9:.6f})"),
-        ("energy", f"{plan.predicted_energy}   (at most {plan.max_energy}{f', surge {plan.surge_milli / 1000:g}×' if plan.surge_milli > 1000 else ''})"),
+        (
+            "energy",
+            f"{plan.predicted_energy}   (at most {plan.max_energy}{surge})",
+        ),
         ("answer", f"{shape.verbosity}, {shape.style}; about {shape.words:,} words at the most"),
         ("compression", compression),
         ("emotion", f"{plan.emotional_complexity:.2f}"),
@@ -101,12 +127,24 @@ def _compare(plans: list[Plan], as_json: bool) -> int:
         from nexscout_cli.cli import tables
 
         def row(plan: Plan) -> list[Any]:
-            return [plan.model.name, plan.model.type, f"{plan.model.quality:g}", f"{plan.forecast.input_tokens:,}",
-                    f"{plan.forecast.output_tokens:,}", f"{plan.predicted_cost / 1e9:.6f}", f"{plan.max_cost / 1e9:.6f}",
-                    plan.predicted_energy, plan.max_energy, "yes" if plan.error is None else plan.error["code"]]
+            return [
+                plan.model.name,
+                plan.model.type,
+                f"{plan.model.quality:g}",
+                f"{plan.forecast.input_tokens:,}",
+                f"{plan.forecast.output_tokens:,}",
+                f"{plan.predicted_cost / 1e9:.6f}",
+                f"{plan.max_cost / 1e9:.6f}",
+                plan.predicted_energy,
+                plan.max_energy,
+                "yes" if plan.error is None else plan.error["code"],
+            ]
 
-        tables.show(["model", "type", "quality", "in", "out", "cost $", "at most $", "energy", "at most", "may proceed"],
-                    [row(plan) for plan in plans], right=range(2, 9))
+        tables.show(
+            ["model", "type", "quality", "in", "out", "cost $", "at most $", "energy", "at most", "may proceed"],
+            [row(plan) for plan in plans],
+            right=range(2, 9),
+        )
     if not plans:
         output.note("no model is available; `nexscout doctor` says what to type")
     allowed = [plan for plan in plans if plan.error is None]

@@ -40,8 +40,14 @@ class Purse:
             self._changed.notify_all()
 
 
-def run(engine: Engine, requests: Sequence[AIRequest], concurrency: int = 5, *, max_cost: int | None = None,
-        done: Done | None = None) -> list[AIResponse]:
+def run(
+    engine: Engine,
+    requests: Sequence[AIRequest],
+    concurrency: int = 5,
+    *,
+    max_cost: int | None = None,
+    done: Done | None = None,
+) -> list[AIResponse]:
     """Answer ``requests``, ``concurrency`` at a time; responses in their order. ``done`` hears of each as it ends.
 
     ``max_cost`` (nano-dollars) bounds what all of them cost together. On an interrupt no new work is begun, what is in
@@ -78,8 +84,9 @@ def run(engine: Engine, requests: Sequence[AIRequest], concurrency: int = 5, *, 
                 future.cancel()
             pool.shutdown(wait=True)
             if isinstance(error, KeyboardInterrupt):
-                raise Interrupted("interrupted; what was in flight has been settled",
-                                  "the same line with --resume goes on") from None
+                raise Interrupted(
+                    "interrupted; what was in flight has been settled", "the same line with --resume goes on"
+                ) from None
             raise
     return [responses[index] for index in range(len(requests))]
 
@@ -97,7 +104,7 @@ def _one(engine: Engine, request: AIRequest, purse: Purse | None) -> AIResponse:
     try:
         # What is not covered may still be answered by the cache, which costs nothing.
         response = engine.run(_bounded(request, most if covered else 0))
-        spent = int(response.metadata["cost_usd"].scaleb(9))
+        spent = int((response.metadata["cost_usd"] + response.metadata["unsettled_usd"]).scaleb(9))
     finally:
         if covered:
             purse.put_back(most, spent)

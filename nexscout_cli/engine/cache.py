@@ -36,11 +36,18 @@ def _digest(parts: Json) -> str:
 def _content(request: AIRequest) -> dict[str, Json]:
     options = request.options
     return {
-        "user": request.user_id, "feature": request.feature, "prompt": normalized(request.prompt),
-        "goal": request.goal, "tone": request.tone, "context": request.context,
+        "user": request.user_id,
+        "feature": request.feature,
+        "prompt": normalized(request.prompt),
+        "goal": request.goal,
+        "tone": request.tone,
+        "context": request.context,
         "attachments": [[a.name, a.text] for a in request.attachments],
-        "system": options.system, "temperature": options.temperature, "max_tokens": options.max_tokens,
-        "model": options.force_model, "mode": options.mode,
+        "system": options.system,
+        "temperature": options.temperature,
+        "max_tokens": options.max_tokens,
+        "model": options.force_model,
+        "mode": options.mode,
     }
 
 

@@ -23,8 +23,16 @@ REPLANS = 3
 class Execution:
     """Carries plans out. Every attempt has a hold of its own; each ends posted, voided or unknown."""
 
-    def __init__(self, ledger: Ledger, provider: Provider, settings: Settings, clock: Clock, count: Count, planner: Planner,
-                 observer: Observer) -> None:
+    def __init__(
+        self,
+        ledger: Ledger,
+        provider: Provider,
+        settings: Settings,
+        clock: Clock,
+        count: Count,
+        planner: Planner,
+        observer: Observer,
+    ) -> None:
         self.ledger = ledger
         self.provider = provider
         self.settings = settings
@@ -48,7 +56,9 @@ class Execution:
                 response = self._post(run, attempt, completion)
                 if response is not None:
                     return response
-                failures.append(f"{plan.model.name}: the answer was empty ({completion.finish_reason or 'no reason given'})")
+                failures.append(
+                    f"{plan.model.name}: the answer was empty ({completion.finish_reason or 'no reason given'})"
+                )
             except ProviderFailure as error:
                 failure = error
                 failures.append(f"{plan.model.name}: {failure.message}")
@@ -85,8 +95,11 @@ class Execution:
                 quote = run.confirmed
                 if quote and (plan.max_cost > quote.max_cost or plan.max_energy > quote.max_energy):
                     self.ledger.record_refusal(run.request_id, plan, "quote_changed")
-                    raise Blocked("the call has become dearer than the quote you confirmed", "run it again for a new quote",
-                                  code="quote_changed") from None
+                    raise Blocked(
+                        "the call has become dearer than the quote you confirmed",
+                        "run it again for a new quote",
+                        code="quote_changed",
+                    ) from None
         raise Blocked("budgets and balances keep changing under this call", "try again in a moment", code="contention")
 
     def _held(self, run: Progress, plan: Plan) -> Attempt:
@@ -98,8 +111,15 @@ class Execution:
     def _call(self, run: Progress, attempt: Attempt) -> Completion:
         """Step 9. An interrupt after the call was sent leaves the attempt unknown."""
         plan, settings = attempt.plan, self.settings
-        call = Call(plan.model, plan.messages, plan.shape.max_tokens, plan.request.options.temperature,
-                    settings["providers.timeout"], settings["providers.stream_timeout"], run.on_text is not None)
+        call = Call(
+            plan.model,
+            plan.messages,
+            plan.shape.max_tokens,
+            plan.request.options.temperature,
+            settings["providers.timeout"],
+            settings["providers.stream_timeout"],
+            run.on_text is not None,
+        )
         self.ledger.mark_sent(attempt)
         try:
             return self.provider.complete(call, run.on_text)
@@ -108,14 +128,21 @@ class Execution:
             self._close(run, "interrupted", "stopped by a signal")
             if not attempt.hold:
                 raise Interrupted("interrupted; nothing is owed") from None
-            raise Interrupted("interrupted; what was in flight is recorded as unknown",
-                              f"`nexscout db resolve {run.request_id}` settles it") from None
+            raise Interrupted(
+                "interrupted; what was in flight is recorded as unknown",
+                f"`nexscout db resolve {run.request_id}` settles it",
+            ) from None
 
     def _post(self, run: Progress, attempt: Attempt, completion: Completion) -> AIResponse | None:
         """Step 10. None when the answer is empty or was filtered: its cost is posted, and nothing was delivered."""
         plan = attempt.plan
-        charge = settle(plan, completion, run.snapshot.models, attempt.hold,
-                        lambda text: self.count(text, plan.model.litellm_model)[0])
+        charge = settle(
+            plan,
+            completion,
+            run.snapshot.models,
+            attempt.hold,
+            lambda text: self.count(text, plan.model.litellm_model)[0],
+        )
         run.posted.append(charge)
         if "provider_excess" in charge.flags:
             run.warnings.append("the provider billed more than it was allowed to")
@@ -129,28 +156,44 @@ class Execution:
         text = completion.text.encode("utf-8", "replace").decode()
         run.plan = plan
         response = run.response(text, plan, truncated=cut)
-        keep = (completion.finish_reason == "stop" and not plan.degraded
-                and charge.output_tokens < self.settings["cache.max_tokens"])
+        keep = (
+            completion.finish_reason == "stop"
+            and not plan.degraded
+            and charge.output_tokens < self.settings["cache.max_tokens"]
+        )
         lesson = self._lesson(run, plan, charge, 0.5 if cut else 1.0)
-        self.ledger.post(attempt, charge, completion.provider_id,
-                         Delivery(run.energy, lesson, response.as_json(), text, run.cache_key if keep else None))
+        self.ledger.post(
+            attempt,
+            charge,
+            completion.provider_id,
+            Delivery(run.energy, lesson, response.as_json(), text, run.cache_key if keep else None),
+        )
         return response
 
     def _lesson(self, run: Progress, plan: Plan, charge: Charge, outcome: float) -> Lesson:
         now = self.clock.now()
         forecast = plan.forecast
         return Lesson(
-            day=now.date().isoformat(), hour=now.hour, prompt=run.request.prompt, model=plan.model.name,
-            input_tokens=charge.input_tokens, output_tokens=charge.output_tokens,
-            predicted_tokens=forecast.input_tokens + forecast.output_tokens, cached=False,
-            tokens_saved=plan.compression.tokens_before - plan.compression.tokens_after, outcome=outcome)
+            day=now.date().isoformat(),
+            hour=now.hour,
+            prompt=run.request.prompt,
+            model=plan.model.name,
+            input_tokens=charge.input_tokens,
+            output_tokens=charge.output_tokens,
+            predicted_tokens=forecast.input_tokens + forecast.output_tokens,
+            cached=False,
+            tokens_saved=plan.compression.tokens_before - plan.compression.tokens_after,
+            outcome=outcome,
+        )
 
     def _give_up(self, run: Progress, attempt: Attempt, failure: ProviderFailure) -> None:
         if failure.kind == "unknown" and attempt.hold:
             self.ledger.mark_unknown(attempt, failure.message, failure.provider_id)
             run.unsettled += attempt.hold
-            run.warnings.append(f"a call to {attempt.plan.model.name} has an unknown outcome; up to "
-                                f"${usd(attempt.hold):f} stays on hold until it is resolved")
+            run.warnings.append(
+                f"a call to {attempt.plan.model.name} has an unknown outcome; up to "
+                f"${usd(attempt.hold):f} stays on hold until it is resolved"
+            )
         else:
             self.ledger.void(attempt, failure.message)
 
@@ -176,7 +219,11 @@ class Execution:
             for _ in range(REPLANS):
                 request = self._remaining(run)
                 run.snapshot = self.ledger.snapshot(request)
-                last_resort = model.embedded and model.quality < self.settings["routing.floor"] and model.name != before.model.name
+                last_resort = (
+                    model.embedded
+                    and model.quality < self.settings["routing.floor"]
+                    and model.name != before.model.name
+                )
                 plan = self.planner.alternative(before, request, model, run.snapshot, last_resort=last_resort)
                 if not plan.allow_proceed:
                     break
@@ -197,8 +244,10 @@ class Execution:
     def _all_failed(self, run: Progress, failures: list[str]) -> AIResponse:
         shown = "; ".join(dict.fromkeys(failures[-3:]))
         self._close(run, "providers_failed", shown)
-        raise ProvidersFailed(f"no model answered: {shown}",
-                              "`nexscout doctor` says what works; `nexscout models pull` fetches the embedded model")
+        raise ProvidersFailed(
+            f"no model answered: {shown}",
+            "`nexscout doctor` says what works; `nexscout models pull` fetches the embedded model",
+        )
 
     def _close(self, run: Progress, code: str, message: str) -> None:
         self.ledger.fail(run.request_id, run.request, code, message)

@@ -24,8 +24,17 @@ class ProviderFailure(Exception):
     ``partial`` is the text a stream had delivered before it broke, ``usage`` what it had reported.
     """
 
-    def __init__(self, kind: str, message: str, *, status: int | None = None, retry_after: float | None = None,
-                 partial: str = "", usage: Usage | None = None, provider_id: str | None = None) -> None:
+    def __init__(
+        self,
+        kind: str,
+        message: str,
+        *,
+        status: int | None = None,
+        retry_after: float | None = None,
+        partial: str = "",
+        usage: Usage | None = None,
+        provider_id: str | None = None,
+    ) -> None:
         super().__init__(message)
         self.kind = kind
         self.message = message

@@ -30,16 +30,25 @@ def pause(failure: ProviderFailure, tries: int, settings: Settings) -> float | N
     return min(high, low * 2.0 ** (tries - 1)) * random.uniform(0.5, 1.0)
 
 
-def ladder(first: Plan, snapshot: Snapshot, settings: Settings, price: Callable[[Model], int], larger_than: int) -> Iterator[Model]:
-    """The models to try after ``first``'s: cheaper ones above the floor, best first; dearer ones up to 3 × its quote; the embedded one.
+def ladder(
+    first: Plan, snapshot: Snapshot, settings: Settings, price: Callable[[Model], int], larger_than: int
+) -> Iterator[Model]:
+    """What to try after ``first``'s model: cheaper ones above the floor, dearer ones up to 3 × its quote, the embedded one.
 
     ``larger_than`` asks for a larger context window (0: any). ``price`` is the expected cost of this request in nano-dollars.
     """
     floor, quote = settings["routing.floor"], first.predicted_cost
     preference = snapshot.profile.model_preference
-    others = [m for m in snapshot.models
-              if m.name in snapshot.available and m.name != first.model.name and m.max_tokens > larger_than]
+    others = [
+        m
+        for m in snapshot.models
+        if m.name in snapshot.available and m.name != first.model.name and m.max_tokens > larger_than
+    ]
     good = [m for m in others if m.quality >= floor]
-    yield from sorted((m for m in good if price(m) <= quote), key=lambda m: (-m.quality, -preference.get(m.name, 0.5), m.name))
-    yield from sorted((m for m in good if quote < price(m) <= DEARER * quote), key=lambda m: (price(m), -m.quality, m.name))
+    yield from sorted(
+        (m for m in good if price(m) <= quote), key=lambda m: (-m.quality, -preference.get(m.name, 0.5), m.name)
+    )
+    yield from sorted(
+        (m for m in good if quote < price(m) <= DEARER * quote), key=lambda m: (price(m), -m.quality, m.name)
+    )
     yield from (m for m in others if m.embedded and m.quality < floor)

@@ -22,8 +22,9 @@ class Verdict(NamedTuple):
     refusal: NexScoutError | None
 
 
-def check(request: AIRequest, snapshot: Snapshot, settings: Settings, model: Model, forecast: Forecast,
-          charge_energy: bool) -> Verdict:
+def check(
+    request: AIRequest, snapshot: Snapshot, settings: Settings, model: Model, forecast: Forecast, charge_energy: bool
+) -> Verdict:
     """Allow, allow with a shorter answer, or refuse.
 
     A budget that covers the expected call but not its worst case lowers the bound on the answer to what it affords;
@@ -33,17 +34,29 @@ def check(request: AIRequest, snapshot: Snapshot, settings: Settings, model: Mod
     block, warn = settings["firewall.block_tokens"], settings["firewall.warn_tokens"]
     warnings: list[str] = []
     if expected > block:
-        return Verdict(forecast.max_output_tokens, (), Blocked(
-            f"the call is predicted to take {expected:,} tokens; the limit is {block:,}",
-            "split your input into smaller parts" + (", or use compression" if settings["compress"] == "off" else ""),
-            code="too_many_tokens"))
+        return Verdict(
+            forecast.max_output_tokens,
+            (),
+            Blocked(
+                f"the call is predicted to take {expected:,} tokens; the limit is {block:,}",
+                "split your input into smaller parts"
+                + (", or use compression" if settings["compress"] == "off" else ""),
+                code="too_many_tokens",
+            ),
+        )
     if expected > warn:
         warnings.append(f"the call is predicted to take {expected:,} tokens; from {block:,} on it is refused")
     bound = min(forecast.max_output_tokens, model.max_tokens - forecast.max_input_tokens)
     if bound < forecast.output_tokens:
-        return Verdict(bound, (), Blocked(
-            f"{model.name} takes {model.max_tokens:,} tokens in all; the call needs {expected:,}",
-            "split your input into smaller parts", code="context_window"))
+        return Verdict(
+            bound,
+            (),
+            Blocked(
+                f"{model.name} takes {model.max_tokens:,} tokens in all; the call needs {expected:,}",
+                "split your input into smaller parts",
+                code="context_window",
+            ),
+        )
     refusal: NexScoutError | None = None
     if not model.free:
         for limit in snapshot.limits:
@@ -51,17 +64,35 @@ def check(request: AIRequest, snapshot: Snapshot, settings: Settings, model: Mod
             if refusal:
                 return Verdict(bound, tuple(warnings), refusal)
         if request.options.max_cost is not None:
-            bound, refusal = _afford_usd(request.options.max_cost, model, forecast, bound, Blocked(
-                f"the call is predicted to cost ${dollars(model.cost(forecast.input_tokens, forecast.output_tokens))}; "
-                f"--max-cost is ${dollars(request.options.max_cost)}", "raise --max-cost or shorten the prompt", code="max_cost"))
+            bound, refusal = _afford_usd(
+                request.options.max_cost,
+                model,
+                forecast,
+                bound,
+                Blocked(
+                    f"the call is predicted to cost ${dollars(model.cost(forecast.input_tokens, forecast.output_tokens))}; "
+                    f"--max-cost is ${dollars(request.options.max_cost)}",
+                    "raise --max-cost or shorten the prompt",
+                    code="max_cost",
+                ),
+            )
         if refusal is None and charge_energy:
             unit = nano_per_unit(settings)
             affordable = nano_for_energy(max(0, snapshot.energy), snapshot.surge_milli, unit)
-            bound, refusal = _afford_usd(affordable, model, forecast, bound, NotEnoughEnergy(
-                f"the balance of {snapshot.energy} energy does not cover the call",
-                f"ask for more energy, upgrade your plan, {FREE_HINT}"))
+            bound, refusal = _afford_usd(
+                affordable,
+                model,
+                forecast,
+                bound,
+                NotEnoughEnergy(
+                    f"the balance of {snapshot.energy} energy does not cover the call",
+                    f"ask for more energy, upgrade your plan, {FREE_HINT}",
+                ),
+            )
             if refusal is None and snapshot.energy < 1:
-                refusal = NotEnoughEnergy("the energy balance is empty", f"ask for more energy, upgrade your plan, {FREE_HINT}")
+                refusal = NotEnoughEnergy(
+                    "the energy balance is empty", f"ask for more energy, upgrade your plan, {FREE_HINT}"
+                )
     if refusal is None and bound < forecast.max_output_tokens:
         warnings.append(f"the answer is bounded to {bound:,} tokens, which is what the budget affords")
     return Verdict(bound, tuple(warnings), refusal)
@@ -75,19 +106,30 @@ def nano_per_unit(settings: Settings) -> int:
 def _afford(limit: Limit, model: Model, forecast: Forecast, bound: int) -> tuple[int, NexScoutError | None]:
     whose = f"{_SCOPE[limit.scope]} {_WINDOW[limit.window]}"
     if limit.unit == "usd":
-        return _afford_usd(limit.left, model, forecast, bound, Blocked(
-            f"{whose} cap of ${limit.cap / 1e9:g} would be passed (${max(0, limit.left) / 1e9:.6f} left)",
-            f"wait for the next {limit.window}, ask an admin to raise the cap, {FREE_HINT}", code="usd_cap"))
+        return _afford_usd(
+            limit.left,
+            model,
+            forecast,
+            bound,
+            Blocked(
+                f"{whose} cap of ${limit.cap / 1e9:g} would be passed (${max(0, limit.left) / 1e9:.6f} left)",
+                f"wait for the next {limit.window}, ask an admin to raise the cap, {FREE_HINT}",
+                code="usd_cap",
+            ),
+        )
     room = limit.left - forecast.max_input_tokens
     if room >= forecast.output_tokens:
         return min(bound, room), None
     return bound, Blocked(
         f"{whose} token budget of {limit.cap:,} would be passed ({max(0, limit.left):,} left)",
-        f"wait for the next {limit.window}, upgrade your plan, {FREE_HINT}", code="token_budget")
+        f"wait for the next {limit.window}, upgrade your plan, {FREE_HINT}",
+        code="token_budget",
+    )
 
 
-def _afford_usd(nano: int, model: Model, forecast: Forecast, bound: int,
-                refusal: NexScoutError) -> tuple[int, NexScoutError | None]:
+def _afford_usd(
+    nano: int, model: Model, forecast: Forecast, bound: int, refusal: NexScoutError
+) -> tuple[int, NexScoutError | None]:
     """The largest bound whose worst case costs at most ``nano``; the refusal when not even the expected answer fits."""
     if model.cost(forecast.max_input_tokens, bound) <= nano:
         return bound, None

@@ -15,5 +15,7 @@ def check_feature(feature: str) -> None:
     """Raises UsageError for what is no feature's name."""
     word = feature.removeprefix("ai_")
     if word == feature or not 0 < len(word) <= 61 or not word.isascii() or not word.replace("_", "a").isalnum():
-        raise UsageError(f"{feature[:70]!r} is not a feature",
-                         "a feature is ai_ and then letters, digits and _, for instance ai_message")
+        raise UsageError(
+            f"{feature[:70]!r} is not a feature",
+            "a feature is ai_ and then letters, digits and _, for instance ai_message",
+        )

@@ -27,8 +27,15 @@ class Silent:
 class Engine:
     """Decides, charges and answers. Build one with a store, providers, settings, a clock and a tokenizer; thread-safe."""
 
-    def __init__(self, ledger: Ledger, provider: Provider, settings: Settings, clock: Clock, count: Count,
-                 observer: Observer | None = None) -> None:
+    def __init__(
+        self,
+        ledger: Ledger,
+        provider: Provider,
+        settings: Settings,
+        clock: Clock,
+        count: Count,
+        observer: Observer | None = None,
+    ) -> None:
         self.ledger = ledger
         self.provider = provider
         self.settings = settings
@@ -67,8 +74,15 @@ class Engine:
         run.fingerprint = cache.fingerprint(request)
         meta = first.metadata
         model = run.snapshot.model(meta["model_used"])
-        hit = CachedAnswer(0, first.result or "", meta["model_used"], model.quality if model else 0.0,
-                           meta["input_tokens"], meta["output_tokens"], int(meta["cost_usd"].scaleb(9)))
+        hit = CachedAnswer(
+            0,
+            first.result or "",
+            meta["model_used"],
+            model.quality if model else 0.0,
+            meta["input_tokens"],
+            meta["output_tokens"],
+            int(meta["cost_usd"].scaleb(9)),
+        )
         return self._serve(run, hit)
 
     def _answer(self, run: Progress, confirm: Confirm | None) -> AIResponse:
@@ -101,7 +115,9 @@ class Engine:
 
     def _cacheable(self, request: AIRequest) -> bool:
         settings = self.settings
-        return bool(settings["cache.enabled"] and request.options.allow_cache and request.feature in settings["cache.features"])
+        return bool(
+            settings["cache.enabled"] and request.options.allow_cache and request.feature in settings["cache.features"]
+        )
 
     def _good_enough(self, hit: CachedAnswer, snapshot: Snapshot, forced: Model | None) -> bool:
         """An answer of a model below the floor counts only while nothing better is available, or where it was forced."""
@@ -113,8 +129,14 @@ class Engine:
     def _serve(self, run: Progress, hit: CachedAnswer) -> AIResponse:
         metadata = run.metadata(hit.model, from_cache=True, routing_reason="cache")
         response = AIResponse(True, hit.text, None, metadata)
-        self.ledger.record_hit(run.request_id, run.request, hit, run.fingerprint, response.as_json(),
-                               route.effective_mode(run.request, run.snapshot))
+        self.ledger.record_hit(
+            run.request_id,
+            run.request,
+            hit,
+            run.fingerprint,
+            response.as_json(),
+            route.effective_mode(run.request, run.snapshot),
+        )
         if run.on_text is not None:
             try:
                 run.on_text(hit.text)

@@ -10,7 +10,15 @@ from nexscout_cli.engine import firewall, predict, route
 from nexscout_cli.engine.names import check_feature, check_user
 from nexscout_cli.engine.shape import make_shape
 from nexscout_cli.engine.types import (
-    AIRequest, Compression, Forecast, Message, Model, Plan, Profile, Shape, Snapshot,
+    AIRequest,
+    Compression,
+    Forecast,
+    Message,
+    Model,
+    Plan,
+    Profile,
+    Shape,
+    Snapshot,
 )
 from nexscout_cli.errors import Blocked, NexScoutError, UsageError
 
@@ -31,16 +39,24 @@ def shape_of(request: AIRequest, snapshot: Snapshot, settings: Settings, *bounds
 
 
 def plain_shape(request: AIRequest, snapshot: Snapshot, settings: Settings) -> Shape:
-    """The shape without what was learned of the user: what the cache's key holds, since learning goes on and an answer stays right."""
+    """The shape without what was learned of the user, for the cache's key: learning goes on, an answer stays right."""
     return _shape(request, snapshot.tier, Profile(), settings)
 
 
 def _shape(request: AIRequest, tier_name: str, profile: Profile, settings: Settings, *bounds: int | None) -> Shape:
     tier = f"tiers.{tier_name}."
     limit = min((bound for bound in (request.options.max_tokens, *bounds) if bound is not None), default=None)
-    return make_shape(settings[tier + "answer_tokens"], settings[tier + "verbosity"], settings[tier + "style"],
-                      profile.efficiency_rating, profile.preferred_output_length, profile.writing_style, limit,
-                      request.tone, request.goal)
+    return make_shape(
+        settings[tier + "answer_tokens"],
+        settings[tier + "verbosity"],
+        settings[tier + "style"],
+        profile.efficiency_rating,
+        profile.preferred_output_length,
+        profile.writing_style,
+        limit,
+        request.tone,
+        request.goal,
+    )
 
 
 def context_text(request: AIRequest) -> str:
@@ -52,14 +68,18 @@ def context_text(request: AIRequest) -> str:
     return json.dumps(request.context, ensure_ascii=False, separators=(",", ":"))
 
 
-def _messages(request: AIRequest, model: Model, shape: Shape, prompt: str, attachments: tuple[str, ...]) -> tuple[Message, ...]:
+def _messages(
+    request: AIRequest, model: Model, shape: Shape, prompt: str, attachments: tuple[str, ...]
+) -> tuple[Message, ...]:
     system = [part for part in (request.options.system, model.instruction, shape.instructions) if part]
     context = context_text(request)
     user = [prompt]
     if context:
         user.append(f"Context:\n{context}")
-    user += [f'<attachment name="{a.name}">\n{text}\n</attachment>'
-             for a, text in zip(request.attachments, attachments, strict=True)]
+    user += [
+        f'<attachment name="{a.name}">\n{text}\n</attachment>'
+        for a, text in zip(request.attachments, attachments, strict=True)
+    ]
     return (Message("system", "\n".join(system)), Message("user", "\n\n".join(user)))
 
 
@@ -81,21 +101,30 @@ class Planner:
         """A plan for each available model, cheapest expected cost first."""
         _, emotion, compression, texts = self._choice(request, snapshot)
         plans = [
-            self._one(request, snapshot, model, route.Choice((model,), "compare", model.quality), emotion, compression, texts)
-            for model in snapshot.models if model.name in snapshot.available
+            self._one(
+                request, snapshot, model, route.Choice((model,), "compare", model.quality), emotion, compression, texts
+            )
+            for model in snapshot.models
+            if model.name in snapshot.available
         ]
         return sorted(plans, key=lambda plan: (plan.predicted_cost, plan.model.name))
 
-    def alternative(self, failed: Plan, request: AIRequest, model: Model, snapshot: Snapshot, *, last_resort: bool) -> Plan:
-        """The plan for ``model`` after ``failed`` gave no answer, on a fresh snapshot. Energy is held already; surge stays frozen."""
+    def alternative(
+        self, failed: Plan, request: AIRequest, model: Model, snapshot: Snapshot, *, last_resort: bool
+    ) -> Plan:
+        """The plan for ``model`` after ``failed`` gave no answer. Energy is held already; surge stays frozen."""
         texts, compression = self._compressed(request, snapshot)
         same = model.name == failed.model.name
         reason = failed.routing_reason if same else "last_resort" if last_resort else "fallback"
         choice = route.Choice((model,), reason, failed.required_quality, failed.warnings if same else ())
-        plan = self._one(request, snapshot, model, choice, failed.emotional_complexity, compression, texts, energy_held=True)
+        plan = self._one(
+            request, snapshot, model, choice, failed.emotional_complexity, compression, texts, energy_held=True
+        )
         return plan._replace(degraded=last_resort or (same and failed.degraded), surge_milli=failed.surge_milli)
 
-    def _choice(self, request: AIRequest, snapshot: Snapshot) -> tuple[route.Choice, float, Compression, tuple[str, ...]]:
+    def _choice(
+        self, request: AIRequest, snapshot: Snapshot
+    ) -> tuple[route.Choice, float, Compression, tuple[str, ...]]:
         settings = self._settings
         policy = request.options.policy
         if policy not in (None, "rules"):
@@ -109,8 +138,7 @@ class Planner:
         size = compression.tokens_after + self._count(context_text(request), "")[0]
         expected = size + predict.expected_output(request, snapshot, shape.max_tokens)
         mode = route.effective_mode(request, snapshot)
-        need = route.requirement(
-            route.Facts(request, snapshot.tier, snapshot.panic, mode, emotion, expected), settings)
+        need = route.requirement(route.Facts(request, snapshot.tier, snapshot.panic, mode, emotion, expected), settings)
 
         def fits(model: Model) -> bool:
             return self._forecast(request, snapshot, model, shape, texts).max_input_tokens < model.max_tokens
@@ -121,8 +149,15 @@ class Planner:
 
         return (route.choose(need, forced, snapshot, settings, fits, price), emotion, compression, texts)
 
-    def _first_allowed(self, request: AIRequest, snapshot: Snapshot, choice: route.Choice, emotion: float,
-                       compression: Compression, texts: tuple[str, ...]) -> Plan:
+    def _first_allowed(
+        self,
+        request: AIRequest,
+        snapshot: Snapshot,
+        choice: route.Choice,
+        emotion: float,
+        compression: Compression,
+        texts: tuple[str, ...],
+    ) -> Plan:
         first: Plan | None = None
         for model in choice.models:
             plan = self._one(request, snapshot, model, choice, emotion, compression, texts)
@@ -152,7 +187,9 @@ class Planner:
         steps = tuple(dict.fromkeys(step for _, names in results for step in names))
         return tuple(text for text, _ in results), Compression(True, before, after, steps)
 
-    def _forecast(self, request: AIRequest, snapshot: Snapshot, model: Model, shape: Shape, texts: tuple[str, ...]) -> Forecast:
+    def _forecast(
+        self, request: AIRequest, snapshot: Snapshot, model: Model, shape: Shape, texts: tuple[str, ...]
+    ) -> Forecast:
         messages = _messages(request, model, shape, texts[0], texts[1:])
         content, exact = 0, True
         for message in messages:
@@ -160,8 +197,18 @@ class Planner:
             content += tokens
         return predict.estimate(request, snapshot, model, predict.counted(messages, content), exact, shape.max_tokens)
 
-    def _one(self, request: AIRequest, snapshot: Snapshot, model: Model, choice: route.Choice, emotion: float,
-             compression: Compression, texts: tuple[str, ...], *, energy_held: bool = False) -> Plan:
+    def _one(
+        self,
+        request: AIRequest,
+        snapshot: Snapshot,
+        model: Model,
+        choice: route.Choice,
+        emotion: float,
+        compression: Compression,
+        texts: tuple[str, ...],
+        *,
+        energy_held: bool = False,
+    ) -> Plan:
         settings = self._settings
         charge = not request.options.skip_energy_charge
         own = model.params.get("max_answer_tokens")
@@ -177,22 +224,37 @@ class Planner:
         warnings = tuple(dict.fromkeys(choice.warnings + verdict.warnings + _daily_warning(snapshot, tokens)))
         refusal: NexScoutError | None = verdict.refusal
         return Plan(
-            request=request, model=model, routing_reason=choice.reason, required_quality=choice.quality,
-            emotional_complexity=emotion, messages=_messages(request, model, shape, texts[0], texts[1:]), shape=shape,
-            compression=compression, forecast=forecast, surge_milli=snapshot.surge_milli,
-            nano_per_energy=firewall.nano_per_unit(settings), warnings=warnings, degraded=False, charge_energy=charge,
-            mode=route.effective_mode(request, snapshot), version=snapshot.version,
-            error=refusal.as_json() if refusal else None, exit_status=refusal.exit_status if refusal else 0,
+            request=request,
+            model=model,
+            routing_reason=choice.reason,
+            required_quality=choice.quality,
+            emotional_complexity=emotion,
+            messages=_messages(request, model, shape, texts[0], texts[1:]),
+            shape=shape,
+            compression=compression,
+            forecast=forecast,
+            surge_milli=snapshot.surge_milli,
+            nano_per_energy=firewall.nano_per_unit(settings),
+            warnings=warnings,
+            degraded=False,
+            charge_energy=charge,
+            mode=route.effective_mode(request, snapshot),
+            version=snapshot.version,
+            error=refusal.as_json() if refusal else None,
+            exit_status=refusal.exit_status if refusal else 0,
         )
 
 
 def _daily_warning(snapshot: Snapshot, tokens: int) -> tuple[str, ...]:
     """A warning when this call and the user's usual day together pass the daily token budget, in the user's busy hours."""
-    budget = next((limit for limit in snapshot.limits if (limit.unit, limit.scope, limit.window) == ("tokens", "user", "day")), None)
+    budget = next(
+        (limit for limit in snapshot.limits if (limit.unit, limit.scope, limit.window) == ("tokens", "user", "day")),
+        None,
+    )
     usual, hours = snapshot.profile.predicted_daily_usage, snapshot.profile.peak_hours
     if budget is None or not usual or not any(hours):
         return ()
-    ahead = sum(hours[snapshot.now.hour:]) / sum(hours)
+    ahead = sum(hours[snapshot.now.hour :]) / sum(hours)
     forecast = snapshot.tokens_today + tokens + round(usual * ahead)
     if forecast <= budget.cap:
         return ()
@@ -201,8 +263,15 @@ def _daily_warning(snapshot: Snapshot, tokens: int) -> tuple[str, ...]:
 
 def check_request(request: AIRequest, settings: Settings) -> None:
     """Refuse what no model could be asked. Raises UsageError for empty or broken text, Blocked beyond ``firewall.max_bytes``."""
-    texts = {"prompt": request.prompt, "goal": request.goal, "tone": request.tone, "system text": request.options.system,
-             "user": request.user_id, "feature": request.feature, "idempotency key": request.options.idempotency_key}
+    texts = {
+        "prompt": request.prompt,
+        "goal": request.goal,
+        "tone": request.tone,
+        "system text": request.options.system,
+        "user": request.user_id,
+        "feature": request.feature,
+        "idempotency key": request.options.idempotency_key,
+    }
     texts["context"] = context_text(request)
     texts |= {f"attachment {a.name}": a.text for a in request.attachments}
     size = 0
@@ -214,10 +283,15 @@ def check_request(request: AIRequest, settings: Settings) -> None:
         try:
             size += len(text.encode())
         except UnicodeEncodeError as error:
-            raise UsageError(f"the {name} is not valid text (a lone surrogate at {error.start})", "send valid UTF-8") from error
+            raise UsageError(
+                f"the {name} is not valid text (a lone surrogate at {error.start})", "send valid UTF-8"
+            ) from error
     if size > settings["firewall.max_bytes"]:
-        raise Blocked(f"the input is {size:,} bytes; the limit is {settings['firewall.max_bytes']:,}",
-                      "split your input into smaller parts", code="too_many_bytes")
+        raise Blocked(
+            f"the input is {size:,} bytes; the limit is {settings['firewall.max_bytes']:,}",
+            "split your input into smaller parts",
+            code="too_many_bytes",
+        )
     if not request.prompt.strip():
         raise UsageError("the prompt is empty", 'for instance: nexscout run "Write a haiku"')
     check_user(request.user_id)

@@ -6,16 +6,31 @@ from datetime import datetime
 from typing import Protocol
 
 from nexscout_cli.engine.types import (
-    AIRequest, Attempt, CachedAnswer, Call, Charge, Completion, Delivery, Json, OnText, Plan, Snapshot,
+    AIRequest,
+    Attempt,
+    CachedAnswer,
+    Call,
+    Charge,
+    Completion,
+    Delivery,
+    Json,
+    OnText,
+    Plan,
+    Snapshot,
 )
 
 
 class Clock(Protocol):
-    """Time, injected. ``now`` is UTC and aware; ``monotonic`` in seconds."""
+    """Time, injected."""
 
-    def now(self) -> datetime: ...
-    def monotonic(self) -> float: ...
-    def sleep(self, seconds: float) -> None: ...
+    def now(self) -> datetime:
+        """The time, aware, UTC."""
+
+    def monotonic(self) -> float:
+        """Seconds that never go back."""
+
+    def sleep(self, seconds: float) -> None:
+        """Wait."""
 
 
 class Provider(Protocol):
@@ -33,23 +48,52 @@ class Provider(Protocol):
 
 
 class Observer(Protocol):
-    """Someone to tell what the engine is doing; for progress on a terminal."""
+    """Someone to tell what the engine is doing; for notes on a terminal."""
 
-    def note(self, text: str) -> None: ...
+    def note(self, text: str) -> None:
+        """Hear of a retry or a fallback, in one line."""
 
 
 class Ledger(Protocol):
-    """The store, as the pipeline uses it. Every method is one transaction; ``actor`` is checked in each."""
+    """The store, as the pipeline uses it. Every method is one transaction, and refuses what its actor may not do."""
 
-    def snapshot(self, request: AIRequest) -> Snapshot: ...
-    def recall(self, user_id: str, key: str, fingerprint: str) -> dict[str, Json] | None: ...
-    def cached(self, user_id: str, prompt_hash: str) -> CachedAnswer | None: ...
-    def record_hit(self, request_id: str, request: AIRequest, hit: CachedAnswer, fingerprint: str,
-                   answer: dict[str, Json], mode: str) -> None: ...
-    def record_refusal(self, request_id: str, plan: Plan, reason: str) -> None: ...
-    def hold(self, request_id: str, fingerprint: str, plan: Plan, deadline: datetime) -> Attempt: ...
-    def mark_sent(self, attempt: Attempt) -> None: ...
-    def void(self, attempt: Attempt, reason: str) -> None: ...
-    def mark_unknown(self, attempt: Attempt, reason: str, provider_id: str | None) -> None: ...
-    def post(self, attempt: Attempt, charge: Charge, provider_id: str | None, delivery: Delivery | None) -> None: ...
-    def fail(self, request_id: str, request: AIRequest, code: str, message: str) -> None: ...
+    def snapshot(self, request: AIRequest) -> Snapshot:
+        """Step 0: the world a plan is made from. Raises NotPermitted, UsageError."""
+
+    def recall(self, user_id: str, key: str, fingerprint: str) -> dict[str, Json] | None:
+        """Step 1: the first answer under an idempotency key, None for a new one. Raises UsageError, InProgress."""
+
+    def cached(self, user_id: str, prompt_hash: str) -> CachedAnswer | None:
+        """Step 2: the user's answer under a cache key."""
+
+    def record_hit(
+        self,
+        request_id: str,
+        request: AIRequest,
+        hit: CachedAnswer,
+        fingerprint: str,
+        answer: dict[str, Json],
+        mode: str,
+    ) -> None:
+        """Count a cached answer that was given."""
+
+    def record_refusal(self, request_id: str, plan: Plan, reason: str) -> None:
+        """Enter the prediction of a plan that was not run."""
+
+    def hold(self, request_id: str, fingerprint: str, plan: Plan, deadline: datetime) -> Attempt:
+        """T1: reserve the plan's worst case. Raises WorldMoved when a balance, a cap or the catalog no longer allows it."""
+
+    def mark_sent(self, attempt: Attempt) -> None:
+        """T2: from here on the provider may have been reached."""
+
+    def void(self, attempt: Attempt, reason: str) -> None:
+        """Give an attempt's hold back."""
+
+    def mark_unknown(self, attempt: Attempt, reason: str, provider_id: str | None) -> None:
+        """Keep an attempt's hold until somebody knows what became of it."""
+
+    def post(self, attempt: Attempt, charge: Charge, provider_id: str | None, delivery: Delivery | None) -> None:
+        """T3: enter the true charge; without a delivery no energy is charged and the request stays open."""
+
+    def fail(self, request_id: str, request: AIRequest, code: str, message: str) -> None:
+        """End a request that delivered nothing, and give its energy back."""

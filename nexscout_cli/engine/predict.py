@@ -10,28 +10,60 @@ from nexscout_cli.engine.types import AIRequest, Forecast, Message, Model, Snaps
 MESSAGE_OVERHEAD = 4
 REPLY_OVERHEAD = 3
 TEMPLATE_MARGIN = 16
-"""Tokens of the chat template: per message, for the reply's head (OpenAI's cookbook, "How to count tokens"), and the slack of a hold."""
+"""The chat template's tokens, per message and for the reply (OpenAI's cookbook, "How to count tokens"); a hold's slack."""
 
 FOREIGN_FACTOR = 1.5
 """What a count by another tokenizer is multiplied with in a hold, until usage has taught a tighter bound."""
 
 PRIOR_WEIGHT = 5.0
 _PRIOR = {
-    "ai_message": 140, "ai_objection": 180, "ai_chatbot": 220, "ai_sequence": 450,
-    "ai_coaching": 450, "ai_deepscan": 600, "ai_pitchdeck": 800,
+    "ai_message": 140,
+    "ai_objection": 180,
+    "ai_chatbot": 220,
+    "ai_sequence": 450,
+    "ai_coaching": 450,
+    "ai_deepscan": 600,
+    "ai_pitchdeck": 800,
 }
 _DEFAULT_PRIOR = 260
 _TOKENS_PER_WORD = 1.35
 _UNITS = {
-    "word": _TOKENS_PER_WORD, "sentence": 24.0, "paragraph": 110.0, "line": 14.0, "bullet": 26.0, "point": 30.0,
-    "item": 26.0, "step": 34.0, "slide": 70.0, "email": 160.0, "message": 110.0, "idea": 40.0, "page": 600.0,
+    "word": _TOKENS_PER_WORD,
+    "sentence": 24.0,
+    "paragraph": 110.0,
+    "line": 14.0,
+    "bullet": 26.0,
+    "point": 30.0,
+    "item": 26.0,
+    "step": 34.0,
+    "slide": 70.0,
+    "email": 160.0,
+    "message": 110.0,
+    "idea": 40.0,
+    "page": 600.0,
 }
-_NUMBERS = {"one": 1, "a": 1, "single": 1, "two": 2, "three": 3, "four": 4, "five": 5, "six": 6, "seven": 7,
-            "eight": 8, "nine": 9, "ten": 10, "twelve": 12, "twenty": 20, "fifty": 50}
+_NUMBERS = {
+    "one": 1,
+    "a": 1,
+    "single": 1,
+    "two": 2,
+    "three": 3,
+    "four": 4,
+    "five": 5,
+    "six": 6,
+    "seven": 7,
+    "eight": 8,
+    "nine": 9,
+    "ten": 10,
+    "twelve": 12,
+    "twenty": 20,
+    "fifty": 50,
+}
 _NUMBER = r"\d{1,5}|" + "|".join(_NUMBERS)
 # Of "a 200-word email" the number is 200, not "a".
 _LENGTH = re.compile(
-    rf"\b({_NUMBER})[\s-]+(?:(?!(?:{_NUMBER})\b)\w+[\s-]+)?(" + "|".join(_UNITS) + r")s?\b", re.IGNORECASE)
+    rf"\b({_NUMBER})[\s-]+(?:(?!(?:{_NUMBER})\b)\w+[\s-]+)?(" + "|".join(_UNITS) + r")s?\b", re.IGNORECASE
+)
 _FORMULA_OVERHEAD = 200
 
 
@@ -64,7 +96,9 @@ def expected_output(request: AIRequest, snapshot: Snapshot, bound: int) -> int:
     return max(1, min(bound, round(math.exp(level))))
 
 
-def estimate(request: AIRequest, snapshot: Snapshot, model: Model, input_tokens: int, exact: bool, bound: int) -> Forecast:
+def estimate(
+    request: AIRequest, snapshot: Snapshot, model: Model, input_tokens: int, exact: bool, bound: int
+) -> Forecast:
     """Tokens expected and at worst. ``input_tokens`` is the local count, ``exact`` when its tokenizer is the provider's.
 
     At worst the provider counts the input by its own tokenizer and template, and answers to the bound.

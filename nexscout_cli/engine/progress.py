@@ -38,29 +38,57 @@ class Progress:
     def snapshot(self, snapshot: Snapshot) -> None:
         self._snapshot = snapshot
 
-    def response(self, text: str | None, plan: Plan | None, *, truncated: bool = False,
-                  error: dict[str, str] | None = None, exit_status: int = 0) -> AIResponse:
+    def response(
+        self,
+        text: str | None,
+        plan: Plan | None,
+        *,
+        truncated: bool = False,
+        error: dict[str, str] | None = None,
+        exit_status: int = 0,
+    ) -> AIResponse:
         """The agreed answer: with ``text``, or with ``error`` and its exit status. ``plan`` is the one that delivered."""
         shown = plan or self.plan
         metadata = self.metadata(
-            shown.model.name if shown else None, routing_reason=shown.routing_reason if shown else None, plan=shown,
-            degraded=bool(plan and plan.degraded), truncated=truncated)
+            shown.model.name if shown else None,
+            routing_reason=shown.routing_reason if shown else None,
+            plan=shown,
+            degraded=bool(plan and plan.degraded),
+            truncated=truncated,
+        )
         return AIResponse(error is None, text, error, metadata, exit_status)
 
-    def metadata(self, model: str | None, *, from_cache: bool = False, routing_reason: str | None = None,
-                  plan: Plan | None = None, degraded: bool = False, truncated: bool = False) -> dict[str, Json]:
+    def metadata(
+        self,
+        model: str | None,
+        *,
+        from_cache: bool = False,
+        routing_reason: str | None = None,
+        plan: Plan | None = None,
+        degraded: bool = False,
+        truncated: bool = False,
+    ) -> dict[str, Json]:
         """The agreed metadata; tokens and cost are sums over the attempts posted so far."""
         tokens_in = sum(charge.input_tokens for charge in self.posted)
         tokens_out = sum(charge.output_tokens for charge in self.posted)
         return {
-            "request_id": self.request_id, "model_used": model, "tokens_used": tokens_in + tokens_out,
-            "input_tokens": tokens_in, "output_tokens": tokens_out, "energy_cost": self.energy, "from_cache": from_cache,
+            "request_id": self.request_id,
+            "model_used": model,
+            "tokens_used": tokens_in + tokens_out,
+            "input_tokens": tokens_in,
+            "output_tokens": tokens_out,
+            "energy_cost": self.energy,
+            "from_cache": from_cache,
             "compression_applied": bool(plan and plan.compression.applied),
             "cost_usd": usd(sum(charge.cost for charge in self.posted)),
+            "unsettled_usd": usd(self.unsettled),
             "execution_time_ms": round((self._clock.monotonic() - self._started) * 1000),
-            "routing_reason": routing_reason, "degraded": degraded, "truncated": truncated,
+            "routing_reason": routing_reason,
+            "degraded": degraded,
+            "truncated": truncated,
             "flags": sorted({flag for charge in self.posted for flag in charge.flags}),
-            "warnings": [*(plan.warnings if plan else ()), *self.warnings], "plan": plan.as_json() if plan else None,
+            "warnings": [*(plan.warnings if plan else ()), *self.warnings],
+            "plan": plan.as_json() if plan else None,
         }
 
 

@@ -87,8 +87,15 @@ def _balanced(f: Facts) -> Need | None:
 
 
 RULES: dict[str, Callable[[Facts], Need | None]] = {
-    "panic": _panic, "forced": _forced, "mode": _mode, "generation": _generation, "deepscan": _deepscan,
-    "emotional": _emotional, "chatbot": _chatbot, "short": _short, "balanced": _balanced,
+    "panic": _panic,
+    "forced": _forced,
+    "mode": _mode,
+    "generation": _generation,
+    "deepscan": _deepscan,
+    "emotional": _emotional,
+    "chatbot": _chatbot,
+    "short": _short,
+    "balanced": _balanced,
 }
 
 
@@ -111,8 +118,10 @@ def permit(request: AIRequest, snapshot: Snapshot, settings: Settings) -> Model 
         if wanted is not None and wanted not in MODES:
             raise UsageError(f"there is no mode {wanted!r}", f"modes: {', '.join(MODES)}")
         if wanted is not None and wanted not in modes:
-            raise NotPermitted(f"mode {wanted} is not part of tier {snapshot.tier}",
-                               f"upgrade your plan, or use one of: {', '.join(modes)}")
+            raise NotPermitted(
+                f"mode {wanted} is not part of tier {snapshot.tier}",
+                f"upgrade your plan, or use one of: {', '.join(modes)}",
+            )
     if name is None or name in MODES:
         return None
     model = snapshot.model(name)
@@ -120,11 +129,16 @@ def permit(request: AIRequest, snapshot: Snapshot, settings: Settings) -> Model 
         raise UsageError(f"there is no model {name!r} in the catalog", _nearest(name, snapshot))
     allowed = FORCEABLE.get(snapshot.tier)
     if not model.free and allowed is not None and model.type not in allowed:
-        raise NotPermitted(f"tier {snapshot.tier} may force models up to {allowed[-1]}; {name} is {model.type}",
-                           "upgrade your plan, or leave --model out")
+        raise NotPermitted(
+            f"tier {snapshot.tier} may force models up to {allowed[-1]}; {name} is {model.type}",
+            "upgrade your plan, or leave --model out",
+        )
     if name not in snapshot.available and not (model.retired and model.enabled and name not in snapshot.missing):
-        raise Blocked(f"{name} cannot be called: {snapshot.missing.get(name, 'it is disabled')}",
-                      "`nexscout doctor` says what to type", code="model_unavailable")
+        raise Blocked(
+            f"{name} cannot be called: {snapshot.missing.get(name, 'it is disabled')}",
+            "`nexscout doctor` says what to type",
+            code="model_unavailable",
+        )
     return model
 
 
@@ -144,8 +158,14 @@ class Choice(NamedTuple):
     warnings: tuple[str, ...] = ()
 
 
-def choose(need: Need, forced: Model | None, snapshot: Snapshot, settings: Settings, fits: Callable[[Model], bool],
-           price: Callable[[Model], int]) -> Choice:
+def choose(
+    need: Need,
+    forced: Model | None,
+    snapshot: Snapshot,
+    settings: Settings,
+    fits: Callable[[Model], bool],
+    price: Callable[[Model], int],
+) -> Choice:
     """Candidates for a request, best first.
 
     The cheapest available model that reaches ``need`` by ``price`` (nano-dollars for this very request) comes first, ties
@@ -158,8 +178,11 @@ def choose(need: Need, forced: Model | None, snapshot: Snapshot, settings: Setti
     available = [m for m in snapshot.models if m.name in snapshot.available]
     roomy = [m for m in available if fits(m)] or available
     if not roomy:
-        raise Blocked("no model is available", "`nexscout models pull` fetches the embedded one, "
-                      "or set a provider's key; `nexscout doctor` says more", code="no_model")
+        raise Blocked(
+            "no model is available",
+            "`nexscout models pull` fetches the embedded one, or set a provider's key; `nexscout doctor` says more",
+            code="no_model",
+        )
     preference = snapshot.profile.model_preference
 
     def cheapest(model: Model) -> tuple[int, float, float, str]:
@@ -168,10 +191,13 @@ def choose(need: Need, forced: Model | None, snapshot: Snapshot, settings: Setti
     able = sorted((m for m in roomy if m.quality >= need.quality), key=cheapest)
     floor = settings["routing.floor"]
     if able:
-        ladder = sorted((m for m in roomy if floor <= m.quality < need.quality and price(m) < price(able[0])),
-                        key=lambda m: (-m.quality, *cheapest(m)))
+        ladder = sorted(
+            (m for m in roomy if floor <= m.quality < need.quality and price(m) < price(able[0])),
+            key=lambda m: (-m.quality, *cheapest(m)),
+        )
         return Choice((able[0], *ladder), need.reason, need.quality)
     best = sorted(roomy, key=lambda m: (-m.quality, *cheapest(m)))
     usable = [m for m in best if m.quality >= floor] or best[:1]
-    warning = f"no available model reaches quality {need.quality:g}; {usable[0].name} ({usable[0].quality:g}) is the best there is"
+    named = f"{usable[0].name} ({usable[0].quality:g})"
+    warning = f"no available model reaches quality {need.quality:g}; {named} is the best there is"
     return Choice(tuple(usable), "best_available", need.quality, (warning,))

@@ -9,8 +9,18 @@ from nexscout_cli.engine.types import MODES, AIRequest, Attachment, Json, Option
 from nexscout_cli.errors import UsageError
 
 FIELDS = ("id", "user", "user_id", "feature", "prompt", "goal", "tone", "context", "attachments", "options")
-_OPTIONS: dict[str, type | tuple[type, ...]] = {"allow_cache": bool, "force_model": str, "mode": str, "skip_energy_charge": bool, "max_tokens": int,
-            "max_cost": (int, float, str), "system": str, "temperature": (int, float), "idempotency_key": str, "policy": str}
+_OPTIONS: dict[str, type | tuple[type, ...]] = {
+    "allow_cache": bool,
+    "force_model": str,
+    "mode": str,
+    "skip_energy_charge": bool,
+    "max_tokens": int,
+    "max_cost": (int, float, str),
+    "system": str,
+    "temperature": (int, float),
+    "idempotency_key": str,
+    "policy": str,
+}
 
 ReadAttachment = Callable[[str], Attachment]
 
@@ -27,9 +37,16 @@ def parse(row: Json, defaults: AIRequest, attach: ReadAttachment) -> AIRequest:
     names = row.get("attachments") or []
     if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
         raise UsageError("attachments is a list of file names", 'for instance ["notes.txt"]')
-    return defaults._replace(user_id=texts["user"] or texts["user_id"] or defaults.user_id, feature=texts["feature"] or defaults.feature,
-        prompt=texts["prompt"], goal=texts["goal"], tone=texts["tone"], context=row.get("context"),
-        attachments=tuple(attach(name) for name in names), options=_options(row.get("options") or {}, defaults.options))
+    return defaults._replace(
+        user_id=texts["user"] or texts["user_id"] or defaults.user_id,
+        feature=texts["feature"] or defaults.feature,
+        prompt=texts["prompt"],
+        goal=texts["goal"],
+        tone=texts["tone"],
+        context=row.get("context"),
+        attachments=tuple(attach(name) for name in names),
+        options=_options(row.get("options") or {}, defaults.options),
+    )
 
 
 def _text(row: dict[str, Json], name: str) -> str | None:
@@ -47,7 +64,7 @@ def _options(given: Json, defaults: Options) -> Options:
         if kind is None:
             raise UsageError(f"there is no option {name!r}", f"options: {', '.join(_OPTIONS)}")
         if value is not None and (not isinstance(value, kind) or (isinstance(value, bool) and kind is not bool)):
-            raise UsageError(f"option {name} cannot be {value!r}", "see the README, \"Batch\"")
+            raise UsageError(f"option {name} cannot be {value!r}", 'see the README, "Batch"')
     given = {name: value for name, value in given.items() if value is not None}
     if "mode" in given and given["mode"] not in MODES:
         raise UsageError(f"there is no mode {given['mode']!r}", f"modes: {', '.join(MODES)}")

@@ -7,7 +7,9 @@ from collections.abc import Callable
 from nexscout_cli.engine.types import Charge, Completion, Json, Model, Plan
 
 
-def settle(plan: Plan, completion: Completion, models: tuple[Model, ...], hold: int, count: Callable[[str], int]) -> Charge:
+def settle(
+    plan: Plan, completion: Completion, models: tuple[Model, ...], hold: int, count: Callable[[str], int]
+) -> Charge:
     """The charge of a completion.
 
     Usage as billed; a missing usage is counted here (``estimated``); one that is no number, negative or beyond the

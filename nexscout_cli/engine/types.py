@@ -98,13 +98,13 @@ class Profile(NamedTuple):
     preferred_mode: str = "auto"
     predicted_daily_usage: int = 0
     preferred_output_length: str = "medium"
-    writing_style: dict[str, Json] = {}
+    writing_style: dict[str, Json] = {}  # noqa: RUF012 - never changed
     peak_hours: tuple[int, ...] = ()
-    model_preference: dict[str, float] = {}
+    model_preference: dict[str, float] = {}  # noqa: RUF012 - never changed
 
 
 class Limit(NamedTuple):
-    """A budget a request draws on: ``unit`` is usd or tokens, ``scope`` user or total, ``window`` day or month; ``left`` may be negative."""
+    """A budget: ``unit`` usd or tokens, ``scope`` user or total, ``window`` day or month; ``left`` may be negative."""
 
     unit: str
     scope: str
@@ -278,7 +278,7 @@ class Usage(NamedTuple):
 
 
 class Completion(NamedTuple):
-    """A provider's answer. ``finish_reason`` as in the OpenAI API: stop, length, content_filter; ``model`` is who says it answered."""
+    """A provider's answer. ``finish_reason`` as in the OpenAI API: stop, length, content_filter; ``model`` says who answered."""
 
     text: str
     finish_reason: str

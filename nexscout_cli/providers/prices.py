@@ -94,8 +94,20 @@ def current_models() -> list[CurrentModel]:
         if listing.tiered and listing.flat_input_tokens is None:
             continue
         window = min(listing.max_input_tokens, listing.flat_input_tokens or listing.max_input_tokens)
-        found.append(CurrentModel(name, litellm_model, kind, listing.price_in, listing.price_out, window, quality,
-                                  speed, best_for, _KEYS[litellm_model.partition("/")[0]]))
+        found.append(
+            CurrentModel(
+                name,
+                litellm_model,
+                kind,
+                listing.price_in,
+                listing.price_out,
+                window,
+                quality,
+                speed,
+                best_for,
+                _KEYS[litellm_model.partition("/")[0]],
+            )
+        )
     return found
 
 
@@ -122,10 +134,17 @@ def _listing(name: str, entry: dict[str, Any]) -> Listing | None:
     if price_in is None or price_out is None:
         return None
     tiers, unbounded = _extras(name, entry, price_in, price_out)
-    return Listing(name, str(entry.get("litellm_provider", "")), str(entry.get("mode", "")), price_in, price_out,
-                   _whole(entry.get("max_input_tokens", entry.get("max_tokens"))),
-                   _whole(entry.get("max_output_tokens", entry.get("max_tokens"))),
-                   bool(tiers) or unbounded, min(tiers) if tiers and not unbounded else None)
+    return Listing(
+        name,
+        str(entry.get("litellm_provider", "")),
+        str(entry.get("mode", "")),
+        price_in,
+        price_out,
+        _whole(entry.get("max_input_tokens", entry.get("max_tokens"))),
+        _whole(entry.get("max_output_tokens", entry.get("max_tokens"))),
+        bool(tiers) or unbounded,
+        min(tiers) if tiers and not unbounded else None,
+    )
 
 
 def _extras(name: str, entry: dict[str, Any], price_in: int, price_out: int) -> tuple[list[int], bool]:
@@ -172,8 +191,13 @@ def _whole(value: Any) -> int | None:
     return int(value) if isinstance(value, (int, Decimal)) and value > 0 else None
 
 
-_KEYS = {"openai": "OPENAI_API_KEY", "anthropic": "ANTHROPIC_API_KEY", "gemini": "GEMINI_API_KEY",
-         "mistral": "MISTRAL_API_KEY", "deepseek": "DEEPSEEK_API_KEY"}
+_KEYS = {
+    "openai": "OPENAI_API_KEY",
+    "anthropic": "ANTHROPIC_API_KEY",
+    "gemini": "GEMINI_API_KEY",
+    "mistral": "MISTRAL_API_KEY",
+    "deepseek": "DEEPSEEK_API_KEY",
+}
 
 # Name, what is called, type, quality, speed, best for. Quality and speed are our judgement, not a benchmark: set
 # relative to the seeded ladder (gpt-4o-mini 0.70, gpt-4o-mini-high 0.85, gpt-4o 0.95, claude-3-opus 0.98), so that a

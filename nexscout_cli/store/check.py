@@ -84,7 +84,9 @@ def _messages(c: sqlite3.Connection, sql: str) -> Iterator[str]:
 
 
 _EXAMINATIONS = (
-    Examination("accounts", """
+    Examination(
+        "accounts",
+        """
         WITH sums AS (
           SELECT a.id, a.owner, a.kind, a.period, a.held, a.spent, coalesce(a.granted, 0) AS granted,
             coalesce(sum(CASE WHEN e.kind IN ('grant', 'adjust') THEN e.amount END), 0) AS grants,
@@ -100,16 +102,22 @@ _EXAMINATIONS = (
             WHEN held < 0 OR spent < 0 THEN 'held or spent is negative'
             WHEN kind = 'energy' AND granted - held - spent < 0
               THEN 'the balance is negative: ' || (granted - held - spent) END AS fault FROM sums)
-        SELECT kind || ' of ' || owner || ' (' || period || '): ' || fault FROM found WHERE fault IS NOT NULL"""),
-    Examination("entries", """
+        SELECT kind || ' of ' || owner || ' (' || period || '): ' || fault FROM found WHERE fault IS NOT NULL""",
+    ),
+    Examination(
+        "entries",
+        """
         SELECT 'entry ' || s.id || ' (' || s.kind || ') of attempt ' || s.attempt || ' has no hold to settle'
         FROM ledger_entries s WHERE s.kind IN ('post', 'void') AND NOT EXISTS (SELECT 1 FROM ledger_entries h
           WHERE h.attempt = s.attempt AND h.account = s.account AND h.kind = 'hold')
         UNION ALL
         SELECT 'entry ' || s.id || ' voids ' || s.amount || ' of a hold of ' || h.amount FROM ledger_entries s
         JOIN ledger_entries h ON h.attempt = s.attempt AND h.account = s.account AND h.kind = 'hold'
-        WHERE s.kind = 'void' AND s.amount <> h.amount"""),
-    Examination("attempts", """
+        WHERE s.kind = 'void' AND s.amount <> h.amount""",
+    ),
+    Examination(
+        "attempts",
+        """
         WITH sums AS (
           SELECT t.id, t.request_id, t.n, t.state, t.actual, t.settled_at,
             json_extract(t.price, '$.input') + json_extract(t.price, '$.output') > 0 AS paid,
@@ -135,12 +143,18 @@ _EXAMINATIONS = (
             WHEN state <> 'posted' AND u.id IS NOT NULL THEN 'is ' || state || ', yet has a row of usage'
             WHEN state <> 'posted' AND actual IS NOT NULL THEN 'is ' || state || ', yet has a cost' END AS fault
           FROM sums s LEFT JOIN ai_model_usage u ON u.request_id = s.request_id AND u.n = s.n)
-        SELECT 'attempt ' || n || ' of ' || request_id || ' ' || fault FROM found WHERE fault IS NOT NULL"""),
-    Examination("usage", """
+        SELECT 'attempt ' || n || ' of ' || request_id || ' ' || fault FROM found WHERE fault IS NOT NULL""",
+    ),
+    Examination(
+        "usage",
+        """
         SELECT 'row ' || u.id || ' of usage (' || u.request_id || ', ' || u.n || ') is of no posted attempt'
         FROM ai_model_usage u WHERE (u.outcome = 'posted' OR u.n > 0) AND NOT EXISTS (
-          SELECT 1 FROM attempts t WHERE t.request_id = u.request_id AND t.n = u.n AND t.state = 'posted')"""),
-    Examination("requests", """
+          SELECT 1 FROM attempts t WHERE t.request_id = u.request_id AND t.n = u.n AND t.state = 'posted')""",
+    ),
+    Examination(
+        "requests",
+        """
         WITH tries AS (SELECT request_id, count(*) AS attempts, sum(state IN ('held', 'sent')) AS live,
             sum(state = 'unknown') AS unknown, sum(state = 'posted') AS posted FROM attempts GROUP BY request_id),
         energy AS (SELECT e.attempt, sum(e.kind = 'hold') AS holds, sum(e.kind <> 'hold') AS settled,
@@ -166,7 +180,8 @@ _EXAMINATIONS = (
         UNION ALL
         SELECT 'attempt ' || t.n || ' of ' || t.request_id || ' holds energy that its request does not know of'
         FROM energy e JOIN attempts t ON t.id = e.attempt JOIN requests r USING (request_id)
-        WHERE r.energy_attempt IS NOT e.attempt"""),
+        WHERE r.energy_attempt IS NOT e.attempt""",
+    ),
 )
 
 
@@ -176,8 +191,15 @@ def _rollups(c: sqlite3.Connection) -> list[Problem]:
     problems = []
     for table, (keys, _) in ROLLUPS.items():
         names = ", ".join(keys)
-        sums = ", ".join(("sum(first)", "sum(outcome = 'posted')", "sum(outcome = 'hit')", "sum(outcome = 'failed')",
-                          *(f"sum({name})" for name in SUMS[4:])))
+        sums = ", ".join(
+            (
+                "sum(first)",
+                "sum(outcome = 'posted')",
+                "sum(outcome = 'hit')",
+                "sum(outcome = 'failed')",
+                *(f"sum({name})" for name in SUMS[4:]),
+            )
+        )
         values = ", ".join(f"{sql.replace('new.', '')} AS {name}" for name, sql in keys.items())
         rows = f"""SELECT {values}, {sums} FROM (
             SELECT *, id = min(id) OVER (PARTITION BY request_id) AS first FROM ai_model_usage)
@@ -196,8 +218,13 @@ def _clock(store: Store, c: sqlite3.Connection) -> list[Problem]:
     seen = c.execute("SELECT value FROM meta WHERE key = 'last_seen'").fetchone()[0]
     if not seen or parse_stamp(seen) <= store.clock.now() + AHEAD:
         return []
-    return [Problem("clock", f"the last time seen, {seen}, lies more than a day ahead of the clock",
-                    "once the clock is right: nexscout db resolve --clock")]
+    return [
+        Problem(
+            "clock",
+            f"the last time seen, {seen}, lies more than a day ahead of the clock",
+            "once the clock is right: nexscout db resolve --clock",
+        )
+    ]
 
 
 def file_modes(path: Path) -> list[Problem]:

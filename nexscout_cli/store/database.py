@@ -42,15 +42,18 @@ class QueueLock:
             except BlockingIOError:
                 handed_over = not self._wait(fd)
                 if handed_over:
-                    raise StoreError(f"the database was busy for {self._timeout:g} seconds",
-                                     "try again; `nexscout doctor` tells who holds it", code="busy") from None
+                    raise StoreError(
+                        f"the database was busy for {self._timeout:g} seconds",
+                        "try again; `nexscout doctor` tells who holds it",
+                        code="busy",
+                    ) from None
             yield
         finally:
             if not handed_over:
                 os.close(fd)
 
     def _wait(self, fd: int) -> bool:
-        """Queue in a thread, since ``flock`` itself knows no deadline; a thread given up on closes the file when its turn comes."""
+        """Queue in a thread, for ``flock`` knows no deadline; one given up on closes the file when its turn comes."""
         turn, given_up = threading.Lock(), False
         got = threading.Event()
 
@@ -90,25 +93,35 @@ class Database:
             self._connection = connect(self.path, self.timeout)
             version = self._connection.execute("PRAGMA user_version").fetchone()[0]
             if version > SCHEMA_VERSION:
-                raise StoreError(f"{self.path} was written by a newer nexscout (schema {version}, this one knows {SCHEMA_VERSION})",
-                                 "upgrade nexscout", code="newer_schema")
+                raise StoreError(
+                    f"{self.path} was written by a newer nexscout (schema {version}, this one knows {SCHEMA_VERSION})",
+                    "upgrade nexscout",
+                    code="newer_schema",
+                )
             if version < 1:
-                raise StoreError(f"{self.path} is another program's database", "point NEXSCOUT_DB elsewhere", code="corrupt")
+                raise StoreError(
+                    f"{self.path} is another program's database", "point NEXSCOUT_DB elsewhere", code="corrupt"
+                )
             if version < SCHEMA_VERSION:
                 self._migrate()
             self._journal(self._connection)
         except sqlite3.Error as error:
             raise unusable(self.path, error) from error
         except OSError as error:
-            raise StoreError(f"cannot use {self.path}: {error.strerror}", "check the folder's permissions and space") from error
+            raise StoreError(
+                f"cannot use {self.path}: {error.strerror}", "check the folder's permissions and space"
+            ) from error
 
     def _check_header(self) -> None:
         with self.path.open("rb") as file:
             head = file.read(16)
         if head != _MAGIC:
             what = "is empty" if not head else "is not a NexScout database"
-            raise StoreError(f"{self.path} {what}", "restore a backup (nexscout.db.*.bak beside it), or move the file away "
-                             "to start a new one", code="corrupt")
+            raise StoreError(
+                f"{self.path} {what}",
+                "restore a backup (nexscout.db.*.bak beside it), or move the file away to start a new one",
+                code="corrupt",
+            )
 
     def _create(self, prepare: Prepare) -> None:
         """Make the file under another name and move it into place: a run that is killed halfway leaves no half database."""
@@ -129,7 +142,7 @@ class Database:
                     prepare(connection)
             finally:
                 connection.close()
-            os.replace(temporary, self.path)
+            temporary.replace(self.path)
             folder = os.open(self.path.parent, os.O_RDONLY)
             try:
                 os.fsync(folder)
@@ -257,7 +270,11 @@ def unusable(path: Path, error: sqlite3.Error) -> StoreError:
     if "locked" in text:
         return StoreError(f"{path} is locked by another program", "close it and try again", code="busy")
     if "readonly" in text or "unable to open" in text:
-        return StoreError(f"cannot write to {path}: {text}", "check the permissions of the file and its folder", code="read_only")
+        return StoreError(
+            f"cannot write to {path}: {text}", "check the permissions of the file and its folder", code="read_only"
+        )
     if "full" in text:
         return StoreError(f"no space left for {path}", "free some disk space; nothing was lost", code="disk_full")
-    return StoreError(f"{path} cannot be used: {text}", "`nexscout db check` says more; a backup may lie beside it", code="corrupt")
+    return StoreError(
+        f"{path} cannot be used: {text}", "`nexscout db check` says more; a backup may lie beside it", code="corrupt"
+    )

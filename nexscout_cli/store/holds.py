@@ -39,7 +39,9 @@ def hold(store: Store, request_id: str, fingerprint: str, plan: Plan, deadline: 
     return Attempt(attempt_id, request_id, n, plan, plan.max_cost, plan.max_total_tokens, energy)
 
 
-def open_request(store: Store, c: sqlite3.Connection, request_id: str, request: AIRequest, fingerprint: str, now: datetime) -> bool:
+def open_request(
+    store: Store, c: sqlite3.Connection, request_id: str, request: AIRequest, fingerprint: str, now: datetime
+) -> bool:
     """Enter the request; False when it is there already. A key whose earlier call was voided goes over to this one.
 
     Raises StoreError when another process has closed the request, which it does when this one slept for long.
@@ -53,33 +55,62 @@ def open_request(store: Store, c: sqlite3.Connection, request_id: str, request: 
         return False
     key = request.options.idempotency_key
     if key is not None:
-        c.execute("UPDATE requests SET key = NULL WHERE user_id = ? AND key = ? AND state = 'voided'", (request.user_id, key))
+        c.execute(
+            "UPDATE requests SET key = NULL WHERE user_id = ? AND key = ? AND state = 'voided'", (request.user_id, key)
+        )
         if c.execute("SELECT 1 FROM requests WHERE user_id = ? AND key = ?", (request.user_id, key)).fetchone():
             raise InProgress(f"the request under key {key!r} is in progress", "wait for it, then ask again")
-    c.execute("INSERT INTO requests (request_id, user_id, feature, key, fingerprint, state, created_at) "
-              "VALUES (?, ?, ?, ?, ?, 'open', ?)", (request_id, request.user_id, request.feature, key, fingerprint, stamp(now)))
+    c.execute(
+        "INSERT INTO requests (request_id, user_id, feature, key, fingerprint, state, created_at) "
+        "VALUES (?, ?, ?, ?, ?, 'open', ?)",
+        (request_id, request.user_id, request.feature, key, fingerprint, stamp(now)),
+    )
     return True
 
 
-def _insert_attempt(c: sqlite3.Connection, request_id: str, n: int, plan: Plan, deadline: datetime, now: datetime) -> int:
+def _insert_attempt(
+    c: sqlite3.Connection, request_id: str, n: int, plan: Plan, deadline: datetime, now: datetime
+) -> int:
     model, forecast = plan.model, plan.forecast
-    known = {"mode": plan.mode, "routing_reason": plan.routing_reason, "compressed": plan.compression.applied,
-             "predicted_tokens": forecast.input_tokens + forecast.output_tokens,
-             "max_input_tokens": forecast.max_input_tokens, "max_output_tokens": forecast.max_output_tokens}
+    known = {
+        "mode": plan.mode,
+        "routing_reason": plan.routing_reason,
+        "compressed": plan.compression.applied,
+        "predicted_tokens": forecast.input_tokens + forecast.output_tokens,
+        "max_input_tokens": forecast.max_input_tokens,
+        "max_output_tokens": forecast.max_output_tokens,
+    }
     cursor = c.execute(
-        """INSERT INTO attempts (request_id, n, model, price, estimate, hold, hold_tokens, state, owner, deadline, plan, created_at)
+        """INSERT INTO attempts (request_id, n, model, price, estimate, hold, hold_tokens, state,
+           owner, deadline, plan, created_at)
            VALUES (?, ?, ?, ?, ?, ?, ?, 'held', ?, ?, ?, ?)""",
-        (request_id, n, model.name, json.dumps({"input": model.price_in, "output": model.price_out}), plan.predicted_cost,
-         plan.max_cost, plan.max_total_tokens, owner.me(), stamp(deadline), json.dumps(known), stamp(now)))
+        (
+            request_id,
+            n,
+            model.name,
+            json.dumps({"input": model.price_in, "output": model.price_out}),
+            plan.predicted_cost,
+            plan.max_cost,
+            plan.max_total_tokens,
+            owner.me(),
+            stamp(deadline),
+            json.dumps(known),
+            stamp(now),
+        ),
+    )
     return int(cursor.lastrowid or 0)
 
 
-def _hold_energy(store: Store, c: sqlite3.Connection, request_id: str, attempt_id: int, plan: Plan, first: bool, now: datetime) -> int:
+def _hold_energy(
+    store: Store, c: sqlite3.Connection, request_id: str, attempt_id: int, plan: Plan, first: bool, now: datetime
+) -> int:
     """Energy is held once per request, by its first attempt; returns what the request holds."""
     if not first:
         row = c.execute(
             """SELECT e.amount FROM requests r JOIN ledger_entries e ON e.attempt = r.energy_attempt AND e.kind = 'hold'
-               JOIN accounts a ON a.id = e.account AND a.kind = 'energy' WHERE r.request_id = ?""", (request_id,)).fetchone()
+               JOIN accounts a ON a.id = e.account AND a.kind = 'energy' WHERE r.request_id = ?""",
+            (request_id,),
+        ).fetchone()
         return int(row[0]) if row else 0
     energy = plan.max_energy
     if energy:
@@ -96,6 +127,20 @@ def predict(c: sqlite3.Connection, request_id: str, plan: Plan, now: datetime, r
         """INSERT INTO ai_cost_predictions (request_id, user_id, feature, predicted_tokens, predicted_output_tokens,
            predicted_cost_usd, max_cost_usd, predicted_energy, formula_tokens, recommended_model, routing_reason,
            approved, rejected_reason, created_at) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)""",
-        (request_id, plan.request.user_id, plan.request.feature, forecast.input_tokens + forecast.output_tokens,
-         forecast.output_tokens, plan.predicted_cost, plan.max_cost, plan.predicted_energy, formula_tokens(plan),
-         plan.model.name, plan.routing_reason, int(rejected is None), rejected, stamp(now)))
+        (
+            request_id,
+            plan.request.user_id,
+            plan.request.feature,
+            forecast.input_tokens + forecast.output_tokens,
+            forecast.output_tokens,
+            plan.predicted_cost,
+            plan.max_cost,
+            plan.predicted_energy,
+            formula_tokens(plan),
+            plan.model.name,
+            plan.routing_reason,
+            int(rejected is None),
+            rejected,
+            stamp(now),
+        ),
+    )

@@ -35,13 +35,17 @@ class SqliteLedger:
         if row is None or row["state"] == "voided":
             return None
         if row["fingerprint"] != fingerprint:
-            raise UsageError(f"idempotency key {key!r} was used for another request", "use a new key",
-                             code="idempotency_conflict")
+            raise UsageError(
+                f"idempotency key {key!r} was used for another request", "use a new key", code="idempotency_conflict"
+            )
         if row["state"] == "open":
             raise InProgress(f"the request under key {key!r} is in progress", "wait for it, then ask again")
         if row["state"] == "unknown":
-            raise InProgress(f"the outcome of the request under key {key!r} is unknown",
-                             f"`nexscout db resolve {row['request_id']} --post COST` or `--void` settles it", code="unknown")
+            raise InProgress(
+                f"the outcome of the request under key {key!r} is unknown",
+                f"`nexscout db resolve {row['request_id']} --post COST` or `--void` settles it",
+                code="unknown",
+            )
         answer: dict[str, Json] = loads(row["answer"])
         return answer
 
@@ -51,7 +55,15 @@ class SqliteLedger:
             self.store.require_access(c, user_id)
             return cache.find(c, user_id, prompt_hash, self.store.now(c))
 
-    def record_hit(self, request_id: str, request: AIRequest, hit: CachedAnswer, fingerprint: str, answer: dict[str, Json], mode: str) -> None:
+    def record_hit(
+        self,
+        request_id: str,
+        request: AIRequest,
+        hit: CachedAnswer,
+        fingerprint: str,
+        answer: dict[str, Json],
+        mode: str,
+    ) -> None:
         """The one small write of a cached answer."""
         postings.hit(self.store, request_id, request, hit, fingerprint, answer, mode)
 
@@ -83,7 +95,9 @@ class SqliteLedger:
             require_own(self.store, c, attempt)
             set_state(c, attempt.id, state, now, reason=reason, provider_id=provider_id)
             if state == "voided":
-                accounts.release(c, attempt.id, ("usd", "tokens"), {}, reason=reason or "", actor=self.store.actor, now=now)
+                accounts.release(
+                    c, attempt.id, ("usd", "tokens"), {}, reason=reason or "", actor=self.store.actor, now=now
+                )
 
     def post(self, attempt: Attempt, charge: Charge, provider_id: str | None, delivery: Delivery | None) -> None:
         """T3: the true charge in every book at once. Without a delivery the cost is posted and no energy is charged."""

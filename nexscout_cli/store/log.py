@@ -64,21 +64,27 @@ def show(store: Store, name: str) -> Row:
         prediction = c.execute("SELECT * FROM ai_cost_predictions WHERE request_id = ?", (request_id,)).fetchone()
         attempts = c.execute(
             """SELECT n, model, state, estimate, hold, hold_tokens, actual, reason, provider_id, created_at, settled_at
-               FROM attempts WHERE request_id = ? ORDER BY n""", (request_id,)).fetchall()
+               FROM attempts WHERE request_id = ? ORDER BY n""",
+            (request_id,),
+        ).fetchall()
         entries = c.execute(
             """SELECT t.n AS attempt, a.kind AS account, a.owner, a.period, e.kind, e.amount, e.reason, e.actor,
                e.created_at
                FROM attempts t JOIN ledger_entries e ON e.attempt = t.id JOIN accounts a ON a.id = e.account
-               WHERE t.request_id = ? ORDER BY e.id""", (request_id,)).fetchall()
+               WHERE t.request_id = ? ORDER BY e.id""",
+            (request_id,),
+        ).fetchall()
         rows = c.execute("SELECT * FROM ai_model_usage WHERE request_id = ? ORDER BY id", (request_id,)).fetchall()
         return {
             "request": _summary(c, request_id),
-            "prediction": prediction and _dollars(
-                prediction, "predicted_cost_usd", "max_cost_usd", "actual_cost_usd"),
+            "prediction": prediction and _dollars(prediction, "predicted_cost_usd", "max_cost_usd", "actual_cost_usd"),
             "attempts": [_dollars(row, "estimate", "hold", "actual") for row in attempts],
             "entries": [_dollars(row, *(("amount",) if row["account"] == "usd" else ())) for row in entries],
-            "usage": [_dollars(row, "cost_usd", "baseline_usd", "avoided_usd", "compression_saved_usd")
-                      | {"metadata": json.loads(row["metadata"])} for row in rows],
+            "usage": [
+                _dollars(row, "cost_usd", "baseline_usd", "avoided_usd", "compression_saved_usd")
+                | {"metadata": json.loads(row["metadata"])}
+                for row in rows
+            ],
         }
 
 
@@ -92,9 +98,14 @@ def _dollars(row: sqlite3.Row, *names: str) -> Row:
 def _find(store: Store, c: sqlite3.Connection, name: str) -> str:
     values = {"actor": store.actor, "name": name, "past": name + _LAST, "user": None}
     where = f"request_id >= :name AND request_id < :past AND {_MINE}"
-    found = [str(row[0]) for row in c.execute(
-        f"""SELECT request_id FROM ai_model_usage WHERE {where} UNION SELECT request_id FROM requests WHERE {where}
-            UNION SELECT request_id FROM ai_cost_predictions WHERE {where} ORDER BY 1 LIMIT 4""", values)]
+    found = [
+        str(row[0])
+        for row in c.execute(
+            f"""SELECT request_id FROM ai_model_usage WHERE {where} UNION SELECT request_id FROM requests WHERE {where}
+            UNION SELECT request_id FROM ai_cost_predictions WHERE {where} ORDER BY 1 LIMIT 4""",
+            values,
+        )
+    ]
     if name in found:
         return name
     if len(name) < MIN_PREFIX:
@@ -111,8 +122,9 @@ def _summary(c: sqlite3.Connection, request_id: str) -> Row:
     rows = c.execute("SELECT * FROM ai_model_usage WHERE request_id = ? ORDER BY id", (request_id,)).fetchall()
     request = c.execute("SELECT * FROM requests WHERE request_id = ?", (request_id,)).fetchone()
     prediction = c.execute("SELECT * FROM ai_cost_predictions WHERE request_id = ?", (request_id,)).fetchone()
-    attempt = c.execute("SELECT model, reason FROM attempts WHERE request_id = ? ORDER BY n DESC LIMIT 1",
-                        (request_id,)).fetchone()
+    attempt = c.execute(
+        "SELECT model, reason FROM attempts WHERE request_id = ? ORDER BY n DESC LIMIT 1", (request_id,)
+    ).fetchone()
     about = rows[0] if rows else request or prediction
     outcome, reason = _outcome(rows, request, prediction, attempt)
     answered = next((row for row in rows if row["energy"] or json.loads(row["metadata"]).get("delivered")), None)
@@ -120,15 +132,26 @@ def _summary(c: sqlite3.Connection, request_id: str) -> Row:
         model = (answered or rows[-1])["model_used"]
     else:
         model = attempt["model"] if attempt else prediction["recommended_model"]
-    sums = {name: sum(row[name] for row in rows) for name in
-            ("input_tokens", "output_tokens", "total_tokens", "cost_usd", "energy")}
-    return {"request_id": request_id, "created_at": about["created_at"], "user_id": about["user_id"],
-            "feature": about["feature"], "outcome": outcome, "reason": reason, "model_used": model,
-            **sums, "cost_usd": usd(sums["cost_usd"])}
+    sums = {
+        name: sum(row[name] for row in rows)
+        for name in ("input_tokens", "output_tokens", "total_tokens", "cost_usd", "energy")
+    }
+    return {
+        "request_id": request_id,
+        "created_at": about["created_at"],
+        "user_id": about["user_id"],
+        "feature": about["feature"],
+        "outcome": outcome,
+        "reason": reason,
+        "model_used": model,
+        **sums,
+        "cost_usd": usd(sums["cost_usd"]),
+    }
 
 
-def _outcome(rows: list[sqlite3.Row], request: sqlite3.Row | None, prediction: sqlite3.Row | None,
-             attempt: sqlite3.Row | None) -> tuple[str, str | None]:
+def _outcome(
+    rows: list[sqlite3.Row], request: sqlite3.Row | None, prediction: sqlite3.Row | None, attempt: sqlite3.Row | None
+) -> tuple[str, str | None]:
     """answered, cached, failed, refused, in progress, unknown or voided, and why where there is something to say."""
     state = request["state"] if request else None
     if rows and rows[0]["outcome"] == "hit":

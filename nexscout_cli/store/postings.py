@@ -25,19 +25,47 @@ def post(store: Store, attempt: Attempt, charge: Charge, provider_id: str | None
         now = store.touch(c)
         require_own(store, c, attempt)
         set_state(c, attempt.id, "posted", now, actual=charge.cost, provider_id=provider_id)
-        accounts.release(c, attempt.id, ("usd", "tokens"), {"usd": charge.cost, "tokens": total},
-                         reason=",".join(charge.flags), actor=store.actor, now=now)
+        accounts.release(
+            c,
+            attempt.id,
+            ("usd", "tokens"),
+            {"usd": charge.cost, "tokens": total},
+            reason=",".join(charge.flags),
+            actor=store.actor,
+            now=now,
+        )
         forecast = plan.forecast
-        usage.record(store, c, now, {
-            "request_id": attempt.request_id, "n": attempt.n, "user_id": request.user_id, "feature": request.feature,
-            "model_used": plan.model.name, "outcome": "posted", "input_tokens": charge.input_tokens,
-            "output_tokens": charge.output_tokens, "cost_usd": charge.cost, "energy": delivery.energy if delivery else 0,
-            "mode": plan.mode, "routing_reason": plan.routing_reason, "compression_applied": int(plan.compression.applied),
-            "prediction_accuracy": learn.accuracy(total, forecast.input_tokens + forecast.output_tokens),
-            **usage.savings(store, c, plan, charge),
-            "metadata": {"flags": list(charge.flags), "degraded": plan.degraded, "delivered": delivery is not None,
-                         "surge": plan.surge_milli / 1000, "provider_id": provider_id,
-                         "emotional_complexity": plan.emotional_complexity, "actor": store.actor}})
+        usage.record(
+            store,
+            c,
+            now,
+            {
+                "request_id": attempt.request_id,
+                "n": attempt.n,
+                "user_id": request.user_id,
+                "feature": request.feature,
+                "model_used": plan.model.name,
+                "outcome": "posted",
+                "input_tokens": charge.input_tokens,
+                "output_tokens": charge.output_tokens,
+                "cost_usd": charge.cost,
+                "energy": delivery.energy if delivery else 0,
+                "mode": plan.mode,
+                "routing_reason": plan.routing_reason,
+                "compression_applied": int(plan.compression.applied),
+                "prediction_accuracy": learn.accuracy(total, forecast.input_tokens + forecast.output_tokens),
+                **usage.savings(store, c, plan, charge),
+                "metadata": {
+                    "flags": list(charge.flags),
+                    "degraded": plan.degraded,
+                    "delivered": delivery is not None,
+                    "surge": plan.surge_milli / 1000,
+                    "provider_id": provider_id,
+                    "emotional_complexity": plan.emotional_complexity,
+                    "actor": store.actor,
+                },
+            },
+        )
         settle_prediction(c, attempt.request_id, total, charge.cost)
         if not {"estimated", "usage_invalid"} & set(charge.flags):
             usage.learn_factor(c, plan.model, forecast.counted, charge.input_tokens)
@@ -45,7 +73,9 @@ def post(store: Store, attempt: Attempt, charge: Charge, provider_id: str | None
             _deliver(store, c, attempt, charge, delivery, now)
 
 
-def _deliver(store: Store, c: sqlite3.Connection, attempt: Attempt, charge: Charge, delivery: Delivery, now: datetime) -> None:
+def _deliver(
+    store: Store, c: sqlite3.Connection, attempt: Attempt, charge: Charge, delivery: Delivery, now: datetime
+) -> None:
     request = attempt.plan.request
     end_request(store, c, attempt.request_id, "posted", now, energy=delivery.energy)
     if request.options.idempotency_key is not None:
@@ -58,16 +88,30 @@ def _deliver(store: Store, c: sqlite3.Connection, attempt: Attempt, charge: Char
 
 def settle_prediction(c: sqlite3.Connection, request_id: str, tokens: int, cost: int) -> None:
     """Add a posted attempt's actual figures to its request's prediction."""
-    c.execute("UPDATE ai_cost_predictions SET actual_tokens = coalesce(actual_tokens, 0) + ?, "
-              "actual_cost_usd = coalesce(actual_cost_usd, 0) + ? WHERE request_id = ?", (tokens, cost, request_id))
-    row = c.execute("SELECT actual_tokens, predicted_tokens FROM ai_cost_predictions WHERE request_id = ?", (request_id,)).fetchone()
+    c.execute(
+        "UPDATE ai_cost_predictions SET actual_tokens = coalesce(actual_tokens, 0) + ?, "
+        "actual_cost_usd = coalesce(actual_cost_usd, 0) + ? WHERE request_id = ?",
+        (tokens, cost, request_id),
+    )
+    row = c.execute(
+        "SELECT actual_tokens, predicted_tokens FROM ai_cost_predictions WHERE request_id = ?", (request_id,)
+    ).fetchone()
     if row:
-        c.execute("UPDATE ai_cost_predictions SET prediction_accuracy = ? WHERE request_id = ?",
-                  (learn.accuracy(row[0], row[1]), request_id))
+        c.execute(
+            "UPDATE ai_cost_predictions SET prediction_accuracy = ? WHERE request_id = ?",
+            (learn.accuracy(row[0], row[1]), request_id),
+        )
 
 
-def hit(store: Store, request_id: str, request: AIRequest, hit: CachedAnswer, fingerprint: str,
-               answer: dict[str, Json], mode: str) -> None:
+def hit(
+    store: Store,
+    request_id: str,
+    request: AIRequest,
+    hit: CachedAnswer,
+    fingerprint: str,
+    answer: dict[str, Json],
+    mode: str,
+) -> None:
     """The one small write of a cached answer."""
     tokens = hit.input_tokens + hit.output_tokens
     with store.db.write() as c:
@@ -75,17 +119,48 @@ def hit(store: Store, request_id: str, request: AIRequest, hit: CachedAnswer, fi
         users.ensure(store, c, request.user_id, now)
         if request.options.idempotency_key is not None:
             open_request(store, c, request_id, request, fingerprint, now)
-            c.execute("UPDATE requests SET state = 'posted', answer = ? WHERE request_id = ?", (dumps(answer), request_id))
+            c.execute(
+                "UPDATE requests SET state = 'posted', answer = ? WHERE request_id = ?", (dumps(answer), request_id)
+            )
         if hit.id:
             cache.used(c, hit.id, now)
-        usage.record(store, c, now, {
-            "request_id": request_id, "n": 0, "user_id": request.user_id, "feature": request.feature,
-            "model_used": hit.model, "outcome": "hit", "mode": mode, "routing_reason": "cache", "cached_response": 1,
-            "baseline_usd": usage.baseline(store, c, hit.input_tokens, hit.output_tokens),
-            "avoided_usd": hit.cost, "tokens_saved": tokens, "metadata": {"cached_id": hit.id or None}})
-        profiles.learned(store, c, request.user_id, Lesson(
-            day=now.date().isoformat(), hour=now.hour, prompt=request.prompt, model=hit.model, input_tokens=0,
-            output_tokens=0, predicted_tokens=0, cached=True, tokens_saved=tokens, outcome=1.0))
+        usage.record(
+            store,
+            c,
+            now,
+            {
+                "request_id": request_id,
+                "n": 0,
+                "user_id": request.user_id,
+                "feature": request.feature,
+                "model_used": hit.model,
+                "outcome": "hit",
+                "mode": mode,
+                "routing_reason": "cache",
+                "cached_response": 1,
+                "baseline_usd": usage.baseline(store, c, hit.input_tokens, hit.output_tokens),
+                "avoided_usd": hit.cost,
+                "tokens_saved": tokens,
+                "metadata": {"cached_id": hit.id or None},
+            },
+        )
+        profiles.learned(
+            store,
+            c,
+            request.user_id,
+            Lesson(
+                day=now.date().isoformat(),
+                hour=now.hour,
+                prompt=request.prompt,
+                model=hit.model,
+                input_tokens=0,
+                output_tokens=0,
+                predicted_tokens=0,
+                cached=True,
+                tokens_saved=tokens,
+                outcome=1.0,
+            ),
+        )
 
 
 def fail(store: Store, request_id: str, request: AIRequest, code: str, message: str) -> None:
@@ -93,14 +168,44 @@ def fail(store: Store, request_id: str, request: AIRequest, code: str, message: 
     with store.db.write() as c:
         now = store.touch(c)
         store.require_access(c, request.user_id)
-        last = c.execute("SELECT model, plan FROM attempts WHERE request_id = ? ORDER BY n DESC LIMIT 1", (request_id,)).fetchone()
-        unknown = c.execute("SELECT 1 FROM attempts WHERE request_id = ? AND state = 'unknown'", (request_id,)).fetchone()
+        last = c.execute(
+            "SELECT model, plan FROM attempts WHERE request_id = ? ORDER BY n DESC LIMIT 1", (request_id,)
+        ).fetchone()
+        unknown = c.execute(
+            "SELECT 1 FROM attempts WHERE request_id = ? AND state = 'unknown'", (request_id,)
+        ).fetchone()
         end_request(store, c, request_id, "unknown" if unknown else "voided", now, energy=0)
         known = json.loads(last["plan"])
-        usage.record(store, c, now, {
-            "request_id": request_id, "n": 0, "user_id": request.user_id, "feature": request.feature,
-            "model_used": last["model"], "outcome": "failed", "mode": known["mode"],
-            "routing_reason": known["routing_reason"], "metadata": {"error": code, "message": message}})
-        profiles.learned(store, c, request.user_id, Lesson(
-            day=now.date().isoformat(), hour=now.hour, prompt=request.prompt, model=last["model"], input_tokens=0,
-            output_tokens=0, predicted_tokens=0, cached=False, tokens_saved=0, outcome=0.0))
+        usage.record(
+            store,
+            c,
+            now,
+            {
+                "request_id": request_id,
+                "n": 0,
+                "user_id": request.user_id,
+                "feature": request.feature,
+                "model_used": last["model"],
+                "outcome": "failed",
+                "mode": known["mode"],
+                "routing_reason": known["routing_reason"],
+                "metadata": {"error": code, "message": message},
+            },
+        )
+        profiles.learned(
+            store,
+            c,
+            request.user_id,
+            Lesson(
+                day=now.date().isoformat(),
+                hour=now.hour,
+                prompt=request.prompt,
+                model=last["model"],
+                input_tokens=0,
+                output_tokens=0,
+                predicted_tokens=0,
+                cached=False,
+                tokens_saved=0,
+                outcome=0.0,
+            ),
+        )

@@ -21,13 +21,20 @@ def read(c: sqlite3.Connection, user_id: str) -> ProfileState | None:
     if row is None:
         return None
     values = {name: json.loads(row[name]) if name in _JSON else row[name] for name in ProfileState._fields}
-    return ProfileState(**values | {"common_patterns": tuple(values["common_patterns"]),
-                                    "peak_usage_hours": tuple(values["peak_usage_hours"] or (0,) * 24)})
+    return ProfileState(
+        **values
+        | {
+            "common_patterns": tuple(values["common_patterns"]),
+            "peak_usage_hours": tuple(values["peak_usage_hours"] or (0,) * 24),
+        }
+    )
 
 
 def write(c: sqlite3.Connection, user_id: str, state: ProfileState) -> None:
     """Store the learned state."""
-    values = [json.dumps(value, ensure_ascii=False) if name in _JSON else value for name, value in state._asdict().items()]
+    values = [
+        json.dumps(value, ensure_ascii=False) if name in _JSON else value for name, value in state._asdict().items()
+    ]
     sets = ", ".join(f"{name} = ?" for name in state._fields)
     c.execute(f"UPDATE user_efficiency_profiles SET {sets} WHERE user_id = ?", (*values, user_id))
 
@@ -43,7 +50,9 @@ def for_plan(c: sqlite3.Connection, user_id: str) -> Profile:
     """The part of a profile that plans read."""
     row = c.execute(
         """SELECT efficiency_rating, preferred_mode, predicted_daily_usage, preferred_output_length, writing_style_profile,
-           peak_usage_hours, model_preference_score FROM user_efficiency_profiles WHERE user_id = ?""", (user_id,)).fetchone()
+           peak_usage_hours, model_preference_score FROM user_efficiency_profiles WHERE user_id = ?""",
+        (user_id,),
+    ).fetchone()
     if row is None:
         return Profile()
     return Profile(row[0], row[1], row[2], row[3], json.loads(row[4]), tuple(json.loads(row[5])), json.loads(row[6]))
@@ -68,7 +77,9 @@ def set_mode(store: Store, user_id: str, mode: str) -> None:
         tier = users.ensure(store, c, user_id, store.touch(c))["tier"]
         modes = store.settings[f"tiers.{tier}.modes"]
         if mode not in modes:
-            raise NotPermitted(f"mode {mode} is not part of tier {tier}", f"upgrade your plan, or use one of: {', '.join(modes)}")
+            raise NotPermitted(
+                f"mode {mode} is not part of tier {tier}", f"upgrade your plan, or use one of: {', '.join(modes)}"
+            )
         c.execute("UPDATE user_efficiency_profiles SET preferred_mode = ? WHERE user_id = ?", (mode, user_id))
 
 

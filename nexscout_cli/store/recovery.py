@@ -47,7 +47,10 @@ def recover(store: Store) -> Recovered:
                 voided += 1
             else:
                 states.set_state(c, row["id"], "unknown", now, reason="its process died while it was in flight")
-                c.execute("UPDATE requests SET state = 'unknown' WHERE request_id = ? AND state = 'open'", (row["request_id"],))
+                c.execute(
+                    "UPDATE requests SET state = 'unknown' WHERE request_id = ? AND state = 'open'",
+                    (row["request_id"],),
+                )
                 unknown += 1
         _close_abandoned(store, c, now)
         states.expire_keys(c, now)
@@ -55,8 +58,10 @@ def recover(store: Store) -> Recovered:
 
 
 def _left_behind(c: sqlite3.Connection, now: datetime) -> list[sqlite3.Row]:
-    rows = c.execute("SELECT a.*, r.user_id, r.feature FROM attempts a JOIN requests r USING (request_id) "
-                     "WHERE a.state IN ('held', 'sent', 'unknown') ORDER BY a.id").fetchall()
+    rows = c.execute(
+        "SELECT a.*, r.user_id, r.feature FROM attempts a JOIN requests r USING (request_id) "
+        "WHERE a.state IN ('held', 'sent', 'unknown') ORDER BY a.id"
+    ).fetchall()
     return [row for row in rows if _is_left(row, now)]
 
 
@@ -69,10 +74,12 @@ def _is_left(row: sqlite3.Row, now: datetime) -> bool:
 def _abandoned(c: sqlite3.Connection) -> list[sqlite3.Row]:
     """Requests left open between two attempts by a process that died."""
     rows = c.execute(
-        """SELECT r.request_id, (SELECT a.owner FROM attempts a WHERE a.request_id = r.request_id ORDER BY n DESC LIMIT 1) AS owner,
+        """SELECT r.request_id,
+           (SELECT a.owner FROM attempts a WHERE a.request_id = r.request_id ORDER BY n DESC LIMIT 1) AS owner,
            EXISTS (SELECT 1 FROM attempts a WHERE a.request_id = r.request_id AND a.state = 'unknown') AS unknown
            FROM requests r WHERE r.state = 'open' AND NOT EXISTS
-           (SELECT 1 FROM attempts a WHERE a.request_id = r.request_id AND a.state IN ('held', 'sent'))""").fetchall()
+           (SELECT 1 FROM attempts a WHERE a.request_id = r.request_id AND a.state IN ('held', 'sent'))"""
+    ).fetchall()
     return [row for row in rows if row["owner"] is None or not owner.alive(row["owner"])]
 
 
@@ -93,11 +100,16 @@ def resolve(store: Store, request_id: str, cost: int | None) -> int:
     with store.db.write() as c:
         store.require_admin(c, "resolve an attempt")
         now = store.touch(c)
-        rows = c.execute("SELECT a.*, r.user_id, r.feature FROM attempts a JOIN requests r USING (request_id) "
-                         "WHERE a.request_id = ? AND a.state = 'unknown' ORDER BY a.n", (request_id,)).fetchall()
+        rows = c.execute(
+            "SELECT a.*, r.user_id, r.feature FROM attempts a JOIN requests r USING (request_id) "
+            "WHERE a.request_id = ? AND a.state = 'unknown' ORDER BY a.n",
+            (request_id,),
+        ).fetchall()
         if not rows:
-            raise UsageError(f"request {request_id} has no attempt with an unknown outcome",
-                             "`nexscout db resolve` lists those that have")
+            raise UsageError(
+                f"request {request_id} has no attempt with an unknown outcome",
+                "`nexscout db resolve` lists those that have",
+            )
         for row in rows:
             if cost is None:
                 _void(store, c, row, f"resolved by {store.actor}", now)
@@ -113,7 +125,9 @@ def unresolved(store: Store) -> list[dict[str, object]]:
         rows = c.execute(
             """SELECT a.request_id, a.n, r.user_id, a.model, a.hold, a.reason, a.settled_at FROM attempts a
                JOIN requests r USING (request_id) WHERE a.state = 'unknown' AND (r.user_id = :actor OR EXISTS
-               (SELECT 1 FROM users WHERE user_id = :actor AND role = 'admin')) ORDER BY a.id""", {"actor": store.actor})
+               (SELECT 1 FROM users WHERE user_id = :actor AND role = 'admin')) ORDER BY a.id""",
+            {"actor": store.actor},
+        )
         return [dict(row) for row in rows]
 
 
@@ -134,21 +148,45 @@ def _post(store: Store, c: sqlite3.Connection, row: sqlite3.Row, cost: int, how:
     """Post an unknown attempt; its tokens are what the hold allowed, since nobody reported any."""
     known = json.loads(row["plan"])
     states.set_state(c, row["id"], "posted", now, actual=cost)
-    accounts.release(c, row["id"], ("usd", "tokens"), {"usd": cost, "tokens": row["hold_tokens"]}, reason=how,
-                     actor=store.actor, now=now)
-    usage.record(store, c, now, {
-        "request_id": row["request_id"], "n": row["n"], "user_id": row["user_id"], "feature": row["feature"],
-        "model_used": row["model"], "outcome": "posted", "input_tokens": known["max_input_tokens"],
-        "output_tokens": known["max_output_tokens"], "cost_usd": cost, "mode": known["mode"],
-        "routing_reason": known["routing_reason"], "compression_applied": int(known["compressed"]), "baseline_usd": cost,
-        "metadata": {"flags": ["estimated", how], "delivered": False}})
+    accounts.release(
+        c,
+        row["id"],
+        ("usd", "tokens"),
+        {"usd": cost, "tokens": row["hold_tokens"]},
+        reason=how,
+        actor=store.actor,
+        now=now,
+    )
+    usage.record(
+        store,
+        c,
+        now,
+        {
+            "request_id": row["request_id"],
+            "n": row["n"],
+            "user_id": row["user_id"],
+            "feature": row["feature"],
+            "model_used": row["model"],
+            "outcome": "posted",
+            "input_tokens": known["max_input_tokens"],
+            "output_tokens": known["max_output_tokens"],
+            "cost_usd": cost,
+            "mode": known["mode"],
+            "routing_reason": known["routing_reason"],
+            "compression_applied": int(known["compressed"]),
+            "baseline_usd": cost,
+            "metadata": {"flags": ["estimated", how], "delivered": False},
+        },
+    )
     settle_prediction(c, row["request_id"], known["max_input_tokens"] + known["max_output_tokens"], cost)
     _end_if_settled(store, c, row["request_id"], "voided", now)
 
 
 def _end_if_settled(store: Store, c: sqlite3.Connection, request_id: str, state: str, now: datetime) -> None:
     """Close the request once none of its attempts is live or unknown; one that was answered stays posted."""
-    live = c.execute("SELECT 1 FROM attempts WHERE request_id = ? AND state IN ('held', 'sent', 'unknown')", (request_id,)).fetchone()
+    live = c.execute(
+        "SELECT 1 FROM attempts WHERE request_id = ? AND state IN ('held', 'sent', 'unknown')", (request_id,)
+    ).fetchone()
     row = c.execute("SELECT state FROM requests WHERE request_id = ?", (request_id,)).fetchone()
     if not live and row["state"] != "posted":
         states.end_request(store, c, request_id, state, now, energy=0)

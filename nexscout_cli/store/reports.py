@@ -23,10 +23,32 @@ DAYS_A_MONTH = Decimal("30.4375")
 TOP = 5
 """How many models, features and users the overview names."""
 
-_FIGURES = ("requests", "calls", "hits", "failures", "input_tokens", "output_tokens", "total_tokens", "cost_usd",
-            "energy", "hit_rate", "avg_cost_usd", "cost_share", "token_share")
-_PREDICTIONS = ("n", "predicted_tokens", "actual_tokens", "mape", "bias", "prediction_accuracy", "formula_tokens",
-                "formula_mape", "formula_bias")
+_FIGURES = (
+    "requests",
+    "calls",
+    "hits",
+    "failures",
+    "input_tokens",
+    "output_tokens",
+    "total_tokens",
+    "cost_usd",
+    "energy",
+    "hit_rate",
+    "avg_cost_usd",
+    "cost_share",
+    "token_share",
+)
+_PREDICTIONS = (
+    "n",
+    "predicted_tokens",
+    "actual_tokens",
+    "mape",
+    "bias",
+    "prediction_accuracy",
+    "formula_tokens",
+    "formula_mape",
+    "formula_bias",
+)
 
 COLUMNS: dict[str, tuple[str, ...]] = {
     "overview": ("day", *_FIGURES),
@@ -35,11 +57,31 @@ COLUMNS: dict[str, tuple[str, ...]] = {
     "users": ("user_id", "tier", *_FIGURES),
     "days": ("day", *_FIGURES),
     "accuracy": ("feature", "recommended_model", *_PREDICTIONS),
-    "savings": ("feature", "requests", "calls", "hits", "baseline_usd", "cost_usd", "caching_saved_usd",
-                "routing_saved_usd", "compression_saved_usd", "saved_usd", "saved_share"),
+    "savings": (
+        "feature",
+        "requests",
+        "calls",
+        "hits",
+        "baseline_usd",
+        "cost_usd",
+        "caching_saved_usd",
+        "routing_saved_usd",
+        "compression_saved_usd",
+        "saved_usd",
+        "saved_share",
+    ),
     "cache": ("feature", "requests", "hits", "hit_rate", "tokens_saved", "avoided_usd", "answers"),
-    "unprofitable": ("user_id", "tier", "requests", "total_tokens", "cost_usd", "revenue_usd", "margin_usd", "ratio",
-                     "unprofitable"),
+    "unprofitable": (
+        "user_id",
+        "tier",
+        "requests",
+        "total_tokens",
+        "cost_usd",
+        "revenue_usd",
+        "margin_usd",
+        "ratio",
+        "unprofitable",
+    ),
 }
 """The columns of each report's rows, in order."""
 
@@ -52,8 +94,14 @@ def build(store: Store, name: str, window: Window, user: str | None = None) -> R
     with store.db.read() as c:
         reader = Reader(store, c, window, user)
         body = _BUILDERS[name](reader, store.settings)
-    return {"report": name, "since": stamp(window.since), "until": stamp(window.until), "tz": str(window.tz),
-            "user": reader.user, **body}
+    return {
+        "report": name,
+        "since": stamp(window.since),
+        "until": stamp(window.until),
+        "tz": str(window.tz),
+        "user": reader.user,
+        **body,
+    }
 
 
 def _total(rows: Iterable[Row]) -> Row:
@@ -76,12 +124,19 @@ def _figures(sums: Row, total: Row) -> Row:
     """The common figures of a row, with its shares of the total."""
     requests, cost = sums["requests"], sums["cost_usd"]
     return {
-        "requests": requests, "calls": sums["calls"], "hits": sums["hits"], "failures": sums["failures"],
-        "input_tokens": sums["input_tokens"], "output_tokens": sums["output_tokens"],
+        "requests": requests,
+        "calls": sums["calls"],
+        "hits": sums["hits"],
+        "failures": sums["failures"],
+        "input_tokens": sums["input_tokens"],
+        "output_tokens": sums["output_tokens"],
         "total_tokens": _tokens(sums),
-        "cost_usd": usd(cost), "energy": sums["energy"], "hit_rate": _ratio(sums["hits"], requests),
+        "cost_usd": usd(cost),
+        "energy": sums["energy"],
+        "hit_rate": _ratio(sums["hits"], requests),
         "avg_cost_usd": usd((2 * cost + requests) // (2 * requests) if requests else 0),
-        "cost_share": _ratio(cost, total["cost_usd"]), "token_share": _ratio(_tokens(sums), _tokens(total)),
+        "cost_share": _ratio(cost, total["cost_usd"]),
+        "token_share": _ratio(_tokens(sums), _tokens(total)),
     }
 
 
@@ -110,8 +165,10 @@ def _tiers(reader: Reader) -> dict[str, str]:
 def _users(reader: Reader, settings: Settings) -> Report:
     rows, total = _by(reader, "user_id")
     tiers = _tiers(reader)
-    return {"rows": [{"user_id": row["user_id"], "tier": tiers.get(row["user_id"]), **row} for row in rows],
-            "totals": _figures(total, total)}
+    return {
+        "rows": [{"user_id": row["user_id"], "tier": tiers.get(row["user_id"]), **row} for row in rows],
+        "totals": _figures(total, total),
+    }
 
 
 def _days(reader: Reader, settings: Settings) -> Report:
@@ -128,11 +185,15 @@ def _overview(reader: Reader, settings: Settings) -> Report:
     saved = total["baseline_usd"] - total["cost_usd"]
     return {
         "rows": _days(reader, settings)["rows"],
-        "totals": figures | {
-            "baseline_usd": usd(total["baseline_usd"]), "saved_usd": usd(saved),
-            "saved_share": _ratio(saved, total["baseline_usd"]), "users": len(users),
+        "totals": figures
+        | {
+            "baseline_usd": usd(total["baseline_usd"]),
+            "saved_usd": usd(saved),
+            "saved_share": _ratio(saved, total["baseline_usd"]),
+            "users": len(users),
             "top_model": models[0]["model_used"] if models else None,
-            "top_feature": features[0]["feature"] if features else None},
+            "top_feature": features[0]["feature"] if features else None,
+        },
         "baseline": settings["report.baseline"],
         "top": {"models": models[:TOP], "features": features[:TOP], "users": users[:TOP]},
     }
@@ -143,39 +204,65 @@ def _saved(sums: Row) -> Row:
     saved = sums["baseline_usd"] - sums["cost_usd"]
     caching, compression = sums["avoided_usd"], sums["compression_saved_usd"]
     return {
-        "requests": sums["requests"], "calls": sums["calls"], "hits": sums["hits"],
-        "baseline_usd": usd(sums["baseline_usd"]), "cost_usd": usd(sums["cost_usd"]),
+        "requests": sums["requests"],
+        "calls": sums["calls"],
+        "hits": sums["hits"],
+        "baseline_usd": usd(sums["baseline_usd"]),
+        "cost_usd": usd(sums["cost_usd"]),
         "caching_saved_usd": usd(caching),
-        "routing_saved_usd": usd(saved - caching - compression), "compression_saved_usd": usd(compression),
-        "saved_usd": usd(saved), "saved_share": _ratio(saved, sums["baseline_usd"]),
+        "routing_saved_usd": usd(saved - caching - compression),
+        "compression_saved_usd": usd(compression),
+        "saved_usd": usd(saved),
+        "saved_share": _ratio(saved, sums["baseline_usd"]),
     }
 
 
 def _savings(reader: Reader, settings: Settings) -> Report:
     rows = sorted(reader.sums("feature"), key=lambda row: (row["cost_usd"] - row["baseline_usd"], row["feature"]))
-    return {"rows": [{"feature": row["feature"], **_saved(row)} for row in rows], "totals": _saved(_total(rows)),
-            "baseline": settings["report.baseline"]}
+    return {
+        "rows": [{"feature": row["feature"], **_saved(row)} for row in rows],
+        "totals": _saved(_total(rows)),
+        "baseline": settings["report.baseline"],
+    }
 
 
 def _cache(reader: Reader, settings: Settings) -> Report:
     """Hits by feature, with the answers that are kept now; tokens saved by hits alone, not by compression."""
     mine = f"{OWN_OR_ADMIN} AND (:user IS NULL OR user_id = :user)"
-    kept: dict[str, int] = dict(tuple(row) for row in reader.select(
-        f"SELECT feature, count(*) FROM cached_ai_responses WHERE expires_at > :now AND {mine} GROUP BY feature"))
+    kept: dict[str, int] = dict(
+        tuple(row)
+        for row in reader.select(
+            f"SELECT feature, count(*) FROM cached_ai_responses WHERE expires_at > :now AND {mine} GROUP BY feature"
+        )
+    )
     only = "AND user_id = :user" if reader.user is not None else ""
-    tokens: dict[str, int] = dict(tuple(row) for row in reader.select(
-        f"SELECT feature, sum(tokens_saved) FROM ai_model_usage WHERE created_at >= :since AND created_at < :until "
-        f"AND outcome = 'hit' AND {OWN_OR_ADMIN} {only} GROUP BY feature"))
+    tokens: dict[str, int] = dict(
+        tuple(row)
+        for row in reader.select(
+            f"SELECT feature, sum(tokens_saved) FROM ai_model_usage WHERE created_at >= :since AND created_at < :until "
+            f"AND outcome = 'hit' AND {OWN_OR_ADMIN} {only} GROUP BY feature"
+        )
+    )
     sums = {row["feature"]: row for row in reader.sums("feature")}
 
     def line(part: Row, saved: int, answers: int) -> Row:
-        return {"requests": part["requests"], "hits": part["hits"], "hit_rate": _ratio(part["hits"], part["requests"]),
-                "tokens_saved": saved, "avoided_usd": usd(part["avoided_usd"]), "answers": answers}
+        return {
+            "requests": part["requests"],
+            "hits": part["hits"],
+            "hit_rate": _ratio(part["hits"], part["requests"]),
+            "tokens_saved": saved,
+            "avoided_usd": usd(part["avoided_usd"]),
+            "answers": answers,
+        }
 
-    rows = [{"feature": name, **line(sums.get(name) or _total(()), tokens.get(name, 0), kept.get(name, 0))}
-            for name in sums.keys() | kept.keys()]
-    return {"rows": sorted(rows, key=lambda row: (-row["hits"], row["feature"])),
-            "totals": line(_total(sums.values()), sum(tokens.values()), sum(kept.values()))}
+    rows = [
+        {"feature": name, **line(sums.get(name) or _total(()), tokens.get(name, 0), kept.get(name, 0))}
+        for name in sums.keys() | kept.keys()
+    ]
+    return {
+        "rows": sorted(rows, key=lambda row: (-row["hits"], row["feature"])),
+        "totals": line(_total(sums.values()), sum(tokens.values()), sum(kept.values())),
+    }
 
 
 def _accuracy(reader: Reader, settings: Settings) -> Report:
@@ -188,7 +275,8 @@ def _accuracy(reader: Reader, settings: Settings) -> Report:
             sum(abs(formula_tokens - actual_tokens) * 1.0 / actual_tokens) AS formula_error
             FROM ai_cost_predictions WHERE created_at >= :since AND created_at < :until AND actual_tokens > 0
             AND {OWN_OR_ADMIN} {only} GROUP BY feature, recommended_model
-            ORDER BY n DESC, feature, recommended_model""")
+            ORDER BY n DESC, feature, recommended_model"""
+    )
     parts = [dict(row) for row in found]
     names = ("n", "predicted", "actual", "formula", "error", "formula_error", "accuracy")
     total = {name: sum(part[name] for part in parts) for name in names}
@@ -198,10 +286,17 @@ def _accuracy(reader: Reader, settings: Settings) -> Report:
 
 def _errors(part: Row) -> Row:
     n, actual = part["n"], part["actual"]
-    return {"n": n, "predicted_tokens": part["predicted"], "actual_tokens": actual, "mape": _ratio(part["error"], n),
-            "bias": _ratio(part["predicted"], actual), "prediction_accuracy": _ratio(part["accuracy"], n),
-            "formula_tokens": part["formula"], "formula_mape": _ratio(part["formula_error"], n),
-            "formula_bias": _ratio(part["formula"], actual)}
+    return {
+        "n": n,
+        "predicted_tokens": part["predicted"],
+        "actual_tokens": actual,
+        "mape": _ratio(part["error"], n),
+        "bias": _ratio(part["predicted"], actual),
+        "prediction_accuracy": _ratio(part["accuracy"], n),
+        "formula_tokens": part["formula"],
+        "formula_mape": _ratio(part["formula_error"], n),
+        "formula_bias": _ratio(part["formula"], actual),
+    }
 
 
 def _unprofitable(reader: Reader, settings: Settings) -> Report:
@@ -218,10 +313,11 @@ def _unprofitable(reader: Reader, settings: Settings) -> Report:
         if part["cost_usd"] > revenue:
             rows.append((part["cost_usd"] - revenue, {"user_id": user, "tier": tier, **_margin(part, revenue)}))
     rows.sort(key=lambda row: (-row[0], row[1]["user_id"]))
-    return {"rows": [row for _, row in rows],
-            "totals": _margin(_total(sums.values()), revenues) | {
-                "users": len(sums.keys() | tiers.keys()), "unprofitable_users": len(rows),
-                "days": round(float(days), 6)}}
+    return {
+        "rows": [row for _, row in rows],
+        "totals": _margin(_total(sums.values()), revenues)
+        | {"users": len(sums.keys() | tiers.keys()), "unprofitable_users": len(rows), "days": round(float(days), 6)},
+    }
 
 
 def _revenue(price: Decimal, days: Decimal) -> int:
@@ -231,12 +327,25 @@ def _revenue(price: Decimal, days: Decimal) -> int:
 
 def _margin(sums: Row, revenue: int) -> Row:
     cost = sums["cost_usd"]
-    return {"requests": sums["requests"], "total_tokens": _tokens(sums), "cost_usd": usd(cost),
-            "revenue_usd": usd(revenue), "margin_usd": usd(revenue - cost),
-            "ratio": _ratio(cost, revenue) if revenue else None, "unprofitable": cost > revenue}
+    return {
+        "requests": sums["requests"],
+        "total_tokens": _tokens(sums),
+        "cost_usd": usd(cost),
+        "revenue_usd": usd(revenue),
+        "margin_usd": usd(revenue - cost),
+        "ratio": _ratio(cost, revenue) if revenue else None,
+        "unprofitable": cost > revenue,
+    }
 
 
 _BUILDERS: dict[str, Callable[[Reader, Settings], Report]] = {
-    "overview": _overview, "models": _models, "features": _features, "users": _users, "days": _days,
-    "accuracy": _accuracy, "savings": _savings, "cache": _cache, "unprofitable": _unprofitable,
+    "overview": _overview,
+    "models": _models,
+    "features": _features,
+    "users": _users,
+    "days": _days,
+    "accuracy": _accuracy,
+    "savings": _savings,
+    "cache": _cache,
+    "unprofitable": _unprofitable,
 }

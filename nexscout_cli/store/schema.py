@@ -13,8 +13,20 @@ from sqlite_utils import Database, Migrations
 
 MIGRATIONS = Migrations("nexscout")
 
-SUMS = ("requests", "calls", "hits", "failures", "input_tokens", "output_tokens", "cost_usd", "energy",
-        "baseline_usd", "avoided_usd", "compression_saved_usd", "tokens_saved")
+SUMS = (
+    "requests",
+    "calls",
+    "hits",
+    "failures",
+    "input_tokens",
+    "output_tokens",
+    "cost_usd",
+    "energy",
+    "baseline_usd",
+    "avoided_usd",
+    "compression_saved_usd",
+    "tokens_saved",
+)
 
 _TABLES = """
 CREATE TABLE meta (key TEXT PRIMARY KEY, value TEXT NOT NULL) STRICT, WITHOUT ROWID;
@@ -242,9 +254,13 @@ LEFT JOIN accounts a ON a.owner = u.user_id AND a.kind = 'energy';
 def _rollup(table: str, keys: dict[str, str], primary: str) -> str:
     """A roll-up of ``ai_model_usage`` and the trigger that keeps it; a request counts once, with its first row."""
     columns = "".join(f", {name} INTEGER NOT NULL" for name in SUMS)
-    values = ("NOT EXISTS (SELECT 1 FROM ai_model_usage u WHERE u.request_id = new.request_id AND u.id <> new.id)",
-              "new.outcome = 'posted'", "new.outcome = 'hit'", "new.outcome = 'failed'",
-              *(f"new.{name}" for name in SUMS[4:]))
+    values = (
+        "NOT EXISTS (SELECT 1 FROM ai_model_usage u WHERE u.request_id = new.request_id AND u.id <> new.id)",
+        "new.outcome = 'posted'",
+        "new.outcome = 'hit'",
+        "new.outcome = 'failed'",
+        *(f"new.{name}" for name in SUMS[4:]),
+    )
     updates = ", ".join(f"{name} = {name} + excluded.{name}" for name in SUMS)
     return f"""
 CREATE TABLE {table} ({", ".join(f"{k} TEXT NOT NULL" for k in keys)}{columns}, PRIMARY KEY ({primary})) STRICT, WITHOUT ROWID;
@@ -258,14 +274,20 @@ END;
 _VERSIONED = "".join(
     f"CREATE TRIGGER {table}_{verb.lower().replace(' ', '_')}_moves_the_world AFTER {verb} ON {table} BEGIN\n"
     "  UPDATE meta SET value = CAST(value AS INTEGER) + 1 WHERE key = 'world_version';\nEND;\n"
-    for table, verb in (("ai_model_configs", "INSERT"), ("ai_model_configs", "UPDATE"), ("ai_model_configs", "DELETE"),
-                        ("users", "UPDATE OF tier"))
+    for table, verb in (
+        ("ai_model_configs", "INSERT"),
+        ("ai_model_configs", "UPDATE"),
+        ("ai_model_configs", "DELETE"),
+        ("users", "UPDATE OF tier"),
+    )
 )
 
 ROLLUPS = {
     "usage_by_user_day": ({"user_id": "new.user_id", "day": "substr(new.created_at, 1, 10)"}, "user_id, day"),
-    "usage_by_model_day": ({"day": "substr(new.created_at, 1, 10)", "model": "new.model_used", "feature": "new.feature"},
-                           "day, model, feature"),
+    "usage_by_model_day": (
+        {"day": "substr(new.created_at, 1, 10)", "model": "new.model_used", "feature": "new.feature"},
+        "day, model, feature",
+    ),
 }
 
 

@@ -30,12 +30,24 @@ def read(store: Store, provider: Provider, request: AIRequest) -> Snapshot:
         meta = dict(c.execute("SELECT key, value FROM meta WHERE key IN ('panic', 'world_version')").fetchall())
         limits, tokens_today, pressed = _limits(store, c, request.user_id, tier, now)
         return Snapshot(
-            now=now, actor=store.actor, user_id=request.user_id, tier=tier, is_admin=store.is_admin(c),
-            profile=profiles.for_plan(c, request.user_id), energy=balance + users.grant_due(store.settings, row, now),
-            limits=limits, panic=meta["panic"] == "1" or pressed, surge_milli=_surge(store, c, now), models=catalog,
-            available=available, missing=missing, input_factors=_factors(c),
-            output_lengths=_lengths(c, request.user_id, request.feature), tokens_today=tokens_today,
-            version=int(meta["world_version"]))
+            now=now,
+            actor=store.actor,
+            user_id=request.user_id,
+            tier=tier,
+            is_admin=store.is_admin(c),
+            profile=profiles.for_plan(c, request.user_id),
+            energy=balance + users.grant_due(store.settings, row, now),
+            limits=limits,
+            panic=meta["panic"] == "1" or pressed,
+            surge_milli=_surge(store, c, now),
+            models=catalog,
+            available=available,
+            missing=missing,
+            input_factors=_factors(c),
+            output_lengths=_lengths(c, request.user_id, request.feature),
+            tokens_today=tokens_today,
+            version=int(meta["world_version"]),
+        )
 
 
 def availability(catalog: tuple[Model, ...], provider: Provider) -> tuple[frozenset[str], dict[str, str]]:
@@ -49,7 +61,9 @@ def availability(catalog: tuple[Model, ...], provider: Provider) -> tuple[frozen
     return frozenset(m.name for m in catalog if m.name not in missing and not m.retired), missing
 
 
-def _limits(store: Store, c: sqlite3.Connection, user_id: str, tier: str, now: datetime) -> tuple[tuple[Limit, ...], int, bool]:
+def _limits(
+    store: Store, c: sqlite3.Connection, user_id: str, tier: str, now: datetime
+) -> tuple[tuple[Limit, ...], int, bool]:
     """Caps with what is left of them, tokens of today, and whether the installation's daily dollars are nearly gone."""
     limits, tokens_today, pressed = [], 0, False
     for budget in accounts.budgets(store.settings, user_id, tier, now):
@@ -68,7 +82,8 @@ def _surge(store: Store, c: sqlite3.Connection, now: datetime) -> int:
     load = c.execute(
         """SELECT (SELECT count(*) FROM attempts WHERE created_at > ?)
                 + (SELECT count(*) FROM attempts WHERE state IN ('held', 'sent') AND created_at <= ?)""",
-        (stamp(now - timedelta(minutes=1)),) * 2).fetchone()[0]
+        (stamp(now - timedelta(minutes=1)),) * 2,
+    ).fetchone()[0]
     share = load / store.settings["surge.capacity"]
     return next((surge for start, surge in SURGE_STEPS if share >= start), 1000)
 
@@ -79,6 +94,8 @@ def _factors(c: sqlite3.Connection) -> dict[str, tuple[float, float]]:
 
 
 def _lengths(c: sqlite3.Connection, user_id: str, feature: str) -> dict[str, tuple[int, float]]:
-    rows = c.execute("SELECT user_id, n, mean_log FROM output_lengths WHERE feature = ? AND user_id IN (?, ?)",
-                     (feature, user_id, EVERYONE))
+    rows = c.execute(
+        "SELECT user_id, n, mean_log FROM output_lengths WHERE feature = ? AND user_id IN (?, ?)",
+        (feature, user_id, EVERYONE),
+    )
     return {"all" if owner == EVERYONE else "user": (n, mean) for owner, n, mean in rows}

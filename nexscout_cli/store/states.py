@@ -13,30 +13,47 @@ from nexscout_cli.store.store import Store, stamp
 KEYS_KEPT = timedelta(hours=24)
 
 
-def set_state(c: sqlite3.Connection, attempt_id: int, state: str, now: datetime, *, actual: int | None = None,
-              reason: str | None = None, provider_id: str | None = None) -> None:
+def set_state(
+    c: sqlite3.Connection,
+    attempt_id: int,
+    state: str,
+    now: datetime,
+    *,
+    actual: int | None = None,
+    reason: str | None = None,
+    provider_id: str | None = None,
+) -> None:
     """Move an attempt forward; a trigger refuses any step the table of states does not have."""
     settled = None if state == "sent" else stamp(now)
     try:
-        c.execute("UPDATE attempts SET state = ?, actual = ?, reason = coalesce(?, reason), "
-                  "provider_id = coalesce(?, provider_id), settled_at = ? WHERE id = ?",
-                  (state, actual, reason, provider_id, settled, attempt_id))
+        c.execute(
+            "UPDATE attempts SET state = ?, actual = ?, reason = coalesce(?, reason), "
+            "provider_id = coalesce(?, provider_id), settled_at = ? WHERE id = ?",
+            (state, actual, reason, provider_id, settled, attempt_id),
+        )
     except sqlite3.IntegrityError as error:
         raise elsewhere(f"attempt {attempt_id}") from error
 
 
 def elsewhere(what: str) -> StoreError:
     """What to say when another process was faster."""
-    return StoreError(f"{what} was settled by another process meanwhile", "`nexscout log` shows what became of it",
-                      code="settled_elsewhere")
+    return StoreError(
+        f"{what} was settled by another process meanwhile",
+        "`nexscout log` shows what became of it",
+        code="settled_elsewhere",
+    )
 
 
-def end_request(store: Store, c: sqlite3.Connection, request_id: str, state: str, now: datetime, *, energy: int) -> None:
+def end_request(
+    store: Store, c: sqlite3.Connection, request_id: str, state: str, now: datetime, *, energy: int
+) -> None:
     """Close a request and its energy hold: posted with ``energy`` units, given back when that is 0."""
     c.execute("UPDATE requests SET state = ? WHERE request_id = ?", (state, request_id))
     row = c.execute("SELECT energy_attempt FROM requests WHERE request_id = ?", (request_id,)).fetchone()
     if row and row[0]:
-        accounts.release(c, row[0], ("energy",), {"energy": energy} if energy else {}, reason=state, actor=store.actor, now=now)
+        accounts.release(
+            c, row[0], ("energy",), {"energy": energy} if energy else {}, reason=state, actor=store.actor, now=now
+        )
 
 
 _EXPIRED = "key IS NOT NULL AND created_at < ? AND state IN ('posted', 'voided')"
@@ -44,7 +61,9 @@ _EXPIRED = "key IS NOT NULL AND created_at < ? AND state IN ('posted', 'voided')
 
 def keys_to_expire(c: sqlite3.Connection, now: datetime) -> bool:
     """Whether :func:`expire_keys` would find any."""
-    return c.execute(f"SELECT 1 FROM requests WHERE {_EXPIRED} LIMIT 1", (stamp(now - KEYS_KEPT),)).fetchone() is not None
+    return (
+        c.execute(f"SELECT 1 FROM requests WHERE {_EXPIRED} LIMIT 1", (stamp(now - KEYS_KEPT),)).fetchone() is not None
+    )
 
 
 def expire_keys(c: sqlite3.Connection, now: datetime) -> None:
@@ -54,6 +73,8 @@ def expire_keys(c: sqlite3.Connection, now: datetime) -> None:
 
 def require_own(store: Store, c: sqlite3.Connection, attempt: Attempt) -> None:
     """Raises NotPermitted for an attempt of someone the actor may not act for."""
-    row = c.execute("SELECT r.user_id FROM attempts a JOIN requests r USING (request_id) WHERE a.id = ? AND a.request_id = ?",
-                    (attempt.id, attempt.request_id)).fetchone()
+    row = c.execute(
+        "SELECT r.user_id FROM attempts a JOIN requests r USING (request_id) WHERE a.id = ? AND a.request_id = ?",
+        (attempt.id, attempt.request_id),
+    ).fetchone()
     store.require_access(c, row["user_id"] if row else "")

@@ -43,8 +43,10 @@ class Store:
     def _prepare(self, c: sqlite3.Connection) -> None:
         models.seed(c)
         self.touch(c)
-        c.execute("INSERT INTO users (user_id, tier, role, daily_token_budget, created_at) VALUES (?, 'elite', 'admin', ?, ?)",
-                  (self.actor, self.settings["tiers.elite.daily_tokens"], stamp(self.clock.now())))
+        c.execute(
+            "INSERT INTO users (user_id, tier, role, daily_token_budget, created_at) VALUES (?, 'elite', 'admin', ?, ?)",
+            (self.actor, self.settings["tiers.elite.daily_tokens"], stamp(self.clock.now())),
+        )
 
     def now(self, c: sqlite3.Connection) -> datetime:
         """The time: the clock's, or the last seen where the clock has gone back, so that no window opens twice."""
@@ -60,7 +62,9 @@ class Store:
 
     def is_admin(self, c: sqlite3.Connection) -> bool:
         """Whether the actor is an admin."""
-        return c.execute("SELECT 1 FROM users WHERE user_id = ? AND role = 'admin'", (self.actor,)).fetchone() is not None
+        return (
+            c.execute("SELECT 1 FROM users WHERE user_id = ? AND role = 'admin'", (self.actor,)).fetchone() is not None
+        )
 
     def require_admin(self, c: sqlite3.Connection, what: str) -> None:
         """Raises NotPermitted unless the actor is an admin."""
@@ -78,8 +82,10 @@ class Store:
         if subject != self.actor:
             raise NotPermitted(f"{self.actor} may not act for or look at {subject}", "an admin may")
         if row is None:
-            raise NotPermitted(f"{self.actor} is not a user here yet",
-                               f"ask an admin to run `nexscout user set-tier {self.actor} free`")
+            raise NotPermitted(
+                f"{self.actor} is not a user here yet",
+                f"ask an admin to run `nexscout user set-tier {self.actor} free`",
+            )
         return row
 
     def close(self) -> None:

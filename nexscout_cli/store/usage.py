@@ -36,8 +36,11 @@ def baseline(store: Store, c: sqlite3.Connection, input_tokens: int, output_toke
 def savings(store: Store, c: sqlite3.Connection, plan: Plan, charge: Charge) -> dict[str, int]:
     """What a posted attempt would have cost on the baseline uncompressed, and what compression alone saved on its own model."""
     saved = plan.compression.tokens_before - plan.compression.tokens_after
-    return {"baseline_usd": baseline(store, c, charge.input_tokens + saved, charge.output_tokens),
-            "compression_saved_usd": plan.model.cost(saved, 0), "tokens_saved": saved}
+    return {
+        "baseline_usd": baseline(store, c, charge.input_tokens + saved, charge.output_tokens),
+        "compression_saved_usd": plan.model.cost(saved, 0),
+        "tokens_saved": saved,
+    }
 
 
 def learn_length(c: sqlite3.Connection, user_id: str, feature: str, output_tokens: int) -> None:
@@ -47,7 +50,8 @@ def learn_length(c: sqlite3.Connection, user_id: str, feature: str, output_token
             """INSERT INTO output_lengths VALUES (:owner, :feature, 1, :value)
                ON CONFLICT DO UPDATE SET mean_log = mean_log + (:value - mean_log) / (min(n, :kept) + 1),
                n = min(n + 1, :kept)""",
-            {"owner": owner, "feature": feature, "value": math.log(max(1, output_tokens)), "kept": _KEPT_SAMPLES})
+            {"owner": owner, "feature": feature, "value": math.log(max(1, output_tokens)), "kept": _KEPT_SAMPLES},
+        )
 
 
 def learn_factor(c: sqlite3.Connection, model: Model, counted: int, reported: int) -> None:
@@ -57,4 +61,5 @@ def learn_factor(c: sqlite3.Connection, model: Model, counted: int, reported: in
     c.execute(
         """INSERT INTO input_factors VALUES (:model, 1, :value, :value)
            ON CONFLICT DO UPDATE SET mean = mean + (:value - mean) / (n + 1), most = max(most, :value), n = n + 1""",
-        {"model": model.name, "value": reported / counted})
+        {"model": model.name, "value": reported / counted},
+    )

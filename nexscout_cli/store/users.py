@@ -27,8 +27,10 @@ def ensure(store: Store, c: sqlite3.Connection, user_id: str, now: datetime) -> 
     settings = store.settings
     budget = settings[f"tiers.{row['tier'] if row else FIRST_TIER}.daily_tokens"]
     if row is None:
-        c.execute("INSERT INTO users (user_id, tier, daily_token_budget, created_at) VALUES (?, ?, ?, ?)",
-                  (user_id, FIRST_TIER, budget, stamp(now)))
+        c.execute(
+            "INSERT INTO users (user_id, tier, daily_token_budget, created_at) VALUES (?, ?, ?, ?)",
+            (user_id, FIRST_TIER, budget, stamp(now)),
+        )
     elif row["daily_token_budget"] != budget:
         c.execute("UPDATE users SET daily_token_budget = ? WHERE user_id = ?", (budget, user_id))
     month, due = now.strftime("%Y-%m"), grant_due(settings, row, now)
@@ -52,18 +54,25 @@ def set_tier(store: Store, user_id: str, tier: str) -> None:
         check_user(user_id)
         exists = c.execute("SELECT 1 FROM users WHERE user_id = ?", (user_id,)).fetchone()
         if not exists:
-            c.execute("INSERT INTO users (user_id, tier, daily_token_budget, created_at) VALUES (?, ?, ?, ?)",
-                      (user_id, FIRST_TIER, store.settings[f"tiers.{FIRST_TIER}.daily_tokens"], stamp(now)))
+            c.execute(
+                "INSERT INTO users (user_id, tier, daily_token_budget, created_at) VALUES (?, ?, ?, ?)",
+                (user_id, FIRST_TIER, store.settings[f"tiers.{FIRST_TIER}.daily_tokens"], stamp(now)),
+            )
         granted = ensure(store, c, user_id, now)["granted_energy"]
         energy = store.settings[f"tiers.{tier}.energy"]
         if energy > granted:
             _grant(store, c, user_id, energy - granted, f"tier {tier}", now)
             c.execute("UPDATE users SET granted_energy = ? WHERE user_id = ?", (energy, user_id))
-        c.execute("UPDATE users SET tier = ?, daily_token_budget = ? WHERE user_id = ?",
-                  (tier, store.settings[f"tiers.{tier}.daily_tokens"], user_id))
+        c.execute(
+            "UPDATE users SET tier = ?, daily_token_budget = ? WHERE user_id = ?",
+            (tier, store.settings[f"tiers.{tier}.daily_tokens"], user_id),
+        )
         modes = store.settings[f"tiers.{tier}.modes"]
-        c.execute(f"UPDATE user_efficiency_profiles SET preferred_mode = 'auto' WHERE user_id = ? "
-                  f"AND preferred_mode NOT IN ({', '.join('?' * len(modes))})", (user_id, *modes))
+        c.execute(
+            f"UPDATE user_efficiency_profiles SET preferred_mode = 'auto' WHERE user_id = ? "
+            f"AND preferred_mode NOT IN ({', '.join('?' * len(modes))})",
+            (user_id, *modes),
+        )
 
 
 def listing(store: Store) -> list[dict[str, object]]:
@@ -84,9 +93,9 @@ def forget(store: Store, user_id: str) -> dict[str, int]:
         "kept_answers": "UPDATE requests SET answer = NULL, key = NULL WHERE user_id = :user AND answer IS NOT NULL",
         "failures": f"UPDATE attempts SET reason = NULL WHERE reason IS NOT NULL AND {mine}",
         "messages": "UPDATE ai_model_usage SET metadata = json_remove(metadata, '$.message') WHERE user_id = :user "
-                    "AND json_type(metadata, '$.message') IS NOT NULL",
+        "AND json_type(metadata, '$.message') IS NOT NULL",
         "profiles": "UPDATE user_efficiency_profiles SET writing_style_profile = '{}', common_patterns = '[]', "
-                    "pattern_counts = '{}', peak_usage_hours = '[]' WHERE user_id = :user",
+        "pattern_counts = '{}', peak_usage_hours = '[]' WHERE user_id = :user",
     }
     store.db.connection.execute("PRAGMA secure_delete = ON")
     with store.db.write() as c:

@@ -14,8 +14,20 @@ from nexscout_cli.store.store import OWN_OR_ADMIN, Store, parse_stamp, stamp
 Row = dict[str, Any]
 
 # The columns of the roll-ups. Not imported from store.schema: that would import sqlite-utils with every report.
-SUMS = ("requests", "calls", "hits", "failures", "input_tokens", "output_tokens", "cost_usd", "energy",
-        "baseline_usd", "avoided_usd", "compression_saved_usd", "tokens_saved")
+SUMS = (
+    "requests",
+    "calls",
+    "hits",
+    "failures",
+    "input_tokens",
+    "output_tokens",
+    "cost_usd",
+    "energy",
+    "baseline_usd",
+    "avoided_usd",
+    "compression_saved_usd",
+    "tokens_saved",
+)
 
 _UNITS = {"m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
 _AGO = re.compile(r"(\d{1,9})([mhdw])", re.I)
@@ -109,8 +121,9 @@ def split(since: datetime, until: datetime, now: datetime) -> Split:
     if first >= last:
         return Split(None, ((stamp(since), stamp(end)),))
     edges = ((since, first), (last, end))
-    return Split((first.date().isoformat(), last.date().isoformat()),
-                 tuple((stamp(a), stamp(b)) for a, b in edges if a < b))
+    return Split(
+        (first.date().isoformat(), last.date().isoformat()), tuple((stamp(a), stamp(b)) for a, b in edges if a < b)
+    )
 
 
 def _midnight(moment: datetime) -> datetime:
@@ -136,8 +149,13 @@ class Reader:
 
     def select(self, sql: str, **values: Any) -> list[sqlite3.Row]:
         """Rows of a query, which may name :actor, :user, :now, :since and :until."""
-        known = {"actor": self._actor, "user": self.user, "now": stamp(self.now), "since": stamp(self.window.since),
-                 "until": stamp(self.window.until)}
+        known = {
+            "actor": self._actor,
+            "user": self.user,
+            "now": stamp(self.now),
+            "since": stamp(self.window.since),
+            "until": stamp(self.window.until),
+        }
         return self.c.execute(sql, known | values).fetchall()
 
     def sums(self, *keys: str) -> list[Row]:
@@ -176,11 +194,14 @@ class Reader:
         if table is not None and parts.days is not None:
             found += self._from_rollup(table, keys, *parts.days)
         for row in found:
-            key, values = tuple(row[:len(keys)]), row[len(keys):]
+            key, values = tuple(row[: len(keys)]), row[len(keys) :]
             before = merged.get(key)
             merged[key] = [a + b for a, b in zip(before, values, strict=True)] if before else list(values)
-        return [{**dict(zip(keys, key, strict=True)), **dict(zip(SUMS, values, strict=True))}
-                for key, values in merged.items() if any(values)]
+        return [
+            {**dict(zip(keys, key, strict=True)), **dict(zip(SUMS, values, strict=True))}
+            for key, values in merged.items()
+            if any(values)
+        ]
 
     def _rollup(self, keys: tuple[str, ...]) -> str | None:
         """The roll-up that can answer for these keys, None where only rows can."""
@@ -194,7 +215,9 @@ class Reader:
         return self.select(
             f"SELECT {', '.join([*names, _ROW_SUMS])} FROM ai_model_usage a "
             f"WHERE created_at >= :start AND created_at < :end AND {OWN_OR_ADMIN} {only} {_group(names)}",
-            start=since, end=until)
+            start=since,
+            end=until,
+        )
 
     def _from_rollup(self, table: str, keys: tuple[str, ...], first: str, end: str) -> list[sqlite3.Row]:
         names = [{"model_used": "model"}.get(key, key) for key in keys]
@@ -203,8 +226,12 @@ class Reader:
             where = f"user_id = :user AND {OWN_OR_ADMIN}"
         elif table == "usage_by_user_day":
             head, source, where = _OWNERS, f"owners CROSS JOIN {table}", f"user_id = owners.id AND {OWN_OR_ADMIN}"
-        return self.select(f"{head} SELECT {', '.join([*names, _ROLLUP_SUMS])} FROM {source} "
-                           f"WHERE day >= :start AND day < :end AND {where} {_group(names)}", start=first, end=end)
+        return self.select(
+            f"{head} SELECT {', '.join([*names, _ROLLUP_SUMS])} FROM {source} "
+            f"WHERE day >= :start AND day < :end AND {where} {_group(names)}",
+            start=first,
+            end=end,
+        )
 
 
 def _group(names: list[str]) -> str:

@@ -12,13 +12,14 @@ import pytest
 from tests.support.openai_server import Body, OpenAIServer, tokens
 
 EMBEDDED_FILE = os.environ.get("NEXSCOUT_EMBEDDED_MODEL", "")
-WORDS = """
+VOCABULARY = """
     the a our their her company meeting garden price contract spring letter river machine student answer promise
     number city bridge winter teacher window story music engine kitchen doctor village morning paper island reason
     season market history question quietly slowly often never perhaps bought sold carried opened wrote found lost
     painted repaired measured green heavy narrow distant curious patient broken golden early silent careful with
     under behind against between toward beyond without
-""".split()
+"""
+WORDS = VOCABULARY.split()
 
 
 def prose(size: int) -> str:

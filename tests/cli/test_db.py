@@ -43,7 +43,10 @@ def test_what_needs_a_database_makes_none(nexscout: Any, home: Path, command: st
 def test_a_sound_database_is_passed_in_silence(nexscout: Any, bench: Bench) -> None:
     assert nexscout("db", "check") == (0, "", "")
     assert json.loads(nexscout("db", "check", "--json").stdout) == {
-        "path": str(bench.path), "healthy": True, "problems": []}
+        "path": str(bench.path),
+        "healthy": True,
+        "problems": [],
+    }
 
 
 def test_damage_is_told_with_what_to_do_and_exits_6(nexscout: Any, bench: Bench) -> None:
@@ -90,7 +93,10 @@ def test_migrate_says_what_schema_the_database_has(nexscout: Any, home: Path) ->
     assert "made" in nexscout("db", "migrate").stdout
     assert nexscout("db", "migrate") == (0, "schema 1 is the newest; nothing to do\n", "")
     assert json.loads(nexscout("db", "migrate", "--json").stdout) == {
-        "path": f"{home}/nexscout.db", "schema_version": 1, "migrated_from": None}
+        "path": f"{home}/nexscout.db",
+        "schema_version": 1,
+        "migrated_from": None,
+    }
 
 
 def test_resolve_lists_what_is_unresolved(nexscout: Any, bench: Bench, lost: Attempt) -> None:
@@ -111,7 +117,11 @@ def test_resolve_posts_at_a_cost_in_dollars(nexscout: Any, bench: Bench, lost: A
     ran = nexscout("db", "resolve", lost.request_id, "--post", "0.000001234", "--json")
     assert '"cost_usd": 0.000001234' in ran.stdout
     assert json.loads(ran.stdout) == {
-        "request_id": lost.request_id, "attempts": 1, "state": "posted", "cost_usd": 0.000001234}
+        "request_id": lost.request_id,
+        "attempts": 1,
+        "state": "posted",
+        "cost_usd": 0.000001234,
+    }
     assert bench.sql("SELECT actual FROM attempts WHERE id = ?", lost.id)[0][0] == 1234
     assert nexscout("db", "check").exit == 0
 
@@ -122,11 +132,19 @@ def test_resolve_voids(nexscout: Any, bench: Bench, lost: Attempt) -> None:
     assert nexscout("db", "resolve", lost.request_id, "--void").exit == 2
 
 
-@pytest.mark.parametrize(("options", "said"), [
-    ((), "say what became of it"), (("--post", "1", "--void"), "exclude"), (("--post", "-1"), "--post"),
-    (("--post", "much"), "--post"), (("--clock",), "stands alone")])
-def test_resolve_refuses_what_decides_nothing(nexscout: Any, bench: Bench, lost: Attempt, options: tuple[str, ...],
-                                              said: str) -> None:
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        ((), "say what became of it"),
+        (("--post", "1", "--void"), "exclude"),
+        (("--post", "-1"), "--post"),
+        (("--post", "much"), "--post"),
+        (("--clock",), "stands alone"),
+    ],
+)
+def test_resolve_refuses_what_decides_nothing(
+    nexscout: Any, bench: Bench, lost: Attempt, options: tuple[str, ...], said: str
+) -> None:
     ran = nexscout("db", "resolve", lost.request_id, *options)
     assert ran.exit == 2 and said in ran.stderr
     assert bench.state(lost) == "unknown"
@@ -153,7 +171,8 @@ def test_resolve_clock_ends_a_last_seen_time_in_the_future(nexscout: Any, bench:
 
 
 def test_who_is_no_admin_resolves_and_sees_nothing_of_others(
-        nexscout: Any, bench: Bench, lost: Attempt, monkeypatch: pytest.MonkeyPatch) -> None:
+    nexscout: Any, bench: Bench, lost: Attempt, monkeypatch: pytest.MonkeyPatch
+) -> None:
     bench.post(bench.sent(bench.plan(user="bob")))
     monkeypatch.setenv("NEXSCOUT_ACTOR", "bob")
     assert nexscout("db", "resolve") == (0, "", "")

@@ -57,14 +57,19 @@ def test_keys_are_shown_by_name_alone(nexscout: Any, home: Path, monkeypatch: py
         assert ran.exit == 0
         assert SECRET not in ran.stdout + ran.stderr
     assert json.loads(ran.stdout)["keys"] == {
-        "OPENAI_API_KEY": True, "ANTHROPIC_API_KEY": False, "GEMINI_API_KEY": False, "HOUSE_KEY": True}
+        "OPENAI_API_KEY": True,
+        "ANTHROPIC_API_KEY": False,
+        "GEMINI_API_KEY": False,
+        "HOUSE_KEY": True,
+    }
     assert json.loads(ran.stdout)["models_available"] == ["gpt-4o-mini", "gpt-4o-mini-high", "gpt-4o"]
 
 
 def test_each_retired_name_gets_the_command_that_points_it_elsewhere(nexscout: Any, model: Path) -> None:
     fixes = [check["fix"] for check in checks(nexscout("doctor", "--json"), "models") if "retired" in check["message"]]
     assert [fix.split()[:4] for fix in fixes] == [
-        ["nexscout", "models", "set", f"claude-3-{name}"] for name in ("haiku", "sonnet", "opus")]
+        ["nexscout", "models", "set", f"claude-3-{name}"] for name in ("haiku", "sonnet", "opus")
+    ]
     for fix in fixes:
         assert nexscout(*fix.split()[1:]).exit == 0, fix
     assert not any("retired" in check["message"] for check in checks(nexscout("doctor", "--json"), "models"))
@@ -85,7 +90,8 @@ def test_a_disabled_model_gets_the_command_that_enables_it(nexscout: Any, model:
 
 @pytest.mark.parametrize(("content", "said"), [(b"", "is empty"), (b"garbage" * 99, "is not a NexScout database")])
 def test_a_database_that_cannot_be_opened_is_a_line_and_not_a_crash(
-        nexscout: Any, model: Path, home: Path, content: bytes, said: str) -> None:
+    nexscout: Any, model: Path, home: Path, content: bytes, said: str
+) -> None:
     (home / "nexscout.db").write_bytes(content)
     ran = nexscout("doctor", "--json")
     (line,) = checks(ran, "database")
@@ -141,8 +147,9 @@ def test_unresolved_attempts_are_counted_with_what_to_type(nexscout: Any, model:
     assert line["message"].startswith("1 of unknown outcome") and f"{attempt.hold}" in line["message"]
 
 
-def test_tokenizer_files_that_are_missing_are_told(nexscout: Any, model: Path, monkeypatch: pytest.MonkeyPatch,
-                                                   tmp_path: Path) -> None:
+def test_tokenizer_files_that_are_missing_are_told(
+    nexscout: Any, model: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
     monkeypatch.setattr(tokens, "_folder", lambda: tmp_path)
     ran = nexscout("doctor", "--json")
     assert (ran.exit, checks(ran, "tokenizer")[0]["status"]) == (6, "fail")
@@ -156,7 +163,8 @@ def test_an_embedded_model_of_the_wrong_size_is_told(nexscout: Any, model: Path)
 
 
 def test_someone_who_is_no_user_is_told_how_to_become_one(
-        nexscout: Any, model: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    nexscout: Any, model: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     nexscout("mode")
     monkeypatch.setenv("NEXSCOUT_ACTOR", "eve")
     ran = nexscout("doctor", "--json")
@@ -172,10 +180,16 @@ def test_a_large_database_is_not_checked_in_full(nexscout: Any, model: Path, mon
 
 
 def test_a_terminal_without_unicode_gets_plain_marks_and_litellm_is_not_imported(model: Path, home: Path) -> None:
-    code = ("import sys; from nexscout_cli.cli.app import main; status = main(['doctor']); "
-            "assert 'litellm' not in sys.modules and 'rich' not in sys.modules, 'imported'; sys.exit(status)")
-    env = {"NEXSCOUT_HOME": str(home), "NEXSCOUT_EMBEDDED_MODEL": str(model), "NEXSCOUT_ACTOR": "Zoë",
-           "PYTHONIOENCODING": "ascii"}
+    code = (
+        "import sys; from nexscout_cli.cli.app import main; status = main(['doctor']); "
+        "assert 'litellm' not in sys.modules and 'rich' not in sys.modules, 'imported'; sys.exit(status)"
+    )
+    env = {
+        "NEXSCOUT_HOME": str(home),
+        "NEXSCOUT_EMBEDDED_MODEL": str(model),
+        "NEXSCOUT_ACTOR": "Zoë",
+        "PYTHONIOENCODING": "ascii",
+    }
     ran = subprocess.run([sys.executable, "-c", code], capture_output=True, cwd=home, env=env)
     assert ran.returncode in (0, 6), ran.stderr
     assert ran.stderr == b""

@@ -47,14 +47,32 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 @pytest.fixture
 def used(home: Path) -> Path:
     store = Store(home / "nexscout.db", "root", Settings(), Clock())
-    rows = [("a", EVIL, "gpt-4o", 1500), ("b", "ai_message", "gpt-4o-mini", 500),
-            ("c", "ai_message", "gpt-4o", 2_000_000_001)]
+    rows = [
+        ("a", EVIL, "gpt-4o", 1500),
+        ("b", "ai_message", "gpt-4o-mini", 500),
+        ("c", "ai_message", "gpt-4o", 2_000_000_001),
+    ]
     for request_id, feature, model, cost in rows:
         with store.db.write() as c:
-            usage.record(store, c, store.touch(c), {
-                "request_id": request_id, "n": 1, "user_id": "root", "feature": feature, "model_used": model,
-                "outcome": "posted", "input_tokens": 10, "output_tokens": 5, "cost_usd": cost, "baseline_usd": cost,
-                "mode": "auto", "routing_reason": "balanced"})
+            usage.record(
+                store,
+                c,
+                store.touch(c),
+                {
+                    "request_id": request_id,
+                    "n": 1,
+                    "user_id": "root",
+                    "feature": feature,
+                    "model_used": model,
+                    "outcome": "posted",
+                    "input_tokens": 10,
+                    "output_tokens": 5,
+                    "cost_usd": cost,
+                    "baseline_usd": cost,
+                    "mode": "auto",
+                    "routing_reason": "balanced",
+                },
+            )
     store.close()
     return home
 
@@ -83,8 +101,10 @@ def test_json_has_rows_and_totals_with_exact_money_in_fixed_decimals(capsys: pyt
 
 @pytest.mark.usefixtures("used")
 def test_format_json_is_the_same_as_json(capsys: pytest.CaptureFixture[str]) -> None:
-    both = [document(capsys, "models", "--since", "2026-01-01", "--until", "2050-01-01", *kind)
-            for kind in (("--json",), ("--format", "json"))]
+    both = [
+        document(capsys, "models", "--since", "2026-01-01", "--until", "2050-01-01", *kind)
+        for kind in (("--json",), ("--format", "json"))
+    ]
     assert both[0] == both[1]
 
 
@@ -135,8 +155,9 @@ def test_a_table_shows_totals_shares_bars_and_text_as_it_is(capsys: pytest.Captu
 
 
 @pytest.mark.usefixtures("used")
-def test_figures_are_never_cut_short_on_a_narrow_terminal(capsys: pytest.CaptureFixture[str],
-                                                          monkeypatch: pytest.MonkeyPatch) -> None:
+def test_figures_are_never_cut_short_on_a_narrow_terminal(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(report.output, "stdout_is_terminal", lambda: True)
     monkeypatch.setenv("COLUMNS", "30")
     _, out, _ = run(capsys, "savings")
@@ -145,12 +166,21 @@ def test_figures_are_never_cut_short_on_a_narrow_terminal(capsys: pytest.Capture
 
 
 @pytest.mark.usefixtures("used")
-@pytest.mark.parametrize(("argv", "hint"), [
-    (("modles",), "did you mean models?"), (("--format", "jsn"), "did you mean json?"), (("--since", "soon"), "7d"),
-    (("--since", "1d", "--until", "2d"), "--since"), (("--tz", "Mars/Base"), "Europe/Berlin"),
-    (("--json", "--format", "csv"), "leave one"), (("--user", "nobody"), "user list")])
-def test_a_mistake_ends_with_status_2_and_says_what_to_type(capsys: pytest.CaptureFixture[str], argv: tuple[str, ...],
-                                                           hint: str) -> None:
+@pytest.mark.parametrize(
+    ("argv", "hint"),
+    [
+        (("modles",), "did you mean models?"),
+        (("--format", "jsn"), "did you mean json?"),
+        (("--since", "soon"), "7d"),
+        (("--since", "1d", "--until", "2d"), "--since"),
+        (("--tz", "Mars/Base"), "Europe/Berlin"),
+        (("--json", "--format", "csv"), "leave one"),
+        (("--user", "nobody"), "user list"),
+    ],
+)
+def test_a_mistake_ends_with_status_2_and_says_what_to_type(
+    capsys: pytest.CaptureFixture[str], argv: tuple[str, ...], hint: str
+) -> None:
     status, out, err = run(capsys, *argv)
     assert status == 2
     assert hint in err
@@ -160,8 +190,9 @@ def test_a_mistake_ends_with_status_2_and_says_what_to_type(capsys: pytest.Captu
 @pytest.mark.usefixtures("home")
 @pytest.mark.parametrize("name", list(reports.COLUMNS))
 @pytest.mark.parametrize("kind", report.FORMATS)
-def test_an_empty_window_is_said_politely_and_is_no_error(capsys: pytest.CaptureFixture[str], name: str,
-                                                          kind: str) -> None:
+def test_an_empty_window_is_said_politely_and_is_no_error(
+    capsys: pytest.CaptureFixture[str], name: str, kind: str
+) -> None:
     status, out, err = run(capsys, name, "--format", kind)
     assert status == 0
     assert "(UTC)" in err
@@ -172,8 +203,9 @@ def test_an_empty_window_is_said_politely_and_is_no_error(capsys: pytest.Capture
 
 
 @pytest.mark.usefixtures("used")
-def test_whoever_is_no_admin_may_not_look_at_others(capsys: pytest.CaptureFixture[str],
-                                                    monkeypatch: pytest.MonkeyPatch) -> None:
+def test_whoever_is_no_admin_may_not_look_at_others(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
     run(capsys, "users")
     monkeypatch.setenv("NEXSCOUT_ACTOR", "mallory")
     assert run(capsys, "users", "--user", "root")[0] == 8

@@ -37,10 +37,12 @@ def path() -> Path:
     return found
 
 
-def call(prompt: str = "Say hello to Sarah.", *, max_tokens: int = 24, stream: bool = False,
-         timeout: float = 60.0) -> Call:
-    model = Model("smollm2-135m", "embedded/smollm2-135m", "small", 0, 0, 8192, 0.2, 0.5, "", True, False, None, None,
-                  {})
+def call(
+    prompt: str = "Say hello to Sarah.", *, max_tokens: int = 24, stream: bool = False, timeout: float = 60.0
+) -> Call:
+    model = Model(
+        "smollm2-135m", "embedded/smollm2-135m", "small", 0, 0, 8192, 0.2, 0.5, "", True, False, None, None, {}
+    )
     return Call(model, (Message("user", prompt),), max_tokens, None, timeout, timeout, stream)
 
 
@@ -75,6 +77,7 @@ def test_when_the_reader_goes_it_stops(path: Path) -> None:
         got.append(text)
         if len(got) == 3:
             raise ReaderGone
+
     done = EmbeddedProvider(path).complete(call("Write a long story.", max_tokens=2000, stream=True), read)
     assert done.finish_reason == "reader_gone" and done.text == "".join(got) and len(got) == 3
 
@@ -82,6 +85,7 @@ def test_when_the_reader_goes_it_stops(path: Path) -> None:
 def test_an_error_of_the_reader_is_passed_on(path: Path) -> None:
     def read(text: str) -> None:
         raise KeyError("mine")
+
     with pytest.raises(KeyError):
         EmbeddedProvider(path).complete(call(stream=True), read)
 
@@ -94,14 +98,14 @@ def test_a_prompt_beyond_the_window_is_too_long(path: Path) -> None:
 
 def test_the_deadline_holds(path: Path) -> None:
     EmbeddedProvider(path).complete(call(), None)
-    with pytest.raises(ProviderFailure) as caught:
-        EmbeddedProvider(path).complete(call("Write a very long story.", max_tokens=4000, timeout=0.5), None)
-    assert caught.value.kind == "unknown" and "0.5 s" in caught.value.message
+    cut = EmbeddedProvider(path).complete(call("Write a very long story.", max_tokens=4000, timeout=0.5), None)
+    assert cut.finish_reason == "length" and cut.text and len(cut.text.split()) < 2000
 
 
 def test_calls_from_many_threads_wait_for_each_other(path: Path) -> None:
     def one(n: int) -> Completion:
         return EmbeddedProvider(path).complete(call(f"Say the number {n}.", max_tokens=8), None)
+
     with ThreadPoolExecutor(6) as pool:
         done = list(pool.map(one, range(6)))
     assert all(d.text and d.usage is not None for d in done)
@@ -111,11 +115,14 @@ def test_odd_characters_do_not_crash_it(path: Path) -> None:
     assert EmbeddedProvider(path).complete(call("hi \ud800 there \x01 ☃", max_tokens=4), None).usage is not None
 
 
-@pytest.mark.parametrize("ending", [
-    "run(8)",
-    "threading.Thread(target=run, args=(4000,), daemon=True).start(); time.sleep(2)",
-    "threading.Thread(target=run, args=(4000, 'hello ' * 7000), daemon=True).start(); time.sleep(1.5)",
-])
+@pytest.mark.parametrize(
+    "ending",
+    [
+        "run(8)",
+        "threading.Thread(target=run, args=(4000,), daemon=True).start(); time.sleep(2)",
+        "threading.Thread(target=run, args=(4000, 'hello ' * 7000), daemon=True).start(); time.sleep(1.5)",
+    ],
+)
 def test_the_program_ends_cleanly_and_silently_even_in_mid_answer(path: Path, ending: str) -> None:
     done = subprocess.run([sys.executable, "-c", PROGRAM + ending, str(path)], capture_output=True, timeout=60)
     assert (done.returncode, done.stdout, done.stderr) == (0, b"", b"")
@@ -139,32 +146,33 @@ def test_a_file_that_is_no_model_is_unreached(tmp_path: Path) -> None:
 
 
 def test_the_dispatcher_sends_embedded_models_here_and_imports_nothing_to_look(tmp_path: Path) -> None:
-    program = ("import sys, pathlib\nfrom nexscout_cli.providers import Providers\n"
-               f"p = Providers(pathlib.Path({str(tmp_path)!r}))\n"
-               "assert p.available('m', 'openai/x', 'NO_SUCH_KEY') == 'NO_SUCH_KEY is not set'\n"
-               "assert p.available('m', 'openai/x', None) is None\n"
-               "assert 'pull' in p.available('m', 'embedded/x', None)\n"
-               "assert not {'litellm', 'httpx', 'xllamacpp'} & set(sys.modules)\n")
+    program = (
+        "import sys, pathlib\nfrom nexscout_cli.providers import Providers\n"
+        f"p = Providers(pathlib.Path({str(tmp_path)!r}))\n"
+        "assert p.available('m', 'openai/x', 'NO_SUCH_KEY') == 'NO_SUCH_KEY is not set'\n"
+        "assert p.available('m', 'openai/x', None) is None\n"
+        "assert 'pull' in p.available('m', 'embedded/x', None)\n"
+        "assert not {'litellm', 'httpx', 'xllamacpp'} & set(sys.modules)\n"
+    )
     environment = {k: v for k, v in os.environ.items() if k != smollm.PATH_VARIABLE}
     assert subprocess.run([sys.executable, "-c", program], env=environment).returncode == 0
 
 
-def test_the_dispatcher_runs_the_embedded_model(
-        path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_dispatcher_runs_the_embedded_model(path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv(smollm.PATH_VARIABLE, str(path))
     assert Providers(tmp_path).complete(call(max_tokens=5), None).text
 
 
 def test_the_file_lives_in_the_data_folder_unless_the_environment_says_otherwise(
-        monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     monkeypatch.delenv(smollm.PATH_VARIABLE, raising=False)
     assert smollm.model_path(Path("/data")) == Path("/data/models/SmolLM2-135M-Instruct.Q4_1.gguf")
     monkeypatch.setenv(smollm.PATH_VARIABLE, "/else/where.gguf")
     assert smollm.model_path(Path("/data")) == Path("/else/where.gguf")
 
 
-def test_a_file_already_here_is_not_fetched_again(
-        path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_file_already_here_is_not_fetched_again(path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     target = tmp_path / "models" / smollm.FILE_NAME
     target.parent.mkdir()
     os.symlink(path, target)
@@ -176,7 +184,8 @@ def test_a_file_already_here_is_not_fetched_again(
 
 
 def test_a_pull_without_an_index_says_what_to_do_and_leaves_nothing(
-        tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> None:
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
     monkeypatch.delenv(smollm.PATH_VARIABLE, raising=False)
     monkeypatch.setenv("PIP_NO_INDEX", "1")
     monkeypatch.setenv("UV_NO_INDEX", "1")

@@ -14,9 +14,14 @@ from nexscout_cli.providers import prices
 def test_a_price_is_exact_with_or_without_the_provider(name: str) -> None:
     listing = prices.lookup(name)
     assert listing is not None
-    assert (listing.price_in, listing.price_out, listing.max_input_tokens, listing.mode, listing.provider,
-            listing.tiered) == (
-        2_500_000, 10_000_000, 128_000, "chat", "openai", False)
+    assert (
+        listing.price_in,
+        listing.price_out,
+        listing.max_input_tokens,
+        listing.mode,
+        listing.provider,
+        listing.tiered,
+    ) == (2_500_000, 10_000_000, 128_000, "chat", "openai", False)
 
 
 def test_every_price_is_read_without_rounding_noise() -> None:
@@ -29,10 +34,19 @@ def test_a_name_kept_with_its_provider_is_found() -> None:
     assert listing is not None and listing.provider == "gemini" and not listing.tiered
 
 
-@pytest.mark.parametrize("name",
-                         ["nope", "sample_spec", "openrouter/gpt-4o", "azure/claude-haiku-4-5", "embedded/smollm2-135m",
-                          "", "/",
-                                  "dashscope/qwen-flash"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        "nope",
+        "sample_spec",
+        "openrouter/gpt-4o",
+        "azure/claude-haiku-4-5",
+        "embedded/smollm2-135m",
+        "",
+        "/",
+        "dashscope/qwen-flash",
+    ],
+)
 def test_what_has_no_plain_price_of_that_provider_is_not_found(name: str) -> None:
     assert prices.lookup(name) is None
 
@@ -42,8 +56,9 @@ def test_a_dearer_rate_above_some_size_is_tiered_and_says_from_where() -> None:
     assert listing is not None and listing.tiered and listing.flat_input_tokens == 200_000
 
 
-@pytest.mark.parametrize("name",
-                         ["gpt-audio", "openai/gpt-4o-search-preview", "perplexity/sonar-pro", "openai/gpt-5.6-luna"])
+@pytest.mark.parametrize(
+    "name", ["gpt-audio", "openai/gpt-4o-search-preview", "perplexity/sonar-pro", "openai/gpt-5.6-luna"]
+)
 def test_charges_that_the_two_prices_do_not_bound_are_tiered(name: str) -> None:
     listing = prices.lookup(name)
     assert listing is not None and listing.tiered and listing.flat_input_tokens is None
@@ -68,6 +83,8 @@ def test_current_models_have_bounded_prices_and_every_main_provider_has_a_ladder
 
 
 def test_litellm_is_not_imported() -> None:
-    program = ("import sys\nfrom nexscout_cli.providers import prices\nassert prices.current_models()\n"
-               "assert 'litellm' not in sys.modules\n")
+    program = (
+        "import sys\nfrom nexscout_cli.providers import prices\nassert prices.current_models()\n"
+        "assert 'litellm' not in sys.modules\n"
+    )
     assert subprocess.run([sys.executable, "-c", program]).returncode == 0

@@ -30,10 +30,18 @@ def _key(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TEST_PROVIDER_KEY", KEY)
 
 
-def call(url: str, *, model: str = "openai/gpt-4o-mini", stream: bool = False, timeout: float = 5.0,
-         total: float = 10.0,
-         max_tokens: int = 50, key: str | None = "TEST_PROVIDER_KEY", temperature: float | None = None,
-         params: dict[str, Any] | None = None) -> Call:
+def call(
+    url: str,
+    *,
+    model: str = "openai/gpt-4o-mini",
+    stream: bool = False,
+    timeout: float = 5.0,
+    total: float = 10.0,
+    max_tokens: int = 50,
+    key: str | None = "TEST_PROVIDER_KEY",
+    temperature: float | None = None,
+    params: dict[str, Any] | None = None,
+) -> Call:
     row = Model("m", model, "small", 1, 1, 128_000, 0.7, 0.9, "", True, False, url, key, params or {})
     return Call(row, (Message("user", PROMPT),), max_tokens, temperature, timeout, total, stream)
 
@@ -73,10 +81,18 @@ def test_anthropic_goes_through_its_own_api(stream: bool) -> None:
     assert (done.text, done.finish_reason, done.usage) == ("Bonjour.", "stop", Usage(7, 3))
 
 
-@pytest.mark.parametrize("model",
-                         ["openai/gpt-4o-mini", "openai/gpt-5-mini", "openai/o3", "openai/unheard-of",
-                          "deepseek/deepseek-chat",
-                                   "anthropic/claude-sonnet-5-5", "mistral/mistral-small-latest"])
+@pytest.mark.parametrize(
+    "model",
+    [
+        "openai/gpt-4o-mini",
+        "openai/gpt-5-mini",
+        "openai/o3",
+        "openai/unheard-of",
+        "deepseek/deepseek-chat",
+        "anthropic/claude-sonnet-5-5",
+        "mistral/mistral-small-latest",
+    ],
+)
 def test_the_bound_on_the_answer_always_reaches_the_provider(model: str) -> None:
     with OpenAIServer("Yes.") as server:
         ask(server.root if model.startswith("anthropic") else server.url, model=model, max_tokens=33, temperature=0.5)
@@ -110,11 +126,15 @@ def test_missing_usage_is_none_and_not_zero(stream: bool) -> None:
         assert ask(server.url, stream=stream).usage is None
 
 
-@pytest.mark.parametrize("usage",
-                         [{"prompt_tokens": -5, "completion_tokens": 2},
-                          {"prompt_tokens": "many", "completion_tokens": 2},
-                                   {"prompt_tokens": 1.5, "completion_tokens": None},
-                                   {"prompt_tokens": 10**30, "completion_tokens": 1}])
+@pytest.mark.parametrize(
+    "usage",
+    [
+        {"prompt_tokens": -5, "completion_tokens": 2},
+        {"prompt_tokens": "many", "completion_tokens": 2},
+        {"prompt_tokens": 1.5, "completion_tokens": None},
+        {"prompt_tokens": 10**30, "completion_tokens": 1},
+    ],
+)
 @pytest.mark.parametrize("stream", [False, True])
 def test_odd_usage_is_handed_over_as_reported(usage: dict[str, Any], stream: bool) -> None:
     with OpenAIServer("Hi.", usage=lambda body, text: usage) as server:
@@ -123,8 +143,9 @@ def test_odd_usage_is_handed_over_as_reported(usage: dict[str, Any], stream: boo
 
 
 def test_null_content_is_an_empty_text() -> None:
-    body = answer(choices=[{"index": 0, "message": {"role": "assistant", "content": None},
-                            "finish_reason": "content_filter"}])
+    body = answer(
+        choices=[{"index": 0, "message": {"role": "assistant", "content": None}, "finish_reason": "content_filter"}]
+    )
     with raw_server(respond(body)) as (url, _):
         assert ask(url) == Completion("", "content_filter", Usage(9, 2), "c1", "gpt-4o-mini")
 
@@ -141,10 +162,24 @@ def test_the_model_that_says_it_answered_is_told() -> None:
         assert ask(server.url, stream=True).model == "gpt-99-dear"
 
 
-@pytest.mark.parametrize(("status", "kind"), [
-    (400, "rejected"), (401, "rejected"), (403, "rejected"), (404, "rejected"), (413, "rejected"), (422, "rejected"),
-    (429, "limited"), (500, "server"), (502, "server"), (503, "server"), (529, "server"), (408, "unknown"),
-    (504, "unknown")])
+@pytest.mark.parametrize(
+    ("status", "kind"),
+    [
+        (400, "rejected"),
+        (401, "rejected"),
+        (403, "rejected"),
+        (404, "rejected"),
+        (413, "rejected"),
+        (422, "rejected"),
+        (429, "limited"),
+        (500, "server"),
+        (502, "server"),
+        (503, "server"),
+        (529, "server"),
+        (408, "unknown"),
+        (504, "unknown"),
+    ],
+)
 @pytest.mark.parametrize("model", ["openai/gpt-4o-mini", "anthropic/claude-haiku-4-5"])
 @pytest.mark.parametrize("stream", [False, True])
 def test_each_status_has_its_kind_and_is_hit_once(status: int, kind: str, model: str, stream: bool) -> None:
@@ -154,12 +189,15 @@ def test_each_status_has_its_kind_and_is_hit_once(status: int, kind: str, model:
 
 
 def test_too_much_context_is_told_apart() -> None:
-    error = {"error": {"message": "This model's maximum context length is 8 tokens.",
-                       "code": "context_length_exceeded"}}
+    error = {
+        "error": {"message": "This model's maximum context length is 8 tokens.", "code": "context_length_exceeded"}
+    }
     with OpenAIServer(fail=lambda body: (400, JSON, json.dumps(error))) as server:
         assert fails(server.url).kind == "too_long"
-    error = {"type": "error",
-             "error": {"type": "invalid_request_error", "message": "prompt is too long: 9 tokens > 8 maximum"}}
+    error = {
+        "type": "error",
+        "error": {"type": "invalid_request_error", "message": "prompt is too long: 9 tokens > 8 maximum"},
+    }
     with OpenAIServer(fail=lambda body: (400, JSON, json.dumps(error))) as server:
         assert fails(server.root, model="anthropic/claude-haiku-4-5").kind == "too_long"
 
@@ -200,16 +238,26 @@ def test_a_model_without_a_key_needs_none() -> None:
 def test_a_reset_after_sending_is_unknown() -> None:
     def reset(connection: socket.socket) -> None:
         connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\x01\x00\x00\x00\x00\x00\x00\x00")
+
     with raw_server(reset) as (url, seen):
         assert (fails(url).kind, len(seen)) == ("unknown", 1)
     with raw_server(lambda connection: None) as (url, seen):
         assert (fails(url).kind, len(seen)) == ("unknown", 1)
 
 
-@pytest.mark.parametrize("behave", [
-    respond(answer()[:40]), respond(answer(), length=5000),
-    respond(b'{"choices": [{"message": {"content": "\xff\xfe"}}]}'),
-    respond(b"<html>hello</html>"), respond(b""), respond(b"[]"), respond(b"null"), respond(b"\x00\x01")])
+@pytest.mark.parametrize(
+    "behave",
+    [
+        respond(answer()[:40]),
+        respond(answer(), length=5000),
+        respond(b'{"choices": [{"message": {"content": "\xff\xfe"}}]}'),
+        respond(b"<html>hello</html>"),
+        respond(b""),
+        respond(b"[]"),
+        respond(b"null"),
+        respond(b"\x00\x01"),
+    ],
+)
 @pytest.mark.parametrize("model", ["openai/gpt-4o-mini", "anthropic/claude-haiku-4-5"])
 def test_a_damaged_answer_is_unknown(behave: Callable[[socket.socket], None], model: str) -> None:
     with raw_server(behave) as (url, seen):
@@ -253,6 +301,7 @@ def test_a_stream_of_comments_without_text_ends_at_the_deadline_between_tokens()
         while True:
             connection.sendall(b": still here\n\n")
             time.sleep(0.05)
+
     with raw_server(events(delta("One "), delta("two"), then=comment)) as (url, _):
         start = time.monotonic()
         failure = fails(url, stream=True, timeout=0.6)
@@ -265,6 +314,7 @@ def test_a_stream_that_never_ends_is_stopped_at_the_total_deadline() -> None:
         while True:
             connection.sendall(b"data: " + delta("x") + b"\n\n")
             time.sleep(0.05)
+
     with raw_server(events(then=more)) as (url, _):
         start = time.monotonic()
         failure = fails(url, stream=True, timeout=5.0, total=0.8)
@@ -279,10 +329,18 @@ def test_a_stream_without_a_finish_reason_was_cut(end: tuple[bytes, ...]) -> Non
 
 
 def test_an_anthropic_stream_that_just_ends_was_cut() -> None:
-    start = {"type": "message_start",
-             "message": {"id": "m", "type": "message", "role": "assistant", "content": [], "model": "c",
-                                                  "stop_reason": None,
-                                                  "usage": {"input_tokens": 5, "output_tokens": 1}}}
+    start = {
+        "type": "message_start",
+        "message": {
+            "id": "m",
+            "type": "message",
+            "role": "assistant",
+            "content": [],
+            "model": "c",
+            "stop_reason": None,
+            "usage": {"input_tokens": 5, "output_tokens": 1},
+        },
+    }
     block = {"type": "content_block_start", "index": 0, "content_block": {"type": "text", "text": ""}}
     text = {"type": "content_block_delta", "index": 0, "delta": {"type": "text_delta", "text": "One"}}
     with raw_server(events(*(json.dumps(e).encode() for e in (start, block, text)))) as (url, _):
@@ -290,8 +348,9 @@ def test_an_anthropic_stream_that_just_ends_was_cut() -> None:
         assert (failure.kind, failure.partial, failure.usage) == ("unknown", "One", Usage(5, 1))
 
 
-@pytest.mark.parametrize("bad", [
-    b"{not json", b'{"choices": [{"delta": {"content": "\xff"}}]}', b'{"error": {"message": "overloaded"}}'])
+@pytest.mark.parametrize(
+    "bad", [b"{not json", b'{"choices": [{"delta": {"content": "\xff"}}]}', b'{"error": {"message": "overloaded"}}']
+)
 def test_damage_in_mid_stream_is_unknown_with_what_had_come(bad: bytes) -> None:
     with raw_server(events(delta("One "), bad, delta("two", "stop"), b"[DONE]")) as (url, _):
         failure = fails(url, stream=True)
@@ -303,6 +362,7 @@ def test_damage_in_mid_stream_is_unknown_with_what_had_come(bad: bytes) -> None:
 def test_a_redirect_is_refused(model: str, status: int) -> None:
     def elsewhere(body: dict[str, Any]) -> tuple[int, dict[str, str], bytes]:
         return status, {"Location": f"{other.url}/chat/completions"}, b""
+
     with OpenAIServer() as other, OpenAIServer(fail=elsewhere) as server:
         failure = fails(server.root if model.startswith("anthropic") else server.url, model=model)
         assert (failure.kind, failure.status, server.hits, other.hits) == ("rejected", status, 1, 0)
@@ -310,7 +370,8 @@ def test_a_redirect_is_refused(model: str, status: int) -> None:
 
 @pytest.mark.parametrize("model", ["openai/gpt-4o-mini", "anthropic/claude-haiku-4-5"])
 def test_a_provider_that_echoes_key_and_prompt_shows_them_nowhere(
-        model: str, capfd: pytest.CaptureFixture[str]) -> None:
+    model: str, capfd: pytest.CaptureFixture[str]
+) -> None:
     error = {"error": {"message": f"bad key {KEY}\nfor: {PROMPT} \x1b[31m" + "x" * 500, "type": "auth"}}
     with OpenAIServer(fail=lambda body: (401, JSON, json.dumps(error))) as server:
         failure = fails(server.root if model.startswith("anthropic") else server.url, model=model)
@@ -347,6 +408,7 @@ def test_when_the_reader_goes_the_stream_is_closed_and_what_had_come_is_returned
 def test_an_error_of_the_reader_itself_is_passed_on() -> None:
     def read(text: str) -> None:
         raise KeyError("mine")
+
     with OpenAIServer("Some text that comes in pieces.") as server, pytest.raises(KeyError):
         ask(server.url, read, stream=True)
 
@@ -354,11 +416,14 @@ def test_an_error_of_the_reader_itself_is_passed_on() -> None:
 def test_fifty_calls_at_once_each_get_their_own_answer() -> None:
     def echo(body: dict[str, Any]) -> str:
         return f"answer {body['max_tokens']}"
-    with OpenAIServer(echo, delay=0.3, usage=lambda b,
-                      t: {"prompt_tokens": b["max_tokens"], "completion_tokens": 1}) as server:
+
+    with OpenAIServer(
+        echo, delay=0.3, usage=lambda b, t: {"prompt_tokens": b["max_tokens"], "completion_tokens": 1}
+    ) as server:
         with ThreadPoolExecutor(50) as pool:
-            done = list(pool.map(lambda n: ask(server.url, max_tokens=n, stream=n % 2 == 0, timeout=20, total=20),
-                                 range(1, 51)))
+            done = list(
+                pool.map(lambda n: ask(server.url, max_tokens=n, stream=n % 2 == 0, timeout=20, total=20), range(1, 51))
+            )
         assert [(d.text, d.usage) for d in done] == [(f"answer {n}", Usage(n, 1)) for n in range(1, 51)]
         assert server.hits == 50 and server.max_in_flight > 25
 
@@ -393,6 +458,7 @@ def test_a_call_that_hangs_does_not_keep_the_program_from_ending_and_nothing_is_
             "from nexscout_cli.providers.remote import LiteLLMProvider\n"
             f"m = Model('m', 'openai/gpt-4o-mini', 'small', 1, 1, 9999, .7, .9, '', True, False, {url!r}, None, {{}})\n"
             "try: LiteLLMProvider().complete(Call(m, (Message('user', 'x'),), 5, None, 4., 5., False), None)\n"
-            "except ProviderFailure as failure: raise SystemExit(0 if failure.kind == 'unknown' else 1)\n")
+            "except ProviderFailure as failure: raise SystemExit(0 if failure.kind == 'unknown' else 1)\n"
+        )
         done = subprocess.run([sys.executable, "-c", program], capture_output=True, timeout=30)
     assert (done.returncode, done.stdout, done.stderr) == (0, b"", b"")

@@ -28,10 +28,42 @@ def reference(counter: TokenCounter) -> dict[str, Any]:
     return {name: counter._tiktoken(name) for name in ENCODINGS}
 
 
-WORDS = st.sampled_from(["Don't", "WE'LL", "it's", "ſ", "'ſ", " ", "  ", "\n", "\r\n", "\t", "\u00a0", "\u3000", "\x1c",
-                         "123456", "٣", "é", "e\u0301",
-                         "ÀB", "ǅ", "日本語", "🙂", "👩‍👩‍👧", "/", "//\n", "!!!", "<|endoftext|>", "a" * 40, "İ", "ʰ",
-                         "\x00", "\u200b", "½"])
+WORDS = st.sampled_from(
+    [
+        "Don't",
+        "WE'LL",
+        "it's",
+        "ſ",
+        "'ſ",
+        " ",
+        "  ",
+        "\n",
+        "\r\n",
+        "\t",
+        "\u00a0",
+        "\u3000",
+        "\x1c",
+        "123456",
+        "٣",
+        "é",
+        "e\u0301",
+        "ÀB",
+        "ǅ",
+        "日本語",
+        "🙂",
+        "👩‍👩‍👧",
+        "/",
+        "//\n",
+        "!!!",
+        "<|endoftext|>",
+        "a" * 40,
+        "İ",
+        "ʰ",
+        "\x00",
+        "\u200b",
+        "½",
+    ]
+)
 
 
 @given(st.one_of(st.text(max_size=200), st.lists(WORDS, max_size=30).map("".join)))
@@ -42,7 +74,8 @@ def test_counts_equal_tiktokens(counter: TokenCounter, reference: dict[str, Any]
 
 
 def test_every_kind_of_character_is_split_as_tiktoken_splits_it(
-        counter: TokenCounter, reference: dict[str, Any]) -> None:
+    counter: TokenCounter, reference: dict[str, Any]
+) -> None:
     for code in [*range(0x3100), *range(0xA000, 0xD800, 7), *range(0xE000, 0x110000, 401)]:
         c = chr(code)
         text = f"A{c}b {c}{c} 1{c}'{c} x'{c}.{c}/\n{c}\n a{c}B"
@@ -71,7 +104,8 @@ def test_a_long_text_with_spaces_is_exact(counter: TokenCounter, reference: dict
 @pytest.mark.parametrize("char", ["a", "A", " ", "\t", "\n", "!", "_", "é", "日", "1", "\u0301", " \n"])
 @pytest.mark.parametrize("size", [FAST_LIMIT, 100_000, 1_000_000])
 def test_a_long_run_takes_bounded_time_and_is_not_counted_low(
-        counter: TokenCounter, reference: dict[str, Any], char: str, size: int) -> None:
+    counter: TokenCounter, reference: dict[str, Any], char: str, size: int
+) -> None:
     start = time.process_time()
     counted = counter.count(char * size)
     assert time.process_time() - start < 5
@@ -83,9 +117,11 @@ def test_the_table_is_written_once_and_read_by_the_next_process(tmp_path: Path) 
     assert TokenCounter(tmp_path).count("hello world") == 2
     (table,) = tmp_path.iterdir()
     assert table.stat().st_mode & 0o077 == 0
-    program = ("import sys, pathlib\nfrom nexscout_cli.providers.tokens import TokenCounter\n"
-               f"assert TokenCounter(pathlib.Path({str(tmp_path)!r})).count('hello world') == 2\n"
-               "assert not {'tiktoken', 'regex', 'litellm'} & set(sys.modules)\n")
+    program = (
+        "import sys, pathlib\nfrom nexscout_cli.providers.tokens import TokenCounter\n"
+        f"assert TokenCounter(pathlib.Path({str(tmp_path)!r})).count('hello world') == 2\n"
+        "assert not {'tiktoken', 'regex', 'litellm'} & set(sys.modules)\n"
+    )
     before = table.stat().st_mtime_ns
     assert subprocess.run([sys.executable, "-c", program]).returncode == 0
     assert table.stat().st_mtime_ns == before
@@ -112,14 +148,25 @@ def test_the_environment_is_left_as_it_was(tmp_path: Path, monkeypatch: pytest.M
     assert "TIKTOKEN_CACHE_DIR" not in os.environ
 
 
-@pytest.mark.parametrize(("model", "expected"), [
-    ("openai/gpt-4o-mini", ("o200k_base", True)), ("gpt-4.1", ("o200k_base", True)),
-    ("openai/gpt-5.4-nano", ("o200k_base", True)),
-    ("openai/o3", ("o200k_base", True)), ("o4-mini", ("o200k_base", True)), ("chatgpt-4o-latest", ("o200k_base", True)),
-    ("gpt-4", ("cl100k_base", True)), ("openai/gpt-4-turbo", ("cl100k_base", True)),
-    ("gpt-3.5-turbo", ("cl100k_base", True)),
-    ("ft:gpt-3.5-turbo", ("cl100k_base", True)), ("anthropic/claude-haiku-4-5", ("o200k_base", False)),
-    ("gemini/gemini-2.5-flash", ("o200k_base", False)), ("openrouter/openai/gpt-4o", ("o200k_base", False)),
-    ("openai/olmo-2", ("o200k_base", False)), ("embedded/smollm2-135m", ("o200k_base", False))])
+@pytest.mark.parametrize(
+    ("model", "expected"),
+    [
+        ("openai/gpt-4o-mini", ("o200k_base", True)),
+        ("gpt-4.1", ("o200k_base", True)),
+        ("openai/gpt-5.4-nano", ("o200k_base", True)),
+        ("openai/o3", ("o200k_base", True)),
+        ("o4-mini", ("o200k_base", True)),
+        ("chatgpt-4o-latest", ("o200k_base", True)),
+        ("gpt-4", ("cl100k_base", True)),
+        ("openai/gpt-4-turbo", ("cl100k_base", True)),
+        ("gpt-3.5-turbo", ("cl100k_base", True)),
+        ("ft:gpt-3.5-turbo", ("cl100k_base", True)),
+        ("anthropic/claude-haiku-4-5", ("o200k_base", False)),
+        ("gemini/gemini-2.5-flash", ("o200k_base", False)),
+        ("openrouter/openai/gpt-4o", ("o200k_base", False)),
+        ("openai/olmo-2", ("o200k_base", False)),
+        ("embedded/smollm2-135m", ("o200k_base", False)),
+    ],
+)
 def test_the_encoding_is_the_providers_where_it_is_known(model: str, expected: tuple[str, bool]) -> None:
     assert encoding_for(model) == expected

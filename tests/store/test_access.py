@@ -44,7 +44,8 @@ CALLS: dict[str, Callable[[Bench, Bench], Any]] = {
     "post": lambda bob, alice: bob.post(alice.sent()),
     "fail": lambda bob, alice: bob.ledger.fail(alice.sent().request_id, ASKED, "x", "y"),
     "hit": lambda bob, alice: bob.ledger.record_hit(
-        "x", ASKED, alice.ledger.cached("alice", first_key(alice)), "f", {}, "auto"),
+        "x", ASKED, alice.ledger.cached("alice", first_key(alice)), "f", {}, "auto"
+    ),
     "resolve": lambda bob, alice: recovery.resolve(bob.store, recovery.unresolved(alice.store)[0]["request_id"], None),
     "rating": lambda bob, alice: profiles.update_efficiency_rating(bob.store, "alice", 1, 1),
     "mode": lambda bob, alice: profiles.set_mode(bob.store, "alice", "pro"),
@@ -94,8 +95,16 @@ def test_a_cached_answer_is_shown_to_its_user_and_not_said_to_exist_to_others(al
         cache.show(bob.store, number)
 
 
-HOUSE = catalog.Change("openai/house", 1, 1, max_tokens=8192, type="small", quality=0.6, api_base="http://127.0.0.1:1/v1",
-                       api_key_env="HOUSE_KEY")
+HOUSE = catalog.Change(
+    "openai/house",
+    1,
+    1,
+    max_tokens=8192,
+    type="small",
+    quality=0.6,
+    api_base="http://127.0.0.1:1/v1",
+    api_key_env="HOUSE_KEY",
+)
 
 ADMINS: dict[str, Callable[[Bench], Any]] = {
     "tier": lambda who: users.set_tier(who.store, "bob", "elite"),

@@ -96,7 +96,9 @@ ENERGY = "(SELECT id FROM accounts WHERE owner = 'ada' AND kind = 'energy')"
     ("integrity", "CHECK constraint", "UPDATE accounts SET held = -1 WHERE kind = 'energy'"),
 ])  # fmt: skip
 def test_damage_is_found_and_named(busy: Bench, name: str, said: str, damage: str) -> None:
-    admin = ["INSERT INTO users VALUES ('ada', 'elite', 'admin', 1, '', 0, '')"] if damage == "DELETE FROM users" else []
+    admin = (
+        ["INSERT INTO users VALUES ('ada', 'elite', 'admin', 1, '', 0, '')"] if damage == "DELETE FROM users" else []
+    )
     if admin:
         admin.append("UPDATE user_efficiency_profiles SET user_id = 'nobody'")
     busy.damage(*damage.split(";"), *admin)

@@ -28,8 +28,13 @@ def mode(path: Path) -> int:
 
 
 def python(code: str, home: Path, **env: str) -> subprocess.Popen[str]:
-    return subprocess.Popen([sys.executable, "-c", code], env={**os.environ, "NEXSCOUT_HOME": str(home), **env},
-                            stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    return subprocess.Popen(
+        [sys.executable, "-c", code],
+        env={**os.environ, "NEXSCOUT_HOME": str(home), **env},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
 
 
 @pytest.fixture
@@ -53,7 +58,8 @@ def test_wal_is_used_only_where_sqlite_does_not_lose_commits(version: str, safe:
 
 @pytest.mark.parametrize(("safe", "journal", "synchronous"), [(True, "wal", 2), (False, "delete", 3)])
 def test_commits_are_durable_in_either_journal_mode(
-        tmp_path: Path, monkeypatch: pytest.MonkeyPatch, safe: bool, journal: str, synchronous: int) -> None:
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, safe: bool, journal: str, synchronous: int
+) -> None:
     monkeypatch.setattr(database, "wal_is_safe", lambda: safe)
     bench = Bench(tmp_path / "nexscout.db")
     assert bench.store.db.journal() == journal
@@ -65,7 +71,8 @@ def test_commits_are_durable_in_either_journal_mode(
 @pytest.mark.parametrize("safe", [True, False])
 @pytest.mark.parametrize("umask", [0o000, 0o022, 0o077])
 def test_only_the_owner_can_read_the_files_whatever_the_umask(
-        tmp_path: Path, monkeypatch: pytest.MonkeyPatch, umask: int, safe: bool) -> None:
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, umask: int, safe: bool
+) -> None:
     monkeypatch.setattr(database, "wal_is_safe", lambda: safe)
     before = os.umask(umask)
     try:
@@ -99,8 +106,9 @@ def test_a_file_that_cannot_be_used_is_refused_and_left_as_it_is(tmp_path: Path,
     if kind in ("newer", "foreign"):
         sqlite_file(path, 99 if kind == "newer" else 0)
     else:
-        path.write_bytes({"empty": b"", "garbage": b"no database" * 99,
-                          "damaged": b"SQLite format 3\0" + b"?" * 4096}[kind])
+        path.write_bytes(
+            {"empty": b"", "garbage": b"no database" * 99, "damaged": b"SQLite format 3\0" + b"?" * 4096}[kind]
+        )
     before = path.read_bytes()
     with pytest.raises(StoreError) as caught:
         Bench(path)
@@ -247,8 +255,10 @@ def test_a_writer_that_waits_gets_its_turn(tmp_path: Path) -> None:
 
 
 def test_the_lock_of_a_killed_process_is_free(tmp_path: Path) -> None:
-    code = ("import sys, time; from pathlib import Path; from nexscout_cli.store.database import QueueLock\n"
-            f"with QueueLock(Path({str(tmp_path / 'lock')!r}), 1).held(): print('held', flush=True); time.sleep(60)")
+    code = (
+        "import sys, time; from pathlib import Path; from nexscout_cli.store.database import QueueLock\n"
+        f"with QueueLock(Path({str(tmp_path / 'lock')!r}), 1).held(): print('held', flush=True); time.sleep(60)"
+    )
     process = python(code, tmp_path)
     assert process.stdout is not None and process.stdout.readline() == "held\n"
     with pytest.raises(StoreError), QueueLock(tmp_path / "lock", 0.05).held():

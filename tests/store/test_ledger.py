@@ -172,23 +172,36 @@ def test_entries_can_be_neither_changed_nor_removed(bench: Bench) -> None:
     assert bench.sql("SELECT count(*) FROM ledger_entries WHERE kind = 'hold'")[0][0] == 9
 
 
-@pytest.mark.parametrize(("ended", "allowed"), [
-    ("held", {"sent", "voided", "held"}), ("sent", {"posted", "unknown", "voided", "sent"}),
-    ("unknown", {"posted", "voided", "unknown"}), ("voided", {"voided"}), ("posted", set()),
-])
+@pytest.mark.parametrize(
+    ("ended", "allowed"),
+    [
+        ("held", {"sent", "voided", "held"}),
+        ("sent", {"posted", "unknown", "voided", "sent"}),
+        ("unknown", {"posted", "voided", "unknown"}),
+        ("voided", {"voided"}),
+        ("posted", set()),
+    ],
+)
 def test_an_attempt_moves_only_forward(bench: Bench, ended: str, allowed: set[str]) -> None:
     attempt = bench.hold()
     if ended != "held":
         bench.ledger.mark_sent(attempt)
-    {"unknown": lambda: bench.ledger.mark_unknown(attempt, "", None), "voided": lambda: bench.ledger.void(attempt, ""),
-     "posted": lambda: bench.post(attempt)}.get(ended, lambda: None)()
+    {
+        "unknown": lambda: bench.ledger.mark_unknown(attempt, "", None),
+        "voided": lambda: bench.ledger.void(attempt, ""),
+        "posted": lambda: bench.post(attempt),
+    }.get(ended, lambda: None)()
     bench.sql("BEGIN")
     went = set()
     for state in ("held", "sent", "unknown", "voided", "posted"):
         bench.sql("SAVEPOINT try")
         try:
-            bench.sql("UPDATE attempts SET state = ?, actual = ? WHERE id = ?", state, 1 if state == "posted" else None,
-                      attempt.id)
+            bench.sql(
+                "UPDATE attempts SET state = ?, actual = ? WHERE id = ?",
+                state,
+                1 if state == "posted" else None,
+                attempt.id,
+            )
             went.add(state)
         except sqlite3.IntegrityError:
             pass

@@ -130,6 +130,7 @@ class Books(RuleBasedStateMachine):
         assert all(row[0] >= 0 for row in balances)
 
 
-Books.TestCase.settings = settings(max_examples=40, stateful_step_count=30, deadline=None, derandomize=True,
-                                   suppress_health_check=list(HealthCheck))
+Books.TestCase.settings = settings(
+    max_examples=40, stateful_step_count=30, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck)
+)
 TestBooks = Books.TestCase

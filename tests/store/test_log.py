@@ -56,8 +56,13 @@ class World:
         self.provider = Answers()
         self.settings = Settings().with_values(providers__retries=0)
         self.store = Store(path, "root", self.settings, Clock())
-        self.engine = Engine(SqliteLedger(self.store, self.provider), self.provider, self.settings, self.store.clock,
-                             lambda text, model: (len(text) // 4 + 1, True))
+        self.engine = Engine(
+            SqliteLedger(self.store, self.provider),
+            self.provider,
+            self.settings,
+            self.store.clock,
+            lambda text, model: (len(text) // 4 + 1, True),
+        )
 
     def ask(self, prompt: str, user: str = "root", *, cache: bool = False) -> str:
         options = Options(force_model="gpt-4o", allow_cache=cache)
@@ -80,7 +85,12 @@ def test_each_request_is_one_line_with_its_outcome_newest_first(world: World) ->
     unknown = world.ask("hello again")
     rows = log.latest(world.store)
     assert [(row["request_id"], row["outcome"]) for row in rows] == [
-        (unknown, "unknown"), (failed, "failed"), (refused, "refused"), (cached, "cached"), (answered, "answered")]
+        (unknown, "unknown"),
+        (failed, "failed"),
+        (refused, "refused"),
+        (cached, "cached"),
+        (answered, "answered"),
+    ]
     assert rows[4]["cost_usd"] == Decimal("0.000200000")
     assert (rows[4]["input_tokens"], rows[4]["output_tokens"], rows[4]["energy"]) == (40, 10, 1)
     assert rows[3]["total_tokens"] == 0
@@ -95,7 +105,8 @@ def test_the_limit_keeps_the_newest_of_all_kinds(world: World, limit: int) -> No
 
 
 def test_a_request_whose_process_died_before_it_was_sent_is_in_progress_and_then_voided(
-        world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
     ledger = world.engine.ledger
 
     def die(*_: object) -> None:
@@ -121,7 +132,10 @@ def test_one_request_shows_prediction_attempts_and_entries_that_add_up(world: Wo
     assert attempt["actual"] == Decimal("0.000200000") <= attempt["hold"]
     posts = [entry for entry in shown["entries"] if entry["kind"] == "post"]
     assert {(entry["account"], entry["owner"]) for entry in posts} >= {
-        ("energy", "root"), ("usd", "root"), ("tokens", "*")}
+        ("energy", "root"),
+        ("usd", "root"),
+        ("tokens", "*"),
+    }
     assert {entry["amount"] for entry in posts if entry["account"] == "usd"} == {attempt["actual"]}
     assert {entry["amount"] for entry in posts if entry["account"] == "tokens"} == {50}
     assert [row["cost_usd"] for row in shown["usage"]] == [attempt["actual"]]
@@ -130,9 +144,9 @@ def test_one_request_shows_prediction_attempts_and_entries_that_add_up(world: Wo
 def test_the_beginning_of_an_id_is_enough_where_it_names_only_one(world: World) -> None:
     first, second = world.ask("hello"), world.ask("hello there")
     shared = next(n for n, (a, b) in enumerate(zip(first, second, strict=True)) if a != b)
-    assert log.show(world.store, first[:shared + 1])["request"]["request_id"] == first
+    assert log.show(world.store, first[: shared + 1])["request"]["request_id"] == first
     with pytest.raises(UsageError, match="more than one"):
-        log.show(world.store, first[:max(shared, log.MIN_PREFIX)])
+        log.show(world.store, first[: max(shared, log.MIN_PREFIX)])
     for name in ("zzzzzzzz", first[:5], "", "%%%%%%", "______"):
         with pytest.raises(UsageError, match="no request"):
             log.show(world.store, name)

@@ -131,8 +131,13 @@ def test_age_never_voids_what_was_sent(bench: Bench, days: int) -> None:
     bench.clock.move(days=days)
     recover(bench.store)
     assert bench.state(attempt) == ("posted" if days else "unknown")
-    assert bench.sql("SELECT count(*) FROM ledger_entries e JOIN accounts a ON a.id = e.account "
-                     "WHERE e.kind = 'void' AND a.kind <> 'energy'")[0][0] == 0
+    assert (
+        bench.sql(
+            "SELECT count(*) FROM ledger_entries e JOIN accounts a ON a.id = e.account "
+            "WHERE e.kind = 'void' AND a.kind <> 'energy'"
+        )[0][0]
+        == 0
+    )
 
 
 def test_energy_held_since_a_crash_is_given_back_when_the_attempt_is_resolved(bench: Bench) -> None:

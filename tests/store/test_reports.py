@@ -52,15 +52,32 @@ def fill(store: Store, clock: Clock, moments: list[datetime], seed: int = 1) -> 
         known.append((request_id, user, feature))
         outcome = "posted" if again else dice.choice(("posted", "posted", "hit", "failed"))
         row: dict[str, Any] = {
-            "request_id": request_id, "n": n, "user_id": user, "feature": feature, "model_used": dice.choice(MODELS),
-            "outcome": outcome, "mode": "auto", "routing_reason": "balanced"}
+            "request_id": request_id,
+            "n": n,
+            "user_id": user,
+            "feature": feature,
+            "model_used": dice.choice(MODELS),
+            "outcome": outcome,
+            "mode": "auto",
+            "routing_reason": "balanced",
+        }
         if outcome == "posted":
-            row |= {"input_tokens": dice.randint(1, 900), "output_tokens": dice.randint(1, 900), "energy": 1,
-                    "cost_usd": dice.randint(0, 10**9), "baseline_usd": dice.randint(10**6, 10**10),
-                    "compression_saved_usd": dice.randint(0, 999), "tokens_saved": dice.randint(0, 9)}
+            row |= {
+                "input_tokens": dice.randint(1, 900),
+                "output_tokens": dice.randint(1, 900),
+                "energy": 1,
+                "cost_usd": dice.randint(0, 10**9),
+                "baseline_usd": dice.randint(10**6, 10**10),
+                "compression_saved_usd": dice.randint(0, 999),
+                "tokens_saved": dice.randint(0, 9),
+            }
         elif outcome == "hit":
-            row |= {"avoided_usd": dice.randint(1, 10**6), "baseline_usd": 10**7, "tokens_saved": 500,
-                    "cached_response": 1}
+            row |= {
+                "avoided_usd": dice.randint(1, 10**6),
+                "baseline_usd": 10**7,
+                "tokens_saved": 500,
+                "cached_response": 1,
+            }
         with store.db.write() as c:
             usage.record(store, c, store.touch(c), row)
 
@@ -74,8 +91,10 @@ def store() -> Iterator[Store]:
             users.set_tier(made, user, tier)
         dice = random.Random(7)
         midnights = [START + timedelta(days=day) for day in range(14)]
-        moments = [START + timedelta(microseconds=dice.randint(0, int((NOW - START) / timedelta(microseconds=1))))
-                   for _ in range(220)]
+        moments = [
+            START + timedelta(microseconds=dice.randint(0, int((NOW - START) / timedelta(microseconds=1))))
+            for _ in range(220)
+        ]
         fill(made, clock, [*moments, *midnights, *(m - timedelta(microseconds=1) for m in midnights[1:]), NOW])
         yield made
         made.close()
@@ -91,12 +110,22 @@ def plain(store: Store, window: Window, user: str | None = None, by: str = "''")
             sum(compression_saved_usd) AS compression_saved_usd
             FROM (SELECT *, row_number() OVER (PARTITION BY request_id ORDER BY id) = 1 AS first FROM ai_model_usage)
             WHERE created_at >= ? AND created_at < ? AND (? IS NULL OR user_id = ?) GROUP BY 1""",
-        (stamp(window.since), stamp(window.until), user, user))
+        (stamp(window.since), stamp(window.until), user, user),
+    )
     return {row["k"]: dict(row) for row in rows}
 
 
-COMMON = ("requests", "calls", "hits", "failures", "input_tokens", "output_tokens", "total_tokens", "cost_usd",
-          "energy")
+COMMON = (
+    "requests",
+    "calls",
+    "hits",
+    "failures",
+    "input_tokens",
+    "output_tokens",
+    "total_tokens",
+    "cost_usd",
+    "energy",
+)
 
 
 def nano(value: Any) -> Any:
@@ -128,20 +157,30 @@ def test_every_row_has_the_published_columns_in_their_order(store: Store, name: 
 
 @pytest.mark.parametrize("user", [None, "ann", "cy"])
 @pytest.mark.parametrize("window", [WHOLE, ODD])
-@pytest.mark.parametrize(("name", "key", "by"), [
-    ("models", "model_used", "model_used"), ("features", "feature", "feature"), ("users", "user_id", "user_id"),
-    ("days", "day", "substr(created_at, 1, 10)"), ("overview", "day", "substr(created_at, 1, 10)")])
-def test_rows_and_totals_equal_plain_sums(store: Store, name: str, key: str, by: str, window: Window,
-                                          user: str | None) -> None:
+@pytest.mark.parametrize(
+    ("name", "key", "by"),
+    [
+        ("models", "model_used", "model_used"),
+        ("features", "feature", "feature"),
+        ("users", "user_id", "user_id"),
+        ("days", "day", "substr(created_at, 1, 10)"),
+        ("overview", "day", "substr(created_at, 1, 10)"),
+    ],
+)
+def test_rows_and_totals_equal_plain_sums(
+    store: Store, name: str, key: str, by: str, window: Window, user: str | None
+) -> None:
     result = reports.build(store, name, window, user)
     assert {row[key]: figures(row) for row in result["rows"]} == {
-        k: {n: v[n] for n in COMMON} for k, v in plain(store, window, user, by).items()}
+        k: {n: v[n] for n in COMMON} for k, v in plain(store, window, user, by).items()
+    }
     assert figures(result["totals"]) == {n: plain(store, window, user)[""][n] for n in COMMON}
 
 
 def test_a_window_over_everything_counts_each_request_once(store: Store) -> None:
     counted = store.db.connection.execute(
-        "SELECT count(DISTINCT request_id), sum(cost_usd), sum(total_tokens) FROM ai_model_usage").fetchone()
+        "SELECT count(DISTINCT request_id), sum(cost_usd), sum(total_tokens) FROM ai_model_usage"
+    ).fetchone()
     totals = reports.build(store, "overview", WHOLE)["totals"]
     assert (totals["requests"], nano(totals["cost_usd"]), totals["total_tokens"]) == tuple(counted)
 
@@ -201,11 +240,20 @@ def test_accuracy_is_measured_against_actual_tokens_beside_the_formula(tmp_path:
                    predicted_output_tokens, predicted_cost_usd, max_cost_usd, predicted_energy, formula_tokens,
                    recommended_model, routing_reason, actual_tokens, prediction_accuracy, approved, created_at)
                    VALUES (?, 'root', 'ai_message', ?, 1, 1, 1, 1, ?, 'gpt-4o', 'forced', ?, ?, 1, ?)""",
-                (name, predicted, formula, actual, accuracy, stamp(NOW)))
+                (name, predicted, formula, actual, accuracy, stamp(NOW)),
+            )
     result = reports.build(store, "accuracy", Window(NOW, NOW + timedelta(seconds=1), UTC))
     assert result["totals"] == {
-        "n": 2, "predicted_tokens": 400, "actual_tokens": 400, "mape": 0.5, "bias": 1.0, "prediction_accuracy": 0.7,
-        "formula_tokens": 500, "formula_mape": 0.75, "formula_bias": 1.25}
+        "n": 2,
+        "predicted_tokens": 400,
+        "actual_tokens": 400,
+        "mape": 0.5,
+        "bias": 1.0,
+        "prediction_accuracy": 0.7,
+        "formula_tokens": 500,
+        "formula_mape": 0.75,
+        "formula_bias": 1.25,
+    }
     assert result["rows"] == [{"feature": "ai_message", "recommended_model": "gpt-4o", **result["totals"]}]
 
 
@@ -213,8 +261,10 @@ def test_days_of_another_zone_begin_at_its_midnight_and_survive_a_change_of_the_
     berlin = zone("Europe/Berlin")  # summer time ends on 25 October 2026, within the window
     window = Window(START + timedelta(hours=3), NOW, berlin)
     expected: dict[str, dict[str, int]] = {}
-    for row in store.db.connection.execute("SELECT * FROM ai_model_usage WHERE created_at >= ? AND created_at < ?",
-                                           (stamp(window.since), stamp(window.until))):
+    for row in store.db.connection.execute(
+        "SELECT * FROM ai_model_usage WHERE created_at >= ? AND created_at < ?",
+        (stamp(window.since), stamp(window.until)),
+    ):
         day = datetime.fromisoformat(row["created_at"]).astimezone(berlin).date().isoformat()
         sums = expected.setdefault(day, {"cost_usd": 0, "total_tokens": 0})
         sums["cost_usd"] += row["cost_usd"]
@@ -255,22 +305,29 @@ def test_a_report_reads_the_roll_ups_and_only_the_edges_by_time(store: Store) ->
         assert any("usage_by_time" in step for step in steps), steps
 
 
-moments = st.datetimes(START.replace(tzinfo=None) - timedelta(days=2), NOW.replace(tzinfo=None) + timedelta(days=2),
-                       timezones=st.just(UTC))
+moments = st.datetimes(
+    START.replace(tzinfo=None) - timedelta(days=2), NOW.replace(tzinfo=None) + timedelta(days=2), timezones=st.just(UTC)
+)
 midnights = st.integers(-2, 17).map(lambda day: START + timedelta(days=day))
 
 
 @settings(max_examples=60, deadline=None)
-@given(st.one_of(moments, midnights), st.one_of(moments, midnights), st.sampled_from([None, *USERS]),
-       st.sampled_from(["model_used", "feature", "user_id", "''"]))
-def test_roll_ups_and_edges_equal_row_sums_for_any_window(store: Store, a: datetime, b: datetime, user: str | None,
-                                                         key: str) -> None:
+@given(
+    st.one_of(moments, midnights),
+    st.one_of(moments, midnights),
+    st.sampled_from([None, *USERS]),
+    st.sampled_from(["model_used", "feature", "user_id", "''"]),
+)
+def test_roll_ups_and_edges_equal_row_sums_for_any_window(
+    store: Store, a: datetime, b: datetime, user: str | None, key: str
+) -> None:
     window = Window(min(a, b), max(a, b) + timedelta(microseconds=1), UTC)
     expected = plain(store, window, user, key)
     with store.db.read() as c:
         found = windows.Reader(store, c, window, user).sums(*([] if key == "''" else [key]))
     assert {row.get(key, ""): {n: row[n] for n in schema.SUMS} for row in found} == {
-        k: {n: v[n] for n in schema.SUMS} for k, v in expected.items()}
+        k: {n: v[n] for n in schema.SUMS} for k, v in expected.items()
+    }
 
 
 @given(moments, moments, moments)
@@ -282,19 +339,28 @@ def test_a_split_window_covers_each_moment_until_now_exactly_once(a: datetime, b
     assert whole + sum(x <= stamp(when) < y for x, y in parts.edges) == (since <= when < until)
 
 
-@pytest.mark.parametrize(("text", "expected"), [
-    ("7d", NOW - timedelta(days=7)), ("24h", NOW - timedelta(hours=24)), ("30m", NOW - timedelta(minutes=30)),
-    ("2W", NOW - timedelta(weeks=2)), ("2026-11-01", datetime(2026, 10, 31, 23, tzinfo=UTC)),
-    ("2026-11-01T09:30", datetime(2026, 11, 1, 8, 30, tzinfo=UTC)),
-    ("2026-11-01T09:30Z", datetime(2026, 11, 1, 9, 30, tzinfo=UTC)),
-    ("2026-11-01 09:30:00.5+05:30", datetime(2026, 11, 1, 4, 0, 0, 500_000, tzinfo=UTC)),
-    ("today", datetime(2026, 11, 2, 23, tzinfo=UTC)), ("yesterday", datetime(2026, 11, 1, 23, tzinfo=UTC))])
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("7d", NOW - timedelta(days=7)),
+        ("24h", NOW - timedelta(hours=24)),
+        ("30m", NOW - timedelta(minutes=30)),
+        ("2W", NOW - timedelta(weeks=2)),
+        ("2026-11-01", datetime(2026, 10, 31, 23, tzinfo=UTC)),
+        ("2026-11-01T09:30", datetime(2026, 11, 1, 8, 30, tzinfo=UTC)),
+        ("2026-11-01T09:30Z", datetime(2026, 11, 1, 9, 30, tzinfo=UTC)),
+        ("2026-11-01 09:30:00.5+05:30", datetime(2026, 11, 1, 4, 0, 0, 500_000, tzinfo=UTC)),
+        ("today", datetime(2026, 11, 2, 23, tzinfo=UTC)),
+        ("yesterday", datetime(2026, 11, 1, 23, tzinfo=UTC)),
+    ],
+)
 def test_a_time_may_be_written_in_many_ways(text: str, expected: datetime) -> None:
     assert parse_when(text, NOW, zone("Europe/Berlin")) == expected
 
 
-@pytest.mark.parametrize("text", ["", "soon", "7", "7y", "-7d", "2026-13-01", "0001-01-01", "9999-12-31", "999999999d",
-                                  "1e3d"])
+@pytest.mark.parametrize(
+    "text", ["", "soon", "7", "7y", "-7d", "2026-13-01", "0001-01-01", "9999-12-31", "999999999d", "1e3d"]
+)
 def test_what_is_no_time_is_refused_with_examples(text: str) -> None:
     with pytest.raises(UsageError) as error:
         parse_when(text, NOW, UTC)

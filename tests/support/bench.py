@@ -49,10 +49,10 @@ class Bench:
         """Another actor at the same database."""
         return Bench(self.path, name, self.clock, **settings)
 
-    def request(self, prompt: str = "Write to Sarah", user: str | None = None, model: str | None = "gpt-4o-mini",
-                **options: Any) -> AIRequest:
-        return AIRequest(user or self.store.actor, "ai_message", prompt,
-                         options=Options(force_model=model, **options))
+    def request(
+        self, prompt: str = "Write to Sarah", user: str | None = None, model: str | None = "gpt-4o-mini", **options: Any
+    ) -> AIRequest:
+        return AIRequest(user or self.store.actor, "ai_message", prompt, options=Options(force_model=model, **options))
 
     def plan(self, *args: Any, **options: Any) -> Plan:
         request = self.request(*args, **options)
@@ -62,8 +62,12 @@ class Bench:
 
     def hold(self, plan: Plan | None = None, request_id: str | None = None) -> Attempt:
         plan = plan or self.plan()
-        return self.ledger.hold(request_id or f"r{next(_numbers)}", fingerprint(plan.request), plan,
-                                self.clock.now() + timedelta(seconds=60))
+        return self.ledger.hold(
+            request_id or f"r{next(_numbers)}",
+            fingerprint(plan.request),
+            plan,
+            self.clock.now() + timedelta(seconds=60),
+        )
 
     def sent(self, plan: Plan | None = None, request_id: str | None = None) -> Attempt:
         attempt = self.hold(plan, request_id)
@@ -89,8 +93,18 @@ class Bench:
         plan = attempt.plan
         energy = min(attempt.hold_energy, plan.energy_of(charge.cost))
         now = self.clock.now()
-        lesson = Lesson(now.date().isoformat(), now.hour, plan.request.prompt, plan.model.name, charge.input_tokens,
-                        charge.output_tokens, 150, False, 0, 1.0)
+        lesson = Lesson(
+            now.date().isoformat(),
+            now.hour,
+            plan.request.prompt,
+            plan.model.name,
+            charge.input_tokens,
+            charge.output_tokens,
+            150,
+            False,
+            0,
+            1.0,
+        )
         metadata = {"request_id": attempt.request_id}
         answer = {"success": True, "result": "Hi Sarah", "error": None, "metadata": metadata}
         delivery = Delivery(energy, lesson, answer, "Hi Sarah", f"key {attempt.request_id}")
@@ -105,8 +119,9 @@ class Bench:
 
     def account(self, owner: str, kind: str = "energy", period: str = "prepaid") -> tuple[int | None, int, int]:
         """granted, held, spent."""
-        rows = self.sql("SELECT granted, held, spent FROM accounts WHERE owner = ? AND kind = ? AND period = ?",
-                        owner, kind, period)
+        rows = self.sql(
+            "SELECT granted, held, spent FROM accounts WHERE owner = ? AND kind = ? AND period = ?", owner, kind, period
+        )
         return tuple(rows[0]) if rows else (None, 0, 0)
 
     def state(self, attempt: Attempt) -> str:

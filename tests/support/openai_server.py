@@ -57,10 +57,17 @@ class OpenAIServer:
     the usage (None for none); ``delay`` in seconds before the answer; ``fail`` a status, or makes one from the request.
     """
 
-    def __init__(self, reply: str | Callable[[Body], str] = "Hello there.", *, fill: bool = False, delay: float = 0.0,
-                 usage: Callable[[Body, str], dict[str, Any] | None] = count_usage,
-                 fail: int | Callable[[Body], Failure | None] | None = None, finish_reason: str | None = None,
-                 model: str | None = None) -> None:
+    def __init__(
+        self,
+        reply: str | Callable[[Body], str] = "Hello there.",
+        *,
+        fill: bool = False,
+        delay: float = 0.0,
+        usage: Callable[[Body, str], dict[str, Any] | None] = count_usage,
+        fail: int | Callable[[Body], Failure | None] | None = None,
+        finish_reason: str | None = None,
+        model: str | None = None,
+    ) -> None:
         self.reply, self.fill, self.delay, self.usage, self.fail = reply, fill, delay, usage, fail
         self.finish_reason, self.model = finish_reason, model
         self.requests: list[Request] = []
@@ -178,7 +185,7 @@ def _handler(server: OpenAIServer) -> type[BaseHTTPRequestHandler]:
 
 
 def _pieces(text: str) -> list[str]:
-    return [text[i:i + 8] for i in range(0, len(text), 8)]
+    return [text[i : i + 8] for i in range(0, len(text), 8)]
 
 
 def _openai(server: OpenAIServer, body: Body, text: str, finish: str) -> Iterator[bytes]:
@@ -207,12 +214,22 @@ def _anthropic(server: OpenAIServer, body: Body, text: str, finish: str) -> Iter
     counted = server.usage(body, text) or {}
     given, taken = counted.get("prompt_tokens", 0), counted.get("completion_tokens", 0)
     reason = {"stop": "end_turn", "length": "max_tokens", "content_filter": "refusal"}.get(finish, finish)
-    head = {"id": f"msg-test-{server.hits}", "type": "message", "role": "assistant",
-            "model": server.model or body.get("model")}
+    head = {
+        "id": f"msg-test-{server.hits}",
+        "type": "message",
+        "role": "assistant",
+        "model": server.model or body.get("model"),
+    }
     if not body.get("stream"):
-        yield json.dumps(head | {
-            "content": [{"type": "text", "text": text}], "stop_reason": reason, "stop_sequence": None,
-            "usage": {"input_tokens": given, "output_tokens": taken}}).encode()
+        yield json.dumps(
+            head
+            | {
+                "content": [{"type": "text", "text": text}],
+                "stop_reason": reason,
+                "stop_sequence": None,
+                "usage": {"input_tokens": given, "output_tokens": taken},
+            }
+        ).encode()
         return
     start = head | {"content": [], "stop_reason": None, "usage": {"input_tokens": given, "output_tokens": 1}}
     yield _named({"type": "message_start", "message": start})
@@ -220,8 +237,13 @@ def _anthropic(server: OpenAIServer, body: Body, text: str, finish: str) -> Iter
     for piece in _pieces(text):
         yield _named({"type": "content_block_delta", "index": 0, "delta": {"type": "text_delta", "text": piece}})
     yield _named({"type": "content_block_stop", "index": 0})
-    yield _named({"type": "message_delta", "delta": {"stop_reason": reason, "stop_sequence": None},
-                  "usage": {"output_tokens": taken}})
+    yield _named(
+        {
+            "type": "message_delta",
+            "delta": {"stop_reason": reason, "stop_sequence": None},
+            "usage": {"output_tokens": taken},
+        }
+    )
     yield _named({"type": "message_stop"})
 
 
@@ -276,15 +298,20 @@ def raw_server(behave: Behaviour) -> Iterator[tuple[str, list[bytes]]]:
 
 def respond(body: bytes, *, length: int | None = None) -> Behaviour:
     """Answer 200 with that body, claiming that length."""
+
     def behave(connection: socket.socket) -> None:
         claimed = str(len(body) if length is None else length).encode()
-        connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nConnection: close\r\n"
-                           b"Content-Length: " + claimed + b"\r\n\r\n" + body)
+        connection.sendall(
+            b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nConnection: close\r\n"
+            b"Content-Length: " + claimed + b"\r\n\r\n" + body
+        )
+
     return behave
 
 
 def events(*chunks: bytes, then: Behaviour | None = None) -> Behaviour:
     """Answer with an event stream of those chunks, then do ``then`` or hang up."""
+
     def behave(connection: socket.socket) -> None:
         connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nConnection: close\r\n\r\n")
         for chunk in chunks:
@@ -292,17 +319,34 @@ def events(*chunks: bytes, then: Behaviour | None = None) -> Behaviour:
             time.sleep(0.02)
         if then is not None:
             then(connection)
+
     return behave
 
 
 def delta(text: str | None, finish: str | None = None, **more: Any) -> bytes:
     """One chunk of a streamed answer."""
-    return json.dumps({"id": "c1", "object": "chat.completion.chunk", "created": 1, "model": "gpt-4o-mini", "choices": [
-        {"index": 0, "delta": {} if text is None else {"content": text}, "finish_reason": finish}]} | more).encode()
+    return json.dumps(
+        {
+            "id": "c1",
+            "object": "chat.completion.chunk",
+            "created": 1,
+            "model": "gpt-4o-mini",
+            "choices": [{"index": 0, "delta": {} if text is None else {"content": text}, "finish_reason": finish}],
+        }
+        | more
+    ).encode()
 
 
 def answer(**changes: Any) -> bytes:
     """The body of a plain answer."""
-    return json.dumps({"id": "c1", "object": "chat.completion", "created": 1, "model": "gpt-4o-mini", "choices": [
-        {"index": 0, "message": {"role": "assistant", "content": "Hi."}, "finish_reason": "stop"}],
-        "usage": {"prompt_tokens": 9, "completion_tokens": 2, "total_tokens": 11}} | changes).encode()
+    return json.dumps(
+        {
+            "id": "c1",
+            "object": "chat.completion",
+            "created": 1,
+            "model": "gpt-4o-mini",
+            "choices": [{"index": 0, "message": {"role": "assistant", "content": "Hi."}, "finish_reason": "stop"}],
+            "usage": {"prompt_tokens": 9, "completion_tokens": 2, "total_tokens": 11},
+        }
+        | changes
+    ).encode()
