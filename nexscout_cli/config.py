@@ -10,10 +10,13 @@ import os
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from nexscout_cli.errors import ConfigError
+from nexscout_cli.errors import ConfigError, NexScoutError
 
 Value = Any
 PROJECT_FILE = "nexscout.toml"
+_MAX_BYTES = 1_000_000
+_MOST_DOLLARS = 1_000_000_000
+"""Of a cap: counted in nano-dollars it still fits the database's integers."""
 
 
 class Setting(NamedTuple):
@@ -53,10 +56,14 @@ SETTINGS: dict[str, Setting] = {
     "firewall.max_bytes": Setting(
         2_000_000, int, "bytes of prompt, context and attachments above which nothing is read", 1
     ),
-    "caps.usd.user_day": Setting(None, float, "dollars a user may spend a day", 0, optional=True),
-    "caps.usd.user_month": Setting(None, float, "dollars a user may spend a month", 0, optional=True),
-    "caps.usd.total_day": Setting(None, float, "dollars the installation may spend a day", 0, optional=True),
-    "caps.usd.total_month": Setting(None, float, "dollars the installation may spend a month", 0, optional=True),
+    "caps.usd.user_day": Setting(None, float, "dollars a user may spend a day", 0, _MOST_DOLLARS, optional=True),
+    "caps.usd.user_month": Setting(None, float, "dollars a user may spend a month", 0, _MOST_DOLLARS, optional=True),
+    "caps.usd.total_day": Setting(
+        None, float, "dollars the installation may spend a day", 0, _MOST_DOLLARS, optional=True
+    ),
+    "caps.usd.total_month": Setting(
+        None, float, "dollars the installation may spend a month", 0, _MOST_DOLLARS, optional=True
+    ),
     "caps.tokens.user_month": Setting(None, int, "tokens a user may use a month", 0, optional=True),
     "caps.tokens.total_day": Setting(None, int, "tokens the installation may use a day", 0, optional=True),
     "caps.tokens.total_month": Setting(None, int, "tokens the installation may use a month", 0, optional=True),
@@ -122,7 +129,25 @@ class Settings:
 
 def home() -> Path | None:
     """The one folder for data and config that ``NEXSCOUT_HOME`` names, or None."""
-    return Path(value).expanduser() if (value := os.environ.get("NEXSCOUT_HOME")) else None
+    return _place("NEXSCOUT_HOME")
+
+
+def _place(variable: str) -> Path | None:
+    """The path that an environment variable names, or None. Raises ConfigError for one that cannot be."""
+    value = os.environ.get(variable)
+    if not value:
+        return None
+    try:
+        value.encode()
+        path = Path(value).expanduser()
+        path.exists()
+        if not path.name:
+            raise ValueError("a folder")
+    except (OSError, ValueError, RuntimeError) as error:
+        raise ConfigError(
+            f"{variable} names no usable path: {getattr(error, 'strerror', None) or error}", "name another"
+        ) from error
+    return path
 
 
 def data_dir() -> Path:
@@ -154,7 +179,10 @@ def cache_dir() -> Path:
 
 def db_path() -> Path:
     """The database file: ``NEXSCOUT_DB`` or ``nexscout.db`` in the data folder."""
-    return Path(value).expanduser() if (value := os.environ.get("NEXSCOUT_DB")) else data_dir() / "nexscout.db"
+    path = _place("NEXSCOUT_DB") or data_dir() / "nexscout.db"
+    if path.is_fifo():  # opening one would wait for ever
+        raise ConfigError(f"{path} is a pipe, not a database", "point NEXSCOUT_DB elsewhere")
+    return path
 
 
 def user_file() -> Path:
@@ -188,17 +216,23 @@ def load() -> Settings:
 
 def read_file(path: Path) -> dict[str, Value]:
     """A TOML file's settings as dotted keys; none where there is no file."""
+    if not os.path.lexists(path):
+        return {}
+    from nexscout_cli.files import read_regular
+
     try:
-        data = path.read_bytes()
-    except (FileNotFoundError, NotADirectoryError):
+        data = read_regular(path, _MAX_BYTES)
+    except NotADirectoryError:
         return {}
     except OSError as error:
         raise ConfigError(f"cannot read {path}: {error.strerror}", "check its permissions") from error
+    except NexScoutError as error:
+        raise ConfigError(error.message, "a configuration is a small text file") from error
     import tomllib
 
     try:
         return _flatten(tomllib.loads(data.decode()))
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError, RecursionError) as error:
         raise ConfigError(f"{path} is not valid TOML: {error}", "mend that line or remove the file") from error
 
 
@@ -243,13 +277,13 @@ def parse(key: str, text: str, where: str) -> Value:
             "no": False,
         }
         if text.lower() not in words:
-            raise ConfigError(f"{where}: {key} is on or off, not {text!r}", f"for instance {env_name(key)}=on")
+            raise ConfigError(f"{where}: {key} is on or off, not {text!r:.80}", f"for instance {env_name(key)}=on")
         return words[text.lower()]
     if setting.kind in (int, float):
         try:
             return check(key, setting.kind(text.replace("_", "")), where)
         except ValueError as error:
-            raise ConfigError(f"{where}: {key} is a number, not {text!r}", setting.doc) from error
+            raise ConfigError(f"{where}: {key} is a number, not {text!r:.80}", setting.doc) from error
     return check(key, text, where)
 
 
@@ -268,7 +302,9 @@ def check(key: str, value: Value, where: str) -> Value:
             setting.high or 9e15
         )
     if not wrong and setting.kind is list:
-        wrong = not all(isinstance(item, str) for item in value)
+        wrong = not all(isinstance(item, str) and item.isprintable() for item in value)
+    if not wrong and setting.kind is str:
+        wrong = not value.isprintable()
     if not wrong and setting.choices:
         wrong = value not in setting.choices
     if not wrong and key == "routing.order":
@@ -276,7 +312,7 @@ def check(key: str, value: Value, where: str) -> Value:
     if not wrong and key == "report.tz":
         wrong = not _is_zone(value)
     if wrong:
-        raise ConfigError(f"{where}: {key} cannot be {value!r}", _expected(key, setting))
+        raise ConfigError(f"{where}: {key} cannot be {value!r:.80}", _expected(key, setting))
     return value
 
 
@@ -310,8 +346,9 @@ def save(key: str, value: Value) -> Path:
     import tomlkit
 
     path = user_file()
-    read_file(path)
-    document = tomlkit.parse(path.read_text()) if path.exists() else tomlkit.document()
+    for name in read_file(path):
+        known(name, str(path))
+    document = tomlkit.parse(path.read_text(encoding="utf-8")) if path.exists() else tomlkit.document()
     parts = key.split(".")
     table: Any = document
     for part in parts[:-1]:
@@ -320,10 +357,13 @@ def save(key: str, value: Value) -> Path:
         table.pop(parts[-1], None)
     else:
         table[parts[-1]] = value
-    path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
     temporary = path.with_suffix(f".{os.getpid()}.tmp")
-    fd = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-    with os.fdopen(fd, "w") as file:
-        file.write(tomlkit.dumps(document))
-    temporary.replace(path)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        fd = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+        with os.fdopen(fd, "w", encoding="utf-8") as file:
+            file.write(tomlkit.dumps(document))
+        temporary.replace(path)
+    except OSError as error:
+        raise ConfigError(f"cannot write {path}: {error.strerror}", "check the folder's permissions") from error
     return path

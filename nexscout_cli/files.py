@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import stat
 import sys
+from collections import Counter
+from math import isfinite
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +16,9 @@ from nexscout_cli.engine.types import Attachment
 from nexscout_cli.errors import Blocked, UsageError
 
 MAX_JSON_DEPTH = 100
+_SHOWN = 300
+"""Characters of a name that an error repeats."""
+_SURROGATE = re.compile(r"\\u[dD][89a-fA-F]")
 
 
 def read_text(path: Path, limit: int, *, within: Path | None = None) -> str:
@@ -20,16 +26,23 @@ def read_text(path: Path, limit: int, *, within: Path | None = None) -> str:
 
     Raises UsageError for what is missing, not a regular file or not UTF-8; Blocked for what is too large.
     """
-    if within is not None and not path.resolve().is_relative_to(within.resolve()):
-        raise UsageError(f"{path} lies outside {within}", "a batch file may only name files in its own folder")
     try:
-        # O_NONBLOCK: opening a FIFO nobody writes to must not wait; its kind is refused below.
-        fd = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
-    except (OSError, ValueError) as error:
+        if within is not None and not path.resolve().is_relative_to(within.resolve()):
+            raise UsageError(f"{path} lies outside {within}", "a batch file may only name files in its own folder")
+        data = read_regular(path, limit)
+    # ValueError: a NUL in the name. RuntimeError: links that lead in a circle.
+    except (OSError, ValueError, RuntimeError) as error:
         raise UsageError(
-            f"cannot read {path}: {getattr(error, 'strerror', None) or error}", "check the name"
+            f"cannot read {str(path)[:_SHOWN]}: {getattr(error, 'strerror', None) or error}", "check the name"
         ) from error
-    with os.fdopen(fd, "rb") as file:
+    return decode(data, str(path), limit)
+
+
+def read_regular(path: Path, limit: int) -> bytes:
+    """A regular file's bytes. Raises OSError, UsageError for what is no regular file, Blocked for what is too large."""
+    # O_NONBLOCK: opening a FIFO nobody writes to must not wait.
+    fd = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+    try:
         about = os.fstat(fd)
         if not stat.S_ISREG(about.st_mode):
             raise UsageError(f"{path} is not a regular file", "give a text file")
@@ -39,7 +52,10 @@ def read_text(path: Path, limit: int, *, within: Path | None = None) -> str:
                 "split your input into smaller parts",
                 code="too_many_bytes",
             )
-        return decode(file.read(limit + 1), str(path), limit)
+        with os.fdopen(fd, "rb", closefd=False) as file:
+            return file.read(limit + 1)
+    finally:
+        os.close(fd)
 
 
 def decode(data: bytes, name: str, limit: int) -> str:
@@ -59,7 +75,11 @@ def decode(data: bytes, name: str, limit: int) -> str:
 
 def read_stdin(limit: int) -> str:
     """All of standard input as text."""
-    return decode(sys.stdin.buffer.read(limit + 1), "standard input", limit)
+    try:
+        data = sys.stdin.buffer.read(limit + 1) if sys.stdin is not None else b""
+    except OSError as error:
+        raise UsageError(f"cannot read standard input: {error.strerror}", "give a PROMPT, or @FILE") from error
+    return decode(data, "standard input", limit)
 
 
 def stdin_is_piped() -> bool:
@@ -77,9 +97,14 @@ def attachment(path: Path, limit: int, *, within: Path | None = None) -> Attachm
 
 
 def parse_json(text: str, name: str) -> Any:
-    """A JSON value, not too deep, without NaN. Raises UsageError."""
+    """A JSON value: not too deep, of valid text, no key twice, no number beyond a float. Raises UsageError."""
     try:
-        value = json.loads(text, parse_constant=_no_constant)
+        text.encode()
+        if _SURROGATE.search(text):
+            json.dumps(json.loads(text), ensure_ascii=False).encode()
+        value = json.loads(text, parse_constant=_number, parse_float=_number, object_pairs_hook=_object)
+    except UnicodeEncodeError as error:
+        raise UsageError(f"{name} has a lone surrogate, which is no text", "send valid Unicode") from error
     except (ValueError, RecursionError) as error:
         raise UsageError(
             f"{name} is not valid JSON: {str(error)[:120]}", "check it with `python -m json.tool`"
@@ -89,8 +114,19 @@ def parse_json(text: str, name: str) -> Any:
     return value
 
 
-def _no_constant(name: str) -> Any:
-    raise ValueError(f"{name} is no JSON value")
+def _number(text: str) -> float:
+    value = float(text)
+    if not isfinite(value):
+        raise ValueError(f"{text[:40]} is no number of JSON's, or too large a one")
+    return value
+
+
+def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    value = dict(pairs)
+    if len(value) < len(pairs):
+        twice = Counter(key for key, _ in pairs).most_common(1)[0][0]
+        raise ValueError(f"the key {twice[:40]!r} stands there twice")
+    return value
 
 
 def _depth(value: Any) -> int:

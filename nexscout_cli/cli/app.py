@@ -5,14 +5,15 @@ from __future__ import annotations
 import os
 import signal
 from importlib import import_module
-from typing import Any, NoReturn
+from typing import Any
 
 import typer
 from typer.core import TyperGroup
 from typer.main import get_command
 
 from nexscout_cli.cli import output
-from nexscout_cli.errors import Interrupted, NexScoutError
+from nexscout_cli.engine.interrupts import interrupts
+from nexscout_cli.errors import Interrupted, NexScoutError, UsageError
 
 COMMANDS = (
     "run",
@@ -86,16 +87,18 @@ def root(
 def main(argv: list[str]) -> int:
     """Run a command line and return its exit status. No exception leaves it."""
     argv, debug = _global_flags(argv)
-    signal.signal(signal.SIGTERM, _terminate)
-    as_json = "--json" in argv
+    _mind_signals()
+    as_json = "--json" in (argv[: argv.index("--")] if "--" in argv else argv)
+    output.prepare()
     try:
+        _check_text(argv)
         status = app(argv, prog_name="nexscout", standalone_mode=False)
         return output.finish(status if isinstance(status, int) else 0)
     except BaseException as error:  # noqa: BLE001 - the one place where everything ends
         if debug and not isinstance(error, KeyboardInterrupt | SystemExit):
             import traceback
 
-            traceback.print_exc()
+            output.note(output.without_secrets(traceback.format_exc()))
         return output.finish(_status(error, as_json))
 
 
@@ -108,8 +111,31 @@ def _global_flags(argv: list[str]) -> tuple[list[str], bool]:
     return head + argv[end:], "--debug" in argv[:end]
 
 
-def _terminate(signum: int, frame: object) -> NoReturn:
-    raise KeyboardInterrupt
+def _check_text(argv: list[str]) -> None:
+    """Refuse a line with words that are no text: nothing that is kept, sent or printed could hold them."""
+    for number, word in enumerate(argv, 1):
+        try:
+            word.encode()
+        except UnicodeEncodeError:
+            raise UsageError(f"word {number} of the line is not valid UTF-8 text", "send valid UTF-8") from None
+        if "\0" in word:
+            raise UsageError(f"word {number} of the line has a NUL character", "send text only")
+
+
+def _mind_signals() -> None:
+    """The first SIGINT or SIGTERM stops what goes on and lets it be settled; the second leaves at once."""
+    interrupts.reset()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        if signal.getsignal(number) is not signal.SIG_IGN:  # as a shell has it for what runs in the background
+            signal.signal(number, _signalled)
+
+
+def _signalled(signum: int, frame: object) -> None:
+    if interrupts.stopping:
+        if output.stderr_is_terminal():
+            os.write(2, b"\x1b[?25h\n")  # a progress bar hides the cursor
+        os._exit(Interrupted.exit_status)
+    interrupts.arrived()
 
 
 def _status(error: BaseException, as_json: bool) -> int:
@@ -126,7 +152,7 @@ def _status(error: BaseException, as_json: bool) -> int:
     if hasattr(error, "format_message"):
         return _usage(error, as_json)
     bug = NexScoutError(
-        f"unexpected failure: {type(error).__name__}: {str(error)[:200]}",
+        f"unexpected failure: {type(error).__name__}: {output.without_secrets(str(error))[:200]}",
         "this is a bug; run it again with --debug and report what it prints",
     )
     output.failure(bug, as_json)

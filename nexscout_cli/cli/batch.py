@@ -6,6 +6,7 @@ import csv
 import hashlib
 import io
 import json
+import os
 import threading
 from collections import Counter
 from pathlib import Path
@@ -17,9 +18,11 @@ from nexscout_cli import files, jsontext
 from nexscout_cli.cli import output, request
 from nexscout_cli.cli.session import Session
 from nexscout_cli.engine import rows
+from nexscout_cli.engine.interrupts import interrupts
 from nexscout_cli.engine.money import to_nano, usd
+from nexscout_cli.engine.names import check_user
 from nexscout_cli.engine.types import AIRequest, AIResponse, Options
-from nexscout_cli.errors import NexScoutError, NotPermitted, RowsFailed, UsageError
+from nexscout_cli.errors import Interrupted, NexScoutError, NotPermitted, RowsFailed, UsageError
 
 app = typer.Typer(rich_markup_mode=None, add_completion=False)
 _MAX_BYTES = 200_000_000
@@ -64,6 +67,8 @@ def batch(
     if (resume or as_json) and out is None:
         raise UsageError(f"{'--resume' if resume else '--json'} needs --out", "for instance --out answers.jsonl")
     purse = request.dollars(max_cost, "--max-cost")
+    if user is not None:
+        check_user(user)
     lines = read_lines(file)
     defaults = AIRequest(
         session.subject(user),
@@ -98,10 +103,12 @@ class _Job:
         self.out = out
         self.skipped = self.succeeded = self.failed = 0
         self.cost = 0
+        self._reader_gone = False
         self._lock = threading.Lock()
         self._tick: Any = lambda: None
         self._copies: Counter[tuple[str, str]] = Counter()
         self._file = _open_out(out, append) if out is not None else None
+        self._nonce = _nonce(out, append) if out is not None else ""
 
     def parse(self, line: Any, row: tuple[str, str]) -> AIRequest:
         """The request of a line, under a key of its own: an answer paid for and not written down is not paid for again."""
@@ -116,7 +123,7 @@ class _Job:
                     raise NotPermitted("only an admin may skip the energy charge", "leave skip_energy_charge out")
         if asked.options.idempotency_key is None and self.out is not None:
             self._copies[row] += 1
-            key = f"batch {_digest([str(self.out.resolve()), *row, self._copies[row]])}"
+            key = f"batch {_digest([self._nonce, *row, self._copies[row]])}"
             asked = asked._replace(options=asked.options._replace(idempotency_key=key))
         return asked
 
@@ -132,14 +139,22 @@ class _Job:
                 self.succeeded += 1
             else:
                 self.failed += 1
-            cost = response.metadata.get("cost_usd")
-            self.cost += int(cost.scaleb(9)) if cost is not None else 0
+            self.cost += response.paid
             text = jsontext.dumps({"id": row[0], **response.as_json(), "row": row[1]})
             if self._file is None:
-                output.out(text)
+                self._print(text)
             else:
                 self._file.write(text + "\n")
                 self._file.flush()
+
+    def _print(self, text: str) -> None:
+        try:
+            output.stream(text + "\n")
+        except BrokenPipeError:
+            # Answers that nobody reads are not to be paid for.
+            self._reader_gone = True
+            interrupts.stop()
+            raise Interrupted("nobody reads the answers any more") from None
 
     def run(self, asked: list[AIRequest], concurrency: int, purse: int | None, as_json: bool) -> int:
         """Answer what was asked; returns the exit status."""
@@ -153,9 +168,17 @@ class _Job:
                 )
             else:
                 batches.run(engine, asked, concurrency, max_cost=purse, done=self.done)
+        except Interrupted as error:
+            if not self._reader_gone:
+                raise
+            raise Interrupted(
+                "nobody reads the answers any more; what was in flight has been settled", "--out FILE keeps them"
+            ) from error
         finally:
             if self._file is not None:
                 self._file.close()
+        if self.out is not None and not self.failed:
+            _nonce_file(self.out).unlink(missing_ok=True)
         summary = {
             "rows": self.succeeded + self.failed + self.skipped,
             "succeeded": self.succeeded,
@@ -254,12 +277,24 @@ def _digest(line: Any) -> str:
 
 def _open_out(out: Path, append: bool) -> TextIO:
     """The file answers go to. Raises UsageError for one that exists and is not to be gone on with."""
-    if out.exists() and not append:
-        raise UsageError(f"{out} exists", "--resume goes on with it; or name another file")
     try:
+        if out.exists() and not append:
+            raise UsageError(f"{out} exists", "--resume goes on with it; or name another file")
         return out.open("a", encoding="utf-8")
     except OSError as error:
-        raise UsageError(f"cannot write {out}: {error.strerror}", "check the folder") from error
+        raise UsageError(f"cannot write {str(out)[:300]}: {error.strerror}", "check the folder") from error
+
+
+def _nonce_file(out: Path) -> Path:
+    return out.with_name(f".{out.name}.batch")
+
+
+def _nonce(out: Path, append: bool) -> str:
+    """What this batch's keys begin with, kept beside ``out`` until every row is answered, for --resume after a crash."""
+    path = _nonce_file(out)
+    if not append or not path.is_file():
+        path.write_text(os.urandom(8).hex())
+    return path.read_text()
 
 
 def _keep_finished(out: Path) -> tuple[Counter[tuple[str, str]], int]:
@@ -268,11 +303,16 @@ def _keep_finished(out: Path) -> tuple[Counter[tuple[str, str]], int]:
         return Counter(), 0
     spent = 0
     kept: list[tuple[tuple[str, str], str]] = []
-    for line in files.read_text(out, _MAX_BYTES).split("\n"):
+    *lines, last = files.read_text(out, _MAX_BYTES).split("\n")
+    for line in (*lines, last):
         try:
             row = jsontext.loads(line) if line.strip() else {}
         except ValueError:
-            continue
+            if line is last:
+                continue
+            raise UsageError(f"{out} holds other things than answers", "name another file") from None
+        if line.strip() and not (isinstance(row, dict) and "success" in row):
+            raise UsageError(f"{out} holds other things than answers", "name another file")
         if isinstance(row, dict) and row.get("success") and "id" in row:
             kept.append(((str(row["id"]), str(row.get("row"))), line))
             spent += to_nano((row.get("metadata") or {}).get("cost_usd", 0))

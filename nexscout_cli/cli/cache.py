@@ -9,6 +9,7 @@ import typer
 from nexscout_cli.cli import choices, output, tables
 from nexscout_cli.cli.session import Session
 from nexscout_cli.engine.money import dollars, usd
+from nexscout_cli.errors import UsageError
 from nexscout_cli.store import cache as kept
 
 app = typer.Typer(rich_markup_mode=None, no_args_is_help=True, add_completion=False)
@@ -17,6 +18,8 @@ User = Annotated[
     str | None, typer.Option("-u", "--user", help="Whose answers (admins; default: all that you may see).")
 ]
 AsJson = Annotated[bool, typer.Option("--json", help="One JSON document on stdout.")]
+_MOST = 1_000_000
+_LAST_ID = 2**63 - 1
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Say what would go, and remove nothing.")]
 
 
@@ -97,7 +100,7 @@ def stats(as_json: AsJson = False) -> int:
 @app.command("list")
 def list_(
     user: User = None,
-    limit: Annotated[int, typer.Option("--limit", min=1, help="How many, the latest used first.")] = 20,
+    limit: Annotated[int, typer.Option("--limit", min=1, max=_MOST, help="How many, the latest used first.")] = 20,
     as_json: AsJson = False,
 ) -> int:
     """List the answers that are kept, without their text.
@@ -131,7 +134,10 @@ def show(
     nexscout cache show 12
     nexscout cache show 12 --json
     """
-    row = kept.show(Session().store, choices.whole(cached_id, "ID"))
+    number = choices.whole(cached_id, "ID")
+    if not 0 < number <= _LAST_ID:
+        raise UsageError(f"there is no cached answer {number}", "`nexscout cache list` shows them")
+    row = kept.show(Session().store, number)
     if as_json:
         output.emit(row | {"cost_usd": usd(int(str(row["cost_usd"])))})
         return 0

@@ -137,6 +137,7 @@ def resolve(
     post: Annotated[str | None, typer.Option("--post", metavar="COST", help="It cost that much, in dollars.")] = None,
     void: Annotated[bool, typer.Option("--void", help="It never cost anything: give the hold back.")] = False,
     clock: Annotated[bool, typer.Option("--clock", help="Set the last-seen time to the clock's (admins).")] = False,
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Post even more than was held.")] = False,
     as_json: AsJson = False,
 ) -> int:
     """Decide attempts that were sent and whose fate is not known. After 24 hours they are posted at their hold.
@@ -148,6 +149,7 @@ def resolve(
     nexscout db resolve --clock                            after the clock stood in the future
     """
     from nexscout_cli.store import recovery
+    from nexscout_cli.store.log import full_id
 
     session = Session()
     _existing()
@@ -166,7 +168,10 @@ def resolve(
         return _list(recovery.unresolved(session.store), as_json)
     if cost is None and not void:
         raise UsageError("say what became of it", f"nexscout db resolve {request_id} --post COST   or   --void")
-    decided = recovery.resolve(session.store, request_id, cost)
+    with session.store.db.read() as c:
+        session.store.require_admin(c, "resolve an attempt")
+    request_id = full_id(session.store, request_id)
+    decided = recovery.resolve(session.store, request_id, cost, beyond_hold=yes)
     what = "voided" if cost is None else f"posted at ${dollars(cost)}"
     facts = {
         "request_id": request_id,

@@ -216,12 +216,11 @@ def _models(catalog: tuple[Model, ...]) -> tuple[list[str], list[Finding]]:
 
 
 def _by_reason(those: list[Model], missing: dict[str, str]) -> Iterator[tuple[str, list[Model]]]:
-    """Models in groups that lack the same thing, so that all fits one screen; each disabled one stands alone."""
+    """Models in groups that lack the same thing, so that all fits one screen."""
     groups: dict[str, list[Model]] = {}
     for model in those:
-        groups.setdefault(missing[model.name], []).append(model)
-    for reason, group in groups.items():
-        yield reason.split(";")[0], group
+        groups.setdefault(missing[model.name].split(";")[0], []).append(model)
+    yield from groups.items()
 
 
 def _remedy(model: Model) -> str:
@@ -243,7 +242,10 @@ def _live(model: Model) -> str:
         current = [m for m in prices.current_models() if m.litellm_model.startswith(f"{provider}/")]
     except StoreError:
         current = []
-    nearest = sorted(current, key=lambda m: (m.type != model.type, abs(m.quality - model.quality)))
+    family = model.name.rpartition("-")[2]
+    nearest = sorted(
+        current, key=lambda m: (family not in m.name, m.type != model.type, abs(m.quality - model.quality))
+    )
     target = nearest[0].litellm_model if nearest else f"{provider}/MODEL"
     return f"nexscout models set {model.name} --litellm-model {target}"
 

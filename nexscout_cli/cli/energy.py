@@ -48,7 +48,9 @@ def show(user: User = None, as_json: AsJson = False) -> int:
 @app.command()
 def history(
     user: User = None,
-    limit: Annotated[int, typer.Option("--limit", min=1, help="How many entries, the latest first.")] = 20,
+    limit: Annotated[
+        int, typer.Option("--limit", min=1, max=1_000_000, help="How many entries, the latest first.")
+    ] = 20,
     as_json: AsJson = False,
 ) -> int:
     """Show the entries of a user's energy account, the latest first.

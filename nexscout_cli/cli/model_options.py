@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import json
 from typing import Annotated, Any
 
 import typer
 
+from nexscout_cli import files
 from nexscout_cli.cli import choices
 from nexscout_cli.engine.money import price_per_1k
 from nexscout_cli.errors import UsageError
@@ -106,8 +108,6 @@ def _share(value: float | None, option: str) -> float | None:
 
 def _params(parts: list[str]) -> dict[str, Any]:
     """KEY=VALUE pairs; a value is JSON where it reads as such, else text."""
-    import json
-
     params: dict[str, Any] = {}
     for part in parts:
         key, equals, text = part.partition("=")
@@ -115,8 +115,16 @@ def _params(parts: list[str]) -> dict[str, Any]:
             raise UsageError("--param takes KEY=VALUE", "for instance --param seed=7")
         if key in _OURS or "key" in key or "token" in key or "secret" in key:
             raise UsageError(f"--param may not set {key}", "addresses, keys and bounds have options of their own")
-        try:
-            params[key] = json.loads(text, parse_constant=str) if text else None
-        except ValueError:
-            params[key] = text
+        params[key] = _param(text) if text else None
     return params
+
+
+def _param(text: str) -> Any:
+    """JSON where it reads as such, else the text. Raises UsageError for JSON that cannot be kept."""
+    try:
+        json.loads(text)
+    except ValueError:
+        return text
+    except RecursionError:
+        pass
+    return files.parse_json(text, "--param")

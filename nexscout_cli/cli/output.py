@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import json
 import os
 import re
 import sys
@@ -14,8 +16,34 @@ _CONTROL = re.compile(
     r"\x1b\][^\x07\x1b]*(?:\x07|\x1b\\)?"  # OSC: window titles, links, clipboard
     r"|\x1b[PX^_][^\x1b]*(?:\x1b\\)?"  # DCS, SOS, PM, APC
     r"|\x1b\[[0-?]*[ -/]*[@-~]|\x1b[ -/]*[0-~]"  # CSI and two-byte sequences
-    r"|[\x00-\x08\x0b-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202e\u2066-\u2069]"
+    r"|[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069]"
 )
+_SECRET = re.compile(r"KEY|TOKEN|SECRET|PASS|PWD|CREDENTIAL|AUTH", re.I)
+_RANDOM = re.compile(r"(?=.*\d)(?=.*[A-Za-z])[A-Za-z0-9_.+=-]{20,}")
+_LONGEST = 1_000
+"""Characters of an error's line: it may repeat what it was given."""
+
+
+def prepare() -> None:
+    """Make stdout and stderr take any text: what their encoding lacks is escaped, and a closed one takes it nowhere."""
+    for name in ("stdout", "stderr"):
+        file = getattr(sys, name)
+        if file is None:
+            setattr(sys, name, open(os.devnull, "w", encoding="utf-8"))  # noqa: PTH123, SIM115 - for the whole run
+        elif hasattr(file, "reconfigure"):
+            file.reconfigure(errors="backslashreplace")
+
+
+def without_secrets(text: str) -> str:
+    """Text without the values of environment variables that are named like a secret or look like one."""
+    secrets = {
+        value.strip()
+        for name, value in os.environ.items()
+        if len(value) > 5 and (_SECRET.search(name) or _RANDOM.fullmatch(value.strip()))
+    }
+    for secret in sorted(secrets - {""}, key=len, reverse=True):
+        text = text.replace(secret, "***")
+    return text
 
 
 def harmless(text: str) -> str:
@@ -34,9 +62,14 @@ def stderr_is_terminal() -> bool:
 
 
 def stream(text: str) -> None:
-    """Write to stdout at once; raises BrokenPipeError when nobody reads it."""
-    sys.stdout.write(harmless(text) if stdout_is_terminal() else text)
-    sys.stdout.flush()
+    """Write to stdout at once; raises BrokenPipeError when it goes nowhere: nobody reads, or there is no room."""
+    try:
+        sys.stdout.write(harmless(text) if stdout_is_terminal() else text)
+        sys.stdout.flush()
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        raise BrokenPipeError(error.strerror) from error
 
 
 def out(text: str, end: str = "\n") -> None:
@@ -45,17 +78,25 @@ def out(text: str, end: str = "\n") -> None:
 
 
 def rendered(text: str) -> None:
-    """Write what Rich made to stdout, colours and all."""
+    """Write what Rich made to stdout, colours and all. Raises NexScoutError where there is no room for it."""
     try:
         sys.stdout.write(text)
         sys.stdout.flush()
     except BrokenPipeError:
         _nobody_reads()
+    except OSError as error:
+        _nobody_reads()
+        raise NexScoutError(
+            f"cannot write to stdout: {error.strerror}", "what was charged is in the books: `nexscout log` shows it"
+        ) from error
 
 
 def emit(value: Any) -> None:
-    """One JSON document on stdout."""
-    out(jsontext.dumps(value, indent=2))
+    """One JSON document on stdout, in escapes where the encoding is not a Unicode one."""
+    text = jsontext.dumps(value, indent=2)
+    if "utf" not in (sys.stdout.encoding or "utf-8").lower():
+        text = re.sub(r"[^\x00-\x7f]", lambda found: json.dumps(found[0])[1:-1], text)
+    out(text)
 
 
 def _nobody_reads() -> None:
@@ -75,18 +116,24 @@ def note(text: str) -> None:
 
 def failure(error: NexScoutError, as_json: bool) -> None:
     """An error: two lines at most on stderr, and under ``--json`` the document that carries it on stdout."""
-    note("nexscout: " + " ".join(error.message.split()))
+    note("nexscout: " + _line(error.message))
     if error.suggestion:
-        note("  " + " ".join(error.suggestion.split()))
+        note("  " + _line(error.suggestion))
     if as_json:
-        emit({"success": False, "result": None, "error": error.as_json(), "metadata": {}})
+        with contextlib.suppress(NexScoutError):
+            emit({"success": False, "result": None, "error": error.as_json(), "metadata": {}})
+
+
+def _line(text: str) -> str:
+    line = " ".join(text.split())
+    return line if len(line) <= _LONGEST else line[:_LONGEST] + "…"
 
 
 def finish(status: int) -> int:
     """Flush; where the reader has gone away leave quietly instead of letting the interpreter complain at exit."""
     try:
         sys.stdout.flush()
-    except (BrokenPipeError, ValueError):
+    except (OSError, ValueError):
         _nobody_reads()
     return status
 

@@ -21,7 +21,7 @@ WIDE = 160
 """Characters of a line where nobody's terminal sets the limit."""
 _BAR = 8
 _EIGHTHS = " ▏▎▍▌▋▊▉"
-_FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n")
+_FORMULA = ("=", "+", "-", "@", "＝", "＋", "－", "＠", "\t", "\r", "\n")
 
 _SHOWN: dict[str, tuple[str, ...]] = {
     "usage": ("requests", "hits", "failures", "total_tokens", "cost_usd", "energy", "cost_share"),

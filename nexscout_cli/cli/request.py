@@ -11,6 +11,7 @@ import typer
 from nexscout_cli import files
 from nexscout_cli.cli.session import Session
 from nexscout_cli.engine.money import to_nano
+from nexscout_cli.engine.names import check_user
 from nexscout_cli.engine.types import MODES, AIRequest, Options
 from nexscout_cli.errors import NotPermitted, UsageError
 
@@ -73,8 +74,8 @@ def build(
     limit = settings["firewall.max_bytes"]
     if mode is not None and mode not in MODES:
         raise UsageError(f"there is no mode {mode!r}", f"modes: {', '.join(MODES)}")
-    if idempotency_key is not None and not 0 < len(idempotency_key) <= 200:
-        raise UsageError("an idempotency key has 1 to 200 characters", "for instance --idempotency-key order-1234")
+    if user is not None:
+        check_user(user)  # an empty name is a script's mistake, and must not charge the actor
     if no_charge:
         with session.store.db.read() as c:
             if not session.store.is_admin(c):
@@ -94,7 +95,7 @@ def build(
     )
     return AIRequest(
         session.subject(user),
-        feature or settings["feature"],
+        settings["feature"] if feature is None else feature,
         text,
         goal,
         tone,

@@ -126,11 +126,10 @@ def _deliver(response: AIResponse, as_json: bool, screen: _Screen | None, quiet:
         error = NexScoutError(response.error["message"], response.error["suggestion"])
         output.failure(error, as_json=False)
         return response.exit_status
-    if not quiet:
+    if not quiet and output.stderr_is_terminal():
         for warning in response.metadata["warnings"]:
             output.note(f"note: {warning}")
-        if output.stderr_is_terminal():
-            output.note(_summary(response.metadata))
+        output.note(_summary(response.metadata))
     return 0
 
 

@@ -16,13 +16,13 @@ if TYPE_CHECKING:
 
 
 class Notes:
-    """Tells the person at the terminal what the engine is doing."""
+    """Tells the person at the terminal what the engine is doing; in a script and from cron it is silent."""
 
     def __init__(self, quiet: bool) -> None:
-        self._quiet = quiet
+        self._quiet = quiet or not output.stderr_is_terminal()
 
     def note(self, text: str) -> None:
-        """One line on stderr, unless quiet."""
+        """One line on stderr."""
         if not self._quiet:
             output.note(text)
 

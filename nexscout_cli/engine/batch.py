@@ -22,21 +22,25 @@ class Purse:
         self._taken = 0
         self._changed = threading.Condition()
 
-    def take(self, most: int) -> bool:
-        """Reserve an amount; waits for what others have reserved and may put back. False when it is not there."""
+    def take(self, expected: int, most: int) -> int:
+        """Reserve ``most``, or what is left where that covers ``expected``; 0 when it does not.
+
+        Waits for what others have reserved and may put back.
+        """
         with self._changed:
             self._changed.wait_for(lambda: most <= self._left or not self._taken)
-            if most > self._left:
-                return False
-            self._left -= most
-            self._taken += most
-            return True
+            amount = min(most, self._left)
+            if amount < expected:
+                return 0
+            self._left -= amount
+            self._taken += amount
+            return amount
 
-    def put_back(self, most: int, spent: int) -> None:
+    def put_back(self, amount: int, spent: int) -> None:
         """End a reservation, of which ``spent`` is gone."""
         with self._changed:
-            self._left += most - spent
-            self._taken -= most
+            self._left += amount - spent
+            self._taken -= amount
             self._changed.notify_all()
 
 
@@ -64,7 +68,7 @@ def run(
         first: AIResponse | None = None
         for index in group:
             request = requests[index]
-            if first is not None and first.success and not first.metadata["degraded"]:
+            if first is not None and _shareable(first):
                 response = engine.share(request, first)
             else:
                 response = first = _one(engine, request, purse)
@@ -92,28 +96,29 @@ def run(
 
 
 def _one(engine: Engine, request: AIRequest, purse: Purse | None) -> AIResponse:
-    """Run one request within the purse: its own ``max_cost`` becomes what the plan could cost at worst."""
+    """Run one request within the purse: its own ``max_cost`` is at most what it could reserve there."""
     if purse is None:
         return engine.run(request)
     try:
-        most = engine.simulate(request).max_cost
+        plan = engine.simulate(request)
     except NexScoutError:
         return engine.run(request)
-    covered = purse.take(most)
-    spent = 0
+    amount = purse.take(plan.predicted_cost, plan.max_cost)
+    spent = amount
     try:
         # What is not covered may still be answered by the cache, which costs nothing.
-        response = engine.run(_bounded(request, most if covered else 0))
-        spent = int((response.metadata["cost_usd"] + response.metadata["unsettled_usd"]).scaleb(9))
+        own = request.options.max_cost
+        bound = amount if own is None else min(own, amount)
+        response = engine.run(request._replace(options=request.options._replace(max_cost=bound)))
+        spent = response.paid
     finally:
-        if covered:
-            purse.put_back(most, spent)
-    if not covered and response.error is not None and response.error["code"] == "max_cost":
+        purse.put_back(amount, spent)
+    if amount < plan.predicted_cost and response.error is not None and response.error["code"] == "max_cost":
         refusal = Blocked("the batch's --max-cost does not cover this row", "raise --max-cost", code="max_cost")
         return response._replace(error=refusal.as_json())
     return response
 
 
-def _bounded(request: AIRequest, most: int) -> AIRequest:
-    own = request.options.max_cost
-    return request._replace(options=request.options._replace(max_cost=most if own is None else min(own, most)))
+def _shareable(first: AIResponse) -> bool:
+    """Whether an answer serves identical requests; one from the cache is better asked for there again."""
+    return first.success and not first.metadata["degraded"] and not first.metadata["from_cache"]

@@ -4,20 +4,24 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from datetime import timedelta
+from typing import NoReturn
 
 from nexscout_cli.config import Settings
 from nexscout_cli.engine import fallback
-from nexscout_cli.engine.failures import ProviderFailure
+from nexscout_cli.engine.failures import CallInterrupted, ProviderFailure
+from nexscout_cli.engine.interrupts import interrupts
 from nexscout_cli.engine.learn import Lesson
 from nexscout_cli.engine.money import usd
 from nexscout_cli.engine.plan import Count, Planner
 from nexscout_cli.engine.ports import Clock, Ledger, Observer, Provider
 from nexscout_cli.engine.progress import Progress
-from nexscout_cli.engine.settle import settle
+from nexscout_cli.engine.settle import floor, settle
 from nexscout_cli.engine.types import AIRequest, AIResponse, Attempt, Call, Charge, Completion, Delivery, Model, Plan
 from nexscout_cli.errors import Blocked, Interrupted, NexScoutError, ProvidersFailed, WorldMoved
 
 REPLANS = 3
+NAP = 0.5
+"""Seconds after which a thread that waits looks whether the process is to stop."""
 
 
 class Execution:
@@ -42,8 +46,19 @@ class Execution:
         self.observer = observer
 
     def run(self, run: Progress, plan: Plan) -> AIResponse:
-        """Steps 8–10 for the plan and, while attempts fail, for what comes after it."""
+        """Steps 8–10 for the plan and, while attempts fail, for what comes after it.
+
+        Raises Interrupted when a signal stops it; what was in flight is settled first.
+        """
+        if interrupts.stopping:
+            raise Interrupted("interrupted; nothing was sent")
+        with interrupts.shield():
+            return self._run(run, plan)
+
+    def _run(self, run: Progress, plan: Plan) -> AIResponse:
         tries: dict[str, int] = {}
+        bounds: dict[str, int] = {}
+        waited = 0.0
         steps: Iterator[Model] | None = None
         failures: list[str] = []
         attempt = self._hold(run, plan)
@@ -63,9 +78,15 @@ class Execution:
                 failure = error
                 failures.append(f"{plan.model.name}: {failure.message}")
                 self._give_up(run, attempt, failure)
-            wait = fallback.pause(failure, tries[plan.model.name], self.settings) if failure else None
-            if wait is not None:
+            if interrupts.stopping:
+                self._stop(run)
+            name = plan.model.name
+            if failure and failure.kind == "unknown":  # at most one more try, whatever that one comes to
+                bounds.setdefault(name, tries[name] + 1)
+            wait = fallback.pause(failure, tries[name], self.settings, waited) if failure else None
+            if wait is not None and tries[name] < bounds.get(name, tries[name] + 1):
                 self.observer.note(f"{failures[-1]}; trying again")
+                waited += wait
                 self._sleep(run, wait)
                 following = self._next(run, iter([plan.model]), plan)
             else:
@@ -109,7 +130,7 @@ class Execution:
         return self.ledger.hold(run.request_id, run.fingerprint, plan, deadline)
 
     def _call(self, run: Progress, attempt: Attempt) -> Completion:
-        """Step 9. An interrupt after the call was sent leaves the attempt unknown."""
+        """Step 9. An interrupt after the call was sent leaves the attempt unknown; before that, it is voided."""
         plan, settings = attempt.plan, self.settings
         call = Call(
             plan.model,
@@ -120,18 +141,18 @@ class Execution:
             settings["providers.stream_timeout"],
             run.on_text is not None,
         )
+        if interrupts.stopping:
+            self._give_up(run, attempt, ProviderFailure("unreached", "interrupted; not sent"))
+            self._stop(run)
         self.ledger.mark_sent(attempt)
+        failure = ProviderFailure("unreached", "interrupted; not sent")
         try:
-            return self.provider.complete(call, run.on_text)
-        except KeyboardInterrupt:
-            self._give_up(run, attempt, ProviderFailure("unknown", "interrupted"))
-            self._close(run, "interrupted", "stopped by a signal")
-            if not attempt.hold:
-                raise Interrupted("interrupted; nothing is owed") from None
-            raise Interrupted(
-                "interrupted; what was in flight is recorded as unknown",
-                f"`nexscout db resolve {run.request_id}` settles it",
-            ) from None
+            with interrupts.exposed():
+                failure = ProviderFailure("unknown", "interrupted")
+                return self.provider.complete(call, run.on_text)
+        except KeyboardInterrupt as stop:
+            self._give_up(run, attempt, stop.failure if isinstance(stop, CallInterrupted) else failure)
+            self._stop(run)
 
     def _post(self, run: Progress, attempt: Attempt, completion: Completion) -> AIResponse | None:
         """Step 10. None when the answer is empty or was filtered: its cost is posted, and nothing was delivered."""
@@ -146,7 +167,8 @@ class Execution:
         run.posted.append(charge)
         if "provider_excess" in charge.flags:
             run.warnings.append("the provider billed more than it was allowed to")
-        if not completion.text.strip() or completion.finish_reason == "content_filter":
+        gone = completion.finish_reason == "reader_gone"
+        if not (completion.text.strip() or gone) or completion.finish_reason == "content_filter":
             self.ledger.post(attempt, charge, completion.provider_id, None)
             return None
         cut = completion.finish_reason == "length"
@@ -188,7 +210,11 @@ class Execution:
 
     def _give_up(self, run: Progress, attempt: Attempt, failure: ProviderFailure) -> None:
         if failure.kind == "unknown" and attempt.hold:
-            self.ledger.mark_unknown(attempt, failure.message, failure.provider_id)
+            least = floor(attempt.plan, failure, lambda text: self.count(text, attempt.plan.model.litellm_model)[0])
+            reason = failure.message
+            if least is not None:
+                reason += f"; at least {least.input_tokens}+{least.output_tokens} tokens, ${usd(least.cost):f}"
+            self.ledger.mark_unknown(attempt, reason, failure.provider_id)
             run.unsettled += attempt.hold
             run.warnings.append(
                 f"a call to {attempt.plan.model.name} has an unknown outcome; up to "
@@ -199,10 +225,24 @@ class Execution:
 
     def _sleep(self, run: Progress, seconds: float) -> None:
         try:
-            self.clock.sleep(seconds)
+            with interrupts.exposed():
+                while seconds > 0 and not interrupts.stopping:
+                    self.clock.sleep(min(seconds, NAP))
+                    seconds -= NAP
         except KeyboardInterrupt:
-            self._close(run, "interrupted", "stopped by a signal")
-            raise Interrupted("interrupted; nothing is in flight") from None
+            self._stop(run)
+        if interrupts.stopping:
+            self._stop(run)
+
+    def _stop(self, run: Progress) -> NoReturn:
+        """A signal came and nothing of this request is in flight any more: close it."""
+        self._close(run, "interrupted", "stopped by a signal")
+        if not run.unsettled:
+            raise Interrupted("interrupted; nothing is owed" + (" but what was posted" if run.posted else "")) from None
+        raise Interrupted(
+            "interrupted; what was in flight is recorded as unknown",
+            f"`nexscout db resolve {run.request_id}` settles it",
+        ) from None
 
     def _ladder(self, run: Progress, larger_than: int) -> Iterator[Model]:
         assert run.plan is not None

@@ -45,5 +45,13 @@ class ProviderFailure(Exception):
         self.provider_id = provider_id
 
 
+class CallInterrupted(KeyboardInterrupt):
+    """A signal ended the call; ``failure`` says whether it had been sent (unknown) or not (unreached)."""
+
+    def __init__(self, failure: ProviderFailure) -> None:
+        super().__init__(failure.message)
+        self.failure = failure
+
+
 class ReaderGone(Exception):
     """Raised by an ``on_text`` callback when nobody reads the stream any more: the provider stops and says what it had."""

@@ -13,19 +13,19 @@ DEARER = 3
 UNKNOWN_TRIES = 2
 
 
-def pause(failure: ProviderFailure, tries: int, settings: Settings) -> float | None:
+def pause(failure: ProviderFailure, tries: int, settings: Settings, waited: float = 0.0) -> float | None:
     """Seconds to wait before the same model is tried again, or None when it is not.
 
     ``tries`` counts the attempts made at it. Faults that may pass get ``providers.retries`` further tries with
-    exponential backoff and full jitter, or what Retry-After asks for when that lies within the call's timeout;
-    an unknown outcome gets one more try at once.
+    exponential backoff and jitter, or what Retry-After asks for when that, with the ``waited`` seconds of this
+    request's earlier pauses, lies within the call's timeout; an unknown outcome gets one more try at once.
     """
     if failure.kind == "unknown":
         return 0.0 if tries < UNKNOWN_TRIES else None
     if failure.kind not in ("limited", "server") or tries > settings["providers.retries"]:
         return None
     if failure.retry_after is not None:
-        return failure.retry_after if failure.retry_after <= settings["providers.timeout"] else None
+        return failure.retry_after if waited + failure.retry_after <= settings["providers.timeout"] else None
     low, high = float(settings["providers.backoff_min"]), float(settings["providers.backoff_max"])
     return min(high, low * 2.0 ** (tries - 1)) * random.uniform(0.5, 1.0)
 

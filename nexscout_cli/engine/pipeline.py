@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import suppress
 
 from nexscout_cli.config import Settings
 from nexscout_cli.engine import cache, route
@@ -70,30 +71,38 @@ class Engine:
     def share(self, request: AIRequest, first: AIResponse) -> AIResponse:
         """Answer a request with an identical one's answer of a moment ago; recorded as a cache hit."""
         run = Progress(request, self.clock)
-        run.snapshot = self.ledger.snapshot(request)
+        try:
+            run.snapshot = self.ledger.snapshot(request)
+            earlier = self._recall(run)
+            if earlier is not None:
+                return earlier
+            meta = first.metadata
+            model = run.snapshot.model(meta["model_used"])
+            quality, cost = model.quality if model else 0.0, int(meta["cost_usd"].scaleb(9))
+            text, name = first.result or "", meta["model_used"]
+            hit = CachedAnswer(0, text, name, quality, meta["input_tokens"], meta["output_tokens"], cost)
+            return self._serve(run, hit)
+        except NexScoutError as error:
+            return run.response(None, None, error=error.as_json(), exit_status=error.exit_status)
+
+    def _recall(self, run: Progress) -> AIResponse | None:
+        """Step 1: the first answer under the request's idempotency key."""
+        request = run.request
         run.fingerprint = cache.fingerprint(request)
-        meta = first.metadata
-        model = run.snapshot.model(meta["model_used"])
-        hit = CachedAnswer(
-            0,
-            first.result or "",
-            meta["model_used"],
-            model.quality if model else 0.0,
-            meta["input_tokens"],
-            meta["output_tokens"],
-            int(meta["cost_usd"].scaleb(9)),
-        )
-        return self._serve(run, hit)
+        if request.options.idempotency_key is None:
+            return None
+        earlier = self.ledger.recall(request.user_id, request.options.idempotency_key, run.fingerprint)
+        if earlier is None:
+            return None
+        return AIResponse(**earlier, replayed=True)
 
     def _answer(self, run: Progress, confirm: Confirm | None) -> AIResponse:
         request = run.request
         check_request(request, self.settings)
         run.snapshot = snapshot = self.ledger.snapshot(request)
-        run.fingerprint = cache.fingerprint(request)
-        if request.options.idempotency_key is not None:
-            earlier = self.ledger.recall(request.user_id, request.options.idempotency_key, run.fingerprint)
-            if earlier is not None:
-                return AIResponse(earlier["success"], earlier["result"], earlier["error"], earlier["metadata"])
+        earlier = self._recall(run)
+        if earlier is not None:
+            return earlier
         forced = route.permit(request, snapshot, self.settings)
         if self._cacheable(request):
             target = f"{forced.litellm_model} {forced.api_base or ''}" if forced else ""
@@ -138,8 +147,6 @@ class Engine:
             route.effective_mode(run.request, run.snapshot),
         )
         if run.on_text is not None:
-            try:
+            with suppress(ReaderGone):
                 run.on_text(hit.text)
-            except ReaderGone:
-                run.warnings.append("the reader went away")
         return response

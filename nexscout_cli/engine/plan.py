@@ -26,6 +26,7 @@ Count = Callable[[str, str], tuple[int, bool]]
 """Tokens of a text for a litellm model, and whether that model's provider counts the same way."""
 
 
+_LONGEST_KEY = 200
 LEARNED_FROM = 5
 """Answers seen before a user's preferred length shapes the next one."""
 
@@ -272,8 +273,12 @@ def check_request(request: AIRequest, settings: Settings) -> None:
         "feature": request.feature,
         "idempotency key": request.options.idempotency_key,
     }
-    texts["context"] = context_text(request)
-    texts |= {f"attachment {a.name}": a.text for a in request.attachments}
+    try:
+        texts["context"] = context_text(request)
+    except (TypeError, ValueError, RecursionError) as error:
+        raise UsageError(f"the context is no JSON value: {error}", "objects, lists, text, numbers") from error
+    for number, attachment in enumerate(request.attachments, 1):
+        texts |= {f"name of attachment {number}": attachment.name, f"text of attachment {number}": attachment.text}
     size = 0
     for name, text in texts.items():
         if text is None:
@@ -297,6 +302,8 @@ def check_request(request: AIRequest, settings: Settings) -> None:
     check_user(request.user_id)
     check_feature(request.feature)
     options = request.options
+    if options.idempotency_key is not None and not 0 < len(options.idempotency_key) <= _LONGEST_KEY:
+        raise UsageError(f"an idempotency key has 1 to {_LONGEST_KEY} characters", "for instance order-1234")
     if options.max_tokens is not None and options.max_tokens < 1:
         raise UsageError("--max-tokens must be at least 1", "for instance --max-tokens 200")
     if options.temperature is not None and not 0 <= options.temperature <= 2:

@@ -49,7 +49,9 @@ def _panic(f: Facts) -> Need | None:
 
 def _forced(f: Facts) -> Need | None:
     name = f.request.options.force_model
-    return Need(MODE_QUALITY[name], "forced") if name in MODE_QUALITY else None
+    if name is None or name == "auto":
+        return None
+    return Need(MODE_QUALITY.get(name, 0.0), "forced")
 
 
 def _mode(f: Facts) -> Need | None:
@@ -172,15 +174,21 @@ def choose(
     broken by what served this user well; then, for when budgets do not allow it, cheaper ones down to the floor.
     ``fits`` tells whether a model's context window takes the request. Raises Blocked when no model is available.
     """
-    if forced is not None:
+    if forced is not None and (need.reason == "forced" or forced.free):
         warnings = (f"{forced.name} is retired at its provider; the call may fail",) if forced.retired else ()
         return Choice((forced,), "forced", forced.quality, warnings)
+    ignored = (f"{need.reason}: --model {forced.name} is not followed",) if forced is not None else ()
     available = [m for m in snapshot.models if m.name in snapshot.available]
     roomy = [m for m in available if fits(m)] or available
     if not roomy:
+        hints = [
+            f"{m.name}: {snapshot.missing[m.name]}"
+            for m in snapshot.models
+            if m.embedded and m.name in snapshot.missing
+        ]
         raise Blocked(
             "no model is available",
-            "`nexscout models pull` fetches the embedded one, or set a provider's key; `nexscout doctor` says more",
+            "; ".join([*hints, "or set a provider's key; `nexscout doctor` says more"]),
             code="no_model",
         )
     preference = snapshot.profile.model_preference
@@ -195,9 +203,9 @@ def choose(
             (m for m in roomy if floor <= m.quality < need.quality and price(m) < price(able[0])),
             key=lambda m: (-m.quality, *cheapest(m)),
         )
-        return Choice((able[0], *ladder), need.reason, need.quality)
+        return Choice((able[0], *ladder), need.reason, need.quality, ignored)
     best = sorted(roomy, key=lambda m: (-m.quality, *cheapest(m)))
     usable = [m for m in best if m.quality >= floor] or best[:1]
     named = f"{usable[0].name} ({usable[0].quality:g})"
     warning = f"no available model reaches quality {need.quality:g}; {named} is the best there is"
-    return Choice(tuple(usable), "best_available", need.quality, (warning,))
+    return Choice(tuple(usable), "best_available", need.quality, (*ignored, warning))

@@ -30,16 +30,16 @@ def parse(row: Json, defaults: AIRequest, attach: ReadAttachment) -> AIRequest:
     if not isinstance(row, dict):
         raise UsageError("the line is no JSON object", 'for instance {"id": "1", "prompt": "…"}')
     if unknown := [str(name) for name in row if name not in FIELDS]:
-        raise UsageError(f"there is no field {unknown[0]!r}", f"fields: {', '.join(FIELDS)}")
+        raise UsageError(f"there is no field {unknown[0]!r:.80}", f"fields: {', '.join(FIELDS)}")
     texts = {name: _text(row, name) for name in ("user", "user_id", "feature", "prompt", "goal", "tone")}
     if texts["prompt"] is None:
         raise UsageError("the line has no prompt", 'for instance {"id": "1", "prompt": "…"}')
-    names = row.get("attachments") or []
+    names = [] if row.get("attachments") is None else row["attachments"]
     if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
         raise UsageError("attachments is a list of file names", 'for instance ["notes.txt"]')
     return defaults._replace(
-        user_id=texts["user"] or texts["user_id"] or defaults.user_id,
-        feature=texts["feature"] or defaults.feature,
+        user_id=next((name for name in (texts["user"], texts["user_id"]) if name is not None), defaults.user_id),
+        feature=defaults.feature if texts["feature"] is None else texts["feature"],
         prompt=texts["prompt"],
         goal=texts["goal"],
         tone=texts["tone"],
@@ -62,15 +62,15 @@ def _options(given: Json, defaults: Options) -> Options:
     for name, value in given.items():
         kind = _OPTIONS.get(name)
         if kind is None:
-            raise UsageError(f"there is no option {name!r}", f"options: {', '.join(_OPTIONS)}")
+            raise UsageError(f"there is no option {name!r:.80}", f"options: {', '.join(_OPTIONS)}")
         if value is not None and (not isinstance(value, kind) or (isinstance(value, bool) and kind is not bool)):
-            raise UsageError(f"option {name} cannot be {value!r}", 'see the README, "Batch"')
+            raise UsageError(f"option {name} cannot be {value!r:.80}", 'see the README, "Batch"')
     given = {name: value for name, value in given.items() if value is not None}
     if "mode" in given and given["mode"] not in MODES:
-        raise UsageError(f"there is no mode {given['mode']!r}", f"modes: {', '.join(MODES)}")
+        raise UsageError(f"there is no mode {given['mode']!r:.80}", f"modes: {', '.join(MODES)}")
     if "max_cost" in given:
         try:
             given["max_cost"] = to_nano(given["max_cost"])
         except ValueError as error:
-            raise UsageError(f"option max_cost: {error}", "an amount in dollars") from error
+            raise UsageError(f"option max_cost: {str(error)[:120]}", "an amount in dollars") from error
     return defaults._replace(**given)

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 
-from nexscout_cli.engine.types import Charge, Completion, Json, Model, Plan
+from nexscout_cli.engine.failures import ProviderFailure
+from nexscout_cli.engine.types import Charge, Completion, Json, Model, Plan, Usage
+
+_VERSION = re.compile(r"(?:[-@:](?:\d[\d.:-]*|v\d[\d:]*|latest|preview))+")
 
 
 def settle(
@@ -14,7 +18,7 @@ def settle(
 
     Usage as billed; a missing usage is counted here (``estimated``); one that is no number, negative or beyond the
     context window posts the hold (``usage_invalid``). More than the hold is posted as billed (``provider_excess``).
-    When another known model answered, the dearer price counts (``other_model``).
+    When another known model answered, the dearer of the two prices counts (``other_model``).
     """
     forecast, model = plan.forecast, plan.model
     flags: list[str] = []
@@ -30,13 +34,25 @@ def settle(
             return Charge(forecast.max_input_tokens, forecast.max_output_tokens, hold, tuple(flags))
         used = (reported[0], reported[1])
     billed = model.cost(*used)
-    other = _other(completion.model, model, models)
-    if other is not None and other.cost(*used) > billed:
-        billed = other.cost(*used)
+    others = _others(completion.model, model, models)
+    if others:
+        billed = max(billed, *(other.cost(*used) for other in others))
         flags.append("other_model")
     if billed > hold:
         flags.append("provider_excess")
     return Charge(*used, billed, tuple(flags))
+
+
+def floor(plan: Plan, failure: ProviderFailure, count: Callable[[str], int]) -> Charge | None:
+    """What an attempt of unknown outcome has cost at least, by what had come of its stream; None when nothing had."""
+    if not failure.partial and failure.usage is None:
+        return None
+    model = plan.model
+    reported = failure.usage or Usage(None, None)
+    given = _tokens(reported.input_tokens, model)
+    taken = max(_tokens(reported.output_tokens, model) or 0, count(failure.partial) if failure.partial else 0)
+    used = (plan.forecast.input_tokens if given is None else given, taken)
+    return Charge(*used, model.cost(*used))
 
 
 def _tokens(value: Json, model: Model) -> int | None:
@@ -45,9 +61,20 @@ def _tokens(value: Json, model: Model) -> int | None:
     return int(value) if 0 <= value <= model.max_tokens and value == int(value) else None
 
 
-def _other(answered: str | None, asked: Model, models: tuple[Model, ...]) -> Model | None:
-    """The catalog's model that says it answered, when that is not the one asked; versions of one name are one model."""
-    bare = asked.litellm_model.partition("/")[2] or asked.litellm_model
-    if not answered or answered == asked.litellm_model or answered.startswith(bare) or bare.startswith(answered):
-        return None
-    return next((m for m in models if (m.litellm_model.partition("/")[2] or m.litellm_model) == answered), None)
+def _others(answered: str | None, asked: Model, models: tuple[Model, ...]) -> list[Model]:
+    """The catalog's models that go by the name that answered, when that is not the one asked or a version of it."""
+    own = _bare(asked)
+    if not answered or answered in (asked.litellm_model, own):
+        return []
+    named = [m for m in models if answered in (m.litellm_model, _bare(m))]
+    if _is_version(own, answered) or (not named and _is_version(answered, own)):
+        return []
+    return named or [m for m in models if _is_version(answered, _bare(m))]
+
+
+def _bare(model: Model) -> str:
+    return model.litellm_model.partition("/")[2] or model.litellm_model
+
+
+def _is_version(name: str, family: str) -> bool:
+    return name.startswith(family) and _VERSION.fullmatch(name, len(family)) is not None

@@ -35,7 +35,7 @@ def make_shape(
     if asked_max_tokens is not None:
         bound = min(bound, asked_max_tokens)
     bound = max(1, bound)
-    words = _round_number(bound * 7 // 10)
+    words = _round_number(int(bound * WORDS_PER_TOKEN))
     if preferred_length == "short":
         words = _round_number(words // 2)
     first = f"Be {verbosity}, in a {style} style. Answer in at most about {words} {'word' if words == 1 else 'words'}"

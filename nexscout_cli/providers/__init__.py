@@ -36,10 +36,14 @@ class Providers:
         return f"{api_key_env} is not set"
 
     def complete(self, call: Call, on_text: OnText | None) -> Completion:
-        """Make the call; raises ProviderFailure."""
-        if call.model.litellm_model.startswith(_EMBEDDED):
-            return self._local().complete(call, on_text)
-        return self._far().complete(call, on_text)
+        """Make the call; raises ProviderFailure, and CallInterrupted for a signal."""
+        try:
+            side = self._local() if call.model.litellm_model.startswith(_EMBEDDED) else self._far()
+        except KeyboardInterrupt:
+            from nexscout_cli.engine.failures import CallInterrupted, ProviderFailure
+
+            raise CallInterrupted(ProviderFailure("unreached", "interrupted; not sent")) from None
+        return side.complete(call, on_text)
 
     def _local(self) -> Provider:
         with self._lock:

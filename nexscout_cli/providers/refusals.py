@@ -32,8 +32,13 @@ def failure(error: BaseException, wire: Wire, call: Call, partial: str) -> Provi
         retry_after=_retry_after(wire.headers) if kind == "limited" else None,
         partial=partial,
         usage=wire.usage(),
-        provider_id=wire.id,
+        provider_id=identifier(wire, call),
     )
+
+
+def identifier(wire: Wire, call: Call) -> str | None:
+    """The provider's name for the call, as harmless as a message: it is kept in the books."""
+    return _clean(wire.id, call) if wire.id else None
 
 
 def _kind(error: BaseException, wire: Wire) -> tuple[str, str]:
@@ -107,4 +112,5 @@ def _clean(text: str, call: Call) -> str:
         for line in [message.content, *message.content.splitlines()]:
             if len(line) > 8:
                 text = text.replace(line, "…")
+    text = text.encode("utf-8", "replace").decode()
     return re.sub(r"[\x00-\x1f\x7f-\x9f\s]+", " ", text).strip()[:200]

@@ -11,9 +11,9 @@ import time
 import warnings
 from typing import Any
 
-from nexscout_cli.engine.failures import ProviderFailure, ReaderGone
+from nexscout_cli.engine.failures import CallInterrupted, ProviderFailure, ReaderGone
 from nexscout_cli.engine.types import Call, Completion, OnText
-from nexscout_cli.providers.refusals import failure
+from nexscout_cli.providers.refusals import failure, identifier
 from nexscout_cli.providers.wire import Stopped, Wire, current, guarded_client
 
 _OURS = {
@@ -52,39 +52,44 @@ class LiteLLMProvider:
         missing = self.available(call.model.name, call.model.litellm_model, call.model.api_key_env)
         if missing:
             raise ProviderFailure("unreached", missing)
-        try:
-            litellm = _load()
-        except ImportError as error:
-            raise ProviderFailure("unreached", f"litellm cannot be imported: {error.name}") from None
         wire = Wire(call.max_tokens)
         events: queue.SimpleQueue[tuple[str, Any]] = queue.SimpleQueue()
-        thread = threading.Thread(target=_work, args=(litellm, call, wire, events), daemon=True, name="nexscout-call")
-        thread.start()
+        parts: list[str] = []
+        thread: threading.Thread | None = None
         try:
-            return _listen(call, wire, events, on_text)
+            litellm = _load()
+            thread = threading.Thread(
+                target=_work, args=(litellm, call, wire, events), daemon=True, name="nexscout-call"
+            )
+            thread.start()
+            return _listen(call, wire, events, on_text, parts)
+        except ImportError as error:
+            raise ProviderFailure("unreached", f"litellm cannot be imported: {error.name}") from None
+        except KeyboardInterrupt:
+            raise CallInterrupted(_ended(call, wire, "interrupted", parts)) from None
         finally:
             wire.cancel()
-            # A thread still in native code when the interpreter ends can abort the process.
-            thread.join(_LAST_WORDS)
+            if thread is not None and thread.ident is not None:
+                # A thread still in native code when the interpreter ends can abort the process.
+                thread.join(_LAST_WORDS)
 
 
-def _listen(call: Call, wire: Wire, events: queue.SimpleQueue[tuple[str, Any]], on_text: OnText | None) -> Completion:
-    parts: list[str] = []
+def _listen(
+    call: Call,
+    wire: Wire,
+    events: queue.SimpleQueue[tuple[str, Any]],
+    on_text: OnText | None,
+    parts: list[str],
+) -> Completion:
+    """Wait for the answer; ``parts`` takes what comes of a stream."""
     end = time.monotonic() + (call.total_timeout if call.stream else call.timeout)
     while True:
         try:
             kind, value = events.get(timeout=max(0.0, min(call.timeout, end - time.monotonic())))
         except queue.Empty:
-            sent = wire.cancel()
             limit = call.total_timeout if call.stream and time.monotonic() >= end else call.timeout
             what = f"no {'further text' if parts else 'answer'} within {limit:g} s"
-            raise ProviderFailure(
-                "unknown" if sent else "unreached",
-                what,
-                partial="".join(parts),
-                usage=wire.usage(),
-                provider_id=wire.id,
-            ) from None
+            raise _ended(call, wire, what, parts) from None
         if kind == "failed":
             raise failure(value, wire, call, "".join(parts))
         if isinstance(value, Completion):
@@ -95,14 +100,26 @@ def _listen(call: Call, wire: Wire, events: queue.SimpleQueue[tuple[str, Any]], 
                 on_text(value)
             except ReaderGone:
                 wire.cancel()
-                return Completion("".join(parts), "reader_gone", wire.usage(), wire.id, wire.model)
+                return Completion("".join(parts), "reader_gone", wire.usage(), identifier(wire, call), wire.model)
+
+
+def _ended(call: Call, wire: Wire, what: str, parts: list[str]) -> ProviderFailure:
+    """End a call here, before the provider does: its outcome is unknown, but for one that was not sent yet."""
+    sent = wire.cancel()
+    return ProviderFailure(
+        "unknown" if sent else "unreached",
+        what if sent else f"{what}; not sent",
+        partial="".join(parts),
+        usage=wire.usage(),
+        provider_id=identifier(wire, call),
+    )
 
 
 def _work(litellm: Any, call: Call, wire: Wire, events: queue.SimpleQueue[tuple[str, Any]]) -> None:
     current.wire = wire
     try:
         response = litellm.completion(**_arguments(call))
-        events.put(("done", _drain(response, wire, events) if call.stream else _whole(response, wire)))
+        events.put(("done", _drain(response, call, wire, events) if call.stream else _whole(response, call, wire)))
     except BaseException as error:  # noqa: BLE001 - the listener decides what it means
         events.put(("failed", error))
     finally:
@@ -134,28 +151,37 @@ def _arguments(call: Call) -> dict[str, Any]:
     )
 
 
-def _whole(response: Any, wire: Wire) -> Completion:
+def _whole(response: Any, call: Call, wire: Wire) -> Completion:
     text, finish = "", "stop"
     for choice in response.choices[:1]:
         text, finish = choice.message.content or "", choice.finish_reason or "stop"
-    return Completion(text, finish, wire.usage(response), wire.id, wire.model or response.model)
+    return Completion(_valid(text), finish, wire.usage(response), identifier(wire, call), wire.model or response.model)
 
 
-def _drain(stream: Any, wire: Wire, events: queue.SimpleQueue[tuple[str, Any]]) -> Completion:
+def _drain(stream: Any, call: Call, wire: Wire, events: queue.SimpleQueue[tuple[str, Any]]) -> Completion:
     parts: list[str] = []
-    finish = None
+    finish, half = None, ""
     for chunk in stream:
         for choice in chunk.choices[:1]:
             finish = choice.finish_reason or finish
-            text = choice.delta.content or ""
+            text = half + (choice.delta.content or "")
+            # A character may come in two halves, in two chunks.
+            half = text[-1:] if "\ud800" <= text[-1:] <= "\udbff" else ""
+            text = _valid(text[: len(text) - len(half)])
             parts.append(text)
             # Thinking shows no text, but it shows that the model is at work.
             if text or getattr(choice.delta, "reasoning_content", None):
                 events.put(("text", text))
+    parts.append(_valid(half))
     # LiteLLM makes up a "stop" when a stream just ends.
     if not wire.ended and (wire.watched or stream.received_finish_reason is None):
         raise Stopped
-    return Completion("".join(parts), finish or "stop", wire.usage(), wire.id, wire.model)
+    return Completion("".join(parts), finish or "stop", wire.usage(), identifier(wire, call), wire.model)
+
+
+def _valid(text: str) -> str:
+    """Text that can be stored and printed: halves of a character that stand together become one, others U+FFFD."""
+    return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
 
 
 def _load() -> Any:

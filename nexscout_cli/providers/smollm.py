@@ -14,6 +14,7 @@ import tempfile
 import time
 import zipfile
 from collections.abc import Callable, Iterator
+from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
 from typing import IO
@@ -56,6 +57,7 @@ def is_present(path: Path) -> bool:
         return False
 
 
+@cache
 def runtime_present() -> bool:
     """True when the package that runs the model is installed; does not import it."""
     return find_spec("xllamacpp") is not None

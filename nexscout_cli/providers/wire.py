@@ -169,7 +169,7 @@ def _is_count(value: Json) -> bool:
 def _sum(usage: dict[str, Json], key: str) -> Json:
     value = usage.get(key)
     more = [usage[name] for name in _ADDED.get(key, ()) if isinstance(usage.get(name), int)]
-    return value + sum(more) if isinstance(value, int) else value
+    return value + sum(more) if isinstance(value, int) and not isinstance(value, bool) else value
 
 
 def guarded_client(verify: Any) -> Any:

@@ -74,7 +74,28 @@ def grant(
     )
 
 
-def open_budget(c: sqlite3.Connection, budget: Budget, actor: str, now: datetime) -> int:
+def standing(c: sqlite3.Connection, drawn_on: list[Budget]) -> dict[Budget, sqlite3.Row]:
+    """The accounts of budgets that were drawn on before, all in one query."""
+    owners, periods = (sorted({getattr(b, name) for b in drawn_on}) for name in ("owner", "period"))
+    rows = c.execute(
+        f"SELECT * FROM accounts WHERE owner IN ({_marks(owners)}) AND kind IN ('usd', 'tokens') "
+        f"AND period IN ({_marks(periods)})",
+        (*owners, *periods),
+    )
+    found = {(row["owner"], row["kind"], row["period"]): row for row in rows}
+    return {b: row for b in drawn_on if (row := found.get((b.owner, b.unit, b.period))) is not None}
+
+
+def open_budgets(c: sqlite3.Connection, drawn_on: list[Budget], actor: str, now: datetime) -> dict[Budget, int]:
+    """The budgets' accounts, each with its cap as what is granted."""
+    found = standing(c, drawn_on)
+    return {
+        b: found[b]["id"] if b in found and found[b]["granted"] == b.cap else _open_budget(c, b, actor, now)
+        for b in drawn_on
+    }
+
+
+def _open_budget(c: sqlite3.Connection, budget: Budget, actor: str, now: datetime) -> int:
     """The budget's account with its cap as what is granted; a cap that changed is adjusted, one that was taken away is null."""
     row = find(c, budget.owner, budget.unit, budget.period)
     account_id = row["id"] if row else account(c, budget.owner, budget.unit, budget.period)
@@ -89,16 +110,18 @@ def open_budget(c: sqlite3.Connection, budget: Budget, actor: str, now: datetime
     return int(account_id)
 
 
-def hold(c: sqlite3.Connection, attempt: int, account_id: int, amount: int, actor: str, now: datetime) -> None:
-    """Reserve an amount. Raises WorldMoved when the account does not cover it: a conditional update, never read-then-write."""
-    cursor = c.execute(
+def hold(c: sqlite3.Connection, attempt: int, amounts: dict[int, int], actor: str, now: datetime) -> None:
+    """Reserve an amount on each account. Raises WorldMoved when one does not cover it: a conditional update, never
+    read-then-write.
+    """
+    cursor = c.executemany(
         "UPDATE accounts SET held = held + :amount WHERE id = :id "
         "AND (granted IS NULL OR granted - held - spent >= :amount)",
-        {"amount": amount, "id": account_id},
+        [{"id": account_id, "amount": amount} for account_id, amount in amounts.items()],
     )
-    if cursor.rowcount != 1:
+    if cursor.rowcount != len(amounts):
         raise WorldMoved
-    _entry(c, attempt, account_id, "hold", amount, None, actor, now)
+    _enter(c, attempt, [(account_id, "hold", amount) for account_id, amount in amounts.items()], None, actor, now)
 
 
 def release(
@@ -119,27 +142,33 @@ def release(
                             WHERE s.attempt = e.attempt AND s.account = e.account AND s.kind IN ('post', 'void'))""",
         (attempt, *kinds),
     ).fetchall()
-    for account_id, held, kind in rows:
-        spent = spend.get(kind)
-        c.execute("UPDATE accounts SET held = held - ?, spent = spent + ? WHERE id = ?", (held, spent or 0, account_id))
-        if spent is None:
-            _entry(c, attempt, account_id, "void", held, reason, actor, now)
-        else:
-            _entry(c, attempt, account_id, "post", spent, reason, actor, now)
+    c.executemany(
+        "UPDATE accounts SET held = held - ?, spent = spent + ? WHERE id = ?",
+        [(held, spend.get(kind, 0), account_id) for account_id, held, kind in rows],
+    )
+    entries = [
+        (account_id, "post", spend[kind]) if kind in spend else (account_id, "void", held)
+        for account_id, held, kind in rows
+    ]
+    _enter(c, attempt, entries, reason, actor, now)
 
 
-def _entry(
+def _enter(
     c: sqlite3.Connection,
     attempt: int,
-    account_id: int,
-    kind: str,
-    amount: int,
+    entries: list[tuple[int, str, int]],
     reason: str | None,
     actor: str,
     now: datetime,
 ) -> None:
-    c.execute(
+    """Write entries of (account, kind, amount)."""
+    when = stamp(now)
+    c.executemany(
         "INSERT INTO ledger_entries (attempt, account, kind, amount, reason, actor, created_at) "
         "VALUES (?, ?, ?, ?, ?, ?, ?)",
-        (attempt, account_id, kind, amount, reason, actor, stamp(now)),
+        [(attempt, account_id, kind, amount, reason, actor, when) for account_id, kind, amount in entries],
     )
+
+
+def _marks(values: list[str]) -> str:
+    return ", ".join("?" * len(values))

@@ -229,7 +229,7 @@ def _clock(store: Store, c: sqlite3.Connection) -> list[Problem]:
 
 def file_modes(path: Path) -> list[Problem]:
     """Files of the database, its journals and backups that others than the owner may read or write."""
-    beside = [path.with_name(path.name + suffix) for suffix in ("", ".lock", "-wal", "-shm", "-journal")]
+    beside = [path.with_name(path.name + suffix) for suffix in ("", ".lock", ".lock-next", "-wal", "-shm", "-journal")]
     return list(_open_to_others([*beside, *sorted(path.parent.glob(f"{path.name}.*.bak"))]))
 
 

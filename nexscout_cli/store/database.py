@@ -15,7 +15,7 @@ from nexscout_cli.errors import StoreError
 
 SCHEMA_VERSION = 1
 Prepare = Callable[[sqlite3.Connection], None]
-_MAGIC = b"SQLite format 3\0"
+_RESTORE = "restore a backup (nexscout.db.*.bak beside it), or move the file away to start a new one"
 _WAL_FIXED, _WAL_BACKPORTS = (3, 51, 3), ((3, 44, 6), (3, 50, 7))
 
 
@@ -25,50 +25,76 @@ def wal_is_safe(version: tuple[int, int, int] = sqlite3.sqlite_version_info) -> 
 
 
 class QueueLock:
-    """The ``flock`` beside the database on which writers queue, in the kernel's order and with a deadline."""
+    """The ``flock`` beside the database on which writers queue, in turn and with a deadline.
+
+    Two locks: who waits holds the door to the writers' lock, so that a writer who comes straight back for more must wait
+    behind it. On one lock alone that writer would have it again before those who wait are even awake.
+    """
 
     def __init__(self, path: Path, timeout: float) -> None:
         self._path = path
+        self._door = path.with_name(path.name + "-next")
         self._timeout = timeout
 
     @contextmanager
     def held(self) -> Iterator[None]:
         """Hold the lock. Raises StoreError when it is not had within the timeout."""
-        fd = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-        handed_over = False
+        end = time.monotonic() + self._timeout
+        door = self._taken(self._door, end)
         try:
-            try:
-                fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                handed_over = not self._wait(fd)
-                if handed_over:
-                    raise StoreError(
-                        f"the database was busy for {self._timeout:g} seconds",
-                        "try again; `nexscout doctor` tells who holds it",
-                        code="busy",
-                    ) from None
+            fd = self._taken(self._path, end)
+        finally:
+            _leave(door)
+        try:
             yield
         finally:
-            if not handed_over:
-                os.close(fd)
+            _leave(fd)
 
-    def _wait(self, fd: int) -> bool:
-        """Queue in a thread, for ``flock`` knows no deadline; one given up on closes the file when its turn comes."""
-        turn, given_up = threading.Lock(), False
-        got = threading.Event()
+    def _taken(self, path: Path, end: float) -> int:
+        try:
+            fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        except OSError as error:
+            raise StoreError(
+                f"cannot write to {path}: {error.strerror}", "check its permissions and the space", code="read_only"
+            ) from error
+        try:
+            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            if not _wait(fd, end - time.monotonic()):
+                raise StoreError(
+                    f"the database was busy for {self._timeout:g} seconds",
+                    "try again; another nexscout is at work",
+                    code="busy",
+                ) from None
+        except BaseException:
+            os.close(fd)
+            raise
+        return fd
 
-        def wait() -> None:
-            fcntl.flock(fd, fcntl.LOCK_EX)
-            with turn:
-                got.set()
-                if given_up:
-                    os.close(fd)
 
-        threading.Thread(target=wait, daemon=True).start()
-        got.wait(self._timeout)
+def _leave(fd: int) -> None:
+    """Unlock and close: closing alone would leave the lock with a child that was forked meanwhile."""
+    fcntl.flock(fd, fcntl.LOCK_UN)
+    os.close(fd)
+
+
+def _wait(fd: int, seconds: float) -> bool:
+    """Queue in a thread, for ``flock`` knows no deadline; one given up on closes the file when its turn comes."""
+    turn, given_up = threading.Lock(), False
+    got = threading.Event()
+
+    def wait() -> None:
+        fcntl.flock(fd, fcntl.LOCK_EX)
         with turn:
-            given_up = not got.is_set()
-        return not given_up
+            got.set()
+            if given_up:
+                _leave(fd)
+
+    threading.Thread(target=wait, daemon=True).start()
+    got.wait(seconds)
+    with turn:
+        given_up = not got.is_set()
+    return not given_up
 
 
 class Database:
@@ -89,7 +115,7 @@ class Database:
         try:
             if not self.path.exists():
                 self._create(prepare)
-            self._check_header()
+            self._check_not_empty()
             self._connection = connect(self.path, self.timeout)
             version = self._connection.execute("PRAGMA user_version").fetchone()[0]
             if version > SCHEMA_VERSION:
@@ -112,16 +138,12 @@ class Database:
                 f"cannot use {self.path}: {error.strerror}", "check the folder's permissions and space"
             ) from error
 
-    def _check_header(self) -> None:
-        with self.path.open("rb") as file:
-            head = file.read(16)
-        if head != _MAGIC:
-            what = "is empty" if not head else "is not a NexScout database"
-            raise StoreError(
-                f"{self.path} {what}",
-                "restore a backup (nexscout.db.*.bak beside it), or move the file away to start a new one",
-                code="corrupt",
-            )
+    def _check_not_empty(self) -> None:
+        """SQLite would take an empty file for a new database. Its size alone is looked at: to open and close the file here
+        would drop the locks that this process has on it through its other connections.
+        """
+        if self.path.stat().st_size == 0:
+            raise StoreError(f"{self.path} is empty", _RESTORE, code="corrupt")
 
     def _create(self, prepare: Prepare) -> None:
         """Make the file under another name and move it into place: a run that is killed halfway leaves no half database."""
@@ -220,6 +242,11 @@ class Database:
         with self._threads, self._errors(), self.queue.held(), transaction(self.connection):
             yield self.connection
 
+    def flush_log(self) -> None:
+        """Move what the write-ahead log holds into the file and empty it; nothing to do with a rollback journal."""
+        with self._threads, self._errors(), self.queue.held():
+            self.connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+
     @contextmanager
     def _errors(self) -> Iterator[None]:
         try:
@@ -235,6 +262,7 @@ def connect(path: Path, timeout: float) -> sqlite3.Connection:
     connection = sqlite3.connect(path, timeout=timeout, isolation_level=None, check_same_thread=False)
     connection.row_factory = sqlite3.Row
     connection.execute("PRAGMA foreign_keys = ON")
+    connection.execute("PRAGMA secure_delete = ON")  # what is removed is overwritten, in free pages too
     return connection
 
 
@@ -273,6 +301,8 @@ def unusable(path: Path, error: sqlite3.Error) -> StoreError:
         return StoreError(
             f"cannot write to {path}: {text}", "check the permissions of the file and its folder", code="read_only"
         )
+    if "not a database" in text:
+        return StoreError(f"{path} is not a NexScout database", _RESTORE, code="corrupt")
     if "full" in text:
         return StoreError(f"no space left for {path}", "free some disk space; nothing was lost", code="disk_full")
     return StoreError(

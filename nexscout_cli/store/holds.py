@@ -30,10 +30,11 @@ def hold(store: Store, request_id: str, fingerprint: str, plan: Plan, deadline: 
         attempt_id = _insert_attempt(c, request_id, n, plan, deadline, now)
         energy = _hold_energy(store, c, request_id, attempt_id, plan, first, now)
         if not plan.model.free:
-            for budget in accounts.budgets(store.settings, request.user_id, user["tier"], now):
-                account = accounts.open_budget(c, budget, store.actor, now)
-                amount = plan.max_cost if budget.unit == "usd" else plan.max_total_tokens
-                accounts.hold(c, attempt_id, account, amount, store.actor, now)
+            budgets = list(accounts.budgets(store.settings, request.user_id, user["tier"], now))
+            opened = accounts.open_budgets(c, budgets, store.actor, now)
+            most = {"usd": plan.max_cost, "tokens": plan.max_total_tokens}
+            amounts = {account: most[budget.unit] for budget, account in opened.items()}
+            accounts.hold(c, attempt_id, amounts, store.actor, now)
         if first:
             predict(c, request_id, plan, now, None)
     return Attempt(attempt_id, request_id, n, plan, plan.max_cost, plan.max_total_tokens, energy)
@@ -115,7 +116,7 @@ def _hold_energy(
     energy = plan.max_energy
     if energy:
         account = accounts.account(c, plan.request.user_id, "energy", accounts.PREPAID)
-        accounts.hold(c, attempt_id, account, energy, store.actor, now)
+        accounts.hold(c, attempt_id, {account: energy}, store.actor, now)
     c.execute("UPDATE requests SET energy_attempt = ? WHERE request_id = ?", (attempt_id, request_id))
     return energy
 

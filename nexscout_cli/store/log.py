@@ -95,6 +95,12 @@ def _dollars(row: sqlite3.Row, *names: str) -> Row:
     return values | {name: usd(values[name]) for name in names if values[name] is not None}
 
 
+def full_id(store: Store, name: str) -> str:
+    """The one request id that begins with ``name``. Raises UsageError for none or several."""
+    with store.db.read() as c:
+        return _find(store, c, name)
+
+
 def _find(store: Store, c: sqlite3.Connection, name: str) -> str:
     values = {"actor": store.actor, "name": name, "past": name + _LAST, "user": None}
     where = f"request_id >= :name AND request_id < :past AND {_MINE}"

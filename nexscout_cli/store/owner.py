@@ -7,10 +7,13 @@ from functools import cache
 from pathlib import Path
 
 
-@cache
 def me() -> str:
-    """This process as an owner."""
-    pid = os.getpid()
+    """This process as an owner. Asked anew after a fork: a child is not its parent."""
+    return _named(os.getpid())
+
+
+@cache
+def _named(pid: int) -> str:
     return f"{os.uname().nodename}/{_boot()}/{pid}/{_start(pid)}"
 
 

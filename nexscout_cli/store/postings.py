@@ -66,7 +66,7 @@ def post(store: Store, attempt: Attempt, charge: Charge, provider_id: str | None
                 },
             },
         )
-        settle_prediction(c, attempt.request_id, total, charge.cost)
+        _settle_prediction(c, attempt.request_id, total, charge.cost)
         if not {"estimated", "usage_invalid"} & set(charge.flags):
             usage.learn_factor(c, plan.model, forecast.counted, charge.input_tokens)
         if delivery is not None:
@@ -86,20 +86,17 @@ def _deliver(
         cache.save(store, c, request, delivery.cache_key, attempt.plan.model, charge, delivery.text, now)
 
 
-def settle_prediction(c: sqlite3.Connection, request_id: str, tokens: int, cost: int) -> None:
+def _settle_prediction(c: sqlite3.Connection, request_id: str, tokens: int, cost: int) -> None:
     """Add a posted attempt's actual figures to its request's prediction."""
-    c.execute(
-        "UPDATE ai_cost_predictions SET actual_tokens = coalesce(actual_tokens, 0) + ?, "
-        "actual_cost_usd = coalesce(actual_cost_usd, 0) + ? WHERE request_id = ?",
-        (tokens, cost, request_id),
-    )
     row = c.execute(
-        "SELECT actual_tokens, predicted_tokens FROM ai_cost_predictions WHERE request_id = ?", (request_id,)
+        "SELECT id, coalesce(actual_tokens, 0), predicted_tokens FROM ai_cost_predictions WHERE request_id = ?",
+        (request_id,),
     ).fetchone()
     if row:
         c.execute(
-            "UPDATE ai_cost_predictions SET prediction_accuracy = ? WHERE request_id = ?",
-            (learn.accuracy(row[0], row[1]), request_id),
+            "UPDATE ai_cost_predictions SET actual_tokens = ?, actual_cost_usd = coalesce(actual_cost_usd, 0) + ?, "
+            "prediction_accuracy = ? WHERE id = ?",
+            (row[1] + tokens, cost, learn.accuracy(row[1] + tokens, row[2]), row[0]),
         )
 
 

@@ -7,9 +7,9 @@ import sqlite3
 from datetime import datetime, timedelta
 from typing import NamedTuple
 
+from nexscout_cli.engine.money import dollars
 from nexscout_cli.errors import UsageError
 from nexscout_cli.store import accounts, owner, states, usage
-from nexscout_cli.store.postings import settle_prediction
 from nexscout_cli.store.store import Store, parse_stamp, stamp
 
 GRACE = timedelta(hours=1)
@@ -92,10 +92,11 @@ def _close_abandoned(store: Store, c: sqlite3.Connection, now: datetime) -> None
             states.end_request(store, c, row["request_id"], "voided", now, energy=0)
 
 
-def resolve(store: Store, request_id: str, cost: int | None) -> int:
+def resolve(store: Store, request_id: str, cost: int | None, *, beyond_hold: bool = False) -> int:
     """Decide a request's unknown attempts: post them at ``cost`` nano-dollars in all, or void them when it is None.
 
-    Returns how many there were. Raises UsageError when there is none. Admins only: to void is to give budget back.
+    Returns how many there were. Raises UsageError when there is none, or when the cost is beyond what they hold and
+    ``beyond_hold`` does not say that this is meant: entries stay for ever. Admins only: to void is to give budget back.
     """
     with store.db.write() as c:
         store.require_admin(c, "resolve an attempt")
@@ -109,6 +110,12 @@ def resolve(store: Store, request_id: str, cost: int | None) -> int:
             raise UsageError(
                 f"request {request_id} has no attempt with an unknown outcome",
                 "`nexscout db resolve` lists those that have",
+            )
+        held = sum(row["hold"] for row in rows)
+        if cost is not None and cost > held and not beyond_hold:
+            raise UsageError(
+                f"${dollars(cost)} is more than the ${dollars(held)} that the request holds, and cannot be taken back",
+                "add --yes if the provider really billed that",
             )
         for row in rows:
             if cost is None:
@@ -175,10 +182,17 @@ def _post(store: Store, c: sqlite3.Connection, row: sqlite3.Row, cost: int, how:
             "routing_reason": known["routing_reason"],
             "compression_applied": int(known["compressed"]),
             "baseline_usd": cost,
-            "metadata": {"flags": ["estimated", how], "delivered": False},
+            "metadata": {
+                "flags": ["estimated", how, *(["provider_excess"] if cost > row["hold"] else [])],
+                "delivered": False,
+            },
         },
     )
-    settle_prediction(c, row["request_id"], known["max_input_tokens"] + known["max_output_tokens"], cost)
+    # What it cost is known now; how long it was is not, so nothing is learned of the prediction.
+    c.execute(
+        "UPDATE ai_cost_predictions SET actual_cost_usd = coalesce(actual_cost_usd, 0) + ? WHERE request_id = ?",
+        (cost, row["request_id"]),
+    )
     _end_if_settled(store, c, row["request_id"], "voided", now)
 
 

@@ -14,6 +14,7 @@ from typing import Any
 from nexscout_cli.config import Settings
 from nexscout_cli.engine.money import NANO, usd
 from nexscout_cli.store.store import OWN_OR_ADMIN, Store, stamp
+from nexscout_cli.store.usage import baseline_model
 from nexscout_cli.store.windows import SUMS, Reader, Row, Window
 
 Report = dict[str, Any]
@@ -194,7 +195,7 @@ def _overview(reader: Reader, settings: Settings) -> Report:
             "top_model": models[0]["model_used"] if models else None,
             "top_feature": features[0]["feature"] if features else None,
         },
-        "baseline": settings["report.baseline"],
+        "baseline": baseline_model(settings, reader.c)[0],
         "top": {"models": models[:TOP], "features": features[:TOP], "users": users[:TOP]},
     }
 
@@ -222,7 +223,7 @@ def _savings(reader: Reader, settings: Settings) -> Report:
     return {
         "rows": [{"feature": row["feature"], **_saved(row)} for row in rows],
         "totals": _saved(_total(rows)),
-        "baseline": settings["report.baseline"],
+        "baseline": baseline_model(settings, reader.c)[0],
     }
 
 

@@ -316,10 +316,16 @@ def migrate(connection: sqlite3.Connection) -> None:
 def backup(connection: sqlite3.Connection, target: Path) -> None:
     """A consistent copy of the database as a file that only its owner can read."""
     target.touch(mode=0o600, exist_ok=False)
+    # Under another name first: a copy cut short by a kill must not look like a backup.
+    part = target.with_name(target.name + ".part")
+    part.unlink(missing_ok=True)
+    part.touch(mode=0o600)
     try:
-        connection.execute("VACUUM INTO ?", (str(target),))
-        with target.open("rb+") as file:
+        connection.execute("VACUUM INTO ?", (str(part),))
+        with part.open("rb+") as file:
             os.fsync(file.fileno())  # VACUUM INTO itself syncs nothing
+        part.replace(target)
     except BaseException:
+        part.unlink(missing_ok=True)
         target.unlink(missing_ok=True)
         raise

@@ -66,8 +66,10 @@ def _limits(
 ) -> tuple[tuple[Limit, ...], int, bool]:
     """Caps with what is left of them, tokens of today, and whether the installation's daily dollars are nearly gone."""
     limits, tokens_today, pressed = [], 0, False
-    for budget in accounts.budgets(store.settings, user_id, tier, now):
-        row = accounts.find(c, budget.owner, budget.unit, budget.period)
+    budgets = list(accounts.budgets(store.settings, user_id, tier, now))
+    standing = accounts.standing(c, budgets)
+    for budget in budgets:
+        row = standing.get(budget)
         used = row["held"] + row["spent"] if row else 0
         if budget.cap is not None:
             limits.append(Limit(budget.unit, budget.scope, budget.window, budget.cap, budget.cap - used))

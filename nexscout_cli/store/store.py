@@ -34,6 +34,7 @@ class Store:
     """An open database, seen by one actor. The first actor to open a new one owns it: admin, tier elite."""
 
     def __init__(self, path: Path, actor: str, settings: Settings, clock: Clock) -> None:
+        check_user(actor)  # before a new database would be his
         self.actor = actor
         self.settings = settings
         self.clock = clock

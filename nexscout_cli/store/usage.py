@@ -7,6 +7,7 @@ import math
 import sqlite3
 from datetime import datetime
 
+from nexscout_cli.config import Settings
 from nexscout_cli.engine.money import cost
 from nexscout_cli.engine.types import Charge, Json, Model, Plan
 from nexscout_cli.store.models import seeded
@@ -23,14 +24,20 @@ def record(store: Store, c: sqlite3.Connection, now: datetime, row: dict[str, Js
     c.execute(f"INSERT INTO ai_model_usage ({names}) VALUES ({', '.join('?' * len(values))})", list(values.values()))
 
 
-def baseline(store: Store, c: sqlite3.Connection, input_tokens: int, output_tokens: int) -> int:
-    """Nano-dollars that ``report.baseline`` would have billed for those tokens at today's price."""
-    name = store.settings["report.baseline"]
-    row = c.execute("SELECT input_price, output_price FROM ai_model_configs WHERE model = ?", (name,)).fetchone()
+def baseline_model(settings: Settings, c: sqlite3.Connection) -> tuple[str, int, int]:
+    """The model savings are counted against, with its prices: ``report.baseline``, or gpt-4o where that is not in the catalog."""
+    name = settings["report.baseline"]
+    row = c.execute("SELECT model, input_price, output_price FROM ai_model_configs WHERE model = ?", (name,)).fetchone()
     if row is None:
         model = next(m for m in seeded() if m.name == "gpt-4o")
-        row = (model.price_in, model.price_out)
-    return cost(input_tokens, output_tokens, row[0], row[1])
+        return model.name, model.price_in, model.price_out
+    return row[0], row[1], row[2]
+
+
+def baseline(store: Store, c: sqlite3.Connection, input_tokens: int, output_tokens: int) -> int:
+    """Nano-dollars that the baseline model would bill for those tokens at today's price."""
+    _, price_in, price_out = baseline_model(store.settings, c)
+    return cost(input_tokens, output_tokens, price_in, price_out)
 
 
 def savings(store: Store, c: sqlite3.Connection, plan: Plan, charge: Charge) -> dict[str, int]:
@@ -45,13 +52,13 @@ def savings(store: Store, c: sqlite3.Connection, plan: Plan, charge: Charge) -> 
 
 def learn_length(c: sqlite3.Connection, user_id: str, feature: str, output_tokens: int) -> None:
     """Fold an answer's length into the running means of the log, of this user and of everyone."""
-    for owner in (user_id, EVERYONE):
-        c.execute(
-            """INSERT INTO output_lengths VALUES (:owner, :feature, 1, :value)
-               ON CONFLICT DO UPDATE SET mean_log = mean_log + (:value - mean_log) / (min(n, :kept) + 1),
-               n = min(n + 1, :kept)""",
-            {"owner": owner, "feature": feature, "value": math.log(max(1, output_tokens)), "kept": _KEPT_SAMPLES},
-        )
+    seen = {"feature": feature, "value": math.log(max(1, output_tokens)), "kept": _KEPT_SAMPLES}
+    c.executemany(
+        """INSERT INTO output_lengths VALUES (:owner, :feature, 1, :value)
+           ON CONFLICT DO UPDATE SET mean_log = mean_log + (:value - mean_log) / (min(n, :kept) + 1),
+           n = min(n + 1, :kept)""",
+        [seen | {"owner": owner} for owner in (user_id, EVERYONE)],
+    )
 
 
 def learn_factor(c: sqlite3.Connection, model: Model, counted: int, reported: int) -> None:

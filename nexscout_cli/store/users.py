@@ -85,7 +85,7 @@ def listing(store: Store) -> list[dict[str, object]]:
 def forget(store: Store, user_id: str) -> dict[str, int]:
     """Remove a person's text everywhere: cached and kept answers, learned style and patterns, what providers said of failures.
 
-    Money stays in the books. Returns how many rows lost text. Runs with ``secure_delete``, so that no page keeps it.
+    Money stays in the books. Returns how many rows lost text. Every connection has ``secure_delete``, so that no page keeps it.
     """
     mine = "request_id IN (SELECT request_id FROM requests WHERE user_id = :user)"
     statements = {
@@ -97,9 +97,10 @@ def forget(store: Store, user_id: str) -> dict[str, int]:
         "profiles": "UPDATE user_efficiency_profiles SET writing_style_profile = '{}', common_patterns = '[]', "
         "pattern_counts = '{}', peak_usage_hours = '[]' WHERE user_id = :user",
     }
-    store.db.connection.execute("PRAGMA secure_delete = ON")
     with store.db.write() as c:
         if store.require_access(c, user_id) is None:
             raise UsageError(f"there is no user {user_id!r}", "`nexscout user list` shows them")
         store.touch(c)
-        return {name: c.execute(sql, {"user": user_id}).rowcount for name, sql in statements.items()}
+        gone = {name: c.execute(sql, {"user": user_id}).rowcount for name, sql in statements.items()}
+    store.db.flush_log()
+    return gone

@@ -177,14 +177,29 @@ def test_an_answer_that_was_paid_for_and_not_written_down_is_not_paid_for_again(
     six: Any, server: OpenAIServer, tmp_path: Path
 ) -> None:
     out = tmp_path / "out.jsonl"
-    file = write(
-        tmp_path / "rows.jsonl", [{"id": str(n), "feature": "ai_deepscan", "prompt": f"Hello {n}"} for n in range(3)]
-    )
-    six("batch", file, "--out", str(out))
-    whole = out.read_text().splitlines()
+    rows: list[Any] = [{"id": str(n), "feature": "ai_deepscan", "prompt": f"Hello {n}"} for n in range(3)]
+    file = write(tmp_path / "rows.jsonl", [*rows, {"id": "bad"}])
+    six("batch", file, "--out", str(out), ok=False)
+    whole = [line for line in out.read_text().splitlines() if '"bad"' not in line]
     out.write_text(whole[0] + "\n" + whole[1][:40])
+    write(tmp_path / "rows.jsonl", rows)
     six("batch", file, "--out", str(out), "--resume")
     assert server.hits == 3 and sorted(row["id"] for row in read(out)) == ["0", "1", "2"]
+
+
+def test_a_batch_that_is_begun_again_asks_again(six: Any, server: OpenAIServer, tmp_path: Path) -> None:
+    out = tmp_path / "out.jsonl"
+    file = write(tmp_path / "rows.jsonl", [{"id": "0", "feature": "ai_deepscan", "prompt": "Hello"}] * 2)
+    six("batch", file, "--out", str(out))
+    out.unlink()
+    six("batch", file, "--out", str(out))
+    assert server.hits == 2 and len(read(out)) == 2
+
+
+def test_rows_with_one_key_share_one_answer(six: Any, server: OpenAIServer, tmp_path: Path) -> None:
+    row = {"prompt": "Hello", "options": {"idempotency_key": "mine"}}
+    six("batch", write(tmp_path / "rows.jsonl", [row, row]), "--out", str(tmp_path / "out.jsonl"))
+    assert server.hits == 1 and [r["success"] for r in read(tmp_path / "out.jsonl")] == [True, True]
 
 
 def test_an_out_file_that_exists_is_not_written_over(six: Any, server: OpenAIServer, tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import random
 from pathlib import Path
@@ -68,8 +69,9 @@ def test_thirty_thousand_tokens_of_prose_are_blocked_before_anything_is_sent(
 
 def test_above_15_000_tokens_it_warns_and_answers(six: Any, server: OpenAIServer, tmp_path: Path) -> None:
     (tmp_path / "long.txt").write_text(prose(15_600))
-    done = six("run", "-f", "ai_deepscan", "@long.txt")
-    assert "20,000" in done.err and done.out == "Hello there.\n" and server.hits == 1
+    answer = json.loads(six("run", "-f", "ai_deepscan", "@long.txt", "--json").out)
+    assert answer["result"] == "Hello there." and server.hits == 1
+    assert any("20,000" in warning for warning in answer["metadata"]["warnings"])
 
 
 def test_both_limits_can_be_set(six: Any, monkeypatch: pytest.MonkeyPatch) -> None:

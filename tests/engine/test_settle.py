@@ -75,8 +75,19 @@ def test_when_a_dearer_known_model_answered_its_price_counts() -> None:
     assert posted.flags == ("other_model",) and posted.cost == 10 * 15_000 + 10 * 75_000
 
 
-@pytest.mark.parametrize(
-    "answered", ["gpt-4o", "openai/gpt-4o", "gpt-4o-2024-11-20", "a-model-nobody-knows", "gpt-4o-mini", None]
-)
-def test_a_version_an_unknown_or_a_cheaper_name_changes_no_price(answered: str | None) -> None:
+@pytest.mark.parametrize("answered", ["gpt-4o", "openai/gpt-4o", "gpt-4o-2024-11-20", "a-model-nobody-knows", None])
+def test_a_version_or_an_unknown_name_changes_no_price(answered: str | None) -> None:
     assert charge(Usage(10, 10), answered=answered)[1] == Charge(10, 10, 10 * 2_500 + 10 * 10_000)
+
+
+def test_when_a_cheaper_known_model_answered_the_price_stays_and_it_is_flagged() -> None:
+    assert charge(Usage(10, 10), answered="gpt-4o-mini-2024-07-18")[1] == Charge(
+        10, 10, 10 * 2_500 + 10 * 10_000, ("other_model",)
+    )
+
+
+@pytest.mark.parametrize("answered", ["gpt-4o", "gpt-4o-2024-08-06"])
+def test_a_dearer_model_whose_name_begins_the_one_asked_is_another_model(answered: str) -> None:
+    made = plan("gpt-4o-mini")
+    posted = settle(made, Completion("Hi", "stop", Usage(10, 10), "id", answered), catalog(), made.max_cost, len)
+    assert posted == Charge(10, 10, 10 * 2_500 + 10 * 10_000, ("other_model",))

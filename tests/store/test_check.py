@@ -122,7 +122,7 @@ def test_a_file_that_others_can_read_is_found(bench: Bench) -> None:
     for path in bench.path.parent.iterdir():
         path.chmod(0o644)
     problems = bench.check()
-    assert [problem.name for problem in problems] == ["mode"] * 3
+    assert [problem.name for problem in problems] == ["mode"] * 4
     for problem in problems:
         subprocess.run(problem.fix, shell=True, check=True)
     assert bench.check() == []

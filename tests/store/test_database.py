@@ -85,7 +85,7 @@ def test_only_the_owner_can_read_the_files_whatever_the_umask(
     finally:
         os.umask(before)
     files |= {path.name: mode(path) for path in (tmp_path / "sub").iterdir()}
-    assert len(files) == (5 if safe else 4)
+    assert len(files) == (6 if safe else 5)
     assert set(files.values()) == {0o600}
     assert mode(tmp_path / "sub") == 0o700
     bench.store.close()

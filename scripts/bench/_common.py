@@ -1,0 +1,287 @@
+"""What the benchmarks of money and speed share: a provider on loopback, child processes, percentiles, tables."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import sqlite3
+import statistics
+import sys
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from datetime import timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+if TYPE_CHECKING:
+    from nexscout_cli.engine.pipeline import Engine
+    from nexscout_cli.engine.types import AIRequest
+    from nexscout_cli.store.store import Store
+
+ROOT = Path(__file__).resolve().parent.parent.parent
+FORK = multiprocessing.get_context("fork")
+MODEL = "gpt-4o-mini"
+PLENTY = {"tiers__elite__energy": 10**9, "tiers__elite__daily_tokens": 10**12, "surge__capacity": 10**6}
+"""Settings under which no balance ends a measurement."""
+
+
+class Seen(NamedTuple):
+    """A request that reached the provider, with what it would bill."""
+
+    prompt: str
+    input_tokens: int
+    output_tokens: int
+
+
+def use_checkout(script: str) -> None:
+    """Go on with the checkout's own Python where there is one; make the checkout's packages importable."""
+    venv = ROOT / ".venv"
+    python = venv / "bin" / "python"
+    if python.is_file() and Path(sys.prefix).resolve() != venv.resolve():
+        os.execv(python, [str(python), script, *sys.argv[1:]])
+    sys.path.insert(0, str(ROOT))
+
+
+def settle_in(folder: Path) -> None:
+    """Keep the caller's settings and keys out, and every file in ``folder``."""
+    for name in list(os.environ):
+        if name.startswith(("NEXSCOUT_", "LITELLM_", "OPENAI_", "XDG_")) or name.endswith("_API_KEY"):
+            del os.environ[name]
+    os.environ |= {"NEXSCOUT_HOME": str(folder), "NEXSCOUT_ACTOR": "ada", "OPENAI_API_KEY": "none"}
+    os.chdir(folder)  # where LiteLLM's BudgetManager keeps its books
+
+
+def load_litellm() -> Any:
+    """LiteLLM, imported as the product imports it."""
+    from nexscout_cli.engine.emotion import emotional_complexity
+    from nexscout_cli.providers import remote
+
+    litellm = remote._load()
+    # What is loaded at first use is loaded here, once for all processes that are forked later.
+    litellm.token_counter(model=MODEL, text="Hello.")
+    emotional_complexity("Hello.")
+    return litellm
+
+
+class Server:
+    """A stock provider on loopback in a process of its own."""
+
+    def __init__(self, **how: Any) -> None:
+        self._pipe, theirs = FORK.Pipe()
+        self._process = FORK.Process(target=_serve, args=(theirs, how), daemon=True)
+        self._process.start()
+        self.url: str = self._pipe.recv()
+
+    def seen(self) -> list[Seen]:
+        """What has arrived since the last time this was asked."""
+        self._pipe.send("seen")
+        return self._pipe.recv()  # type: ignore[no-any-return]
+
+    def change(self, **how: Any) -> None:
+        """Change how it answers from now on."""
+        self._pipe.send(how)
+        self._pipe.recv()
+
+    def stop(self) -> None:
+        """End it."""
+        self._process.kill()
+        self._process.join()
+
+
+def _serve(pipe: Any, how: dict[str, Any]) -> None:
+    from http.server import BaseHTTPRequestHandler
+
+    from tests.support.openai_server import OpenAIServer, count_usage
+
+    BaseHTTPRequestHandler.disable_nagle_algorithm = True  # else each answer waits 40 ms for a delayed acknowledgement
+    with OpenAIServer(**how) as server:
+        pipe.send(server.url)
+        taken = 0
+        while True:
+            asked = pipe.recv()
+            if isinstance(asked, dict):
+                for name, value in asked.items():
+                    setattr(server, name, value)
+                pipe.send(None)
+                continue
+            bodies = [request.body for request in server.requests[taken : server.hits]]
+            taken += len(bodies)
+            usages = [count_usage(body, server.answer(body)[0]) for body in bodies]
+            pipe.send(
+                [
+                    Seen(body["messages"][-1]["content"], usage["prompt_tokens"], usage["completion_tokens"])
+                    for body, usage in zip(bodies, usages, strict=True)
+                ]
+            )
+
+
+def in_child(function: Callable[..., Any], *args: Any) -> Any:
+    """What ``function`` returns in a process of its own, forked here."""
+    return together(function, [args])[0]
+
+
+def together(function: Callable[..., Any], arguments: Sequence[tuple[Any, ...]]) -> list[Any]:
+    """What ``function`` returns in processes that run at once, one for each tuple of arguments."""
+    ours: list[tuple[Any, Any]] = []
+    for values in arguments:
+        pipe, theirs = FORK.Pipe(duplex=False)
+        process = FORK.Process(target=_report, args=(theirs, function, values))
+        process.start()
+        theirs.close()
+        ours.append((pipe, process))
+    results = [pipe.recv() for pipe, _ in ours]
+    for _, process in ours:
+        process.join()
+    return results
+
+
+def _report(pipe: Any, function: Callable[..., Any], values: tuple[Any, ...]) -> None:
+    pipe.send(function(*values))
+
+
+def open_store(path: Path, **settings: Any) -> Store:
+    """The database at ``path``, ada's."""
+    from nexscout_cli.assemble import SystemClock
+    from nexscout_cli.config import Settings
+    from nexscout_cli.store.store import Store
+
+    return Store(path, "ada", Settings().with_values(**settings), SystemClock())
+
+
+@contextmanager
+def open_engine(path: Path, url: str, **settings: Any) -> Iterator[Engine]:
+    """An engine at ``path`` whose model answers from ``url``."""
+    from nexscout_cli.assemble import build_engine
+
+    store = open_store(path, **settings)
+    with store.db.read() as c:
+        pointed = c.execute("SELECT api_base FROM ai_model_configs WHERE model = ?", (MODEL,)).fetchone()[0] == url
+    if not pointed:
+        with store.db.write() as c:
+            c.execute("UPDATE ai_model_configs SET api_base = ? WHERE model = ?", (url, MODEL))
+    try:
+        yield build_engine(store)
+    finally:
+        store.close()
+
+
+def request(prompt: str, **options: Any) -> AIRequest:
+    """A request of ada's for one model, so that nothing but budgets decides."""
+    from nexscout_cli.engine.types import AIRequest, Options
+
+    return AIRequest("ada", "ai_message", prompt, options=Options(force_model=MODEL, **options))
+
+
+def pay(ledger: Any, plan: Any, clock: Any) -> list[float]:
+    """A paid call's three transactions with nothing between them: hold, mark_sent, post. The seconds each took."""
+    from nexscout_cli.engine.learn import Lesson
+    from nexscout_cli.engine.progress import new_id
+    from nexscout_cli.engine.types import Charge, Delivery
+
+    name, now = new_id(clock), clock.now()
+    charge = Charge(20, 5, plan.model.cost(20, 5))
+    lesson = Lesson(now.date().isoformat(), now.hour, plan.request.prompt, plan.model.name, 20, 5, 30, False, 0, 1.0)
+    energy = plan.energy_of(charge.cost)
+    delivery = Delivery(energy, lesson, {"success": True}, "Hello there.", f"{name:0>64}")
+    begun = time.perf_counter()
+    attempt = ledger.hold(name, name, plan, now + timedelta(seconds=60))
+    held = time.perf_counter()
+    ledger.mark_sent(attempt)
+    sent = time.perf_counter()
+    ledger.post(attempt, charge, name, delivery)
+    return [held - begun, sent - held, time.perf_counter() - sent]
+
+
+def durability(connection: sqlite3.Connection) -> dict[str, str]:
+    """How durable a commit on that connection is, in SQLite's words."""
+    levels = ("OFF", "NORMAL", "FULL", "EXTRA")
+    journal = connection.execute("PRAGMA journal_mode").fetchone()[0]
+    synchronous = levels[connection.execute("PRAGMA synchronous").fetchone()[0]]
+    return {"journal": journal.upper(), "synchronous": synchronous, "sqlite": sqlite3.sqlite_version}
+
+
+class BareLoop:
+    """``BEGIN IMMEDIATE; INSERT; COMMIT`` and nothing else: what the disk allows, as durable as a given connection."""
+
+    def __init__(self, path: Path, like: sqlite3.Connection) -> None:
+        how = durability(like)
+        self._connection = sqlite3.connect(path, timeout=60, isolation_level=None)
+        self._connection.execute(f"PRAGMA journal_mode = {how['journal']}")
+        self._connection.execute(f"PRAGMA synchronous = {how['synchronous']}")
+        self._connection.execute("CREATE TABLE IF NOT EXISTS t (id INTEGER PRIMARY KEY, amount INTEGER, note TEXT)")
+
+    def insert(self) -> None:
+        """One durable insert."""
+        self._connection.execute("BEGIN IMMEDIATE")
+        self._connection.execute("INSERT INTO t (amount, note) VALUES (?, ?)", (1, "a row of the bare loop"))
+        self._connection.execute("COMMIT")
+
+
+def percentile(values: Sequence[float], share: float) -> float:
+    """The value below which ``share`` of them lie."""
+    ordered = sorted(values)
+    return ordered[min(len(ordered) - 1, int(len(ordered) * share))]
+
+
+def median_ms(values: Sequence[float]) -> float:
+    """The median of seconds, in milliseconds."""
+    return statistics.median(values) * 1000
+
+
+def p99_ms(values: Sequence[float]) -> float:
+    """The 99th percentile of seconds, in milliseconds."""
+    return percentile(values, 0.99) * 1000
+
+
+def say(text: str) -> None:
+    """Tell how far it is, on stderr."""
+    print(text, file=sys.stderr, flush=True)
+
+
+def table(heads: Sequence[str], rows: Sequence[Sequence[Any]]) -> str:
+    """Rows under their heads; the first column is text, the others are figures."""
+    cells = [list(heads), *([_shown(value) for value in row] for row in rows)]
+    widths = [max(len(row[at]) for row in cells) for at in range(len(heads))]
+    lines = []
+    for row in cells:
+        first, *rest = [
+            cell.ljust(w) if not at else cell.rjust(w) for at, (cell, w) in enumerate(zip(row, widths, strict=True))
+        ]
+        lines.append("  ".join((first, *rest)).rstrip())
+    return "\n".join(lines)
+
+
+def _shown(value: Any) -> str:
+    if value is None:
+        return "-"
+    return f"{value:,.2f}" if isinstance(value, float) else f"{value:,}" if isinstance(value, int) else str(value)
+
+
+class Judged(NamedTuple):
+    """A figure with its limit: at most ``limit``, or at least, where ``floor``."""
+
+    what: str
+    figure: float
+    limit: float
+    aim: float | None = None
+    floor: bool = False
+
+    @property
+    def ok(self) -> bool:
+        """Whether it is within its limit."""
+        return self.figure >= self.limit if self.floor else self.figure <= self.limit
+
+    def row(self) -> tuple[Any, ...]:
+        """As a row of the table of verdicts."""
+        bound = f"{'≥' if self.floor else '≤'} {self.limit:g}"
+        return (
+            self.what,
+            self.figure,
+            bound,
+            "-" if self.aim is None else f"{self.aim:g}",
+            "ok" if self.ok else "MISSED",
+        )
+
+
+VERDICTS = ("judged", "figure", "limit", "aim", "verdict")

@@ -1,0 +1,156 @@
+"""The command line in a process that dies at a chosen point, by SIGKILL: ``python -m tests.crash.launcher run …``.
+
+The product knows nothing of it: the functions that bound each step are wrapped before the command starts.
+``CRASH_POINT`` names the point and ``CRASH_NTH`` which time it is reached; with ``CRASH_SERVER`` the provider is a
+stand-in that makes a real HTTP request there, without the seconds that importing LiteLLM takes.
+"""
+
+from __future__ import annotations
+
+import http.client
+import json
+import os
+import signal
+import sqlite3
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+from urllib.parse import urlsplit
+
+from nexscout_cli.cli import run as run_command
+from nexscout_cli.cli.app import main
+from nexscout_cli.engine.failures import ProviderFailure
+from nexscout_cli.engine.plan import Planner
+from nexscout_cli.engine.types import Call, Completion, OnText, Usage
+from nexscout_cli.providers import Providers
+from nexscout_cli.store import database, recovery
+from nexscout_cli.store.ledger import SqliteLedger
+
+BEFORE, INSIDE, AFTER = "before", "inside", "after"
+
+
+class Wire:
+    """The moment at which a request has left and no answer has come."""
+
+    @staticmethod
+    def asked() -> None:
+        """The request has been sent."""
+
+
+POINTS: dict[str, tuple[Any, str, str]] = {
+    "after the snapshot": (SqliteLedger, "snapshot", AFTER),
+    "after the idempotency check": (SqliteLedger, "recall", AFTER),
+    "after the cache lookup": (SqliteLedger, "cached", AFTER),
+    "after the plan": (Planner, "plan", AFTER),
+    "inside T1": (SqliteLedger, "hold", INSIDE),
+    "after T1": (SqliteLedger, "hold", AFTER),
+    "inside T2": (SqliteLedger, "mark_sent", INSIDE),
+    "after T2": (SqliteLedger, "mark_sent", AFTER),
+    "before the request leaves": (Providers, "complete", BEFORE),
+    "while the provider is answering": (Wire, "asked", AFTER),
+    "while the answer streams": (run_command._Screen, "show", AFTER),
+    "after the answer": (Providers, "complete", AFTER),
+    "inside T3": (SqliteLedger, "post", INSIDE),
+    "after T3": (SqliteLedger, "post", AFTER),
+    "inside the hit's write": (SqliteLedger, "record_hit", INSIDE),
+    "after the hit's write": (SqliteLedger, "record_hit", AFTER),
+    "inside a void": (SqliteLedger, "void", INSIDE),
+    "after a void": (SqliteLedger, "void", AFTER),
+    "inside an unknown": (SqliteLedger, "mark_unknown", INSIDE),
+    "after an unknown": (SqliteLedger, "mark_unknown", AFTER),
+    "inside a failure": (SqliteLedger, "fail", INSIDE),
+    "after a failure": (SqliteLedger, "fail", AFTER),
+    "inside a refusal": (SqliteLedger, "record_refusal", INSIDE),
+    "inside the recovery": (recovery, "recover", INSIDE),
+    "inside a decision": (recovery, "resolve", INSIDE),
+}
+"""Inside a transaction is at its very end, when all is written and nothing committed."""
+
+_here = threading.local()
+
+
+def arm(point: str, nth: int) -> None:
+    """Make this process die when the point is reached for the nth time."""
+    owner, name, when = POINTS[point]
+    left, lock = [nth], threading.Lock()
+
+    def reached() -> None:
+        with lock:
+            left[0] -= 1
+            if left[0] == 0:
+                os.kill(os.getpid(), signal.SIGKILL)
+
+    real: Callable[..., Any] = getattr(owner, name)
+
+    def wrapped(*args: Any, **named: Any) -> Any:
+        if when == BEFORE:
+            reached()
+        _here.inside = when == INSIDE
+        try:
+            result = real(*args, **named)
+        finally:
+            _here.inside = False
+        if when == AFTER:
+            reached()
+        return result
+
+    setattr(owner, name, staticmethod(wrapped) if owner is Wire else wrapped)
+    transaction = database.transaction
+
+    @contextmanager
+    def dying(connection: sqlite3.Connection) -> Iterator[None]:
+        with transaction(connection):
+            if getattr(_here, "inside", False):
+                # With no cache to speak of, pages reach the file before the commit: what is left is a hot journal.
+                connection.execute("PRAGMA cache_size = 1")
+            yield
+            if getattr(_here, "inside", False):
+                reached()
+
+    database.transaction = dying
+
+
+def stand_in(providers: Providers, call: Call, on_text: OnText | None) -> Completion:
+    """A provider over plain HTTP at ``CRASH_SERVER``: 504 is an unknown outcome, any other error a refusal to be retried."""
+    url = urlsplit(os.environ["CRASH_SERVER"])
+    connection = http.client.HTTPConnection(url.hostname or "", url.port, timeout=60)
+    body = {
+        "model": call.model.name,
+        "messages": [message._asdict() for message in call.messages],
+        "max_tokens": call.max_tokens,
+    }
+    connection.request("POST", f"{url.path}/chat/completions", json.dumps(body))
+    Wire.asked()
+    response = connection.getresponse()
+    content = json.loads(response.read())
+    connection.close()
+    if response.status != 200:
+        raise ProviderFailure("unknown" if response.status == 504 else "server", "it failed", status=response.status)
+    choice, usage = content["choices"][0], content["usage"]
+    text = choice["message"]["content"]
+    if on_text is not None:
+        for start in range(0, len(text), 4):
+            on_text(text[start : start + 4])
+    return Completion(
+        text,
+        choice["finish_reason"],
+        Usage(usage["prompt_tokens"], usage["completion_tokens"]),
+        content["id"],
+        call.model.name,
+    )
+
+
+def use_stand_in() -> None:
+    """Answer every call by the stand-in."""
+    setattr(Providers, "complete", stand_in)  # noqa: B010 - a method, to mypy
+
+
+if __name__ == "__main__":
+    if "CRASH_SERVER" in os.environ:
+        use_stand_in()
+    # Run as a script this module is not the one that others import: the points are of this one.
+    if point := os.environ.get("CRASH_POINT"):
+        arm(point, int(os.environ.get("CRASH_NTH", "1")))
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,195 @@
+"""A home with two models at a server that misbehaves, and what its books must say afterwards."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import json
+import os
+import shutil
+import sqlite3
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from nexscout_cli.assemble import open_store
+from nexscout_cli.cli.app import main
+from nexscout_cli.store.check import check
+from tests.support.fault_server import FaultServer
+
+COMMAND = Path(sys.executable).with_name("nexscout")
+MODELS = ("gpt-4o", "gpt-4o-mini")
+"""Asked for in this order: the second is what the ladder has after the first."""
+ENERGY_HELD = 3
+"""What a call to gpt-4o may cost at the most, in energy."""
+LIVE = "('held', 'sent', 'unknown')"
+
+
+class Done:
+    """What a command line came to."""
+
+    def __init__(self, status: int, out: str, err: str) -> None:
+        self.status, self.out, self.err = status, out, err
+
+    @property
+    def json(self) -> Any:
+        """The document on stdout."""
+        return json.loads(self.out, parse_float=str)
+
+    @property
+    def code(self) -> str | None:
+        """The error's code in the document on stdout."""
+        error = self.json["error"]
+        return None if error is None else str(error["code"])
+
+    def __repr__(self) -> str:
+        return f"exit {self.status}\nstdout: {self.out[:2000]}\nstderr: {self.err[:2000]}"
+
+
+class Desk:
+    """A home of ada's, who owns it; the command line over it, in this process or as one of its own; and its books."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.db = folder / "nexscout.db"
+
+    def __call__(self, *argv: str) -> Done:
+        """Run a command line in this process."""
+        out, err = io.StringIO(), io.StringIO()
+        with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
+            status = main(list(argv))
+        assert "Traceback" not in err.getvalue(), err.getvalue()
+        return Done(status, out.getvalue(), err.getvalue())
+
+    def ask(self, *argv: str) -> Done:
+        """``run`` for gpt-4o; the answer as JSON."""
+        return self("run", "-m", "gpt-4o", "--json", "Hello", *argv)
+
+    def point(self, url: str, *names: str) -> None:
+        """Send calls of models there."""
+        for name in names:
+            assert self("models", "set", name, "--api-base", url).status == 0
+
+    def start(self, *argv: str, **options: Any) -> subprocess.Popen[bytes]:
+        """Start a command line as a process of its own."""
+        streams: dict[str, Any] = dict.fromkeys(("stdout", "stderr"), subprocess.PIPE)
+        return subprocess.Popen([COMMAND, *argv], stdin=subprocess.DEVNULL, **(streams | options))
+
+    def process(self, *argv: str) -> Done:
+        """Run a command line as a process of its own, to its end."""
+        with self.start(*argv) as process:
+            out, err = process.communicate(timeout=90)
+        return Done(process.returncode, out.decode(), err.decode())
+
+    def sql(self, query: str) -> list[Any]:
+        """Rows of the database; bare values where there is one column."""
+        with contextlib.closing(sqlite3.connect(self.db)) as connection:
+            rows = connection.execute(query).fetchall()
+        return [row[0] if len(row) == 1 else row for row in rows]
+
+    def states(self) -> list[str]:
+        """The states of all attempts, in their order."""
+        return self.sql("SELECT state FROM attempts ORDER BY id")
+
+    def flags(self) -> list[str]:
+        """The flags of all that was posted."""
+        return [f for row in self.sql("SELECT metadata FROM ai_model_usage") for f in json.loads(row).get("flags", [])]
+
+    def settled(self, states: list[str], *, energy: int = 0, energy_held: int = 0) -> None:
+        """The attempts are in these states; every account holds what is live, has spent what was posted; nothing is wrong."""
+        assert self.states() == states
+        held, tokens = self.sql(
+            f"SELECT coalesce(sum(hold), 0), coalesce(sum(hold_tokens), 0) FROM attempts WHERE state IN {LIVE}"
+        )[0]
+        spent = self.sql("SELECT coalesce(sum(actual), 0) FROM attempts")[0]
+        assert set(self.sql("SELECT held FROM accounts WHERE kind = 'usd'")) <= {held}
+        assert set(self.sql("SELECT spent FROM accounts WHERE kind = 'usd'")) <= {spent}
+        assert set(self.sql("SELECT held FROM accounts WHERE kind = 'tokens'")) <= {tokens}
+        balance = self.sql("SELECT held, spent FROM accounts WHERE kind = 'energy'") or [(0, 0)]
+        assert balance == [(energy_held, energy)]
+        assert self.sql("SELECT coalesce(sum(cost_usd), 0) FROM ai_model_usage") == [spent]
+        store = open_store(path=self.db)
+        try:
+            assert check(store) == []
+        finally:
+            store.close()
+
+
+def _clean(setenv: Callable[[str, str], None], delenv: Callable[[str], None]) -> None:
+    for name in list(os.environ):
+        if name.endswith(("_API_KEY", "_API_BASE", "_BASE_URL")) or name.startswith("NEXSCOUT_"):
+            delenv(name)
+    setenv("NEXSCOUT_ACTOR", "ada")
+    setenv("NEXSCOUT_EMBEDDED_MODEL", "/nonexistent/model.gguf")
+    setenv("NEXSCOUT_PROVIDERS_BACKOFF_MIN", "0")
+    setenv("NEXSCOUT_PROVIDERS_BACKOFF_MAX", "0")
+    setenv("OPENAI_API_KEY", "sk-of-the-tests")
+
+
+@pytest.fixture(scope="session")
+def template(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A home with the two models; the first call of this process, which is slow, has been made elsewhere."""
+    folder, practice = tmp_path_factory.mktemp("template") / "home", tmp_path_factory.mktemp("practice")
+    with pytest.MonkeyPatch.context() as patch, FaultServer() as server:
+        _clean(patch.setenv, patch.delenv)
+        patch.setenv("NEXSCOUT_HOME", str(practice))
+        Desk(practice).point(server.url, "gpt-4o")
+        assert Desk(practice).ask().status == 0
+        patch.setenv("NEXSCOUT_HOME", str(folder))
+        desk = Desk(folder)
+        for name in desk_models(desk):
+            if name not in MODELS:
+                desk("models", "disable", name)
+        assert desk("simulate", "-m", "gpt-4o", "Hello").status == 0
+    return folder
+
+
+def desk_models(desk: Desk) -> list[str]:
+    """The catalog's names."""
+    assert desk("models", "list", "--json").status == 0
+    return desk.sql("SELECT model FROM ai_model_configs")
+
+
+@pytest.fixture
+def server() -> Iterator[FaultServer]:
+    """Does what its script says; without one, all is well."""
+    with FaultServer() as running:
+        yield running
+
+
+@pytest.fixture
+def desk(template: Path, tmp_path: Path, server: FaultServer, monkeypatch: pytest.MonkeyPatch) -> Desk:
+    """A home whose two models are at the server."""
+    shutil.copytree(template, tmp_path / "home")
+    _clean(monkeypatch.setenv, monkeypatch.delenv)
+    monkeypatch.setenv("NEXSCOUT_HOME", str(tmp_path / "home"))
+    monkeypatch.chdir(tmp_path)
+    made = Desk(tmp_path / "home")
+    made.point(server.url, *MODELS)
+    return made
+
+
+@pytest.fixture
+def naps(monkeypatch: pytest.MonkeyPatch) -> list[float]:
+    """The engine's pauses, which take no time here."""
+    taken: list[float] = []
+    monkeypatch.setattr("nexscout_cli.assemble.SystemClock.sleep", lambda clock, seconds: taken.append(seconds))
+    return taken
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Path]:
+    """A disk of one megabyte: a tmpfs, where this process may mount one."""
+    folder = tmp_path / "disk"
+    folder.mkdir()
+    mounted = subprocess.run(
+        ["mount", "-t", "tmpfs", "-o", "size=1m,mode=0700", "tmpfs", str(folder)], capture_output=True, text=True
+    )
+    if mounted.returncode:
+        pytest.skip(f"no small file system can be mounted here: {mounted.stderr.strip()}")
+    yield folder
+    subprocess.run(["umount", "--lazy", str(folder)], check=True)
