@@ -309,6 +309,10 @@ def check(key: str, value: Value, where: str) -> Value:
         wrong = value not in setting.choices
     if not wrong and key == "routing.order":
         wrong = sorted(value) != sorted(FEATURE_FIRST)
+    if not wrong and key.endswith(".modes"):
+        wrong = "auto" not in value or not set(value) <= {"auto", "fast", "pro", "expert"}
+    if not wrong and key == "feature":
+        wrong = not value.startswith("ai_")
     if not wrong and key == "report.tz":
         wrong = not _is_zone(value)
     if wrong:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from pathlib import Path
 from typing import Annotated, Any
@@ -39,12 +40,16 @@ MaxTokens = Annotated[int | None, typer.Option("--max-tokens", help="Bound on th
 MaxCost = Annotated[str | None, typer.Option("--max-cost", help="What it may cost at most, in dollars.")]
 NoCache = Annotated[bool, typer.Option("--no-cache", help="Neither answer from the cache nor keep the answer.")]
 NoCharge = Annotated[bool, typer.Option("--no-charge", help="Charge no energy (admins).")]
+IdempotencyKey = Annotated[
+    str | None, typer.Option("--idempotency-key", help="The same key again gives the first answer, free.")
+]
 Policy = Annotated[str | None, typer.Option("--policy", help="Routing policy: rules.")]
 AsJson = Annotated[bool, typer.Option("--json", help="One JSON document on stdout.")]
 
 _SUFFIX = re.compile(
     r"\.(txt|md|rst|json|jsonl|csv|tsv|log|py|js|ts|html|xml|ya?ml|toml|ini|sql|sh|prompt|docx?|pdf|eml)$", re.I
 )
+_ABSOLUTE = re.compile(r"/[\w.-]+/[\w./-]+$")
 _MAX_NAME = 255
 
 
@@ -165,14 +170,24 @@ def prompt_for_simulate(given: str | None, limit: int) -> str | None:
 
 
 def _at(given: str, limit: int) -> str:
-    return given[1:] if given.startswith("@@") else files.read_text(Path(given[1:]), limit)
+    return given[1:] if given.startswith("@@") else files.read_text(_home(given[1:]), limit)
+
+
+def _home(name: str) -> Path:
+    """A path with ``~`` for the home folder: behind an @ the shell leaves it alone."""
+    return Path(os.path.expanduser(name))  # noqa: PTH111 - Path.expanduser raises for a user there is none of
 
 
 def _is_file_name(text: str) -> bool:
     """Whether a prompt looks like a file's name: one word with a text file's ending, a path, or a file that is there."""
     if len(text) > _MAX_NAME or any(ch.isspace() for ch in text.strip()) or not text.strip():
         return False
-    return bool(_SUFFIX.search(text)) or text.startswith(("./", "../", "~/")) or _exists(text)
+    return (
+        bool(_SUFFIX.search(text))
+        or text.startswith(("./", "../", "~/"))
+        or _ABSOLUTE.match(text) is not None
+        or _exists(text)
+    )
 
 
 def _exists(text: str) -> bool:

@@ -42,9 +42,7 @@ def run(
     stream: Annotated[
         bool | None, typer.Option("--stream/--no-stream", help="Print the answer as it comes (default: on a terminal).")
     ] = None,
-    idempotency_key: Annotated[
-        str | None, typer.Option("--idempotency-key", help="The same key again gives the first answer, free.")
-    ] = None,
+    idempotency_key: request.IdempotencyKey = None,
     policy: request.Policy = None,
     as_json: request.AsJson = False,
     quiet: Annotated[bool, typer.Option("-q", "--quiet", help="No summary and no notes on stderr.")] = False,

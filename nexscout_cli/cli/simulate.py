@@ -33,6 +33,7 @@ def simulate(
     max_cost: request.MaxCost = None,
     no_cache: request.NoCache = False,
     no_charge: request.NoCharge = False,
+    idempotency_key: request.IdempotencyKey = None,
     policy: request.Policy = None,
     compare: Annotated[bool, typer.Option("--compare", help="Every available model side by side.")] = False,
     as_json: request.AsJson = False,
@@ -68,6 +69,7 @@ def simulate(
         no_cache=no_cache,
         no_charge=no_charge,
         policy=policy,
+        idempotency_key=idempotency_key,
     )
     engine = session.engine(writes=False)
     if compare:

@@ -253,8 +253,11 @@ def _patterns(state: ProfileState, prompt: str) -> tuple[dict[str, int], tuple[s
     recurred = [p for p, n in counts.items() if n >= RECURRED]
     recurred.sort(key=lambda p: (-counts[p], -p.count(" "), p))
     common: list[str] = []
-    for phrase in recurred:
+    padded = [(f" {phrase} ", counts[phrase]) for phrase in recurred]
+    for at, (inner, n) in enumerate(padded):
         # a part of a longer phrase that recurred as often says nothing more
-        if not any(counts[p] >= counts[phrase] and f" {phrase} " in f" {p} " for p in recurred if p != phrase):
-            common.append(phrase)
+        if not any(inner in outer for other, (outer, m) in enumerate(padded) if m >= n and other != at):
+            common.append(recurred[at])
+            if len(common) == MAX_COMMON:
+                break
     return counts, tuple(common[:MAX_COMMON])

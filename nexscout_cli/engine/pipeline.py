@@ -9,10 +9,11 @@ from nexscout_cli.config import Settings
 from nexscout_cli.engine import cache, route
 from nexscout_cli.engine.execution import Execution
 from nexscout_cli.engine.failures import ReaderGone
-from nexscout_cli.engine.plan import Count, Planner, check_request, plain_shape
+from nexscout_cli.engine.plan import Count, Planner, plain_shape
 from nexscout_cli.engine.ports import Clock, Ledger, Observer, Provider
 from nexscout_cli.engine.progress import Progress
 from nexscout_cli.engine.types import AIRequest, AIResponse, CachedAnswer, Model, OnText, Plan, Snapshot
+from nexscout_cli.engine.validate import check_request
 from nexscout_cli.errors import Blocked, Interrupted, NexScoutError
 
 Confirm = Callable[[Plan], bool]

@@ -7,7 +7,6 @@ from collections.abc import Callable
 
 from nexscout_cli.config import Settings
 from nexscout_cli.engine import firewall, predict, route
-from nexscout_cli.engine.names import check_feature, check_user
 from nexscout_cli.engine.shape import make_shape
 from nexscout_cli.engine.types import (
     AIRequest,
@@ -20,13 +19,12 @@ from nexscout_cli.engine.types import (
     Shape,
     Snapshot,
 )
-from nexscout_cli.errors import Blocked, NexScoutError, UsageError
+from nexscout_cli.errors import NexScoutError, UsageError
 
 Count = Callable[[str, str], tuple[int, bool]]
 """Tokens of a text for a litellm model, and whether that model's provider counts the same way."""
 
 
-_LONGEST_KEY = 200
 LEARNED_FROM = 5
 """Answers seen before a user's preferred length shapes the next one."""
 
@@ -66,7 +64,7 @@ def context_text(request: AIRequest) -> str:
         return ""
     if isinstance(request.context, str):
         return request.context
-    return json.dumps(request.context, ensure_ascii=False, separators=(",", ":"))
+    return json.dumps(request.context, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
 
 
 def _messages(
@@ -260,54 +258,6 @@ def _daily_warning(snapshot: Snapshot, tokens: int) -> tuple[str, ...]:
     if forecast <= budget.cap:
         return ()
     return (f"at your usual pace today comes to about {forecast:,} tokens; the daily budget is {budget.cap:,}",)
-
-
-def check_request(request: AIRequest, settings: Settings) -> None:
-    """Refuse what no model could be asked. Raises UsageError for empty or broken text, Blocked beyond ``firewall.max_bytes``."""
-    texts = {
-        "prompt": request.prompt,
-        "goal": request.goal,
-        "tone": request.tone,
-        "system text": request.options.system,
-        "user": request.user_id,
-        "feature": request.feature,
-        "idempotency key": request.options.idempotency_key,
-    }
-    try:
-        texts["context"] = context_text(request)
-    except (TypeError, ValueError, RecursionError) as error:
-        raise UsageError(f"the context is no JSON value: {error}", "objects, lists, text, numbers") from error
-    for number, attachment in enumerate(request.attachments, 1):
-        texts |= {f"name of attachment {number}": attachment.name, f"text of attachment {number}": attachment.text}
-    size = 0
-    for name, text in texts.items():
-        if text is None:
-            continue
-        if "\0" in text:
-            raise UsageError(f"the {name} has a NUL character", "send text only")
-        try:
-            size += len(text.encode())
-        except UnicodeEncodeError as error:
-            raise UsageError(
-                f"the {name} is not valid text (a lone surrogate at {error.start})", "send valid UTF-8"
-            ) from error
-    if size > settings["firewall.max_bytes"]:
-        raise Blocked(
-            f"the input is {size:,} bytes; the limit is {settings['firewall.max_bytes']:,}",
-            "split your input into smaller parts",
-            code="too_many_bytes",
-        )
-    if not request.prompt.strip():
-        raise UsageError("the prompt is empty", 'for instance: nexscout run "Write a haiku"')
-    check_user(request.user_id)
-    check_feature(request.feature)
-    options = request.options
-    if options.idempotency_key is not None and not 0 < len(options.idempotency_key) <= _LONGEST_KEY:
-        raise UsageError(f"an idempotency key has 1 to {_LONGEST_KEY} characters", "for instance order-1234")
-    if options.max_tokens is not None and options.max_tokens < 1:
-        raise UsageError("--max-tokens must be at least 1", "for instance --max-tokens 200")
-    if options.temperature is not None and not 0 <= options.temperature <= 2:
-        raise UsageError("--temperature lies between 0 and 2", "for instance --temperature 0.7")
 
 
 def formula_tokens(plan: Plan) -> int:

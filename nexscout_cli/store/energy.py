@@ -60,8 +60,12 @@ def history(store: Store, user_id: str, limit: int) -> list[dict[str, object]]:
         rows = c.execute(
             """SELECT e.id, t.request_id, e.kind, e.amount, e.reason, e.actor, e.created_at FROM ledger_entries e
                JOIN accounts a ON a.id = e.account LEFT JOIN attempts t ON t.id = e.attempt
-               WHERE a.owner = ? AND a.kind = 'energy' ORDER BY e.id DESC LIMIT ?""",
-            (user_id, limit),
+               WHERE a.owner = :user AND a.kind = 'energy' AND e.id IN (
+                 SELECT id FROM ledger_entries WHERE account = a.id AND attempt IS NULL UNION ALL
+                 SELECT h.id FROM requests r JOIN ledger_entries h ON h.attempt = r.energy_attempt AND h.account = a.id
+                 WHERE r.user_id = :user)
+               ORDER BY e.id DESC LIMIT :limit""",
+            {"user": user_id, "limit": limit},
         )
         return [dict(row) for row in rows]
 

@@ -152,7 +152,7 @@ CREATE TABLE ledger_entries (
   UNIQUE (attempt, account, kind)
 ) STRICT;
 CREATE UNIQUE INDEX settled_once ON ledger_entries (attempt, account) WHERE kind IN ('post', 'void');
-CREATE INDEX entries_by_account ON ledger_entries (account, kind);
+CREATE INDEX grants_by_account ON ledger_entries (account) WHERE attempt IS NULL;
 CREATE TRIGGER entries_stay BEFORE UPDATE ON ledger_entries BEGIN SELECT RAISE(ABORT, 'ledger entries are append-only'); END;
 CREATE TRIGGER entries_remain BEFORE DELETE ON ledger_entries BEGIN SELECT RAISE(ABORT, 'ledger entries are append-only'); END;
 

@@ -9,8 +9,9 @@ from hypothesis import strategies as st
 
 from nexscout_cli.config import Settings
 from nexscout_cli.engine.firewall import nano_per_unit
-from nexscout_cli.engine.plan import Planner, check_request, plain_shape
+from nexscout_cli.engine.plan import Planner, plain_shape
 from nexscout_cli.engine.types import Attachment, Limit, Plan, Profile
+from nexscout_cli.engine.validate import check_request
 from nexscout_cli.errors import Blocked, NexScoutError, UsageError
 from nexscout_cli.jsontext import dumps
 from tests.support.values import EMBEDDED, NOW, OPENAI, count, model, request, snapshot
