@@ -11,22 +11,10 @@ from pathlib import Path
 
 from sqlite_utils import Database, Migrations
 
+from nexscout_cli.store.usage import SUMS
+
 MIGRATIONS = Migrations("nexscout")
 
-SUMS = (
-    "requests",
-    "calls",
-    "hits",
-    "failures",
-    "input_tokens",
-    "output_tokens",
-    "cost_usd",
-    "energy",
-    "baseline_usd",
-    "avoided_usd",
-    "compression_saved_usd",
-    "tokens_saved",
-)
 
 _TABLES = """
 CREATE TABLE meta (key TEXT PRIMARY KEY, value TEXT NOT NULL) STRICT, WITHOUT ROWID;

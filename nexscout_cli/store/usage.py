@@ -13,6 +13,21 @@ from nexscout_cli.engine.types import Charge, Json, Model, Plan
 from nexscout_cli.store.models import seeded
 from nexscout_cli.store.store import EVERYONE, Store, stamp
 
+SUMS = (
+    "requests",
+    "calls",
+    "hits",
+    "failures",
+    "input_tokens",
+    "output_tokens",
+    "cost_usd",
+    "energy",
+    "baseline_usd",
+    "avoided_usd",
+    "compression_saved_usd",
+    "tokens_saved",
+)
+"""What the roll-ups keep of usage rows, per user and day and per day, model and feature."""
 _KEPT_SAMPLES = 50
 """Answers a running length remembers: older ones fade."""
 

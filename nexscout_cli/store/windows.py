@@ -10,24 +10,11 @@ from typing import Any, NamedTuple
 
 from nexscout_cli.errors import UsageError
 from nexscout_cli.store.store import OWN_OR_ADMIN, Store, parse_stamp, stamp
+from nexscout_cli.store.usage import SUMS
 
 Row = dict[str, Any]
 
 # The columns of the roll-ups. Not imported from store.schema: that would import sqlite-utils with every report.
-SUMS = (
-    "requests",
-    "calls",
-    "hits",
-    "failures",
-    "input_tokens",
-    "output_tokens",
-    "cost_usd",
-    "energy",
-    "baseline_usd",
-    "avoided_usd",
-    "compression_saved_usd",
-    "tokens_saved",
-)
 
 _UNITS = {"m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
 _AGO = re.compile(r"(\d{1,9})([mhdw])", re.I)
