@@ -186,7 +186,8 @@ _EXAMINATIONS = (
 
 
 def _rollups(c: sqlite3.Connection) -> list[Problem]:
-    from nexscout_cli.store.schema import ROLLUPS, SUMS
+    from nexscout_cli.store.schema import ROLLUPS
+    from nexscout_cli.store.usage import SUMS
 
     problems = []
     for table, (keys, _) in ROLLUPS.items():

@@ -14,8 +14,8 @@ from typing import Any
 from nexscout_cli.config import Settings
 from nexscout_cli.engine.money import NANO, usd
 from nexscout_cli.store.store import OWN_OR_ADMIN, Store, stamp
-from nexscout_cli.store.usage import baseline_model
-from nexscout_cli.store.windows import SUMS, Reader, Row, Window
+from nexscout_cli.store.usage import SUMS, baseline_model
+from nexscout_cli.store.windows import Reader, Row, Window
 
 Report = dict[str, Any]
 

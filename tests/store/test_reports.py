@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 
 from nexscout_cli.config import Settings
 from nexscout_cli.errors import NotPermitted, UsageError
-from nexscout_cli.store import reports, schema, usage, users, windows
+from nexscout_cli.store import reports, usage, users, windows
 from nexscout_cli.store.store import Store, stamp
 from nexscout_cli.store.windows import Window, parse_when, split, zone
 
@@ -144,8 +144,10 @@ WHOLE = Window(START, NOW + timedelta(microseconds=1), UTC)
 ODD = Window(START + timedelta(days=2, hours=5, seconds=1), START + timedelta(days=9, hours=17), UTC)
 
 
-def test_the_reports_know_the_columns_of_the_roll_ups() -> None:
-    assert windows.SUMS == schema.SUMS
+def test_the_reports_know_the_columns_of_the_roll_ups(store: Store) -> None:
+    with store.db.read() as c:
+        columns = [row["name"] for row in c.execute("PRAGMA table_info(usage_by_user_day)")]
+    assert columns == ["user_id", "day", *usage.SUMS]
 
 
 @pytest.mark.parametrize("name", list(reports.COLUMNS))
@@ -325,8 +327,8 @@ def test_roll_ups_and_edges_equal_row_sums_for_any_window(
     expected = plain(store, window, user, key)
     with store.db.read() as c:
         found = windows.Reader(store, c, window, user).sums(*([] if key == "''" else [key]))
-    assert {row.get(key, ""): {n: row[n] for n in schema.SUMS} for row in found} == {
-        k: {n: v[n] for n in schema.SUMS} for k, v in expected.items()
+    assert {row.get(key, ""): {n: row[n] for n in usage.SUMS} for row in found} == {
+        k: {n: v[n] for n in usage.SUMS} for k, v in expected.items()
     }
 
 
