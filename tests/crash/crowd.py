@@ -58,9 +58,10 @@ def say(**what: Any) -> None:
 
 
 def outcomes() -> list[dict[str, Any]]:
-    """What has been said so far."""
+    """What has been said so far; a line that is being written has no end yet."""
     try:
-        return [json.loads(line) for line in Path("outcomes").read_text().splitlines()]
+        whole, _, _ = Path("outcomes").read_text().rpartition("\n")
+        return [json.loads(line) for line in whole.splitlines()]
     except FileNotFoundError:
         return []
 
