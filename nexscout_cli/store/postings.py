@@ -145,18 +145,7 @@ def hit(
             store,
             c,
             request.user_id,
-            Lesson(
-                day=now.date().isoformat(),
-                hour=now.hour,
-                prompt=request.prompt,
-                model=hit.model,
-                input_tokens=0,
-                output_tokens=0,
-                predicted_tokens=0,
-                cached=True,
-                tokens_saved=tokens,
-                outcome=1.0,
-            ),
+            _unbilled(request, hit.model, now, cached=True, tokens_saved=tokens, outcome=1.0),
         )
 
 
@@ -193,16 +182,23 @@ def fail(store: Store, request_id: str, request: AIRequest, code: str, message: 
             store,
             c,
             request.user_id,
-            Lesson(
-                day=now.date().isoformat(),
-                hour=now.hour,
-                prompt=request.prompt,
-                model=last["model"],
-                input_tokens=0,
-                output_tokens=0,
-                predicted_tokens=0,
-                cached=False,
-                tokens_saved=0,
-                outcome=0.0,
-            ),
+            _unbilled(request, last["model"], now, cached=False, tokens_saved=0, outcome=0.0),
         )
+
+
+def _unbilled(
+    request: AIRequest, model: str, now: datetime, *, cached: bool, tokens_saved: int, outcome: float
+) -> Lesson:
+    """The lesson of a request for which no provider was paid."""
+    return Lesson(
+        day=now.date().isoformat(),
+        hour=now.hour,
+        prompt=request.prompt,
+        model=model,
+        input_tokens=0,
+        output_tokens=0,
+        predicted_tokens=0,
+        cached=cached,
+        tokens_saved=tokens_saved,
+        outcome=outcome,
+    )
