@@ -21,7 +21,8 @@ VENV = ROOT / ".venv"
 PYTHON = VENV / "bin" / "python"
 MODELS = VENV / "share" / "nexscout-models"
 CONSTRAINTS = ROOT / "constraints.txt"
-STAMPS = {kind: VENV / f"setup-{kind}" for kind in ("run", "dev")}
+EXTRAS = {"run": "", "dev": "[dev]", "bench": "[dev,bench]"}  # each has all that the ones before it need
+STAMPS = {kind: VENV / f"setup-{kind}" for kind in EXTRAS}
 held: list[int] = []  # the lock, which pip holds too: should we be killed, it stays until pip has ended
 FAILED = 6  # as everywhere in nexscout: something that it stands on cannot be used
 
@@ -88,13 +89,12 @@ def install(kind: str) -> None:
     pip = (PYTHON, "-m", "pip", "install", "--constraint", CONSTRAINTS)
     # A pip of today writes start scripts that do without `import re`. If it cannot be had, the one there will do.
     run(*pip, "--quiet", "--retries", "1", "--upgrade", "pip", env=env)
-    target = f"{ROOT}[dev]" if kind == "dev" else str(ROOT)
-    if run(*pip, "--editable", target, env=env) != 0:
+    if run(*pip, "--editable", f"{ROOT}{EXTRAS[kind]}", env=env) != 0:
         raise SetupError(
             "the installation failed (see above). Without a network, point pip at a folder of wheels\n"
             "(PIP_NO_INDEX=1 PIP_FIND_LINKS=FOLDER). Then start again."
         )
-    for name in STAMPS if kind == "dev" else ("run",):  # dev has all that run needs
+    for name in list(EXTRAS)[: list(EXTRAS).index(kind) + 1]:
         STAMPS[name].write_text(wanted + "\n")
 
 

@@ -6,6 +6,7 @@ import multiprocessing
 import os
 import sqlite3
 import statistics
+import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -34,12 +35,20 @@ class Seen(NamedTuple):
     output_tokens: int
 
 
-def use_checkout(script: str) -> None:
-    """Go on with the checkout's own Python where there is one; make the checkout's packages importable."""
+def use_checkout(script: str, *, peers: bool = False) -> None:
+    """Go on with the checkout's own Python where there is one; make the checkout's packages importable.
+
+    With ``peers`` that Python is set up first, with what the benchmark compares with; where it cannot be (no network),
+    a line on stderr says so and the peers that are missing are left out.
+    """
     venv = ROOT / ".venv"
     python = venv / "bin" / "python"
-    if python.is_file() and Path(sys.prefix).resolve() != venv.resolve():
-        os.execv(python, [str(python), script, *sys.argv[1:]])
+    if Path(sys.prefix).resolve() != venv.resolve():
+        if peers:
+            setup = [sys.executable, str(ROOT / "scripts" / "_setup.py"), "bench", "--no-model"]
+            subprocess.run(setup, stdout=sys.stderr, check=False)
+        if python.is_file():
+            os.execv(python, [str(python), script, *sys.argv[1:]])
     sys.path.insert(0, str(ROOT))
 
 
