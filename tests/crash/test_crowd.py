@@ -15,6 +15,7 @@ import pytest
 
 from nexscout_cli import config
 from nexscout_cli.store.check import check
+from nexscout_cli.store.database import SCHEMA_VERSION
 from nexscout_cli.store.store import Store
 from tests.crash.crowd import FileClock, outcomes
 from tests.support.openai_server import Body
@@ -90,7 +91,7 @@ def test_the_last_unit_wanted_by_twenty_processes_goes_to_one(home: Any, server:
     if wanted == "energy":
         home.granted(1)
     else:
-        (spent,) = home.sql("SELECT spent FROM accounts WHERE kind = 'usd' AND owner = '*' AND length(period) = 7")
+        (spent,) = home.sql("SELECT sum(spent) FROM accounts WHERE kind = 'usd' AND owner = 'ada'")
         home.env["NEXSCOUT_CAPS_USD_TOTAL_MONTH"] = str(spent / 1e9 + plan["max_cost_usd"] * 1.01)
         # What the call does not use of its hold would be there for the next one.
         server.usage = lambda body, text: {"prompt_tokens": 40, "completion_tokens": body["max_tokens"]}
@@ -188,7 +189,7 @@ def test_thirty_processes_that_open_an_old_database_at_once_migrate_it_once(home
     done = crowd(home, newer=True, tasks=[{"do": "open", "user": "ada"} for _ in range(OPENERS)])
     assert done["killed"] == killed
     said = outcomes()
-    assert [(outcome["owners"], outcome["version"]) for outcome in said] == [(["ada"], 2)] * OPENERS
+    assert [(outcome["owners"], outcome["version"]) for outcome in said] == [(["ada"], SCHEMA_VERSION + 1)] * OPENERS
     assert "nickname" in home.sql("SELECT name FROM pragma_table_info('users')")
     assert home.sql("SELECT request_id, cost_usd FROM ai_model_usage") == before
     # Whoever migrates makes a copy first, and so does the one who comes after a migration that was killed.
