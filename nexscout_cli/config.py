@@ -75,6 +75,15 @@ SETTINGS: dict[str, Setting] = {
     "cache.features": Setting(
         ["ai_message", "ai_objection", "ai_chatbot", "ai_sequence"], list, "features whose answers are kept"
     ),
+    "cache.match": Setting(
+        "exact",
+        str,
+        "what counts as a repeat: the same request, or also a short question that asks the same in other words",
+        choices=("exact", "canonical"),
+    ),
+    "cache.max_mb": Setting(
+        None, int, "megabytes of kept answers above which `cache clean` drops the least recently used", 1, optional=True
+    ),
     "compress": Setting("auto", str, "trim large prompts before they are sent", choices=("auto", "off"), project=True),
     "compression.min_tokens": Setting(1_000, int, "prompts of this many tokens are trimmed under auto", 1),
     "compression.low_energy": Setting(

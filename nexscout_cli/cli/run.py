@@ -124,6 +124,12 @@ def _deliver(response: AIResponse, as_json: bool, screen: _Screen | None, quiet:
         error = NexScoutError(response.error["message"], response.error["suggestion"])
         output.failure(error, as_json=False)
         return response.exit_status
+    if response.metadata["cache_match"] == "canonical" and not quiet:
+        name = response.metadata["request_id"]
+        output.note(
+            "note: the cached answer to a request that asks the same in other words; --no-cache asks anew, "
+            f"`nexscout cache forget {name}` drops it"
+        )
     if not quiet and output.stderr_is_terminal():
         for warning in response.metadata["warnings"]:
             output.note(f"note: {warning}")
@@ -134,7 +140,7 @@ def _deliver(response: AIResponse, as_json: bool, screen: _Screen | None, quiet:
 def _summary(meta: dict[str, Any]) -> str:
     parts = [str(meta["model_used"])]
     if meta["from_cache"]:
-        parts.append("cached")
+        parts.append("cached" if meta["cache_match"] == "exact" else "cached, canonical")
     parts += [
         f"{meta['input_tokens']}+{meta['output_tokens']} tokens",
         f"${meta['cost_usd']:.6f}",

@@ -127,7 +127,7 @@ class Execution:
         settings = self.settings
         seconds = settings["providers.stream_timeout"] if run.on_text else settings["providers.timeout"]
         deadline = self.clock.now() + timedelta(seconds=seconds)
-        return self.ledger.hold(run.request_id, run.fingerprint, plan, deadline)
+        return self.ledger.hold(run.request_id, run.fingerprint, plan, deadline, run.cache_key if run.claims else None)
 
     def _call(self, run: Progress, attempt: Attempt) -> Completion:
         """Step 9. An interrupt after the call was sent leaves the attempt unknown; before that, it is voided."""
@@ -188,7 +188,14 @@ class Execution:
             attempt,
             charge,
             completion.provider_id,
-            Delivery(run.energy, lesson, response.as_json(), text, run.cache_key if keep else None),
+            Delivery(
+                run.energy,
+                lesson,
+                response.as_json(),
+                text,
+                run.cache_key if keep else None,
+                run.form_key if keep else None,
+            ),
         )
         return response
 

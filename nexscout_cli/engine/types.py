@@ -305,7 +305,10 @@ class Attempt(NamedTuple):
 
 
 class CachedAnswer(NamedTuple):
-    """An answer kept from before. ``cost`` is what it cost then, in nano-dollars."""
+    """An answer kept from before. ``cost`` is what it cost then, in nano-dollars; ``source`` the request it answered first.
+
+    ``match``: exact, or canonical where that request was worded otherwise.
+    """
 
     id: int
     text: str
@@ -314,6 +317,8 @@ class CachedAnswer(NamedTuple):
     input_tokens: int
     output_tokens: int
     cost: int
+    match: str = "exact"
+    source: str | None = None
 
 
 class Charge(NamedTuple):
@@ -333,6 +338,7 @@ class Delivery(NamedTuple):
     answer: dict[str, Json]
     text: str
     cache_key: str | None
+    form_key: str | None = None
 
 
 class AIResponse(NamedTuple):

@@ -352,6 +352,26 @@ def fewer_pages(db: Database) -> None:
     db.conn.execute("PRAGMA user_version = 2")
 
 
+@MIGRATIONS()
+def cache_matches(db: Database) -> None:
+    """The canonical cache, what a hit saved by kind of match, and one call for identical requests in flight."""
+    _script(
+        db.conn,
+        """
+ALTER TABLE cached_ai_responses ADD COLUMN form_hash TEXT;
+ALTER TABLE cached_ai_responses ADD COLUMN request_id TEXT;
+CREATE INDEX cached_by_form ON cached_ai_responses (user_id, form_hash) WHERE form_hash IS NOT NULL;
+ALTER TABLE ai_model_usage ADD COLUMN cache_match TEXT CHECK (cache_match IN ('exact', 'canonical'));
+UPDATE ai_model_usage SET cache_match = 'exact' WHERE outcome = 'hit';
+CREATE INDEX usage_hits ON ai_model_usage (feature, cache_match, user_id, tokens_saved, avoided_usd) WHERE outcome = 'hit';
+ALTER TABLE requests ADD COLUMN cache_key TEXT;
+DROP INDEX requests_open;
+CREATE UNIQUE INDEX requests_open ON requests (state, user_id, cache_key) WHERE state = 'open';
+PRAGMA user_version = 3;
+""",
+    )
+
+
 def migrate(connection: sqlite3.Connection) -> None:
     """Bring a database to the newest schema, each migration in a transaction of its own."""
     connection.execute("PRAGMA foreign_keys = OFF")  # else a table that is made anew takes those that refer to it along

@@ -180,8 +180,8 @@ FIRST_SCHEMA = Path(__file__).parents[2] / "fixtures" / "schema-1.sql"
 def newer(monkeypatch: pytest.MonkeyPatch, fails: bool = False) -> None:
     """A program with one migration more than this one."""
     migrations = sqlite_utils.Migrations("nexscout")
-    for one in (schema.main_job, schema.fewer_pages):
-        migrations()(one)
+    for known in schema.MIGRATIONS._migrations:
+        migrations()(known.fn)
 
     @migrations()
     def more(db: sqlite_utils.Database) -> None:
