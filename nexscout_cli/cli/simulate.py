@@ -35,6 +35,8 @@ def simulate(
     no_charge: request.NoCharge = False,
     idempotency_key: request.IdempotencyKey = None,
     policy: request.Policy = None,
+    compress: request.Compress = None,
+    keep: request.Keep = None,
     compare: Annotated[bool, typer.Option("--compare", help="Every available model side by side.")] = False,
     as_json: request.AsJson = False,
 ) -> int:
@@ -69,6 +71,8 @@ def simulate(
         no_cache=no_cache,
         no_charge=no_charge,
         policy=policy,
+        compress=compress,
+        keep=keep,
         idempotency_key=idempotency_key,
     )
     engine = session.engine(writes=False)

@@ -48,6 +48,7 @@ def _content(request: AIRequest) -> dict[str, Json]:
         "max_tokens": options.max_tokens,
         "model": options.force_model,
         "mode": options.mode,
+        "compress": [options.compress, options.keep],
     }
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 
 from nexscout_cli.engine.spans import HOLE, Block, blocks, mask, unmask
 
@@ -49,49 +50,44 @@ _THANKS = re.compile(
 )
 
 
-def compress(text: str) -> tuple[str, tuple[str, ...]]:
-    """The text without what carries no meaning, and the names of the steps that changed something, in the order of
-    ``STEPS``.
+def compress(text: str) -> tuple[str, dict[str, int]]:
+    """The text without what carries no meaning, and the characters that each step took away, in the order of ``STEPS``.
 
     Never longer than the input, and compressing again changes nothing.
     """
-    used: set[str] = set()
+    saved: Counter[str] = Counter()
     for _ in range(MAX_ROUNDS):
-        shorter, steps = _round(text)
+        shorter, taken = _round(text)
         if len(shorter) >= len(text):
             break
         text = shorter
-        used |= steps
-    return text, tuple(step for step in STEPS if step in used)
+        saved += taken
+    return text, {step: saved[step] for step in STEPS if step in saved}
 
 
-def _round(text: str) -> tuple[str, set[str]]:
+def _round(text: str) -> tuple[str, Counter[str]]:
     """One pass of every step."""
-    used: set[str] = set()
+    saved: Counter[str] = Counter()
     polite = _PAYLOAD.search(text) is None
     done: list[Block] = []
     for block in blocks(text):
+        step, new = "whitespace", block.text
         if block.kind == "json":
-            new = _compact_json(block.text)
-            step = "json"
+            new, step = _compact_json(block.text), "json"
         elif block.kind == "blank":
             new = "\n".join([""] * (1 if block.text.count("\n") >= 2 else block.text.count("\n") + 1))
-            step = "whitespace"
         elif block.kind == "prose":
-            new, step = _squeeze(block.text), "whitespace"
-        else:
-            new, step = block.text, ""
-        if new != block.text:
-            used.add(step)
+            new = _squeeze(block.text)
+        saved[step] += len(block.text) - len(new)
         if polite and block.kind == "prose":
-            kept = new
-            new = _drop_fillers(new)
-            used |= {"fillers"} if new != kept else set()
+            plain = _drop_fillers(new)
+            saved["fillers"] += len(new) - len(plain)
+            new = plain
         done.append(Block(block.kind, new))
     unique = _drop_repeats(done)
-    if len(unique) < len(done):
-        used.add("repeats")
-    return "\n".join(block.text for block in unique), used
+    shorter = "\n".join(block.text for block in unique)
+    saved["repeats"] = len(text) - len(shorter) - saved.total()
+    return shorter, saved
 
 
 def _compact_json(text: str) -> str:

@@ -98,10 +98,11 @@ class Sentence(NamedTuple):
     words: frozenset[str]
 
 
-def extract(text: str, question: str, keep: float) -> str:
+def extract(text: str, question: str, keep: float, pinned: re.Pattern[str] | None = None) -> str:
     """The sentences of ``text`` that bear on ``question``, at most ``keep`` (0..1) of its prose by UTF-8 bytes.
 
-    Code and JSON stay whole, headings and speakers stay with what they head. The text comes back as it is where nothing
+    Code, JSON and tables stay whole, headings and speakers stay with what they head, and sentences in which ``pinned``
+    is found stay whatever they weigh. The text comes back as it is where nothing
     tells its sentences apart: too few of them, or none that shares a word of weight with the question.
     """
     found = lines(text)
@@ -111,7 +112,8 @@ def extract(text: str, question: str, keep: float) -> str:
     scores = _scores(text, found, units, question)
     if scores is None:
         return text
-    kept = _pick(text, found, units, scores, keep)
+    fixed = [at for at, unit in enumerate(units) if pinned and pinned.search(text, unit.start, unit.end)]
+    kept = _pick(text, found, units, scores, keep, fixed)
     short = _join(text, found, units, kept)
     return short if len(short) < len(text) else text
 
@@ -271,7 +273,9 @@ def _weigher(asked: list[str], texts: list[Hits]):  # type: ignore[no-untyped-de
     return lambda its: sum(weights[at] * share for at, share in its.items()) / total
 
 
-def _pick(text: str, found: list[Line], units: list[Sentence], scores: list[float], keep: float) -> set[int]:
+def _pick(
+    text: str, found: list[Line], units: list[Sentence], scores: list[float], keep: float, fixed: list[int]
+) -> set[int]:
     """The numbers of the sentences to keep: the best first, each weighed against the words that are there already."""
     plain = text.isascii()
 
@@ -288,12 +292,12 @@ def _pick(text: str, found: list[Line], units: list[Sentence], scores: list[floa
     named: set[int] = {-1}
     seen: set[str] = set()
 
-    def take(at: int) -> bool:
+    def take(at: int, *, anyway: bool = False) -> bool:
         nonlocal left
         names = {units[at].line, heads[units[at].line]} - named
         cost = sizes[at] + sum(extra[number] for number in names)
         cost += _CUT_SIZE * (1 - (at - 1 in kept) - (at + 1 in kept))
-        if cost > left:
+        if cost > left and not anyway:
             return False
         left -= cost
         kept.add(at)
@@ -301,6 +305,8 @@ def _pick(text: str, found: list[Line], units: list[Sentence], scores: list[floa
         seen.update(units[at].words)
         return True
 
+    for at in fixed:
+        take(at, anyway=True)
     heap = [(-score - _NEW, at) for at, score in enumerate(scores)]
     heapq.heapify(heap)
     while heap:

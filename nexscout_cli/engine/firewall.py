@@ -40,7 +40,11 @@ def check(
             Blocked(
                 f"the call is predicted to take {expected:,} tokens; the limit is {block:,}",
                 "split your input into smaller parts"
-                + (", or use compression" if settings["compress"] == "off" else ""),
+                + (
+                    ""
+                    if request.options.compress == "extract"
+                    else ", or leave out what is beside the point: `--compress extract`"
+                ),
                 code="too_many_tokens",
             ),
         )

@@ -12,6 +12,7 @@ from nexscout_cli.engine.failures import ReaderGone
 from nexscout_cli.engine.plan import Count, Planner, plain_shape
 from nexscout_cli.engine.ports import Clock, Ledger, Observer, Provider
 from nexscout_cli.engine.progress import Progress
+from nexscout_cli.engine.squeeze import way
 from nexscout_cli.engine.types import AIRequest, AIResponse, CachedAnswer, Model, OnText, Plan, Snapshot
 from nexscout_cli.engine.validate import check_request
 from nexscout_cli.errors import Blocked, Interrupted, NexScoutError
@@ -107,6 +108,7 @@ class Engine:
         forced = route.permit(request, snapshot, self.settings)
         if self._cacheable(request):
             target = f"{forced.litellm_model} {forced.api_base or ''}" if forced else ""
+            target += "".join(f" {part}" for part in way(request, self.settings))
             shape = plain_shape(request, snapshot, self.settings)
             run.cache_key = cache.cache_key(request, shape, route.effective_mode(request, snapshot), target)
             hit = self.ledger.cached(request.user_id, run.cache_key)
