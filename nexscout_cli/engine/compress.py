@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections import Counter
 
+from nexscout_cli.engine.records import tabled
 from nexscout_cli.engine.spans import HOLE, Block, blocks, mask, unmask
 
 STEPS = ("whitespace", "json", "repeats", "fillers")
@@ -15,6 +16,8 @@ _JSON_TOKEN = re.compile(r'("(?:[^"\\]|\\.)*")|[ \t\n\r]+')
 _TRAILING = re.compile(r"(?<![ \t])[ \t]+(?=\r?(?:\n|\Z))")
 _INNER = re.compile(r"(?<=[^\s]) {2,}(?=[^\s])")
 
+# Without one of these no filler can be found; looking for them costs a fraction of the rest.
+_POLITE = re.compile(r"please|kindly|thank|wondering|appreciate|would like|'d like|would be", re.IGNORECASE)
 # Text that is handed over to be worked on may contain its own "please": then nothing polite is removed.
 _PAYLOAD = re.compile(
     r"\b(?:translat|proofread|re(?:write|phrase|word)|paraphras|correct|edit|spell|grammar|count|polite|courte"
@@ -39,6 +42,11 @@ _OPENING = re.compile(
     rf"|$|(?=\n))",
     re.IGNORECASE | re.MULTILINE,
 )
+_LAYOUT = re.compile(
+    r"\b(?:json|yaml|xml|csv|schema|objects?|arrays?|keys?|fields?|records? format|format|convert|transform|valid|pretty|indent"
+    r"|same (?:form|structure|shape)|return (?:it|them|the)|edit|fix|refactor|code|api|payload)",
+    re.IGNORECASE,
+)
 _INNER_PLEASE = re.compile(
     r"(?<=\b(?:and|but)) please (?=[a-z])|(?<=\bthen) please (?=[a-z])|,? please(?=[.!?](?:\s|$))",
     re.IGNORECASE,
@@ -50,14 +58,15 @@ _THANKS = re.compile(
 )
 
 
-def compress(text: str) -> tuple[str, dict[str, int]]:
+def compress(text: str, *, tables: bool = True) -> tuple[str, dict[str, int]]:
     """The text without what carries no meaning, and the characters that each step took away, in the order of ``STEPS``.
 
+    With ``tables``, and where the text itself says nothing of JSON, lists of records become tables.
     Never longer than the input, and compressing again changes nothing.
     """
     saved: Counter[str] = Counter()
     for _ in range(MAX_ROUNDS):
-        shorter, taken = _round(text)
+        shorter, taken = _round(text, tables)
         if len(shorter) >= len(text):
             break
         text = shorter
@@ -65,15 +74,17 @@ def compress(text: str) -> tuple[str, dict[str, int]]:
     return text, {step: saved[step] for step in STEPS if step in saved}
 
 
-def _round(text: str) -> tuple[str, Counter[str]]:
+def _round(text: str, tables: bool) -> tuple[str, Counter[str]]:
     """One pass of every step."""
     saved: Counter[str] = Counter()
-    polite = _PAYLOAD.search(text) is None
+    polite = _POLITE.search(text) is not None and _PAYLOAD.search(text) is None
     done: list[Block] = []
-    for block in blocks(text):
+    parts = blocks(text)
+    tables = tables and not any(speaks_of_json(part.text) for part in parts if part.kind != "json")
+    for block in parts:
         step, new = "whitespace", block.text
         if block.kind == "json":
-            new, step = _compact_json(block.text), "json"
+            new, step = (tables and tabled(block.text)) or _compact_json(block.text), "json"
         elif block.kind == "blank":
             new = "\n".join([""] * (1 if block.text.count("\n") >= 2 else block.text.count("\n") + 1))
         elif block.kind == "prose":
@@ -90,6 +101,11 @@ def _round(text: str) -> tuple[str, Counter[str]]:
     return shorter, saved
 
 
+def speaks_of_json(text: str) -> bool:
+    """True for a text that may be about how its data are laid out, not only about what they say."""
+    return _LAYOUT.search(text) is not None
+
+
 def _compact_json(text: str) -> str:
     """The JSON text without whitespace outside its strings; every literal stays as it was written."""
     return _JSON_TOKEN.sub(lambda m: m.group(1) or "", text)
@@ -97,6 +113,8 @@ def _compact_json(text: str) -> str:
 
 def _squeeze(prose: str) -> str:
     """No trailing spaces, single spaces inside lines; indentation stays."""
+    if not (_INNER.search(prose) or _TRAILING.search(prose)):
+        return prose
     masked = mask(prose)
     if masked is None:
         return prose
@@ -126,6 +144,8 @@ def _drop_repeats(parts: list[Block]) -> list[Block]:
 
 def _drop_fillers(prose: str) -> str:
     """Without polite phrases around an instruction, where what is left is an instruction too."""
+    if not _POLITE.search(prose):
+        return prose
     masked = mask(prose)
     if masked is None:
         return prose

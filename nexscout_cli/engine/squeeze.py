@@ -67,9 +67,13 @@ def squeeze(
     if heads == tuple(map(len, texts)):
         return texts, nothing._replace(left_alone=before)
 
-    from nexscout_cli.engine.compress import compress
+    from nexscout_cli.engine.compress import compress, speaks_of_json
 
-    results = [compress(text[head:]) for text, head in zip(texts, heads, strict=True)]
+    tables = not speaks_of_json(texts[0])
+    results = [
+        compress(text[head:], tables=number == 0 or tables)
+        for number, (text, head) in enumerate(zip(texts, heads, strict=True))
+    ]
     shorter = tuple(text[:head] + tail for text, head, (tail, _) in zip(texts, heads, results, strict=True))
     after = total(shorter)
     if after >= before:
