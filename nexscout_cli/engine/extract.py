@@ -76,6 +76,7 @@ class Signs(NamedTuple):
 _SIGNS = Signs(4.0, 1.5, 5.0, 3.5, 1.0, 5.0, 1.2, 1.0, 0.6)
 _NEW = 3.0
 """What a sentence gains when all its words are new to what is picked already."""
+_SAID = 5  # words from which a sentence can be a repeat
 _LONG = 200  # characters from which a sentence counts as long
 _FADE = (1.0, 0.7, 0.4)  # how a word counts for sentences next to its own
 _LABEL_REACH = 0.8
@@ -314,7 +315,9 @@ def _pick(
         if at in kept:
             continue
         words = units[at].words
-        now = -scores[at] - _NEW * len(words - seen) / (len(words) or 1)
+        new = len(words - seen)
+        # What was said before in as many words comes last; a short "yes" belongs to what it answers.
+        now = -scores[at] - _NEW * new / (len(words) or 1) if new or len(words) < _SAID else 0.0
         if now > value and heap and now > heap[0][0]:
             heapq.heappush(heap, (now, at))
         elif take(at) and _leans(text, units, at) and at - 1 not in kept:
@@ -345,7 +348,8 @@ def _join(text: str, found: list[Line], units: list[Sentence], kept: set[int]) -
     heads = _heads(found)
     for number in used:
         line = found[number]
-        spans.add((line.start, line.label if line.kind == "prose" else line.ends[-1]))
+        if line.kind == "fixed" or line.label > line.start:
+            spans.add((line.start, line.label if line.kind == "prose" else line.ends[-1]))
         if heads[number] >= 0:
             head = found[heads[number]]
             spans.add((head.start, head.ends[-1]))

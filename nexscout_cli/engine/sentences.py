@@ -24,6 +24,7 @@ _LABEL = re.compile(
 )
 _HEADING = re.compile(r"\s*(?:#{1,6} .*|(={2,6}).+\1\s*|\*\*[^*]+\*\*:?\s*)\Z")
 _MAX_HEADING = 80
+_TERMINAL = ".!?…。！？।؟:"
 _MAX_JOINED = 600  # a mark that is never closed holds the sentences after it together no longer than this
 _WRAPPED = range(45, 101)  # columns at which text is wrapped by hand
 
@@ -69,7 +70,8 @@ def _is_code(block: str) -> bool:
 
 def _prose(text: str, start: int, end: int, paragraph: int) -> list[Line]:
     rows = text[start:end].split("\n")
-    wrapped = len(rows) > 1 and sum(len(row.rstrip()) in _WRAPPED for row in rows[:-1]) > 0.6 * (len(rows) - 1)
+    full = sum(len(row.rstrip()) in _WRAPPED and row.rstrip()[-1] not in _TERMINAL for row in rows[:-1])
+    wrapped = full > 0.6 * (len(rows) - 1)
     found: list[Line] = []
     at = first = start
     for row, following in zip(rows, [*rows[1:], ""], strict=True):
@@ -96,7 +98,7 @@ def _ends(text: str, start: int, end: int) -> list[int]:
         if stop >= end:
             break
         mark = match.start()
-        if text[mark] == "." and (text[stop].islower() or _abbreviated(text[max(begin, mark - 12) : mark])):
+        if text[mark] in ".…" and (text[stop].islower() or _abbreviated(text[max(begin, mark - 12) : mark])):
             continue
         if stop - begin < _MAX_JOINED and _open(text[begin:stop]):
             continue
