@@ -28,7 +28,8 @@ _PAYLOAD = re.compile(
 )
 _NOT_VERB = (
     r"(?!(?:not|never|no|only|also|be|been|have|the|a|an|i|we|you|it|this|that|if|with|note|all|always|find|see|is|are|was"
-    r"|do)\b)"
+    r"|do|at|more|less|up|within|without|except|unless|neither|none|nothing|nicht|kein\w*|nie|nur|höchstens|mindestens"
+    r"|pas|jamais|seulement|nunca|solo|sólo|mai|não|niet|nooit|alleen)\b)"
 )
 _ASK = (
     r"(?:i was (?:just )?wondering (?:if|whether) you (?:could|would|can)|i (?:would|'d) like you to|i'd like you to"

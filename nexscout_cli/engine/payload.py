@@ -5,9 +5,8 @@ from __future__ import annotations
 import re
 from typing import NamedTuple
 
-_SHORT, _LONG, _TIMES = 500, 2_000, 8
-"""Characters up to which a paragraph of a prompt may be its question, from which the rest is a text to be read, and how
-many times longer than the question that is when no question mark or colon tells."""
+_SHORT, _LONG = 500, 2_000
+"""Characters up to which a paragraph of a prompt may be its question, and from which the rest is a text to be read."""
 _ASKS = re.compile(r"[?？؟:：]\s*\Z")
 # A sentence of a prompt that may tell the model what to do.
 INSTRUCTS = re.compile(
@@ -40,8 +39,7 @@ def split(prompt: str) -> Parts:
     if end < 0 or len(prompt) - end > _SHORT:
         end = len(prompt)
     before, inner, after = prompt[:start], prompt[start:end], prompt[end:]
-    asked = len(before) + len(after)
-    told = _ASKS.search(before) or _ASKS.search(after)
-    if not asked or len(inner) < (_LONG if told else max(_LONG, _TIMES * asked)):
+    told = any(_ASKS.search(part) or INSTRUCTS.search(part) for part in (before, after))
+    if not told or len(inner) < _LONG:
         return Parts(prompt, "", "")
     return Parts(before, inner, after)

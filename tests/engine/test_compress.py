@@ -194,3 +194,55 @@ def test_a_hostile_text_takes_linear_time(piece: str) -> None:
     short, _ = compress(piece * (200_000 // len(piece)))
     assert len(short) <= 200_000
     assert time.process_time() - started < 2
+
+
+SPANS = [
+    "`a  b`",
+    "https://x.io/a?b=1&c=please",
+    "jo.do@x.io",
+    "{first  name}",
+    "{{ x }}",
+    "<YOUR  NAME>",
+    "$HOME",
+    '"please  wait"',
+    "“thank you in advance”",
+    "5.50 kg",
+    "10 %",
+    "3/4 cup",
+    "not",
+    "only",
+    "at most",
+    "no more than",
+    "nicht",
+    "höchstens",
+    "jamais",
+    "nunca",
+    "не",
+    "不要",
+    "```\nx  =  1  \n\n\n\ny\n```",
+]
+FILLERS = [
+    "Please ",
+    "Could you kindly ",
+    "thanks ",
+    "write  ",
+    "the  plan ",
+    ".  ",
+    "\n\n\n\n",
+    "  \n",
+    " and please ",
+    ": ",
+]
+
+
+@settings(max_examples=300, deadline=None)
+@given(
+    st.lists(st.tuples(st.sampled_from(FILLERS), st.sampled_from(SPANS), st.sampled_from([" ", "\n\n"])), max_size=12)
+)
+def test_every_protected_span_of_a_text_survives_byte_for_byte_and_as_often(pieces: list[tuple[str, str, str]]) -> None:
+    text = "".join(
+        filler + ("\n\n" + span + "\n\n" if span.startswith("```") else span) + after for filler, span, after in pieces
+    )
+    short, _ = compress(text)
+    for span in SPANS:
+        assert short.count(span) >= text.count(span), (span, text, short)
