@@ -48,7 +48,6 @@ def _content(request: AIRequest) -> dict[str, Json]:
         "max_tokens": options.max_tokens,
         "model": options.force_model,
         "mode": options.mode,
-        "compress": [options.compress, options.keep],
     }
 
 
@@ -59,4 +58,5 @@ def cache_key(request: AIRequest, shape: Shape, mode: str, target: str) -> str:
 
 def fingerprint(request: AIRequest) -> str:
     """What an idempotency key stands for: the request, without what does not change it."""
-    return _digest(_content(request) | {"prompt": request.prompt})
+    way = [request.options.compress, request.options.keep]
+    return _digest(_content(request) | {"prompt": request.prompt} | ({"compress": way} if any(way) else {}))
