@@ -17,7 +17,8 @@ _TRAILING = re.compile(r"(?<![ \t])[ \t]+(?=\r?(?:\n|\Z))")
 _INNER = re.compile(r"(?<=[^\s]) {2,}(?=[^\s])")
 
 # Without one of these no filler can be found; looking for them costs a fraction of the rest.
-_POLITE = re.compile(r"please|kindly|thank|wondering|appreciate|would like|'d like|would be", re.IGNORECASE)
+_POLITE = ("please", "kindly", "thank", "wondering", "appreciate", "would like", "'d like", "would be")
+_BLANKS = ("  ", " \n", "\t\n", " \r\n", "\t\r\n")
 # Text that is handed over to be worked on may contain its own "please": then nothing polite is removed.
 _PAYLOAD = re.compile(
     r"\b(?:translat|proofread|re(?:write|phrase|word)|paraphras|correct|edit|spell|grammar|count|polite|courte"
@@ -78,10 +79,11 @@ def compress(text: str, *, tables: bool = True) -> tuple[str, dict[str, int]]:
 def _round(text: str, tables: bool) -> tuple[str, Counter[str]]:
     """One pass of every step."""
     saved: Counter[str] = Counter()
-    polite = _POLITE.search(text) is not None and _PAYLOAD.search(text) is None
+    polite = _is_polite(text) and _PAYLOAD.search(text) is None
     done: list[Block] = []
     parts = blocks(text)
-    tables = tables and not any(speaks_of_json(part.text) for part in parts if part.kind != "json")
+    if tables and any(part.kind == "json" for part in parts):
+        tables = not any(speaks_of_json(part.text) for part in parts if part.kind != "json")
     for block in parts:
         step, new = "whitespace", block.text
         if block.kind == "json":
@@ -107,6 +109,11 @@ def speaks_of_json(text: str) -> bool:
     return _LAYOUT.search(text) is not None
 
 
+def _is_polite(text: str) -> bool:
+    lowered = text.lower()
+    return any(word in lowered for word in _POLITE)
+
+
 def _compact_json(text: str) -> str:
     """The JSON text without whitespace outside its strings; every literal stays as it was written."""
     return _JSON_TOKEN.sub(lambda m: m.group(1) or "", text)
@@ -114,7 +121,7 @@ def _compact_json(text: str) -> str:
 
 def _squeeze(prose: str) -> str:
     """No trailing spaces, single spaces inside lines; indentation stays."""
-    if not (_INNER.search(prose) or _TRAILING.search(prose)):
+    if not any(blank in prose for blank in _BLANKS) and not prose.rstrip("\r")[-1:].isspace():
         return prose
     masked = mask(prose)
     if masked is None:
@@ -145,7 +152,7 @@ def _drop_repeats(parts: list[Block]) -> list[Block]:
 
 def _drop_fillers(prose: str) -> str:
     """Without polite phrases around an instruction, where what is left is an instruction too."""
-    if not _POLITE.search(prose):
+    if not _is_polite(prose):
         return prose
     masked = mask(prose)
     if masked is None:

@@ -167,7 +167,7 @@ def _matches(asked: list[str], vocabulary: set[str]) -> dict[str, tuple[int, flo
                 best, matches[word] = share, (at, _SOFT * share)
         if not best:
             for at, other in longer:
-                if other in word and (share := len(other) / size) > max(best, _ALIKE):
+                if len(other) < size and other in word and (share := len(other) / size) > max(best, _ALIKE):
                     best, matches[word] = share, (at, _SOFT * share)
     return matches | {word: (at, 1.0) for at, word in enumerate(asked)}
 
@@ -215,7 +215,7 @@ def _scores(text: str, found: list[Line], units: list[Sentence], question: str) 
         near = dict(in_unit[at])
         for step in (1, 2):
             for other in (at - step, at + step):
-                if 0 <= other < len(units):
+                if 0 <= other < len(units) and in_unit[other]:
                     _merge(near, in_unit[other], _FADE[step])
         if unit.line in in_title:
             _merge(near, in_title[unit.line], _LABEL_REACH)
@@ -271,7 +271,7 @@ def _weigher(asked: list[str], texts: list[Hits]):  # type: ignore[no-untyped-de
         for word, n in zip(asked, count, strict=True)
     ]
     total = sum(weights) or 1.0
-    return lambda its: sum(weights[at] * share for at, share in its.items()) / total
+    return lambda its: sum([weights[at] * share for at, share in its.items()]) / total if its else 0.0
 
 
 def _pick(

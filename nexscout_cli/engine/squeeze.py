@@ -69,7 +69,7 @@ def squeeze(
 
     from nexscout_cli.engine.compress import compress, speaks_of_json
 
-    tables = not speaks_of_json(texts[0])
+    tables = len(texts) > 1 and any(text[:1] in "[{" for text in texts[1:]) and not speaks_of_json(texts[0])
     results = [
         compress(text[head:], tables=number == 0 or tables)
         for number, (text, head) in enumerate(zip(texts, heads, strict=True))
