@@ -207,7 +207,7 @@ class Execution:
             cached=False,
             tokens_saved=plan.compression.tokens_before - plan.compression.tokens_after,
             outcome=outcome,
-            head=marks(run.request, originals(run.request)) if forecast.counted >= PREFIX_TOKENS else "",
+            head=marks(run.request, originals(run.request)) if plan.compression.tokens_before >= PREFIX_TOKENS else "",
         )
 
     def _give_up(self, run: Progress, attempt: Attempt, failure: ProviderFailure) -> None:

@@ -180,7 +180,7 @@ FIRST_SCHEMA = Path(__file__).parents[2] / "fixtures" / "schema-1.sql"
 def newer(monkeypatch: pytest.MonkeyPatch, fails: bool = False) -> None:
     """A program with one migration more than this one."""
     migrations = sqlite_utils.Migrations("nexscout")
-    for one in (schema.main_job, schema.fewer_pages):
+    for one in (schema.main_job, schema.fewer_pages, schema.prompt_heads):
         migrations()(one)
 
     @migrations()
