@@ -3,7 +3,8 @@
 A sentence is judged by the question's words in it, around it, in its paragraph, in what names that (a title, a speaker)
 and in its section's heading, each word weighed by how rare it is here: the inverse document frequency of BM25 (Robertson
 and Zaragoza 2009, "The Probabilistic Relevance Framework"), over sentences and over paragraphs. Openings count for more,
-of paragraphs and of the text. The weights of ``_SIGNS`` are a logistic regression's on English passages, rounded.
+of paragraphs and of the text (but of a list of titled passages). The weights of ``_SIGNS`` began as a logistic
+regression's on English passages, and were settled by what survives in ``scripts/bench/compress``.
 
 No language is assumed. Words meet when they are equal, share most of a long beginning, or one holds the other;
 writing without blanks meets by pairs or triples of characters.
@@ -73,7 +74,7 @@ class Signs(NamedTuple):
     length: float
 
 
-_SIGNS = Signs(4.0, 1.5, 5.0, 3.5, 1.0, 5.0, 1.2, 1.0, 0.6)
+_SIGNS = Signs(2.5, 2.0, 5.0, 3.5, 1.0, 5.0, 1.2, 1.5, 0.6)
 _NEW = 3.0
 """What a sentence gains when all its words are new to what is picked already."""
 _SAID = 5  # words from which a sentence can be a repeat
@@ -81,6 +82,7 @@ _LONG = 200  # characters from which a sentence counts as long
 _FADE = (1.0, 0.7, 0.4)  # how a word counts for sentences next to its own
 _LABEL_REACH = 0.8
 _AROUND = 1_500  # characters
+_LISTED = 3  # titled passages from which a text is a list of them, and its beginning no lead
 _SOFT = 0.8  # for words that are alike, not equal
 _ALIKE = 0.5  # share of the longer word
 _STEM = 4
@@ -203,6 +205,7 @@ def _scores(text: str, found: list[Line], units: list[Sentence], question: str) 
     of_line = [weigh_line(its) for its in in_line]
     most = max(of_line) or 1.0
     around = _around(found, of_line)
+    listed = sum("](" in text[line.start : line.label] for line in found) >= _LISTED
     scores = []
     section = 0.0
     last = first = -1
@@ -227,7 +230,7 @@ def _scores(text: str, found: list[Line], units: list[Sentence], question: str) 
             section,
             around[unit.line],
             1 / (1 + at - first),
-            1 - at / len(units),
+            0.0 if listed else 1 - at / len(units),
             min(1.0, (unit.end - unit.start) / _LONG),
         )
         scores.append(sum(map(float.__mul__, signs, _SIGNS)))
