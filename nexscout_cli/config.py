@@ -49,6 +49,9 @@ SETTINGS: dict[str, Setting] = {
         True, bool, "a user an admin mentions for the first time comes into being, at tier free"
     ),
     "routing.policy": Setting("rules", str, "how a model is chosen", choices=("rules",), project=True),
+    "routing.quality_target": Setting(
+        0.95, float, "share of the strong model's advantage that learned and cascade are to keep", 0, 1
+    ),
     "routing.order": Setting(FEATURE_FIRST, list, "the routing rules, first match wins"),
     "routing.floor": Setting(0.5, float, "quality below which a model is used only when nothing else is there", 0, 1),
     "firewall.block_tokens": Setting(20_000, int, "predicted tokens above which a call is refused", 1),
@@ -84,7 +87,14 @@ SETTINGS: dict[str, Setting] = {
     "cache.max_mb": Setting(
         None, int, "megabytes of kept answers above which `cache clean` drops the least recently used", 1, optional=True
     ),
-    "compress": Setting("auto", str, "trim large prompts before they are sent", choices=("auto", "off"), project=True),
+    "compress": Setting(
+        "auto",
+        str,
+        "what is left out of prompts: nothing, what carries no meaning, or also sentences beside the point",
+        choices=("auto", "off", "lossless", "extract"),
+        project=True,
+    ),
+    "compression.keep": Setting(0.5, float, "share of a long text that extraction keeps", 0.1, 0.9),
     "compression.min_tokens": Setting(1_000, int, "prompts of this many tokens are trimmed under auto", 1),
     "compression.low_energy": Setting(
         0.1, float, "share of the monthly energy below which every prompt is trimmed", 0, 1

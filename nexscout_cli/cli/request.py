@@ -44,6 +44,10 @@ IdempotencyKey = Annotated[
     str | None, typer.Option("--idempotency-key", help="The same key again gives the first answer, free.")
 ]
 Policy = Annotated[str | None, typer.Option("--policy", help="Routing policy: rules.")]
+Compress = Annotated[
+    str | None, typer.Option("--compress", help="What to leave out: auto, off, lossless or extract (beside the point).")
+]
+Keep = Annotated[float | None, typer.Option("--keep", help="Share of a long text that extract keeps, 0.1 to 0.9.")]
 AsJson = Annotated[bool, typer.Option("--json", help="One JSON document on stdout.")]
 
 _SUFFIX = re.compile(
@@ -72,6 +76,8 @@ def build(
     no_cache: bool,
     no_charge: bool,
     policy: str | None,
+    compress: str | None = None,
+    keep: float | None = None,
     idempotency_key: str | None = None,
 ) -> AIRequest:
     """The request. Raises UsageError for options that make none, NotPermitted for ``--no-charge`` by who is no admin."""
@@ -97,6 +103,8 @@ def build(
         temperature=temperature,
         idempotency_key=idempotency_key,
         policy=policy or settings["routing.policy"],
+        compress=compress,
+        keep=keep,
     )
     return AIRequest(
         session.subject(user),

@@ -44,6 +44,8 @@ def run(
     ] = None,
     idempotency_key: request.IdempotencyKey = None,
     policy: request.Policy = None,
+    compress: request.Compress = None,
+    keep: request.Keep = None,
     as_json: request.AsJson = False,
     quiet: Annotated[bool, typer.Option("-q", "--quiet", help="No summary and no notes on stderr.")] = False,
 ) -> int:
@@ -81,6 +83,8 @@ def run(
         no_cache=no_cache,
         no_charge=no_charge,
         policy=policy,
+        compress=compress,
+        keep=keep,
         idempotency_key=idempotency_key,
     )
     streams = not as_json and (output.stdout_is_terminal() if stream is None else stream)

@@ -219,7 +219,7 @@ def _facts(session: Session, subject: str) -> dict[str, Any]:
         "common_patterns": list(learned.common_patterns),
         "peak_usage_hours": list(learned.peak_usage_hours),
     }
-    del profile["pattern_counts"]
+    del profile["pattern_counts"], profile["prompt_heads"]
     return {
         **state._asdict(),
         "role": role,

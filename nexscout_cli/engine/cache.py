@@ -75,4 +75,7 @@ def form_key(request: AIRequest, shape: Shape, mode: str, how: Json, form: str) 
 
 def fingerprint(request: AIRequest) -> str:
     """What an idempotency key stands for: the request, without what does not change it."""
-    return _digest(_content(request) | {"prompt": request.prompt, "policy": request.options.policy})
+    options = request.options
+    own = {"policy": options.policy, "compress": options.compress, "keep": options.keep}
+    asked = {name: value for name, value in own.items() if value is not None}
+    return _digest(_content(request) | {"prompt": request.prompt} | asked)

@@ -12,10 +12,11 @@ from nexscout_cli.engine.failures import CallInterrupted, ProviderFailure
 from nexscout_cli.engine.interrupts import interrupts
 from nexscout_cli.engine.learn import Lesson, listen
 from nexscout_cli.engine.money import usd
-from nexscout_cli.engine.plan import Count, Planner
+from nexscout_cli.engine.plan import Count, Planner, originals
 from nexscout_cli.engine.ports import Clock, Ledger, Observer, Provider
 from nexscout_cli.engine.progress import Progress
 from nexscout_cli.engine.settle import floor, settle
+from nexscout_cli.engine.squeeze import PREFIX_TOKENS, marks
 from nexscout_cli.engine.types import AIRequest, AIResponse, Attempt, Call, Charge, Completion, Delivery, Model, Plan
 from nexscout_cli.errors import Blocked, Interrupted, NexScoutError, ProvidersFailed, WorldMoved
 
@@ -213,6 +214,7 @@ class Execution:
             cached=False,
             tokens_saved=plan.compression.tokens_before - plan.compression.tokens_after,
             outcome=outcome,
+            head=marks(run.request, originals(run.request)) if plan.compression.tokens_before >= PREFIX_TOKENS else "",
         )
 
     def _give_up(self, run: Progress, attempt: Attempt, failure: ProviderFailure) -> None:

@@ -12,6 +12,7 @@ from nexscout_cli.engine.failures import ReaderGone
 from nexscout_cli.engine.plan import Count, Planner, plain_shape
 from nexscout_cli.engine.ports import Clock, Ledger, Observer, Provider
 from nexscout_cli.engine.progress import Progress
+from nexscout_cli.engine.squeeze import way
 from nexscout_cli.engine.types import AIRequest, AIResponse, CachedAnswer, Model, OnText, Plan, Snapshot
 from nexscout_cli.engine.validate import check_request
 from nexscout_cli.errors import Blocked, InFlight, Interrupted, NexScoutError
@@ -138,7 +139,7 @@ class Engine:
         settings, forced = self.settings, route.permit(request, snapshot, self.settings)
         shape, mode = plain_shape(request, snapshot, settings), route.effective_mode(request, snapshot)
         endpoint = [forced.litellm_model, forced.api_base, forced.params] if forced else None
-        how = [request.options.policy or settings["routing.policy"], settings["compress"], endpoint]
+        how = [request.options.policy or settings["routing.policy"], *way(request, settings), endpoint]
         form = None
         if settings["cache.match"] == "canonical":
             from nexscout_cli.engine.canonical import canonical

@@ -372,6 +372,13 @@ PRAGMA user_version = 3;
     )
 
 
+@MIGRATIONS()
+def prompt_heads(db: Database) -> None:
+    """What recurs at the head of a user's long prompts."""
+    db.conn.execute("ALTER TABLE user_efficiency_profiles ADD COLUMN prompt_heads TEXT NOT NULL DEFAULT '[]'")
+    db.conn.execute("PRAGMA user_version = 4")
+
+
 def migrate(connection: sqlite3.Connection) -> None:
     """Bring a database to the newest schema, each migration in a transaction of its own."""
     connection.execute("PRAGMA foreign_keys = OFF")  # else a table that is made anew takes those that refer to it along
