@@ -64,7 +64,8 @@ def offset(models: dict[str, list[float]], name: str) -> list[float]:
     A model nobody has measured answers like its family, one of no known family like the average.
     """
     name = bare(name)
-    known = next((name[:end] for end in range(len(name), 0, -1) if name[:end] in models), None)
+    ends = (end for end in range(len(name), 0, -1) if not name[end : end + 1].isalnum())
+    known = next((name[:end] for end in ends if name[:end] in models), None)
     return models[known] if known else [0.0] * len(KINDS)
 
 

@@ -21,6 +21,8 @@ SLOPE_T_SD, SLOPE_M_SD = 1.0, 0.5
 """How far a level's slopes may be from those of the level above."""
 EDGE_STEP, MISSED, EDGES = 0.15, 0.1, (0.2, 4.0)
 """How fast the upper edge follows, the share that is to lie above it, and its range in standard deviations."""
+MEAN_SHARE = 0.5
+"""How much is added of what a log-normal's mean lies above its median: the median errs less, the mean adds up to the bill."""
 FAR = 2.0
 """How far from what was expected an answer counts as at most (a factor of seven): one that ran away teaches no length."""
 
@@ -67,11 +69,13 @@ def learned(level: Level, shipped: Trend, expected: int, tokens: int, above: boo
 def forecast(shipped: Trend, levels: Iterable[Level]) -> Trend:
     """What the levels, widest first, make of a shipped prediction."""
     t, m = shipped.t, shipped.mean
-    at_t, at_m, r, slope_t, slope_m, variance, edge = t, m, 0.0, 0.0, 0.0, shipped.sd**2, shipped.edge
+    at_t, at_m, r, slope_t, slope_m, seen = t, m, 0.0, 0.0, 0.0, 0.0
+    variance, edge = shipped.sd**2, shipped.edge
     for level in levels:
         n = level.n
         if n <= 0:
             continue
+        seen = n
         mean_t, mean_m, mean_r = level.t / n, level.m / n, level.r / n
         above = r + slope_t * (mean_t - at_t) + slope_m * (mean_m - at_m)
         tt, tm, mm = level.tt / n - mean_t**2, level.tm / n - mean_t * mean_m, level.mm / n - mean_m**2
@@ -90,5 +94,9 @@ def forecast(shipped: Trend, levels: Iterable[Level]) -> Trend:
         variance = (SPREAD_WEIGHT * variance + n * max(scatter, 0.0)) / (SPREAD_WEIGHT + n)
         variance = max(variance, 0.0004)
         edge = (EDGE_WEIGHT * edge + n * level.edge) / (EDGE_WEIGHT + n)
+    if not seen:
+        return shipped
     shift = r + slope_t * (t - at_t) + slope_m * (m - at_m)
-    return Trend(t, m + shift, math.sqrt(variance), edge)
+    lift = MEAN_SHARE * seen / (EDGE_WEIGHT + seen) * min(variance, 1.0) / 2
+    sd = math.sqrt(variance)
+    return Trend(t, m + shift + lift, sd, edge - lift / sd)

@@ -76,7 +76,9 @@ def _deliver(
     if request.options.idempotency_key is not None:
         c.execute("UPDATE requests SET answer = ? WHERE request_id = ?", (dumps(delivery.answer), attempt.request_id))
     profiles.learned(store, c, request.user_id, delivery.lesson)
-    lengths.learn(c, attempt.plan, charge.output_tokens)
+    # An answer nobody has counted, or that its reader left, has no length to learn.
+    if not {"usage_invalid", "reader_gone"} & set(charge.flags):
+        lengths.learn(c, attempt.plan, charge.output_tokens)
     if delivery.cache_key is not None:
         cache.save(store, c, request, delivery.cache_key, attempt.plan.model, charge, delivery.text, now)
 
