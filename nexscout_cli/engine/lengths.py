@@ -31,7 +31,7 @@ TOKENS_PER_WORD = 1.35
 CEILING = 4.0
 """How sharply the length that a model is told caps what is expected: at the cap itself 16% are taken off."""
 LONGEST = math.log(8_000)
-_VERSION = re.compile(r"(?:[-@:](?:\d{8}|\d{4}-\d\d-\d\d|\d{4}|latest|exp|instruct|inst|chat|it|hf|v\d[\d.:]*)\b)+")
+_VERSION = re.compile(r"(?:[-@:](?:\d{8}|\d{4}-\d\d-\d\d|latest|exp|instruct|inst|chat|it|hf|v\d[\d.:]*)\b)+")
 
 
 def shipped(prompt: str, tokens: int, feature: str, manner: str, model: str, words: int | None) -> Trend:
