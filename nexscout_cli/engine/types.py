@@ -10,6 +10,7 @@ from nexscout_cli.engine.money import cost, energy_for, usd
 
 if TYPE_CHECKING:
     from nexscout_cli.engine.learn import Lesson
+    from nexscout_cli.engine.levels import Level, Trend
 
 EMBEDDED_PREFIX = "embedded/"
 COMPRESS = ("auto", "off", "lossless", "extract")
@@ -137,7 +138,7 @@ class Snapshot(NamedTuple):
     available: frozenset[str]
     missing: dict[str, str]
     input_factors: dict[str, tuple[float, float]]
-    output_lengths: dict[str, tuple[int, float]]
+    output_lengths: dict[tuple[str, str], Level]
     tokens_today: int
     version: int
 
@@ -186,13 +187,17 @@ class Message(NamedTuple):
 class Forecast(NamedTuple):
     """Tokens of a call: expected, and as the hold bounds them; ``counted`` is the input by our own tokenizer,
     0 where that is the provider's too and nothing can be learned of its count.
+
+    ``p90_output_tokens`` is what nine answers of ten stay below; ``shipped`` is what the answer's length is learned against.
     """
 
     input_tokens: int
     output_tokens: int
     max_input_tokens: int
     max_output_tokens: int
-    counted: int = 0
+    p90_output_tokens: int
+    counted: int
+    shipped: Trend
 
 
 class Plan(NamedTuple):
@@ -228,6 +233,11 @@ class Plan(NamedTuple):
         return self.model.cost(self.forecast.input_tokens, self.forecast.output_tokens)
 
     @property
+    def p90_cost(self) -> int:
+        """Cost in nano-dollars of the expected input and an answer that nine of ten stay below."""
+        return self.model.cost(self.forecast.input_tokens, self.forecast.p90_output_tokens)
+
+    @property
     def max_cost(self) -> int:
         """Worst-case cost in nano-dollars: what is held."""
         return self.model.cost(self.forecast.max_input_tokens, self.forecast.max_output_tokens)
@@ -240,6 +250,11 @@ class Plan(NamedTuple):
     def predicted_energy(self) -> int:
         """Energy of the expected cost."""
         return self.energy_of(self.predicted_cost)
+
+    @property
+    def p90_energy(self) -> int:
+        """Energy of the P90 cost."""
+        return self.energy_of(self.p90_cost)
 
     @property
     def max_energy(self) -> int:
@@ -257,11 +272,15 @@ class Plan(NamedTuple):
             "predicted_tokens": self.forecast.input_tokens + self.forecast.output_tokens,
             "predicted_input_tokens": self.forecast.input_tokens,
             "predicted_output_tokens": self.forecast.output_tokens,
+            "predicted_tokens_p90": self.forecast.input_tokens + self.forecast.p90_output_tokens,
+            "predicted_output_tokens_p90": self.forecast.p90_output_tokens,
             "max_input_tokens": self.forecast.max_input_tokens,
             "max_output_tokens": self.forecast.max_output_tokens,
             "predicted_cost_usd": usd(self.predicted_cost),
+            "predicted_cost_usd_p90": usd(self.p90_cost),
             "max_cost_usd": usd(self.max_cost),
             "predicted_energy": self.predicted_energy,
+            "predicted_energy_p90": self.p90_energy,
             "max_energy": self.max_energy,
             "surge": self.surge_milli / 1000,
             "recommended_model": self.model.name,

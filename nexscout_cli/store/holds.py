@@ -142,14 +142,15 @@ def predict(c: sqlite3.Connection, request_id: str, plan: Plan, now: datetime, r
     forecast = plan.forecast
     c.execute(
         """INSERT INTO ai_cost_predictions (request_id, user_id, feature, predicted_tokens, predicted_output_tokens,
-           predicted_cost_usd, max_cost_usd, predicted_energy, formula_tokens, recommended_model, routing_reason,
-           approved, rejected_reason, created_at) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)""",
+           predicted_tokens_p90, predicted_cost_usd, max_cost_usd, predicted_energy, formula_tokens, recommended_model,
+           routing_reason, approved, rejected_reason, created_at) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)""",
         (
             request_id,
             plan.request.user_id,
             plan.request.feature,
             forecast.input_tokens + forecast.output_tokens,
             forecast.output_tokens,
+            forecast.input_tokens + forecast.p90_output_tokens,
             plan.predicted_cost,
             plan.max_cost,
             plan.predicted_energy,

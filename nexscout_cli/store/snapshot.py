@@ -7,14 +7,12 @@ from datetime import datetime, timedelta
 
 from nexscout_cli.engine.ports import Provider
 from nexscout_cli.engine.types import AIRequest, Limit, Model, Snapshot
-from nexscout_cli.store import accounts, models, profiles, users
+from nexscout_cli.store import accounts, lengths, models, profiles, users
 from nexscout_cli.store.store import EVERYONE, Store, stamp
 
 SURGE_STEPS = ((2.0, 2000), (1.5, 1500), (1.0, 1250))
 """(load ÷ capacity from which it holds, surge in thousandths); below the last, 1.0."""
 PANIC_SHARE = 0.95
-FACTOR_SAMPLES, FACTOR_MARGIN = 20, 1.1
-"""Usage reports before a model's learned input factor bounds a hold, and the slack on the most that was seen."""
 
 
 def read(store: Store, provider: Provider, request: AIRequest) -> Snapshot:
@@ -43,8 +41,8 @@ def read(store: Store, provider: Provider, request: AIRequest) -> Snapshot:
             models=catalog,
             available=available,
             missing=missing,
-            input_factors=_factors(c),
-            output_lengths=_lengths(c, request.user_id, request.feature),
+            input_factors=lengths.factors(c),
+            output_lengths=lengths.levels(c, request.user_id, request.feature),
             tokens_today=tokens_today,
             version=int(meta["world_version"]),
         )
@@ -88,16 +86,3 @@ def _surge(store: Store, c: sqlite3.Connection, now: datetime) -> int:
     ).fetchone()[0]
     share = load / store.settings["surge.capacity"]
     return next((surge for start, surge in SURGE_STEPS if share >= start), 1000)
-
-
-def _factors(c: sqlite3.Connection) -> dict[str, tuple[float, float]]:
-    rows = c.execute("SELECT model, mean, most FROM input_factors WHERE n >= ?", (FACTOR_SAMPLES,))
-    return {model: (mean, most * FACTOR_MARGIN) for model, mean, most in rows}
-
-
-def _lengths(c: sqlite3.Connection, user_id: str, feature: str) -> dict[str, tuple[int, float]]:
-    rows = c.execute(
-        "SELECT user_id, n, mean_log FROM output_lengths WHERE feature = ? AND user_id IN (?, ?)",
-        (feature, user_id, EVERYONE),
-    )
-    return {"all" if owner == EVERYONE else "user": (n, mean) for owner, n, mean in rows}
