@@ -43,7 +43,9 @@ NoCharge = Annotated[bool, typer.Option("--no-charge", help="Charge no energy (a
 IdempotencyKey = Annotated[
     str | None, typer.Option("--idempotency-key", help="The same key again gives the first answer, free.")
 ]
-Policy = Annotated[str | None, typer.Option("--policy", help="Routing policy: rules.")]
+Policy = Annotated[
+    str | None, typer.Option("--policy", help="How a model is chosen, for this one call: rules, learned or cascade.")
+]
 AsJson = Annotated[bool, typer.Option("--json", help="One JSON document on stdout.")]
 
 _SUFFIX = re.compile(
@@ -96,7 +98,7 @@ def build(
         system=system,
         temperature=temperature,
         idempotency_key=idempotency_key,
-        policy=policy or settings["routing.policy"],
+        policy=policy,
     )
     return AIRequest(
         session.subject(user),

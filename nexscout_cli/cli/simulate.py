@@ -36,6 +36,7 @@ def simulate(
     idempotency_key: request.IdempotencyKey = None,
     policy: request.Policy = None,
     compare: Annotated[bool, typer.Option("--compare", help="Every available model side by side.")] = False,
+    explain: Annotated[bool, typer.Option("--explain", help="How the model was chosen, in plain words.")] = False,
     as_json: request.AsJson = False,
 ) -> int:
     """Show what a call would cost, and how it would be run. Nothing is sent, nothing is written.
@@ -43,6 +44,7 @@ def simulate(
     \b
     nexscout simulate prompt.txt
     nexscout simulate "Write a haiku about rain" --compare
+    nexscout simulate prompt.txt --policy learned --explain
     git diff | nexscout simulate "Write a commit message" --json
 
     Exit 0 when the call may proceed; 3, 4 or 8 when it would be refused.
@@ -72,6 +74,8 @@ def simulate(
         idempotency_key=idempotency_key,
     )
     engine = session.engine(writes=False)
+    if compare and explain:
+        raise UsageError("--compare shows every model, --explain how one is chosen", "give one of them")
     if compare:
         return _compare(engine.compare(asked), as_json)
     try:
@@ -82,7 +86,16 @@ def simulate(
         output.emit({"allow_proceed": False, "error": error.as_json(), "warnings": []})
         output.failure(error, as_json=False)
         return error.exit_status
-    if as_json:
+    if explain:
+        from nexscout_cli.cli import why
+
+        decision = plan.decision.as_json()
+        if as_json:
+            output.emit(plan.as_json() | {"explanation": why.document(decision)})
+        else:
+            output.out(sheet(plan) + "\n")
+            why.show(decision)
+    elif as_json:
         output.emit(plan.as_json())
     else:
         output.out(sheet(plan))
@@ -106,6 +119,7 @@ def sheet(plan: Plan) -> str:
             "model",
             f"{plan.model.name}   ({plan.routing_reason}; quality {plan.model.quality:g}, required {plan.required_quality:g})",
         ),
+        *_target(plan),
         ("tokens in", f"{forecast.input_tokens:,}   (at most {forecast.max_input_tokens:,})"),
         ("tokens out", f"{forecast.output_tokens:,}   (at most {forecast.max_output_tokens:,})"),
         ("cost", f"${plan.predicted_cost / 1e9:.6f}   (at most ${plan.max_cost / 1e9:.6f})"),
@@ -120,6 +134,29 @@ def sheet(plan: Plan) -> str:
         ("verdict", "may proceed" if plan.error is None else f"refused: {plan.error['code']}"),
     ]
     return "\n".join(f"{name:<13}{value}" for name, value in rows)
+
+
+def _target(plan: Plan) -> list[tuple[str, str]]:
+    """What the quality target is measured to come to, and the second step of a cascade."""
+    made, rows = plan.decision, []
+    if plan.cascade is not None:
+        strong = plan.cascade.strong
+        rows.append(
+            (
+                "then",
+                f"{strong.model.name} where the answer is doubtful   (about {plan.cascade.chance:.0%}; "
+                f"${strong.own_cost / 1e9:.6f}, at most ${strong.own_max_cost / 1e9:.6f}; cost and energy are of both)",
+            )
+        )
+    if made.target is not None:
+        rows.append(
+            (
+                "expected",
+                f"{made.kept:.0%} of the strong model's advantage kept, {made.strong_share:.0%} of prompts sent to it "
+                f"(target {made.target:g})",
+            )
+        )
+    return rows
 
 
 def _compare(plans: list[Plan], as_json: bool) -> int:

@@ -51,11 +51,16 @@ def _content(request: AIRequest) -> dict[str, Json]:
     }
 
 
-def cache_key(request: AIRequest, shape: Shape, mode: str, target: str) -> str:
-    """The key of a cached answer: a SHA-256 over all that shapes it. ``target`` is a forced model's endpoint, else empty."""
-    return _digest(_content(request) | {"shape": list(shape), "effective_mode": mode, "target": target})
+def cache_key(request: AIRequest, shape: Shape, mode: str, target: str, policy: str = "") -> str:
+    """The key of a cached answer: a SHA-256 over all that shapes it.
+
+    ``target`` is a forced model's endpoint, else empty; ``policy`` what chose the model, empty for the rules.
+    """
+    parts = {"shape": list(shape), "effective_mode": mode, "target": target} | ({"policy": policy} if policy else {})
+    return _digest(_content(request) | parts)
 
 
 def fingerprint(request: AIRequest) -> str:
     """What an idempotency key stands for: the request, without what does not change it."""
-    return _digest(_content(request) | {"prompt": request.prompt})
+    policy = {"policy": request.options.policy} if request.options.policy else {}
+    return _digest(_content(request) | {"prompt": request.prompt} | policy)

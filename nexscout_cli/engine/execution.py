@@ -3,20 +3,32 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import suppress
 from datetime import timedelta
 from typing import NoReturn
 
 from nexscout_cli.config import Settings
 from nexscout_cli.engine import fallback
-from nexscout_cli.engine.failures import CallInterrupted, ProviderFailure
+from nexscout_cli.engine.failures import CallInterrupted, ProviderFailure, ReaderGone
 from nexscout_cli.engine.interrupts import interrupts
 from nexscout_cli.engine.learn import Lesson
 from nexscout_cli.engine.money import usd
 from nexscout_cli.engine.plan import Count, Planner
 from nexscout_cli.engine.ports import Clock, Ledger, Observer, Provider
-from nexscout_cli.engine.progress import Progress
+from nexscout_cli.engine.progress import Doubted, Progress
 from nexscout_cli.engine.settle import floor, settle
-from nexscout_cli.engine.types import AIRequest, AIResponse, Attempt, Call, Charge, Completion, Delivery, Model, Plan
+from nexscout_cli.engine.types import (
+    AIRequest,
+    AIResponse,
+    Attempt,
+    Call,
+    Charge,
+    Completion,
+    Delivery,
+    Model,
+    OnText,
+    Plan,
+)
 from nexscout_cli.errors import Blocked, Interrupted, NexScoutError, ProvidersFailed, WorldMoved
 
 REPLANS = 3
@@ -71,6 +83,12 @@ class Execution:
                 response = self._post(run, attempt, completion)
                 if response is not None:
                     return response
+                if run.doubted and run.doubted.attempt is attempt:
+                    second = self._second(run, plan)
+                    if second is None:
+                        return self._deliver_doubted(run)
+                    attempt = second
+                    continue
                 failures.append(
                     f"{plan.model.name}: the answer was empty ({completion.finish_reason or 'no reason given'})"
                 )
@@ -91,6 +109,9 @@ class Execution:
                 following = self._next(run, iter([plan.model]), plan)
             else:
                 following = None
+            if following is None and run.doubted:
+                run.warnings.append(f"no second answer came: {failures[-1]}")
+                return self._deliver_doubted(run)
             if following is None:
                 if steps is None or (failure and failure.kind == "too_long"):
                     larger = plan.model.max_tokens if failure and failure.kind == "too_long" else 0
@@ -125,7 +146,7 @@ class Execution:
 
     def _held(self, run: Progress, plan: Plan) -> Attempt:
         settings = self.settings
-        seconds = settings["providers.stream_timeout"] if run.on_text else settings["providers.timeout"]
+        seconds = settings["providers.stream_timeout" if _listener(run, plan) else "providers.timeout"]
         deadline = self.clock.now() + timedelta(seconds=seconds)
         return self.ledger.hold(run.request_id, run.fingerprint, plan, deadline)
 
@@ -139,7 +160,7 @@ class Execution:
             plan.request.options.temperature,
             settings["providers.timeout"],
             settings["providers.stream_timeout"],
-            run.on_text is not None,
+            _listener(run, plan) is not None,
         )
         if interrupts.stopping:
             self._give_up(run, attempt, ProviderFailure("unreached", "interrupted; not sent"))
@@ -149,13 +170,13 @@ class Execution:
         try:
             with interrupts.exposed():
                 failure = ProviderFailure("unknown", "interrupted")
-                return self.provider.complete(call, run.on_text)
+                return self.provider.complete(call, _listener(run, plan))
         except KeyboardInterrupt as stop:
             self._give_up(run, attempt, stop.failure if isinstance(stop, CallInterrupted) else failure)
             self._stop(run)
 
     def _post(self, run: Progress, attempt: Attempt, completion: Completion) -> AIResponse | None:
-        """Step 10. None when the answer is empty or was filtered: its cost is posted, and nothing was delivered."""
+        """Step 10. None when nothing was delivered: the answer is empty, was filtered, or is doubted; its cost is posted."""
         plan = attempt.plan
         charge = settle(
             plan,
@@ -171,26 +192,81 @@ class Execution:
         if not (completion.text.strip() or gone) or completion.finish_reason == "content_filter":
             self.ledger.post(attempt, charge, completion.provider_id, None)
             return None
+        found = None
+        if plan.cascade is not None:
+            from nexscout_cli.engine.answers import doubt
+
+            score, reasons = doubt(run.request.prompt, completion.text, completion.finish_reason)
+            found = {"score": round(score, 4), "limit": plan.cascade.doubt, "reasons": list(reasons)}
+            if score >= plan.cascade.doubt:
+                self.ledger.post(attempt, charge, completion.provider_id, None, found)
+                run.doubted = Doubted(attempt, charge, completion)
+                told = f" ({'; '.join(reasons)})" if reasons else ""
+                self.observer.note(
+                    f"{plan.model.name}'s answer is doubtful{told}; going on with {plan.cascade.strong.model.name}"
+                )
+                return None
+        response, delivery = self._delivery(run, attempt, charge, completion)
+        self.ledger.post(attempt, charge, completion.provider_id, delivery, found)
+        if plan.cascade is not None:
+            self._show(run, delivery.text)
+        return response
+
+    def _delivery(
+        self, run: Progress, attempt: Attempt, charge: Charge, completion: Completion
+    ) -> tuple[AIResponse, Delivery]:
+        """The response an answer makes, and what the books are told of it."""
+        plan = attempt.plan
         cut = completion.finish_reason == "length"
         if cut:
             run.warnings.append(f"the answer was cut at its bound of {plan.shape.max_tokens:,} tokens")
         run.energy = min(attempt.hold_energy, plan.energy_of(charge.cost))
         text = completion.text.encode("utf-8", "replace").decode()
-        run.plan = plan
+        if run.doubted is None:
+            run.plan = plan
         response = run.response(text, plan, truncated=cut)
         keep = (
             completion.finish_reason == "stop"
             and not plan.degraded
+            and not (run.doubted and run.doubted.attempt is attempt)
             and charge.output_tokens < self.settings["cache.max_tokens"]
         )
         lesson = self._lesson(run, plan, charge, 0.5 if cut else 1.0)
-        self.ledger.post(
-            attempt,
-            charge,
-            completion.provider_id,
-            Delivery(run.energy, lesson, response.as_json(), text, run.cache_key if keep else None),
-        )
+        return response, Delivery(run.energy, lesson, response.as_json(), text, run.cache_key if keep else None)
+
+    def _second(self, run: Progress, first: Plan) -> Attempt | None:
+        """A hold for a cascade's second step; None, with a warning, where budgets or the catalog do not allow it any more."""
+        assert first.cascade is not None
+        why = "budgets and balances keep changing"
+        for _ in range(REPLANS):
+            request = self._remaining(run)
+            run.snapshot = self.ledger.snapshot(request)
+            plan = self.planner.escalation(first, request, run.snapshot)
+            if plan is None or plan.error is not None:
+                why = plan.error["message"] if plan and plan.error else "it cannot be called any more"
+                break
+            try:
+                return self._held(run, plan)
+            except WorldMoved:
+                continue
+        run.warnings.append(f"{first.cascade.strong.model.name} was not asked: {why}")
+        return None
+
+    def _deliver_doubted(self, run: Progress) -> AIResponse:
+        """Deliver a cascade's first answer after all: a doubtful one is better than none."""
+        assert run.doubted is not None
+        attempt, charge, completion = run.doubted
+        run.warnings.append(f"the answer is {attempt.plan.model.name}'s, and may be wrong")
+        response, delivery = self._delivery(run, attempt, charge, completion)
+        self.ledger.deliver(attempt, charge, delivery)
+        self._show(run, delivery.text)
         return response
+
+    def _show(self, run: Progress, text: str) -> None:
+        """Hand over a whole answer that could not be streamed, because it was checked first."""
+        if run.on_text is not None:
+            with suppress(ReaderGone):
+                run.on_text(text)
 
     def _lesson(self, run: Progress, plan: Plan, charge: Charge, outcome: float) -> Lesson:
         now = self.clock.now()
@@ -274,12 +350,17 @@ class Execution:
         return None
 
     def _remaining(self, run: Progress) -> AIRequest:
-        """The request with what earlier attempts may have cost taken off its ``max_cost``."""
+        """The request with what earlier attempts may have cost taken off its ``max_cost``; of a cascade, off its quote."""
         options = run.request.options
-        if options.max_cost is None:
+        limits = [
+            limit
+            for limit in (options.max_cost, run.plan.max_cost if run.doubted and run.plan else None)
+            if limit is not None
+        ]
+        if not limits:
             return run.request
         spent = run.unsettled + sum(charge.cost for charge in run.posted)
-        return run.request._replace(options=options._replace(max_cost=max(0, options.max_cost - spent)))
+        return run.request._replace(options=options._replace(max_cost=max(0, min(limits) - spent)))
 
     def _all_failed(self, run: Progress, failures: list[str]) -> AIResponse:
         shown = "; ".join(dict.fromkeys(failures[-3:]))
@@ -291,6 +372,11 @@ class Execution:
 
     def _close(self, run: Progress, code: str, message: str) -> None:
         self.ledger.fail(run.request_id, run.request, code, message)
+
+
+def _listener(run: Progress, plan: Plan) -> OnText | None:
+    """Who hears the answer as it comes: nobody, where it is to be checked first."""
+    return run.on_text if plan.cascade is None else None
 
 
 class _Refused(NexScoutError):

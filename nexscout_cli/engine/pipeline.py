@@ -6,7 +6,7 @@ from collections.abc import Callable
 from contextlib import suppress
 
 from nexscout_cli.config import Settings
-from nexscout_cli.engine import cache, route
+from nexscout_cli.engine import cache, policy, route
 from nexscout_cli.engine.execution import Execution
 from nexscout_cli.engine.failures import ReaderGone
 from nexscout_cli.engine.plan import Count, Planner, plain_shape
@@ -108,7 +108,8 @@ class Engine:
         if self._cacheable(request):
             target = f"{forced.litellm_model} {forced.api_base or ''}" if forced else ""
             shape = plain_shape(request, snapshot, self.settings)
-            run.cache_key = cache.cache_key(request, shape, route.effective_mode(request, snapshot), target)
+            chosen_by = policy.shaping(request, snapshot, self.settings)
+            run.cache_key = cache.cache_key(request, shape, route.effective_mode(request, snapshot), target, chosen_by)
             hit = self.ledger.cached(request.user_id, run.cache_key)
             if hit is not None and self._good_enough(hit, snapshot, forced):
                 return self._serve(run, hit)

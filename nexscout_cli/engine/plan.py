@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from typing import NamedTuple
 
 from nexscout_cli.config import Settings
-from nexscout_cli.engine import firewall, predict, route
+from nexscout_cli.engine import firewall, policy, predict, route
 from nexscout_cli.engine.shape import make_shape
 from nexscout_cli.engine.types import (
     AIRequest,
+    Candidate,
+    Cascade,
     Compression,
+    Decision,
     Forecast,
     Message,
     Model,
@@ -19,12 +23,14 @@ from nexscout_cli.engine.types import (
     Shape,
     Snapshot,
 )
-from nexscout_cli.errors import NexScoutError, UsageError
+from nexscout_cli.errors import NexScoutError
 
 Count = Callable[[str, str], tuple[int, bool]]
 """Tokens of a text for a litellm model, and whether that model's provider counts the same way."""
 
 
+WEIGHED = 5
+"""Features of a prompt that are named when somebody asks why it was taken for easy or hard."""
 LEARNED_FROM = 5
 """Answers seen before a user's preferred length shapes the next one."""
 
@@ -82,6 +88,19 @@ def _messages(
     return (Message("system", "\n".join(system)), Message("user", "\n\n".join(user)))
 
 
+class Basis(NamedTuple):
+    """What a request's plans have in common: how its model was chosen, and the texts as they are sent.
+
+    ``second`` is what a cascade asks when its first answer is doubted, with what is expected of that.
+    """
+
+    choice: route.Choice
+    decision: Decision
+    compression: Compression
+    texts: tuple[str, ...]
+    second: tuple[route.Choice, float, float] | None = None
+
+
 class Planner:
     """Makes plans. ``count`` is the tokenizer; everything else is pure."""
 
@@ -94,15 +113,17 @@ class Planner:
 
         Raises NexScoutError only where no model can be named: a wrong model or mode, or none available.
         """
-        return self._first_allowed(request, snapshot, *self._choice(request, snapshot))
+        basis = self._basis(request, snapshot)
+        plan = self._first_allowed(request, snapshot, basis)
+        if basis.second is None or plan.error is not None or plan.model is not basis.choice.models[0]:
+            return plan
+        return self._with_second(request, snapshot, basis, plan, *basis.second)
 
     def compare(self, request: AIRequest, snapshot: Snapshot) -> list[Plan]:
         """A plan for each available model, cheapest expected cost first."""
-        _, emotion, compression, texts = self._choice(request, snapshot)
+        basis = self._basis(request, snapshot)
         plans = [
-            self._one(
-                request, snapshot, model, route.Choice((model,), "compare", model.quality), emotion, compression, texts
-            )
+            self._one(request, snapshot, basis._replace(choice=route.Choice((model,), "compare", model.quality)), model)
             for model in snapshot.models
             if model.name in snapshot.available
         ]
@@ -112,22 +133,36 @@ class Planner:
         self, failed: Plan, request: AIRequest, model: Model, snapshot: Snapshot, *, last_resort: bool
     ) -> Plan:
         """The plan for ``model`` after ``failed`` gave no answer. Energy is held already; surge stays frozen."""
-        texts, compression = self._compressed(request, snapshot)
         same = model.name == failed.model.name
         reason = failed.routing_reason if same else "last_resort" if last_resort else "fallback"
         choice = route.Choice((model,), reason, failed.required_quality, failed.warnings if same else ())
-        plan = self._one(
-            request, snapshot, model, choice, failed.emotional_complexity, compression, texts, energy_held=True
+        plan = self._later(failed, request, snapshot, choice)
+        return plan._replace(
+            degraded=last_resort or (same and failed.degraded), cascade=failed.cascade if same else None
         )
-        return plan._replace(degraded=last_resort or (same and failed.degraded), surge_milli=failed.surge_milli)
 
-    def _choice(
-        self, request: AIRequest, snapshot: Snapshot
-    ) -> tuple[route.Choice, float, Compression, tuple[str, ...]]:
+    def escalation(self, first: Plan, request: AIRequest, snapshot: Snapshot) -> Plan | None:
+        """The second step of a cascade, None when its model cannot be called any more.
+
+        It costs at most what the first step's quote has left of what ``request`` allows.
+        """
+        assert first.cascade is not None
+        model = snapshot.model(first.cascade.strong.model.name)
+        if model is None or model.name not in snapshot.available:
+            return None
+        choice = route.Choice((model,), "cascade_escalated", first.cascade.strong.required_quality)
+        return self._later(first, request, snapshot, choice)
+
+    def _later(self, before: Plan, request: AIRequest, snapshot: Snapshot, choice: route.Choice) -> Plan:
+        """A plan for a further attempt at a request: its energy is held already, and its surge stays frozen."""
+        texts, compression = self._compressed(request, snapshot)
+        basis = Basis(choice, before.decision, compression, texts)
+        plan = self._one(request, snapshot, basis, choice.models[0], energy_held=True)
+        return plan._replace(surge_milli=before.surge_milli)
+
+    def _basis(self, request: AIRequest, snapshot: Snapshot) -> Basis:
         settings = self._settings
-        policy = request.options.policy
-        if policy not in (None, "rules"):
-            raise UsageError(f"there is no routing policy {policy!r}", "policies: rules")
+        name = policy.effective_policy(request, snapshot.profile, settings)
         forced = route.permit(request, snapshot, settings)
         texts, compression = self._compressed(request, snapshot)
         from nexscout_cli.engine.emotion import emotional_complexity
@@ -137,7 +172,7 @@ class Planner:
         size = compression.tokens_after + self._count(context_text(request), "")[0]
         expected = size + predict.expected_output(request, snapshot, shape.max_tokens)
         mode = route.effective_mode(request, snapshot)
-        need = route.requirement(route.Facts(request, snapshot.tier, snapshot.panic, mode, emotion, expected), settings)
+        rule = route.requirement(route.Facts(request, snapshot.tier, snapshot.panic, mode, emotion, expected), settings)
 
         def fits(model: Model) -> bool:
             return self._forecast(request, snapshot, model, shape, texts).max_input_tokens < model.max_tokens
@@ -146,28 +181,92 @@ class Planner:
             forecast = self._forecast(request, snapshot, model, shape, texts)
             return model.cost(forecast.input_tokens, forecast.output_tokens)
 
-        return (route.choose(need, forced, snapshot, settings, fits, price), emotion, compression, texts)
+        decision = Decision(
+            policy=name,
+            rule=rule.reason,
+            rule_quality=rule.quality,
+            quality=rule.quality,
+            reason=rule.reason,
+            mode=mode,
+            tier=snapshot.tier,
+            feature=request.feature,
+            prompt_chars=len(request.prompt),
+            emotion=emotion,
+        )
+        if not policy.governs(name, request, snapshot):
+            choice = route.choose(rule, forced, snapshot, settings, fits, price)
+            return Basis(choice, _decided(decision, choice), compression, texts)
+        from nexscout_cli.engine.curves import threshold
+        from nexscout_cli.engine.difficulty import difficulty
+        from nexscout_cli.engine.estimates import Estimates
 
-    def _first_allowed(
+        target = float(settings["routing.quality_target"])
+        estimate, limit = difficulty(request.prompt), threshold(name, target)
+        aim = policy.aim(name, rule, snapshot.tier, estimate, limit)
+        estimates = Estimates(snapshot.verdicts, estimate.bucket)
+        choice = route.choose(aim.first, None, snapshot, settings, fits, price, estimates)
+        decision = decision._replace(
+            difficulty=round(estimate.probability, 4),
+            bucket=estimate.bucket,
+            weighed=tuple((told, round(weight, 3)) for told, weight in estimate.reasons[:WEIGHED]),
+            limit=limit.difficulty,
+            target=target,
+            strong_share=limit.strong_share,
+            kept=limit.kept,
+        )
+        second = None
+        if aim.second is not None:
+            need = route.Need(aim.second, "cascade_escalated")
+            above = route.choose(need, None, snapshot, settings, fits, price, estimates)
+            strong, weak = above.models[0], choice.models[0]
+            if price(strong) > price(weak) and estimates.quality(strong) > estimates.quality(weak):
+                second = (above, limit.doubt, limit.strong_share)
+                decision = decision._replace(doubt=limit.doubt, strong=strong.name)
+        return Basis(choice, _decided(decision, choice), compression, texts, second)
+
+    def _first_allowed(self, request: AIRequest, snapshot: Snapshot, basis: Basis) -> Plan:
+        refused: dict[str, str] = {}
+        first: Plan | None = None
+        for model in basis.choice.models:
+            plan = self._one(request, snapshot, basis, model)
+            if plan.error is None:
+                if first is not None:
+                    note = f"{first.model.name} was not allowed ({refused[first.model.name]}); {model.name} is used"
+                    plan = plan._replace(warnings=(note, *plan.warnings))
+                return plan._replace(decision=_allowed(plan.decision, refused, model.name))
+            refused[model.name] = plan.error["message"]
+            first = first or plan
+        assert first is not None
+        return first._replace(decision=_allowed(first.decision, refused, None))
+
+    def _with_second(
         self,
         request: AIRequest,
         snapshot: Snapshot,
-        choice: route.Choice,
-        emotion: float,
-        compression: Compression,
-        texts: tuple[str, ...],
+        basis: Basis,
+        plan: Plan,
+        above: route.Choice,
+        doubt: float,
+        chance: float,
     ) -> Plan:
-        first: Plan | None = None
-        for model in choice.models:
-            plan = self._one(request, snapshot, model, choice, emotion, compression, texts)
-            if plan.allow_proceed:
-                if first is not None:
-                    note = f"{first.model.name} was not allowed ({first.error and first.error['message']}); {model.name} is used"
-                    plan = plan._replace(warnings=(note, *plan.warnings))
-                return plan
-            first = first or plan
-        assert first is not None
-        return first
+        """The plan as the first step of a cascade, where budgets cover both steps' worst case; else alone, with a warning."""
+        options, used = request.options, {"usd": plan.own_max_cost, "tokens": plan.max_total_tokens}
+        left = None if options.max_cost is None else options.max_cost - plan.own_max_cost
+        limits = snapshot.limits
+        if not plan.model.free:
+            limits = tuple(limit._replace(left=limit.left - used[limit.unit]) for limit in limits)
+        later = snapshot._replace(limits=limits, energy=snapshot.energy - plan.energy_of(plan.own_max_cost))
+        strong = self._one(
+            request._replace(options=options._replace(max_cost=left)),
+            later,
+            basis._replace(choice=above),
+            above.models[0],
+        )
+        if strong.error is not None:
+            note = f"a doubtful answer would not be sent up to {strong.model.name}: {strong.error['message']}"
+            made = _allowed(plan.decision, {strong.model.name: strong.error["message"]}, plan.model.name)
+            return plan._replace(warnings=(*plan.warnings, note), decision=made._replace(doubt=None, strong=None))
+        return plan._replace(cascade=Cascade(strong._replace(request=request), doubt, chance))
 
     def _compressed(self, request: AIRequest, snapshot: Snapshot) -> tuple[tuple[str, ...], Compression]:
         """Step 4: prompt and attachments as they are sent, and what was saved; the context is sent compact anyway."""
@@ -200,15 +299,12 @@ class Planner:
         self,
         request: AIRequest,
         snapshot: Snapshot,
+        basis: Basis,
         model: Model,
-        choice: route.Choice,
-        emotion: float,
-        compression: Compression,
-        texts: tuple[str, ...],
         *,
         energy_held: bool = False,
     ) -> Plan:
-        settings = self._settings
+        settings, choice, texts = self._settings, basis.choice, basis.texts
         charge = not request.options.skip_energy_charge
         own = model.params.get("max_answer_tokens")
         shape = shape_of(request, snapshot, settings, own)
@@ -227,10 +323,10 @@ class Planner:
             model=model,
             routing_reason=choice.reason,
             required_quality=choice.quality,
-            emotional_complexity=emotion,
+            emotional_complexity=basis.decision.emotion,
             messages=_messages(request, model, shape, texts[0], texts[1:]),
             shape=shape,
-            compression=compression,
+            compression=basis.compression,
             forecast=forecast,
             surge_milli=snapshot.surge_milli,
             nano_per_energy=firewall.nano_per_unit(settings),
@@ -239,9 +335,28 @@ class Planner:
             charge_energy=charge,
             mode=route.effective_mode(request, snapshot),
             version=snapshot.version,
+            decision=basis.decision,
             error=refusal.as_json() if refusal else None,
             exit_status=refusal.exit_status if refusal else 0,
         )
+
+
+def _decided(decision: Decision, choice: route.Choice) -> Decision:
+    seen = tuple(one._replace(verdict="second") if one.model == decision.strong else one for one in choice.candidates)
+    return decision._replace(quality=choice.quality, reason=choice.reason, candidates=seen)
+
+
+def _allowed(decision: Decision, refused: dict[str, str], chosen: str | None) -> Decision:
+    """The decision after budgets had their say of the models that came first."""
+    if not refused:
+        return decision
+
+    def seen(one: Candidate) -> Candidate:
+        if one.model in refused:
+            return one._replace(verdict="not_allowed", detail=refused[one.model])
+        return one._replace(verdict="chosen") if one.model == chosen else one
+
+    return decision._replace(candidates=tuple(seen(one) for one in decision.candidates))
 
 
 def _daily_warning(snapshot: Snapshot, tokens: int) -> tuple[str, ...]:

@@ -14,6 +14,8 @@ if TYPE_CHECKING:
 EMBEDDED_PREFIX = "embedded/"
 MODES = ("auto", "fast", "pro", "expert")
 TIERS = ("free", "pro", "elite", "enterprise")
+POLICIES = ("rules", "learned", "cascade")
+"""How a model is chosen: by the table of rules, by the prompt's difficulty, or by asking a cheap model first."""
 
 Json = Any
 
@@ -92,7 +94,7 @@ class Model(NamedTuple):
 
 
 class Profile(NamedTuple):
-    """What was learned of a user, as far as a plan reads it."""
+    """What was learned of a user, as far as a plan reads it. ``policy``: the user's own, None for the installation's."""
 
     efficiency_rating: float = 0.8
     preferred_mode: str = "auto"
@@ -101,6 +103,11 @@ class Profile(NamedTuple):
     writing_style: dict[str, Json] = {}  # noqa: RUF012 - never changed
     peak_hours: tuple[int, ...] = ()
     model_preference: dict[str, float] = {}  # noqa: RUF012 - never changed
+    policy: str | None = None
+
+
+Verdicts = dict[tuple[str, int | None], tuple[int, int]]
+"""Good and bad verdicts of a feature's answers by (model, difficulty bucket); the bucket is None where it was not estimated."""
 
 
 class Limit(NamedTuple):
@@ -133,6 +140,7 @@ class Snapshot(NamedTuple):
     output_lengths: dict[str, tuple[int, float]]
     tokens_today: int
     version: int
+    verdicts: Verdicts = {}  # noqa: RUF012 - never changed
 
     def model(self, name: str) -> Model | None:
         """The catalog's model of that name, whether available or not."""
@@ -175,8 +183,67 @@ class Forecast(NamedTuple):
     counted: int = 0
 
 
+class Candidate(NamedTuple):
+    """A model that was looked at: its expected cost for the request in nano-dollars (None: not worked out), its quality
+    as it counted, and what became of it; ``detail`` says more.
+    """
+
+    model: str
+    cost: int | None
+    quality: float
+    verdict: str
+    detail: str = ""
+
+
+class Decision(NamedTuple):
+    """How a model was chosen, for whoever asks why.
+
+    ``rule`` and ``rule_quality`` are the row of rules that matched; ``quality`` is what was required in the end. With a
+    policy that estimates: ``difficulty`` 0..1 and ``bucket`` 0..4 of the prompt, ``weighed``: what counted most for (+)
+    or against (−) it, and from ``limit`` on it is hard; ``target`` is the share of the strong model's advantage to keep,
+    ``strong_share`` and ``kept`` what was measured at that limit; ``doubt`` from which a first answer is sent up.
+    """
+
+    policy: str
+    rule: str
+    rule_quality: float
+    quality: float
+    reason: str
+    mode: str
+    tier: str
+    feature: str
+    prompt_chars: int
+    emotion: float
+    candidates: tuple[Candidate, ...] = ()
+    difficulty: float | None = None
+    bucket: int | None = None
+    weighed: tuple[tuple[str, float], ...] = ()
+    limit: float | None = None
+    target: float | None = None
+    strong_share: float | None = None
+    kept: float | None = None
+    doubt: float | None = None
+    strong: str | None = None
+
+    def as_json(self) -> dict[str, Json]:
+        """The decision as JSON keeps it: what has no value is left out."""
+        known = {name: value for name, value in self._asdict().items() if value is not None}
+        return known | {"candidates": [candidate._asdict() for candidate in self.candidates]}
+
+
+class Cascade(NamedTuple):
+    """What follows a first answer whose doubt (0..1) reaches ``doubt``: the plan ``strong``, with probability ``chance``."""
+
+    strong: Plan
+    doubt: float
+    chance: float
+
+
 class Plan(NamedTuple):
-    """Everything decided before money moves. ``simulate`` shows it, ``run`` executes it."""
+    """Everything decided before money moves. ``simulate`` shows it, ``run`` executes it.
+
+    With a ``cascade`` it is the plan of the first step; what it quotes is of the whole.
+    """
 
     request: AIRequest
     model: Model
@@ -194,8 +261,10 @@ class Plan(NamedTuple):
     charge_energy: bool
     mode: str
     version: int
+    decision: Decision
     error: dict[str, str] | None = None
     exit_status: int = 0
+    cascade: Cascade | None = None
 
     @property
     def allow_proceed(self) -> bool:
@@ -203,14 +272,42 @@ class Plan(NamedTuple):
         return self.error is None
 
     @property
-    def predicted_cost(self) -> int:
-        """Expected cost in nano-dollars."""
+    def own_cost(self) -> int:
+        """Expected cost of this step alone, in nano-dollars."""
         return self.model.cost(self.forecast.input_tokens, self.forecast.output_tokens)
 
     @property
-    def max_cost(self) -> int:
-        """Worst-case cost in nano-dollars: what is held."""
+    def own_max_cost(self) -> int:
+        """Worst-case cost of this step alone, in nano-dollars: what its attempt holds."""
         return self.model.cost(self.forecast.max_input_tokens, self.forecast.max_output_tokens)
+
+    @property
+    def predicted_cost(self) -> int:
+        """Expected cost in nano-dollars, of all steps."""
+        later = self.cascade
+        return self.own_cost + (round(later.chance * later.strong.own_cost) if later else 0)
+
+    @property
+    def max_cost(self) -> int:
+        """Worst-case cost in nano-dollars, of all steps."""
+        return self.own_max_cost + (self.cascade.strong.own_max_cost if self.cascade else 0)
+
+    @property
+    def predicted_input_tokens(self) -> int:
+        """Expected input tokens, of all steps."""
+        later = self.cascade
+        return self.forecast.input_tokens + (round(later.chance * later.strong.forecast.input_tokens) if later else 0)
+
+    @property
+    def predicted_output_tokens(self) -> int:
+        """Expected output tokens, of all steps."""
+        later = self.cascade
+        return self.forecast.output_tokens + (round(later.chance * later.strong.forecast.output_tokens) if later else 0)
+
+    @property
+    def predicted_tokens(self) -> int:
+        """Expected input plus output tokens, of all steps."""
+        return self.predicted_input_tokens + self.predicted_output_tokens
 
     def energy_of(self, nano: int) -> int:
         """Energy charged for a cost under this plan's frozen surge."""
@@ -228,17 +325,18 @@ class Plan(NamedTuple):
 
     @property
     def max_total_tokens(self) -> int:
-        """Worst-case input plus output tokens: what is held of a token budget."""
+        """Worst-case input plus output tokens of this step: what its attempt holds of a token budget."""
         return self.forecast.max_input_tokens + self.forecast.max_output_tokens
 
     def as_json(self) -> dict[str, Json]:
         """The agreed shape of ``simulate --json`` and of ``metadata.plan``."""
+        steps = [self, *([self.cascade.strong] if self.cascade else [])]
         return {
-            "predicted_tokens": self.forecast.input_tokens + self.forecast.output_tokens,
-            "predicted_input_tokens": self.forecast.input_tokens,
-            "predicted_output_tokens": self.forecast.output_tokens,
-            "max_input_tokens": self.forecast.max_input_tokens,
-            "max_output_tokens": self.forecast.max_output_tokens,
+            "predicted_tokens": self.predicted_tokens,
+            "predicted_input_tokens": self.predicted_input_tokens,
+            "predicted_output_tokens": self.predicted_output_tokens,
+            "max_input_tokens": sum(step.forecast.max_input_tokens for step in steps),
+            "max_output_tokens": sum(step.forecast.max_output_tokens for step in steps),
             "predicted_cost_usd": usd(self.predicted_cost),
             "max_cost_usd": usd(self.max_cost),
             "predicted_energy": self.predicted_energy,
@@ -246,6 +344,9 @@ class Plan(NamedTuple):
             "surge": self.surge_milli / 1000,
             "recommended_model": self.model.name,
             "routing_reason": self.routing_reason,
+            "policy": self.decision.policy,
+            "expected": self._expected(),
+            "cascade": self._steps(),
             "required_quality": self.required_quality,
             "emotional_complexity": self.emotional_complexity,
             "mode": self.mode,
@@ -255,6 +356,31 @@ class Plan(NamedTuple):
             "warnings": list(self.warnings),
             "allow_proceed": self.allow_proceed,
             "error": self.error,
+        }
+
+    def _expected(self) -> dict[str, Json] | None:
+        """What the quality target was measured to come to; None where no estimate decided."""
+        made = self.decision
+        if made.target is None:
+            return None
+        return {"quality_target": made.target, "kept": made.kept, "strong_share": made.strong_share}
+
+    def _steps(self) -> dict[str, Json] | None:
+        if self.cascade is None:
+            return None
+        strong = self.cascade.strong
+        return {
+            "strong_model": strong.model.name,
+            "doubt": self.cascade.doubt,
+            "chance": self.cascade.chance,
+            "steps": [
+                {
+                    "model": step.model.name,
+                    "predicted_cost_usd": usd(step.own_cost),
+                    "max_cost_usd": usd(step.own_max_cost),
+                }
+                for step in (self, strong)
+            ],
         }
 
 

@@ -5,9 +5,10 @@ from __future__ import annotations
 import sqlite3
 from datetime import datetime, timedelta
 
+from nexscout_cli.engine.policy import effective_policy
 from nexscout_cli.engine.ports import Provider
 from nexscout_cli.engine.types import AIRequest, Limit, Model, Snapshot
-from nexscout_cli.store import accounts, models, profiles, users
+from nexscout_cli.store import accounts, feedback, models, profiles, users
 from nexscout_cli.store.store import EVERYONE, Store, stamp
 
 SURGE_STEPS = ((2.0, 2000), (1.5, 1500), (1.0, 1250))
@@ -29,13 +30,15 @@ def read(store: Store, provider: Provider, request: AIRequest) -> Snapshot:
         available, missing = availability(catalog, provider)
         meta = dict(c.execute("SELECT key, value FROM meta WHERE key IN ('panic', 'world_version')").fetchall())
         limits, tokens_today, pressed = _limits(store, c, request.user_id, tier, now)
+        profile = profiles.for_plan(c, request.user_id)
+        estimates = effective_policy(request, profile, store.settings) != "rules"
         return Snapshot(
             now=now,
             actor=store.actor,
             user_id=request.user_id,
             tier=tier,
             is_admin=store.is_admin(c),
-            profile=profiles.for_plan(c, request.user_id),
+            profile=profile,
             energy=balance + users.grant_due(store.settings, row, now),
             limits=limits,
             panic=meta["panic"] == "1" or pressed,
@@ -47,6 +50,7 @@ def read(store: Store, provider: Provider, request: AIRequest) -> Snapshot:
             output_lengths=_lengths(c, request.user_id, request.feature),
             tokens_today=tokens_today,
             version=int(meta["world_version"]),
+            verdicts=feedback.by_case(c, request.feature) if estimates else {},
         )
 
 

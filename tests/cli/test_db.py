@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from nexscout_cli.engine.types import Attempt
+from nexscout_cli.store.database import SCHEMA_VERSION
 from tests.support.bench import Bench
 from tests.support.clock import SettableClock
 
@@ -91,10 +92,10 @@ def test_a_backup_goes_where_it_is_told_and_overwrites_nothing(nexscout: Any, be
 
 def test_migrate_says_what_schema_the_database_has(nexscout: Any, home: Path) -> None:
     assert "made" in nexscout("db", "migrate").stdout
-    assert nexscout("db", "migrate") == (0, "schema 1 is the newest; nothing to do\n", "")
+    assert nexscout("db", "migrate") == (0, f"schema {SCHEMA_VERSION} is the newest; nothing to do\n", "")
     assert json.loads(nexscout("db", "migrate", "--json").stdout) == {
         "path": f"{home}/nexscout.db",
-        "schema_version": 1,
+        "schema_version": SCHEMA_VERSION,
         "migrated_from": None,
     }
 

@@ -109,17 +109,15 @@ WORK = {"call": call, "open": opened, "write": write}
 
 def with_another_migration() -> None:
     """Become a program with one migration more than this one."""
-    migrations = sqlite_utils.Migrations("nexscout")
-    migrations()(schema.main_job)
+    version = database.SCHEMA_VERSION + 1
 
-    @migrations()
+    @schema.MIGRATIONS()
     def more(db: sqlite_utils.Database) -> None:
         db.conn.execute("ALTER TABLE users ADD COLUMN nickname TEXT")
         die_if_told()
-        db.conn.execute("PRAGMA user_version = 2")
+        db.conn.execute(f"PRAGMA user_version = {version}")
 
-    schema.MIGRATIONS = migrations
-    database.SCHEMA_VERSION = 2
+    database.SCHEMA_VERSION = version
 
 
 def die_if_told() -> None:

@@ -15,6 +15,7 @@ import pytest
 
 from nexscout_cli import config
 from nexscout_cli.store.check import check
+from nexscout_cli.store.database import SCHEMA_VERSION
 from nexscout_cli.store.store import Store
 from tests.crash.crowd import FileClock, outcomes
 from tests.support.openai_server import Body
@@ -188,7 +189,7 @@ def test_thirty_processes_that_open_an_old_database_at_once_migrate_it_once(home
     done = crowd(home, newer=True, tasks=[{"do": "open", "user": "ada"} for _ in range(OPENERS)])
     assert done["killed"] == killed
     said = outcomes()
-    assert [(outcome["owners"], outcome["version"]) for outcome in said] == [(["ada"], 2)] * OPENERS
+    assert [(outcome["owners"], outcome["version"]) for outcome in said] == [(["ada"], SCHEMA_VERSION + 1)] * OPENERS
     assert "nickname" in home.sql("SELECT name FROM pragma_table_info('users')")
     assert home.sql("SELECT request_id, cost_usd FROM ai_model_usage") == before
     # Whoever migrates makes a copy first, and so does the one who comes after a migration that was killed.

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import copy
 import os
 import signal
 import sqlite3
@@ -173,20 +174,22 @@ def test_a_creator_that_is_killed_leaves_no_half_database(tmp_path: Path, when: 
     assert list(tmp_path.glob("*.new*")) == []
 
 
+KNOWN = database.SCHEMA_VERSION
+
+
 def newer(monkeypatch: pytest.MonkeyPatch, fails: bool = False) -> None:
     """A program with one migration more than this one."""
-    migrations = sqlite_utils.Migrations("nexscout")
-    migrations()(schema.main_job)
+    migrations = copy.deepcopy(schema.MIGRATIONS)
 
     @migrations()
     def more(db: sqlite_utils.Database) -> None:
         db.conn.execute("ALTER TABLE users ADD COLUMN nickname TEXT")
         if fails:
             raise sqlite3.OperationalError("database or disk is full")
-        db.conn.execute("PRAGMA user_version = 2")
+        db.conn.execute(f"PRAGMA user_version = {KNOWN + 1}")
 
     monkeypatch.setattr(schema, "MIGRATIONS", migrations)
-    monkeypatch.setattr(database, "SCHEMA_VERSION", 2)
+    monkeypatch.setattr(database, "SCHEMA_VERSION", KNOWN + 1)
 
 
 def test_an_older_schema_is_migrated_after_a_backup(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -194,12 +197,12 @@ def test_an_older_schema_is_migrated_after_a_backup(bench: Bench, monkeypatch: p
     bench.store.close()
     newer(monkeypatch)
     migrated = Bench(bench.path)
-    assert migrated.sql("PRAGMA user_version")[0][0] == 2
+    assert migrated.sql("PRAGMA user_version")[0][0] == KNOWN + 1
     assert migrated.sql("SELECT nickname FROM users")[0][0] is None
     assert migrated.check() == []
     (backup,) = bench.path.parent.glob("*.bak")
     assert mode(backup) == 0o600
-    assert database.schema_version(backup) == 1
+    assert database.schema_version(backup) == KNOWN
     assert migrated.account("ada") == Bench(backup_copy(backup)).account("ada") == (5000, 0, 1)
     Bench(bench.path).store.close()
     assert len(list(bench.path.parent.glob("*.bak"))) == 1
@@ -213,6 +216,22 @@ def backup_copy(backup: Path) -> Path:
     return folder / "nexscout.db"
 
 
+def test_a_database_of_the_first_schema_is_brought_up_with_its_books(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first = sqlite_utils.Migrations("nexscout")
+    first()(schema.main_job)
+    with monkeypatch.context() as patch:
+        patch.setattr(schema, "MIGRATIONS", first)
+        patch.setattr(database, "SCHEMA_VERSION", 1)
+        store = Bench(tmp_path / "nexscout.db").store
+        store.close()
+    migrated = Bench(tmp_path / "nexscout.db")
+    assert migrated.sql("PRAGMA user_version")[0][0] == KNOWN
+    migrated.post(migrated.sent())
+    assert migrated.check() == []
+
+
 def test_a_migration_that_fails_changes_nothing(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
     bench.store.close()
     with monkeypatch.context() as patch:
@@ -221,7 +240,7 @@ def test_a_migration_that_fails_changes_nothing(bench: Bench, monkeypatch: pytes
             Bench(bench.path)
     assert caught.value.code == "disk_full"
     again = Bench(bench.path)
-    assert again.sql("PRAGMA user_version")[0][0] == 1
+    assert again.sql("PRAGMA user_version")[0][0] == KNOWN
     assert "nickname" not in [row["name"] for row in again.sql("PRAGMA table_info(users)")]
 
 
