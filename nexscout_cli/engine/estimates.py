@@ -5,18 +5,14 @@ Used by the policies ``learned`` and ``cascade``; ``rules`` goes by the catalog'
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Callable, Sequence
-from functools import cache
-from pathlib import Path
 from typing import NamedTuple
 
 from nexscout_cli.engine.settle import is_version
-from nexscout_cli.engine.types import Json, Model, Verdicts
+from nexscout_cli.engine.tables import table
+from nexscout_cli.engine.types import Model, Verdicts
 
-TABLE = Path(__file__).parent.parent / "data" / "quality.json"
-"""Measured accuracies: ``{"source", "models": {catalog name: {set: {"n", "accuracy"}}}}``."""
 PRIOR_WEIGHT = 20.0
 """Verdicts that the shipped estimate counts as."""
 
@@ -30,18 +26,15 @@ class Dominance(NamedTuple):
     theirs: float
 
 
-@cache
-def _measured() -> dict[str, dict[str, dict[str, float]]]:
-    table: dict[str, Json] = json.loads(TABLE.read_text(encoding="utf-8"))
-    return dict(table["models"])
-
-
 def measured(model: Model) -> dict[str, float]:
-    """Accuracies of a model by set; none for a name that has been pointed at another model than was measured."""
+    """Accuracies of a model by set, from ``data/quality.json``, which names their source.
+
+    None for a name that has been pointed at another model than was measured.
+    """
     target = model.litellm_model.partition("/")[2]
     if target != model.name and not is_version(target, model.name):
         return {}
-    return {name: float(found["accuracy"]) for name, found in _measured().get(model.name, {}).items()}
+    return {name: float(found["accuracy"]) for name, found in table("quality")["models"].get(model.name, {}).items()}
 
 
 def corrected(quality: float, good: int, bad: int) -> float:
@@ -99,7 +92,7 @@ class Estimates:
         ours, others = measured(model), measured(other)
         sets = sorted(ours.keys() & others.keys())
         if sets:
-            own, theirs = (sum(table[name] for name in sets) / len(sets) for table in (ours, others))
+            own, theirs = (sum(found[name] for name in sets) / len(sets) for found in (ours, others))
             basis = "measured on " + ", ".join(sets)
         else:
             own, theirs, basis = model.quality, other.quality, "the catalog's quality"

@@ -57,7 +57,7 @@ def requirement(made: Json) -> list[str]:
     ]
     if made.get("weighed"):
         told.append(
-            "What weighed most: " + ", ".join(f"{name} ({weight:+.2f})" for name, weight in made["weighed"]) + "."
+            "What weighed most: " + ", ".join(f"{name} ({weight:+.3f})" for name, weight in made["weighed"]) + "."
         )
     if made["reason"] == made["rule"]:
         told.append(f"Row {row} asks for quality {made['rule_quality']:g} at least, whatever the difficulty.")

@@ -208,7 +208,7 @@ class Planner:
         decision = decision._replace(
             difficulty=round(estimate.probability, 4),
             bucket=estimate.bucket,
-            weighed=tuple((told, round(weight, 3)) for told, weight in estimate.reasons[:WEIGHED]),
+            weighed=_weighed(estimate.reasons, words=settings["learning.patterns"]),
             limit=limit.difficulty,
             target=target,
             strong_share=limit.strong_share,
@@ -339,6 +339,12 @@ class Planner:
             error=refusal.as_json() if refusal else None,
             exit_status=refusal.exit_status if refusal else 0,
         )
+
+
+def _weighed(reasons: tuple[tuple[str, float], ...], *, words: bool) -> tuple[tuple[str, float], ...]:
+    """The heaviest reasons of an estimate; without ``words`` none that repeats words of the prompt."""
+    kept = [(told, weight) for told, weight in reasons if words or not told.startswith("words: ")]
+    return tuple(kept[:WEIGHED])
 
 
 def _decided(decision: Decision, choice: route.Choice) -> Decision:

@@ -32,6 +32,7 @@ class Feedback(NamedTuple):
 def record(store: Store, name: str, verdict: str, note: str | None = None) -> Feedback:
     """Enter a verdict, good or bad, on a request's answer, by its id or the beginning of it; a second one replaces the first.
 
+    An answer that was bad is not given again from the cache.
     Raises UsageError for another verdict, a request there is not (or of someone the actor may not act for), and one that
     was not answered.
     """
@@ -42,8 +43,8 @@ def record(store: Store, name: str, verdict: str, note: str | None = None) -> Fe
     with store.db.write() as c:
         request_id = log.find(store, c, name)
         answered = c.execute(
-            "SELECT user_id, feature, model_used FROM ai_model_usage WHERE request_id = ? "
-            "AND (outcome = 'hit' OR json_extract(metadata, '$.delivered')) ORDER BY id LIMIT 1",
+            "SELECT user_id, feature, model_used, created_at, input_tokens, output_tokens, json_extract(metadata, '$.cached_id') AS cached_id "
+            "FROM ai_model_usage WHERE request_id = ? AND (outcome = 'hit' OR json_extract(metadata, '$.delivered')) LIMIT 1",
             (request_id,),
         ).fetchone()
         if answered is None:
@@ -68,7 +69,15 @@ def record(store: Store, name: str, verdict: str, note: str | None = None) -> Fe
                 stamp(now),
             ),
         )
-    user_id, feature, model = answered
+        if verdict == "bad":
+            # An answer is kept in the transaction that records its usage.
+            c.execute(
+                "DELETE FROM cached_ai_responses WHERE id = :cached_id "
+                "OR :cached_id IS NULL AND user_id = :user_id AND created_at = :created_at AND model_used = :model_used "
+                "AND input_tokens = :input_tokens AND output_tokens = :output_tokens",
+                dict(answered),
+            )
+    user_id, feature, model = answered[:3]
     return Feedback(request_id, user_id, feature, bucket, model, verdict, note, before is not None)
 
 

@@ -14,6 +14,7 @@ from tests.support.bench import Bench
 
 
 def answered(bench: Bench, user: str | None = None) -> str:
+    bench.clock.move(seconds=1)
     attempt = bench.sent(bench.plan(user=user))
     bench.post(attempt)
     return attempt.request_id
@@ -37,6 +38,16 @@ def test_a_second_verdict_replaces_the_first(bench: Bench) -> None:
     assert feedback.record(bench.store, request_id[:12], "good", "after all").replaced
     assert verdicts(bench) == {("gpt-4o-mini", None): (1, 0)}
     assert why.facts(bench.store, request_id)["feedback"]["note"] == "after all"
+
+
+def test_a_bad_answer_is_not_given_again(bench: Bench) -> None:
+    kept, good, bad = (answered(bench) for _ in range(3))
+    feedback.record(bench.store, good, "good")
+    feedback.record(bench.store, bad, "bad")
+    assert {row[0] for row in bench.sql("SELECT prompt_hash FROM cached_ai_responses")} == {
+        f"key {kept}",
+        f"key {good}",
+    }
 
 
 def test_the_preference_shows_it(bench: Bench) -> None:
