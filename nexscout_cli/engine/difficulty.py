@@ -137,3 +137,5 @@ def _heaviest(traits: list[tuple[str, float]], words: list[tuple[str, float]]) -
             sums["words: " + ", ".join(text for text, _ in top)] = math.fsum(weight for _, weight in top)
     ranked = sorted(sums.items(), key=lambda pair: (-abs(pair[1]), pair[0]))
     return tuple((text, round(weight, 4)) for text, weight in ranked[:REASONS] if abs(weight) >= 0.0005)
+
+

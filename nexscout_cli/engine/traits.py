@@ -90,9 +90,7 @@ _OPTION_WORDS = frozenset(IN_OPTIONS) & WORDS.keys()
 
 
 KINDS = ("choice", "code", "sum", "other")
-_CODE = re.compile(
-    r"(?m)^\s*(?:def|class|import|from \w+ import|for|while|return|function|#include)\b|```(?!json)\w+|\[PYTHON\]"
-)
+_CODE = re.compile(r"(?m)^\s*(?:def|class|import|from \w+ import|for|while|return|function|#include)\b|```(?!json)\w+|\[PYTHON\]")
 
 
 class Prompt(NamedTuple):

@@ -83,9 +83,7 @@ def _subjects(words: sp.csr_matrix, subjects: Sequence[str]) -> np.ndarray:
     return model.coef_.T / np.sqrt(((found - found.mean(0)) ** 2).mean(0).sum())
 
 
-def _fit(
-    design: sp.csr_matrix, share: np.ndarray, weight: np.ndarray, strength: float = STRENGTH
-) -> LogisticRegression:
+def _fit(design: sp.csr_matrix, share: np.ndarray, weight: np.ndarray, strength: float = STRENGTH) -> LogisticRegression:
     both = sp.vstack([design, design]).tocsr()
     right = np.r_[np.ones(len(share)), np.zeros(len(share))]
     how_much = np.r_[share * weight, (1 - share) * weight]
