@@ -220,7 +220,7 @@ class Planner:
             above = route.choose(need, None, snapshot, settings, fits, price, estimates)
             strong, weak = above.models[0], choice.models[0]
             if price(strong) > price(weak) and estimates.quality(strong) > estimates.quality(weak):
-                second = (above, limit.doubt, limit.strong_share)
+                second = (above, limit.doubt, policy.chance_of_second(limit, snapshot.doubts))
                 decision = decision._replace(doubt=limit.doubt, strong=strong.name)
         return Basis(choice, _decided(decision, choice), compression, texts, second)
 

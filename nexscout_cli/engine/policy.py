@@ -21,6 +21,7 @@ EASY, HARD, HARD_FREE = 0.70, 0.95, 0.85
 LEAST = frozenset({"complex_generation", "deep_analysis", "emotional_complexity"})
 """Rows of rules that hold as the least under every policy: they are about what the answer is for and how it must sound, of
 which the difficulty of a question says nothing. The other rows only guess the difficulty by the length."""
+PRIOR_ANSWERS = 20
 
 
 class Aim(NamedTuple):
@@ -48,6 +49,12 @@ def shaping(request: AIRequest, snapshot: Snapshot, settings: Settings) -> str:
     """What the policy adds to a cached answer's key: nothing where rules, a mode or the caller choose the model."""
     policy = effective_policy(request, snapshot.profile, settings)
     return f"{policy} {settings['routing.quality_target']:g}" if governs(policy, request, snapshot) else ""
+
+
+def chance_of_second(threshold: Threshold, doubts: tuple[float, ...]) -> float:
+    """The probability that a first answer is sent up: the share measured beforehand, counted as 20 answers, and the own ones."""
+    up = sum(doubt >= threshold.doubt for doubt in doubts)
+    return (PRIOR_ANSWERS * threshold.strong_share + up) / (PRIOR_ANSWERS + len(doubts))
 
 
 def aim(policy: str, rule: Need, tier: str, difficulty: Difficulty, threshold: Threshold) -> Aim:

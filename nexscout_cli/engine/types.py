@@ -121,7 +121,10 @@ class Limit(NamedTuple):
 
 
 class Snapshot(NamedTuple):
-    """The world a plan is made from. The same request on an equal snapshot gives the same plan."""
+    """The world a plan is made from. The same request on an equal snapshot gives the same plan.
+
+    ``verdicts`` and ``doubts`` (0..1, of this user's latest first answers to the feature) are read where a policy needs them.
+    """
 
     now: datetime
     actor: str
@@ -141,6 +144,7 @@ class Snapshot(NamedTuple):
     tokens_today: int
     version: int
     verdicts: Verdicts = {}  # noqa: RUF012 - never changed
+    doubts: tuple[float, ...] = ()
 
     def model(self, name: str) -> Model | None:
         """The catalog's model of that name, whether available or not."""

@@ -44,7 +44,8 @@ def record(store: Store, name: str, verdict: str, note: str | None = None) -> Fe
         request_id = log.find(store, c, name)
         answered = c.execute(
             "SELECT user_id, feature, model_used, created_at, input_tokens, output_tokens, "
-            "json_extract(metadata, '$.cached_id') AS cached_id FROM ai_model_usage WHERE request_id = ? AND (outcome = 'hit' OR json_extract(metadata, '$.delivered')) LIMIT 1",
+            "json_extract(metadata, '$.cached_id') AS cached_id FROM ai_model_usage WHERE request_id = ? "
+            "AND (outcome = 'hit' OR json_extract(metadata, '$.delivered')) LIMIT 1",
             (request_id,),
         ).fetchone()
         if answered is None:

@@ -17,6 +17,9 @@ PANIC_SHARE = 0.95
 FACTOR_SAMPLES, FACTOR_MARGIN = 20, 1.1
 """Usage reports before a model's learned input factor bounds a hold, and the slack on the most that was seen."""
 
+DOUBTS_SEEN = 200
+"""Rows of usage that are looked through for how often first answers were sent up."""
+
 
 def read(store: Store, provider: Provider, request: AIRequest) -> Snapshot:
     """The snapshot for a request. Raises NotPermitted, UsageError where the actor may not act for its user."""
@@ -31,7 +34,7 @@ def read(store: Store, provider: Provider, request: AIRequest) -> Snapshot:
         meta = dict(c.execute("SELECT key, value FROM meta WHERE key IN ('panic', 'world_version')").fetchall())
         limits, tokens_today, pressed = _limits(store, c, request.user_id, tier, now)
         profile = profiles.for_plan(c, request.user_id)
-        estimates = effective_policy(request, profile, store.settings) != "rules"
+        policy = effective_policy(request, profile, store.settings)
         return Snapshot(
             now=now,
             actor=store.actor,
@@ -50,7 +53,8 @@ def read(store: Store, provider: Provider, request: AIRequest) -> Snapshot:
             output_lengths=_lengths(c, request.user_id, request.feature),
             tokens_today=tokens_today,
             version=int(meta["world_version"]),
-            verdicts=feedback.by_case(c, request.feature) if estimates else {},
+            verdicts=feedback.by_case(c, request.feature) if policy != "rules" else {},
+            doubts=_doubts(c, request.user_id, request.feature) if policy == "cascade" else (),
         )
 
 
@@ -92,6 +96,17 @@ def _surge(store: Store, c: sqlite3.Connection, now: datetime) -> int:
     ).fetchone()[0]
     share = load / store.settings["surge.capacity"]
     return next((surge for start, surge in SURGE_STEPS if share >= start), 1000)
+
+
+def _doubts(c: sqlite3.Connection, user_id: str, feature: str) -> tuple[float, ...]:
+    """How doubtful the first answers of cascades were, among the user's latest rows of usage."""
+    rows = c.execute(
+        """SELECT json_extract(metadata, '$.doubt.score') FROM
+           (SELECT feature, metadata FROM ai_model_usage WHERE user_id = ? ORDER BY created_at DESC LIMIT ?)
+           WHERE feature = ? AND json_type(metadata, '$.doubt') IS NOT NULL""",
+        (user_id, DOUBTS_SEEN, feature),
+    )
+    return tuple(row[0] for row in rows)
 
 
 def _factors(c: sqlite3.Connection) -> dict[str, tuple[float, float]]:

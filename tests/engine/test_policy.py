@@ -115,6 +115,12 @@ def test_a_cascade_quotes_both_steps_expected_and_worst() -> None:
     assert shown["expected"] == {"quality_target": 0.95, "kept": 0.95, "strong_share": 0.3}
 
 
+def test_how_often_a_second_step_comes_is_learned_from_the_own_ledger() -> None:
+    never, always = (plan("cascade", doubts=(score,) * 60).cascade for score in (0.1, 0.9))
+    assert never is not None and always is not None
+    assert never.chance == pytest.approx(0.3 * 20 / 80) and always.chance == pytest.approx((0.3 * 20 + 60) / 80)
+
+
 def test_max_cost_covers_the_whole_cascade_or_there_is_none() -> None:
     whole = plan("cascade")
     assert plan("cascade", max_cost=whole.max_cost) == whole._replace(
