@@ -231,8 +231,8 @@ class Decision(NamedTuple):
 
     def as_json(self) -> dict[str, Json]:
         """The decision as JSON keeps it: what has no value is left out."""
-        known = {name: value for name, value in self._asdict().items() if value is not None}
-        return known | {"candidates": [candidate._asdict() for candidate in self.candidates]}
+        seen = [{name: value for name, value in one._asdict().items() if value != ""} for one in self.candidates]
+        return {name: value for name, value in self._asdict().items() if value is not None} | {"candidates": seen}
 
 
 class Cascade(NamedTuple):
