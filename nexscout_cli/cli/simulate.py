@@ -122,7 +122,10 @@ def sheet(plan: Plan) -> str:
         *_target(plan),
         ("tokens in", f"{forecast.input_tokens:,}   (at most {forecast.max_input_tokens:,})"),
         ("tokens out", f"{forecast.output_tokens:,}   (at most {forecast.max_output_tokens:,})"),
-        ("cost", f"${plan.predicted_cost / 1e9:.6f}   (at most ${plan.max_cost / 1e9:.6f})"),
+        (
+            "cost" if plan.cascade is None else "cost in all",
+            f"${plan.predicted_cost / 1e9:.6f}   (at most ${plan.max_cost / 1e9:.6f})",
+        ),
         (
             "energy",
             f"{plan.predicted_energy}   (at most {plan.max_energy}{surge})",
@@ -140,14 +143,14 @@ def _target(plan: Plan) -> list[tuple[str, str]]:
     """What the quality target is measured to come to, and the second step of a cascade."""
     made, rows = plan.decision, []
     if plan.cascade is not None:
-        strong = plan.cascade.strong
-        rows.append(
+        rows += [
             (
                 "then",
-                f"{strong.model.name} where the answer is doubtful   (about {plan.cascade.chance:.0%}; "
-                f"${strong.own_cost / 1e9:.6f}, at most ${strong.own_max_cost / 1e9:.6f}; cost and energy are of both)",
+                f"{step.model.name} where {'doubt remains' if chance < plan.cascade.chance else 'the answer is doubtful'}   "
+                f"(about {chance:.0%}; ${step.own_cost / 1e9:.6f}, at most ${step.own_max_cost / 1e9:.6f})",
             )
-        )
+            for chance, step in plan.later
+        ]
     if made.target is not None:
         rows.append(
             (

@@ -79,15 +79,16 @@ class Execution:
             tries[plan.model.name] = tries.get(plan.model.name, 0) + 1
             failure = None
             try:
-                completion = self._call(run, attempt)
+                completion = self._call(run, attempt, _listener(run, plan))
                 response = self._post(run, attempt, completion)
                 if response is not None:
                     return response
                 if run.doubted and run.doubted.attempt is attempt:
-                    second = self._second(run, plan)
-                    if second is None:
+                    self._ask_other(run, plan)
+                    strong = None if run.doubted.confirmed else self._hold_strong(run, plan)
+                    if strong is None:
                         return self._deliver_doubted(run)
-                    attempt = second
+                    attempt = strong
                     continue
                 failures.append(
                     f"{plan.model.name}: the answer was empty ({completion.finish_reason or 'no reason given'})"
@@ -150,7 +151,7 @@ class Execution:
         deadline = self.clock.now() + timedelta(seconds=seconds)
         return self.ledger.hold(run.request_id, run.fingerprint, plan, deadline)
 
-    def _call(self, run: Progress, attempt: Attempt) -> Completion:
+    def _call(self, run: Progress, attempt: Attempt, on_text: OnText | None) -> Completion:
         """Step 9. An interrupt after the call was sent leaves the attempt unknown; before that, it is voided."""
         plan, settings = attempt.plan, self.settings
         call = Call(
@@ -160,7 +161,7 @@ class Execution:
             plan.request.options.temperature,
             settings["providers.timeout"],
             settings["providers.stream_timeout"],
-            _listener(run, plan) is not None,
+            on_text is not None,
         )
         if interrupts.stopping:
             self._give_up(run, attempt, ProviderFailure("unreached", "interrupted; not sent"))
@@ -170,13 +171,38 @@ class Execution:
         try:
             with interrupts.exposed():
                 failure = ProviderFailure("unknown", "interrupted")
-                return self.provider.complete(call, _listener(run, plan))
+                return self.provider.complete(call, on_text)
         except KeyboardInterrupt as stop:
             self._give_up(run, attempt, stop.failure if isinstance(stop, CallInterrupted) else failure)
             self._stop(run)
 
     def _post(self, run: Progress, attempt: Attempt, completion: Completion) -> AIResponse | None:
         """Step 10. None when nothing was delivered: the answer is empty, was filtered, or is doubted; its cost is posted."""
+        plan = attempt.plan
+        charge = self._charge(run, attempt, completion)
+        if _useless(completion):
+            self.ledger.post(attempt, charge, completion.provider_id, None)
+            return None
+        found = None
+        if plan.cascade is not None:
+            from nexscout_cli.engine.answers import doubt
+
+            score, reasons = doubt(run.request.prompt, completion.text, completion.finish_reason)
+            found = {"score": round(score, 4), "limit": plan.cascade.doubt, "reasons": list(reasons)}
+            if score >= plan.cascade.doubt:
+                self.ledger.post(attempt, charge, completion.provider_id, None, found)
+                run.doubted = Doubted(attempt, charge, completion, score)
+                told = f" ({'; '.join(reasons)})" if reasons else ""
+                self.observer.note(f"{plan.model.name}'s answer is doubtful{told}; asking further")
+                return None
+        response, delivery = self._delivery(run, attempt, charge, completion)
+        self.ledger.post(attempt, charge, completion.provider_id, delivery, found)
+        if plan.cascade is not None:
+            self._show(run, delivery.text)
+        return response
+
+    def _charge(self, run: Progress, attempt: Attempt, completion: Completion) -> Charge:
+        """What an answered attempt cost, as it is posted next."""
         plan = attempt.plan
         charge = settle(
             plan,
@@ -188,29 +214,7 @@ class Execution:
         run.posted.append(charge)
         if "provider_excess" in charge.flags:
             run.warnings.append("the provider billed more than it was allowed to")
-        gone = completion.finish_reason == "reader_gone"
-        if not (completion.text.strip() or gone) or completion.finish_reason == "content_filter":
-            self.ledger.post(attempt, charge, completion.provider_id, None)
-            return None
-        found = None
-        if plan.cascade is not None:
-            from nexscout_cli.engine.answers import doubt
-
-            score, reasons = doubt(run.request.prompt, completion.text, completion.finish_reason)
-            found = {"score": round(score, 4), "limit": plan.cascade.doubt, "reasons": list(reasons)}
-            if score >= plan.cascade.doubt:
-                self.ledger.post(attempt, charge, completion.provider_id, None, found)
-                run.doubted = Doubted(attempt, charge, completion)
-                told = f" ({'; '.join(reasons)})" if reasons else ""
-                self.observer.note(
-                    f"{plan.model.name}'s answer is doubtful{told}; going on with {plan.cascade.strong.model.name}"
-                )
-                return None
-        response, delivery = self._delivery(run, attempt, charge, completion)
-        self.ledger.post(attempt, charge, completion.provider_id, delivery, found)
-        if plan.cascade is not None:
-            self._show(run, delivery.text)
-        return response
+        return charge
 
     def _delivery(
         self, run: Progress, attempt: Attempt, charge: Charge, completion: Completion
@@ -228,35 +232,68 @@ class Execution:
         keep = (
             completion.finish_reason == "stop"
             and not plan.degraded
-            and not (run.doubted and run.doubted.attempt is attempt)
+            and not (run.doubted and run.doubted.attempt is attempt and not run.doubted.confirmed)
             and charge.output_tokens < self.settings["cache.max_tokens"]
         )
         lesson = self._lesson(run, plan, charge, 0.5 if cut else 1.0)
         return response, Delivery(run.energy, lesson, response.as_json(), text, run.cache_key if keep else None)
 
-    def _second(self, run: Progress, first: Plan) -> Attempt | None:
-        """A hold for a cascade's second step; None, with a warning, where budgets or the catalog do not allow it any more."""
+    def _ask_other(self, run: Progress, first: Plan) -> None:
+        """A second cheap model's opinion of a doubted answer, where that is expected to pay. Its answer is never delivered."""
+        from nexscout_cli.engine.answers import agree, second_opinion
+        from nexscout_cli.engine.opinion import pays
+
+        cascade, doubted = first.cascade, run.doubted
+        assert cascade is not None and doubted is not None
+        other, limit = cascade.other, cascade.doubt
+        if other is None or not pays(doubted.score, limit, other.own_cost, cascade.strong.own_cost):
+            return
+        attempt, _ = self._further(run, first, other)
+        if attempt is None:
+            return
+        try:
+            completion = self._call(run, attempt, None)
+        except ProviderFailure as failure:
+            self._give_up(run, attempt, failure)
+            return
+        charge = self._charge(run, attempt, completion)
+        same = not _useless(completion) and agree(run.request.prompt, doubted.completion.text, completion.text)
+        score = second_opinion(doubted.score, same)
+        found = {"score": round(score, 4), "limit": limit, "reasons": [], "agrees": same}
+        self.ledger.post(attempt, charge, completion.provider_id, None, found)
+        run.doubted = doubted._replace(confirmed=score < limit)
+
+    def _hold_strong(self, run: Progress, first: Plan) -> Attempt | None:
+        """A hold for a cascade's last step; None, with a warning, where budgets or the catalog do not allow it any more."""
         assert first.cascade is not None
-        why = "budgets and balances keep changing"
+        strong = first.cascade.strong
+        attempt, why = self._further(run, first, strong)
+        if attempt is None:
+            run.warnings.append(f"{strong.model.name} was not asked: {why}")
+        return attempt
+
+    def _further(self, run: Progress, first: Plan, step: Plan) -> tuple[Attempt | None, str]:
+        """A hold for a later step of a cascade, or why there is none. It stays within what the quote has left."""
         for _ in range(REPLANS):
             request = self._remaining(run)
             run.snapshot = self.ledger.snapshot(request)
-            plan = self.planner.escalation(first, request, run.snapshot)
-            if plan is None or plan.error is not None:
-                why = plan.error["message"] if plan and plan.error else "it cannot be called any more"
-                break
+            plan = self.planner.further(first, step, request, run.snapshot)
+            if plan is None:
+                return None, "it cannot be called any more"
+            if plan.error is not None:
+                return None, plan.error["message"]
             try:
-                return self._held(run, plan)
+                return self._held(run, plan), ""
             except WorldMoved:
                 continue
-        run.warnings.append(f"{first.cascade.strong.model.name} was not asked: {why}")
-        return None
+        return None, "budgets and balances keep changing"
 
     def _deliver_doubted(self, run: Progress) -> AIResponse:
-        """Deliver a cascade's first answer after all: a doubtful one is better than none."""
+        """Deliver a cascade's first answer after all: it was confirmed, or is better than none."""
         assert run.doubted is not None
-        attempt, charge, completion = run.doubted
-        run.warnings.append(f"the answer is {attempt.plan.model.name}'s, and may be wrong")
+        attempt, charge, completion, _, confirmed = run.doubted
+        if not confirmed:
+            run.warnings.append(f"the answer is {attempt.plan.model.name}'s, and may be wrong")
         response, delivery = self._delivery(run, attempt, charge, completion)
         self.ledger.deliver(attempt, charge, delivery)
         self._show(run, delivery.text)
@@ -372,6 +409,12 @@ class Execution:
 
     def _close(self, run: Progress, code: str, message: str) -> None:
         self.ledger.fail(run.request_id, run.request, code, message)
+
+
+def _useless(completion: Completion) -> bool:
+    """Whether there is nothing to deliver."""
+    gone = completion.finish_reason == "reader_gone"
+    return not (completion.text.strip() or gone) or completion.finish_reason == "content_filter"
 
 
 def _listener(run: Progress, plan: Plan) -> OnText | None:

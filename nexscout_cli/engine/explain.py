@@ -22,6 +22,7 @@ ROWS = {
 VERDICTS = {
     "chosen": "chosen",
     "second": "asked where the first answer is doubtful",
+    "opinion": "asked for a second opinion where the first answer is doubtful",
     "dearer": "reaches it too, at no lower cost",
     "below": "below the required quality",
     "dominated": "left out",
@@ -64,9 +65,8 @@ def requirement(made: Json) -> list[str]:
     else:
         told.append(f"So quality {made['quality']:g} is required ({made['reason']}).")
     if "strong" in made:
-        told.append(
-            f"The answer is checked: from a doubt of {made['doubt']:.2f} on, {made['strong']} is asked as well."
-        )
+        unless = f", unless {made['other']} comes to the same" if "other" in made else ""
+        told.append(f"The answer is checked: from a doubt of {made['doubt']:.2f} on {made['strong']} is asked{unless}.")
     return [*told, *_best(made)]
 
 
@@ -115,11 +115,11 @@ def _attempt(one: Json) -> str:
     if one["cost_usd"] is not None:
         told += f" for ${one['cost_usd']:f}"
     if doubt := one["doubt"]:
-        found = "; ".join(doubt["reasons"]) or "no single fault"
-        doubtful = doubt["score"] >= doubt["limit"]
-        told += f"; doubt {doubt['score']:.2f} against a limit of {doubt['limit']:.2f}" + (
-            f" ({found})" if doubtful else ""
-        )
+        if "agrees" in doubt:
+            told += "; it comes to the same answer" if doubt["agrees"] else "; it comes to another answer"
+        told += f"; doubt {doubt['score']:.2f} against a limit of {doubt['limit']:.2f}"
+        if doubt["reasons"] and doubt["score"] >= doubt["limit"]:
+            told += f" ({'; '.join(doubt['reasons'])})"
     if one["state"] == "posted":
         told += "; delivered" if one["delivered"] else "; not delivered"
     return told + "."

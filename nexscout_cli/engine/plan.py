@@ -88,17 +88,26 @@ def _messages(
     return (Message("system", "\n".join(system)), Message("user", "\n\n".join(user)))
 
 
+class Second(NamedTuple):
+    """What follows a doubted answer: the strong model, a second cheap one where there is one, the limit and its chance."""
+
+    strong: route.Choice
+    other: Model | None
+    doubt: float
+    chance: float
+
+
 class Basis(NamedTuple):
     """What a request's plans have in common: how its model was chosen, and the texts as they are sent.
 
-    ``second`` is what a cascade asks when its first answer is doubted, with what is expected of that.
+    ``second`` is what a cascade asks when its first answer is doubted.
     """
 
     choice: route.Choice
     decision: Decision
     compression: Compression
     texts: tuple[str, ...]
-    second: tuple[route.Choice, float, float] | None = None
+    second: Second | None = None
 
 
 class Planner:
@@ -117,7 +126,7 @@ class Planner:
         plan = self._first_allowed(request, snapshot, basis)
         if basis.second is None or plan.error is not None or plan.model is not basis.choice.models[0]:
             return plan
-        return self._with_second(request, snapshot, basis, plan, *basis.second)
+        return self._with_cascade(request, snapshot, basis, plan, basis.second)
 
     def compare(self, request: AIRequest, snapshot: Snapshot) -> list[Plan]:
         """A plan for each available model, cheapest expected cost first."""
@@ -141,16 +150,12 @@ class Planner:
             degraded=last_resort or (same and failed.degraded), cascade=failed.cascade if same else None
         )
 
-    def escalation(self, first: Plan, request: AIRequest, snapshot: Snapshot) -> Plan | None:
-        """The second step of a cascade, None when its model cannot be called any more.
-
-        It costs at most what the first step's quote has left of what ``request`` allows.
-        """
-        assert first.cascade is not None
-        model = snapshot.model(first.cascade.strong.model.name)
+    def further(self, first: Plan, step: Plan, request: AIRequest, snapshot: Snapshot) -> Plan | None:
+        """The plan of a cascade's later ``step``, None when its model cannot be called any more."""
+        model = snapshot.model(step.model.name)
         if model is None or model.name not in snapshot.available:
             return None
-        choice = route.Choice((model,), "cascade_escalated", first.cascade.strong.required_quality)
+        choice = route.Choice((model,), step.routing_reason, step.required_quality)
         return self._later(first, request, snapshot, choice)
 
     def _later(self, before: Plan, request: AIRequest, snapshot: Snapshot, choice: route.Choice) -> Plan:
@@ -220,7 +225,11 @@ class Planner:
             above = route.choose(need, None, snapshot, settings, fits, price, estimates)
             strong, weak = above.models[0], choice.models[0]
             if price(strong) > price(weak) and estimates.quality(strong) > estimates.quality(weak):
-                second = (above, limit.doubt, policy.chance_of_second(limit, snapshot.doubts))
+                able = [m for m in snapshot.models if m.name in snapshot.available and fits(m)]
+                other = policy.second_opinion_of(
+                    [m for m in able if estimates.quality(m) >= aim.first.quality], weak, strong, price
+                )
+                second = Second(above, other, limit.doubt, policy.chance_of_second(limit, snapshot.doubts))
                 decision = decision._replace(doubt=limit.doubt, strong=strong.name)
         return Basis(choice, _decided(decision, choice), compression, texts, second)
 
@@ -239,34 +248,49 @@ class Planner:
         assert first is not None
         return first._replace(decision=_allowed(first.decision, refused, None))
 
-    def _with_second(
-        self,
-        request: AIRequest,
-        snapshot: Snapshot,
-        basis: Basis,
-        plan: Plan,
-        above: route.Choice,
-        doubt: float,
-        chance: float,
-    ) -> Plan:
-        """The plan as the first step of a cascade, where budgets cover both steps' worst case; else alone, with a warning."""
-        options, used = request.options, {"usd": plan.own_max_cost, "tokens": plan.max_total_tokens}
-        left = None if options.max_cost is None else options.max_cost - plan.own_max_cost
-        limits = snapshot.limits
-        if not plan.model.free:
-            limits = tuple(limit._replace(left=limit.left - used[limit.unit]) for limit in limits)
-        later = snapshot._replace(limits=limits, energy=snapshot.energy - plan.energy_of(plan.own_max_cost))
-        strong = self._one(
-            request._replace(options=options._replace(max_cost=left)),
-            later,
-            basis._replace(choice=above),
-            above.models[0],
-        )
+    def _with_cascade(self, request: AIRequest, snapshot: Snapshot, basis: Basis, plan: Plan, second: Second) -> Plan:
+        """The plan as the first step of a cascade, where budgets cover the worst case of all; else alone, with a warning."""
+        from nexscout_cli.engine.opinion import chance_of_agreement, pays
+
+        above = basis._replace(choice=second.strong)
+        strong = self._after((plan,), request, snapshot, above, second.strong.models[0])
         if strong.error is not None:
             note = f"a doubtful answer would not be sent up to {strong.model.name}: {strong.error['message']}"
             made = _allowed(plan.decision, {strong.model.name: strong.error["message"]}, plan.model.name)
             return plan._replace(warnings=(*plan.warnings, note), decision=made._replace(doubt=None, strong=None))
-        return plan._replace(cascade=Cascade(strong._replace(request=request), doubt, chance))
+        alone = plan._replace(cascade=Cascade(strong, second.doubt, second.chance))
+        if second.other is None:
+            return alone
+        asked = basis._replace(choice=route.Choice((second.other,), "cascade_second_opinion", plan.required_quality))
+        other = self._after((plan,), request, snapshot, asked, second.other)
+        if other.error is not None or not pays(second.doubt, second.doubt, other.own_cost, strong.own_cost):
+            return alone
+        strong = self._after((plan, other), request, snapshot, above, strong.model)
+        if strong.error is not None:
+            return alone
+        agreement = chance_of_agreement(second.doubt)
+        seen = tuple(
+            one._replace(verdict="opinion", detail="") if one.model == other.model.name else one
+            for one in plan.decision.candidates
+        )
+        return plan._replace(
+            cascade=Cascade(strong, second.doubt, second.chance, other, agreement),
+            decision=plan.decision._replace(other=other.model.name, candidates=seen),
+        )
+
+    def _after(
+        self, before: tuple[Plan, ...], request: AIRequest, snapshot: Snapshot, basis: Basis, model: Model
+    ) -> Plan:
+        """The plan for ``model`` in a world where the worst case of the steps ``before`` has come."""
+        options, paid = request.options, [step for step in before if not step.model.free]
+        used = {"usd": sum(s.own_max_cost for s in paid), "tokens": sum(s.max_total_tokens for s in paid)}
+        left = None if options.max_cost is None else options.max_cost - used["usd"]
+        later = snapshot._replace(
+            limits=tuple(limit._replace(left=limit.left - used[limit.unit]) for limit in snapshot.limits),
+            energy=snapshot.energy - sum(step.energy_of(step.own_max_cost) for step in before),
+        )
+        plan = self._one(request._replace(options=options._replace(max_cost=left)), later, basis, model)
+        return plan._replace(request=request)
 
     def _compressed(self, request: AIRequest, snapshot: Snapshot) -> tuple[tuple[str, ...], Compression]:
         """Step 4: prompt and attachments as they are sent, and what was saved; the context is sent compact anyway."""

@@ -5,11 +5,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING, NamedTuple
 
 from nexscout_cli.config import Settings
 from nexscout_cli.engine.route import Need, effective_mode
-from nexscout_cli.engine.types import POLICIES, AIRequest, Profile, Snapshot
+from nexscout_cli.engine.types import POLICIES, AIRequest, Model, Profile, Snapshot
 from nexscout_cli.errors import UsageError
 
 if TYPE_CHECKING:
@@ -55,6 +56,13 @@ def chance_of_second(threshold: Threshold, doubts: tuple[float, ...]) -> float:
     """The probability that a first answer is sent up: the share measured beforehand, counted as 20 answers, and the own ones."""
     up = sum(doubt >= threshold.doubt for doubt in doubts)
     return (PRIOR_ANSWERS * threshold.strong_share + up) / (PRIOR_ANSWERS + len(doubts))
+
+
+def second_opinion_of(models: list[Model], first: Model, strong: Model, price: Callable[[Model], int]) -> Model | None:
+    """The cheapest of ``models`` that is neither of the two, nor another name for either, and costs less than ``strong``."""
+    known = {(m.litellm_model, m.api_base) for m in (first, strong)}
+    others = [m for m in models if (m.litellm_model, m.api_base) not in known and price(m) < price(strong)]
+    return min(others, key=lambda m: (price(m), m.name), default=None)
 
 
 def aim(policy: str, rule: Need, tier: str, difficulty: Difficulty, threshold: Threshold) -> Aim:

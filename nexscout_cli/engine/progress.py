@@ -11,11 +11,13 @@ from nexscout_cli.engine.types import AIRequest, AIResponse, Attempt, Charge, Co
 
 
 class Doubted(NamedTuple):
-    """A first answer of a cascade that was posted and not delivered, because it was sent up."""
+    """A first answer of a cascade that was posted and not delivered, with its doubt; ``confirmed`` by a second opinion."""
 
     attempt: Attempt
     charge: Charge
     completion: Completion
+    score: float
+    confirmed: bool = False
 
 
 class Progress:

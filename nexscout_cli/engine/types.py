@@ -205,7 +205,8 @@ class Decision(NamedTuple):
     ``rule`` and ``rule_quality`` are the row of rules that matched; ``quality`` is what was required in the end. With a
     policy that estimates: ``difficulty`` 0..1 and ``bucket`` 0..4 of the prompt, ``weighed``: what counted most for (+)
     or against (−) it, and from ``limit`` on it is hard; ``target`` is the share of the strong model's advantage to keep,
-    ``strong_share`` and ``kept`` what was measured at that limit; ``doubt`` from which a first answer is sent up.
+    ``strong_share`` and ``kept`` what was measured at that limit; ``doubt`` from which a first answer is sent up to the
+    model ``strong``, unless ``other`` comes to the same.
     """
 
     policy: str
@@ -228,6 +229,7 @@ class Decision(NamedTuple):
     kept: float | None = None
     doubt: float | None = None
     strong: str | None = None
+    other: str | None = None
 
     def as_json(self) -> dict[str, Json]:
         """The decision as JSON keeps it: what has no value is left out."""
@@ -236,11 +238,23 @@ class Decision(NamedTuple):
 
 
 class Cascade(NamedTuple):
-    """What follows a first answer whose doubt (0..1) reaches ``doubt``: the plan ``strong``, with probability ``chance``."""
+    """What follows a first answer whose doubt (0..1) reaches ``doubt``, which it does with probability ``chance``.
+
+    The plan ``strong``; before it ``other``, a second cheap model, where that is expected to pay: with probability
+    ``agreement`` it comes to the same answer, which then stands.
+    """
 
     strong: Plan
     doubt: float
     chance: float
+    other: Plan | None = None
+    agreement: float = 0.0
+
+    @property
+    def steps(self) -> tuple[tuple[float, Plan], ...]:
+        """The later steps with their probabilities."""
+        strong = (self.chance * (1 - self.agreement), self.strong)
+        return (strong,) if self.other is None else ((self.chance, self.other), strong)
 
 
 class Plan(NamedTuple):
@@ -286,27 +300,29 @@ class Plan(NamedTuple):
         return self.model.cost(self.forecast.max_input_tokens, self.forecast.max_output_tokens)
 
     @property
+    def later(self) -> tuple[tuple[float, Plan], ...]:
+        """The steps that may follow this one, with their probabilities."""
+        return self.cascade.steps if self.cascade else ()
+
+    @property
     def predicted_cost(self) -> int:
         """Expected cost in nano-dollars, of all steps."""
-        later = self.cascade
-        return self.own_cost + (round(later.chance * later.strong.own_cost) if later else 0)
+        return self.own_cost + round(sum(chance * step.own_cost for chance, step in self.later))
 
     @property
     def max_cost(self) -> int:
         """Worst-case cost in nano-dollars, of all steps."""
-        return self.own_max_cost + (self.cascade.strong.own_max_cost if self.cascade else 0)
+        return self.own_max_cost + sum(step.own_max_cost for _, step in self.later)
 
     @property
     def predicted_input_tokens(self) -> int:
         """Expected input tokens, of all steps."""
-        later = self.cascade
-        return self.forecast.input_tokens + (round(later.chance * later.strong.forecast.input_tokens) if later else 0)
+        return self.forecast.input_tokens + round(sum(p * step.forecast.input_tokens for p, step in self.later))
 
     @property
     def predicted_output_tokens(self) -> int:
         """Expected output tokens, of all steps."""
-        later = self.cascade
-        return self.forecast.output_tokens + (round(later.chance * later.strong.forecast.output_tokens) if later else 0)
+        return self.forecast.output_tokens + round(sum(p * step.forecast.output_tokens for p, step in self.later))
 
     @property
     def predicted_tokens(self) -> int:
@@ -334,7 +350,7 @@ class Plan(NamedTuple):
 
     def as_json(self) -> dict[str, Json]:
         """The agreed shape of ``simulate --json`` and of ``metadata.plan``."""
-        steps = [self, *([self.cascade.strong] if self.cascade else [])]
+        steps = [self, *(step for _, step in self.later)]
         return {
             "predicted_tokens": self.predicted_tokens,
             "predicted_input_tokens": self.predicted_input_tokens,
@@ -372,18 +388,16 @@ class Plan(NamedTuple):
     def _steps(self) -> dict[str, Json] | None:
         if self.cascade is None:
             return None
-        strong = self.cascade.strong
         return {
-            "strong_model": strong.model.name,
             "doubt": self.cascade.doubt,
-            "chance": self.cascade.chance,
             "steps": [
                 {
                     "model": step.model.name,
+                    "chance": chance,
                     "predicted_cost_usd": usd(step.own_cost),
                     "max_cost_usd": usd(step.own_max_cost),
                 }
-                for step in (self, strong)
+                for chance, step in ((1.0, self), *self.later)
             ],
         }
 

@@ -102,8 +102,8 @@ def _doubts(c: sqlite3.Connection, user_id: str, feature: str) -> tuple[float, .
     """How doubtful the first answers of cascades were, among the user's latest rows of usage."""
     rows = c.execute(
         """SELECT json_extract(metadata, '$.doubt.score') FROM
-           (SELECT feature, metadata FROM ai_model_usage WHERE user_id = ? ORDER BY created_at DESC LIMIT ?)
-           WHERE feature = ? AND json_type(metadata, '$.doubt') IS NOT NULL""",
+           (SELECT feature, routing_reason, metadata FROM ai_model_usage WHERE user_id = ? ORDER BY created_at DESC LIMIT ?)
+           WHERE feature = ? AND routing_reason = 'cascade_first' AND json_type(metadata, '$.doubt') IS NOT NULL""",
         (user_id, DOUBTS_SEEN, feature),
     )
     return tuple(row[0] for row in rows)

@@ -162,7 +162,7 @@ def test_a_stream_begins_once_the_first_answer_was_checked(
 def test_the_quote_learns_from_how_often_answers_were_sent_up(desk: Any) -> None:
     chances = []
     for n in range(3):
-        chances.append(Decimal(desk("simulate", *RUN[1:]).json["cascade"]["chance"]))
+        chances.append(Decimal(desk("simulate", *RUN[1:]).json["cascade"]["steps"][-1]["chance"]))
         desk("run", "--policy", "cascade", f"What is 2 + {n}?")
     assert chances == sorted(chances) and chances[0] < chances[2]
 

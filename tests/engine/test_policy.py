@@ -111,7 +111,7 @@ def test_a_cascade_quotes_both_steps_expected_and_worst() -> None:
     assert made.max_energy == made.energy_of(made.max_cost)
     shown = made.as_json()
     assert shown["predicted_tokens"] == shown["predicted_input_tokens"] + shown["predicted_output_tokens"]
-    assert [step["model"] for step in shown["cascade"]["steps"]] == ["gpt-4o-mini", "gpt-4o"]
+    assert [(s["model"], s["chance"]) for s in shown["cascade"]["steps"]] == [("gpt-4o-mini", 1.0), ("gpt-4o", 0.3)]
     assert shown["expected"] == {"quality_target": 0.95, "kept": 0.95, "strong_share": 0.3}
 
 
