@@ -9,6 +9,7 @@ SEEN = 20_000
 """Characters of a text that are read."""
 _MOST = 200
 """Characters of one side of an equation that are read."""
+_NOTE = re.compile(r"<<([^<>\n]*)>>")
 _FRACTION = re.compile(r"\\[dt]?frac\s*\{([^{}]*)\}\s*\{([^{}]*)\}")
 _SPELT = {
     "\\times": "*", "\\cdot": "*", "\\ast": "*", "\\div": "/", "\\left": "", "\\right": "", "\\approx": "≈", "\\%": "%",
@@ -18,16 +19,16 @@ _SPELT = {
 _REWRITES = [
     (re.compile("|".join(map(re.escape, sorted(_SPELT, key=len, reverse=True)))), lambda m: _SPELT[m[0]]),
     (re.compile(r"\\(?:text|mathrm|textbf|mathbf)\s*\{([^{}]*)\}"), r" \1 "),
-    (re.compile(r"<<[^<>]*>>"), ""),  # a calculator's own note, repeated beside it
     (re.compile(r"(?<=\d),(?=\d{3}(?!\d))"), ""),
     (re.compile(r"[$€£*_`]{2,}|[$€£`]"), ""),
     (re.compile(r"(?<=[\d)])\s*[xX]\s*(?=[\d(.])"), "*"),
-    (re.compile(r"(\d+(?:\.\d+)?)\s*%\s*of\s+(?=[\d(])"), r"(\1/100)*"),
+    (re.compile(r"(?<=[\d%)])\s*of\s+(?:the\s+)?(?=[\d(])"), "*"),
     (re.compile(r"(\d+(?:\.\d+)?)\s*(?:%|percent\b)"), r"(\1/100)"),
+    (re.compile(r"(?<=/ )(\d+/\d+)"), r"(\1)"),
 ]
 # what stands between a number and the next operator: a unit of up to four words, or an aside in brackets
 _UNIT = re.compile(
-    r"(?<=[\d)])[ \t-]*(?:[^\W\d_][\w'/.-]*[ \t]*){1,4}(?=[-+*/=≈)]|$)|(?<=[\d)])[ \t]*\([^()\d]*[^()\d\s][^()\d]*\)"
+    r"(?<=[\d)])[ \t-]*(?:[^\W\d_][\w'/.-]+[ \t]*){1,4}(?=[-+*/=≈)]|$)|(?<=[\d)])[ \t]*\([^()\d]*[^()\d\s][^()\d]*\)"
 )
 _SIDES = re.compile(r"[=≈]")
 _LAST = re.compile(r"[-+*/^().\d \t]*$")
@@ -116,8 +117,13 @@ def plain(text: str) -> str:
     return text
 
 
+_OPERATION = re.compile(r"[\d)]\s*[-+*/^]\s*[\d(.-]")
+_RATIO = re.compile(r"\(?\d+(?:\.\d+)?/\d+\)?")
+
+
 def _operators(text: str) -> bool:
-    return re.search(r"[\d)]\s*[-+*/^]\s*[\d(.-]", text) is not None
+    """Whether ``text`` computes something; a fraction or a percentage alone does not."""
+    return _OPERATION.search(text) is not None and _RATIO.fullmatch(text.strip()) is None
 
 
 def _candidates(side: str) -> list[str]:
@@ -133,6 +139,16 @@ def _candidates(side: str) -> list[str]:
     return [reading for reading in dict.fromkeys(readings) if reading]
 
 
+def _open(before: str, side: str) -> bool:
+    """Whether what stands before ``side`` belongs to it: a variable, or a sum that could not be read to its start."""
+    return before[-1:].isalnum() and side.lstrip()[:1] in ("*", "/", "^", "+", "-", "(") and side[:1] != "-"
+
+
+def _unknown(after: str) -> bool:
+    """Whether a variable follows: ``5x`` is no number."""
+    return re.match(r"[a-zA-Z](?![a-zA-Z])", after) is not None
+
+
 def _places(number: str) -> float:
     """Half of the last place that a plain number shows, with some room for rounding the other way."""
     decimals = number.partition(".")[2]
@@ -142,20 +158,22 @@ def _places(number: str) -> float:
 def sums(text: str) -> list[Sum]:
     """The equations in ``text`` that have an operator on at least one side and a number on both."""
     found = []
-    for line in plain(text).splitlines():
+    notes = _NOTE.findall(text[:SEEN])  # a calculator's own notes, as some models write them beside the sum
+    for line in [*plain(_NOTE.sub("", text[:SEEN])).splitlines(), *notes]:
         if "=" not in line and "≈" not in line:
             continue
         sides = _SIDES.split(_UNIT.sub(" ", line))
-        for before, after in zip(sides, sides[1:], strict=False):
+        for n, (before, after) in enumerate(zip(sides, sides[1:], strict=False)):
             one = _claim(before[-_MOST:], after[:_MOST])
-            if one is not None:
+            # a bare number before the first sign ends a sentence more often than it states a value
+            if one is not None and (one.holds or n or _operators(one.left)):
                 found.append(one)
     return found
 
 
 def _claim(before: str, after: str) -> Sum | None:
     last, first = _LAST.search(before), _FIRST.match(after)
-    if last is None or first is None:
+    if last is None or first is None or _open(before[: last.start()], last[0]) or _unknown(after[first.end() :]):
         return None
     lefts = [(side, value) for side in _candidates(last[0]) if (value := evaluate(side)) is not None]
     rights = [(side, value) for side in _candidates(first[1]) if (value := evaluate(side)) is not None]

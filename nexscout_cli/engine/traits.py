@@ -183,8 +183,11 @@ def _kind(stem: str, choices: bool, numbers: int) -> str:
 def grams(prompt: Prompt) -> Iterator[tuple[int, str]]:
     """The bucket and the text of every word and pair of neighbours, numbers taken as one; with repetitions.
 
-    What a word says of one kind of prompt it need not say of another: each kind has buckets of its own.
+    What a word says of one kind of prompt it need not say of another: each kind has buckets of its own, and other prompts
+    than those learned from have none.
     """
+    if prompt.kind == "other":
+        return
     salt = zlib.crc32(prompt.kind.encode())
     before = ""
     for token in prompt.tokens:

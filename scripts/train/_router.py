@@ -5,26 +5,29 @@ from __future__ import annotations
 from base64 import b64encode
 from collections.abc import Iterable, Sequence
 from typing import Any, NamedTuple
+from zlib import crc32
 
 import numpy as np
 import scipy.sparse as sp
 from sklearn.linear_model import LogisticRegression, Ridge
-from sklearn.model_selection import KFold
 
 from nexscout_cli.engine.difficulty import CLIP
 from nexscout_cli.engine.traits import BUCKETS, KINDS, grams, take_apart
 
+DOUBT_STRENGTH = 0.03
 STRENGTH = 0.3
 """Inverse strength of the L2 penalty: the best of 0.03 to 3 over 600 to 8,000 labels, within noise."""
-SHARED = ("length", "question length")
-"""Traits whose weight the kinds of prompts share; all that speaks where a prompt is of a kind not learned from."""
+SHARED = ("question length", "words", "conditions", "commas", "signs of mathematics")
+"""Traits that make a cheap model fail in every set. Their weight is shared by all kinds of prompts, in the cheap model alone
+(so that more of them always means more to gain), and nothing else speaks where a prompt is of no kind learned from."""
 FOLDS = 5
 
 
 class Example(NamedTuple):
     """A prompt and how often (0..1) the strong and the cheap model are right on it; None where that is not known.
 
-    ``subject`` is what the prompt is about as far as its file tells: no outcome, so known for all. ``group`` is the set.
+    ``subject`` is what the prompt is about as far as its file tells: no outcome, so known for all. ``group`` is the set; what has
+    the same ``question`` (its id) is left out together where predictions are made for what was not learned from.
     """
 
     prompt: str
@@ -33,6 +36,7 @@ class Example(NamedTuple):
     subject: str = ""
     group: str = ""
     weight: float = 1.0
+    question: str = ""
 
 
 class Features(NamedTuple):
@@ -91,8 +95,23 @@ def _fit(design: sp.csr_matrix, share: np.ndarray, weight: np.ndarray, strength:
     return LogisticRegression(C=strength, max_iter=1000).fit(both[used], right[used], how_much[used])
 
 
-def learn(examples: Sequence[Example], source: Any = None) -> dict[str, Any]:
-    """Fit both models; what comes back is what ``difficulty.unpack`` reads.
+class Learned(NamedTuple):
+    """``data`` is what ``difficulty.unpack`` or ``answers.unpack`` reads. For each example with an outcome, made without its
+    question: ``unseen``, what both models say of it, and ``estimate``, the probability that comes of it.
+    """
+
+    data: dict[str, Any]
+    unseen: np.ndarray
+    estimate: np.ndarray
+
+
+def fold(question: str) -> int:
+    """The fold a question belongs to, the same wherever it is asked."""
+    return crc32(question.encode()) % FOLDS
+
+
+def learn(examples: Sequence[Example], source: Any = None) -> Learned:
+    """Fit both models.
 
     Examples without an outcome still teach how rare words are and which of them make a subject. The calibration and the
     edges of the buckets come from predictions for folds that were left out.
@@ -103,36 +122,43 @@ def learn(examples: Sequence[Example], source: Any = None) -> dict[str, Any]:
     groups = sorted({example.group for example in examples})
     member = np.array([[2.0 * (example.group == group) for group in groups] for example in examples])
     shared = [f.names.index(name) for name in SHARED]
-    own = [sp.csr_matrix(f.traits * np.array([[kind == k] for k in f.kinds]) / np.sqrt(width)) for kind in KINDS]
-    parts = [*own, f.words, f.words @ topics, f.traits[:, shared] / np.sqrt(width), member - member.mean(0)]
+    learned = KINDS[:-1]
+    own = [sp.csr_matrix(f.traits * np.array([[kind == k] for k in f.kinds]) / np.sqrt(width)) for kind in learned]
+    common = f.traits[:, shared] / np.sqrt(width)
+    parts = [*own, f.words, f.words @ topics, member - member.mean(0), common]
     starts = np.cumsum([0, *(part.shape[1] for part in parts)])
     design = sp.hstack([sp.csr_matrix(part) for part in parts]).tocsr()
     known = np.array([i for i, e in enumerate(examples) if e.strong is not None and e.weak is not None])
     weight = np.array([examples[i].weight for i in known])
     rows = design[known]
-    folds = list(KFold(FOLDS, shuffle=True, random_state=0).split(known))
-    outcomes, unseen = {}, {}
-    for which in ("strong", "weak"):
+    folds = np.array([fold(examples[i].question or examples[i].prompt) for i in known])
+    outcomes, unseen = {}, np.zeros((len(known), 2))
+    for which in ("weak", "strong"):
         share = np.array([getattr(examples[i], which) for i in known], dtype=float)
+        if which == "strong":
+            rows = rows[:, : starts[-2]]
         model = _fit(rows, share, weight)
-        *kinds, words, about, common, _ = np.split(model.coef_[0], starts[1:-1])
+        *kinds, words, about, _, every = np.split(model.coef_[0], starts[1:-1])
+        kinds.append(np.zeros(width))
         words = np.where(f.rarity > 0, words + topics @ about, 0.0)
         step = float(np.abs(words).max() / 127) or 1.0
         for of_kind in kinds:
-            of_kind[shared] += common
+            of_kind[shared[: len(every)]] += every
         outcomes[which] = {
             "bias": round(float(model.intercept_[0]), 5),
             "traits": {k: _rounded(of_kind / np.sqrt(width)) for k, of_kind in zip(KINDS, kinds, strict=True)},
             "grams": _packed(words / step),
             "step": step,
         }
-        unseen[which] = np.zeros(len(known))
-        for train, test in folds:
-            unseen[which][test] = _fit(rows[train], share[train], weight[train]).predict_proba(rows[test])[:, 1]
-    gain = sp.csr_matrix((unseen["strong"] - unseen["weak"])[:, None])
+        for n in range(FOLDS):
+            test = folds == n
+            unseen[test, int(which == "weak")] = _fit(rows[~test], share[~test], weight[~test]).decision_function(rows[test])
+    right = 1 / (1 + np.exp(-unseen))
+    gain = sp.csr_matrix(right[:, :1] - right[:, 1:])
     wins = np.array([examples[i].strong * (1 - examples[i].weak) for i in known], dtype=float)
     line = _fit(gain, wins, weight, 1e3)
-    return {
+    estimate = line.predict_proba(gain)[:, 1]
+    data = {
         "source": source,
         "names": f.names,
         "mean": _rounded(f.mean),
@@ -142,8 +168,68 @@ def learn(examples: Sequence[Example], source: Any = None) -> dict[str, Any]:
         "unseen": f.unseen,
         **outcomes,
         "calibration": _rounded([line.intercept_[0], line.coef_[0, 0]]),
-        "edges": _rounded(np.quantile(line.predict_proba(gain)[:, 1], (0.2, 0.4, 0.6, 0.8))),
+        "edges": _rounded(np.quantile(estimate, (0.2, 0.4, 0.6, 0.8))),
+        "kinds": [kind for kind in KINDS if kind in f.kinds],
     }
+    return Learned(data, unseen, estimate)
+
+
+class Judged(NamedTuple):
+    """A cheap model's answer: what ``answers.signs`` sees in it, whether it is wrong, whether the strong model is right.
+
+    ``agrees``: whether a second cheap model says the same; None where none was asked.
+    """
+
+    signs: dict[str, float]
+    wrong: float
+    right: float
+    group: str
+    question: str
+    weight: float = 1.0
+    agrees: bool | None = None
+
+
+def learn_doubt(judged: Sequence[Judged], source: Any = None) -> Learned:
+    """Fit what makes the doubt: two models, of the answer being wrong and of the strong model being right."""
+    names = list(judged[0].signs)
+    raw = np.array([list(one.signs.values()) for one in judged])
+    mean, scale = raw.mean(0), 1 / np.maximum(raw.std(0), 0.05)
+    groups = sorted({one.group for one in judged})
+    member = np.array([[2.0 * (one.group == group) for group in groups] for one in judged])
+    design = sp.csr_matrix(np.hstack([np.clip((raw - mean) * scale, -CLIP, CLIP), member - member.mean(0)]))
+    weight = np.array([one.weight for one in judged])
+    folds = np.array([fold(one.question) for one in judged])
+    weights, unseen = {}, np.zeros((len(judged), 2))
+    for column, which in enumerate(("wrong", "right")):
+        share = np.array([getattr(one, which) for one in judged], dtype=float)
+        model = _fit(design, share, weight, DOUBT_STRENGTH)
+        weights[which] = _rounded([model.intercept_[0], *model.coef_[0, : len(names)]])
+        for n in range(FOLDS):
+            test = folds == n
+            part = _fit(design[~test], share[~test], weight[~test], DOUBT_STRENGTH)
+            # as it will be used: what is said of no group in particular
+            unseen[test, column] = design[test][:, : len(names)] @ part.coef_[0, : len(names)] + part.intercept_[0]
+    gain = (1 / (1 + np.exp(-unseen))).sum(1) - 1
+    wins = np.array([one.wrong * one.right for one in judged], dtype=float)
+    line = _fit(sp.csr_matrix(gain[:, None]), wins, weight, 1e3)
+    odds = line.decision_function(sp.csr_matrix(gain[:, None]))
+    asked = np.array([i for i, one in enumerate(judged) if one.agrees is not None], dtype=int)
+    shift = [0.0, 0.0]
+    if len(asked):
+        said = np.array([[not judged[i].agrees, bool(judged[i].agrees)] for i in asked], dtype=float)
+        more = LogisticRegression(C=1.0, fit_intercept=False, max_iter=1000)
+        more.fit(np.column_stack([odds[asked], said]), wins[asked] > 0.5)
+        shift = [float(x) for x in more.coef_[0, 1:]]
+    data = {
+        "source": source,
+        "names": names,
+        "mean": _rounded(mean),
+        "scale": _rounded(scale),
+        **weights,
+        "calibration": _rounded([line.intercept_[0], line.coef_[0, 0]]),
+        "agreement": _rounded(shift),
+    }
+    return Learned(data, unseen, 1 / (1 + np.exp(-odds)))
 
 
 def _rounded(values: Iterable[float]) -> list[float]:
