@@ -12,7 +12,7 @@ import pytest
 from tests.support.openai_server import Body, OpenAIServer
 
 QUESTION = "What is 2 + 3?"
-SORRY = "I'm sorry, but I can't help with that. I am not sure about the answer."
+WRONG = "2 + 3 = 6, so the answer is 6."
 STRONG = "2 + 3 = 5, so the answer is 5."
 RUN = ("run", "--policy", "cascade", "--json", QUESTION)
 DOLLARS = "SELECT model, state, actual FROM attempts ORDER BY id"
@@ -32,10 +32,12 @@ def refuse(status: int, model: str = "gpt-4o") -> Callable[[Body], Any]:
 
 @pytest.fixture
 def desk(six: Any, server: OpenAIServer, monkeypatch: pytest.MonkeyPatch) -> Any:
-    """A home whose cheap model declines and whose strong one answers."""
+    """A home with two models at the server: the cheap one errs, and the strong one is right."""
     monkeypatch.setenv("NEXSCOUT_PROVIDERS_BACKOFF_MIN", "0")
     monkeypatch.setenv("NEXSCOUT_PROVIDERS_BACKOFF_MAX", "0")
-    server.reply = by_model(SORRY)
+    server.reply = by_model(WRONG)
+    for name in ("gpt-4o-mini-high", "claude-3-haiku", "claude-3-sonnet", "claude-3-opus"):
+        six("models", "disable", name)
     return six
 
 
@@ -85,7 +87,7 @@ def test_where_the_strong_model_fails_the_first_answer_is_delivered_and_not_kept
     server.fail = refuse(status)
     done = desk(*RUN).json
     meta = done["metadata"]
-    assert (done["success"], done["result"], meta["model_used"]) == (True, SORRY, "gpt-4o-mini")
+    assert (done["success"], done["result"], meta["model_used"]) == (True, WRONG, "gpt-4o-mini")
     assert any("may be wrong" in warning for warning in meta["warnings"])
     assert desk.sql("SELECT state FROM attempts ORDER BY id") == states
     assert desk.sql("SELECT energy, json_extract(metadata, '$.delivered') FROM ai_model_usage") == [(1, 1)]
@@ -132,11 +134,11 @@ def test_a_step_that_the_world_no_longer_allows_is_not_taken_and_the_first_answe
     def reply(body: Body) -> str:
         with contextlib.closing(sqlite3.connect(desk.db, timeout=20)) as connection, connection:
             connection.execute(f"UPDATE ai_model_configs SET {change} WHERE model = 'gpt-4o'")
-        return SORRY
+        return WRONG
 
     server.reply = reply
     done = desk(*RUN).json
-    assert done["result"] == SORRY and [r.body["model"] for r in server.requests] == ["gpt-4o-mini"]
+    assert done["result"] == WRONG and [r.body["model"] for r in server.requests] == ["gpt-4o-mini"]
     assert any(w.startswith("gpt-4o was not asked") for w in done["metadata"]["warnings"])
     sound(desk)
 
@@ -144,12 +146,12 @@ def test_a_step_that_the_world_no_longer_allows_is_not_taken_and_the_first_answe
 def test_max_cost_is_for_both_steps(desk: Any, server: OpenAIServer) -> None:
     most = Decimal(desk("simulate", *RUN[1:]).json["cascade"]["steps"][0]["max_cost_usd"]) + Decimal("0.0000001")
     done = desk(*RUN, "--max-cost", str(most)).json
-    assert done["result"] == SORRY and server.hits == 1 and Decimal(done["metadata"]["cost_usd"]) <= most
+    assert done["result"] == WRONG and server.hits == 1 and Decimal(done["metadata"]["cost_usd"]) <= most
     assert any("would not be sent up" in warning for warning in done["metadata"]["warnings"])
     sound(desk)
 
 
-@pytest.mark.parametrize(("weak", "shown", "streamed"), [(SORRY, STRONG, [None, True]), (STRONG, STRONG, [None])])
+@pytest.mark.parametrize(("weak", "shown", "streamed"), [(WRONG, STRONG, [None, True]), (STRONG, STRONG, [None])])
 def test_a_stream_begins_once_the_first_answer_was_checked(
     desk: Any, server: OpenAIServer, weak: str, shown: str, streamed: list[bool | None]
 ) -> None:
@@ -207,3 +209,66 @@ def test_a_batch_counts_both_steps_against_its_purse_and_names_a_rows_wrong_poli
     assert out["1"]["metadata"]["model_used"] == "gpt-4o" and out["3"]["metadata"]["model_used"] == "gpt-4o-mini"
     assert "cheapest" in out["2"]["error"]["message"]
     sound(desk)
+
+
+@pytest.fixture
+def three(desk: Any) -> Any:
+    """The same with a second cheap model, at the same server under a name of its own."""
+    desk("models", "enable", "claude-3-haiku")
+    return desk
+
+
+def asked(server: OpenAIServer) -> list[str]:
+    return [request.body["model"] for request in server.requests]
+
+
+def test_a_doubted_answer_that_a_second_cheap_model_comes_to_as_well_is_delivered(
+    three: Any, server: OpenAIServer
+) -> None:
+    quoted = three("simulate", *RUN[1:]).json
+    assert [step["model"] for step in quoted["cascade"]["steps"]] == ["gpt-4o-mini", "claude-3-haiku", "gpt-4o"]
+    done = three(*RUN).json
+    assert asked(server) == ["gpt-4o-mini", "claude-haiku-test"]
+    assert (done["result"], done["metadata"]["model_used"]) == (WRONG, "gpt-4o-mini")
+    assert not any("may be wrong" in warning for warning in done["metadata"]["warnings"])
+    used = three.sql("SELECT routing_reason, energy, json_extract(metadata, '$.delivered') FROM ai_model_usage")
+    assert used == [("cascade_first", 1, 1), ("cascade_second_opinion", 0, 0)]
+    assert three.sql("SELECT count(*) FROM cached_ai_responses") == [1]
+    spent = sum(three.sql("SELECT actual FROM attempts"))
+    assert Decimal(done["metadata"]["cost_usd"]) == Decimal(spent).scaleb(-9)
+    assert Decimal(done["metadata"]["cost_usd"]) <= Decimal(quoted["max_cost_usd"])
+    told = three("why", done["metadata"]["request_id"]).out
+    assert "unless claude-3-haiku comes to the same" in told and "it comes to the same answer" in told
+    sound(three)
+
+
+@pytest.mark.parametrize("other", [STRONG, ""], ids=["another answer", "none"])
+def test_a_second_model_that_does_not_agree_sends_the_doubted_answer_up(
+    three: Any, server: OpenAIServer, other: str
+) -> None:
+    server.reply = lambda body: {"gpt-4o-mini": WRONG, "claude-haiku-test": other}.get(body["model"], STRONG)
+    done = three(*RUN).json
+    assert asked(server) == ["gpt-4o-mini", "claude-haiku-test", "gpt-4o"]
+    assert (done["result"], done["metadata"]["model_used"]) == (STRONG, "gpt-4o")
+    assert three.sql("SELECT state FROM attempts") == ["posted"] * 3
+    sound(three)
+
+
+def test_a_second_opinion_that_fails_is_done_without(three: Any, server: OpenAIServer) -> None:
+    server.fail = refuse(503, "claude-haiku-test")
+    done = three(*RUN).json
+    assert asked(server) == ["gpt-4o-mini", "claude-haiku-test", "gpt-4o"] and done["result"] == STRONG
+    assert three.sql("SELECT state FROM attempts ORDER BY id") == ["posted", "voided", "posted"]
+    sound(three)
+
+
+def test_a_second_opinion_that_would_cost_more_than_it_saves_is_not_asked_for(three: Any, server: OpenAIServer) -> None:
+    three("models", "set", "claude-3-haiku", "--input-price", "0.002", "--output-price", "0.008")
+    assert three(*RUN).json["result"] == STRONG and asked(server) == ["gpt-4o-mini", "gpt-4o"]
+    sound(three)
+
+
+def test_a_stream_shows_neither_a_doubted_answer_nor_an_opinion_of_it(three: Any, server: OpenAIServer) -> None:
+    server.reply = lambda body: {"gpt-4o-mini": WRONG, "claude-haiku-test": "No idea."}.get(body["model"], STRONG)
+    assert three("run", "--policy", "cascade", "--stream", QUESTION).out == STRONG + "\n"
+    assert [request.body.get("stream") for request in server.requests] == [None, None, True]

@@ -11,7 +11,7 @@ import pytest
 
 from tests.support.openai_server import OpenAIServer
 
-SORRY = "I'm sorry, but I can't help with that. I am not sure about the answer."
+WRONG = "2 + 3 = 6, so the answer is 6."
 
 
 @pytest.fixture
@@ -73,7 +73,7 @@ def test_an_estimate_is_told_with_what_weighed_and_the_limit(desk: Any) -> None:
 
 
 def test_each_step_of_a_cascade_is_told_with_its_doubt(desk: Any, server: OpenAIServer) -> None:
-    server.reply = lambda body: "The answer is 5." if body["model"] == "gpt-4o" else SORRY
+    server.reply = lambda body: "The answer is 5." if body["model"] == "gpt-4o" else WRONG
     request_id = ran(desk, "What is 2 + 3?", "--policy", "cascade")
     told = desk("why", request_id).stdout
     assert "from a doubt of" in told and "gpt-4o is asked" in told
@@ -108,11 +108,11 @@ def test_only_the_user_and_an_admin_may_ask_or_judge(desk: Any, monkeypatch: pyt
 def test_feedback_says_what_it_recorded_and_shows_up(desk: Any) -> None:
     request_id = ran(desk, "Hello there", "--policy", "learned")
     given = json.loads(desk("feedback", request_id[:10], "bad", "--note", "too short", "--json").stdout)
-    assert (given["request_id"], given["model"], given["verdict"]) == (request_id, "gpt-4o-mini", "bad")
+    assert (given["request_id"], given["verdict"]) == (request_id, "bad")
     assert given["bucket"] in range(5) and given["replaced"] is False
     assert "owner said on" in desk("why", request_id).stdout and "bad: too short" in desk("why", request_id).stdout
     scores = json.loads(desk("user", "show", "--json").stdout)["profile"]["model_preference_score"]
-    assert scores["gpt-4o-mini"] < 0.6
+    assert scores[given["model"]] < 0.6
     assert desk("feedback", request_id, "so-so").exit == 2 and desk("feedback", "nothing-like-it", "good").exit == 2
 
 

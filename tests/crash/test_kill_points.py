@@ -185,7 +185,7 @@ def test_energy_stays_held_after_a_crash_until_what_is_unknown_is_resolved(
 
 
 CASCADE = ("run", "-f", "ai_message", "--policy", "cascade", "--idempotency-key", "k", "What is 2 + 3?")
-SORRY = "I'm sorry, but I can't help with that. I am not sure about the answer."
+WRONG = "2 + 3 = 6, so the answer is 6."
 
 
 @pytest.mark.parametrize(("point", "nth", "strong_fails", "states", "request_state"), [
@@ -206,14 +206,14 @@ SORRY = "I'm sorry, but I can't help with that. I am not sure about the answer."
 def test_a_cascade_killed_at_any_step_owes_what_was_sent_and_delivers_one_answer(
     home: Any, server: Any, point: str, nth: int, strong_fails: bool, states: list[str], request_state: str, how: str
 ) -> None:
-    server.reply = lambda body: "The answer is 5." if body["model"] == "gpt-4o" else SORRY
+    server.reply = lambda body: "The answer is 5." if body["model"] == "gpt-4o" else WRONG
     if strong_fails:
         server.fail = lambda body: (503, {}, "{}") if body["model"] == "gpt-4o" else None
     killed = home.killed(point, *CASCADE, how, nth=nth)
     assert settled(home) == (states, [request_state])
     (hold,) = home.sql("SELECT coalesce(sum(hold), 0) FROM attempts WHERE state = 'unknown'")
     assert home.held("usd") == hold and (home.held("energy") > 0) == (request_state == UNKNOWN)
-    assert SORRY not in killed.out or strong_fails
+    assert WRONG not in killed.out or strong_fails
     charged = home.sql("SELECT count(*) FROM ai_model_usage WHERE energy > 0 OR json_extract(metadata, '$.delivered')")
     assert charged == [BEFORE + (request_state == POSTED)]
     asked = server.hits
@@ -224,7 +224,7 @@ def test_a_cascade_killed_at_any_step_owes_what_was_sent_and_delivers_one_answer
         (request_id,) = home.sql("SELECT request_id FROM requests WHERE state = 'unknown'")
         assert home("db", "resolve", request_id, "--void").status == 0
         again = home(*CASCADE)
-    assert again.out == (SORRY if strong_fails and request_state == POSTED else "The answer is 5.") + "\n"
+    assert again.out == (WRONG if strong_fails and request_state == POSTED else "The answer is 5.") + "\n"
     assert server.hits == asked + (0 if request_state == POSTED else 2)
     assert home.check() == [] and home.held("usd") == home.held("energy") == home.held("tokens") == 0
 

@@ -64,7 +64,7 @@ def test_sigint_and_sigterm_in_mid_call_stop_it_and_record_it_as_unknown(
 def test_sigint_in_the_second_step_of_a_cascade_owes_the_first_and_may_owe_the_second(
     desk: Any, server: FaultServer, how: str
 ) -> None:
-    server.script = [fine("I'm sorry, but I can't help with that. I am not sure about the answer."), hang()]
+    server.script = [fine("2 + 3 = 6, so the answer is 6."), hang()]
     with desk.start("run", "--policy", "cascade", "What is 2 + 3?", how) as process:
         server.wait_for(2)
         process.send_signal(signal.SIGINT)
