@@ -75,10 +75,9 @@ def test_a_command_imports_none_of_what_it_does_not_need(
 
 
 def test_what_other_policies_need_is_not_loaded_under_the_rules(env: dict[str, str]) -> None:
-    estimates = {f"nexscout_cli.engine.{name}" for name in ("difficulty", "curves", "estimates")}
-    answers = {"nexscout_cli.engine.answers"}
-    assert modules(env, "simulate", "Hello there") & (estimates | answers) == set()
-    assert modules(env, "simulate", "Hello there", "--policy", "cascade") & (estimates | answers) == estimates
+    estimates = {f"nexscout_cli.engine.{name}" for name in ("difficulty", "curves", "estimates", "answers", "opinion")}
+    assert modules(env, "simulate", "Hello there") & estimates == set()
+    assert modules(env, "simulate", "Hello there", "--policy", "learned") & estimates
 
 
 def test_the_cached_run_of_the_case_above_was_cached(env: dict[str, str]) -> None:
