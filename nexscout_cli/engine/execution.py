@@ -11,7 +11,7 @@ from nexscout_cli.config import Settings
 from nexscout_cli.engine import fallback
 from nexscout_cli.engine.failures import CallInterrupted, ProviderFailure, ReaderGone
 from nexscout_cli.engine.interrupts import interrupts
-from nexscout_cli.engine.learn import Lesson
+from nexscout_cli.engine.learn import Lesson, listen
 from nexscout_cli.engine.money import usd
 from nexscout_cli.engine.plan import Count, Planner
 from nexscout_cli.engine.ports import Clock, Ledger, Observer, Provider
@@ -311,7 +311,7 @@ class Execution:
         return Lesson(
             day=now.date().isoformat(),
             hour=now.hour,
-            prompt=run.request.prompt,
+            said=listen(run.request.prompt),
             model=plan.model.name,
             input_tokens=charge.input_tokens,
             output_tokens=charge.output_tokens,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from datetime import date
 from typing import Any, NamedTuple
+from zlib import crc32
 
 MAX_CHARS = 4_000
 MAX_COMMON = 20
@@ -28,7 +29,7 @@ class ProfileState(NamedTuple):
     cache_hit_rate: float = 0.0
     writing_style_profile: dict[str, Any] = {}  # noqa: RUF012
     common_patterns: tuple[str, ...] = ()
-    pattern_counts: dict[str, int] = {}  # noqa: RUF012
+    pattern_counts: dict[str, int] = {}  # noqa: RUF012 - by the phrase's checksum
     peak_usage_hours: tuple[int, ...] = (0,) * 24
     preferred_output_length: str = "medium"
     avg_output_tokens: float = 0.0
@@ -37,12 +38,19 @@ class ProfileState(NamedTuple):
     usage_day_tokens: int = 0
 
 
+class Said(NamedTuple):
+    """What a prompt shows of its user: ``style``, traits of its writing (empty without words), and its masked phrases."""
+
+    style: dict[str, float]
+    phrases: tuple[str, ...]
+
+
 class Lesson(NamedTuple):
     """One settled request. ``outcome``: 1 whole answer, 0.5 cut, 0 failed; ``day`` (YYYY-MM-DD), ``hour``: UTC."""
 
     day: str
     hour: int
-    prompt: str
+    said: Said
     model: str
     input_tokens: int
     output_tokens: int
@@ -65,23 +73,19 @@ def rate(rating: float, accuracy: float) -> float:
 
 
 def learn(state: ProfileState, lesson: Lesson, *, patterns: bool) -> ProfileState:
-    """The state after one more settled request; with ``patterns`` off no phrase of a prompt is kept, old ones included.
-
-    Only the first ``MAX_CHARS`` characters of the prompt are read.
-    """
-    prompt = lesson.prompt[:MAX_CHARS]
+    """The state after one more settled request; with ``patterns`` off no phrase of a prompt is kept, old ones included."""
     requests = state.total_requests + 1
     hits = state.cache_hits + int(lesson.cached)
     hours = list(state.peak_usage_hours)
     hours[lesson.hour % 24] += 1
-    counts, common = _patterns(state, prompt) if patterns else ({}, ())
+    counts, common = _patterns(state, lesson.said.phrases) if patterns else ({}, ())
     state = state._replace(
         total_requests=requests,
         total_tokens_saved=state.total_tokens_saved + lesson.tokens_saved,
         cache_hits=hits,
         cache_hit_rate=hits / requests,
         peak_usage_hours=tuple(hours),
-        writing_style_profile=_style(state.writing_style_profile, prompt),
+        writing_style_profile=_style(state.writing_style_profile, lesson.said.style),
         pattern_counts=counts,
         common_patterns=common,
     )
@@ -158,20 +162,31 @@ _FORMAL = re.compile(
 )
 
 
-def _style(style: dict[str, Any], prompt: str) -> dict[str, Any]:
-    """The running means of the user's way of writing, after one more prompt; unchanged by a prompt without words."""
+def listen(prompt: str) -> Said:
+    """What is learned from a prompt's text, apart from whose it is. Reads its first ``MAX_CHARS`` characters alone."""
+    prompt = prompt[:MAX_CHARS]
+    return Said(_traits(prompt), tuple(_phrases(prompt)))
+
+
+def _traits(prompt: str) -> dict[str, float]:
     words = _WORD.findall(prompt)
     if not words:
-        return style
+        return {}
     sentences = sum(1 for s in _SENTENCE.split(prompt) if s.strip()) or 1
     informal, formal = len(_INFORMAL.findall(prompt)), len(_FORMAL.findall(prompt))
-    seen = {
+    return {
         "sentence_length": len(words) / sentences,
         "word_length": sum(map(len, words)) / len(words),
         "formality": (formal + 1) / (formal + informal + 2),
         "questions": min(1.0, prompt.count("?") / sentences),
         "exclamations": min(1.0, prompt.count("!") / sentences),
     }
+
+
+def _style(style: dict[str, Any], seen: dict[str, float]) -> dict[str, Any]:
+    """The running means of the user's way of writing, after one more prompt; unchanged by a prompt without words."""
+    if not seen:
+        return style
     n = int(style.get("n", 0))
     means = {key: round((float(style.get(key, 0.0)) * n + value) / (n + 1), 4) for key, value in seen.items()}
     return means | {"n": n + 1}
@@ -232,44 +247,48 @@ def _masked(prompt: str) -> list[list[str]]:
     return sentences
 
 
-def _phrases(prompt: str) -> set[str]:
-    """The distinct phrases of 3–6 words, those of masks and stop-words alone left out."""
-    found: set[str] = set()
+def _phrases(prompt: str) -> list[str]:
+    """The distinct phrases of 3–6 words, those of masks and stop-words alone left out; where they are many, the longest."""
+    found: dict[str, None] = {}
     for words in _masked(prompt):
+        tells = [word[0] != "<" and word not in _STOP_WORDS for word in words]
         for start in range(len(words) - 2):
-            for size in range(3, min(6, len(words) - start) + 1):
-                phrase = words[start : start + size]
-                if any(w[0] != "<" and w not in _STOP_WORDS for w in phrase):
-                    found.add(" ".join(phrase))
+            for end in range(start + 3, min(start + 6, len(words)) + 1):
+                if any(tells[start:end]):
+                    found[" ".join(words[start:end])] = None
         if len(found) > MAX_CANDIDATES:
             break
-    return found
+    return sorted(found, key=lambda phrase: phrase.count(" "))[-MAX_CANDIDATES:]
 
 
-def _patterns(state: ProfileState, prompt: str) -> tuple[dict[str, int], tuple[str, ...]]:
+def _name(phrase: str) -> str:
+    """What a phrase is counted under before it is known to recur: its CRC-32, so that what was said once is not kept."""
+    return f"{crc32(phrase.encode('utf-8', 'surrogatepass')):x}"
+
+
+def _patterns(state: ProfileState, phrases: tuple[str, ...]) -> tuple[dict[str, int], tuple[str, ...]]:
     """Candidates with their counts, and the phrases that recurred.
 
-    Lossy counting: where candidates are too many, those counted least go, among them the oldest; the order of the
-    dict is
-    the order in which they were last seen.
+    Lossy counting: where candidates are too many, those counted least go, among them the oldest; the order of the dict
+    is the order in which they were last seen.
     """
-    seen = sorted(_phrases(prompt), key=lambda p: (p.count(" "), p))[-MAX_CANDIDATES:]
     counts = dict(state.pattern_counts)
-    for phrase in seen:
-        counts[phrase] = counts.pop(phrase, 0) + 1
+    seen = {phrase: _name(phrase) for phrase in phrases}
+    for name in seen.values():
+        counts[name] = counts.pop(name, 0) + 1
     if len(counts) > MAX_CANDIDATES:
-        order = list(counts)
-        age = {phrase: at for at, phrase in enumerate(order)}
-        kept = set(sorted(order, key=lambda p: (counts[p], age[p]))[-MAX_CANDIDATES:])
-        counts = {phrase: n for phrase, n in counts.items() if phrase in kept}
-    recurred = [p for p, n in counts.items() if n >= RECURRED]
-    recurred.sort(key=lambda p: (-counts[p], -p.count(" "), p))
+        kept = set(sorted(counts, key=counts.__getitem__)[-MAX_CANDIDATES:])
+        counts = {name: n for name, n in counts.items() if name in kept}
+    known = {phrase: _name(phrase) for phrase in state.common_patterns} | seen
+    recurred = [(counts[name], phrase) for phrase, name in known.items() if counts.get(name, 0) >= RECURRED]
+    recurred.sort(key=lambda found: (-found[0], -found[1].count(" "), found[1]))
     common: list[str] = []
-    padded = [(f" {phrase} ", counts[phrase]) for phrase in recurred]
-    for at, (inner, n) in enumerate(padded):
+    taken = "|"
+    for _, phrase in recurred:
         # a part of a longer phrase that recurred as often says nothing more
-        if not any(inner in outer for other, (outer, m) in enumerate(padded) if m >= n and other != at):
-            common.append(recurred[at])
+        if f" {phrase} " not in taken:
+            common.append(phrase)
+            taken += f" {phrase} |"
             if len(common) == MAX_COMMON:
                 break
-    return counts, tuple(common[:MAX_COMMON])
+    return counts, tuple(common)

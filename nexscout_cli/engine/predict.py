@@ -109,4 +109,5 @@ def estimate(
     else:
         mean, most = learned or (1.0, FOREIGN_FACTOR)
         expected, worst = round(input_tokens * mean), math.ceil(input_tokens * most) + TEMPLATE_MARGIN
-    return Forecast(expected, expected_output(request, snapshot, bound), max(worst, expected), bound, input_tokens)
+    counted = 0 if exact or model.free else input_tokens
+    return Forecast(expected, expected_output(request, snapshot, bound), max(worst, expected), bound, counted)

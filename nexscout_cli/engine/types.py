@@ -178,7 +178,9 @@ class Message(NamedTuple):
 
 
 class Forecast(NamedTuple):
-    """Tokens of a call: expected, and as the hold bounds them; ``counted`` is the input by our own tokenizer."""
+    """Tokens of a call: expected, and as the hold bounds them; ``counted`` is the input by our own tokenizer,
+    0 where that is the provider's too and nothing can be learned of its count.
+    """
 
     input_tokens: int
     output_tokens: int

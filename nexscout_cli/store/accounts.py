@@ -1,6 +1,8 @@
 """Accounts and their entries: the only code that moves energy, dollars and tokens.
 
 An account is the sum of its entries: granted = grants + adjustments, held = holds neither posted nor voided, spent = posts.
+What a user uses in a day is always entered. Months and the installation have accounts only while they have a cap; ``base``
+is what the users' days had in that window when the account was opened.
 """
 
 from __future__ import annotations
@@ -19,7 +21,7 @@ PREPAID = "prepaid"
 
 
 class Budget(NamedTuple):
-    """A dollar or token account a call draws on. ``cap`` None: no limit, but it is counted."""
+    """A dollar or token budget of a call; ``cap`` None: no limit."""
 
     unit: str
     scope: str
@@ -27,6 +29,11 @@ class Budget(NamedTuple):
     owner: str
     period: str
     cap: int | None
+
+    @property
+    def entered(self) -> bool:
+        """Whether a call's use of it is entered: of a user's day always, of what else there is while it has a cap."""
+        return self.cap is not None or (self.scope, self.window) == ("user", "day")
 
 
 def budgets(settings: Settings, user_id: str, tier: str, now: datetime) -> Iterator[Budget]:
@@ -86,20 +93,40 @@ def standing(c: sqlite3.Connection, drawn_on: list[Budget]) -> dict[Budget, sqli
     return {b: row for b in drawn_on if (row := found.get((b.owner, b.unit, b.period))) is not None}
 
 
+def used(c: sqlite3.Connection, budget: Budget, row: sqlite3.Row | None) -> int:
+    """What is held and spent of a budget, whose account is ``row``, or None where it was not opened yet."""
+    own: int = row["held"] + row["spent"] if row else 0
+    if (budget.scope, budget.window) == ("user", "day"):
+        return own
+    if row is not None and row["granted"] is not None:
+        return int(row["base"]) + own
+    days = c.execute(
+        f"SELECT coalesce(sum(held + spent), 0) FROM accounts WHERE period BETWEEN :period AND :period || '-99' "
+        f"AND length(period) = 10 AND kind = :unit AND owner {'<>' if budget.owner == EVERYONE else '='} :owner",
+        {"period": budget.period, "unit": budget.unit, "owner": budget.owner},
+    ).fetchone()[0]
+    return max(own, int(days))
+
+
 def open_budgets(c: sqlite3.Connection, drawn_on: list[Budget], actor: str, now: datetime) -> dict[Budget, int]:
-    """The budgets' accounts, each with its cap as what is granted."""
+    """The accounts of what is entered, each with its cap as what is granted."""
     found = standing(c, drawn_on)
-    return {
-        b: found[b]["id"] if b in found and found[b]["granted"] == b.cap else _open_budget(c, b, actor, now)
-        for b in drawn_on
-    }
+    opened = {}
+    for b in drawn_on:
+        row = found.get(b)
+        if (row["granted"] != b.cap) if row else b.entered:
+            opened[b] = _open_budget(c, b, row, actor, now)
+        elif row:
+            opened[b] = row["id"]
+    return {b: account_id for b, account_id in opened.items() if b.entered}
 
 
-def _open_budget(c: sqlite3.Connection, budget: Budget, actor: str, now: datetime) -> int:
+def _open_budget(c: sqlite3.Connection, budget: Budget, row: sqlite3.Row | None, actor: str, now: datetime) -> int:
     """The budget's account with its cap as what is granted; a cap that changed is adjusted, one that was taken away is null."""
-    row = find(c, budget.owner, budget.unit, budget.period)
+    before = used(c, budget, row) - (row["held"] + row["spent"] if row else 0)
     account_id = row["id"] if row else account(c, budget.owner, budget.unit, budget.period)
     granted: int | None = row["granted"] if row else None
+    c.execute("UPDATE accounts SET base = ? WHERE id = ?", (before, account_id))
     if budget.cap is None and granted is not None:
         grant(c, account_id, -granted, kind="adjust", reason="cap removed", actor=actor, now=now)
         c.execute("UPDATE accounts SET granted = NULL WHERE id = ?", (account_id,))
@@ -116,7 +143,7 @@ def hold(c: sqlite3.Connection, attempt: int, amounts: dict[int, int], actor: st
     """
     cursor = c.executemany(
         "UPDATE accounts SET held = held + :amount WHERE id = :id "
-        "AND (granted IS NULL OR granted - held - spent >= :amount)",
+        "AND (granted IS NULL OR granted - base - held - spent >= :amount)",
         [{"id": account_id, "amount": amount} for account_id, amount in amounts.items()],
     )
     if cursor.rowcount != len(amounts):
@@ -127,27 +154,26 @@ def hold(c: sqlite3.Connection, attempt: int, amounts: dict[int, int], actor: st
 def release(
     c: sqlite3.Connection,
     attempt: int,
-    kinds: tuple[str, ...],
-    spend: dict[str, int],
+    spend: dict[str, int | None],
     *,
     reason: str,
     actor: str,
     now: datetime,
 ) -> None:
-    """End an attempt's holds on accounts of ``kinds``: posted with ``spend[kind]``, voided where that kind is not in it."""
+    """End an attempt's holds on accounts of the kinds in ``spend``: posted with that amount, voided where it is None."""
     rows = c.execute(
         f"""SELECT e.account, e.amount, a.kind FROM ledger_entries e JOIN accounts a ON a.id = e.account
-            WHERE e.attempt = ? AND e.kind = 'hold' AND a.kind IN ({", ".join("?" * len(kinds))})
+            WHERE e.attempt = ? AND e.kind = 'hold' AND a.kind IN ({_marks([*spend])})
             AND NOT EXISTS (SELECT 1 FROM ledger_entries s
                             WHERE s.attempt = e.attempt AND s.account = e.account AND s.kind IN ('post', 'void'))""",
-        (attempt, *kinds),
+        (attempt, *spend),
     ).fetchall()
     c.executemany(
         "UPDATE accounts SET held = held - ?, spent = spent + ? WHERE id = ?",
-        [(held, spend.get(kind, 0), account_id) for account_id, held, kind in rows],
+        [(held, spend[kind] or 0, account_id) for account_id, held, kind in rows],
     )
     entries = [
-        (account_id, "post", spend[kind]) if kind in spend else (account_id, "void", held)
+        (account_id, "void", held) if (amount := spend[kind]) is None else (account_id, "post", amount)
         for account_id, held, kind in rows
     ]
     _enter(c, attempt, entries, reason, actor, now)

@@ -175,12 +175,12 @@ _EXAMINATIONS = (
             WHEN r.state IN ('posted', 'voided') AND e.holds > e.settled
               THEN 'is ' || r.state || ', yet still holds energy'
             WHEN r.state <> 'posted' AND e.posts > 0 THEN 'is ' || r.state || ', yet was charged energy' END AS fault
-          FROM requests r LEFT JOIN tries t USING (request_id) LEFT JOIN energy e ON e.attempt = r.energy_attempt)
+          FROM requests r LEFT JOIN tries t USING (request_id)
+          LEFT JOIN attempts f ON f.request_id = r.request_id AND f.n = 1 LEFT JOIN energy e ON e.attempt = f.id)
         SELECT 'request ' || request_id || ' ' || fault FROM found WHERE fault IS NOT NULL
         UNION ALL
-        SELECT 'attempt ' || t.n || ' of ' || t.request_id || ' holds energy that its request does not know of'
-        FROM energy e JOIN attempts t ON t.id = e.attempt JOIN requests r USING (request_id)
-        WHERE r.energy_attempt IS NOT e.attempt""",
+        SELECT 'attempt ' || t.n || ' of ' || t.request_id || ' holds energy, which only a first attempt does'
+        FROM energy e JOIN attempts t ON t.id = e.attempt WHERE t.n > 1""",
     ),
 )
 

@@ -8,8 +8,8 @@ from typing import NamedTuple
 
 from nexscout_cli.errors import UsageError
 from nexscout_cli.store import accounts, users
-from nexscout_cli.store.snapshot import PANIC_SHARE
-from nexscout_cli.store.store import EVERYONE, OWN_OR_ADMIN, Store
+from nexscout_cli.store.snapshot import budgets_left
+from nexscout_cli.store.store import OWN_OR_ADMIN, Store
 
 MOST = 10**12
 """Units of energy that one grant may give at the most."""
@@ -62,8 +62,8 @@ def history(store: Store, user_id: str, limit: int) -> list[dict[str, object]]:
                JOIN accounts a ON a.id = e.account LEFT JOIN attempts t ON t.id = e.attempt
                WHERE a.owner = :user AND a.kind = 'energy' AND e.id IN (
                  SELECT id FROM ledger_entries WHERE account = a.id AND attempt IS NULL UNION ALL
-                 SELECT h.id FROM requests r JOIN ledger_entries h ON h.attempt = r.energy_attempt AND h.account = a.id
-                 WHERE r.user_id = :user)
+                 SELECT h.id FROM requests r JOIN attempts f ON f.request_id = r.request_id AND f.n = 1
+                 JOIN ledger_entries h ON h.attempt = f.id AND h.account = a.id WHERE r.user_id = :user)
                ORDER BY e.id DESC LIMIT :limit""",
             {"user": user_id, "limit": limit},
         )
@@ -123,10 +123,5 @@ def balances(store: Store) -> dict[str, tuple[str, int]]:
 
 def near_daily_cap(store: Store) -> bool:
     """Whether so much of the installation's daily dollars is spent or held that panic mode has set in by itself."""
-    cap = store.settings["caps.usd.total_day"]
-    if cap is None:
-        return False
     with store.db.read() as c:
-        row = accounts.find(c, EVERYONE, "usd", store.now(c).strftime("%Y-%m-%d"))
-    used = row["held"] + row["spent"] if row else 0
-    return bool(used >= PANIC_SHARE * round(cap * 1e9))
+        return budgets_left(store, c, store.actor, users.FIRST_TIER, store.now(c))[2]

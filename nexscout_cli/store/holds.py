@@ -24,17 +24,20 @@ def hold(store: Store, request_id: str, fingerprint: str, plan: Plan, deadline: 
         if int(version) != plan.version:
             raise WorldMoved
         first = open_request(store, c, request_id, request, fingerprint, now)
-        n = c.execute("SELECT coalesce(max(n), 0) + 1 FROM attempts WHERE request_id = ?", (request_id,)).fetchone()[0]
+        n = 1 if first else _next_attempt(c, request_id)
         # The ledger's time runs ahead of a clock that was put back; the deadline must lie in the same time.
         deadline += now - store.clock.now()
         attempt_id = _insert_attempt(c, request_id, n, plan, deadline, now)
-        energy = _hold_energy(store, c, request_id, attempt_id, plan, first, now)
+        energy = plan.max_energy if first else _energy_held(c, request_id)
+        amounts: dict[int, int] = {}
+        if first and energy:
+            amounts[accounts.account(c, request.user_id, "energy", accounts.PREPAID)] = energy
         if not plan.model.free:
             budgets = list(accounts.budgets(store.settings, request.user_id, user["tier"], now))
             opened = accounts.open_budgets(c, budgets, store.actor, now)
             most = {"usd": plan.own_max_cost, "tokens": plan.max_total_tokens}
-            amounts = {account: most[budget.unit] for budget, account in opened.items()}
-            accounts.hold(c, attempt_id, amounts, store.actor, now)
+            amounts |= {account: most[budget.unit] for budget, account in opened.items()}
+        accounts.hold(c, attempt_id, amounts, store.actor, now)
         if first:
             predict(c, request_id, plan, now, None)
     return Attempt(attempt_id, request_id, n, plan, plan.own_max_cost, plan.max_total_tokens, energy)
@@ -102,23 +105,19 @@ def _insert_attempt(
     return int(cursor.lastrowid or 0)
 
 
-def _hold_energy(
-    store: Store, c: sqlite3.Connection, request_id: str, attempt_id: int, plan: Plan, first: bool, now: datetime
-) -> int:
-    """Energy is held once per request, by its first attempt; returns what the request holds."""
-    if not first:
-        row = c.execute(
-            """SELECT e.amount FROM requests r JOIN ledger_entries e ON e.attempt = r.energy_attempt AND e.kind = 'hold'
-               JOIN accounts a ON a.id = e.account AND a.kind = 'energy' WHERE r.request_id = ?""",
-            (request_id,),
-        ).fetchone()
-        return int(row[0]) if row else 0
-    energy = plan.max_energy
-    if energy:
-        account = accounts.account(c, plan.request.user_id, "energy", accounts.PREPAID)
-        accounts.hold(c, attempt_id, {account: energy}, store.actor, now)
-    c.execute("UPDATE requests SET energy_attempt = ? WHERE request_id = ?", (attempt_id, request_id))
-    return energy
+def _next_attempt(c: sqlite3.Connection, request_id: str) -> int:
+    row = c.execute("SELECT max(n) + 1 FROM attempts WHERE request_id = ?", (request_id,)).fetchone()
+    return int(row[0])
+
+
+def _energy_held(c: sqlite3.Connection, request_id: str) -> int:
+    """What a request holds of energy, which is held once, by its first attempt."""
+    row = c.execute(
+        """SELECT e.amount FROM attempts t JOIN ledger_entries e ON e.attempt = t.id AND e.kind = 'hold'
+           JOIN accounts a ON a.id = e.account AND a.kind = 'energy' WHERE t.request_id = ? AND t.n = 1""",
+        (request_id,),
+    ).fetchone()
+    return int(row[0]) if row else 0
 
 
 def predict(c: sqlite3.Connection, request_id: str, plan: Plan, now: datetime, rejected: str | None) -> None:

@@ -91,11 +91,13 @@ class SqliteLedger:
 
     def _move(self, attempt: Attempt, state: str, reason: str | None, provider_id: str | None) -> None:
         with self.store.db.write() as c:
-            now = self.store.touch(c)
+            now = self.store.now(c) if state == "sent" else self.store.touch(c)
             require_own(self.store, c, attempt)
             set_state(c, attempt.id, state, now, reason=reason, provider_id=provider_id)
             if state == "voided":
-                accounts.release(c, attempt.id, ("usd", "tokens"), {}, reason="", actor=self.store.actor, now=now)
+                accounts.release(
+                    c, attempt.id, {"usd": None, "tokens": None}, reason="", actor=self.store.actor, now=now
+                )
 
     def post(
         self,

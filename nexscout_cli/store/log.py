@@ -19,17 +19,14 @@ _LAST = chr(0x10FFFF)
 _MINE = f"{OWN_OR_ADMIN} AND (:user IS NULL OR user_id = :user)"
 _ONLY = {False: "", True: "AND user_id = :user"}
 
-# Each source is read newest first and stops at :limit. The two that no index serves alone look back no further than
-# the oldest row that the first one gave.
+# Each source is read newest first and stops at :limit. The second, which no index serves alone, looks back no further
+# than the oldest row that the first one gave: refused requests, and those that nothing has come of yet.
 _USED = """SELECT request_id, created_at FROM ai_model_usage a WHERE {mine} {only}
   AND NOT EXISTS (SELECT 1 FROM ai_model_usage e WHERE e.request_id = a.request_id AND e.id < a.id)
   ORDER BY created_at DESC, id DESC LIMIT :limit"""
-_REFUSED = """SELECT request_id, created_at FROM ai_cost_predictions WHERE approved = 0 AND created_at >= :since
-  AND {mine} {only} ORDER BY created_at DESC, id DESC LIMIT :limit"""
-_UNUSED = """SELECT r.request_id, r.created_at FROM attempts t CROSS JOIN requests r USING (request_id)
-  WHERE t.created_at >= :since AND t.n = 1 AND {mine} {only}
-  AND NOT EXISTS (SELECT 1 FROM ai_model_usage e WHERE e.request_id = r.request_id)
-  ORDER BY t.created_at DESC, t.id DESC LIMIT :limit"""
+_UNUSED = """SELECT request_id, created_at FROM ai_cost_predictions p WHERE created_at >= :since AND {mine} {only}
+  AND NOT EXISTS (SELECT 1 FROM ai_model_usage e WHERE e.request_id = p.request_id)
+  ORDER BY created_at DESC, id DESC LIMIT :limit"""
 
 
 def latest(store: Store, user: str | None = None, limit: int = 20) -> list[Row]:
@@ -48,8 +45,7 @@ def latest(store: Store, user: str | None = None, limit: int = 20) -> list[Row]:
         found = c.execute(_USED.format(**names), values).fetchall()
         if len(found) == limit:
             values["since"] = found[-1]["created_at"]
-        for source in (_REFUSED, _UNUSED):
-            found += c.execute(source.format(**names), values).fetchall()
+        found += c.execute(_UNUSED.format(**names), values).fetchall()
         newest = sorted(found, key=lambda row: str(row["created_at"]), reverse=True)[:limit]
         return [summary(c, row["request_id"]) for row in newest]
 

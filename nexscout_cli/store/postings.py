@@ -7,7 +7,7 @@ import sqlite3
 from datetime import datetime
 
 from nexscout_cli.engine import learn
-from nexscout_cli.engine.learn import Lesson
+from nexscout_cli.engine.learn import Lesson, Said, listen
 from nexscout_cli.engine.types import AIRequest, Attempt, CachedAnswer, Charge, Delivery, Json
 from nexscout_cli.jsontext import dumps
 from nexscout_cli.store import accounts, cache, profiles, usage, users
@@ -35,15 +35,10 @@ def post(
         now = store.touch(c)
         require_own(store, c, attempt)
         set_state(c, attempt.id, "posted", now, actual=charge.cost, provider_id=provider_id)
-        accounts.release(
-            c,
-            attempt.id,
-            ("usd", "tokens"),
-            {"usd": charge.cost, "tokens": total},
-            reason=",".join(charge.flags),
-            actor=store.actor,
-            now=now,
-        )
+        spend: dict[str, int | None] = {"usd": charge.cost, "tokens": total}
+        if delivery is not None and attempt.n == 1:  # which holds the energy too
+            spend["energy"] = delivery.energy or None
+        accounts.release(c, attempt.id, spend, reason=",".join(charge.flags), actor=store.actor, now=now)
         forecast = plan.forecast
         usage.record(
             store,
@@ -118,14 +113,14 @@ def _deliver(
 def _settle_prediction(c: sqlite3.Connection, request_id: str, tokens: int, cost: int) -> None:
     """Add a posted attempt's actual figures to its request's prediction."""
     row = c.execute(
-        "SELECT id, coalesce(actual_tokens, 0), predicted_tokens FROM ai_cost_predictions WHERE request_id = ?",
+        "SELECT coalesce(actual_tokens, 0), predicted_tokens FROM ai_cost_predictions WHERE request_id = ?",
         (request_id,),
     ).fetchone()
     if row:
         c.execute(
             "UPDATE ai_cost_predictions SET actual_tokens = ?, actual_cost_usd = coalesce(actual_cost_usd, 0) + ?, "
-            "prediction_accuracy = ? WHERE id = ?",
-            (row[1] + tokens, cost, learn.accuracy(row[1] + tokens, row[2]), row[0]),
+            "prediction_accuracy = ? WHERE request_id = ?",
+            (row[0] + tokens, cost, learn.accuracy(row[0] + tokens, row[1]), request_id),
         )
 
 
@@ -140,6 +135,7 @@ def hit(
 ) -> None:
     """The one small write of a cached answer."""
     tokens = hit.input_tokens + hit.output_tokens
+    said = listen(request.prompt)
     with store.db.write() as c:
         now = store.touch(c)
         users.ensure(store, c, request.user_id, now)
@@ -174,12 +170,13 @@ def hit(
             store,
             c,
             request.user_id,
-            _unbilled(request, hit.model, now, cached=True, tokens_saved=tokens, outcome=1.0),
+            _unbilled(said, hit.model, now, cached=True, tokens_saved=tokens, outcome=1.0),
         )
 
 
 def fail(store: Store, request_id: str, request: AIRequest, code: str, message: str) -> None:
     """Nothing was delivered: energy is given back, and the failure is on record."""
+    said = listen(request.prompt)
     with store.db.write() as c:
         now = store.touch(c)
         store.require_access(c, request.user_id)
@@ -211,18 +208,16 @@ def fail(store: Store, request_id: str, request: AIRequest, code: str, message: 
             store,
             c,
             request.user_id,
-            _unbilled(request, last["model"], now, cached=False, tokens_saved=0, outcome=0.0),
+            _unbilled(said, last["model"], now, cached=False, tokens_saved=0, outcome=0.0),
         )
 
 
-def _unbilled(
-    request: AIRequest, model: str, now: datetime, *, cached: bool, tokens_saved: int, outcome: float
-) -> Lesson:
+def _unbilled(said: Said, model: str, now: datetime, *, cached: bool, tokens_saved: int, outcome: float) -> Lesson:
     """The lesson of a request for which no provider was paid."""
     return Lesson(
         day=now.date().isoformat(),
         hour=now.hour,
-        prompt=request.prompt,
+        said=said,
         model=model,
         input_tokens=0,
         output_tokens=0,

@@ -147,7 +147,7 @@ def reset_clock(store: Store) -> None:
 
 def _void(store: Store, c: sqlite3.Connection, row: sqlite3.Row, reason: str, now: datetime) -> None:
     states.set_state(c, row["id"], "voided", now, reason=reason)
-    accounts.release(c, row["id"], ("usd", "tokens"), {}, reason=reason, actor=store.actor, now=now)
+    accounts.release(c, row["id"], {"usd": None, "tokens": None}, reason=reason, actor=store.actor, now=now)
     _end_if_settled(store, c, row["request_id"], "voided", now)
 
 
@@ -158,7 +158,6 @@ def _post(store: Store, c: sqlite3.Connection, row: sqlite3.Row, cost: int, how:
     accounts.release(
         c,
         row["id"],
-        ("usd", "tokens"),
         {"usd": cost, "tokens": row["hold_tokens"]},
         reason=how,
         actor=store.actor,

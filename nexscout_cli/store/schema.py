@@ -328,16 +328,76 @@ def main_job(db: Database) -> None:
     db.conn.execute("PRAGMA user_version = 1")
 
 
+_FEWER_PAGES = """
+ALTER TABLE accounts ADD COLUMN base INTEGER NOT NULL DEFAULT 0 CHECK (base >= 0);
+CREATE INDEX accounts_by_period ON accounts (period, kind);
+
+CREATE TABLE requests_2 (
+  request_id TEXT PRIMARY KEY,
+  user_id TEXT NOT NULL,
+  feature TEXT NOT NULL,
+  key TEXT,
+  fingerprint TEXT NOT NULL,
+  state TEXT NOT NULL CHECK (state IN ('open', 'posted', 'unknown', 'voided')),
+  answer TEXT,
+  created_at TEXT NOT NULL
+) STRICT;
+INSERT INTO requests_2 SELECT request_id, user_id, feature, key, fingerprint, state, answer, created_at FROM requests
+  ORDER BY rowid;
+DROP TABLE requests;
+ALTER TABLE requests_2 RENAME TO requests;
+CREATE UNIQUE INDEX requests_by_key ON requests (user_id, key) WHERE key IS NOT NULL;
+CREATE INDEX requests_open ON requests (state) WHERE state = 'open';
+CREATE INDEX answers_kept ON requests (created_at) WHERE key IS NOT NULL;
+
+CREATE TABLE ledger_entries_2 (
+  id INTEGER PRIMARY KEY,
+  attempt INTEGER REFERENCES attempts,
+  account INTEGER NOT NULL REFERENCES accounts,
+  kind TEXT NOT NULL CHECK (kind IN ('grant', 'adjust', 'hold', 'post', 'void')),
+  amount INTEGER NOT NULL CHECK (amount >= 0 OR kind = 'adjust'),
+  reason TEXT,
+  actor TEXT NOT NULL,
+  created_at TEXT NOT NULL,
+  CHECK ((attempt IS NULL) = (kind IN ('grant', 'adjust')))
+) STRICT;
+INSERT INTO ledger_entries_2 SELECT * FROM ledger_entries;
+DROP TABLE ledger_entries;
+ALTER TABLE ledger_entries_2 RENAME TO ledger_entries;
+CREATE UNIQUE INDEX held_once_settled_once ON ledger_entries (attempt, account, kind = 'hold') WHERE attempt IS NOT NULL;
+CREATE INDEX grants_by_account ON ledger_entries (account) WHERE attempt IS NULL;
+CREATE TRIGGER entries_stay BEFORE UPDATE ON ledger_entries BEGIN SELECT RAISE(ABORT, 'ledger entries are append-only'); END;
+CREATE TRIGGER entries_remain BEFORE DELETE ON ledger_entries BEGIN SELECT RAISE(ABORT, 'ledger entries are append-only'); END;
+
+DROP INDEX attempts_by_time;
+DROP INDEX predictions_by_time;
+CREATE INDEX predictions_by_time ON ai_cost_predictions (created_at, approved);
+
+UPDATE user_efficiency_profiles SET pattern_counts = '{}';
+"""
+
+
+@MIGRATIONS()
+def fewer_pages(db: Database) -> None:
+    """What a paid call's transactions write fits on fewer pages; phrases not yet known to recur are counted by checksum."""
+    _script(db.conn, _FEWER_PAGES)
+    db.conn.execute("PRAGMA user_version = 2")
+
+
 @MIGRATIONS()
 def routing(db: Database) -> None:
     """Policies of users, why a model was chosen, what users said of answers, and answers delivered after their posting."""
     _script(db.conn, _ROUTING + "".join(_DELIVERED_LATE.format(table=name, where=_AT[name]) for name in ROLLUPS))
-    db.conn.execute("PRAGMA user_version = 2")
+    db.conn.execute("PRAGMA user_version = 3")
 
 
 def migrate(connection: sqlite3.Connection) -> None:
     """Bring a database to the newest schema, each migration in a transaction of its own."""
-    MIGRATIONS.apply(Database(connection))
+    connection.execute("PRAGMA foreign_keys = OFF")  # else a table that is made anew takes those that refer to it along
+    try:
+        MIGRATIONS.apply(Database(connection))
+    finally:
+        connection.execute("PRAGMA foreign_keys = ON")
 
 
 def backup(connection: sqlite3.Connection, target: Path) -> None:

@@ -32,7 +32,7 @@ def read(store: Store, provider: Provider, request: AIRequest) -> Snapshot:
         catalog = models.read(c)
         available, missing = availability(catalog, provider)
         meta = dict(c.execute("SELECT key, value FROM meta WHERE key IN ('panic', 'world_version')").fetchall())
-        limits, tokens_today, pressed = _limits(store, c, request.user_id, tier, now)
+        limits, tokens_today, pressed = budgets_left(store, c, request.user_id, tier, now)
         profile = profiles.for_plan(c, request.user_id)
         policy = effective_policy(request, profile, store.settings)
         return Snapshot(
@@ -69,7 +69,7 @@ def availability(catalog: tuple[Model, ...], provider: Provider) -> tuple[frozen
     return frozenset(m.name for m in catalog if m.name not in missing and not m.retired), missing
 
 
-def _limits(
+def budgets_left(
     store: Store, c: sqlite3.Connection, user_id: str, tier: str, now: datetime
 ) -> tuple[tuple[Limit, ...], int, bool]:
     """Caps with what is left of them, tokens of today, and whether the installation's daily dollars are nearly gone."""
@@ -78,8 +78,8 @@ def _limits(
     standing = accounts.standing(c, budgets)
     for budget in budgets:
         row = standing.get(budget)
-        used = row["held"] + row["spent"] if row else 0
         if budget.cap is not None:
+            used = accounts.used(c, budget, row)
             limits.append(Limit(budget.unit, budget.scope, budget.window, budget.cap, budget.cap - used))
             if (budget.unit, budget.owner, budget.window) == ("usd", EVERYONE, "day"):
                 pressed = used >= PANIC_SHARE * budget.cap
@@ -90,7 +90,7 @@ def _limits(
 
 def _surge(store: Store, c: sqlite3.Connection, now: datetime) -> int:
     load = c.execute(
-        """SELECT (SELECT count(*) FROM attempts WHERE created_at > ?)
+        """SELECT (SELECT count(*) FROM ai_cost_predictions WHERE created_at > ? AND approved = 1)
                 + (SELECT count(*) FROM attempts WHERE state IN ('held', 'sent') AND created_at <= ?)""",
         (stamp(now - timedelta(minutes=1)),) * 2,
     ).fetchone()[0]

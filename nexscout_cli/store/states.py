@@ -49,11 +49,9 @@ def end_request(
 ) -> None:
     """Close a request and its energy hold: posted with ``energy`` units, given back when that is 0."""
     c.execute("UPDATE requests SET state = ? WHERE request_id = ?", (state, request_id))
-    row = c.execute("SELECT energy_attempt FROM requests WHERE request_id = ?", (request_id,)).fetchone()
-    if row and row[0]:
-        accounts.release(
-            c, row[0], ("energy",), {"energy": energy} if energy else {}, reason=state, actor=store.actor, now=now
-        )
+    row = c.execute("SELECT id FROM attempts WHERE request_id = ? AND n = 1", (request_id,)).fetchone()
+    if row:
+        accounts.release(c, row[0], {"energy": energy or None}, reason=state, actor=store.actor, now=now)
 
 
 _EXPIRED = "key IS NOT NULL AND created_at < ? AND state IN ('posted', 'voided')"

@@ -22,7 +22,7 @@ EVERYONE = "*"
 
 def stamp(moment: datetime) -> str:
     """A time as the database keeps it: UTC text of fixed width, so that text order is time order."""
-    return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+    return moment.astimezone(UTC).isoformat(timespec="microseconds")[:-6] + "Z"
 
 
 def parse_stamp(text: str) -> datetime:
@@ -57,9 +57,11 @@ class Store:
 
     def touch(self, c: sqlite3.Connection) -> datetime:
         """The time, remembered as last seen; every write begins with it."""
-        now = self.now(c)
-        c.execute("UPDATE meta SET value = ? WHERE key = 'last_seen'", (stamp(now),))
-        return now
+        now = self.clock.now()
+        seen: str = c.execute(
+            "UPDATE meta SET value = max(value, ?) WHERE key = 'last_seen' RETURNING value", (stamp(now),)
+        ).fetchone()[0]
+        return max(now, parse_stamp(seen))
 
     def is_admin(self, c: sqlite3.Connection) -> bool:
         """Whether the actor is an admin."""
@@ -76,7 +78,7 @@ class Store:
         """The subject's row of ``users``, None where an admin mentions someone new. Raises NotPermitted, UsageError."""
         check_user(subject)
         row: sqlite3.Row | None = c.execute("SELECT * FROM users WHERE user_id = ?", (subject,)).fetchone()
-        if self.is_admin(c):
+        if row["role"] == "admin" if row is not None and subject == self.actor else self.is_admin(c):
             if row is None and not self.settings["users.auto_create"]:
                 raise UsageError(f"there is no user {subject!r}", f"`nexscout user set-tier {subject} free` makes one")
             return row

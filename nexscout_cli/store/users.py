@@ -26,6 +26,7 @@ def ensure(store: Store, c: sqlite3.Connection, user_id: str, now: datetime) -> 
     row = store.require_access(c, user_id)
     settings = store.settings
     budget = settings[f"tiers.{row['tier'] if row else FIRST_TIER}.daily_tokens"]
+    month, due = now.strftime("%Y-%m"), grant_due(settings, row, now)
     if row is None:
         c.execute(
             "INSERT INTO users (user_id, tier, daily_token_budget, created_at) VALUES (?, ?, ?, ?)",
@@ -33,7 +34,8 @@ def ensure(store: Store, c: sqlite3.Connection, user_id: str, now: datetime) -> 
         )
     elif row["daily_token_budget"] != budget:
         c.execute("UPDATE users SET daily_token_budget = ? WHERE user_id = ?", (budget, user_id))
-    month, due = now.strftime("%Y-%m"), grant_due(settings, row, now)
+    elif row["granted_period"] >= month:
+        return row
     if row is None or row["granted_period"] < month:
         _grant(store, c, user_id, due, f"month {month}", now)
         c.execute("UPDATE users SET granted_period = ?, granted_energy = ? WHERE user_id = ?", (month, due, user_id))

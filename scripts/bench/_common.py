@@ -184,13 +184,14 @@ def request(prompt: str, **options: Any) -> AIRequest:
 
 def pay(ledger: Any, plan: Any, clock: Any) -> list[float]:
     """A paid call's three transactions with nothing between them: hold, mark_sent, post. The seconds each took."""
-    from nexscout_cli.engine.learn import Lesson
+    from nexscout_cli.engine.learn import Lesson, listen
     from nexscout_cli.engine.progress import new_id
     from nexscout_cli.engine.types import Charge, Delivery
 
     name, now = new_id(clock), clock.now()
     charge = Charge(20, 5, plan.model.cost(20, 5))
-    lesson = Lesson(now.date().isoformat(), now.hour, plan.request.prompt, plan.model.name, 20, 5, 30, False, 0, 1.0)
+    said = listen(plan.request.prompt)
+    lesson = Lesson(now.date().isoformat(), now.hour, said, plan.model.name, 20, 5, 30, False, 0, 1.0)
     energy = plan.energy_of(charge.cost)
     delivery = Delivery(energy, lesson, {"success": True}, "Hello there.", f"{name:0>64}")
     begun = time.perf_counter()

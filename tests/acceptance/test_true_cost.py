@@ -50,7 +50,7 @@ def test_cost_is_usage_times_price_in_every_book(
         "SELECT sum(cost_usd), sum(input_tokens), sum(output_tokens), sum(total_tokens) FROM ai_model_usage"
     ) == [(nano, prompt, completion, prompt + completion)]
     assert six.sql("SELECT DISTINCT spent, held FROM accounts WHERE kind = 'usd'") == [(nano, 0)]
-    assert six.sql("SELECT count(*) FROM accounts WHERE kind = 'usd'") == [4]
+    assert six.sql("SELECT count(*) FROM accounts WHERE kind = 'usd'") == [1]
     assert six.sql("SELECT DISTINCT spent, held FROM accounts WHERE kind = 'tokens'") == [(prompt + completion, 0)]
     assert six.sql("SELECT actual_cost_usd, actual_tokens, approved, rejected_reason FROM ai_cost_predictions") == [
         (nano, prompt + completion, 1, None)

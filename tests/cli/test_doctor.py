@@ -102,8 +102,8 @@ def test_a_database_that_cannot_be_opened_is_a_line_and_not_a_crash(
 
 def test_books_that_do_not_balance_are_told(nexscout: Any, model: Path, home: Path) -> None:
     bench = Bench(home / "nexscout.db", "owner", SettableClock(datetime.now(UTC)))
-    for _ in range(6):
-        bench.hold()
+    for n in range(6):
+        bench.hold(bench.plan(user=f"user{n}"))
     bench.damage("UPDATE accounts SET held = held + 1")
     ran = nexscout("doctor", "--json")
     lines = checks(ran, "database")

@@ -91,7 +91,7 @@ def test_the_last_unit_wanted_by_twenty_processes_goes_to_one(home: Any, server:
     if wanted == "energy":
         home.granted(1)
     else:
-        (spent,) = home.sql("SELECT spent FROM accounts WHERE kind = 'usd' AND owner = '*' AND length(period) = 7")
+        (spent,) = home.sql("SELECT sum(spent) FROM accounts WHERE kind = 'usd' AND owner = 'ada'")
         home.env["NEXSCOUT_CAPS_USD_TOTAL_MONTH"] = str(spent / 1e9 + plan["max_cost_usd"] * 1.01)
         # What the call does not use of its hold would be there for the next one.
         server.usage = lambda body, text: {"prompt_tokens": 40, "completion_tokens": body["max_tokens"]}

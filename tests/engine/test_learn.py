@@ -4,9 +4,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from nexscout_cli.engine.learn import Lesson, ProfileState, accuracy, learn, rate
+from nexscout_cli.engine.learn import Lesson, ProfileState, accuracy, learn, listen, rate
 
-LESSON = Lesson("2026-11-01", 9, "Write a plan for the launch.", "gpt-4o", 60, 40, 100, False, 0, 1.0)
+LESSON = Lesson("2026-11-01", 9, listen("Write a plan for the launch."), "gpt-4o", 60, 40, 100, False, 0, 1.0)
 
 
 def after(*lessons: Lesson, state: ProfileState | None = None, patterns: bool = True) -> ProfileState:
@@ -94,8 +94,8 @@ def test_a_phrase_that_recurs_three_times_is_kept_with_numbers_and_names_masked(
     prompts = [
         f"Write a follow-up to Mr. {n} about invoice {i}4-77." for i, n in enumerate(["Okafor", "Smith", "Vega"])
     ]
-    twice = after(*(LESSON._replace(prompt=p) for p in prompts[:2]))
-    state = after(LESSON._replace(prompt=prompts[2]), state=twice)
+    twice = after(*(LESSON._replace(said=listen(p)) for p in prompts[:2]))
+    state = after(LESSON._replace(said=listen(prompts[2])), state=twice)
     assert twice.common_patterns == ()
     assert any("<name> about invoice" in p for p in state.common_patterns)
     assert all(3 <= p.count(" ") + 1 <= 6 for p in state.common_patterns)
@@ -104,19 +104,19 @@ def test_a_phrase_that_recurs_three_times_is_kept_with_numbers_and_names_masked(
 @pytest.mark.parametrize("secret", ["Okafor", "okafor@example.com", "https://okafor.example/x", "4111-1111", "Priya"])
 def test_no_name_number_or_address_of_a_prompt_is_kept(secret: str) -> None:
     state = after(
-        *(LESSON._replace(prompt=f"Write the reminder letter to {secret} about the contract.") for _ in range(3))
+        *(LESSON._replace(said=listen(f"Write the reminder letter to {secret} about the contract.")) for _ in range(3))
     )
     assert state.common_patterns
     assert secret.lower() not in repr((state.common_patterns, state.pattern_counts)).lower()
 
 
 def test_a_name_that_opens_a_sentence_is_masked_too() -> None:
-    state = after(*(LESSON._replace(prompt="Okafor wants the new price list today.") for _ in range(3)))
+    state = after(*(LESSON._replace(said=listen("Okafor wants the new price list today.")) for _ in range(3)))
     assert "okafor" not in repr(state).lower()
 
 
 def test_a_phrase_of_masks_and_stop_words_alone_is_not_kept() -> None:
-    assert after(*(LESSON._replace(prompt="it is for the Anna and 5") for _ in range(4))).pattern_counts == {}
+    assert after(*(LESSON._replace(said=listen("it is for the Anna and 5")) for _ in range(4))).pattern_counts == {}
 
 
 def test_with_patterns_off_no_phrase_is_kept_and_old_ones_go() -> None:
@@ -127,23 +127,25 @@ def test_with_patterns_off_no_phrase_is_kept_and_old_ones_go() -> None:
 
 
 def test_formal_and_informal_writing_are_told_apart() -> None:
-    formal = after(LESSON._replace(prompt="Dear Sir, would you kindly send the report? Sincerely."))
-    informal = after(LESSON._replace(prompt="hey, gonna need that stuff asap!! thx"))
+    formal = after(LESSON._replace(said=listen("Dear Sir, would you kindly send the report? Sincerely.")))
+    informal = after(LESSON._replace(said=listen("hey, gonna need that stuff asap!! thx")))
     assert formal.writing_style_profile["formality"] > 0.65
     assert informal.writing_style_profile["formality"] < 0.35
 
 
 def test_only_the_first_4000_characters_are_read() -> None:
     long = "word " * 800
-    assert after(LESSON._replace(prompt=long + "hey!!! gonna?")) == after(LESSON._replace(prompt=long))
+    assert after(LESSON._replace(said=listen(long + "hey!!! gonna?"))) == after(LESSON._replace(said=listen(long)))
 
 
 LESSONS = st.builds(
     Lesson,
     day=st.sampled_from(["2026-11-01", "2026-11-02", "2026-11-20", "2027-03-01"]),
     hour=st.integers(0, 23),
-    prompt=st.text(max_size=80)
-    | st.lists(st.sampled_from("write the plan for Anna 12 today . about price".split()), max_size=30).map(" ".join),  # noqa: SIM905
+    said=(
+        st.text(max_size=80)
+        | st.lists(st.sampled_from("write the plan for Anna 12 today . about price".split()), max_size=30).map(" ".join)  # noqa: SIM905
+    ).map(listen),
     model=st.sampled_from(["a", "b", "c"]),
     input_tokens=st.integers(0, 10**6),
     output_tokens=st.integers(0, 10**6),

@@ -86,7 +86,7 @@ ENERGY = "(SELECT id FROM accounts WHERE owner = 'ada' AND kind = 'energy')"
     ("requests", "its energy was settled", "UPDATE requests SET state = 'open' WHERE request_id = 'voided'"),
     ("requests", "more energy than it held",
      f"UPDATE ledger_entries SET amount = 99 WHERE kind = 'post' AND account = {ENERGY}"),
-    ("requests", "does not know of", "UPDATE requests SET energy_attempt = NULL WHERE request_id = 'held'"),
+    ("requests", "only a first attempt does", "UPDATE attempts SET n = 2 WHERE request_id = 'held'"),
     ("usage_by_user_day", "ada 2026-11-10", "UPDATE usage_by_user_day SET hits = hits + 1"),
     ("usage_by_user_day", "ada 2026-11-10", "DELETE FROM usage_by_user_day"),
     ("usage_by_model_day", "gpt-4o-mini", "UPDATE usage_by_model_day SET cost_usd = 0"),

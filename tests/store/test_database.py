@@ -17,7 +17,7 @@ import pytest
 import sqlite_utils
 
 from nexscout_cli.errors import StoreError
-from nexscout_cli.store import database, schema
+from nexscout_cli.store import database, recovery, schema
 from nexscout_cli.store.check import check
 from nexscout_cli.store.database import Database, QueueLock, wal_is_safe
 from tests.support.bench import Bench
@@ -174,7 +174,8 @@ def test_a_creator_that_is_killed_leaves_no_half_database(tmp_path: Path, when: 
     assert list(tmp_path.glob("*.new*")) == []
 
 
-KNOWN = database.SCHEMA_VERSION
+NEWER = database.SCHEMA_VERSION + 1
+FIRST_SCHEMA = Path(__file__).parents[2] / "fixtures" / "schema-1.sql"
 
 
 def newer(monkeypatch: pytest.MonkeyPatch, fails: bool = False) -> None:
@@ -186,10 +187,10 @@ def newer(monkeypatch: pytest.MonkeyPatch, fails: bool = False) -> None:
         db.conn.execute("ALTER TABLE users ADD COLUMN nickname TEXT")
         if fails:
             raise sqlite3.OperationalError("database or disk is full")
-        db.conn.execute(f"PRAGMA user_version = {KNOWN + 1}")
+        db.conn.execute(f"PRAGMA user_version = {NEWER}")
 
     monkeypatch.setattr(schema, "MIGRATIONS", migrations)
-    monkeypatch.setattr(database, "SCHEMA_VERSION", KNOWN + 1)
+    monkeypatch.setattr(database, "SCHEMA_VERSION", NEWER)
 
 
 def test_an_older_schema_is_migrated_after_a_backup(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -197,15 +198,37 @@ def test_an_older_schema_is_migrated_after_a_backup(bench: Bench, monkeypatch: p
     bench.store.close()
     newer(monkeypatch)
     migrated = Bench(bench.path)
-    assert migrated.sql("PRAGMA user_version")[0][0] == KNOWN + 1
+    assert migrated.sql("PRAGMA user_version")[0][0] == NEWER
     assert migrated.sql("SELECT nickname FROM users")[0][0] is None
     assert migrated.check() == []
     (backup,) = bench.path.parent.glob("*.bak")
     assert mode(backup) == 0o600
-    assert database.schema_version(backup) == KNOWN
+    assert database.schema_version(backup) == NEWER - 1
     assert migrated.account("ada") == Bench(backup_copy(backup)).account("ada") == (5000, 0, 1)
     Bench(bench.path).store.close()
     assert len(list(bench.path.parent.glob("*.bak"))) == 1
+
+
+def test_the_books_of_a_first_schema_are_whole_after_the_migrations(tmp_path: Path) -> None:
+    """The fixture was written by the first schema's own code: requests posted, held, unknown, voided and under a key."""
+    path = tmp_path / "nexscout.db"
+    path.touch(mode=0o600)
+    old = sqlite3.connect(path)
+    old.executescript(FIRST_SCHEMA.read_text())
+    balances = old.execute("SELECT owner, kind, period, granted, held, spent FROM accounts ORDER BY id").fetchall()
+    old.close()
+    bench = Bench(path, caps__usd__total_day=5.0)
+    assert bench.check() == []
+    sql = "SELECT owner, kind, period, granted, held, spent FROM accounts ORDER BY id"
+    assert [tuple(row) for row in bench.sql(sql)] == balances
+    assert dict(bench.sql("SELECT request_id, state FROM requests")) == {
+        "posted": "posted", "held": "open", "unknown": "unknown", "voided": "voided", "keyed": "posted",
+    }  # fmt: skip
+    bench.clock.move(hours=3)
+    bench.post(bench.sent())
+    assert recovery.recover(bench.store) == (1, 0, 0)
+    recovery.resolve(bench.store, "unknown", None)
+    assert bench.check() == []
 
 
 def backup_copy(backup: Path) -> Path:
@@ -216,22 +239,6 @@ def backup_copy(backup: Path) -> Path:
     return folder / "nexscout.db"
 
 
-def test_a_database_of_the_first_schema_is_brought_up_with_its_books(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    first = sqlite_utils.Migrations("nexscout")
-    first()(schema.main_job)
-    with monkeypatch.context() as patch:
-        patch.setattr(schema, "MIGRATIONS", first)
-        patch.setattr(database, "SCHEMA_VERSION", 1)
-        store = Bench(tmp_path / "nexscout.db").store
-        store.close()
-    migrated = Bench(tmp_path / "nexscout.db")
-    assert migrated.sql("PRAGMA user_version")[0][0] == KNOWN
-    migrated.post(migrated.sent())
-    assert migrated.check() == []
-
-
 def test_a_migration_that_fails_changes_nothing(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
     bench.store.close()
     with monkeypatch.context() as patch:
@@ -240,7 +247,7 @@ def test_a_migration_that_fails_changes_nothing(bench: Bench, monkeypatch: pytes
             Bench(bench.path)
     assert caught.value.code == "disk_full"
     again = Bench(bench.path)
-    assert again.sql("PRAGMA user_version")[0][0] == KNOWN
+    assert again.sql("PRAGMA user_version")[0][0] == NEWER - 1
     assert "nickname" not in [row["name"] for row in again.sql("PRAGMA table_info(users)")]
 
 

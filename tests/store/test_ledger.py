@@ -29,11 +29,42 @@ def test_a_hold_reserves_the_worst_case_in_every_budget_and_energy_once(bench: B
     attempt = bench.hold()
     plan = attempt.plan
     assert bench.account("ada") == (5000, plan.max_energy, 0)
+    assert bench.account("ada", "usd", DAY) == (None, plan.max_cost, 0)
+    assert bench.account("ada", "tokens", DAY) == (1_000_000, plan.max_total_tokens, 0)
+
+
+def test_what_has_a_cap_is_held_by_month_and_in_total_too(bench: Bench) -> None:
+    caps = {f"caps__usd__{scope}": 5.0 for scope in ("user_day", "user_month", "total_day", "total_month")}
+    attempt = bench.actor("ada", **caps).hold()
     for owner in ("ada", "*"):
         for period in (DAY, MONTH):
-            assert bench.account(owner, "usd", period) == (None, plan.max_cost, 0)
-            assert bench.account(owner, "tokens", period)[1:] == (plan.max_total_tokens, 0)
-    assert bench.account("ada", "tokens", DAY)[0] == 1_000_000
+            assert bench.account(owner, "usd", period) == (5_000_000_000, attempt.plan.max_cost, 0)
+
+
+@pytest.mark.parametrize("scope", ["user_month", "total_day", "total_month"])
+def test_a_cap_that_comes_later_counts_what_was_used_before_it(bench: Bench, scope: str) -> None:
+    spent = bench.post(bench.sent()).cost + bench.hold().hold
+    cap = (spent + bench.plan().max_cost * 3 // 2) / 1e9
+
+    def left(at: Bench) -> list[int]:
+        return [round(limit.left) for limit in at.ledger.snapshot(at.request()).limits if limit.unit == "usd"]
+
+    for between in (0, bench.plan().max_cost * 2):
+        capped = bench.actor("ada", **{f"caps__usd__{scope}": cap + between / 1e9})
+        assert left(capped) == [round(cap * 1e9) + between - spent]
+        plans = [capped.plan(), capped.plan()]
+        capped.ledger.void(capped.hold(plans[0]), "refused")
+        assert left(capped) == [round(cap * 1e9) + between - spent]
+        spent += bench.actor("ada").hold().hold  # while there is no cap
+
+
+def test_of_two_plans_for_what_earlier_use_left_of_a_cap_one_is_held(bench: Bench) -> None:
+    spent = bench.post(bench.sent()).cost
+    capped = bench.actor("ada", caps__usd__total_month=(spent + bench.plan().max_cost * 3 // 2) / 1e9)
+    plans = [capped.plan(), capped.plan()]
+    capped.hold(plans[0])
+    with pytest.raises(WorldMoved):
+        capped.hold(plans[1])
 
 
 def test_a_post_charges_what_was_used_and_frees_the_rest(bench: Bench) -> None:
@@ -42,7 +73,7 @@ def test_a_post_charges_what_was_used_and_frees_the_rest(bench: Bench) -> None:
     assert (bench.state(attempt), bench.request_state(attempt)) == ("posted", "posted")
     assert bench.account("ada") == (5000, 0, 1)
     assert bench.account("ada", "usd", DAY) == (None, 0, charge.cost)
-    assert bench.account("*", "tokens", MONTH) == (None, 0, 150)
+    assert bench.account("ada", "tokens", DAY) == (1_000_000, 0, 150)
 
 
 def test_a_post_above_the_hold_is_posted_as_billed(bench: Bench) -> None:
@@ -169,7 +200,7 @@ def test_entries_can_be_neither_changed_nor_removed(bench: Bench) -> None:
     for statement in ("UPDATE ledger_entries SET amount = 0", "DELETE FROM ledger_entries"):
         with pytest.raises(sqlite3.IntegrityError, match="append-only"):
             bench.sql(statement)
-    assert bench.sql("SELECT count(*) FROM ledger_entries WHERE kind = 'hold'")[0][0] == 9
+    assert bench.sql("SELECT count(*) FROM ledger_entries WHERE kind = 'hold'")[0][0] == 3
 
 
 @pytest.mark.parametrize(

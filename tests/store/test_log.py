@@ -134,7 +134,7 @@ def test_one_request_shows_prediction_attempts_and_entries_that_add_up(world: Wo
     assert {(entry["account"], entry["owner"]) for entry in posts} >= {
         ("energy", "root"),
         ("usd", "root"),
-        ("tokens", "*"),
+        ("tokens", "root"),
     }
     assert {entry["amount"] for entry in posts if entry["account"] == "usd"} == {attempt["actual"]}
     assert {entry["amount"] for entry in posts if entry["account"] == "tokens"} == {50}

@@ -10,7 +10,7 @@ from typing import Any
 
 from nexscout_cli.config import Settings
 from nexscout_cli.engine.cache import fingerprint
-from nexscout_cli.engine.learn import Lesson
+from nexscout_cli.engine.learn import Lesson, listen
 from nexscout_cli.engine.plan import Planner
 from nexscout_cli.engine.types import AIRequest, Attempt, Call, Charge, Completion, Delivery, OnText, Options, Plan
 from nexscout_cli.store.check import Problem, check
@@ -96,7 +96,7 @@ class Bench:
         lesson = Lesson(
             now.date().isoformat(),
             now.hour,
-            plan.request.prompt,
+            listen(plan.request.prompt),
             plan.model.name,
             charge.input_tokens,
             charge.output_tokens,
