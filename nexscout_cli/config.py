@@ -84,7 +84,23 @@ SETTINGS: dict[str, Setting] = {
     "cache.features": Setting(
         ["ai_message", "ai_objection", "ai_chatbot", "ai_sequence"], list, "features whose answers are kept"
     ),
-    "compress": Setting("auto", str, "trim large prompts before they are sent", choices=("auto", "off"), project=True),
+    "cache.match": Setting(
+        "exact",
+        str,
+        "what counts as a repeat: the same request, or also a short question that asks the same in other words",
+        choices=("exact", "canonical"),
+    ),
+    "cache.max_mb": Setting(
+        None, int, "megabytes of kept answers above which `cache clean` drops the least recently used", 1, optional=True
+    ),
+    "compress": Setting(
+        "auto",
+        str,
+        "what is left out of prompts: nothing, what carries no meaning, or also sentences beside the point",
+        choices=("auto", "off", "lossless", "extract"),
+        project=True,
+    ),
+    "compression.keep": Setting(0.5, float, "share of a long text that extraction keeps", 0.1, 0.9),
     "compression.min_tokens": Setting(1_000, int, "prompts of this many tokens are trimmed under auto", 1),
     "compression.low_energy": Setting(
         0.1, float, "share of the monthly energy below which every prompt is trimmed", 0, 1

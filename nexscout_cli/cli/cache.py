@@ -11,6 +11,7 @@ from nexscout_cli.cli.session import Session
 from nexscout_cli.engine.money import dollars, usd
 from nexscout_cli.errors import UsageError
 from nexscout_cli.store import cache as kept
+from nexscout_cli.store import cleaning
 
 app = typer.Typer(rich_markup_mode=None, no_args_is_help=True, add_completion=False)
 
@@ -28,8 +29,9 @@ def cache() -> None:
     """Look at the answers that are kept, and remove them.
 
     \b
-    nexscout cache clean                 remove what has expired; for cron
+    nexscout cache clean                 remove what has expired or does not fit; for cron
     nexscout cache stats
+    nexscout cache forget REQUEST_ID     that answer was wrong
     nexscout cache list --limit 50
     nexscout cache clear --feature ai_message
     """
@@ -41,7 +43,8 @@ def clean(
     quiet: Annotated[bool, typer.Option("-q", "--quiet", help="Print nothing.")] = False,
     as_json: AsJson = False,
 ) -> int:
-    """Remove the answers that have expired, everyone's. Silent when no person is looking on.
+    """Remove the answers that have expired, and the least recently used above cache.max_mb, everyone's. Silent when no
+    person is looking on.
 
     \b
     nexscout cache clean
@@ -51,9 +54,11 @@ def clean(
     session = Session(quiet)
     if not dry_run:
         session.recover()
-    removed = kept.clean_expired_cache(session.store, dry_run=dry_run)
+    expired = cleaning.clean_expired_cache(session.store, dry_run=dry_run)
+    evicted = cleaning.evict(session.store, dry_run=dry_run)
+    removed = expired + evicted
     if as_json:
-        output.emit({"removed": removed, "dry_run": dry_run})
+        output.emit({"removed": removed, "expired": expired, "evicted": evicted, "dry_run": dry_run})
     elif quiet:
         return 0
     elif dry_run:
@@ -65,25 +70,31 @@ def clean(
 
 @app.command()
 def stats(as_json: AsJson = False) -> int:
-    """Show what is kept and what it has saved, by feature.
+    """Show what is kept, what it takes and what it has saved, by feature and by kind of match.
 
     \b
     nexscout cache stats
     nexscout cache stats --json
     """
     found = kept.stats(Session().store)
-    rows, totals = found["rows"], found["totals"]
-    assert isinstance(rows, list) and isinstance(totals, dict)
+    rows, totals, matches = found["rows"], found["totals"], found["matches"]
     if as_json:
-        output.emit({"rows": [row | _saved(row) for row in rows], "totals": totals | _saved(totals)})
+        output.emit(
+            {
+                "rows": [row | _saved(row) for row in rows],
+                "matches": [row | {"saved_usd": usd(row["saved_usd"])} for row in matches],
+                "totals": totals | _saved(totals),
+            }
+        )
         return 0
     tables.show(
-        ("feature", "answers", "expired", "hits", "requests", "hit rate", "tokens saved", "saved $"),
+        ("feature", "answers", "expired", "kB", "hits", "requests", "hit rate", "tokens saved", "saved $"),
         [
             [
                 row.get("feature", "all"),
                 row["answers"],
                 row["expired"],
+                f"{row['bytes'] / 1000:,.0f}",
                 row["hits"],
                 row["requests"],
                 f"{_rate(row):.0%}",
@@ -92,8 +103,19 @@ def stats(as_json: AsJson = False) -> int:
             ]
             for row in (*rows, totals)
         ],
-        right=range(1, 8),
+        right=range(1, 9),
     )
+    if matches:
+        tables.show(
+            ("feature", "match", "hits", "tokens saved", "saved $"),
+            [
+                [row["feature"], row["match"], row["hits"], f"{row['tokens_saved']:,}", dollars(row["saved_usd"])]
+                for row in matches
+            ],
+            right=range(2, 5),
+        )
+    if totals["disk_bytes"] is not None:
+        output.note(f"on disk, with indexes: {totals['disk_bytes'] / 1e6:,.1f} MB")
     return 0
 
 
@@ -152,6 +174,28 @@ def show(
 
 
 @app.command()
+def forget(
+    request_id: Annotated[str, typer.Argument(metavar="REQUEST_ID", help="From `run --json` or `nexscout log`.")],
+    as_json: AsJson = False,
+) -> int:
+    """Remove the answer that a request left in the cache or was given from it, so that the next one asks anew.
+
+    \b
+    nexscout cache forget 0192f0c1a2b3c4d5e6f70
+    """
+    session = Session()
+    session.recover()
+    removed = cleaning.forget(session.store, request_id)
+    if as_json:
+        output.emit({"removed": removed})
+    elif not removed:
+        output.note(f"the cache holds nothing of request {request_id}")
+    elif output.stderr_is_terminal():
+        output.note(f"{_answers(removed)} removed")
+    return 0
+
+
+@app.command()
 def clear(
     user: User = None,
     feature: Annotated[str | None, typer.Option("-f", "--feature", help="Of this feature only.")] = None,
@@ -168,14 +212,14 @@ def clear(
     """
     session = Session()
     _may_see(session, user)
-    found = kept.clear(session.store, user, feature, dry_run=True)
+    found = cleaning.clear(session.store, user, feature, dry_run=True)
     removed = found
     if not dry_run:
         if not choices.confirmed(f"Remove {_answers(found)}?", yes):
             output.note("nothing was removed")
             return 0
         session.recover()
-        removed = kept.clear(session.store, user, feature)
+        removed = cleaning.clear(session.store, user, feature)
     if as_json:
         output.emit({"removed": removed, "dry_run": dry_run})
     elif dry_run:

@@ -46,6 +46,10 @@ IdempotencyKey = Annotated[
 Policy = Annotated[
     str | None, typer.Option("--policy", help="How a model is chosen, for this one call: rules, learned or cascade.")
 ]
+Compress = Annotated[
+    str | None, typer.Option("--compress", help="What to leave out: auto, off, lossless or extract (beside the point).")
+]
+Keep = Annotated[float | None, typer.Option("--keep", help="Share of a long text that extract keeps, 0.1 to 0.9.")]
 AsJson = Annotated[bool, typer.Option("--json", help="One JSON document on stdout.")]
 
 _SUFFIX = re.compile(
@@ -74,6 +78,8 @@ def build(
     no_cache: bool,
     no_charge: bool,
     policy: str | None,
+    compress: str | None = None,
+    keep: float | None = None,
     idempotency_key: str | None = None,
 ) -> AIRequest:
     """The request. Raises UsageError for options that make none, NotPermitted for ``--no-charge`` by who is no admin."""
@@ -99,6 +105,8 @@ def build(
         temperature=temperature,
         idempotency_key=idempotency_key,
         policy=policy,
+        compress=compress,
+        keep=keep,
     )
     return AIRequest(
         session.subject(user),

@@ -44,6 +44,8 @@ def run(
     ] = None,
     idempotency_key: request.IdempotencyKey = None,
     policy: request.Policy = None,
+    compress: request.Compress = None,
+    keep: request.Keep = None,
     as_json: request.AsJson = False,
     quiet: Annotated[bool, typer.Option("-q", "--quiet", help="No summary and no notes on stderr.")] = False,
 ) -> int:
@@ -81,6 +83,8 @@ def run(
         no_cache=no_cache,
         no_charge=no_charge,
         policy=policy,
+        compress=compress,
+        keep=keep,
         idempotency_key=idempotency_key,
     )
     streams = not as_json and (output.stdout_is_terminal() if stream is None else stream)
@@ -124,6 +128,12 @@ def _deliver(response: AIResponse, as_json: bool, screen: _Screen | None, quiet:
         error = NexScoutError(response.error["message"], response.error["suggestion"])
         output.failure(error, as_json=False)
         return response.exit_status
+    if response.metadata["cache_match"] == "canonical" and not quiet:
+        name = response.metadata["request_id"]
+        output.note(
+            "note: the cached answer to a request that asks the same in other words; --no-cache asks anew, "
+            f"`nexscout cache forget {name}` drops it"
+        )
     if not quiet and output.stderr_is_terminal():
         for warning in response.metadata["warnings"]:
             output.note(f"note: {warning}")
@@ -134,7 +144,7 @@ def _deliver(response: AIResponse, as_json: bool, screen: _Screen | None, quiet:
 def _summary(meta: dict[str, Any]) -> str:
     parts = [str(meta["model_used"])]
     if meta["from_cache"]:
-        parts.append("cached")
+        parts.append("cached" if meta["cache_match"] == "exact" else "cached, canonical")
     parts += [
         f"{meta['input_tokens']}+{meta['output_tokens']} tokens",
         f"${meta['cost_usd']:.6f}",

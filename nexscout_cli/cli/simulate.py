@@ -8,7 +8,8 @@ import typer
 
 from nexscout_cli.cli import output, request
 from nexscout_cli.cli.session import Session
-from nexscout_cli.engine.types import Plan
+from nexscout_cli.engine.plan import originals, user_text
+from nexscout_cli.engine.types import Compression, Plan
 from nexscout_cli.errors import NexScoutError, UsageError
 
 app = typer.Typer(rich_markup_mode=None, add_completion=False)
@@ -35,8 +36,11 @@ def simulate(
     no_charge: request.NoCharge = False,
     idempotency_key: request.IdempotencyKey = None,
     policy: request.Policy = None,
+    compress: request.Compress = None,
+    keep: request.Keep = None,
     compare: Annotated[bool, typer.Option("--compare", help="Every available model side by side.")] = False,
     explain: Annotated[bool, typer.Option("--explain", help="How the model was chosen, in plain words.")] = False,
+    diff: Annotated[bool, typer.Option("--diff", help="What compression leaves out, sentence by sentence.")] = False,
     as_json: request.AsJson = False,
 ) -> int:
     """Show what a call would cost, and how it would be run. Nothing is sent, nothing is written.
@@ -45,10 +49,13 @@ def simulate(
     nexscout simulate prompt.txt
     nexscout simulate "Write a haiku about rain" --compare
     nexscout simulate prompt.txt --policy learned --explain
+    nexscout simulate "Who signed it?" --attach contract.txt --compress extract --diff
     git diff | nexscout simulate "Write a commit message" --json
 
     Exit 0 when the call may proceed; 3, 4 or 8 when it would be refused.
     """
+    if diff and (compare or as_json):
+        raise UsageError("--diff shows one plan to a person", "leave out --compare and --json")
     session = Session(quiet=True)
     text = request.prompt_for_simulate(prompt, session.settings["firewall.max_bytes"])
     if text is None:
@@ -71,6 +78,8 @@ def simulate(
         no_cache=no_cache,
         no_charge=no_charge,
         policy=policy,
+        compress=compress,
+        keep=keep,
         idempotency_key=idempotency_key,
     )
     engine = session.engine(writes=False)
@@ -99,6 +108,11 @@ def simulate(
         output.emit(plan.as_json())
     else:
         output.out(sheet(plan))
+        if diff:
+            from nexscout_cli.cli.diff import show
+
+            output.out("")
+            show(user_text(asked, originals(asked)), plan.messages[1].content)
     if plan.error is not None:
         output.failure(NexScoutError(plan.error["message"], plan.error["suggestion"]), as_json=False)
     return plan.exit_status
@@ -107,13 +121,7 @@ def simulate(
 def sheet(plan: Plan) -> str:
     """A plan as a person reads it."""
     forecast, shape, squeezed = plan.forecast, plan.shape, plan.compression
-    compression = "none"
     surge = f", surge {plan.surge_milli / 1000:g}×" if plan.surge_milli > 1000 else ""
-    if squeezed.applied:
-        saved = 1 - squeezed.tokens_after / squeezed.tokens_before
-        compression = (
-            f"{squeezed.tokens_before:,} → {squeezed.tokens_after:,} tokens (−{saved:.0%}; {', '.join(squeezed.steps)})"
-        )
     rows = [
         (
             "model",
@@ -131,7 +139,7 @@ def sheet(plan: Plan) -> str:
             f"{plan.predicted_energy}   (at most {plan.max_energy}{surge})",
         ),
         ("answer", f"{shape.verbosity}, {shape.style}; about {shape.words:,} words at the most"),
-        ("compression", compression),
+        ("compression", _compression(squeezed)),
         ("emotion", f"{plan.emotional_complexity:.2f}"),
         *(("warning", warning) for warning in plan.warnings),
         ("verdict", "may proceed" if plan.error is None else f"refused: {plan.error['code']}"),
@@ -160,6 +168,18 @@ def _target(plan: Plan) -> list[tuple[str, str]]:
             )
         )
     return rows
+
+
+def _compression(done: Compression) -> str:
+    """Tokens before and after, by which steps, and what was left alone because it is billed at less as it is."""
+    told = "none"
+    if done.applied:
+        steps = ", ".join(f"{step} −{tokens:,}" for step, tokens in done.saved_by)
+        share = 1 - done.tokens_after / done.tokens_before
+        told = f"{done.mode}: {done.tokens_before:,} → {done.tokens_after:,} tokens (−{share:.0%}; {steps})"
+    if done.left_alone:
+        told += f"; {done.left_alone:,} tokens recur at the head and are left alone"
+    return told
 
 
 def _compare(plans: list[Plan], as_json: bool) -> int:

@@ -11,7 +11,7 @@ from nexscout_cli.cli.session import Session
 from nexscout_cli.engine.learn import ProfileState
 from nexscout_cli.engine.types import POLICIES, TIERS
 from nexscout_cli.errors import UsageError
-from nexscout_cli.store import cache, energy, profiles, users
+from nexscout_cli.store import cleaning, energy, profiles, users
 
 app = typer.Typer(rich_markup_mode=None, no_args_is_help=True, add_completion=False)
 
@@ -208,7 +208,7 @@ def forget(
 def _would_forget(session: Session, who: str, as_json: bool) -> int:
     learned = profiles.forecast(session.store, who)
     found = {
-        "cached_answers": cache.clear(session.store, who, None, dry_run=True),
+        "cached_answers": cleaning.clear(session.store, who, None, dry_run=True),
         "common_patterns": len(learned.common_patterns),
         "writing_style": bool(learned.writing_style_profile),
     }
@@ -245,7 +245,7 @@ def _facts(session: Session, subject: str) -> dict[str, Any]:
         "common_patterns": list(learned.common_patterns),
         "peak_usage_hours": list(learned.peak_usage_hours),
     }
-    del profile["pattern_counts"]
+    del profile["pattern_counts"], profile["prompt_heads"]
     return {
         **state._asdict(),
         "role": role,

@@ -8,11 +8,17 @@ import unicodedata
 
 from nexscout_cli.engine.types import AIRequest, Json, Shape
 
+_ODD = ("  ", "\t", "\r", "\n\n\n", " \n", "\x0b", "\x0c", "\x1c", "\x1d", "\x1e", "\x1f")
+"""Only a text with one of these, of more than ASCII, or with blanks around it has whitespace that may mean nothing."""
+
 
 def normalized(prompt: str) -> str:
-    """The prompt in NFC, with one kind of line end and without blanks at line ends or around it."""
-    text = unicodedata.normalize("NFC", prompt.replace("\r\n", "\n").replace("\r", "\n"))
-    return "\n".join(line.rstrip() for line in text.split("\n")).strip("\n")
+    """The prompt in NFC without the whitespace that means nothing (:mod:`nexscout_cli.engine.whitespace`)."""
+    if prompt.isascii() and prompt == prompt.strip() and not any(odd in prompt for odd in _ODD):
+        return prompt
+    from nexscout_cli.engine.whitespace import settled  # its patterns take longer to compile than all the rest here
+
+    return settled(prompt)
 
 
 def canonical(value: Json) -> Json:
@@ -51,16 +57,25 @@ def _content(request: AIRequest) -> dict[str, Json]:
     }
 
 
-def cache_key(request: AIRequest, shape: Shape, mode: str, target: str, policy: str = "") -> str:
+def cache_key(request: AIRequest, shape: Shape, mode: str, how: Json) -> str:
     """The key of a cached answer: a SHA-256 over all that shapes it.
 
-    ``target`` is a forced model's endpoint, else empty; ``policy`` what chose the model, empty for the rules.
+    ``mode`` is the one in force. ``how`` is any JSON value with what else decides how the request is answered: a forced
+    model's endpoint, the routing policy, the way of compressing.
     """
-    parts = {"shape": list(shape), "effective_mode": mode, "target": target} | ({"policy": policy} if policy else {})
-    return _digest(_content(request) | parts)
+    return _digest(_content(request) | {"shape": list(shape), "effective_mode": mode, "how": how})
+
+
+def form_key(request: AIRequest, shape: Shape, mode: str, how: Json, form: str) -> str:
+    """The same for a prompt's canonical form; no exact key can ever equal it."""
+    return _digest(
+        _content(request) | {"prompt": {"form": form}, "shape": list(shape), "effective_mode": mode, "how": how}
+    )
 
 
 def fingerprint(request: AIRequest) -> str:
     """What an idempotency key stands for: the request, without what does not change it."""
-    policy = {"policy": request.options.policy} if request.options.policy else {}
-    return _digest(_content(request) | {"prompt": request.prompt} | policy)
+    options = request.options
+    own = {"policy": options.policy, "compress": options.compress, "keep": options.keep}
+    asked = {name: value for name, value in own.items() if value is not None}
+    return _digest(_content(request) | {"prompt": request.prompt} | asked)

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 
+from nexscout_cli.engine.records import tabled
 from nexscout_cli.engine.spans import HOLE, Block, blocks, mask, unmask
 
 STEPS = ("whitespace", "json", "repeats", "fillers")
@@ -14,6 +16,9 @@ _JSON_TOKEN = re.compile(r'("(?:[^"\\]|\\.)*")|[ \t\n\r]+')
 _TRAILING = re.compile(r"(?<![ \t])[ \t]+(?=\r?(?:\n|\Z))")
 _INNER = re.compile(r"(?<=[^\s]) {2,}(?=[^\s])")
 
+# Without one of these no filler can be found; looking for them costs a fraction of the rest.
+_POLITE = ("please", "kindly", "thank", "wondering", "appreciate", "would like", "'d like", "would be")
+_BLANKS = ("  ", " \n", "\t\n", " \r\n", "\t\r\n")
 # Text that is handed over to be worked on may contain its own "please": then nothing polite is removed.
 _PAYLOAD = re.compile(
     r"\b(?:translat|proofread|re(?:write|phrase|word)|paraphras|correct|edit|spell|grammar|count|polite|courte"
@@ -24,7 +29,8 @@ _PAYLOAD = re.compile(
 )
 _NOT_VERB = (
     r"(?!(?:not|never|no|only|also|be|been|have|the|a|an|i|we|you|it|this|that|if|with|note|all|always|find|see|is|are|was"
-    r"|do)\b)"
+    r"|do|at|more|less|up|within|without|except|unless|neither|none|nothing|nicht|kein\w*|nie|nur|höchstens|mindestens"
+    r"|pas|jamais|seulement|nunca|solo|sólo|mai|não|niet|nooit|alleen)\b)"
 )
 _ASK = (
     r"(?:i was (?:just )?wondering (?:if|whether) you (?:could|would|can)|i (?:would|'d) like you to|i'd like you to"
@@ -38,6 +44,11 @@ _OPENING = re.compile(
     rf"|$|(?=\n))",
     re.IGNORECASE | re.MULTILINE,
 )
+_LAYOUT = re.compile(
+    r"\b(?:json|yaml|xml|csv|schema|objects?|arrays?|keys?|fields?|records? format|format|convert|transform|valid|pretty|indent"
+    r"|same (?:form|structure|shape)|return (?:it|them|the)|edit|fix|refactor|code|api|payload)",
+    re.IGNORECASE,
+)
 _INNER_PLEASE = re.compile(
     r"(?<=\b(?:and|but)) please (?=[a-z])|(?<=\bthen) please (?=[a-z])|,? please(?=[.!?](?:\s|$))",
     re.IGNORECASE,
@@ -49,49 +60,58 @@ _THANKS = re.compile(
 )
 
 
-def compress(text: str) -> tuple[str, tuple[str, ...]]:
-    """The text without what carries no meaning, and the names of the steps that changed something, in the order of
-    ``STEPS``.
+def compress(text: str, *, tables: bool = True) -> tuple[str, dict[str, int]]:
+    """The text without what carries no meaning, and the characters that each step took away, in the order of ``STEPS``.
 
+    With ``tables``, and where the text itself says nothing of JSON, lists of records become tables.
     Never longer than the input, and compressing again changes nothing.
     """
-    used: set[str] = set()
+    saved: Counter[str] = Counter()
     for _ in range(MAX_ROUNDS):
-        shorter, steps = _round(text)
+        shorter, taken = _round(text, tables)
         if len(shorter) >= len(text):
             break
         text = shorter
-        used |= steps
-    return text, tuple(step for step in STEPS if step in used)
+        saved += taken
+    return text, {step: saved[step] for step in STEPS if step in saved}
 
 
-def _round(text: str) -> tuple[str, set[str]]:
+def _round(text: str, tables: bool) -> tuple[str, Counter[str]]:
     """One pass of every step."""
-    used: set[str] = set()
-    polite = _PAYLOAD.search(text) is None
+    saved: Counter[str] = Counter()
+    polite = _is_polite(text) and _PAYLOAD.search(text) is None
     done: list[Block] = []
-    for block in blocks(text):
+    parts = blocks(text)
+    if tables and any(part.kind == "json" for part in parts):
+        tables = not any(speaks_of_json(part.text) for part in parts if part.kind != "json")
+    for block in parts:
+        step, new = "whitespace", block.text
         if block.kind == "json":
-            new = _compact_json(block.text)
-            step = "json"
+            new, step = (tables and tabled(block.text)) or _compact_json(block.text), "json"
         elif block.kind == "blank":
             new = "\n".join([""] * (1 if block.text.count("\n") >= 2 else block.text.count("\n") + 1))
-            step = "whitespace"
         elif block.kind == "prose":
-            new, step = _squeeze(block.text), "whitespace"
-        else:
-            new, step = block.text, ""
-        if new != block.text:
-            used.add(step)
+            new = _squeeze(block.text)
+        saved[step] += len(block.text) - len(new)
         if polite and block.kind == "prose":
-            kept = new
-            new = _drop_fillers(new)
-            used |= {"fillers"} if new != kept else set()
+            plain = _drop_fillers(new)
+            saved["fillers"] += len(new) - len(plain)
+            new = plain
         done.append(Block(block.kind, new))
     unique = _drop_repeats(done)
-    if len(unique) < len(done):
-        used.add("repeats")
-    return "\n".join(block.text for block in unique), used
+    shorter = "\n".join(block.text for block in unique)
+    saved["repeats"] = len(text) - len(shorter) - saved.total()
+    return shorter, saved
+
+
+def speaks_of_json(text: str) -> bool:
+    """True for a text that may be about how its data are laid out, not only about what they say."""
+    return _LAYOUT.search(text) is not None
+
+
+def _is_polite(text: str) -> bool:
+    lowered = text.lower()
+    return any(word in lowered for word in _POLITE)
 
 
 def _compact_json(text: str) -> str:
@@ -101,6 +121,8 @@ def _compact_json(text: str) -> str:
 
 def _squeeze(prose: str) -> str:
     """No trailing spaces, single spaces inside lines; indentation stays."""
+    if not any(blank in prose for blank in _BLANKS) and not prose.rstrip("\r")[-1:].isspace():
+        return prose
     masked = mask(prose)
     if masked is None:
         return prose
@@ -130,6 +152,8 @@ def _drop_repeats(parts: list[Block]) -> list[Block]:
 
 def _drop_fillers(prose: str) -> str:
     """Without polite phrases around an instruction, where what is left is an instruction too."""
+    if not _is_polite(prose):
+        return prose
     masked = mask(prose)
     if masked is None:
         return prose

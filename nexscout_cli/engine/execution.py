@@ -13,10 +13,11 @@ from nexscout_cli.engine.failures import CallInterrupted, ProviderFailure, Reade
 from nexscout_cli.engine.interrupts import interrupts
 from nexscout_cli.engine.learn import Lesson, listen
 from nexscout_cli.engine.money import usd
-from nexscout_cli.engine.plan import Count, Planner
+from nexscout_cli.engine.plan import Count, Planner, originals
 from nexscout_cli.engine.ports import Clock, Ledger, Observer, Provider
 from nexscout_cli.engine.progress import Doubted, Progress
 from nexscout_cli.engine.settle import floor, settle
+from nexscout_cli.engine.squeeze import PREFIX_TOKENS, marks
 from nexscout_cli.engine.types import (
     AIRequest,
     AIResponse,
@@ -149,7 +150,7 @@ class Execution:
         settings = self.settings
         seconds = settings["providers.stream_timeout" if _listener(run, plan) else "providers.timeout"]
         deadline = self.clock.now() + timedelta(seconds=seconds)
-        return self.ledger.hold(run.request_id, run.fingerprint, plan, deadline)
+        return self.ledger.hold(run.request_id, run.fingerprint, plan, deadline, run.cache_key if run.claims else None)
 
     def _call(self, run: Progress, attempt: Attempt, on_text: OnText | None) -> Completion:
         """Step 9. An interrupt after the call was sent leaves the attempt unknown; before that, it is voided."""
@@ -236,7 +237,8 @@ class Execution:
             and charge.output_tokens < self.settings["cache.max_tokens"]
         )
         lesson = self._lesson(run, plan, charge, 0.5 if cut else 1.0)
-        return response, Delivery(run.energy, lesson, response.as_json(), text, run.cache_key if keep else None)
+        keys = (run.cache_key, run.form_key) if keep else (None, None)
+        return response, Delivery(run.energy, lesson, response.as_json(), text, *keys)
 
     def _ask_other(self, run: Progress, first: Plan) -> None:
         """A second cheap model's opinion of a doubted answer, where that is expected to pay. Its answer is never delivered."""
@@ -319,6 +321,7 @@ class Execution:
             cached=False,
             tokens_saved=plan.compression.tokens_before - plan.compression.tokens_after,
             outcome=outcome,
+            head=marks(run.request, originals(run.request)) if plan.compression.tokens_before >= PREFIX_TOKENS else "",
         )
 
     def _give_up(self, run: Progress, attempt: Attempt, failure: ProviderFailure) -> None:

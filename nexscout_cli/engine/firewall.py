@@ -40,7 +40,7 @@ def check(
             Blocked(
                 f"the call is predicted to take {expected:,} tokens; the limit is {block:,}",
                 "split your input into smaller parts"
-                + (", or use compression" if settings["compress"] == "off" else ""),
+                + ("" if request.options.compress == "extract" else ", or use compression: `--compress extract`"),
                 code="too_many_tokens",
             ),
         )

@@ -13,6 +13,7 @@ MAX_CANDIDATES = 200
 MAX_MODELS = 50
 MAX_IDLE_DAYS = 30
 RECURRED = 3
+MAX_HEADS = 4
 DAY_DECAY = 0.7
 SHORT_BELOW, LONG_ABOVE = 200.0, 800.0  # tokens of a usual answer
 
@@ -36,6 +37,7 @@ class ProfileState(NamedTuple):
     model_preference_score: dict[str, float] = {}  # noqa: RUF012
     usage_day: str = ""
     usage_day_tokens: int = 0
+    prompt_heads: tuple[str, ...] = ()
 
 
 class Said(NamedTuple):
@@ -46,7 +48,10 @@ class Said(NamedTuple):
 
 
 class Lesson(NamedTuple):
-    """One settled request. ``outcome``: 1 whole answer, 0.5 cut, 0 failed; ``day`` (YYYY-MM-DD), ``hour``: UTC."""
+    """One settled request. ``outcome``: 1 whole answer, 0.5 cut, 0 failed; ``day`` (YYYY-MM-DD), ``hour``: UTC.
+
+    ``head``: hashes of a long prompt's beginnings (``squeeze.marks``), empty for a short one.
+    """
 
     day: str
     hour: int
@@ -58,6 +63,7 @@ class Lesson(NamedTuple):
     cached: bool
     tokens_saved: int
     outcome: float
+    head: str = ""
 
 
 def accuracy(actual: int, predicted: int) -> float:
@@ -89,6 +95,9 @@ def learn(state: ProfileState, lesson: Lesson, *, patterns: bool) -> ProfileStat
         pattern_counts=counts,
         common_patterns=common,
     )
+    if lesson.head:
+        others = (head for head in state.prompt_heads if head != lesson.head)
+        state = state._replace(prompt_heads=(lesson.head, *others)[:MAX_HEADS])
     return state if lesson.cached else _paid(state, lesson)
 
 

@@ -6,15 +6,16 @@ from collections.abc import Callable
 from contextlib import suppress
 
 from nexscout_cli.config import Settings
-from nexscout_cli.engine import cache, policy, route
+from nexscout_cli.engine import cache, flight, policy, route
 from nexscout_cli.engine.execution import Execution
 from nexscout_cli.engine.failures import ReaderGone
 from nexscout_cli.engine.plan import Count, Planner, plain_shape
 from nexscout_cli.engine.ports import Clock, Ledger, Observer, Provider
 from nexscout_cli.engine.progress import Progress
+from nexscout_cli.engine.squeeze import way
 from nexscout_cli.engine.types import AIRequest, AIResponse, CachedAnswer, Model, OnText, Plan, Snapshot
 from nexscout_cli.engine.validate import check_request
-from nexscout_cli.errors import Blocked, Interrupted, NexScoutError
+from nexscout_cli.errors import Blocked, InFlight, Interrupted, NexScoutError
 
 Confirm = Callable[[Plan], bool]
 
@@ -81,8 +82,8 @@ class Engine:
             model = run.snapshot.model(meta["model_used"])
             quality, cost = model.quality if model else 0.0, int(meta["cost_usd"].scaleb(9))
             text, name = first.result or "", meta["model_used"]
-            hit = CachedAnswer(0, text, name, quality, meta["input_tokens"], meta["output_tokens"], cost)
-            return self._serve(run, hit)
+            used = meta["input_tokens"], meta["output_tokens"]
+            return self._serve(run, CachedAnswer(0, text, name, quality, *used, cost, source=meta["request_id"]))
         except NexScoutError as error:
             return run.response(None, None, error=error.as_json(), exit_status=error.exit_status)
 
@@ -106,12 +107,9 @@ class Engine:
             return earlier
         forced = route.permit(request, snapshot, self.settings)
         if self._cacheable(request):
-            target = f"{forced.litellm_model} {forced.api_base or ''}" if forced else ""
-            shape = plain_shape(request, snapshot, self.settings)
-            chosen_by = policy.shaping(request, snapshot, self.settings)
-            run.cache_key = cache.cache_key(request, shape, route.effective_mode(request, snapshot), target, chosen_by)
-            hit = self.ledger.cached(request.user_id, run.cache_key)
-            if hit is not None and self._good_enough(hit, snapshot, forced):
+            run.cache_key, run.form_key = self.cache_keys(request, snapshot)
+            hit = self._cached(run, forced)
+            if hit is not None:
                 return self._serve(run, hit)
         run.plan = plan = self.planner.plan(request, snapshot)
         if plan.error is not None:
@@ -122,7 +120,38 @@ class Engine:
                 self.ledger.record_refusal(run.request_id, plan, "declined")
                 raise Blocked("the quote was declined; nothing was sent", code="declined")
             run.confirmed = plan
-        return self.execution.run(run, plan)
+        try:
+            return self.execution.run(run, plan)
+        except InFlight:
+            self.execution.observer.note("the same request is in flight; waiting for its answer")
+            flight.wait(self.ledger, self.clock, run, self.settings["providers.timeout"])
+            hit = self._cached(run, forced)
+            if hit is not None:
+                return self._serve(run, hit)
+            run.claims = False
+            return self.execution.run(run, plan)
+
+    def cache_keys(self, request: AIRequest, snapshot: Snapshot) -> tuple[str, str | None]:
+        """The keys that an answer may lie under: the request's own, and that of its canonical form where it has one.
+
+        Raises NotPermitted, UsageError for a model or mode that cannot be forced.
+        """
+        settings, forced = self.settings, route.permit(request, snapshot, self.settings)
+        shape, mode = plain_shape(request, snapshot, settings), route.effective_mode(request, snapshot)
+        endpoint = [forced.litellm_model, forced.api_base, forced.params] if forced else None
+        how = [policy.shaping(request, snapshot, settings), *way(request, settings), endpoint]
+        form = None
+        if settings["cache.match"] == "canonical":
+            from nexscout_cli.engine.canonical import canonical
+            from nexscout_cli.words import english
+
+            form = canonical(cache.normalized(request.prompt), english())
+        return cache.cache_key(request, shape, mode, how), form and cache.form_key(request, shape, mode, how, form)
+
+    def _cached(self, run: Progress, forced: Model | None) -> CachedAnswer | None:
+        assert run.cache_key is not None
+        hit = self.ledger.cached(run.request.user_id, run.cache_key, run.form_key)
+        return hit if hit is not None and self._good_enough(hit, run.snapshot, forced) else None
 
     def _cacheable(self, request: AIRequest) -> bool:
         settings = self.settings
@@ -138,7 +167,7 @@ class Engine:
         return not any(m.quality >= floor for m in snapshot.models if m.name in snapshot.available)
 
     def _serve(self, run: Progress, hit: CachedAnswer) -> AIResponse:
-        metadata = run.metadata(hit.model, from_cache=True, routing_reason="cache")
+        metadata = run.metadata(hit.model, cache_match=hit.match, routing_reason="cache")
         response = AIResponse(True, hit.text, None, metadata)
         self.ledger.record_hit(
             run.request_id,

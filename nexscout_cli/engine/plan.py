@@ -73,11 +73,14 @@ def context_text(request: AIRequest) -> str:
     return json.dumps(request.context, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
 
 
-def _messages(
-    request: AIRequest, model: Model, shape: Shape, prompt: str, attachments: tuple[str, ...]
-) -> tuple[Message, ...]:
-    system = [part for part in (request.options.system, model.instruction, shape.instructions) if part]
-    context = context_text(request)
+def originals(request: AIRequest) -> tuple[str, ...]:
+    """The texts of a request as they were given: prompt, context, attachments."""
+    return (request.prompt, context_text(request), *(a.text for a in request.attachments))
+
+
+def user_text(request: AIRequest, texts: tuple[str, ...]) -> str:
+    """The user's message that those texts make."""
+    prompt, context, *attachments = texts
     user = [prompt]
     if context:
         user.append(f"Context:\n{context}")
@@ -85,7 +88,12 @@ def _messages(
         f'<attachment name="{a.name}">\n{text}\n</attachment>'
         for a, text in zip(request.attachments, attachments, strict=True)
     ]
-    return (Message("system", "\n".join(system)), Message("user", "\n\n".join(user)))
+    return "\n\n".join(user)
+
+
+def _messages(request: AIRequest, model: Model, shape: Shape, texts: tuple[str, ...]) -> tuple[Message, ...]:
+    system = [part for part in (request.options.system, model.instruction, shape.instructions) if part]
+    return (Message("system", "\n".join(system)), Message("user", user_text(request, texts)))
 
 
 class Second(NamedTuple):
@@ -174,8 +182,7 @@ class Planner:
 
         emotion = emotional_complexity(request.prompt)
         shape = shape_of(request, snapshot, settings)
-        size = compression.tokens_after + self._count(context_text(request), "")[0]
-        expected = size + predict.expected_output(request, snapshot, shape.max_tokens)
+        expected = compression.tokens_after + predict.expected_output(request, snapshot, shape.max_tokens)
         mode = route.effective_mode(request, snapshot)
         rule = route.requirement(route.Facts(request, snapshot.tier, snapshot.panic, mode, emotion, expected), settings)
 
@@ -293,26 +300,15 @@ class Planner:
         return plan._replace(request=request)
 
     def _compressed(self, request: AIRequest, snapshot: Snapshot) -> tuple[tuple[str, ...], Compression]:
-        """Step 4: prompt and attachments as they are sent, and what was saved; the context is sent compact anyway."""
-        settings = self._settings
-        originals = (request.prompt, *(a.text for a in request.attachments))
-        before = sum(self._count(text, "")[0] for text in originals)
-        low = snapshot.energy < settings["compression.low_energy"] * settings[f"tiers.{snapshot.tier}.energy"]
-        if settings["compress"] == "off" or not (low or before >= settings["compression.min_tokens"]):
-            return originals, Compression(False, before, before, ())
-        from nexscout_cli.engine.compress import compress
+        """Step 4: prompt, context and attachments as they are sent, and what was saved."""
+        from nexscout_cli.engine.squeeze import squeeze
 
-        results = [compress(text) for text in originals]
-        after = sum(self._count(text, "")[0] for text, _ in results)
-        if after >= before:
-            return originals, Compression(False, before, before, ())
-        steps = tuple(dict.fromkeys(step for _, names in results for step in names))
-        return tuple(text for text, _ in results), Compression(True, before, after, steps)
+        return squeeze(request, originals(request), snapshot, self._settings, self._count)
 
     def _forecast(
         self, request: AIRequest, snapshot: Snapshot, model: Model, shape: Shape, texts: tuple[str, ...]
     ) -> Forecast:
-        messages = _messages(request, model, shape, texts[0], texts[1:])
+        messages = _messages(request, model, shape, texts)
         content, exact = 0, True
         for message in messages:
             tokens, exact = self._count(message.content, model.litellm_model)
@@ -348,7 +344,7 @@ class Planner:
             routing_reason=choice.reason,
             required_quality=choice.quality,
             emotional_complexity=basis.decision.emotion,
-            messages=_messages(request, model, shape, texts[0], texts[1:]),
+            messages=_messages(request, model, shape, texts),
             shape=shape,
             compression=basis.compression,
             forecast=forecast,

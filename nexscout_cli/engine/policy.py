@@ -47,7 +47,7 @@ def governs(policy: str, request: AIRequest, snapshot: Snapshot) -> bool:
 
 
 def shaping(request: AIRequest, snapshot: Snapshot, settings: Settings) -> str:
-    """What the policy adds to a cached answer's key: nothing where rules, a mode or the caller choose the model."""
+    """What the policy adds to a cached answer's key: empty where rules, a mode or the caller choose the model."""
     policy = effective_policy(request, snapshot.profile, settings)
     return f"{policy} {settings['routing.quality_target']:g}" if governs(policy, request, snapshot) else ""
 

@@ -63,8 +63,11 @@ class Ledger(Protocol):
     def recall(self, user_id: str, key: str, fingerprint: str) -> dict[str, Json] | None:
         """Step 1: the first answer under an idempotency key, None for a new one. Raises UsageError, InProgress."""
 
-    def cached(self, user_id: str, prompt_hash: str) -> CachedAnswer | None:
-        """Step 2: the user's answer under a cache key."""
+    def cached(self, user_id: str, prompt_hash: str, form_hash: str | None = None) -> CachedAnswer | None:
+        """Step 2: the user's answer under a cache key, else under the key of a canonical form."""
+
+    def in_flight(self, user_id: str, prompt_hash: str) -> bool:
+        """Whether a live process is answering a request under that cache key."""
 
     def record_hit(
         self,
@@ -80,8 +83,12 @@ class Ledger(Protocol):
     def record_refusal(self, request_id: str, plan: Plan, reason: str) -> None:
         """Enter the prediction of a plan that was not run."""
 
-    def hold(self, request_id: str, fingerprint: str, plan: Plan, deadline: datetime) -> Attempt:
-        """T1: reserve the plan's worst case. Raises WorldMoved when a balance, a cap or the catalog no longer allows it."""
+    def hold(
+        self, request_id: str, fingerprint: str, plan: Plan, deadline: datetime, cache_key: str | None = None
+    ) -> Attempt:
+        """T1: reserve the plan's worst case. Raises WorldMoved when a balance, a cap or the catalog no longer allows it,
+        InFlight when another request under ``cache_key`` is open.
+        """
 
     def mark_sent(self, attempt: Attempt) -> None:
         """T2: from here on the provider may have been reached."""

@@ -31,6 +31,9 @@ class Progress:
         self.on_text = on_text
         self.fingerprint = ""
         self.cache_key: str | None = None
+        self.form_key: str | None = None
+        self.claims = True
+        """Whether its call stands for all requests under its cache key; one that has waited in vain goes alone."""
         self.plan: Plan | None = None
         self.confirmed: Plan | None = None
         self.posted: list[Charge] = []
@@ -74,7 +77,7 @@ class Progress:
         self,
         model: str | None,
         *,
-        from_cache: bool = False,
+        cache_match: str | None = None,
         routing_reason: str | None = None,
         plan: Plan | None = None,
         degraded: bool = False,
@@ -91,7 +94,8 @@ class Progress:
             "input_tokens": tokens_in,
             "output_tokens": tokens_out,
             "energy_cost": self.energy,
-            "from_cache": from_cache,
+            "from_cache": cache_match is not None,
+            "cache_match": cache_match,
             "compression_applied": bool(plan and plan.compression.applied),
             "cost_usd": usd(sum(charge.cost for charge in self.posted)),
             "unsettled_usd": usd(self.unsettled),

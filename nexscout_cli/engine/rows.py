@@ -20,6 +20,8 @@ _OPTIONS: dict[str, type | tuple[type, ...]] = {
     "temperature": (int, float),
     "idempotency_key": str,
     "policy": str,
+    "compress": str,
+    "keep": (int, float),
 }
 
 ReadAttachment = Callable[[str], Attachment]

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from nexscout_cli.engine.learn import Lesson
 
 EMBEDDED_PREFIX = "embedded/"
+COMPRESS = ("auto", "off", "lossless", "extract")
 MODES = ("auto", "fast", "pro", "expert")
 TIERS = ("free", "pro", "elite", "enterprise")
 POLICIES = ("rules", "learned", "cascade")
@@ -28,7 +29,10 @@ class Attachment(NamedTuple):
 
 
 class Options(NamedTuple):
-    """How one request is to be run. ``max_cost`` in nano-dollars, ``max_tokens`` bounds the answer, ``temperature`` 0–2."""
+    """How one request is to be run. ``max_cost`` in nano-dollars, ``max_tokens`` bounds the answer, ``temperature`` 0–2.
+
+    ``compress`` is one of COMPRESS; ``keep`` the share (0.1–0.9) of a text that extraction keeps.
+    """
 
     allow_cache: bool = True
     force_model: str | None = None
@@ -40,6 +44,8 @@ class Options(NamedTuple):
     temperature: float | None = None
     idempotency_key: str | None = None
     policy: str | None = None
+    compress: str | None = None
+    keep: float | None = None
 
 
 class AIRequest(NamedTuple):
@@ -103,6 +109,7 @@ class Profile(NamedTuple):
     writing_style: dict[str, Json] = {}  # noqa: RUF012 - never changed
     peak_hours: tuple[int, ...] = ()
     model_preference: dict[str, float] = {}  # noqa: RUF012 - never changed
+    prompt_heads: tuple[str, ...] = ()
     policy: str | None = None
 
 
@@ -162,12 +169,23 @@ class Shape(NamedTuple):
 
 
 class Compression(NamedTuple):
-    """What the compressor did; token counts are of the compressible text."""
+    """What the compressor did; tokens are of prompt, context and attachments.
+
+    ``mode`` is what was done (off, lossless, extract), ``saved_by`` the tokens that each step saved, ``left_alone`` the
+    tokens of a head that recurs, which is billed at less as it is.
+    """
 
     applied: bool
     tokens_before: int
     tokens_after: int
     steps: tuple[str, ...]
+    mode: str = "off"
+    saved_by: tuple[tuple[str, int], ...] = ()
+    left_alone: int = 0
+
+    def as_json(self) -> dict[str, Json]:
+        """The agreed shape in a plan."""
+        return self._asdict() | {"steps": list(self.steps), "saved_by": dict(self.saved_by)}
 
 
 class Message(NamedTuple):
@@ -372,7 +390,7 @@ class Plan(NamedTuple):
             "required_quality": self.required_quality,
             "emotional_complexity": self.emotional_complexity,
             "mode": self.mode,
-            "compression": self.compression._asdict() | {"steps": list(self.compression.steps)},
+            "compression": self.compression.as_json(),
             "shape": self.shape._asdict(),
             "degraded": self.degraded,
             "warnings": list(self.warnings),
@@ -449,7 +467,10 @@ class Attempt(NamedTuple):
 
 
 class CachedAnswer(NamedTuple):
-    """An answer kept from before. ``cost`` is what it cost then, in nano-dollars."""
+    """An answer kept from before. ``cost`` is what it cost then, in nano-dollars; ``source`` the request it answered first.
+
+    ``match``: exact, or canonical where that request was worded otherwise.
+    """
 
     id: int
     text: str
@@ -458,6 +479,8 @@ class CachedAnswer(NamedTuple):
     input_tokens: int
     output_tokens: int
     cost: int
+    match: str = "exact"
+    source: str | None = None
 
 
 class Charge(NamedTuple):
@@ -477,6 +500,7 @@ class Delivery(NamedTuple):
     answer: dict[str, Json]
     text: str
     cache_key: str | None
+    form_key: str | None = None
 
 
 class AIResponse(NamedTuple):

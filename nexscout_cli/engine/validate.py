@@ -7,7 +7,7 @@ from types import UnionType
 from nexscout_cli.config import Settings
 from nexscout_cli.engine.names import check_feature, check_user
 from nexscout_cli.engine.plan import context_text
-from nexscout_cli.engine.types import AIRequest, Attachment, Json
+from nexscout_cli.engine.types import COMPRESS, AIRequest, Attachment, Json
 from nexscout_cli.errors import Blocked, UsageError
 
 LONGEST_KEY = 200
@@ -65,6 +65,10 @@ def check_request(request: AIRequest, settings: Settings) -> None:
         _is(options.temperature, int | float) and 0 <= options.temperature <= 2
     ):
         raise UsageError("--temperature lies between 0 and 2", "for instance --temperature 0.7")
+    if options.compress is not None and options.compress not in COMPRESS:
+        raise UsageError(f"there is no way of compressing {options.compress!r:.80}", f"ways: {', '.join(COMPRESS)}")
+    if options.keep is not None and not (_is(options.keep, int | float) and 0.1 <= options.keep <= 0.9):
+        raise UsageError("--keep lies between 0.1 and 0.9", "for instance --keep 0.5")
     if options.max_cost is not None and not (_is(options.max_cost, int) and options.max_cost >= 0):
         raise UsageError("max_cost is a whole number of nano-dollars", "for instance 50_000_000 for $0.05")
 

@@ -1,25 +1,42 @@
-"""Answers worth keeping."""
+"""Answers worth keeping: looking them up, keeping them, and what they come to."""
 
 from __future__ import annotations
 
 import sqlite3
+from collections.abc import Iterator
 from datetime import datetime, timedelta
 
-from nexscout_cli.engine.types import AIRequest, CachedAnswer, Charge, Model
+from nexscout_cli.engine.types import Attempt, CachedAnswer, Charge, Delivery, Json
 from nexscout_cli.errors import UsageError
+from nexscout_cli.store import owner
 from nexscout_cli.store.store import OWN_OR_ADMIN, Store, stamp
 
-_BATCH = 5_000
+PART = 20_000
+"""Answers that one read looks at, where all are looked at."""
+_LOOK_UP = """SELECT id, response_text, model_used, quality, input_tokens, output_tokens, cost_usd, {match}, request_id
+    FROM cached_ai_responses WHERE user_id = ? AND {column} = ? AND expires_at > ? ORDER BY id DESC LIMIT 1"""
+_BY_REQUEST = _LOOK_UP.format(match="'exact'", column="prompt_hash")
+_BY_FORM = _LOOK_UP.format(match="'canonical'", column="form_hash")
 
 
-def find(c: sqlite3.Connection, user_id: str, prompt_hash: str, now: datetime) -> CachedAnswer | None:
-    """The user's answer under that key, unless it has expired."""
-    row = c.execute(
-        """SELECT id, response_text, model_used, quality, input_tokens, output_tokens, cost_usd FROM cached_ai_responses
-           WHERE user_id = ? AND prompt_hash = ? AND expires_at > ?""",
-        (user_id, prompt_hash, stamp(now)),
-    ).fetchone()
+def find(
+    c: sqlite3.Connection, user_id: str, prompt_hash: str, form_hash: str | None, now: datetime
+) -> CachedAnswer | None:
+    """The user's answer under that key, else the latest under that of a canonical form; none that has expired."""
+    row = c.execute(_BY_REQUEST, (user_id, prompt_hash, stamp(now))).fetchone()
+    if row is None and form_hash is not None:
+        row = c.execute(_BY_FORM, (user_id, form_hash, stamp(now))).fetchone()
     return CachedAnswer(*row) if row else None
+
+
+def in_flight(c: sqlite3.Connection, user_id: str, prompt_hash: str) -> bool:
+    """Whether a request under that key is open and the process of its last attempt lives."""
+    row = c.execute(
+        """SELECT a.owner FROM requests r JOIN attempts a USING (request_id)
+           WHERE r.user_id = ? AND r.cache_key = ? AND r.state = 'open' ORDER BY a.n DESC LIMIT 1""",
+        (user_id, prompt_hash),
+    ).fetchone()
+    return row is not None and owner.alive(row[0])
 
 
 def used(c: sqlite3.Connection, cached_id: int, now: datetime) -> None:
@@ -31,32 +48,29 @@ def used(c: sqlite3.Connection, cached_id: int, now: datetime) -> None:
 
 
 def save(
-    store: Store,
-    c: sqlite3.Connection,
-    request: AIRequest,
-    prompt_hash: str,
-    model: Model,
-    charge: Charge,
-    text: str,
-    now: datetime,
+    store: Store, c: sqlite3.Connection, attempt: Attempt, delivery: Delivery, charge: Charge, now: datetime
 ) -> None:
     """Keep an answer for ``cache.days``; a newer one for the same key takes its place."""
+    request, model = attempt.plan.request, attempt.plan.model
     expires = now + timedelta(days=store.settings["cache.days"])
     c.execute(
-        """INSERT INTO cached_ai_responses (prompt_hash, user_id, feature, model_used, quality, response_text, input_tokens,
-           output_tokens, cost_usd, tokens_saved, created_at, last_used_at, expires_at)
-           VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
-           ON CONFLICT (user_id, prompt_hash) DO UPDATE SET model_used = excluded.model_used, quality = excluded.quality,
+        """INSERT INTO cached_ai_responses (prompt_hash, form_hash, request_id, user_id, feature, model_used, quality,
+           response_text, input_tokens, output_tokens, cost_usd, tokens_saved, created_at, last_used_at, expires_at)
+           VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+           ON CONFLICT (user_id, prompt_hash) DO UPDATE SET form_hash = excluded.form_hash, request_id = excluded.request_id,
+           model_used = excluded.model_used, quality = excluded.quality,
            response_text = excluded.response_text, input_tokens = excluded.input_tokens, output_tokens = excluded.output_tokens,
            cost_usd = excluded.cost_usd, tokens_saved = excluded.tokens_saved, created_at = excluded.created_at,
            last_used_at = excluded.last_used_at, expires_at = excluded.expires_at""",
         (
-            prompt_hash,
+            delivery.cache_key,
+            delivery.form_key,
+            attempt.request_id,
             request.user_id,
             request.feature,
             model.name,
             model.quality,
-            text,
+            delivery.text,
             charge.input_tokens,
             charge.output_tokens,
             charge.cost,
@@ -68,49 +82,65 @@ def save(
     )
 
 
-def clean_expired_cache(store: Store, *, dry_run: bool = False) -> int:
-    """Remove what has expired, everyone's, in short transactions; returns how many answers that were (or would be)."""
-    with store.db.read() as c:
-        cutoff = stamp(store.now(c))
-        expired: int = c.execute(
-            "SELECT count(*) FROM cached_ai_responses WHERE expires_at <= ?", (cutoff,)
-        ).fetchone()[0]
-    removed = 0
-    while not dry_run and removed < expired:
-        with store.db.write() as c:
-            store.touch(c)
-            done = c.execute(
-                "DELETE FROM cached_ai_responses WHERE id IN (SELECT id FROM cached_ai_responses "
-                "WHERE expires_at <= ? LIMIT ?)",
-                (cutoff, _BATCH),
-            ).rowcount
-        if not done:
-            break
-        removed += done
-    return expired if dry_run else removed
+def stats(store: Store) -> dict[str, Json]:
+    """What is kept, what hits have saved, and what the cache takes on disk, over what the actor may see.
 
-
-def stats(store: Store) -> dict[str, object]:
-    """Answers kept, hits, tokens and nano-dollars saved, over what the actor may see; by feature."""
+    ``rows``: by feature; ``matches``: by feature and kind of match; ``totals``. Tokens, nano-dollars, bytes of text;
+    ``disk_bytes`` is the whole cache's, with its indexes, None where SQLite was built without ``dbstat``.
+    """
     with store.db.read() as c:
         actor = {"actor": store.actor, "now": stamp(store.now(c))}
-        kept = c.execute(
-            f"""SELECT feature, count(*) AS answers, sum(expires_at <= :now) AS expired, sum(length(response_text)) AS characters
-                FROM cached_ai_responses WHERE {OWN_OR_ADMIN} GROUP BY feature""",
+        matches = c.execute(
+            f"""SELECT feature, cache_match AS match, count(*) AS hits, sum(tokens_saved) AS tokens_saved,
+                sum(avoided_usd) AS saved_usd
+                FROM ai_model_usage WHERE outcome = 'hit' AND {OWN_OR_ADMIN} GROUP BY feature, cache_match""",
             actor,
         ).fetchall()
-        hits = c.execute(
-            f"""SELECT feature, sum(outcome = 'hit') AS hits, count(DISTINCT request_id) AS requests,
-                sum(CASE WHEN outcome = 'hit' THEN tokens_saved ELSE 0 END) AS tokens_saved, sum(avoided_usd) AS saved_usd
-                FROM ai_model_usage WHERE {OWN_OR_ADMIN} GROUP BY feature""",
-            actor,
-        ).fetchall()
-    empty = {"answers": 0, "expired": 0, "characters": 0, "hits": 0, "requests": 0, "tokens_saved": 0, "saved_usd": 0}
+        requests = c.execute(_REQUESTS_OF_ALL if store.is_admin(c) else _REQUESTS_OF_ONE, actor).fetchall()
+    with store.db.read() as c:  # on its own, as writers may have to wait for it
+        disk = _disk_bytes(c)
+    empty = {"answers": 0, "expired": 0, "bytes": 0, "requests": 0, "hits": 0, "tokens_saved": 0, "saved_usd": 0}
     features: dict[str, dict[str, int]] = {}
-    for row in (*kept, *hits):
-        features.setdefault(row["feature"], dict(empty)).update({k: row[k] for k in row.keys() if k != "feature"})  # noqa: SIM118
-    totals = {name: sum(f[name] for f in features.values()) for name in empty}
-    return {"rows": [{"feature": name, **values} for name, values in sorted(features.items())], "totals": totals}
+    for row in (*_kept(store, actor), *requests, *matches):
+        counted = features.setdefault(row["feature"], dict(empty))
+        for name in empty.keys() & set(row.keys()):
+            counted[name] += row[name]
+    totals: dict[str, Json] = {name: sum(f[name] for f in features.values()) for name in empty}
+    return {
+        "rows": [{"feature": name, **values} for name, values in sorted(features.items())],
+        "matches": [dict(row) for row in matches],
+        "totals": totals | {"disk_bytes": disk},
+    }
+
+
+def _kept(store: Store, actor: dict[str, str]) -> Iterator[sqlite3.Row]:
+    """Answers, expired ones among them, and bytes of text, by feature; in parts, so that writers get their turn."""
+    with store.db.read() as c:
+        most = c.execute("SELECT coalesce(max(id), 0) FROM cached_ai_responses").fetchone()[0]
+    for first in range(0, most, PART):
+        with store.db.read() as c:
+            yield from c.execute(
+                f"""SELECT feature, count(*) AS answers, sum(expires_at <= :now) AS expired,
+                    sum(length(CAST(response_text AS BLOB))) AS bytes FROM cached_ai_responses
+                    WHERE id > :first AND id <= :last AND {OWN_OR_ADMIN} GROUP BY feature""",
+                {**actor, "first": first, "last": first + PART},
+            ).fetchall()
+
+
+_REQUESTS_OF_ALL = "SELECT feature, sum(requests) AS requests FROM usage_by_model_day GROUP BY feature"
+_REQUESTS_OF_ONE = """SELECT feature, count(DISTINCT request_id) AS requests FROM ai_model_usage
+    WHERE user_id = :actor GROUP BY feature"""
+
+
+def _disk_bytes(c: sqlite3.Connection) -> int | None:
+    try:
+        row = c.execute(
+            """SELECT sum(pgsize) FROM sqlite_schema s JOIN dbstat d ON d.name = s.name AND d.aggregate = TRUE
+               WHERE s.tbl_name = 'cached_ai_responses'"""
+        ).fetchone()
+        return int(row[0])
+    except sqlite3.OperationalError:
+        return None
 
 
 def listing(store: Store, user_id: str | None, limit: int) -> list[dict[str, object]]:
@@ -135,15 +165,3 @@ def show(store: Store, cached_id: int) -> dict[str, object]:
     if row is None:
         raise UsageError(f"there is no cached answer {cached_id}", "`nexscout cache list` shows them")
     return dict(row)
-
-
-def clear(store: Store, user_id: str | None, feature: str | None, *, dry_run: bool = False) -> int:
-    """Remove answers the actor may see, of one user or feature or all; returns how many."""
-    where = f"{OWN_OR_ADMIN} AND (:user IS NULL OR user_id = :user) AND (:feature IS NULL OR feature = :feature)"
-    values = {"actor": store.actor, "user": user_id, "feature": feature}
-    if dry_run:
-        with store.db.read() as c:
-            return int(c.execute(f"SELECT count(*) FROM cached_ai_responses WHERE {where}", values).fetchone()[0])
-    with store.db.write() as c:
-        store.touch(c)
-        return c.execute(f"DELETE FROM cached_ai_responses WHERE {where}", values).rowcount

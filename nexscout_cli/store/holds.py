@@ -8,14 +8,18 @@ from datetime import datetime
 
 from nexscout_cli.engine.plan import formula_tokens
 from nexscout_cli.engine.types import AIRequest, Attempt, Plan
-from nexscout_cli.errors import InProgress, WorldMoved
+from nexscout_cli.errors import InFlight, InProgress, WorldMoved
 from nexscout_cli.store import accounts, owner, users
 from nexscout_cli.store.states import elsewhere
 from nexscout_cli.store.store import Store, stamp
 
 
-def hold(store: Store, request_id: str, fingerprint: str, plan: Plan, deadline: datetime) -> Attempt:
-    """T1. Raises WorldMoved when the catalog, a tier, a balance or a cap is no longer what the plan was made from."""
+def hold(
+    store: Store, request_id: str, fingerprint: str, plan: Plan, deadline: datetime, cache_key: str | None = None
+) -> Attempt:
+    """T1. Raises WorldMoved when the catalog, a tier, a balance or a cap is no longer what the plan was made from,
+    InFlight when another request under the same cache key is open.
+    """
     request = plan.request
     with store.db.write() as c:
         now = store.touch(c)
@@ -23,7 +27,7 @@ def hold(store: Store, request_id: str, fingerprint: str, plan: Plan, deadline: 
         version = c.execute("SELECT value FROM meta WHERE key = 'world_version'").fetchone()[0]
         if int(version) != plan.version:
             raise WorldMoved
-        first = open_request(store, c, request_id, request, fingerprint, now)
+        first = open_request(store, c, request_id, request, fingerprint, now, cache_key)
         n = 1 if first else _next_attempt(c, request_id)
         # The ledger's time runs ahead of a clock that was put back; the deadline must lie in the same time.
         deadline += now - store.clock.now()
@@ -44,18 +48,29 @@ def hold(store: Store, request_id: str, fingerprint: str, plan: Plan, deadline: 
 
 
 def open_request(
-    store: Store, c: sqlite3.Connection, request_id: str, request: AIRequest, fingerprint: str, now: datetime
+    store: Store,
+    c: sqlite3.Connection,
+    request_id: str,
+    request: AIRequest,
+    fingerprint: str,
+    now: datetime,
+    cache_key: str | None = None,
 ) -> bool:
     """Enter the request; False when it is there already. A key whose earlier call was voided goes over to this one.
 
-    Raises StoreError when another process has closed the request, which it does when this one slept for long.
+    Raises StoreError when another process has closed the request, which it does when this one slept for long, InFlight
+    when another request under ``cache_key`` is open: of those there is one at most.
     """
     row = c.execute("SELECT user_id, state FROM requests WHERE request_id = ?", (request_id,)).fetchone()
     if row:
         store.require_access(c, row["user_id"])
         if row["state"] not in ("open", "unknown"):
             raise elsewhere(f"request {request_id}")
-        c.execute("UPDATE requests SET state = 'open' WHERE request_id = ?", (request_id,))
+        c.execute(
+            "UPDATE requests SET state = 'open', cache_key = CASE state WHEN 'open' THEN cache_key END "
+            "WHERE request_id = ?",
+            (request_id,),
+        )
         return False
     key = request.options.idempotency_key
     if key is not None:
@@ -64,11 +79,13 @@ def open_request(
         )
         if c.execute("SELECT 1 FROM requests WHERE user_id = ? AND key = ?", (request.user_id, key)).fetchone():
             raise InProgress(f"the request under key {key!r} is in progress", "wait for it, then ask again")
-    c.execute(
-        "INSERT INTO requests (request_id, user_id, feature, key, fingerprint, state, created_at) "
-        "VALUES (?, ?, ?, ?, ?, 'open', ?)",
-        (request_id, request.user_id, request.feature, key, fingerprint, stamp(now)),
+    entered = c.execute(
+        "INSERT INTO requests (request_id, user_id, feature, key, fingerprint, state, cache_key, created_at) "
+        "VALUES (?, ?, ?, ?, ?, 'open', ?, ?) ON CONFLICT (state, user_id, cache_key) WHERE state = 'open' DO NOTHING",
+        (request_id, request.user_id, request.feature, key, fingerprint, cache_key, stamp(now)),
     )
+    if not entered.rowcount:
+        raise InFlight
     return True
 
 

@@ -49,11 +49,17 @@ class SqliteLedger:
         answer: dict[str, Json] = loads(row["answer"])
         return answer
 
-    def cached(self, user_id: str, prompt_hash: str) -> CachedAnswer | None:
+    def cached(self, user_id: str, prompt_hash: str, form_hash: str | None = None) -> CachedAnswer | None:
         """Step 2."""
         with self.store.db.read() as c:
             self.store.require_access(c, user_id)
-            return cache.find(c, user_id, prompt_hash, self.store.now(c))
+            return cache.find(c, user_id, prompt_hash, form_hash, self.store.now(c))
+
+    def in_flight(self, user_id: str, prompt_hash: str) -> bool:
+        """Whether a request under that key is open whose process lives."""
+        with self.store.db.read() as c:
+            self.store.require_access(c, user_id)
+            return cache.in_flight(c, user_id, prompt_hash)
 
     def record_hit(
         self,
@@ -73,9 +79,13 @@ class SqliteLedger:
             self.store.require_access(c, plan.request.user_id)
             holds.predict(c, request_id, plan, self.store.touch(c), reason)
 
-    def hold(self, request_id: str, fingerprint: str, plan: Plan, deadline: datetime) -> Attempt:
-        """T1. Raises WorldMoved when the catalog, a tier, a balance or a cap is no longer what the plan was made from."""
-        return holds.hold(self.store, request_id, fingerprint, plan, deadline)
+    def hold(
+        self, request_id: str, fingerprint: str, plan: Plan, deadline: datetime, cache_key: str | None = None
+    ) -> Attempt:
+        """T1. Raises WorldMoved when the catalog, a tier, a balance or a cap is no longer what the plan was made from,
+        InFlight when another request under the same cache key is open.
+        """
+        return holds.hold(self.store, request_id, fingerprint, plan, deadline, cache_key)
 
     def mark_sent(self, attempt: Attempt) -> None:
         """T2: from here on the provider may have been reached."""

@@ -42,9 +42,12 @@ def _boot() -> str:
 
 
 def _start(pid: int) -> str:
-    """The process's start in clock ticks after boot (proc(5), field 22 of stat); ``-`` where there is no /proc."""
+    """The process's start in clock ticks after boot (proc(5), field 22 of stat); ``-`` where there is no /proc, or of a
+    process that has died and was not waited for yet (state Z, field 3).
+    """
     try:
         stat = Path(f"/proc/{pid}/stat").read_bytes()
     except OSError:
         return "-"
-    return stat.rpartition(b")")[2].split()[19].decode()
+    state, *fields = stat.rpartition(b")")[2].split()
+    return "-" if state == b"Z" else fields[18].decode()

@@ -107,7 +107,7 @@ def _deliver(
     profiles.learned(store, c, request.user_id, delivery.lesson)
     usage.learn_length(c, request.user_id, request.feature, charge.output_tokens)
     if delivery.cache_key is not None:
-        cache.save(store, c, request, delivery.cache_key, attempt.plan.model, charge, delivery.text, now)
+        cache.save(store, c, attempt, delivery, charge, now)
 
 
 def _settle_prediction(c: sqlite3.Connection, request_id: str, tokens: int, cost: int) -> None:
@@ -160,10 +160,11 @@ def hit(
                 "mode": mode,
                 "routing_reason": "cache",
                 "cached_response": 1,
+                "cache_match": hit.match,
                 "baseline_usd": usage.baseline(store, c, hit.input_tokens, hit.output_tokens),
                 "avoided_usd": hit.cost,
                 "tokens_saved": tokens,
-                "metadata": {"cached_id": hit.id or None},
+                "metadata": {"cached_from": hit.source},
             },
         )
         profiles.learned(

@@ -12,7 +12,14 @@ from nexscout_cli.errors import NotPermitted, UsageError
 from nexscout_cli.store import feedback, users
 from nexscout_cli.store.store import Store
 
-_JSON = ("writing_style_profile", "common_patterns", "pattern_counts", "peak_usage_hours", "model_preference_score")
+_JSON = (
+    "writing_style_profile",
+    "common_patterns",
+    "pattern_counts",
+    "peak_usage_hours",
+    "model_preference_score",
+    "prompt_heads",
+)
 
 
 def read(c: sqlite3.Connection, user_id: str) -> ProfileState | None:
@@ -25,6 +32,7 @@ def read(c: sqlite3.Connection, user_id: str) -> ProfileState | None:
         **values
         | {
             "common_patterns": tuple(values["common_patterns"]),
+            "prompt_heads": tuple(values["prompt_heads"]),
             "peak_usage_hours": tuple(values["peak_usage_hours"] or (0,) * 24),
         }
     )
@@ -50,13 +58,14 @@ def for_plan(c: sqlite3.Connection, user_id: str) -> Profile:
     """The part of a profile that plans read."""
     row = c.execute(
         """SELECT efficiency_rating, preferred_mode, predicted_daily_usage, preferred_output_length, writing_style_profile,
-           peak_usage_hours, model_preference_score, routing_policy FROM user_efficiency_profiles WHERE user_id = ?""",
+           peak_usage_hours, model_preference_score, prompt_heads, routing_policy FROM user_efficiency_profiles
+           WHERE user_id = ?""",
         (user_id,),
     ).fetchone()
     if row is None:
         return Profile()
-    hours, preference = tuple(json.loads(row[5])), json.loads(row[6])
-    return Profile(row[0], row[1], row[2], row[3], json.loads(row[4]), hours, preference, row[7])
+    style, hours, preference, heads = (json.loads(value) for value in row[4:8])
+    return Profile(row[0], row[1], row[2], row[3], style, tuple(hours), preference, tuple(heads), row[8])
 
 
 def update_efficiency_rating(store: Store, user_id: str, tokens_used: int, tokens_predicted: int) -> float:

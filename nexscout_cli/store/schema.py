@@ -385,10 +385,37 @@ def fewer_pages(db: Database) -> None:
 
 
 @MIGRATIONS()
+def cache_matches(db: Database) -> None:
+    """The canonical cache, what a hit saved by kind of match, and one call for identical requests in flight."""
+    _script(
+        db.conn,
+        """
+ALTER TABLE cached_ai_responses ADD COLUMN form_hash TEXT;
+ALTER TABLE cached_ai_responses ADD COLUMN request_id TEXT;
+CREATE INDEX cached_by_form ON cached_ai_responses (user_id, form_hash) WHERE form_hash IS NOT NULL;
+ALTER TABLE ai_model_usage ADD COLUMN cache_match TEXT CHECK (cache_match IN ('exact', 'canonical'));
+UPDATE ai_model_usage SET cache_match = 'exact' WHERE outcome = 'hit';
+CREATE INDEX usage_hits ON ai_model_usage (feature, cache_match, user_id, tokens_saved, avoided_usd) WHERE outcome = 'hit';
+ALTER TABLE requests ADD COLUMN cache_key TEXT;
+DROP INDEX requests_open;
+CREATE UNIQUE INDEX requests_open ON requests (state, user_id, cache_key) WHERE state = 'open';
+PRAGMA user_version = 3;
+""",
+    )
+
+
+@MIGRATIONS()
+def prompt_heads(db: Database) -> None:
+    """What recurs at the head of a user's long prompts."""
+    db.conn.execute("ALTER TABLE user_efficiency_profiles ADD COLUMN prompt_heads TEXT NOT NULL DEFAULT '[]'")
+    db.conn.execute("PRAGMA user_version = 4")
+
+
+@MIGRATIONS()
 def routing(db: Database) -> None:
     """Policies of users, why a model was chosen, what users said of answers, and answers delivered after their posting."""
     _script(db.conn, _ROUTING + "".join(_DELIVERED_LATE.format(table=name, where=_AT[name]) for name in ROLLUPS))
-    db.conn.execute("PRAGMA user_version = 3")
+    db.conn.execute("PRAGMA user_version = 5")
 
 
 def migrate(connection: sqlite3.Connection) -> None:

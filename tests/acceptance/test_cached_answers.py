@@ -49,9 +49,10 @@ def test_the_same_line_again_costs_no_tokens_no_energy_and_no_request(echo: Any,
 
 def test_prompts_with_the_same_first_100_characters_never_share_an_answer(echo: Any, server: OpenAIServer) -> None:
     assert len(HEAD) > 100
-    answers = [ask(echo, HEAD + tail) for tail in ("the date", "the place", "the date.", "the  date", "")]
+    answers = [ask(echo, HEAD + tail) for tail in ("the date", "the place", "the date.", "“the  date”", "")]
     assert len({text for text, _ in answers}) == 5 and not any(cached for _, cached in answers)
     assert server.hits == 5
+    assert ask(echo, HEAD + "the  date")[1] is True
 
 
 def test_nothing_that_shapes_the_answer_is_left_out_of_the_key(echo: Any, tmp_path: Path) -> None:
@@ -103,7 +104,8 @@ def test_key_order_in_a_context_and_line_ends_in_a_prompt_make_no_difference(ech
     for text, cached in (
         ("line one\nline two\n", False),
         ("line one\r\nline two\r\n", True),
-        ("line one  \nline two", True),
+        ("line one \nline two", True),
+        ("line one  \nline two", False),
         ("line one line two", False),
     ):
         (tmp_path / "prompt.txt").write_bytes(text.encode())

@@ -48,8 +48,13 @@ def test_clean_removes_what_is_expired_and_is_silent_without_a_terminal(nexscout
 
 
 def test_clean_reports_as_json(nexscout, kept):
-    assert json.loads(nexscout("cache", "clean", "--json").stdout) == {"removed": 1, "dry_run": False}
-    assert json.loads(nexscout("cache", "clean", "--json").stdout) == {"removed": 0, "dry_run": False}
+    assert json.loads(nexscout("cache", "clean", "--json").stdout) == {
+        "removed": 1,
+        "expired": 1,
+        "evicted": 0,
+        "dry_run": False,
+    }
+    assert json.loads(nexscout("cache", "clean", "--json").stdout)["removed"] == 0
 
 
 def test_a_dry_run_of_clean_removes_nothing(nexscout, kept, home):

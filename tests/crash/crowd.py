@@ -109,14 +109,18 @@ WORK = {"call": call, "open": opened, "write": write}
 
 def with_another_migration() -> None:
     """Become a program with one migration more than this one."""
+    migrations = sqlite_utils.Migrations("nexscout")
+    for known in schema.MIGRATIONS._migrations:
+        migrations()(known.fn)
     version = database.SCHEMA_VERSION + 1
 
-    @schema.MIGRATIONS()
+    @migrations()
     def more(db: sqlite_utils.Database) -> None:
         db.conn.execute("ALTER TABLE users ADD COLUMN nickname TEXT")
         die_if_told()
         db.conn.execute(f"PRAGMA user_version = {version}")
 
+    schema.MIGRATIONS = migrations
     database.SCHEMA_VERSION = version
 
 

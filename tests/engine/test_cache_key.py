@@ -1,12 +1,14 @@
 from __future__ import annotations
 
+import json
+from pathlib import Path
 from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nexscout_cli.engine.cache import cache_key, fingerprint, normalized
+from nexscout_cli.engine.cache import cache_key, fingerprint, form_key, normalized
 from nexscout_cli.engine.types import AIRequest, Attachment, Shape
 from tests.support.values import request
 
@@ -14,8 +16,8 @@ SHAPE = Shape(500, 350, "concise", "brief", "Be concise.")
 HEAD = "Write a follow-up message to Sarah about our meeting of last Tuesday in which we spoke about the price and "
 
 
-def key(asked: AIRequest, shape: Shape = SHAPE, mode: str = "auto", target: str = "") -> str:
-    return cache_key(asked, shape, mode, target)
+def key(asked: AIRequest, shape: Shape = SHAPE, mode: str = "auto", how: Any = None) -> str:
+    return cache_key(asked, shape, mode, how)
 
 
 BASE: dict[str, Any] = {
@@ -62,10 +64,10 @@ def test_whatever_shapes_the_answer_changes_the_key(change: dict[str, Any]) -> N
 
 @pytest.mark.parametrize(
     "other",
-    [{"shape": SHAPE._replace(max_tokens=400)}, {"mode": "panic"}, {"target": "openai/gpt-4o http://x"}],
+    [{"shape": SHAPE._replace(max_tokens=400)}, {"mode": "panic"}, {"how": ["openai/gpt-4o", "http://x"]}],
     ids=str,
 )
-def test_shape_mode_and_a_forced_models_endpoint_are_in_the_key(other: dict[str, Any]) -> None:
+def test_shape_mode_and_all_else_that_decides_the_answer_are_in_the_key(other: dict[str, Any]) -> None:
     assert key(request(**BASE)) != key(request(**BASE), **other)
 
 
@@ -119,3 +121,28 @@ def test_text_never_slips_from_one_field_into_another(goal: str, tone: str, goal
         unicodedata.normalize("NFC", t) for t in (goal2, tone2)
     ]
     assert (key(request(goal=goal, tone=tone)) == key(request(goal=goal2, tone=tone2))) == same
+
+
+def test_the_key_of_a_form_is_never_the_key_of_a_prompt() -> None:
+    asked = request("What is new?")
+    assert form_key(asked, SHAPE, "auto", None, "What is new?") != key(asked)
+    assert form_key(asked, SHAPE, "auto", None, "a") != form_key(asked, SHAPE, "auto", None, "b")
+    assert form_key(asked, SHAPE, "auto", None, "a") != form_key(request(tone="warm"), SHAPE, "auto", None, "a")
+
+
+BESIDE = [
+    row
+    for line in (Path(__file__).parents[2] / "fixtures" / "near_misses.jsonl").read_text().splitlines()
+    if isinstance((row := json.loads(line))["a"], dict)
+]
+
+
+def of_fields(fields: dict[str, Any]) -> AIRequest:
+    fields = dict(fields)
+    attachments = tuple(Attachment(**each) for each in fields.pop("attachments", ()))
+    return request(**(fields.pop("options", {}) | fields), attachments=attachments)
+
+
+@pytest.mark.parametrize("row", BESIDE, ids=lambda row: f"{row['kind']} {row['a']}")
+def test_what_stands_beside_the_prompt_counts_by_its_value(row: dict[str, Any]) -> None:
+    assert (key(of_fields(row["a"])) == key(of_fields(row["b"]))) == bool(row["label"])

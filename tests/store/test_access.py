@@ -7,7 +7,7 @@ import pytest
 
 from nexscout_cli.engine.types import AIRequest
 from nexscout_cli.errors import NotPermitted, UsageError
-from nexscout_cli.store import cache, catalog, check, energy, models, profiles, recovery, users
+from nexscout_cli.store import cache, catalog, check, cleaning, energy, models, profiles, recovery, users
 from tests.support.bench import Bench
 
 SECRET = "alice's own words"
@@ -75,7 +75,7 @@ LISTS: dict[str, Callable[[Bench], Any]] = {
     "cache": lambda who: cache.stats(who.store)["rows"],
     "unresolved": lambda who: recovery.unresolved(who.store),
     "balances": lambda who: energy.balances(who.store),
-    "cleared": lambda who: cache.clear(who.store, "alice", None),
+    "cleared": lambda who: cleaning.clear(who.store, "alice", None),
 }
 
 
@@ -149,5 +149,5 @@ def test_an_admins_first_mention_makes_a_user_unless_that_is_off(bench: Bench) -
 def test_maintenance_runs_over_everyone_whoever_starts_it(alice: Bench, bob: Bench) -> None:
     bob.clock.move(days=40)
     assert recovery.recover(bob.store).posted == 1
-    assert cache.clean_expired_cache(bob.store) == 1
+    assert cleaning.clean_expired_cache(bob.store) == 1
     assert alice.actor("ada").check() == []

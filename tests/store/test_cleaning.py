@@ -1,0 +1,168 @@
+from __future__ import annotations
+
+import sqlite3
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+import sqlite_utils
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from nexscout_cli.errors import InFlight
+from nexscout_cli.store import cache, cleaning, database, schema
+from nexscout_cli.store.store import stamp
+from tests.support.bench import Bench
+
+KB = "x" * 1_000
+
+
+def keep(bench: Bench, number: int, used: float = 0, text: str = KB, expires: float = 30, user: str = "ada") -> None:
+    """An answer last used ``used`` hours ago that expires in ``expires`` days."""
+    now = bench.clock.now()
+    bench.sql(
+        "INSERT INTO cached_ai_responses (prompt_hash, user_id, feature, model_used, quality, response_text, "
+        "input_tokens, output_tokens, cost_usd, created_at, last_used_at, expires_at) "
+        "VALUES (?, ?, 'ai_message', 'gpt-4o', 0.9, ?, 1, 1, 1, ?, ?, ?)",
+        f"h{number}",
+        user,
+        text,
+        stamp(now),
+        stamp(now - timedelta(hours=used)),
+        stamp(now + timedelta(days=expires)),
+    )
+
+
+def left(bench: Bench) -> list[str]:
+    return [row[0] for row in bench.sql("SELECT prompt_hash FROM cached_ai_responses ORDER BY id")]
+
+
+@pytest.fixture
+def small(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A megabyte of a kilobyte, and transactions and reads of a few answers."""
+    monkeypatch.setattr(cleaning, "_MEGABYTE", 1_000)
+    monkeypatch.setattr(cleaning, "_BATCH", 3)
+    monkeypatch.setattr(cache, "PART", 4)
+
+
+def test_without_a_limit_nothing_is_evicted(bench: Bench, small: None) -> None:
+    keep(bench, 1)
+    assert cleaning.evict(bench.store) == 0 and left(bench) == ["h1"]
+
+
+def test_the_least_recently_used_go_until_the_rest_fits(bench: Bench, small: None) -> None:
+    limited = bench.actor("ada", cache__max_mb=3)
+    for number, used in enumerate((5, 1, 400, 0.1, 0.2, 26, 2)):
+        keep(limited, number, used)
+    assert cleaning.evict(limited.store, dry_run=True) == 4 and len(left(limited)) == 7
+    assert cleaning.evict(limited.store) == 4
+    assert left(limited) == ["h1", "h3", "h4"]
+    assert cleaning.evict(limited.store) == 0
+
+
+@settings(max_examples=25, deadline=None)
+@given(used=st.lists(st.integers(0, 6), max_size=12), most=st.integers(1, 6))
+def test_what_stays_fits_and_was_used_last(
+    tmp_path_factory: pytest.TempPathFactory, used: list[int], most: int
+) -> None:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(cleaning, "_MEGABYTE", 1_000)
+        patch.setattr(cache, "PART", 5)
+        bench = Bench(tmp_path_factory.mktemp("lru") / "nexscout.db", cache__max_mb=most)
+        for number, quarters in enumerate(used):
+            keep(bench, number, quarters / 4)
+        cleaning.evict(bench.store)
+        kept = {int(name[1:]) for name in left(bench)}
+        bench.store.close()
+    assert len(kept) == min(most, len(used))
+    gone = set(range(len(used))) - kept
+    assert not gone or max(used[n] for n in kept) <= min(used[n] for n in gone)
+
+
+def test_bytes_count_not_characters(bench: Bench, small: None) -> None:
+    limited = bench.actor("ada", cache__max_mb=1)
+    keep(limited, 1, used=1, text="ä" * 600)
+    keep(limited, 2, text="ä" * 400)
+    assert cleaning.evict(limited.store) == 1 and left(limited) == ["h2"]
+
+
+def test_expired_answers_go_in_short_transactions(bench: Bench, small: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    for number in range(8):
+        keep(bench, number, expires=-1)
+    keep(bench, 8)
+    writes: list[int] = []
+    begin = bench.store.touch
+
+    def counted(c: sqlite3.Connection) -> Any:
+        writes.append(len(left(bench)))
+        return begin(c)
+
+    monkeypatch.setattr(bench.store, "touch", counted)
+    assert cleaning.clean_expired_cache(bench.store) == 8
+    assert left(bench) == ["h8"] and writes == [9, 6, 3]
+
+
+def test_clear_removes_in_short_transactions_too(bench: Bench, small: None) -> None:
+    for number in range(11):
+        keep(bench, number, user="ada" if number % 2 else "bob")
+    assert cleaning.clear(bench.store, "bob", None) == 6
+    assert left(bench) == ["h1", "h3", "h5", "h7", "h9"]
+
+
+def test_forgetting_a_shared_answer_removes_what_the_first_request_filled(bench: Bench) -> None:
+    attempt = bench.sent()
+    bench.post(attempt)
+    assert cleaning.forget(bench.store, attempt.request_id) == 1
+    assert left(bench) == []
+
+
+def test_a_newer_answer_is_not_forgotten_with_an_older_request(bench: Bench) -> None:
+    first, second = bench.sent(), bench.sent()
+    bench.post(first)
+    bench.sql("UPDATE cached_ai_responses SET request_id = ?", second.request_id)
+    assert cleaning.forget(bench.store, first.request_id) == 0
+    assert len(left(bench)) == 1
+
+
+def test_of_identical_requests_one_at_a_time_is_open(bench: Bench) -> None:
+    ledger, plan, deadline = bench.ledger, bench.plan(), bench.clock.now() + timedelta(seconds=60)
+    ledger.hold("one", "f", plan, deadline, "key")
+    before = bench.account("ada")
+    with pytest.raises(InFlight):
+        ledger.hold("two", "f", plan, deadline, "key")
+    assert bench.account("ada") == before and bench.sql("SELECT count(*) FROM attempts")[0][0] == 1
+    assert ledger.in_flight("ada", "key") and not ledger.in_flight("ada", "other")
+    ledger.hold("alone", "f", plan, deadline)
+    assert bench.check() == []
+
+
+def test_a_request_whose_process_is_gone_is_not_in_flight(bench: Bench) -> None:
+    bench.ledger.hold("one", "f", bench.plan(), bench.clock.now() + timedelta(seconds=60), "key")
+    bench.sql("UPDATE attempts SET owner = replace(owner, '/', '/0')")
+    assert not bench.ledger.in_flight("ada", "key")
+
+
+def test_a_look_up_takes_an_index_whatever_it_looks_for(bench: Bench) -> None:
+    for query in (cache._BY_REQUEST, cache._BY_FORM):
+        plan = " ".join(row["detail"] for row in bench.sql(f"EXPLAIN QUERY PLAN {query}", "ada", "k", "2026"))
+        assert "USING INDEX" in plan and "SCAN" not in plan
+    open_ones = bench.sql("EXPLAIN QUERY PLAN SELECT request_id FROM requests r WHERE r.state = 'open'")
+    assert "requests_open" in open_ones[0]["detail"]
+
+
+def test_hits_of_before_count_as_exact(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    old = sqlite_utils.Migrations("nexscout")
+    old()(schema.main_job)
+    with monkeypatch.context() as patch:
+        patch.setattr(schema, "MIGRATIONS", old)
+        patch.setattr(database, "SCHEMA_VERSION", 1)
+        bench = Bench(tmp_path / "nexscout.db")
+        bench.sql(
+            "INSERT INTO ai_model_usage (request_id, n, user_id, feature, model_used, outcome, mode, routing_reason, "
+            "tokens_saved, avoided_usd, created_at) VALUES ('h', 0, 'ada', 'ai_message', 'gpt-4o', 'hit', 'auto', 'cache', "
+            "7, 9, '2026-11-01T00:00:00.000000Z')"
+        )
+        bench.store.close()
+    (row,) = cache.stats(Bench(tmp_path / "nexscout.db").store)["matches"]
+    assert (row["match"], row["hits"], row["tokens_saved"], row["saved_usd"]) == ("exact", 1, 7, 9)
