@@ -26,9 +26,16 @@ SEEN = 20_000
 """Characters of an answer that are read: half at its start, half at its end."""
 
 _JSON_ASKED = re.compile(r"\bjson\b", re.I)
-_CODE_ASKED = re.compile(r"\b(?:write|implement|create|give|provide|complete)\b[^.?!\n]{0,60}\b(?:function|code|script|program|class|query|regex)\b", re.I)
+_CODE_ASKED = re.compile(
+    r"\b(?:write|implement|create|give|provide|complete)\b[^.?!\n]{0,60}\b(?:function|code|script|program|class|query|regex)\b",
+    re.I,
+)
 _COUNT_ASKED = re.compile(r"\bhow many\b", re.I)
-_NUMBER_ASKED = re.compile(r"\bhow (?:many|much|long|far|old|often)\b|\bwhat (?:is|was) the (?:total|number|sum|average|cost|price|amount|difference)\b|\bcalculate\b", re.I)
+_NUMBER_ASKED = re.compile(
+    r"\bhow (?:many|much|long|far|old|often)\b|\bcalculate\b|"
+    r"\bwhat (?:is|was) the (?:total|number|sum|average|cost|price|amount|difference)\b",
+    re.I,
+)
 _REFUSAL = re.compile(
     r"\bI(?:'m| am) (?:sorry|unable|not able)\b|\bI (?:cannot|can't|can not|won't|don't know)\b|\bas an AI\b|"
     r"\b(?:cannot|can't|not possible to|impossible to) (?:be )?(?:determine|answer|calculate|solve|provide|help)\w*|"
@@ -115,9 +122,10 @@ def _said(prompt: str, text: str) -> str | None:
         found = pattern.findall(text)
         if found:
             return str(found[-1])
-    if options(prompt):
-        letters = _LETTER.findall(text)
-        return letters[0] if letters and (len(text) < 40 or len(set(letters)) == 1) else (letters or [None])[-1]
+    choices = {letter for letter, _ in options(prompt)}
+    if choices:
+        letters = [letter for letter in _LETTER.findall(text) if letter in choices]
+        return letters[-1] if letters else None
     lines = [line for line in text.splitlines() if line.strip()]
     if not lines:
         return None
@@ -142,7 +150,7 @@ def _normal(prompt: str, final: str | None) -> str | float | None:
     found = _LETTER.match(bare.strip("*\"'"))
     if found and found[1] in letters:
         return found[1]
-    if bare[:1] in ("[", "{", "'", '"') or bare[:1] == "(" and "," in bare:
+    if bare[:1] in ("[", "{", "'", '"') or (bare[:1] == "(" and "," in bare):
         try:
             literal = literal_eval(bare)
         except (ValueError, SyntaxError, MemoryError, RecursionError, TypeError):
@@ -211,10 +219,10 @@ def symptoms(prompt: str, answer: str, finish_reason: str) -> dict[str, float]:
         "it was cut": float(finish_reason in ("length", "max_tokens") or answer.count("```") % 2 == 1),
         "it is empty": float(not answer.strip()),
         "it is not the JSON that was asked for": float(bool(_JSON_ASKED.search(asked)) and read.fields is None),
-        "it lacks the code that was asked for": float(bool(_CODE_ASKED.search(asked)) and "```" not in answer and "def " not in answer),
-        "it names none of the options": float(
-            bool(choices) and _normal(prompt, read.final) not in choices
+        "it lacks the code that was asked for": float(
+            bool(_CODE_ASKED.search(asked)) and "```" not in answer and "def " not in answer
         ),
+        "it names none of the options": float(bool(choices) and _normal(prompt, read.final) not in choices),
         "it gives no number": float(bool(_NUMBER_ASKED.search(asked)) and value is None),
         "it refuses": float(_REFUSAL.search(text) is not None),
         "it hedges": math.log1p(len(_HEDGE.findall(text))),
@@ -245,9 +253,7 @@ def symptoms(prompt: str, answer: str, finish_reason: str) -> dict[str, float]:
             max(0.0, len(stated) + len(spelt) - 1 - len(read.claims)) / 3 if numeric else 0.0
         ),
         "it counts a fraction": float(bool(_COUNT_ASKED.search(asked)) and value is not None and value != int(value)),
-        "a step counts a fraction": float(
-            bool(_COUNT_ASKED.search(asked)) and any(x != int(x) for x in results[1::2])
-        ),
+        "a step counts a fraction": float(bool(_COUNT_ASKED.search(asked)) and any(x != int(x) for x in results[1::2])),
         "a step is negative": float(numeric and any(x < 0 for x in results)),
         "it uses numbers that are not in the question": math.log1p(len(strange)),
         "it leaves out numbers of the question": len(unused) / (len(stated) or 1) if numeric else 0.0,
@@ -256,7 +262,9 @@ def symptoms(prompt: str, answer: str, finish_reason: str) -> dict[str, float]:
         "it is long": math.log1p(words) / 2,
         "it is long for the question": math.log((words + 5) / (len(asked.split()) + 5)),
         "the question has many numbers": math.log1p(len(stated)),
-        "it names unknowns": float(re.search(r"(?i)\blet(?:'s)? (?:\w+ )?\$?[a-z]\b|\b\d*[xyn] ?[-+*/=] ?\d", text) is not None),
+        "it names unknowns": float(
+            re.search(r"(?i)\blet(?:'s)? (?:\w+ )?\$?[a-z]\b|\b\d*[xyn] ?[-+*/=] ?\d", text) is not None
+        ),
     }
 
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
+from itertools import pairwise
 from typing import NamedTuple
 
 SEEN = 20_000
@@ -16,7 +18,7 @@ _SPELT = {
     "\\$": "$", "\\,": "", "\\!": "", "\\;": " ", "\\(": " ", "\\)": " ", "\\[": "\n", "\\]": "\n", "×": "*", "·": "*",
     "∙": "*", "÷": "/", "−": "-", "–": "-", "**": "^", "½": "(1/2)", "¼": "(1/4)", "¾": "(3/4)", "²": "^2", "³": "^3",
 }  # fmt: skip
-_REWRITES = [
+_REWRITES: list[tuple[re.Pattern[str], str | Callable[[re.Match[str]], str]]] = [
     (re.compile("|".join(map(re.escape, sorted(_SPELT, key=len, reverse=True)))), lambda m: _SPELT[m[0]]),
     (re.compile(r"\\(?:text|mathrm|textbf|mathbf)\s*\{([^{}]*)\}"), r" \1 "),
     (re.compile(r"(?<=\d),(?=\d{3}(?!\d))"), ""),
@@ -51,7 +53,7 @@ class _Unreadable(Exception):
 
 def evaluate(text: str) -> float | None:
     """The value of ``text``, made of numbers, + - * / ^ and brackets; None where it is not that or has no value."""
-    tokens = []
+    tokens: list[str] = []
     at = 0
     text = text.rstrip()
     while at < len(text):
@@ -86,16 +88,16 @@ def _product(tokens: list[str], depth: int) -> float:
 def _power(tokens: list[str], depth: int) -> float:
     if not tokens or depth > 20:
         raise _Unreadable
-    token = tokens.pop()
-    if token in "+-":
+    part = tokens.pop()
+    if part in "+-":
         value = _power(tokens, depth + 1)
-        return -value if token == "-" else value
-    if token == "(":
+        return -value if part == "-" else value
+    if part == "(":
         value = _sum(tokens, depth + 1)
         if not tokens or tokens.pop() != ")":
             raise _Unreadable
-    elif token[0].isdigit() or token[0] == ".":
-        value = float(token)
+    elif part[0].isdigit() or part[0] == ".":
+        value = float(part)
     else:
         raise _Unreadable
     if tokens and tokens[-1] == "^":
@@ -118,12 +120,13 @@ def plain(text: str) -> str:
 
 
 _OPERATION = re.compile(r"[\d)]\s*[-+*/^]\s*[\d(.-]")
-_RATIO = re.compile(r"\(?\d+(?:\.\d+)?/\d+\)?")
+_RATIO = re.compile(r"\(?(\d+(?:\.\d+)?)/(\d+)\)?")
 
 
 def _operators(text: str) -> bool:
-    """Whether ``text`` computes something; a fraction or a percentage alone does not."""
-    return _OPERATION.search(text) is not None and _RATIO.fullmatch(text.strip()) is None
+    """Whether ``text`` computes something; a fraction below 1 or a percentage alone does not."""
+    ratio = _RATIO.fullmatch(text.strip())
+    return _OPERATION.search(text) is not None and not (ratio and float(ratio[1]) < float(ratio[2]))
 
 
 def _candidates(side: str) -> list[str]:
@@ -163,7 +166,7 @@ def sums(text: str) -> list[Sum]:
         if "=" not in line and "≈" not in line:
             continue
         sides = _SIDES.split(_UNIT.sub(" ", line))
-        for n, (before, after) in enumerate(zip(sides, sides[1:], strict=False)):
+        for n, (before, after) in enumerate(pairwise(sides)):
             one = _claim(before[-_MOST:], after[:_MOST])
             # a bare number before the first sign ends a sentence more often than it states a value
             if one is not None and (one.holds or n or _operators(one.left)):
@@ -181,10 +184,9 @@ def _claim(before: str, after: str) -> Sum | None:
     if not pairs:
         return None
     for (left, x), (right, y) in pairs:
-        room = max(_places(left), _places(right), 1e-6 * max(abs(x), abs(y)))
-        percent = 100 * min(abs(x), abs(y))
-        same = abs(x - y) <= room or abs(percent - max(abs(x), abs(y))) <= 100 * room and ".0" not in right
-        if same:
+        room = max(_places(left), _places(right), 1e-9 * max(abs(x), abs(y)))
+        # a share may be told in percent without saying so
+        if abs(x - y) <= room or (abs(100 * x - y) <= room and abs(x) <= 10):
             return Sum(left, right, (x, y), True)
     (left, x), (right, y) = pairs[0]
     return Sum(left, right, (x, y), False)

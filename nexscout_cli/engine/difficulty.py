@@ -43,9 +43,9 @@ class Difficulty(NamedTuple):
 
 
 class Outcome(NamedTuple):
-    """A logistic model of one model being right: weights of the traits by kind of prompt, ``grams`` in steps of ``step``."""
+    """A logistic model of one model being right: bias and traits by kind of prompt, ``grams`` in steps of ``step``."""
 
-    bias: float
+    bias: dict[str, float]
     traits: dict[str, list[float]]
     grams: memoryview
     step: float
@@ -101,13 +101,11 @@ class _Sight(NamedTuple):
 
 def _look(prompt: str, w: Weights) -> _Sight:
     apart = take_apart(prompt)
-    if apart.kind not in w.kinds:
-        apart = apart._replace(kind="other")
     values = [
         max(-CLIP, min(CLIP, (apart.traits[name] - mean) * scale))
         for name, mean, scale in zip(w.names, w.mean, w.scale, strict=True)
     ]
-    texts = dict(grams(apart))
+    texts = dict(grams(apart)) if apart.kind in w.kinds else {}
     norm = math.fsum((w.rarity[bucket] * w.rarity_step or w.unseen) ** 2 for bucket in texts)
     return _Sight(apart.kind, apart.traits, values, texts, w.rarity_step / math.sqrt(norm or 1.0))
 
@@ -115,7 +113,7 @@ def _look(prompt: str, w: Weights) -> _Sight:
 def _odds(sight: _Sight, w: Weights, model: Outcome) -> float:
     traits = math.fsum(map(float.__mul__, model.traits[sight.kind], sight.values))
     words = sum(w.rarity[bucket] * model.grams[bucket] for bucket in sight.texts)
-    return model.bias + traits + sight.unit * model.step * words
+    return model.bias[sight.kind] + traits + sight.unit * model.step * words
 
 
 def chances(prompt: str, weights: Weights | None = None) -> Chances:
@@ -166,5 +164,3 @@ def _heaviest(traits: list[tuple[str, float]], words: list[tuple[str, float]]) -
             sums["words: " + ", ".join(text for text, _ in top)] = math.fsum(weight for _, weight in top)
     ranked = sorted(sums.items(), key=lambda pair: (-abs(pair[1]), pair[0]))
     return tuple((text, round(weight, 4)) for text, weight in ranked[:REASONS] if abs(weight) >= 0.0005)
-
-

@@ -90,7 +90,9 @@ _OPTION_WORDS = frozenset(IN_OPTIONS) & WORDS.keys()
 
 
 KINDS = ("choice", "code", "sum", "other")
-_CODE = re.compile(r"(?m)^\s*(?:def|class|import|from \w+ import|for|while|return|function|#include)\b|```(?!json)\w+|\[PYTHON\]")
+_CODE = re.compile(
+    r"(?m)^\s*(?:def|class|import|from \w+ import|for|while|return|function|#include)\b|```(?!json)\w+|\[PYTHON\]"
+)
 
 
 class Prompt(NamedTuple):
@@ -177,17 +179,14 @@ def _kind(stem: str, choices: bool, numbers: int) -> str:
     if _CODE.search(stem):
         return "code"
     asks = PATTERNS["questions of how many"].search(stem) is not None
-    return "sum" if numbers > 1 and "?" in stem or numbers and asks else "other"
+    return "sum" if (numbers > 1 and "?" in stem) or (numbers and asks) else "other"
 
 
 def grams(prompt: Prompt) -> Iterator[tuple[int, str]]:
     """The bucket and the text of every word and pair of neighbours, numbers taken as one; with repetitions.
 
-    What a word says of one kind of prompt it need not say of another: each kind has buckets of its own, and other prompts
-    than those learned from have none.
+    What a word says of one kind of prompt it need not say of another: each kind has buckets of its own.
     """
-    if prompt.kind == "other":
-        return
     salt = zlib.crc32(prompt.kind.encode())
     before = ""
     for token in prompt.tokens:

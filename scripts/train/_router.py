@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from base64 import b64encode
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from typing import Any, NamedTuple
 from zlib import crc32
@@ -15,9 +16,11 @@ from nexscout_cli.engine.difficulty import CLIP
 from nexscout_cli.engine.traits import BUCKETS, KINDS, grams, take_apart
 
 DOUBT_STRENGTH = 0.03
+ENOUGH = 500
+"""Prompts of a kind from which on it has weights of its own; with fewer, what the kinds share says more."""
 STRENGTH = 0.3
 """Inverse strength of the L2 penalty: the best of 0.03 to 3 over 600 to 8,000 labels, within noise."""
-SHARED = ("question length", "words", "conditions", "commas", "signs of mathematics")
+SHARED = ("question length", "words")
 """Traits that make a cheap model fail in every set. Their weight is shared by all kinds of prompts, in the cheap model alone
 (so that more of them always means more to gain), and nothing else speaks where a prompt is of no kind learned from."""
 FOLDS = 5
@@ -26,8 +29,8 @@ FOLDS = 5
 class Example(NamedTuple):
     """A prompt and how often (0..1) the strong and the cheap model are right on it; None where that is not known.
 
-    ``subject`` is what the prompt is about as far as its file tells: no outcome, so known for all. ``group`` is the set; what has
-    the same ``question`` (its id) is left out together where predictions are made for what was not learned from.
+    ``subject`` is what the prompt is about as far as its file tells: no outcome, so known for all. ``group`` is the pair of
+    models; what has the same ``question`` (its id) is left out together in predictions for what was not learned from.
     """
 
     prompt: str
@@ -49,6 +52,7 @@ class Features(NamedTuple):
     unseen: float
     traits: np.ndarray
     words: sp.csr_matrix
+    kind: list[str]
     kinds: list[str]
 
 
@@ -60,9 +64,11 @@ def features(prompts: Sequence[str]) -> Features:
     mean, spread = raw.mean(0), raw.std(0)
     # divided by the root of their number, so that all traits together weigh like all words together
     scale = np.where(spread > 1e-6, 1 / np.maximum(spread, 1e-6), 0.0)
+    counts = Counter(one.kind for one in apart)
+    kinds = [kind for kind in KINDS[:-1] if counts[kind] >= ENOUGH]
     indptr, indices = [0], []
     for one in apart:
-        indices += sorted({bucket for bucket, _ in grams(one)})
+        indices += sorted({bucket for bucket, _ in grams(one)}) if one.kind in kinds else []
         indptr.append(len(indices))
     present = sp.csr_matrix((np.ones(len(indices)), indices, indptr), shape=(len(apart), BUCKETS))
     seen = np.asarray(present.sum(0)).ravel()
@@ -73,7 +79,7 @@ def features(prompts: Sequence[str]) -> Features:
     norm = np.sqrt(present @ np.where(rarity > 0, rarity * step, unseen) ** 2)
     words = sp.diags(1 / np.maximum(norm, 1e-9)) @ present @ sp.diags(rarity * step)
     traits = np.clip((raw - mean) * scale, -CLIP, CLIP)
-    return Features(names, mean, scale, rarity, unseen, traits, words.tocsr(), [one.kind for one in apart])
+    return Features(names, mean, scale, rarity, unseen, traits, words.tocsr(), [one.kind for one in apart], kinds)
 
 
 def _subjects(words: sp.csr_matrix, subjects: Sequence[str]) -> np.ndarray:
@@ -87,7 +93,9 @@ def _subjects(words: sp.csr_matrix, subjects: Sequence[str]) -> np.ndarray:
     return model.coef_.T / np.sqrt(((found - found.mean(0)) ** 2).mean(0).sum())
 
 
-def _fit(design: sp.csr_matrix, share: np.ndarray, weight: np.ndarray, strength: float = STRENGTH) -> LogisticRegression:
+def _fit(
+    design: sp.csr_matrix, share: np.ndarray, weight: np.ndarray, strength: float = STRENGTH
+) -> LogisticRegression:
     both = sp.vstack([design, design]).tocsr()
     right = np.r_[np.ones(len(share)), np.zeros(len(share))]
     how_much = np.r_[share * weight, (1 - share) * weight]
@@ -122,8 +130,11 @@ def learn(examples: Sequence[Example], source: Any = None) -> Learned:
     groups = sorted({example.group for example in examples})
     member = np.array([[2.0 * (example.group == group) for group in groups] for example in examples])
     shared = [f.names.index(name) for name in SHARED]
-    learned = KINDS[:-1]
-    own = [sp.csr_matrix(f.traits * np.array([[kind == k] for k in f.kinds]) / np.sqrt(width)) for kind in learned]
+    of = {kind: np.array([[k == kind] for k in f.kind], dtype=float) for kind in KINDS[:-1]}
+    own = [
+        sp.csr_matrix(np.column_stack([f.traits / np.sqrt(width) * (kind in f.kinds), np.ones(len(examples))]) * mine)
+        for kind, mine in of.items()
+    ]
     common = f.traits[:, shared] / np.sqrt(width)
     parts = [*own, f.words, f.words @ topics, member - member.mean(0), common]
     starts = np.cumsum([0, *(part.shape[1] for part in parts)])
@@ -131,28 +142,33 @@ def learn(examples: Sequence[Example], source: Any = None) -> Learned:
     known = np.array([i for i, e in enumerate(examples) if e.strong is not None and e.weak is not None])
     weight = np.array([examples[i].weight for i in known])
     rows = design[known]
+    # a prediction is for no pair in particular
+    neutral = rows @ sp.diags(np.r_[np.ones(starts[-3]), np.zeros(len(groups)), np.ones(len(shared))])
     folds = np.array([fold(examples[i].question or examples[i].prompt) for i in known])
     outcomes, unseen = {}, np.zeros((len(known), 2))
     for which in ("weak", "strong"):
         share = np.array([getattr(examples[i], which) for i in known], dtype=float)
         if which == "strong":
-            rows = rows[:, : starts[-2]]
+            rows, neutral = rows[:, : starts[-2]], neutral[:, : starts[-2]]
         model = _fit(rows, share, weight)
         *kinds, words, about, _, every = np.split(model.coef_[0], starts[1:-1])
-        kinds.append(np.zeros(width))
+        kinds.append(
+            np.append(np.zeros(width), np.mean([v[-1] for v, k in zip(kinds, KINDS, strict=False) if k in f.kind]))
+        )
         words = np.where(f.rarity > 0, words + topics @ about, 0.0)
         step = float(np.abs(words).max() / 127) or 1.0
         for of_kind in kinds:
             of_kind[shared[: len(every)]] += every
         outcomes[which] = {
-            "bias": round(float(model.intercept_[0]), 5),
-            "traits": {k: _rounded(of_kind / np.sqrt(width)) for k, of_kind in zip(KINDS, kinds, strict=True)},
+            "bias": {k: round(float(model.intercept_[0] + v[-1]), 5) for k, v in zip(KINDS, kinds, strict=True)},
+            "traits": {k: _rounded(v[:-1] / np.sqrt(width)) for k, v in zip(KINDS, kinds, strict=True)},
             "grams": _packed(words / step),
             "step": step,
         }
         for n in range(FOLDS):
             test = folds == n
-            unseen[test, int(which == "weak")] = _fit(rows[~test], share[~test], weight[~test]).decision_function(rows[test])
+            part = _fit(rows[~test], share[~test], weight[~test])
+            unseen[test, int(which == "weak")] = part.decision_function(neutral[test])
     right = 1 / (1 + np.exp(-unseen))
     gain = sp.csr_matrix(right[:, :1] - right[:, 1:])
     wins = np.array([examples[i].strong * (1 - examples[i].weak) for i in known], dtype=float)
@@ -169,7 +185,7 @@ def learn(examples: Sequence[Example], source: Any = None) -> Learned:
         **outcomes,
         "calibration": _rounded([line.intercept_[0], line.coef_[0, 0]]),
         "edges": _rounded(np.quantile(estimate, (0.2, 0.4, 0.6, 0.8))),
-        "kinds": [kind for kind in KINDS if kind in f.kinds],
+        "kinds": f.kinds,
     }
     return Learned(data, unseen, estimate)
 
