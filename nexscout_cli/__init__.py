@@ -26,11 +26,13 @@ __all__ = [
     "choose_model",
     "get_efficiency_profile",
     "open_engine",
+    "record_feedback",
     "run_ai_batch",
     "run_ai_batch_async",
     "run_ai_optimized",
     "run_ai_optimized_async",
     "set_preferred_mode",
+    "set_routing_policy",
     "simulate_cost",
 ]
 
@@ -41,11 +43,13 @@ if TYPE_CHECKING:
         choose_model,
         get_efficiency_profile,
         open_engine,
+        record_feedback,
         run_ai_batch,
         run_ai_batch_async,
         run_ai_optimized,
         run_ai_optimized_async,
         set_preferred_mode,
+        set_routing_policy,
         simulate_cost,
     )
     from nexscout_cli.engine.types import AIRequest, AIResponse, Attachment, Options, Plan

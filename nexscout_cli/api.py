@@ -12,9 +12,10 @@ from nexscout_cli.config import Settings
 from nexscout_cli.engine import batch
 from nexscout_cli.engine.learn import ProfileState
 from nexscout_cli.engine.pipeline import Engine
-from nexscout_cli.engine.types import AIRequest, AIResponse, Model, Plan
-from nexscout_cli.errors import NexScoutError
-from nexscout_cli.store import profiles
+from nexscout_cli.engine.types import POLICIES, AIRequest, AIResponse, Model, Plan
+from nexscout_cli.errors import NexScoutError, UsageError
+from nexscout_cli.store import feedback, profiles
+from nexscout_cli.store.feedback import Feedback
 from nexscout_cli.store.store import Store
 
 __all__ = [
@@ -23,11 +24,13 @@ __all__ = [
     "choose_model",
     "get_efficiency_profile",
     "open_engine",
+    "record_feedback",
     "run_ai_batch",
     "run_ai_batch_async",
     "run_ai_optimized",
     "run_ai_optimized_async",
     "set_preferred_mode",
+    "set_routing_policy",
     "simulate_cost",
 ]
 
@@ -92,6 +95,18 @@ def choose_model(request: AIRequest, engine: Engine | None = None) -> tuple[Mode
 def set_preferred_mode(user_id: str, mode: str, store: Store | None = None) -> None:
     """Set the mode that governs a user's requests. Raises NotPermitted where the tier does not have it."""
     profiles.set_mode(store or _store(), user_id, mode)
+
+
+def set_routing_policy(user_id: str, policy: str | None, store: Store | None = None) -> None:
+    """Set how models are chosen for a user: rules, learned or cascade; None: as for the installation. Raises UsageError."""
+    if policy is not None and policy not in POLICIES:
+        raise UsageError(f"there is no routing policy {policy!r}", f"policies: {', '.join(POLICIES)}")
+    profiles.set_policy(store or _store(), user_id, policy)
+
+
+def record_feedback(request_id: str, verdict: str, note: str | None = None, store: Store | None = None) -> Feedback:
+    """Say whether a request's answer was ``good`` or ``bad``; a second verdict replaces the first. Raises UsageError."""
+    return feedback.record(store or _store(), request_id, verdict, note)
 
 
 def get_efficiency_profile(user_id: str, store: Store | None = None) -> ProfileState:

@@ -48,7 +48,13 @@ SETTINGS: dict[str, Setting] = {
     "users.auto_create": Setting(
         True, bool, "a user an admin mentions for the first time comes into being, at tier free"
     ),
-    "routing.policy": Setting("rules", str, "how a model is chosen", choices=("rules",), project=True),
+    "routing.policy": Setting(
+        "rules",
+        str,
+        "how a model is chosen: by rules, by the prompt's difficulty, or by asking a cheap model first",
+        choices=("rules", "learned", "cascade"),
+        project=True,
+    ),
     "routing.quality_target": Setting(
         0.95, float, "share of the strong model's advantage that learned and cascade are to keep", 0, 1
     ),

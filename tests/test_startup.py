@@ -39,14 +39,19 @@ def env(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, str]]:
 
 
 def imported(env: dict[str, str], *line: str) -> set[str]:
-    """Every module that a command imports, and all packages above it."""
+    """Every top-level module that a command imports."""
+    return {name.partition(".")[0] for name in modules(env, *line)}
+
+
+def modules(env: dict[str, str], *line: str) -> set[str]:
+    """Every module that a command imports."""
     ended = subprocess.run(
         [COMMAND, *line], env=env, cwd=env["HOME"], capture_output=True, check=True, stdin=subprocess.DEVNULL, text=True
     )
     assert ended.stdout
     names = re.findall(r"^import time:[^|]*\|[^|]*\|\s*(\S+)\s*$", ended.stderr, re.MULTILINE)
     assert "nexscout_cli" in names
-    return {name.partition(".")[0] for name in names}
+    return set(names)
 
 
 HEAVY = {"litellm", "openai", "httpx", "pydantic", "tiktoken", "xllamacpp", "vaderSentiment", "tomlkit", "numpy"}
@@ -67,6 +72,12 @@ def test_a_command_imports_none_of_what_it_does_not_need(
     env: dict[str, str], line: tuple[str, ...], without: set[str]
 ) -> None:
     assert imported(env, *line) & without == set()
+
+
+def test_what_other_policies_need_is_not_loaded_under_the_rules(env: dict[str, str]) -> None:
+    estimates = {f"nexscout_cli.engine.{name}" for name in ("difficulty", "curves", "estimates", "answers", "opinion")}
+    assert modules(env, "simulate", "Hello there") & estimates == set()
+    assert modules(env, "simulate", "Hello there", "--policy", "learned") & estimates
 
 
 def test_the_cached_run_of_the_case_above_was_cached(env: dict[str, str]) -> None:

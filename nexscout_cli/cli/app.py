@@ -26,6 +26,8 @@ COMMANDS = (
     "user",
     "report",
     "log",
+    "why",
+    "feedback",
     "config",
     "db",
     "doctor",

@@ -74,7 +74,7 @@ def batch(
         session.subject(user),
         feature or session.settings["feature"],
         "",
-        options=Options(force_model=model, allow_cache=not no_cache, policy=session.settings["routing.policy"]),
+        options=Options(force_model=model, allow_cache=not no_cache),
     )
     finished, spent = _keep_finished(out) if resume and out is not None else (Counter(), 0)
     purse = None if purse is None else max(0, purse - spent)

@@ -26,6 +26,7 @@ def described(found: tuple[Model, ...]) -> list[dict[str, Any]]:
     from nexscout_cli.store.snapshot import availability
 
     available, missing = availability(found, Providers(config.data_dir()))
+    needless = _dominated(tuple(m for m in found if m.enabled))
     return [
         {
             "model": m.name,
@@ -41,6 +42,7 @@ def described(found: tuple[Model, ...]) -> list[dict[str, Any]]:
             "retired": m.retired,
             "available": m.name in available,
             "missing": missing.get(m.name),
+            "dominated": needless.get(m.name),
             "notes": _notes(m),
             "api_base": m.api_base,
             "api_key_env": m.api_key_env,
@@ -48,6 +50,16 @@ def described(found: tuple[Model, ...]) -> list[dict[str, Any]]:
         }
         for m in found
     ]
+
+
+def _dominated(found: tuple[Model, ...]) -> dict[str, dict[str, Any]]:
+    """Models that cost more for the same tokens than another one that can be used, and are no better."""
+    from nexscout_cli.engine.estimates import Estimates
+
+    rivals = Estimates({}, None).dominated(
+        found, lambda m: m.price_in + m.price_out, frozenset(m.name for m in found if not m.retired)
+    )
+    return {name: rival._asdict() for name, rival in rivals.items()}
 
 
 def _notes(model: Model) -> list[str]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -63,7 +63,7 @@ def list_(
                 f"{row['quality']:.2f}",
                 f"{row['speed']:.2f}",
                 "yes" if row["available"] else row["missing"] or "no: retired",
-                "; ".join(row["notes"]),
+                "; ".join([*_needless(row), *row["notes"]]),
             ]
             for row in shown
         ],
@@ -72,6 +72,13 @@ def list_(
     if len(shown) < len(rows) and output.stderr_is_terminal():
         output.note(f"{len(rows) - len(shown)} disabled, shown by --all")
     return 0
+
+
+def _needless(row: dict[str, Any]) -> list[str]:
+    found = row["dominated"]
+    return (
+        [f"dominated by {found['by']} ({found['theirs']:.2f} ≥ {found['own']:.2f}, {found['basis']})"] if found else []
+    )
 
 
 @app.command()

@@ -43,7 +43,9 @@ NoCharge = Annotated[bool, typer.Option("--no-charge", help="Charge no energy (a
 IdempotencyKey = Annotated[
     str | None, typer.Option("--idempotency-key", help="The same key again gives the first answer, free.")
 ]
-Policy = Annotated[str | None, typer.Option("--policy", help="Routing policy: rules.")]
+Policy = Annotated[
+    str | None, typer.Option("--policy", help="How a model is chosen, for this one call: rules, learned or cascade.")
+]
 Compress = Annotated[
     str | None, typer.Option("--compress", help="What to leave out: auto, off, lossless or extract (beside the point).")
 ]
@@ -102,7 +104,7 @@ def build(
         system=system,
         temperature=temperature,
         idempotency_key=idempotency_key,
-        policy=policy or settings["routing.policy"],
+        policy=policy,
         compress=compress,
         keep=keep,
     )

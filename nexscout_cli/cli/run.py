@@ -164,8 +164,9 @@ def _can_ask() -> bool:
 
 def _asker(yes: bool) -> Any:
     def ask(plan: Plan) -> bool:
+        then = f", then {plan.cascade.strong.model.name} if its answer is doubtful" if plan.cascade else ""
         output.note(
-            f"{plan.model.name}: about ${plan.predicted_cost / 1e9:.6f}, at most ${plan.max_cost / 1e9:.6f}; "
+            f"{plan.model.name}{then}: about ${plan.predicted_cost / 1e9:.6f}, at most ${plan.max_cost / 1e9:.6f}; "
             f"{plan.predicted_energy} energy, at most {plan.max_energy}"
         )
         for warning in plan.warnings:

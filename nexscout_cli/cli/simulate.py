@@ -39,6 +39,7 @@ def simulate(
     compress: request.Compress = None,
     keep: request.Keep = None,
     compare: Annotated[bool, typer.Option("--compare", help="Every available model side by side.")] = False,
+    explain: Annotated[bool, typer.Option("--explain", help="How the model was chosen, in plain words.")] = False,
     diff: Annotated[bool, typer.Option("--diff", help="What compression leaves out, sentence by sentence.")] = False,
     as_json: request.AsJson = False,
 ) -> int:
@@ -47,6 +48,7 @@ def simulate(
     \b
     nexscout simulate prompt.txt
     nexscout simulate "Write a haiku about rain" --compare
+    nexscout simulate prompt.txt --policy learned --explain
     nexscout simulate "Who signed it?" --attach contract.txt --compress extract --diff
     git diff | nexscout simulate "Write a commit message" --json
 
@@ -81,6 +83,8 @@ def simulate(
         idempotency_key=idempotency_key,
     )
     engine = session.engine(writes=False)
+    if compare and explain:
+        raise UsageError("--compare shows every model, --explain how one is chosen", "give one of them")
     if compare:
         return _compare(engine.compare(asked), as_json)
     try:
@@ -91,7 +95,16 @@ def simulate(
         output.emit({"allow_proceed": False, "error": error.as_json(), "warnings": []})
         output.failure(error, as_json=False)
         return error.exit_status
-    if as_json:
+    if explain:
+        from nexscout_cli.cli import why
+
+        decision = plan.decision.as_json()
+        if as_json:
+            output.emit(plan.as_json() | {"explanation": why.document(decision)})
+        else:
+            output.out(sheet(plan) + "\n")
+            why.show(decision)
+    elif as_json:
         output.emit(plan.as_json())
     else:
         output.out(sheet(plan))
@@ -114,13 +127,14 @@ def sheet(plan: Plan) -> str:
             "model",
             f"{plan.model.name}   ({plan.routing_reason}; quality {plan.model.quality:g}, required {plan.required_quality:g})",
         ),
+        *_target(plan),
         ("tokens in", f"{forecast.input_tokens:,}   (at most {forecast.max_input_tokens:,})"),
         (
             "tokens out",
             f"{forecast.output_tokens:,}   (P90 {forecast.p90_output_tokens:,}; at most {forecast.max_output_tokens:,})",
         ),
         (
-            "cost",
+            "cost" if plan.cascade is None else "cost in all",
             f"${plan.predicted_cost / 1e9:.6f}   (P90 ${plan.p90_cost / 1e9:.6f}; at most ${plan.max_cost / 1e9:.6f})",
         ),
         (
@@ -134,6 +148,29 @@ def sheet(plan: Plan) -> str:
         ("verdict", "may proceed" if plan.error is None else f"refused: {plan.error['code']}"),
     ]
     return "\n".join(f"{name:<13}{value}" for name, value in rows)
+
+
+def _target(plan: Plan) -> list[tuple[str, str]]:
+    """What the quality target is measured to come to, and the second step of a cascade."""
+    made, rows = plan.decision, []
+    if plan.cascade is not None:
+        rows += [
+            (
+                "then",
+                f"{step.model.name} where {'doubt remains' if chance < plan.cascade.chance else 'the answer is doubtful'}   "
+                f"(about {chance:.0%}; ${step.own_cost / 1e9:.6f}, at most ${step.own_max_cost / 1e9:.6f})",
+            )
+            for chance, step in plan.later
+        ]
+    if made.target is not None:
+        rows.append(
+            (
+                "expected",
+                f"{made.kept:.0%} of the strong model's advantage kept, {made.strong_share:.0%} of prompts sent to it "
+                f"(target {made.target:g})",
+            )
+        )
+    return rows
 
 
 def _compression(done: Compression) -> str:

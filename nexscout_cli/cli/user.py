@@ -9,7 +9,7 @@ import typer
 from nexscout_cli.cli import choices, output, tables
 from nexscout_cli.cli.session import Session
 from nexscout_cli.engine.learn import ProfileState
-from nexscout_cli.engine.types import TIERS
+from nexscout_cli.engine.types import POLICIES, TIERS
 from nexscout_cli.errors import UsageError
 from nexscout_cli.store import cleaning, energy, profiles, users
 
@@ -36,6 +36,7 @@ def user() -> None:
     nexscout user list
     nexscout user show bob
     nexscout user set-tier bob pro
+    nexscout user set-policy bob cascade
     nexscout user forget bob
     """
 
@@ -115,6 +116,7 @@ def show(
                 f"{learned['cache_hit_rate']:.0%} of requests, {learned['total_tokens_saved']:,} tokens saved",
             ),
             ("mode", facts["mode"]),
+            ("policy", facts["policy"] or f"{session.settings['routing.policy']} (the installation's)"),
             ("answers", f"{learned['preferred_output_length']}, {learned['avg_output_tokens']:,.0f} tokens as a rule"),
             ("writing style", _style_text(learned["writing_style_profile"])),
             ("models", _models_text(learned["model_preference_score"])),
@@ -144,6 +146,30 @@ def set_tier(
         output.emit(energy.show(session.store, who)._asdict())
     elif output.stderr_is_terminal():
         output.note(f"{who} is now in tier {tier}")
+    return 0
+
+
+@app.command("set-policy")
+def set_policy(
+    who: Whom,
+    policy: Annotated[str, typer.Argument(help="rules, learned, cascade, or default for the installation's.")],
+    as_json: AsJson = False,
+) -> int:
+    """Set how models are chosen for a user: yourself, or anyone for an admin.
+
+    \b
+    nexscout user set-policy bob learned
+    nexscout user set-policy bob default
+    """
+    choices.one_of(policy, (*POLICIES, "default"), "policy")
+    session = Session()
+    session.recover()
+    own = None if policy == "default" else policy
+    profiles.set_policy(session.store, who, own)
+    if as_json:
+        output.emit({"user_id": who, "policy": own, "effective": own or session.settings["routing.policy"]})
+    elif output.stderr_is_terminal():
+        output.note(f"models for {who} are now chosen by {own or session.settings['routing.policy']}")
     return 0
 
 
@@ -224,6 +250,7 @@ def _facts(session: Session, subject: str) -> dict[str, Any]:
         **state._asdict(),
         "role": role,
         "mode": profiles.mode_and_panic(store, subject)[1],
+        "policy": profiles.policy_of(store, subject),
         "forecast": _forecast(state, learned),
         "profile": profile,
     }

@@ -3,21 +3,33 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import suppress
 from datetime import timedelta
 from typing import NoReturn
 
 from nexscout_cli.config import Settings
 from nexscout_cli.engine import fallback
-from nexscout_cli.engine.failures import CallInterrupted, ProviderFailure
+from nexscout_cli.engine.failures import CallInterrupted, ProviderFailure, ReaderGone
 from nexscout_cli.engine.interrupts import interrupts
 from nexscout_cli.engine.learn import Lesson, listen
 from nexscout_cli.engine.money import usd
 from nexscout_cli.engine.plan import Count, Planner, originals
 from nexscout_cli.engine.ports import Clock, Ledger, Observer, Provider
-from nexscout_cli.engine.progress import Progress
+from nexscout_cli.engine.progress import Doubted, Progress
 from nexscout_cli.engine.settle import floor, settle
 from nexscout_cli.engine.squeeze import PREFIX_TOKENS, marks
-from nexscout_cli.engine.types import AIRequest, AIResponse, Attempt, Call, Charge, Completion, Delivery, Model, Plan
+from nexscout_cli.engine.types import (
+    AIRequest,
+    AIResponse,
+    Attempt,
+    Call,
+    Charge,
+    Completion,
+    Delivery,
+    Model,
+    OnText,
+    Plan,
+)
 from nexscout_cli.errors import Blocked, Interrupted, NexScoutError, ProvidersFailed, WorldMoved
 
 REPLANS = 3
@@ -68,10 +80,17 @@ class Execution:
             tries[plan.model.name] = tries.get(plan.model.name, 0) + 1
             failure = None
             try:
-                completion = self._call(run, attempt)
+                completion = self._call(run, attempt, _listener(run, plan))
                 response = self._post(run, attempt, completion)
                 if response is not None:
                     return response
+                if run.doubted and run.doubted.attempt is attempt:
+                    self._ask_other(run, plan)
+                    strong = None if run.doubted.confirmed else self._hold_strong(run, plan)
+                    if strong is None:
+                        return self._deliver_doubted(run)
+                    attempt = strong
+                    continue
                 failures.append(
                     f"{plan.model.name}: the answer was empty ({completion.finish_reason or 'no reason given'})"
                 )
@@ -92,6 +111,9 @@ class Execution:
                 following = self._next(run, iter([plan.model]), plan)
             else:
                 following = None
+            if following is None and run.doubted:
+                run.warnings.append(f"no second answer came: {failures[-1]}")
+                return self._deliver_doubted(run)
             if following is None:
                 if steps is None or (failure and failure.kind == "too_long"):
                     larger = plan.model.max_tokens if failure and failure.kind == "too_long" else 0
@@ -126,11 +148,11 @@ class Execution:
 
     def _held(self, run: Progress, plan: Plan) -> Attempt:
         settings = self.settings
-        seconds = settings["providers.stream_timeout"] if run.on_text else settings["providers.timeout"]
+        seconds = settings["providers.stream_timeout" if _listener(run, plan) else "providers.timeout"]
         deadline = self.clock.now() + timedelta(seconds=seconds)
         return self.ledger.hold(run.request_id, run.fingerprint, plan, deadline, run.cache_key if run.claims else None)
 
-    def _call(self, run: Progress, attempt: Attempt) -> Completion:
+    def _call(self, run: Progress, attempt: Attempt, on_text: OnText | None) -> Completion:
         """Step 9. An interrupt after the call was sent leaves the attempt unknown; before that, it is voided."""
         plan, settings = attempt.plan, self.settings
         call = Call(
@@ -140,7 +162,7 @@ class Execution:
             plan.request.options.temperature,
             settings["providers.timeout"],
             settings["providers.stream_timeout"],
-            run.on_text is not None,
+            on_text is not None,
         )
         if interrupts.stopping:
             self._give_up(run, attempt, ProviderFailure("unreached", "interrupted; not sent"))
@@ -150,13 +172,38 @@ class Execution:
         try:
             with interrupts.exposed():
                 failure = ProviderFailure("unknown", "interrupted")
-                return self.provider.complete(call, run.on_text)
+                return self.provider.complete(call, on_text)
         except KeyboardInterrupt as stop:
             self._give_up(run, attempt, stop.failure if isinstance(stop, CallInterrupted) else failure)
             self._stop(run)
 
     def _post(self, run: Progress, attempt: Attempt, completion: Completion) -> AIResponse | None:
-        """Step 10. None when the answer is empty or was filtered: its cost is posted, and nothing was delivered."""
+        """Step 10. None when nothing was delivered: the answer is empty, was filtered, or is doubted; its cost is posted."""
+        plan = attempt.plan
+        charge = self._charge(run, attempt, completion)
+        if _useless(completion):
+            self.ledger.post(attempt, charge, completion.provider_id, None)
+            return None
+        found = None
+        if plan.cascade is not None:
+            from nexscout_cli.engine.answers import doubt
+
+            score, reasons = doubt(run.request.prompt, completion.text, completion.finish_reason)
+            found = {"score": round(score, 4), "limit": plan.cascade.doubt, "reasons": list(reasons)}
+            if score >= plan.cascade.doubt:
+                self.ledger.post(attempt, charge, completion.provider_id, None, found)
+                run.doubted = Doubted(attempt, charge, completion, score)
+                told = f" ({'; '.join(reasons)})" if reasons else ""
+                self.observer.note(f"{plan.model.name}'s answer is doubtful{told}; asking further")
+                return None
+        response, delivery = self._delivery(run, attempt, charge, completion)
+        self.ledger.post(attempt, charge, completion.provider_id, delivery, found)
+        if plan.cascade is not None:
+            self._show(run, delivery.text)
+        return response
+
+    def _charge(self, run: Progress, attempt: Attempt, completion: Completion) -> Charge:
+        """What an answered attempt cost, as it is posted next."""
         plan = attempt.plan
         charge = settle(
             plan,
@@ -168,37 +215,97 @@ class Execution:
         run.posted.append(charge)
         if "provider_excess" in charge.flags:
             run.warnings.append("the provider billed more than it was allowed to")
-        gone = completion.finish_reason == "reader_gone"
-        if not (completion.text.strip() or gone) or completion.finish_reason == "content_filter":
-            self.ledger.post(attempt, charge, completion.provider_id, None)
-            return None
+        return charge
+
+    def _delivery(
+        self, run: Progress, attempt: Attempt, charge: Charge, completion: Completion
+    ) -> tuple[AIResponse, Delivery]:
+        """The response an answer makes, and what the books are told of it."""
+        plan = attempt.plan
         cut = completion.finish_reason == "length"
         if cut:
             run.warnings.append(f"the answer was cut at its bound of {plan.shape.max_tokens:,} tokens")
         run.energy = min(attempt.hold_energy, plan.energy_of(charge.cost))
         text = completion.text.encode("utf-8", "replace").decode()
-        run.plan = plan
+        if run.doubted is None:
+            run.plan = plan
         response = run.response(text, plan, truncated=cut)
         keep = (
             completion.finish_reason == "stop"
             and not plan.degraded
+            and not (run.doubted and run.doubted.attempt is attempt and not run.doubted.confirmed)
             and charge.output_tokens < self.settings["cache.max_tokens"]
         )
         lesson = self._lesson(run, plan, charge, 0.5 if cut else 1.0)
-        self.ledger.post(
-            attempt,
-            charge,
-            completion.provider_id,
-            Delivery(
-                run.energy,
-                lesson,
-                response.as_json(),
-                text,
-                run.cache_key if keep else None,
-                run.form_key if keep else None,
-            ),
-        )
+        keys = (run.cache_key, run.form_key) if keep else (None, None)
+        return response, Delivery(run.energy, lesson, response.as_json(), text, *keys)
+
+    def _ask_other(self, run: Progress, first: Plan) -> None:
+        """A second cheap model's opinion of a doubted answer, where that is expected to pay. Its answer is never delivered."""
+        from nexscout_cli.engine.answers import agree, second_opinion
+        from nexscout_cli.engine.opinion import pays
+
+        cascade, doubted = first.cascade, run.doubted
+        assert cascade is not None and doubted is not None
+        other, limit = cascade.other, cascade.doubt
+        if other is None or not pays(doubted.score, limit, other.own_cost, cascade.strong.own_cost):
+            return
+        attempt, _ = self._further(run, first, other)
+        if attempt is None:
+            return
+        try:
+            completion = self._call(run, attempt, None)
+        except ProviderFailure as failure:
+            self._give_up(run, attempt, failure)
+            return
+        charge = self._charge(run, attempt, completion)
+        same = not _useless(completion) and agree(run.request.prompt, doubted.completion.text, completion.text)
+        score = second_opinion(doubted.score, same)
+        found = {"score": round(score, 4), "limit": limit, "reasons": [], "agrees": same}
+        self.ledger.post(attempt, charge, completion.provider_id, None, found)
+        run.doubted = doubted._replace(confirmed=score < limit)
+
+    def _hold_strong(self, run: Progress, first: Plan) -> Attempt | None:
+        """A hold for a cascade's last step; None, with a warning, where budgets or the catalog do not allow it any more."""
+        assert first.cascade is not None
+        strong = first.cascade.strong
+        attempt, why = self._further(run, first, strong)
+        if attempt is None:
+            run.warnings.append(f"{strong.model.name} was not asked: {why}")
+        return attempt
+
+    def _further(self, run: Progress, first: Plan, step: Plan) -> tuple[Attempt | None, str]:
+        """A hold for a later step of a cascade, or why there is none. It stays within what the quote has left."""
+        for _ in range(REPLANS):
+            request = self._remaining(run)
+            run.snapshot = self.ledger.snapshot(request)
+            plan = self.planner.further(first, step, request, run.snapshot)
+            if plan is None:
+                return None, "it cannot be called any more"
+            if plan.error is not None:
+                return None, plan.error["message"]
+            try:
+                return self._held(run, plan), ""
+            except WorldMoved:
+                continue
+        return None, "budgets and balances keep changing"
+
+    def _deliver_doubted(self, run: Progress) -> AIResponse:
+        """Deliver a cascade's first answer after all: it was confirmed, or is better than none."""
+        assert run.doubted is not None
+        attempt, charge, completion, _, confirmed = run.doubted
+        if not confirmed:
+            run.warnings.append(f"the answer is {attempt.plan.model.name}'s, and may be wrong")
+        response, delivery = self._delivery(run, attempt, charge, completion)
+        self.ledger.deliver(attempt, charge, delivery)
+        self._show(run, delivery.text)
         return response
+
+    def _show(self, run: Progress, text: str) -> None:
+        """Hand over a whole answer that could not be streamed, because it was checked first."""
+        if run.on_text is not None:
+            with suppress(ReaderGone):
+                run.on_text(text)
 
     def _lesson(self, run: Progress, plan: Plan, charge: Charge, outcome: float) -> Lesson:
         now = self.clock.now()
@@ -283,12 +390,17 @@ class Execution:
         return None
 
     def _remaining(self, run: Progress) -> AIRequest:
-        """The request with what earlier attempts may have cost taken off its ``max_cost``."""
+        """The request with what earlier attempts may have cost taken off its ``max_cost``; of a cascade, off its quote."""
         options = run.request.options
-        if options.max_cost is None:
+        limits = [
+            limit
+            for limit in (options.max_cost, run.plan.max_cost if run.doubted and run.plan else None)
+            if limit is not None
+        ]
+        if not limits:
             return run.request
         spent = run.unsettled + sum(charge.cost for charge in run.posted)
-        return run.request._replace(options=options._replace(max_cost=max(0, options.max_cost - spent)))
+        return run.request._replace(options=options._replace(max_cost=max(0, min(limits) - spent)))
 
     def _all_failed(self, run: Progress, failures: list[str]) -> AIResponse:
         shown = "; ".join(dict.fromkeys(failures[-3:]))
@@ -300,6 +412,17 @@ class Execution:
 
     def _close(self, run: Progress, code: str, message: str) -> None:
         self.ledger.fail(run.request_id, run.request, code, message)
+
+
+def _useless(completion: Completion) -> bool:
+    """Whether there is nothing to deliver."""
+    gone = completion.finish_reason == "reader_gone"
+    return not (completion.text.strip() or gone) or completion.finish_reason == "content_filter"
+
+
+def _listener(run: Progress, plan: Plan) -> OnText | None:
+    """Who hears the answer as it comes: nobody, where it is to be checked first."""
+    return run.on_text if plan.cascade is None else None
 
 
 class _Refused(NexScoutError):

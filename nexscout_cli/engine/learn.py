@@ -143,6 +143,18 @@ def _preferences(scores: dict[str, float], model: str, outcome: float) -> dict[s
     return kept
 
 
+PREFERENCE_WEIGHT = 5.0
+"""Verdicts that the outcomes seen so far count as in a preference."""
+
+
+def preferences(scores: dict[str, float], verdicts: dict[str, tuple[int, int]]) -> dict[str, float]:
+    """The preference scores (0..1, by outcomes) as prior of a Beta estimate with the user's good and bad verdicts in."""
+    w = PREFERENCE_WEIGHT
+    return scores | {
+        model: (w * scores.get(model, 0.5) + good) / (w + good + bad) for model, (good, bad) in verdicts.items()
+    }
+
+
 _WORD = re.compile(r"[^\W\d_]+(?:['\u2019][^\W\d_]+)?")
 _SENTENCE = re.compile(r"[.!?\n]+(?:\s|$)|\n+")
 _INFORMAL = re.compile(

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from contextlib import suppress
 
 from nexscout_cli.config import Settings
-from nexscout_cli.engine import cache, flight, route
+from nexscout_cli.engine import cache, flight, policy, route
 from nexscout_cli.engine.execution import Execution
 from nexscout_cli.engine.failures import ReaderGone
 from nexscout_cli.engine.plan import Count, Planner, plain_shape
@@ -139,7 +139,7 @@ class Engine:
         settings, forced = self.settings, route.permit(request, snapshot, self.settings)
         shape, mode = plain_shape(request, snapshot, settings), route.effective_mode(request, snapshot)
         endpoint = [forced.litellm_model, forced.api_base, forced.params] if forced else None
-        how = [request.options.policy or settings["routing.policy"], *way(request, settings), endpoint]
+        how = [policy.shaping(request, snapshot, settings), *way(request, settings), endpoint]
         form = None
         if settings["cache.match"] == "canonical":
             from nexscout_cli.engine.canonical import canonical

@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from typing import NamedTuple
 
 from nexscout_cli.config import Settings
-from nexscout_cli.engine import firewall, predict, route
+from nexscout_cli.engine import firewall, policy, predict, route
 from nexscout_cli.engine.shape import make_shape
 from nexscout_cli.engine.types import (
     AIRequest,
+    Candidate,
+    Cascade,
     Compression,
+    Decision,
     Forecast,
     Message,
     Model,
@@ -19,12 +23,14 @@ from nexscout_cli.engine.types import (
     Shape,
     Snapshot,
 )
-from nexscout_cli.errors import NexScoutError, UsageError
+from nexscout_cli.errors import NexScoutError
 
 Count = Callable[[str, str], tuple[int, bool]]
 """Tokens of a text for a litellm model, and whether that model's provider counts the same way."""
 
 
+WEIGHED = 5
+"""Features of a prompt that are named when somebody asks why it was taken for easy or hard."""
 LEARNED_FROM = 5
 """Answers seen before a user's preferred length shapes the next one."""
 
@@ -90,6 +96,28 @@ def _messages(request: AIRequest, model: Model, shape: Shape, texts: tuple[str, 
     return (Message("system", "\n".join(system)), Message("user", user_text(request, texts)))
 
 
+class Second(NamedTuple):
+    """What follows a doubted answer: the strong model, a second cheap one where there is one, the limit and its chance."""
+
+    strong: route.Choice
+    other: Model | None
+    doubt: float
+    chance: float
+
+
+class Basis(NamedTuple):
+    """What a request's plans have in common: how its model was chosen, and the texts as they are sent.
+
+    ``second`` is what a cascade asks when its first answer is doubted.
+    """
+
+    choice: route.Choice
+    decision: Decision
+    compression: Compression
+    texts: tuple[str, ...]
+    second: Second | None = None
+
+
 class Planner:
     """Makes plans. ``count`` is the tokenizer; everything else is pure."""
 
@@ -102,15 +130,17 @@ class Planner:
 
         Raises NexScoutError only where no model can be named: a wrong model or mode, or none available.
         """
-        return self._first_allowed(request, snapshot, *self._choice(request, snapshot))
+        basis = self._basis(request, snapshot)
+        plan = self._first_allowed(request, snapshot, basis)
+        if basis.second is None or plan.error is not None or plan.model is not basis.choice.models[0]:
+            return plan
+        return self._with_cascade(request, snapshot, basis, plan, basis.second)
 
     def compare(self, request: AIRequest, snapshot: Snapshot) -> list[Plan]:
         """A plan for each available model, cheapest expected cost first."""
-        _, emotion, compression, texts = self._choice(request, snapshot)
+        basis = self._basis(request, snapshot)
         plans = [
-            self._one(
-                request, snapshot, model, route.Choice((model,), "compare", model.quality), emotion, compression, texts
-            )
+            self._one(request, snapshot, basis._replace(choice=route.Choice((model,), "compare", model.quality)), model)
             for model in snapshot.models
             if model.name in snapshot.available
         ]
@@ -120,22 +150,32 @@ class Planner:
         self, failed: Plan, request: AIRequest, model: Model, snapshot: Snapshot, *, last_resort: bool
     ) -> Plan:
         """The plan for ``model`` after ``failed`` gave no answer. Energy is held already; surge stays frozen."""
-        texts, compression = self._compressed(request, snapshot)
         same = model.name == failed.model.name
         reason = failed.routing_reason if same else "last_resort" if last_resort else "fallback"
         choice = route.Choice((model,), reason, failed.required_quality, failed.warnings if same else ())
-        plan = self._one(
-            request, snapshot, model, choice, failed.emotional_complexity, compression, texts, energy_held=True
+        plan = self._later(failed, request, snapshot, choice)
+        return plan._replace(
+            degraded=last_resort or (same and failed.degraded), cascade=failed.cascade if same else None
         )
-        return plan._replace(degraded=last_resort or (same and failed.degraded), surge_milli=failed.surge_milli)
 
-    def _choice(
-        self, request: AIRequest, snapshot: Snapshot
-    ) -> tuple[route.Choice, float, Compression, tuple[str, ...]]:
+    def further(self, first: Plan, step: Plan, request: AIRequest, snapshot: Snapshot) -> Plan | None:
+        """The plan of a cascade's later ``step``, None when its model cannot be called any more."""
+        model = snapshot.model(step.model.name)
+        if model is None or model.name not in snapshot.available:
+            return None
+        choice = route.Choice((model,), step.routing_reason, step.required_quality)
+        return self._later(first, request, snapshot, choice)
+
+    def _later(self, before: Plan, request: AIRequest, snapshot: Snapshot, choice: route.Choice) -> Plan:
+        """A plan for a further attempt at a request: its energy is held already, and its surge stays frozen."""
+        texts, compression = self._compressed(request, snapshot)
+        basis = Basis(choice, before.decision, compression, texts)
+        plan = self._one(request, snapshot, basis, choice.models[0], energy_held=True)
+        return plan._replace(surge_milli=before.surge_milli)
+
+    def _basis(self, request: AIRequest, snapshot: Snapshot) -> Basis:
         settings = self._settings
-        policy = request.options.policy
-        if policy not in (None, "rules"):
-            raise UsageError(f"there is no routing policy {policy!r}", "policies: rules")
+        name = policy.effective_policy(request, snapshot.profile, settings)
         forced = route.permit(request, snapshot, settings)
         texts, compression = self._compressed(request, snapshot)
         from nexscout_cli.engine.emotion import emotional_complexity
@@ -145,7 +185,7 @@ class Planner:
         size = compression.tokens_after
         expected = size + predict.answer(request, snapshot.output_lengths, "", "", size, shape).expected
         mode = route.effective_mode(request, snapshot)
-        need = route.requirement(route.Facts(request, snapshot.tier, snapshot.panic, mode, emotion, expected), settings)
+        rule = route.requirement(route.Facts(request, snapshot.tier, snapshot.panic, mode, emotion, expected), settings)
 
         def fits(model: Model) -> bool:
             return self._forecast(request, snapshot, model, shape, texts).max_input_tokens < model.max_tokens
@@ -154,28 +194,111 @@ class Planner:
             forecast = self._forecast(request, snapshot, model, shape, texts)
             return model.cost(forecast.input_tokens, forecast.output_tokens)
 
-        return (route.choose(need, forced, snapshot, settings, fits, price), emotion, compression, texts)
+        decision = Decision(
+            policy=name,
+            rule=rule.reason,
+            rule_quality=rule.quality,
+            quality=rule.quality,
+            reason=rule.reason,
+            mode=mode,
+            tier=snapshot.tier,
+            feature=request.feature,
+            prompt_chars=len(request.prompt),
+            emotion=emotion,
+        )
+        if not policy.governs(name, request, snapshot):
+            choice = route.choose(rule, forced, snapshot, settings, fits, price)
+            return Basis(choice, _decided(decision, choice), compression, texts)
+        from nexscout_cli.engine.curves import threshold
+        from nexscout_cli.engine.difficulty import difficulty
+        from nexscout_cli.engine.estimates import Estimates
 
-    def _first_allowed(
-        self,
-        request: AIRequest,
-        snapshot: Snapshot,
-        choice: route.Choice,
-        emotion: float,
-        compression: Compression,
-        texts: tuple[str, ...],
-    ) -> Plan:
+        target = float(settings["routing.quality_target"])
+        estimate, limit = difficulty(request.prompt), threshold(name, target)
+        aim = policy.aim(name, rule, snapshot.tier, estimate, limit)
+        estimates = Estimates(snapshot.verdicts, estimate.bucket)
+        choice = route.choose(aim.first, None, snapshot, settings, fits, price, estimates)
+        decision = decision._replace(
+            difficulty=round(estimate.probability, 4),
+            bucket=estimate.bucket,
+            weighed=_weighed(estimate.reasons, words=settings["learning.patterns"]),
+            limit=limit.difficulty,
+            target=target,
+            strong_share=limit.strong_share,
+            kept=limit.kept,
+        )
+        second = None
+        if aim.second is not None:
+            need = route.Need(aim.second, "cascade_escalated")
+            above = route.choose(need, None, snapshot, settings, fits, price, estimates)
+            strong, weak = above.models[0], choice.models[0]
+            if price(strong) > price(weak) and estimates.quality(strong) > estimates.quality(weak):
+                able = [m for m in snapshot.models if m.name in snapshot.available and fits(m)]
+                other = policy.second_opinion_of(
+                    [m for m in able if estimates.quality(m) >= aim.first.quality], weak, strong, price
+                )
+                second = Second(above, other, limit.doubt, policy.chance_of_second(limit, snapshot.doubts))
+                decision = decision._replace(doubt=limit.doubt, strong=strong.name)
+        return Basis(choice, _decided(decision, choice), compression, texts, second)
+
+    def _first_allowed(self, request: AIRequest, snapshot: Snapshot, basis: Basis) -> Plan:
+        refused: dict[str, str] = {}
         first: Plan | None = None
-        for model in choice.models:
-            plan = self._one(request, snapshot, model, choice, emotion, compression, texts)
-            if plan.allow_proceed:
+        for model in basis.choice.models:
+            plan = self._one(request, snapshot, basis, model)
+            if plan.error is None:
                 if first is not None:
-                    note = f"{first.model.name} was not allowed ({first.error and first.error['message']}); {model.name} is used"
+                    note = f"{first.model.name} was not allowed ({refused[first.model.name]}); {model.name} is used"
                     plan = plan._replace(warnings=(note, *plan.warnings))
-                return plan
+                return plan._replace(decision=_allowed(plan.decision, refused, model.name))
+            refused[model.name] = plan.error["message"]
             first = first or plan
         assert first is not None
-        return first
+        return first._replace(decision=_allowed(first.decision, refused, None))
+
+    def _with_cascade(self, request: AIRequest, snapshot: Snapshot, basis: Basis, plan: Plan, second: Second) -> Plan:
+        """The plan as the first step of a cascade, where budgets cover the worst case of all; else alone, with a warning."""
+        from nexscout_cli.engine.opinion import chance_of_agreement, pays
+
+        above = basis._replace(choice=second.strong)
+        strong = self._after((plan,), request, snapshot, above, second.strong.models[0])
+        if strong.error is not None:
+            note = f"a doubtful answer would not be sent up to {strong.model.name}: {strong.error['message']}"
+            made = _allowed(plan.decision, {strong.model.name: strong.error["message"]}, plan.model.name)
+            return plan._replace(warnings=(*plan.warnings, note), decision=made._replace(doubt=None, strong=None))
+        alone = plan._replace(cascade=Cascade(strong, second.doubt, second.chance))
+        if second.other is None:
+            return alone
+        asked = basis._replace(choice=route.Choice((second.other,), "cascade_second_opinion", plan.required_quality))
+        other = self._after((plan,), request, snapshot, asked, second.other)
+        if other.error is not None or not pays(second.doubt, second.doubt, other.own_cost, strong.own_cost):
+            return alone
+        strong = self._after((plan, other), request, snapshot, above, strong.model)
+        if strong.error is not None:
+            return alone
+        agreement = chance_of_agreement(second.doubt)
+        seen = tuple(
+            one._replace(verdict="opinion", detail="") if one.model == other.model.name else one
+            for one in plan.decision.candidates
+        )
+        return plan._replace(
+            cascade=Cascade(strong, second.doubt, second.chance, other, agreement),
+            decision=plan.decision._replace(other=other.model.name, candidates=seen),
+        )
+
+    def _after(
+        self, before: tuple[Plan, ...], request: AIRequest, snapshot: Snapshot, basis: Basis, model: Model
+    ) -> Plan:
+        """The plan for ``model`` in a world where the worst case of the steps ``before`` has come."""
+        options, paid = request.options, [step for step in before if not step.model.free]
+        used = {"usd": sum(s.own_max_cost for s in paid), "tokens": sum(s.max_total_tokens for s in paid)}
+        left = None if options.max_cost is None else options.max_cost - used["usd"]
+        later = snapshot._replace(
+            limits=tuple(limit._replace(left=limit.left - used[limit.unit]) for limit in snapshot.limits),
+            energy=snapshot.energy - sum(step.energy_of(step.own_max_cost) for step in before),
+        )
+        plan = self._one(request._replace(options=options._replace(max_cost=left)), later, basis, model)
+        return plan._replace(request=request)
 
     def _compressed(self, request: AIRequest, snapshot: Snapshot) -> tuple[tuple[str, ...], Compression]:
         """Step 4: prompt, context and attachments as they are sent, and what was saved."""
@@ -197,15 +320,12 @@ class Planner:
         self,
         request: AIRequest,
         snapshot: Snapshot,
+        basis: Basis,
         model: Model,
-        choice: route.Choice,
-        emotion: float,
-        compression: Compression,
-        texts: tuple[str, ...],
         *,
         energy_held: bool = False,
     ) -> Plan:
-        settings = self._settings
+        settings, choice, texts = self._settings, basis.choice, basis.texts
         charge = not request.options.skip_energy_charge
         own = model.params.get("max_answer_tokens")
         shape = shape_of(request, snapshot, settings, own)
@@ -224,10 +344,10 @@ class Planner:
             model=model,
             routing_reason=choice.reason,
             required_quality=choice.quality,
-            emotional_complexity=emotion,
+            emotional_complexity=basis.decision.emotion,
             messages=_messages(request, model, shape, texts),
             shape=shape,
-            compression=compression,
+            compression=basis.compression,
             forecast=forecast,
             surge_milli=snapshot.surge_milli,
             nano_per_energy=firewall.nano_per_unit(settings),
@@ -236,9 +356,34 @@ class Planner:
             charge_energy=charge,
             mode=route.effective_mode(request, snapshot),
             version=snapshot.version,
+            decision=basis.decision,
             error=refusal.as_json() if refusal else None,
             exit_status=refusal.exit_status if refusal else 0,
         )
+
+
+def _weighed(reasons: tuple[tuple[str, float], ...], *, words: bool) -> tuple[tuple[str, float], ...]:
+    """The heaviest reasons of an estimate; without ``words`` none that repeats words of the prompt."""
+    kept = [(told, weight) for told, weight in reasons if words or not told.startswith("words: ")]
+    return tuple(kept[:WEIGHED])
+
+
+def _decided(decision: Decision, choice: route.Choice) -> Decision:
+    seen = tuple(one._replace(verdict="second") if one.model == decision.strong else one for one in choice.candidates)
+    return decision._replace(quality=choice.quality, reason=choice.reason, candidates=seen)
+
+
+def _allowed(decision: Decision, refused: dict[str, str], chosen: str | None) -> Decision:
+    """The decision after budgets had their say of the models that came first."""
+    if not refused:
+        return decision
+
+    def seen(one: Candidate) -> Candidate:
+        if one.model in refused:
+            return one._replace(verdict="not_allowed", detail=refused[one.model])
+        return one._replace(verdict="chosen") if one.model == chosen else one
+
+    return decision._replace(candidates=tuple(seen(one) for one in decision.candidates))
 
 
 def _daily_warning(snapshot: Snapshot, tokens: int) -> tuple[str, ...]:

@@ -99,8 +99,21 @@ class Ledger(Protocol):
     def mark_unknown(self, attempt: Attempt, reason: str, provider_id: str | None) -> None:
         """Keep an attempt's hold until somebody knows what became of it."""
 
-    def post(self, attempt: Attempt, charge: Charge, provider_id: str | None, delivery: Delivery | None) -> None:
-        """T3: enter the true charge; without a delivery no energy is charged and the request stays open."""
+    def post(
+        self,
+        attempt: Attempt,
+        charge: Charge,
+        provider_id: str | None,
+        delivery: Delivery | None,
+        doubt: dict[str, Json] | None = None,
+    ) -> None:
+        """T3: enter the true charge; without a delivery no energy is charged and the request stays open.
+
+        ``doubt`` is what was found when the answer was checked.
+        """
+
+    def deliver(self, attempt: Attempt, charge: Charge, delivery: Delivery) -> None:
+        """Deliver the answer of an attempt that was posted without a delivery."""
 
     def fail(self, request_id: str, request: AIRequest, code: str, message: str) -> None:
         """End a request that delivered nothing, and give its energy back."""

@@ -3,10 +3,21 @@
 from __future__ import annotations
 
 import os
+from typing import NamedTuple
 
 from nexscout_cli.engine.money import usd
 from nexscout_cli.engine.ports import Clock
-from nexscout_cli.engine.types import AIRequest, AIResponse, Charge, Json, OnText, Plan, Snapshot
+from nexscout_cli.engine.types import AIRequest, AIResponse, Attempt, Charge, Completion, Json, OnText, Plan, Snapshot
+
+
+class Doubted(NamedTuple):
+    """A first answer of a cascade that was posted and not delivered, with its doubt; ``confirmed`` by a second opinion."""
+
+    attempt: Attempt
+    charge: Charge
+    completion: Completion
+    score: float
+    confirmed: bool = False
 
 
 class Progress:
@@ -26,6 +37,7 @@ class Progress:
         self.plan: Plan | None = None
         self.confirmed: Plan | None = None
         self.posted: list[Charge] = []
+        self.doubted: Doubted | None = None
         self.unsettled = 0
         self.energy = 0
         self.warnings: list[str] = []
@@ -72,6 +84,7 @@ class Progress:
         truncated: bool = False,
     ) -> dict[str, Json]:
         """The agreed metadata; tokens and cost are sums over the attempts posted so far."""
+        quote = self.plan if self.doubted else plan  # what was quoted was the whole cascade
         tokens_in = sum(charge.input_tokens for charge in self.posted)
         tokens_out = sum(charge.output_tokens for charge in self.posted)
         return {
@@ -92,7 +105,7 @@ class Progress:
             "truncated": truncated,
             "flags": sorted({flag for charge in self.posted for flag in charge.flags}),
             "warnings": [*(plan.warnings if plan else ()), *self.warnings],
-            "plan": plan.as_json() if plan else None,
+            "plan": quote.as_json() if quote else None,
         }
 
 

@@ -6,11 +6,14 @@ The rules are an ordered list of named tests, first match wins; ``routing.order`
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from nexscout_cli.config import Settings
-from nexscout_cli.engine.types import MODES, AIRequest, Model, Snapshot
+from nexscout_cli.engine.types import MODES, AIRequest, Candidate, Model, Snapshot
 from nexscout_cli.errors import Blocked, NotPermitted, UsageError
+
+if TYPE_CHECKING:
+    from nexscout_cli.engine.estimates import Estimates
 
 MODE_QUALITY = {"expert": 0.95, "fast": 0.70, "pro": 0.85}
 FORCEABLE = {"free": ("small",), "pro": ("small", "medium")}
@@ -152,12 +155,16 @@ def _nearest(name: str, snapshot: Snapshot) -> str:
 
 
 class Choice(NamedTuple):
-    """The models to try a plan with, best first; ``reason`` and ``degraded`` hold for all of them."""
+    """The models to try a plan with, best first; ``reason`` and ``degraded`` hold for all of them.
+
+    ``candidates`` says of every model of the catalog what became of it.
+    """
 
     models: tuple[Model, ...]
     reason: str
     quality: float
     warnings: tuple[str, ...] = ()
+    candidates: tuple[Candidate, ...] = ()
 
 
 def choose(
@@ -167,16 +174,19 @@ def choose(
     settings: Settings,
     fits: Callable[[Model], bool],
     price: Callable[[Model], int],
+    estimates: Estimates | None = None,
 ) -> Choice:
     """Candidates for a request, best first.
 
     The cheapest available model that reaches ``need`` by ``price`` (nano-dollars for this very request) comes first, ties
     broken by what served this user well; then, for when budgets do not allow it, cheaper ones down to the floor.
-    ``fits`` tells whether a model's context window takes the request. Raises Blocked when no model is available.
+    ``fits`` tells whether a model's context window takes the request. With ``estimates`` they say how good a model is, and
+    one that is dearer and no better than another is left out. Raises Blocked when no model is available.
     """
     if forced is not None and (need.reason == "forced" or forced.free):
         warnings = (f"{forced.name} is retired at its provider; the call may fail",) if forced.retired else ()
-        return Choice((forced,), "forced", forced.quality, warnings)
+        chosen = Candidate(forced.name, price(forced), forced.quality, "chosen")
+        return Choice((forced,), "forced", forced.quality, warnings, (chosen,))
     ignored = (f"{need.reason}: --model {forced.name} is not followed",) if forced is not None else ()
     available = [m for m in snapshot.models if m.name in snapshot.available]
     roomy = [m for m in available if fits(m)] or available
@@ -192,20 +202,40 @@ def choose(
             code="no_model",
         )
     preference = snapshot.profile.model_preference
+    costs = {m.name: price(m) for m in roomy}
+    quality = {m.name: estimates.quality(m) if estimates else m.quality for m in roomy}
+    needless = estimates.dominated(roomy, lambda m: costs[m.name]) if estimates else {}
+    useful = [m for m in roomy if m.name not in needless]
 
     def cheapest(model: Model) -> tuple[int, float, float, str]:
-        return (price(model), -preference.get(model.name, 0.5), -model.quality, model.name)
+        return (costs[model.name], -preference.get(model.name, 0.5), -quality[model.name], model.name)
 
-    able = sorted((m for m in roomy if m.quality >= need.quality), key=cheapest)
+    def seen(model: Model, chosen: Model) -> Candidate:
+        """What became of a model."""
+        if model.name not in costs:
+            why = snapshot.missing.get(model.name, "it is retired at its provider")
+            verdict = ("window", "") if model.name in snapshot.available else ("unavailable", why)
+            return Candidate(model.name, None, model.quality, *verdict)
+        cost, good = costs[model.name], quality[model.name]
+        if model is chosen:
+            return Candidate(model.name, cost, good, "chosen")
+        if rival := needless.get(model.name):
+            told = f"{rival.by} costs less and is as good: {rival.theirs:.2f} against {rival.own:.2f}, {rival.basis}"
+            return Candidate(model.name, cost, good, "dominated", told)
+        return Candidate(model.name, cost, good, "below" if good < need.quality else "dearer")
+
+    able = sorted((m for m in useful if quality[m.name] >= need.quality), key=cheapest)
     floor = settings["routing.floor"]
     if able:
         ladder = sorted(
-            (m for m in roomy if floor <= m.quality < need.quality and price(m) < price(able[0])),
-            key=lambda m: (-m.quality, *cheapest(m)),
+            (m for m in useful if floor <= quality[m.name] < need.quality and costs[m.name] < costs[able[0].name]),
+            key=lambda m: (-quality[m.name], *cheapest(m)),
         )
-        return Choice((able[0], *ladder), need.reason, need.quality, ignored)
-    best = sorted(roomy, key=lambda m: (-m.quality, *cheapest(m)))
-    usable = [m for m in best if m.quality >= floor] or best[:1]
+        seen_all = tuple(seen(m, able[0]) for m in snapshot.models)
+        return Choice((able[0], *ladder), need.reason, need.quality, ignored, seen_all)
+    best = sorted(useful, key=lambda m: (-quality[m.name], *cheapest(m)))
+    usable = [m for m in best if quality[m.name] >= floor] or best[:1]
     named = f"{usable[0].name} ({usable[0].quality:g})"
     warning = f"no available model reaches quality {need.quality:g}; {named} is the best there is"
-    return Choice(tuple(usable), "best_available", need.quality, (*ignored, warning))
+    seen_all = tuple(seen(m, usable[0]) for m in snapshot.models)
+    return Choice(tuple(usable), "best_available", need.quality, (*ignored, warning), seen_all)

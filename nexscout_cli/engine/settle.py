@@ -67,14 +67,15 @@ def _others(answered: str | None, asked: Model, models: tuple[Model, ...]) -> li
     if not answered or answered in (asked.litellm_model, own):
         return []
     named = [m for m in models if answered in (m.litellm_model, _bare(m))]
-    if _is_version(own, answered) or (not named and _is_version(answered, own)):
+    if is_version(own, answered) or (not named and is_version(answered, own)):
         return []
-    return named or [m for m in models if _is_version(answered, _bare(m))]
+    return named or [m for m in models if is_version(answered, _bare(m))]
 
 
 def _bare(model: Model) -> str:
     return model.litellm_model.partition("/")[2] or model.litellm_model
 
 
-def _is_version(name: str, family: str) -> bool:
+def is_version(name: str, family: str) -> bool:
+    """Whether a model's name is the family's name with a version or a date behind it."""
     return name.startswith(family) and _VERSION.fullmatch(name, len(family)) is not None

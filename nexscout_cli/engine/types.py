@@ -16,6 +16,8 @@ EMBEDDED_PREFIX = "embedded/"
 COMPRESS = ("auto", "off", "lossless", "extract")
 MODES = ("auto", "fast", "pro", "expert")
 TIERS = ("free", "pro", "elite", "enterprise")
+POLICIES = ("rules", "learned", "cascade")
+"""How a model is chosen: by the table of rules, by the prompt's difficulty, or by asking a cheap model first."""
 
 Json = Any
 
@@ -99,7 +101,7 @@ class Model(NamedTuple):
 
 
 class Profile(NamedTuple):
-    """What was learned of a user, as far as a plan reads it."""
+    """What was learned of a user, as far as a plan reads it. ``policy``: the user's own, None for the installation's."""
 
     efficiency_rating: float = 0.8
     preferred_mode: str = "auto"
@@ -109,6 +111,11 @@ class Profile(NamedTuple):
     peak_hours: tuple[int, ...] = ()
     model_preference: dict[str, float] = {}  # noqa: RUF012 - never changed
     prompt_heads: tuple[str, ...] = ()
+    policy: str | None = None
+
+
+Verdicts = dict[tuple[str, int | None], tuple[int, int]]
+"""Good and bad verdicts of a feature's answers by (model, difficulty bucket); the bucket is None where it was not estimated."""
 
 
 class Limit(NamedTuple):
@@ -122,7 +129,10 @@ class Limit(NamedTuple):
 
 
 class Snapshot(NamedTuple):
-    """The world a plan is made from. The same request on an equal snapshot gives the same plan."""
+    """The world a plan is made from. The same request on an equal snapshot gives the same plan.
+
+    ``verdicts`` and ``doubts`` (0..1, of this user's latest first answers to the feature) are read where a policy needs them.
+    """
 
     now: datetime
     actor: str
@@ -141,6 +151,8 @@ class Snapshot(NamedTuple):
     output_lengths: dict[tuple[str, str], Level]
     tokens_today: int
     version: int
+    verdicts: Verdicts = {}  # noqa: RUF012 - never changed
+    doubts: tuple[float, ...] = ()
 
     def model(self, name: str) -> Model | None:
         """The catalog's model of that name, whether available or not."""
@@ -200,8 +212,81 @@ class Forecast(NamedTuple):
     shipped: Trend
 
 
+class Candidate(NamedTuple):
+    """A model that was looked at: its expected cost for the request in nano-dollars (None: not worked out), its quality
+    as it counted, and what became of it; ``detail`` says more.
+    """
+
+    model: str
+    cost: int | None
+    quality: float
+    verdict: str
+    detail: str = ""
+
+
+class Decision(NamedTuple):
+    """How a model was chosen, for whoever asks why.
+
+    ``rule`` and ``rule_quality`` are the row of rules that matched; ``quality`` is what was required in the end. With a
+    policy that estimates: ``difficulty`` 0..1 and ``bucket`` 0..4 of the prompt, ``weighed``: what counted most for (+)
+    or against (−) it, and from ``limit`` on it is hard; ``target`` is the share of the strong model's advantage to keep,
+    ``strong_share`` and ``kept`` what was measured at that limit; ``doubt`` from which a first answer is sent up to the
+    model ``strong``, unless ``other`` comes to the same.
+    """
+
+    policy: str
+    rule: str
+    rule_quality: float
+    quality: float
+    reason: str
+    mode: str
+    tier: str
+    feature: str
+    prompt_chars: int
+    emotion: float
+    candidates: tuple[Candidate, ...] = ()
+    difficulty: float | None = None
+    bucket: int | None = None
+    weighed: tuple[tuple[str, float], ...] = ()
+    limit: float | None = None
+    target: float | None = None
+    strong_share: float | None = None
+    kept: float | None = None
+    doubt: float | None = None
+    strong: str | None = None
+    other: str | None = None
+
+    def as_json(self) -> dict[str, Json]:
+        """The decision as JSON keeps it: what has no value is left out."""
+        seen = [{name: value for name, value in one._asdict().items() if value != ""} for one in self.candidates]
+        return {name: value for name, value in self._asdict().items() if value is not None} | {"candidates": seen}
+
+
+class Cascade(NamedTuple):
+    """What follows a first answer whose doubt (0..1) reaches ``doubt``, which it does with probability ``chance``.
+
+    The plan ``strong``; before it ``other``, a second cheap model, where that is expected to pay: with probability
+    ``agreement`` it comes to the same answer, which then stands.
+    """
+
+    strong: Plan
+    doubt: float
+    chance: float
+    other: Plan | None = None
+    agreement: float = 0.0
+
+    @property
+    def steps(self) -> tuple[tuple[float, Plan], ...]:
+        """The later steps with their probabilities."""
+        strong = (self.chance * (1 - self.agreement), self.strong)
+        return (strong,) if self.other is None else ((self.chance, self.other), strong)
+
+
 class Plan(NamedTuple):
-    """Everything decided before money moves. ``simulate`` shows it, ``run`` executes it."""
+    """Everything decided before money moves. ``simulate`` shows it, ``run`` executes it.
+
+    With a ``cascade`` it is the plan of the first step; what it quotes is of the whole.
+    """
 
     request: AIRequest
     model: Model
@@ -219,8 +304,10 @@ class Plan(NamedTuple):
     charge_energy: bool
     mode: str
     version: int
+    decision: Decision
     error: dict[str, str] | None = None
     exit_status: int = 0
+    cascade: Cascade | None = None
 
     @property
     def allow_proceed(self) -> bool:
@@ -228,19 +315,59 @@ class Plan(NamedTuple):
         return self.error is None
 
     @property
-    def predicted_cost(self) -> int:
-        """Expected cost in nano-dollars."""
+    def own_cost(self) -> int:
+        """Expected cost of this step alone, in nano-dollars."""
         return self.model.cost(self.forecast.input_tokens, self.forecast.output_tokens)
 
     @property
+    def own_max_cost(self) -> int:
+        """Worst-case cost of this step alone, in nano-dollars: what its attempt holds."""
+        return self.model.cost(self.forecast.max_input_tokens, self.forecast.max_output_tokens)
+
+    @property
+    def later(self) -> tuple[tuple[float, Plan], ...]:
+        """The steps that may follow this one, with their probabilities."""
+        return self.cascade.steps if self.cascade else ()
+
+    @property
+    def likely(self) -> tuple[Plan, ...]:
+        """The steps that nine requests of ten may need: this one, and later ones that more than a tenth come to."""
+        return (self, *(step for chance, step in self.later if chance > 0.1))
+
+    @property
+    def p90_tokens(self) -> int:
+        """Input and output tokens of the likely steps, with answers that nine of ten stay below."""
+        return sum(step.forecast.input_tokens + step.forecast.p90_output_tokens for step in self.likely)
+
+    @property
     def p90_cost(self) -> int:
-        """Cost in nano-dollars of the expected input and an answer that nine of ten stay below."""
-        return self.model.cost(self.forecast.input_tokens, self.forecast.p90_output_tokens)
+        """The same in nano-dollars."""
+        return sum(step.model.cost(step.forecast.input_tokens, step.forecast.p90_output_tokens) for step in self.likely)
+
+    @property
+    def predicted_cost(self) -> int:
+        """Expected cost in nano-dollars, of all steps."""
+        return self.own_cost + round(sum(chance * step.own_cost for chance, step in self.later))
 
     @property
     def max_cost(self) -> int:
-        """Worst-case cost in nano-dollars: what is held."""
-        return self.model.cost(self.forecast.max_input_tokens, self.forecast.max_output_tokens)
+        """Worst-case cost in nano-dollars, of all steps."""
+        return self.own_max_cost + sum(step.own_max_cost for _, step in self.later)
+
+    @property
+    def predicted_input_tokens(self) -> int:
+        """Expected input tokens, of all steps."""
+        return self.forecast.input_tokens + round(sum(p * step.forecast.input_tokens for p, step in self.later))
+
+    @property
+    def predicted_output_tokens(self) -> int:
+        """Expected output tokens, of all steps."""
+        return self.forecast.output_tokens + round(sum(p * step.forecast.output_tokens for p, step in self.later))
+
+    @property
+    def predicted_tokens(self) -> int:
+        """Expected input plus output tokens, of all steps."""
+        return self.predicted_input_tokens + self.predicted_output_tokens
 
     def energy_of(self, nano: int) -> int:
         """Energy charged for a cost under this plan's frozen surge."""
@@ -263,19 +390,20 @@ class Plan(NamedTuple):
 
     @property
     def max_total_tokens(self) -> int:
-        """Worst-case input plus output tokens: what is held of a token budget."""
+        """Worst-case input plus output tokens of this step: what its attempt holds of a token budget."""
         return self.forecast.max_input_tokens + self.forecast.max_output_tokens
 
     def as_json(self) -> dict[str, Json]:
         """The agreed shape of ``simulate --json`` and of ``metadata.plan``."""
+        steps = [self, *(step for _, step in self.later)]
         return {
-            "predicted_tokens": self.forecast.input_tokens + self.forecast.output_tokens,
-            "predicted_input_tokens": self.forecast.input_tokens,
-            "predicted_output_tokens": self.forecast.output_tokens,
-            "predicted_tokens_p90": self.forecast.input_tokens + self.forecast.p90_output_tokens,
-            "predicted_output_tokens_p90": self.forecast.p90_output_tokens,
-            "max_input_tokens": self.forecast.max_input_tokens,
-            "max_output_tokens": self.forecast.max_output_tokens,
+            "predicted_tokens": self.predicted_tokens,
+            "predicted_input_tokens": self.predicted_input_tokens,
+            "predicted_output_tokens": self.predicted_output_tokens,
+            "predicted_tokens_p90": self.p90_tokens,
+            "predicted_output_tokens_p90": sum(step.forecast.p90_output_tokens for step in self.likely),
+            "max_input_tokens": sum(step.forecast.max_input_tokens for step in steps),
+            "max_output_tokens": sum(step.forecast.max_output_tokens for step in steps),
             "predicted_cost_usd": usd(self.predicted_cost),
             "predicted_cost_usd_p90": usd(self.p90_cost),
             "max_cost_usd": usd(self.max_cost),
@@ -285,6 +413,9 @@ class Plan(NamedTuple):
             "surge": self.surge_milli / 1000,
             "recommended_model": self.model.name,
             "routing_reason": self.routing_reason,
+            "policy": self.decision.policy,
+            "expected": self._expected(),
+            "cascade": self._steps(),
             "required_quality": self.required_quality,
             "emotional_complexity": self.emotional_complexity,
             "mode": self.mode,
@@ -294,6 +425,29 @@ class Plan(NamedTuple):
             "warnings": list(self.warnings),
             "allow_proceed": self.allow_proceed,
             "error": self.error,
+        }
+
+    def _expected(self) -> dict[str, Json] | None:
+        """What the quality target was measured to come to; None where no estimate decided."""
+        made = self.decision
+        if made.target is None:
+            return None
+        return {"quality_target": made.target, "kept": made.kept, "strong_share": made.strong_share}
+
+    def _steps(self) -> dict[str, Json] | None:
+        if self.cascade is None:
+            return None
+        return {
+            "doubt": self.cascade.doubt,
+            "steps": [
+                {
+                    "model": step.model.name,
+                    "chance": chance,
+                    "predicted_cost_usd": usd(step.own_cost),
+                    "max_cost_usd": usd(step.own_max_cost),
+                }
+                for chance, step in ((1.0, self), *self.later)
+            ],
         }
 
 

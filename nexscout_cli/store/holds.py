@@ -39,12 +39,12 @@ def hold(
         if not plan.model.free:
             budgets = list(accounts.budgets(store.settings, request.user_id, user["tier"], now))
             opened = accounts.open_budgets(c, budgets, store.actor, now)
-            most = {"usd": plan.max_cost, "tokens": plan.max_total_tokens}
+            most = {"usd": plan.own_max_cost, "tokens": plan.max_total_tokens}
             amounts |= {account: most[budget.unit] for budget, account in opened.items()}
         accounts.hold(c, attempt_id, amounts, store.actor, now)
         if first:
             predict(c, request_id, plan, now, None)
-    return Attempt(attempt_id, request_id, n, plan, plan.max_cost, plan.max_total_tokens, energy)
+    return Attempt(attempt_id, request_id, n, plan, plan.own_max_cost, plan.max_total_tokens, energy)
 
 
 def open_request(
@@ -110,8 +110,8 @@ def _insert_attempt(
             n,
             model.name,
             json.dumps({"input": model.price_in, "output": model.price_out}),
-            plan.predicted_cost,
-            plan.max_cost,
+            plan.own_cost,
+            plan.own_max_cost,
             plan.max_total_tokens,
             owner.me(),
             stamp(deadline),
@@ -139,18 +139,18 @@ def _energy_held(c: sqlite3.Connection, request_id: str) -> int:
 
 def predict(c: sqlite3.Connection, request_id: str, plan: Plan, now: datetime, rejected: str | None) -> None:
     """Enter the prediction; ``rejected`` says why the plan was not run."""
-    forecast = plan.forecast
     c.execute(
         """INSERT INTO ai_cost_predictions (request_id, user_id, feature, predicted_tokens, predicted_output_tokens,
            predicted_tokens_p90, predicted_cost_usd, max_cost_usd, predicted_energy, formula_tokens, recommended_model,
-           routing_reason, approved, rejected_reason, created_at) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)""",
+           routing_reason, approved, rejected_reason, decision, created_at)
+           VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)""",
         (
             request_id,
             plan.request.user_id,
             plan.request.feature,
-            forecast.input_tokens + forecast.output_tokens,
-            forecast.output_tokens,
-            forecast.input_tokens + forecast.p90_output_tokens,
+            plan.predicted_tokens,
+            plan.predicted_output_tokens,
+            plan.p90_tokens,
             plan.predicted_cost,
             plan.max_cost,
             plan.predicted_energy,
@@ -159,6 +159,7 @@ def predict(c: sqlite3.Connection, request_id: str, plan: Plan, now: datetime, r
             plan.routing_reason,
             int(rejected is None),
             rejected,
+            json.dumps(plan.decision.as_json(), ensure_ascii=False),
             stamp(now),
         ),
     )

@@ -109,9 +109,20 @@ class SqliteLedger:
                     c, attempt.id, {"usd": None, "tokens": None}, reason="", actor=self.store.actor, now=now
                 )
 
-    def post(self, attempt: Attempt, charge: Charge, provider_id: str | None, delivery: Delivery | None) -> None:
+    def post(
+        self,
+        attempt: Attempt,
+        charge: Charge,
+        provider_id: str | None,
+        delivery: Delivery | None,
+        doubt: dict[str, Json] | None = None,
+    ) -> None:
         """T3: the true charge in every book at once. Without a delivery the cost is posted and no energy is charged."""
-        postings.post(self.store, attempt, charge, provider_id, delivery)
+        postings.post(self.store, attempt, charge, provider_id, delivery, doubt)
+
+    def deliver(self, attempt: Attempt, charge: Charge, delivery: Delivery) -> None:
+        """Deliver the answer of an attempt that was posted without a delivery."""
+        postings.deliver(self.store, attempt, charge, delivery)
 
     def fail(self, request_id: str, request: AIRequest, code: str, message: str) -> None:
         """Nothing was delivered: energy is given back, and the failure is on record."""

@@ -47,7 +47,7 @@ def latest(store: Store, user: str | None = None, limit: int = 20) -> list[Row]:
             values["since"] = found[-1]["created_at"]
         found += c.execute(_UNUSED.format(**names), values).fetchall()
         newest = sorted(found, key=lambda row: str(row["created_at"]), reverse=True)[:limit]
-        return [_summary(c, row["request_id"]) for row in newest]
+        return [summary(c, row["request_id"]) for row in newest]
 
 
 def show(store: Store, name: str) -> Row:
@@ -56,7 +56,7 @@ def show(store: Store, name: str) -> Row:
     Raises UsageError when there is none that the actor may see, or more than one that begins so.
     """
     with store.db.read() as c:
-        request_id = _find(store, c, name)
+        request_id = find(store, c, name)
         prediction = c.execute("SELECT * FROM ai_cost_predictions WHERE request_id = ?", (request_id,)).fetchone()
         attempts = c.execute(
             """SELECT n, model, state, estimate, hold, hold_tokens, actual, reason, provider_id, created_at, settled_at
@@ -72,8 +72,8 @@ def show(store: Store, name: str) -> Row:
         ).fetchall()
         rows = c.execute("SELECT * FROM ai_model_usage WHERE request_id = ? ORDER BY id", (request_id,)).fetchall()
         return {
-            "request": _summary(c, request_id),
-            "prediction": prediction and _dollars(prediction, "predicted_cost_usd", "max_cost_usd", "actual_cost_usd"),
+            "request": summary(c, request_id),
+            "prediction": prediction and _predicted(prediction),
             "attempts": [_dollars(row, "estimate", "hold", "actual") for row in attempts],
             "entries": [_dollars(row, *(("amount",) if row["account"] == "usd" else ())) for row in entries],
             "usage": [
@@ -82,6 +82,12 @@ def show(store: Store, name: str) -> Row:
                 for row in rows
             ],
         }
+
+
+def _predicted(row: sqlite3.Row) -> Row:
+    values = _dollars(row, "predicted_cost_usd", "max_cost_usd", "actual_cost_usd")
+    del values["decision"]  # `nexscout why` tells that
+    return values
 
 
 def _dollars(row: sqlite3.Row, *names: str) -> Row:
@@ -94,10 +100,11 @@ def _dollars(row: sqlite3.Row, *names: str) -> Row:
 def full_id(store: Store, name: str) -> str:
     """The one request id that begins with ``name``. Raises UsageError for none or several."""
     with store.db.read() as c:
-        return _find(store, c, name)
+        return find(store, c, name)
 
 
-def _find(store: Store, c: sqlite3.Connection, name: str) -> str:
+def find(store: Store, c: sqlite3.Connection, name: str) -> str:
+    """:func:`full_id` inside a transaction."""
     values = {"actor": store.actor, "name": name, "past": name + _LAST, "user": None}
     where = f"request_id >= :name AND request_id < :past AND {_MINE}"
     found = [
@@ -119,7 +126,7 @@ def _find(store: Store, c: sqlite3.Connection, name: str) -> str:
     return found[0]
 
 
-def _summary(c: sqlite3.Connection, request_id: str) -> Row:
+def summary(c: sqlite3.Connection, request_id: str) -> Row:
     """What became of a request, in one line. Sums are over its rows; the model is that of the last one."""
     rows = c.execute("SELECT * FROM ai_model_usage WHERE request_id = ? ORDER BY id", (request_id,)).fetchall()
     request = c.execute("SELECT * FROM requests WHERE request_id = ?", (request_id,)).fetchone()

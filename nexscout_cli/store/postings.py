@@ -12,12 +12,22 @@ from nexscout_cli.engine.types import AIRequest, Attempt, CachedAnswer, Charge, 
 from nexscout_cli.jsontext import dumps
 from nexscout_cli.store import accounts, cache, lengths, profiles, usage, users
 from nexscout_cli.store.holds import open_request
-from nexscout_cli.store.states import end_request, require_own, set_state
+from nexscout_cli.store.states import elsewhere, end_request, require_own, set_state
 from nexscout_cli.store.store import Store
 
 
-def post(store: Store, attempt: Attempt, charge: Charge, provider_id: str | None, delivery: Delivery | None) -> None:
-    """T3: the true charge in every book at once. Without a delivery the cost is posted and no energy is charged."""
+def post(
+    store: Store,
+    attempt: Attempt,
+    charge: Charge,
+    provider_id: str | None,
+    delivery: Delivery | None,
+    doubt: dict[str, Json] | None = None,
+) -> None:
+    """T3: the true charge in every book at once. Without a delivery the cost is posted and no energy is charged.
+
+    ``doubt`` is what was found when the answer was checked.
+    """
     plan = attempt.plan
     request = plan.request
     total = charge.input_tokens + charge.output_tokens
@@ -50,6 +60,8 @@ def post(store: Store, attempt: Attempt, charge: Charge, provider_id: str | None
                 "compression_applied": int(plan.compression.applied),
                 "prediction_accuracy": learn.accuracy(total, forecast.input_tokens + forecast.output_tokens),
                 **usage.savings(store, c, plan, charge),
+                # A superseded answer saves nothing: the one that is delivered counts.
+                **({"baseline_usd": 0} if doubt and delivery is None else {}),
                 "metadata": {
                     "flags": list(charge.flags),
                     "degraded": plan.degraded,
@@ -58,6 +70,7 @@ def post(store: Store, attempt: Attempt, charge: Charge, provider_id: str | None
                     "provider_id": provider_id,
                     "emotional_complexity": plan.emotional_complexity,
                     "actor": store.actor,
+                    **({"doubt": doubt} if doubt else {}),
                 },
             },
         )
@@ -66,6 +79,22 @@ def post(store: Store, attempt: Attempt, charge: Charge, provider_id: str | None
             lengths.learn_factor(c, plan.model, forecast.counted, charge.input_tokens)
         if delivery is not None:
             _deliver(store, c, attempt, charge, delivery, now)
+
+
+def deliver(store: Store, attempt: Attempt, charge: Charge, delivery: Delivery) -> None:
+    """Deliver the answer of an attempt that was posted without a delivery: energy, lesson, and what is kept of it."""
+    with store.db.write() as c:
+        now = store.touch(c)
+        require_own(store, c, attempt)
+        if c.execute("SELECT state FROM requests WHERE request_id = ?", (attempt.request_id,)).fetchone()[0] != "open":
+            raise elsewhere(f"request {attempt.request_id}")
+        baseline = usage.savings(store, c, attempt.plan, charge)["baseline_usd"]
+        c.execute(
+            "UPDATE ai_model_usage SET energy = ?, baseline_usd = ?, "
+            "metadata = json_set(metadata, '$.delivered', json('true')) WHERE request_id = ? AND n = ?",
+            (delivery.energy, baseline, attempt.request_id, attempt.n),
+        )
+        _deliver(store, c, attempt, charge, delivery, now)
 
 
 def _deliver(

@@ -9,7 +9,7 @@ from nexscout_cli.engine import learn
 from nexscout_cli.engine.learn import Lesson, ProfileState
 from nexscout_cli.engine.types import Profile
 from nexscout_cli.errors import NotPermitted, UsageError
-from nexscout_cli.store import users
+from nexscout_cli.store import feedback, users
 from nexscout_cli.store.store import Store
 
 _JSON = (
@@ -58,13 +58,14 @@ def for_plan(c: sqlite3.Connection, user_id: str) -> Profile:
     """The part of a profile that plans read."""
     row = c.execute(
         """SELECT efficiency_rating, preferred_mode, predicted_daily_usage, preferred_output_length, writing_style_profile,
-           peak_usage_hours, model_preference_score, prompt_heads FROM user_efficiency_profiles WHERE user_id = ?""",
+           peak_usage_hours, model_preference_score, prompt_heads, routing_policy FROM user_efficiency_profiles
+           WHERE user_id = ?""",
         (user_id,),
     ).fetchone()
     if row is None:
         return Profile()
-    style, hours, preference, heads = (json.loads(value) for value in row[4:])
-    return Profile(row[0], row[1], row[2], row[3], style, tuple(hours), preference, tuple(heads))
+    style, hours, preference, heads = (json.loads(value) for value in row[4:8])
+    return Profile(row[0], row[1], row[2], row[3], style, tuple(hours), preference, tuple(heads), row[8])
 
 
 def update_efficiency_rating(store: Store, user_id: str, tokens_used: int, tokens_predicted: int) -> float:
@@ -92,6 +93,13 @@ def set_mode(store: Store, user_id: str, mode: str) -> None:
         c.execute("UPDATE user_efficiency_profiles SET preferred_mode = ? WHERE user_id = ?", (mode, user_id))
 
 
+def set_policy(store: Store, user_id: str, policy: str | None) -> None:
+    """Set how models are chosen for a user's requests; None: as for the installation."""
+    with store.db.write() as c:
+        users.ensure(store, c, user_id, store.touch(c))
+        c.execute("UPDATE user_efficiency_profiles SET routing_policy = ? WHERE user_id = ?", (policy, user_id))
+
+
 def set_panic(store: Store, on: bool) -> None:
     """Send every request to the cheapest model, or end that. Admins only."""
     with store.db.write() as c:
@@ -109,8 +117,17 @@ def mode_and_panic(store: Store, user_id: str) -> tuple[str, str, bool]:
         return (row["tier"] if row else users.FIRST_TIER), for_plan(c, user_id).preferred_mode, panic
 
 
-def forecast(store: Store, user_id: str) -> ProfileState:
-    """A user's whole profile, for the user and admins."""
+def policy_of(store: Store, user_id: str) -> str | None:
+    """The routing policy that a user has set; None: the installation's."""
     with store.db.read() as c:
         store.require_access(c, user_id)
-        return read(c, user_id) or ProfileState()
+        return for_plan(c, user_id).policy
+
+
+def forecast(store: Store, user_id: str) -> ProfileState:
+    """A user's whole profile, for the user and admins; model preferences with the user's verdicts in."""
+    with store.db.read() as c:
+        store.require_access(c, user_id)
+        state = read(c, user_id) or ProfileState()
+        scores = learn.preferences(state.model_preference_score, feedback.by_model(c, user_id))
+        return state._replace(model_preference_score=scores)

@@ -293,6 +293,38 @@ ROLLUPS = {
 }
 
 
+_ROUTING = """
+ALTER TABLE user_efficiency_profiles ADD COLUMN routing_policy TEXT CHECK (routing_policy IN ('rules', 'learned', 'cascade'));
+ALTER TABLE ai_cost_predictions ADD COLUMN decision TEXT;
+
+CREATE TABLE feedback (
+  request_id TEXT PRIMARY KEY,
+  user_id TEXT NOT NULL,
+  feature TEXT NOT NULL,
+  bucket INTEGER CHECK (bucket BETWEEN 0 AND 4),
+  model TEXT NOT NULL,
+  good INTEGER NOT NULL CHECK (good IN (0, 1)),
+  note TEXT,
+  actor TEXT NOT NULL,
+  created_at TEXT NOT NULL
+) STRICT;
+CREATE INDEX feedback_by_case ON feedback (feature, model, bucket, good);
+CREATE INDEX feedback_by_user ON feedback (user_id, model, good);
+"""
+
+# A cascade's first answer is posted before it is known whether it will be the one that is delivered.
+_DELIVERED_LATE = """
+CREATE TRIGGER {table}_delivered_late AFTER UPDATE OF energy, baseline_usd ON ai_model_usage BEGIN
+  UPDATE {table} SET energy = energy + new.energy - old.energy,
+    baseline_usd = baseline_usd + new.baseline_usd - old.baseline_usd WHERE {where};
+END;
+"""
+_AT = {
+    "usage_by_user_day": "user_id = new.user_id AND day = substr(new.created_at, 1, 10)",
+    "usage_by_model_day": "day = substr(new.created_at, 1, 10) AND model = new.model_used AND feature = new.feature",
+}
+
+
 def _script(connection: sqlite3.Connection, sql: str) -> None:
     """Run statements one by one: ``executescript`` would commit the migration's transaction."""
     statement = ""
@@ -398,6 +430,13 @@ def levels_of_lengths(db: Database) -> None:
     """Answers' lengths by user, feature and model, and the P90 of each prediction."""
     _script(db.conn, _LENGTHS)
     db.conn.execute("PRAGMA user_version = 5")
+
+
+@MIGRATIONS()
+def routing(db: Database) -> None:
+    """Policies of users, why a model was chosen, what users said of answers, and answers delivered after their posting."""
+    _script(db.conn, _ROUTING + "".join(_DELIVERED_LATE.format(table=name, where=_AT[name]) for name in ROLLUPS))
+    db.conn.execute("PRAGMA user_version = 6")
 
 
 def migrate(connection: sqlite3.Connection) -> None:

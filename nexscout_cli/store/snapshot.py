@@ -5,14 +5,18 @@ from __future__ import annotations
 import sqlite3
 from datetime import datetime, timedelta
 
+from nexscout_cli.engine.policy import effective_policy
 from nexscout_cli.engine.ports import Provider
 from nexscout_cli.engine.types import AIRequest, Limit, Model, Snapshot
-from nexscout_cli.store import accounts, lengths, models, profiles, users
+from nexscout_cli.store import accounts, feedback, lengths, models, profiles, users
 from nexscout_cli.store.store import EVERYONE, Store, stamp
 
 SURGE_STEPS = ((2.0, 2000), (1.5, 1500), (1.0, 1250))
 """(load ÷ capacity from which it holds, surge in thousandths); below the last, 1.0."""
 PANIC_SHARE = 0.95
+
+DOUBTS_SEEN = 200
+"""Rows of usage that are looked through for how often first answers were sent up."""
 
 
 def read(store: Store, provider: Provider, request: AIRequest) -> Snapshot:
@@ -27,13 +31,15 @@ def read(store: Store, provider: Provider, request: AIRequest) -> Snapshot:
         available, missing = availability(catalog, provider)
         meta = dict(c.execute("SELECT key, value FROM meta WHERE key IN ('panic', 'world_version')").fetchall())
         limits, tokens_today, pressed = budgets_left(store, c, request.user_id, tier, now)
+        profile = profiles.for_plan(c, request.user_id)
+        policy = effective_policy(request, profile, store.settings)
         return Snapshot(
             now=now,
             actor=store.actor,
             user_id=request.user_id,
             tier=tier,
             is_admin=store.is_admin(c),
-            profile=profiles.for_plan(c, request.user_id),
+            profile=profile,
             energy=balance + users.grant_due(store.settings, row, now),
             limits=limits,
             panic=meta["panic"] == "1" or pressed,
@@ -45,6 +51,8 @@ def read(store: Store, provider: Provider, request: AIRequest) -> Snapshot:
             output_lengths=lengths.levels(c, request.user_id, request.feature),
             tokens_today=tokens_today,
             version=int(meta["world_version"]),
+            verdicts=feedback.by_case(c, request.feature) if policy != "rules" else {},
+            doubts=_doubts(c, request.user_id, request.feature) if policy == "cascade" else (),
         )
 
 
@@ -86,3 +94,14 @@ def _surge(store: Store, c: sqlite3.Connection, now: datetime) -> int:
     ).fetchone()[0]
     share = load / store.settings["surge.capacity"]
     return next((surge for start, surge in SURGE_STEPS if share >= start), 1000)
+
+
+def _doubts(c: sqlite3.Connection, user_id: str, feature: str) -> tuple[float, ...]:
+    """How doubtful the first answers of cascades were, among the user's latest rows of usage."""
+    rows = c.execute(
+        """SELECT json_extract(metadata, '$.doubt.score') FROM
+           (SELECT feature, routing_reason, metadata FROM ai_model_usage WHERE user_id = ? ORDER BY created_at DESC LIMIT ?)
+           WHERE feature = ? AND routing_reason = 'cascade_first' AND json_type(metadata, '$.doubt') IS NOT NULL""",
+        (user_id, DOUBTS_SEEN, feature),
+    )
+    return tuple(row[0] for row in rows)

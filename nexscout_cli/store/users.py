@@ -96,6 +96,11 @@ def forget(store: Store, user_id: str) -> dict[str, int]:
         "failures": f"UPDATE attempts SET reason = NULL WHERE reason IS NOT NULL AND {mine}",
         "messages": "UPDATE ai_model_usage SET metadata = json_remove(metadata, '$.message') WHERE user_id = :user "
         "AND json_type(metadata, '$.message') IS NOT NULL",
+        "verdicts": "DELETE FROM feedback WHERE user_id = :user",
+        "decisions": "UPDATE ai_cost_predictions SET decision = json_remove(decision, '$.weighed') WHERE user_id = :user "
+        "AND json_type(decision, '$.weighed') IS NOT NULL",
+        "doubts": "UPDATE ai_model_usage SET metadata = json_remove(metadata, '$.doubt') WHERE user_id = :user "
+        "AND json_type(metadata, '$.doubt') IS NOT NULL",
         "profiles": "UPDATE user_efficiency_profiles SET writing_style_profile = '{}', common_patterns = '[]', "
         "pattern_counts = '{}', peak_usage_hours = '[]' WHERE user_id = :user",
     }

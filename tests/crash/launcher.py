@@ -54,6 +54,8 @@ POINTS: dict[str, tuple[Any, str, str]] = {
     "after the answer": (Providers, "complete", AFTER),
     "inside T3": (SqliteLedger, "post", INSIDE),
     "after T3": (SqliteLedger, "post", AFTER),
+    "inside a late delivery": (SqliteLedger, "deliver", INSIDE),
+    "after a late delivery": (SqliteLedger, "deliver", AFTER),
     "inside the hit's write": (SqliteLedger, "record_hit", INSIDE),
     "after the hit's write": (SqliteLedger, "record_hit", AFTER),
     "inside a void": (SqliteLedger, "void", INSIDE),

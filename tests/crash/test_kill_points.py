@@ -184,6 +184,51 @@ def test_energy_stays_held_after_a_crash_until_what_is_unknown_is_resolved(
     assert home.requests()[BEFORE:] == [POSTED if request_state == POSTED else VOIDED]
 
 
+CASCADE = ("run", "-f", "ai_message", "--policy", "cascade", "--idempotency-key", "k", "What is 2 + 3?")
+WRONG = "2 + 3 = 6, so the answer is 6."
+
+
+@pytest.mark.parametrize(("point", "nth", "strong_fails", "states", "request_state"), [
+    ("after the answer", 1, False, [UNKNOWN], UNKNOWN),
+    ("inside T3", 1, False, [UNKNOWN], UNKNOWN),
+    ("after T3", 1, False, [POSTED], VOIDED),
+    ("inside T1", 2, False, [POSTED], VOIDED),
+    ("after T1", 2, False, [POSTED, VOIDED], VOIDED),
+    ("inside T2", 2, False, [POSTED, VOIDED], VOIDED),
+    ("after T2", 2, False, [POSTED, UNKNOWN], UNKNOWN),
+    ("while the provider is answering", 2, False, [POSTED, UNKNOWN], UNKNOWN),
+    ("inside T3", 2, False, [POSTED, UNKNOWN], UNKNOWN),
+    ("after T3", 2, False, [POSTED, POSTED], POSTED),
+    ("inside a late delivery", 1, True, [POSTED, VOIDED, VOIDED, VOIDED], VOIDED),
+    ("after a late delivery", 1, True, [POSTED, VOIDED, VOIDED, VOIDED], POSTED),
+])  # fmt: skip
+@pytest.mark.parametrize("how", ["--no-stream", "--stream"])
+def test_a_cascade_killed_at_any_step_owes_what_was_sent_and_delivers_one_answer(
+    home: Any, server: Any, point: str, nth: int, strong_fails: bool, states: list[str], request_state: str, how: str
+) -> None:
+    server.reply = lambda body: "The answer is 5." if body["model"] == "gpt-4o" else WRONG
+    if strong_fails:
+        server.fail = lambda body: (503, {}, "{}") if body["model"] == "gpt-4o" else None
+    killed = home.killed(point, *CASCADE, how, nth=nth)
+    assert settled(home) == (states, [request_state])
+    (hold,) = home.sql("SELECT coalesce(sum(hold), 0) FROM attempts WHERE state = 'unknown'")
+    assert home.held("usd") == hold and (home.held("energy") > 0) == (request_state == UNKNOWN)
+    assert WRONG not in killed.out or strong_fails
+    charged = home.sql("SELECT count(*) FROM ai_model_usage WHERE energy > 0 OR json_extract(metadata, '$.delivered')")
+    assert charged == [BEFORE + (request_state == POSTED)]
+    asked = server.hits
+    server.fail = None
+    again = home(*CASCADE)
+    if request_state == UNKNOWN:
+        assert again.status == 9 and server.hits == asked
+        (request_id,) = home.sql("SELECT request_id FROM requests WHERE state = 'unknown'")
+        assert home("db", "resolve", request_id, "--void").status == 0
+        again = home(*CASCADE)
+    assert again.out == (WRONG if strong_fails and request_state == POSTED else "The answer is 5.") + "\n"
+    assert server.hits == asked + (0 if request_state == POSTED else 2)
+    assert home.check() == [] and home.held("usd") == home.held("energy") == home.held("tokens") == 0
+
+
 @pytest.mark.parametrize("point", ["inside a failure", "after a failure"])
 @pytest.mark.parametrize("status", [500, 504])
 def test_a_run_killed_while_it_gives_up_ends_as_if_it_had(home: Any, server: Any, point: str, status: int) -> None:

@@ -60,6 +60,20 @@ def test_sigint_and_sigterm_in_mid_call_stop_it_and_record_it_as_unknown(
     desk.settled(["unknown"])
 
 
+@pytest.mark.parametrize("how", ["--no-stream", "--stream"])
+def test_sigint_in_the_second_step_of_a_cascade_owes_the_first_and_may_owe_the_second(
+    desk: Any, server: FaultServer, how: str
+) -> None:
+    server.script = [fine("2 + 3 = 6, so the answer is 6."), hang()]
+    with desk.start("run", "--policy", "cascade", "What is 2 + 3?", how) as process:
+        server.wait_for(2)
+        process.send_signal(signal.SIGINT)
+        status, err = ended(process)
+    assert status == 130 and "unknown" in err and server.models == ["gpt-4o-mini", "gpt-4o"]
+    assert desk.sql("SELECT state FROM requests") == ["unknown"]
+    desk.settled(["posted", "unknown"])
+
+
 def test_sigint_before_the_request_was_sent_voids_it(desk: Any, server: FaultServer) -> None:
     with deaf_port() as url:
         desk.point(url, "gpt-4o")

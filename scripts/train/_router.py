@@ -1,0 +1,256 @@
+"""The learner of the difficulty estimate, for ``scripts/train/router`` and for ``scripts/bench/route --train``."""
+
+from __future__ import annotations
+
+from base64 import b64encode
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from typing import Any, NamedTuple
+from zlib import crc32
+
+import numpy as np
+import scipy.sparse as sp
+from sklearn.linear_model import LogisticRegression, Ridge
+
+from nexscout_cli.engine.difficulty import CLIP
+from nexscout_cli.engine.traits import BUCKETS, KINDS, grams, take_apart
+
+DOUBT_STRENGTH = 0.03
+ENOUGH = 500
+"""Prompts of a kind from which on it has weights of its own; with fewer, what the kinds share says more."""
+STRENGTH = 0.3
+"""Inverse strength of the L2 penalty: the best of 0.03 to 3 over 600 to 8,000 labels, within noise."""
+SHARED = ("question length", "words")
+"""Traits that make a cheap model fail in every set. Their weight is shared by all kinds of prompts, in the cheap model alone
+(so that more of them always means more to gain), and nothing else speaks where a prompt is of no kind learned from."""
+FOLDS = 5
+
+
+class Example(NamedTuple):
+    """A prompt and how often (0..1) the strong and the cheap model are right on it; None where that is not known.
+
+    ``subject`` is what the prompt is about as far as its file tells: no outcome, so known for all. ``group`` is the pair of
+    models; what has the same ``question`` (its id) is left out together in predictions for what was not learned from.
+    """
+
+    prompt: str
+    strong: float | None
+    weak: float | None
+    subject: str = ""
+    group: str = ""
+    weight: float = 1.0
+    question: str = ""
+
+
+class Features(NamedTuple):
+    """Everything measured on the prompts alone."""
+
+    names: list[str]
+    mean: np.ndarray
+    scale: np.ndarray
+    rarity: np.ndarray
+    unseen: float
+    traits: np.ndarray
+    words: sp.csr_matrix
+    kind: list[str]
+    kinds: list[str]
+
+
+def features(prompts: Sequence[str]) -> Features:
+    """Standardised traits, and words and pairs weighed by rarity, each row of length 1."""
+    apart = [take_apart(prompt) for prompt in prompts]
+    names = list(apart[0].traits)
+    raw = np.array([list(one.traits.values()) for one in apart])
+    mean, spread = raw.mean(0), raw.std(0)
+    # divided by the root of their number, so that all traits together weigh like all words together
+    scale = np.where(spread > 1e-6, 1 / np.maximum(spread, 1e-6), 0.0)
+    counts = Counter(one.kind for one in apart)
+    kinds = [kind for kind in KINDS[:-1] if counts[kind] >= ENOUGH]
+    indptr, indices = [0], []
+    for one in apart:
+        indices += sorted({bucket for bucket, _ in grams(one)}) if one.kind in kinds else []
+        indptr.append(len(indices))
+    present = sp.csr_matrix((np.ones(len(indices)), indices, indptr), shape=(len(apart), BUCKETS))
+    seen = np.asarray(present.sum(0)).ravel()
+    unseen = float(np.log(len(apart) + 1))
+    rarity = np.where(seen > 1, np.log((len(apart) + 1) / (seen + 1)), 0.0)
+    rarity = np.where(seen > 1, np.maximum(np.rint(rarity * 127 / unseen), 1), 0)  # as it is stored
+    step = unseen / 127
+    norm = np.sqrt(present @ np.where(rarity > 0, rarity * step, unseen) ** 2)
+    words = sp.diags(1 / np.maximum(norm, 1e-9)) @ present @ sp.diags(rarity * step)
+    traits = np.clip((raw - mean) * scale, -CLIP, CLIP)
+    return Features(names, mean, scale, rarity, unseen, traits, words.tocsr(), [one.kind for one in apart], kinds)
+
+
+def _subjects(words: sp.csr_matrix, subjects: Sequence[str]) -> np.ndarray:
+    """What each word says about the subject, as columns to multiply ``words`` with; none where there are hardly any."""
+    names = sorted(set(subjects))
+    if len(names) < 3:
+        return np.zeros((BUCKETS, 0))
+    wanted = np.array([[subject == name for name in names] for subject in subjects], dtype=float)
+    model = Ridge(alpha=1.0).fit(words, wanted)
+    found = words @ model.coef_.T
+    return model.coef_.T / np.sqrt(((found - found.mean(0)) ** 2).mean(0).sum())
+
+
+def _fit(
+    design: sp.csr_matrix, share: np.ndarray, weight: np.ndarray, strength: float = STRENGTH
+) -> LogisticRegression:
+    both = sp.vstack([design, design]).tocsr()
+    right = np.r_[np.ones(len(share)), np.zeros(len(share))]
+    how_much = np.r_[share * weight, (1 - share) * weight]
+    used = how_much > 0
+    return LogisticRegression(C=strength, max_iter=1000).fit(both[used], right[used], how_much[used])
+
+
+class Learned(NamedTuple):
+    """``data`` is what ``difficulty.unpack`` or ``answers.unpack`` reads. For each example with an outcome, made without its
+    question: ``unseen``, what both models say of it, and ``estimate``, the probability that comes of it.
+    """
+
+    data: dict[str, Any]
+    unseen: np.ndarray
+    estimate: np.ndarray
+
+
+def fold(question: str) -> int:
+    """The fold a question belongs to, the same wherever it is asked."""
+    return crc32(question.encode()) % FOLDS
+
+
+def learn(examples: Sequence[Example], source: Any = None) -> Learned:
+    """Fit both models.
+
+    Examples without an outcome still teach how rare words are and which of them make a subject. The calibration and the
+    edges of the buckets come from predictions for folds that were left out.
+    """
+    f = features([example.prompt for example in examples])
+    width = len(f.names)
+    topics = _subjects(f.words, [example.subject for example in examples])
+    groups = sorted({example.group for example in examples})
+    member = np.array([[2.0 * (example.group == group) for group in groups] for example in examples])
+    shared = [f.names.index(name) for name in SHARED]
+    of = {kind: np.array([[k == kind] for k in f.kind], dtype=float) for kind in KINDS[:-1]}
+    own = [
+        sp.csr_matrix(np.column_stack([f.traits / np.sqrt(width) * (kind in f.kinds), np.ones(len(examples))]) * mine)
+        for kind, mine in of.items()
+    ]
+    common = f.traits[:, shared] / np.sqrt(width)
+    parts = [*own, f.words, f.words @ topics, member - member.mean(0), common]
+    starts = np.cumsum([0, *(part.shape[1] for part in parts)])
+    design = sp.hstack([sp.csr_matrix(part) for part in parts]).tocsr()
+    known = np.array([i for i, e in enumerate(examples) if e.strong is not None and e.weak is not None])
+    weight = np.array([examples[i].weight for i in known])
+    rows = design[known]
+    # a prediction is for no pair in particular
+    neutral = rows @ sp.diags(np.r_[np.ones(starts[-3]), np.zeros(len(groups)), np.ones(len(shared))])
+    folds = np.array([fold(examples[i].question or examples[i].prompt) for i in known])
+    outcomes, unseen = {}, np.zeros((len(known), 2))
+    for which in ("weak", "strong"):
+        share = np.array([getattr(examples[i], which) for i in known], dtype=float)
+        if which == "strong":
+            rows, neutral = rows[:, : starts[-2]], neutral[:, : starts[-2]]
+        model = _fit(rows, share, weight)
+        *kinds, words, about, _, every = np.split(model.coef_[0], starts[1:-1])
+        kinds.append(
+            np.append(np.zeros(width), np.mean([v[-1] for v, k in zip(kinds, KINDS, strict=False) if k in f.kind]))
+        )
+        words = np.where(f.rarity > 0, words + topics @ about, 0.0)
+        step = float(np.abs(words).max() / 127) or 1.0
+        for of_kind in kinds:
+            of_kind[shared[: len(every)]] += every
+        outcomes[which] = {
+            "bias": {k: round(float(model.intercept_[0] + v[-1]), 5) for k, v in zip(KINDS, kinds, strict=True)},
+            "traits": {k: _rounded(v[:-1] / np.sqrt(width)) for k, v in zip(KINDS, kinds, strict=True)},
+            "grams": _packed(words / step),
+            "step": step,
+        }
+        for n in range(FOLDS):
+            test = folds == n
+            part = _fit(rows[~test], share[~test], weight[~test])
+            unseen[test, int(which == "weak")] = part.decision_function(neutral[test])
+    right = 1 / (1 + np.exp(-unseen))
+    gain = sp.csr_matrix(right[:, :1] - right[:, 1:])
+    wins = np.array([examples[i].strong * (1 - examples[i].weak) for i in known], dtype=float)
+    line = _fit(gain, wins, weight, 1e3)
+    estimate = line.predict_proba(gain)[:, 1]
+    data = {
+        "source": source,
+        "names": f.names,
+        "mean": _rounded(f.mean),
+        "scale": _rounded(f.scale),
+        "rarity": _packed(f.rarity),
+        "rarity_step": f.unseen / 127,
+        "unseen": f.unseen,
+        **outcomes,
+        "calibration": _rounded([line.intercept_[0], line.coef_[0, 0]]),
+        "edges": _rounded(np.quantile(estimate, (0.2, 0.4, 0.6, 0.8))),
+        "kinds": f.kinds,
+    }
+    return Learned(data, unseen, estimate)
+
+
+class Judged(NamedTuple):
+    """A cheap model's answer: what ``answers.signs`` sees in it, whether it is wrong, whether the strong model is right.
+
+    ``agrees``: whether a second cheap model says the same; None where none was asked.
+    """
+
+    signs: dict[str, float]
+    wrong: float
+    right: float
+    group: str
+    question: str
+    weight: float = 1.0
+    agrees: bool | None = None
+
+
+def learn_doubt(judged: Sequence[Judged], source: Any = None) -> Learned:
+    """Fit what makes the doubt: two models, of the answer being wrong and of the strong model being right."""
+    names = list(judged[0].signs)
+    raw = np.array([list(one.signs.values()) for one in judged])
+    mean, scale = raw.mean(0), 1 / np.maximum(raw.std(0), 0.05)
+    groups = sorted({one.group for one in judged})
+    member = np.array([[2.0 * (one.group == group) for group in groups] for one in judged])
+    design = sp.csr_matrix(np.hstack([np.clip((raw - mean) * scale, -CLIP, CLIP), member - member.mean(0)]))
+    weight = np.array([one.weight for one in judged])
+    folds = np.array([fold(one.question) for one in judged])
+    weights, unseen = {}, np.zeros((len(judged), 2))
+    for column, which in enumerate(("wrong", "right")):
+        share = np.array([getattr(one, which) for one in judged], dtype=float)
+        model = _fit(design, share, weight, DOUBT_STRENGTH)
+        weights[which] = _rounded([model.intercept_[0], *model.coef_[0, : len(names)]])
+        for n in range(FOLDS):
+            test = folds == n
+            part = _fit(design[~test], share[~test], weight[~test], DOUBT_STRENGTH)
+            # as it will be used: what is said of no group in particular
+            unseen[test, column] = design[test][:, : len(names)] @ part.coef_[0, : len(names)] + part.intercept_[0]
+    gain = (1 / (1 + np.exp(-unseen))).sum(1) - 1
+    wins = np.array([one.wrong * one.right for one in judged], dtype=float)
+    line = _fit(sp.csr_matrix(gain[:, None]), wins, weight, 1e3)
+    odds = line.decision_function(sp.csr_matrix(gain[:, None]))
+    asked = np.array([i for i, one in enumerate(judged) if one.agrees is not None], dtype=int)
+    shift = [0.0, 0.0]
+    if len(asked):
+        said = np.array([[not judged[i].agrees, bool(judged[i].agrees)] for i in asked], dtype=float)
+        more = LogisticRegression(C=1.0, fit_intercept=False, max_iter=1000)
+        more.fit(np.column_stack([odds[asked], said]), wins[asked] > 0.5)
+        shift = [float(x) for x in more.coef_[0, 1:]]
+    data = {
+        "source": source,
+        "names": names,
+        "mean": _rounded(mean),
+        "scale": _rounded(scale),
+        **weights,
+        "calibration": _rounded([line.intercept_[0], line.coef_[0, 0]]),
+        "agreement": _rounded(shift),
+    }
+    return Learned(data, unseen, 1 / (1 + np.exp(-odds)))
+
+
+def _rounded(values: Iterable[float]) -> list[float]:
+    return [round(float(value), 5) for value in values]
+
+
+def _packed(values: np.ndarray) -> str:
+    return b64encode(np.clip(np.rint(values), -127, 127).astype(np.int8).tobytes()).decode()

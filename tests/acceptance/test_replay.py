@@ -1,0 +1,24 @@
+"""Answers (written for this test: fixtures/replay.jsonl) through the whole product: what each policy gets right, at what cost."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+def test_a_cascade_is_as_right_as_the_strong_model_for_less_and_every_ledger_agrees_with_the_provider() -> None:
+    rows = ROOT / "fixtures" / "replay.jsonl"
+    line = [sys.executable, ROOT / "scripts" / "bench" / "replay", rows, "--outputs", rows, "--target", "0.8", "--json"]
+    ended = subprocess.run(line, capture_output=True, text=True, check=False)
+    assert ended.returncode == 0, ended.stderr
+    report = json.loads(ended.stdout)
+    found = report["policies"]
+    assert report["rows"] == 12 and all(one["books_agree"] and one["usd"] > 0 for one in found.values())
+    assert set(found) == {"always weak", "rules", "learned", "cascade", "always strong"}
+    assert found["always weak"]["accuracy"] < found["cascade"]["accuracy"] == found["always strong"]["accuracy"] == 1
+    assert found["always weak"]["usd"] < found["cascade"]["usd"] < found["always strong"]["usd"]
+    assert found["cascade"]["strong_share"] < 1 and found["cascade"]["calls"] > 12

@@ -1,0 +1,109 @@
+"""The routers' benchmark: RouteLLM's figures, every cheap call billed, nothing judged by what it was learned from."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+np = pytest.importorskip("numpy", reason="comes with the bench extra")
+ROOT = Path(__file__).parents[2]
+SAMPLE = ROOT / "fixtures" / "routing.jsonl"
+sys.path.insert(0, str(ROOT / "scripts" / "bench"))
+from _pgr import Case, Router, area, dollars, figures, ladder, reach, recovered  # noqa: E402
+
+
+def bench(*args: str) -> dict[str, Any]:
+    script = ROOT / "scripts" / "bench" / "route"
+    command = [
+        sys.executable,
+        "-c",
+        f"import sys; sys.path.insert(0, {str(ROOT)!r}); sys.path.insert(0, {str(script.parent)!r});",
+    ]
+    command[-1] += (
+        f"import runpy; sys.argv = {[str(script), *args]!r}; import _common; _common.use_checkout = lambda *a, **k: None;"
+    )
+    command[-1] += f"runpy.run_path({str(script)!r}, run_name='__main__')"
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    return dict(json.loads(done.stdout)["routers"], stderr=done.stderr)
+
+
+def case(strong: list[float], weak: list[float]) -> Case:
+    one = np.ones(len(strong))
+    return Case(np.array(strong), np.array(weak), 10 * one, one)
+
+
+PAIR = case([1, 1, 1, 0], [0, 1, 0, 0])
+
+
+def test_a_perfect_order_reaches_everything_as_soon_as_it_can() -> None:
+    found = figures(PAIR, Router(np.array([3.0, 1.0, 2.0, 0.0]), 0.0))
+    assert (found["apgr"], found["cpt50"], found["cpt80"]) == (0.75, 0.25, 0.4)
+    assert found["usd_at_strong"] == (2 * 10 + 2 * 1) / 4 * 1000
+
+
+def test_equal_scores_are_told_apart_by_nothing() -> None:
+    found = figures(PAIR, Router(np.zeros(4), 0.0))
+    assert (found["apgr"], found["cpt50"], found["cpt80"]) == (0.5, 0.5, 0.8)
+    order, group = ladder(np.zeros(4))
+    assert area(*recovered((PAIR.strong - PAIR.weak)[order], group, np.ones(4))) == 0.5
+
+
+def test_the_worst_order_reaches_nothing_before_the_end() -> None:
+    order, group = ladder(np.array([0.0, 2.0, 1.0, 3.0]))
+    x, y = recovered((PAIR.strong - PAIR.weak)[order], group, np.ones(4))
+    assert reach(x, y, 0.5) == 0.75
+
+
+def test_a_cascade_is_billed_for_the_cheap_call_and_for_each_second_one_that_could_decide() -> None:
+    score = np.array([0.9, 0.1, 0.5, 0.2])
+    order, group = ladder(score)
+    alone = dollars(PAIR, Router(score, 0.0, cascade=True), order, group)
+    assert alone is not None
+    assert list(alone) == [1000.0, 3500.0, 6000.0, 8500.0, 11000.0]
+    bounds = np.array([0.8, 0.05, 0.3, 0.1]), np.array([0.95, 0.4, 0.7, 0.6])
+    both = dollars(PAIR, Router(score, 0.0, True, *bounds, np.full(4, 0.4)), order, group)
+    assert both is not None
+    # cut at 0.9: one could be decided; at 0.5: two; at 0.2: two; at 0.1: one (its answer may put it at or above the cut)
+    assert list(np.round(both - alone)) == [0.0, 100.0, 200.0, 200.0, 100.0]
+
+
+@pytest.fixture(scope="module")
+def shipped() -> dict[str, Any]:
+    return bench(str(SAMPLE), "--strong", "strong", "--weak", "weak", "--json")
+
+
+def test_the_sample_gives_every_router_its_figures(shipped: dict[str, Any]) -> None:
+    assert "flatter" in shipped.pop("stderr")
+    assert shipped.keys() >= {"learned", "cascade", "random", "length", "litellm", "rules"}
+    for found in shipped.values():
+        assert found.keys() == {"apgr", "apgr_ci", "cpt50", "cpt80", "usd_at_95", "usd_at_strong", "us"}
+        assert found["apgr_ci"][0] <= found["apgr"] <= found["apgr_ci"][1]
+        assert 0 < found["cpt50"] <= found["cpt80"] <= 1
+        assert found["usd_at_95"] <= found["usd_at_strong"]
+    assert shipped["random"]["apgr"] == 0.5
+
+
+def test_contaminated_rows_are_left_out(shipped: dict[str, Any], tmp_path: Path) -> None:
+    rows = [json.loads(line) for line in SAMPLE.read_text().splitlines()]
+    assert any(row["contaminated"] for row in rows)
+    clean = tmp_path / "clean.jsonl"
+    clean.write_text("\n".join(json.dumps(row) for row in rows if not row["contaminated"]))
+    found = bench(str(clean), "--strong", "strong", "--weak", "weak", "--json")
+    for name in ("learned", "cascade", "length"):
+        assert {k: v for k, v in found[name].items() if k != "us"} == {
+            k: v for k, v in shipped[name].items() if k != "us"
+        }
+
+
+def test_rows_that_were_learned_from_are_judged_by_what_was_learned_without_them() -> None:
+    pytest.importorskip("sklearn", reason="comes with the bench extra")
+    command = [str(SAMPLE), "--strong", "strong", "--weak", "weak", "--train", str(SAMPLE), "--json"]
+    whole, some = bench(*command), bench(*command, "--labels", "20")
+    assert "35 of the 35 rows are among them" in whole["stderr"]
+    assert "20 of the 35 rows are among them" in some["stderr"]
+    assert whole["learned"]["apgr"] < 0.9  # a fit to 35 outcomes tells them all apart
