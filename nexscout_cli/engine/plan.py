@@ -183,16 +183,18 @@ class Planner:
         emotion = emotional_complexity(request.prompt)
         shape = shape_of(request, snapshot, settings)
         size = compression.tokens_after
-        expected = size + predict.answer(request, snapshot.output_lengths, "", "", size, shape).expected
+        length = predict.answer(request, snapshot.output_lengths, "", "", size, shape).expected
         mode = route.effective_mode(request, snapshot)
-        rule = route.requirement(route.Facts(request, snapshot.tier, snapshot.panic, mode, emotion, expected), settings)
+        rule = route.requirement(
+            route.Facts(request, snapshot.tier, snapshot.panic, mode, emotion, size + length), settings
+        )
 
         def fits(model: Model) -> bool:
             return self._forecast(request, snapshot, model, shape, texts).max_input_tokens < model.max_tokens
 
         def price(model: Model) -> int:
-            forecast = self._forecast(request, snapshot, model, shape, texts)
-            return model.cost(forecast.input_tokens, forecast.output_tokens)
+            # The same answer's length for all: a model that was asked first must not win by what was learned of it alone.
+            return model.cost(self._forecast(request, snapshot, model, shape, texts).input_tokens, length)
 
         decision = Decision(
             policy=name,

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from nexscout_cli.config import Settings
 from nexscout_cli.engine.firewall import nano_per_unit
+from nexscout_cli.engine.levels import Level, learned
 from nexscout_cli.engine.plan import Planner, plain_shape
 from nexscout_cli.engine.types import Attachment, Limit, Plan, Profile
 from nexscout_cli.engine.validate import check_request
@@ -97,6 +98,14 @@ def test_a_balance_that_covers_only_the_expected_call_lowers_the_bound() -> None
     assert made.model.name == "gpt-4o" and made.allow_proceed
     assert made.shape.max_tokens < 3_000 and made.max_energy == 1
     assert any("bounded" in warning for warning in made.warnings)
+
+
+def test_a_model_is_not_chosen_for_what_only_its_own_answers_have_taught() -> None:
+    untaught = plan({"prompt": "Hello"})
+    shipped = untaught.forecast.shipped
+    short = learned(Level(), shipped, untaught.forecast.output_tokens, 1, False)
+    taught = plan({"prompt": "Hello"}, output_lengths={("*", "claude-3-haiku"): short})
+    assert taught.model == untaught.model
 
 
 def test_near_a_cap_the_ladder_is_descended_before_anything_is_refused() -> None:
