@@ -30,9 +30,11 @@ _SHOWN: dict[str, tuple[str, ...]] = {
         "recommended_model",
         "n",
         "mape",
+        "mdape",
         "bias",
-        "prediction_accuracy",
+        "p90_coverage",
         "formula_mape",
+        "formula_mdape",
         "formula_bias",
     ),
     "savings": (
@@ -59,8 +61,11 @@ _HEADS = {
     "cost_share": "share",
     "token_share": "of tokens",
     "mape": "error",
+    "mdape": "median error",
+    "p90_coverage": "below P90",
     "formula_mape": "formula's error",
-    "formula_bias": "formula's bias",
+    "formula_mdape": "its median",
+    "formula_bias": "its bias",
     "prediction_accuracy": "accuracy",
     "baseline_usd": "baseline",
     "avoided_usd": "avoided",
@@ -76,7 +81,10 @@ _HEADS = {
     "ratio": "cost ÷ revenue",
 }
 _TEXT = {"day", "model_used", "feature", "user_id", "tier", "recommended_model"}
-_SHARES = {"cost_share", "token_share", "saved_share", "hit_rate", "mape", "formula_mape", "prediction_accuracy"}
+_SHARES = {
+    *("cost_share", "token_share", "saved_share", "hit_rate", "prediction_accuracy"),
+    *("mape", "mdape", "p90_coverage", "formula_mape", "formula_mdape"),
+}
 _BARRED = {"cost_share", "token_share", "saved_share", "hit_rate"}
 
 

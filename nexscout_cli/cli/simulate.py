@@ -129,14 +129,17 @@ def sheet(plan: Plan) -> str:
         ),
         *_target(plan),
         ("tokens in", f"{forecast.input_tokens:,}   (at most {forecast.max_input_tokens:,})"),
-        ("tokens out", f"{forecast.output_tokens:,}   (at most {forecast.max_output_tokens:,})"),
+        (
+            "tokens out",
+            f"{forecast.output_tokens:,}   (P90 {forecast.p90_output_tokens:,}; at most {forecast.max_output_tokens:,})",
+        ),
         (
             "cost" if plan.cascade is None else "cost in all",
-            f"${plan.predicted_cost / 1e9:.6f}   (at most ${plan.max_cost / 1e9:.6f})",
+            f"${plan.predicted_cost / 1e9:.6f}   (P90 ${plan.p90_cost / 1e9:.6f}; at most ${plan.max_cost / 1e9:.6f})",
         ),
         (
             "energy",
-            f"{plan.predicted_energy}   (at most {plan.max_energy}{surge})",
+            f"{plan.predicted_energy}   (P90 {plan.p90_energy}; at most {plan.max_energy}{surge})",
         ),
         ("answer", f"{shape.verbosity}, {shape.style}; about {shape.words:,} words at the most"),
         ("compression", _compression(squeezed)),
@@ -196,6 +199,7 @@ def _compare(plans: list[Plan], as_json: bool) -> int:
                 f"{plan.forecast.input_tokens:,}",
                 f"{plan.forecast.output_tokens:,}",
                 f"{plan.predicted_cost / 1e9:.6f}",
+                f"{plan.p90_cost / 1e9:.6f}",
                 f"{plan.max_cost / 1e9:.6f}",
                 plan.predicted_energy,
                 plan.max_energy,
@@ -203,9 +207,21 @@ def _compare(plans: list[Plan], as_json: bool) -> int:
             ]
 
         tables.show(
-            ["model", "type", "quality", "in", "out", "cost $", "at most $", "energy", "at most", "may proceed"],
+            [
+                "model",
+                "type",
+                "quality",
+                "in",
+                "out",
+                "cost $",
+                "P90 $",
+                "at most $",
+                "energy",
+                "at most",
+                "may proceed",
+            ],
             [row(plan) for plan in plans],
-            right=range(2, 9),
+            right=range(2, 10),
         )
     if not plans:
         output.note("no model is available; `nexscout doctor` says what to type")

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from nexscout_cli.errors import UsageError
 
+EVERYONE = "*"
+"""Who stands for the whole installation where a user's name is wanted; no user can be called so."""
+
 
 def check_user(user: str) -> None:
     """Raises UsageError for a name no user can have; ``*`` stands for the installation."""
-    if not user or user == "*" or len(user) > 200 or not user.isprintable() or user != user.strip():
+    if not user or user == EVERYONE or len(user) > 200 or not user.isprintable() or user != user.strip():
         raise UsageError(f"{user[:40]!r} cannot be a user's name", "1 to 200 printable characters, not *")
 
 

@@ -182,7 +182,8 @@ class Planner:
 
         emotion = emotional_complexity(request.prompt)
         shape = shape_of(request, snapshot, settings)
-        expected = compression.tokens_after + predict.expected_output(request, snapshot, shape.max_tokens)
+        size = compression.tokens_after
+        expected = size + predict.answer(request, snapshot.output_lengths, "", "", size, shape).expected
         mode = route.effective_mode(request, snapshot)
         rule = route.requirement(route.Facts(request, snapshot.tier, snapshot.panic, mode, emotion, expected), settings)
 
@@ -309,11 +310,11 @@ class Planner:
         self, request: AIRequest, snapshot: Snapshot, model: Model, shape: Shape, texts: tuple[str, ...]
     ) -> Forecast:
         messages = _messages(request, model, shape, texts)
-        content, exact = 0, True
+        content, asked, exact = 0, 0, True
         for message in messages:
-            tokens, exact = self._count(message.content, model.litellm_model)
-            content += tokens
-        return predict.estimate(request, snapshot, model, predict.counted(messages, content), exact, shape.max_tokens)
+            asked, exact = self._count(message.content, model.litellm_model)
+            content += asked
+        return predict.estimate(request, snapshot, model, predict.counted(messages, content), exact, asked, shape)
 
     def _one(
         self,

@@ -1,11 +1,14 @@
-"""Step 6: how many tokens a call will take. Input is counted; the answer's length is learned from the request and the past."""
+"""Step 6: how many tokens a call will take. Input is counted; the answer's length is predicted, and corrected by the past."""
 
 from __future__ import annotations
 
 import math
-import re
+from collections.abc import Mapping
+from typing import NamedTuple
 
-from nexscout_cli.engine.types import AIRequest, Forecast, Message, Model, Snapshot
+from nexscout_cli.engine.levels import Level, Trend, forecast
+from nexscout_cli.engine.names import EVERYONE
+from nexscout_cli.engine.types import AIRequest, Forecast, Message, Model, Shape, Snapshot
 
 MESSAGE_OVERHEAD = 4
 REPLY_OVERHEAD = 3
@@ -15,55 +18,8 @@ TEMPLATE_MARGIN = 16
 FOREIGN_FACTOR = 1.5
 """What a count by another tokenizer is multiplied with in a hold, until usage has taught a tighter bound."""
 
-PRIOR_WEIGHT = 5.0
-_PRIOR = {
-    "ai_message": 140,
-    "ai_objection": 180,
-    "ai_chatbot": 220,
-    "ai_sequence": 450,
-    "ai_coaching": 450,
-    "ai_deepscan": 600,
-    "ai_pitchdeck": 800,
-}
-_DEFAULT_PRIOR = 260
-_TOKENS_PER_WORD = 1.35
-_UNITS = {
-    "word": _TOKENS_PER_WORD,
-    "sentence": 24.0,
-    "paragraph": 110.0,
-    "line": 14.0,
-    "bullet": 26.0,
-    "point": 30.0,
-    "item": 26.0,
-    "step": 34.0,
-    "slide": 70.0,
-    "email": 160.0,
-    "message": 110.0,
-    "idea": 40.0,
-    "page": 600.0,
-}
-_NUMBERS = {
-    "one": 1,
-    "a": 1,
-    "single": 1,
-    "two": 2,
-    "three": 3,
-    "four": 4,
-    "five": 5,
-    "six": 6,
-    "seven": 7,
-    "eight": 8,
-    "nine": 9,
-    "ten": 10,
-    "twelve": 12,
-    "twenty": 20,
-    "fifty": 50,
-}
-_NUMBER = r"\d{1,5}|" + "|".join(_NUMBERS)
-# Of "a 200-word email" the number is 200, not "a".
-_LENGTH = re.compile(
-    rf"\b({_NUMBER})[\s-]+(?:(?!(?:{_NUMBER})\b)\w+[\s-]+)?(" + "|".join(_UNITS) + r")s?\b", re.IGNORECASE
-)
+LONGEST = 20_000
+"""Tokens of an answer where nothing bounds it."""
 _FORMULA_OVERHEAD = 200
 
 
@@ -77,29 +33,48 @@ def formula(request: AIRequest, context_chars: int) -> int:
     return round(((len(request.prompt) + context_chars) / 4 + _FORMULA_OVERHEAD) * 2.5)
 
 
-def expected_output(request: AIRequest, snapshot: Snapshot, bound: int) -> int:
-    """Expected tokens of the answer, 1..bound.
+class Answer(NamedTuple):
+    """The answer's length as predicted, in tokens: expected and its 90th percentile; ``shipped`` is what is learned against."""
 
-    A length asked for in the prompt ("in 50 words", "3 bullet points") decides; else the feature's prior, shrunk
-    toward what all users' and then this user's answers to the feature were: geometric means, weighted by how much was seen.
+    expected: int
+    p90: int
+    shipped: Trend
+
+
+def scopes(user_id: str, model: str) -> tuple[tuple[str, str], ...]:
+    """The levels that a feature's answers are learned in, widest first, as (user, model); without a model the widest."""
+    return ((EVERYONE, ""), (EVERYONE, model), (user_id, model))[: 3 if model else 1]
+
+
+def answer(
+    request: AIRequest, lengths: Mapping[tuple[str, str], Level], model: str, name: str, asked: int, shape: Shape | None
+) -> Answer:
+    """The answer's length, 1 ≤ expected ≤ P90 ≤ the shape's bound.
+
+    The shipped prediction, from the request and ``model`` (its LiteLLM name), corrected by what the levels of
+    ``lengths`` have learned: the feature's, the feature and model's (catalog ``name``), and then this user's.
+    ``asked`` are the tokens of the user's message.
     """
-    asked = [
-        (int(n) if n.isdigit() else _NUMBERS[n.lower()]) * _UNITS[unit.lower()]
-        for n, unit in _LENGTH.findall(request.prompt[-2000:])
-    ]
-    prior = max(asked) if asked else float(_PRIOR.get(request.feature, _DEFAULT_PRIOR))
-    level = math.log(max(prior, 1.0))
-    if not asked:
-        for scope in ("all", "user"):
-            n, mean = snapshot.output_lengths.get(scope, (0, 0.0))
-            level = (level * PRIOR_WEIGHT + mean * n) / (PRIOR_WEIGHT + n)
-    return max(1, min(bound, round(math.exp(level))))
+    from nexscout_cli.engine.lengths import shipped  # its patterns take milliseconds to compile
+
+    manner = f"{request.tone or ''} {request.goal or ''}"
+    before = shipped(request.prompt, asked, request.feature, manner, model, shape.words if shape else None)
+    after = forecast(before, (lengths[key] for key in scopes(request.user_id, name) if key in lengths))
+    bound = shape.max_tokens if shape else LONGEST
+    expected = max(1, min(bound, round(_tokens(after.mean))))
+    p90 = max(expected, min(bound, math.ceil(_tokens(after.mean + after.edge * after.sd))))
+    return Answer(expected, p90, before)
+
+
+def _tokens(ln: float) -> float:
+    return math.exp(min(ln, math.log(LONGEST)))
 
 
 def estimate(
-    request: AIRequest, snapshot: Snapshot, model: Model, input_tokens: int, exact: bool, bound: int
+    request: AIRequest, snapshot: Snapshot, model: Model, input_tokens: int, exact: bool, asked: int, shape: Shape
 ) -> Forecast:
-    """Tokens expected and at worst. ``input_tokens`` is the local count, ``exact`` when its tokenizer is the provider's.
+    """Tokens expected, at the 90th percentile and at worst. ``input_tokens`` is the local count of all that is sent and
+    ``asked`` of the user's message, ``exact`` when its tokenizer is the provider's.
 
     At worst the provider counts the input by its own tokenizer and template, and answers to the bound.
     """
@@ -110,4 +85,7 @@ def estimate(
         mean, most = learned or (1.0, FOREIGN_FACTOR)
         expected, worst = round(input_tokens * mean), math.ceil(input_tokens * most) + TEMPLATE_MARGIN
     counted = 0 if exact or model.free else input_tokens
-    return Forecast(expected, expected_output(request, snapshot, bound), max(worst, expected), bound, counted)
+    length = answer(request, snapshot.output_lengths, model.litellm_model, model.name, asked, shape)
+    return Forecast(
+        expected, length.expected, max(worst, expected), shape.max_tokens, length.p90, counted, length.shipped
+    )

@@ -10,6 +10,7 @@ from nexscout_cli.engine.money import cost, energy_for, usd
 
 if TYPE_CHECKING:
     from nexscout_cli.engine.learn import Lesson
+    from nexscout_cli.engine.levels import Level, Trend
 
 EMBEDDED_PREFIX = "embedded/"
 COMPRESS = ("auto", "off", "lossless", "extract")
@@ -147,7 +148,7 @@ class Snapshot(NamedTuple):
     available: frozenset[str]
     missing: dict[str, str]
     input_factors: dict[str, tuple[float, float]]
-    output_lengths: dict[str, tuple[int, float]]
+    output_lengths: dict[tuple[str, str], Level]
     tokens_today: int
     version: int
     verdicts: Verdicts = {}  # noqa: RUF012 - never changed
@@ -198,13 +199,17 @@ class Message(NamedTuple):
 class Forecast(NamedTuple):
     """Tokens of a call: expected, and as the hold bounds them; ``counted`` is the input by our own tokenizer,
     0 where that is the provider's too and nothing can be learned of its count.
+
+    ``p90_output_tokens`` is what nine answers of ten stay below; ``shipped`` is what the answer's length is learned against.
     """
 
     input_tokens: int
     output_tokens: int
     max_input_tokens: int
     max_output_tokens: int
-    counted: int = 0
+    p90_output_tokens: int
+    counted: int
+    shipped: Trend
 
 
 class Candidate(NamedTuple):
@@ -325,6 +330,21 @@ class Plan(NamedTuple):
         return self.cascade.steps if self.cascade else ()
 
     @property
+    def likely(self) -> tuple[Plan, ...]:
+        """The steps that nine requests of ten may need: this one, and later ones that more than a tenth come to."""
+        return (self, *(step for chance, step in self.later if chance > 0.1))
+
+    @property
+    def p90_tokens(self) -> int:
+        """Input and output tokens of the likely steps, with answers that nine of ten stay below."""
+        return sum(step.forecast.input_tokens + step.forecast.p90_output_tokens for step in self.likely)
+
+    @property
+    def p90_cost(self) -> int:
+        """The same in nano-dollars."""
+        return sum(step.model.cost(step.forecast.input_tokens, step.forecast.p90_output_tokens) for step in self.likely)
+
+    @property
     def predicted_cost(self) -> int:
         """Expected cost in nano-dollars, of all steps."""
         return self.own_cost + round(sum(chance * step.own_cost for chance, step in self.later))
@@ -359,6 +379,11 @@ class Plan(NamedTuple):
         return self.energy_of(self.predicted_cost)
 
     @property
+    def p90_energy(self) -> int:
+        """Energy of the P90 cost."""
+        return self.energy_of(self.p90_cost)
+
+    @property
     def max_energy(self) -> int:
         """Energy of the worst case: what is held, and the most that can be charged."""
         return self.energy_of(self.max_cost)
@@ -375,11 +400,15 @@ class Plan(NamedTuple):
             "predicted_tokens": self.predicted_tokens,
             "predicted_input_tokens": self.predicted_input_tokens,
             "predicted_output_tokens": self.predicted_output_tokens,
+            "predicted_tokens_p90": self.p90_tokens,
+            "predicted_output_tokens_p90": sum(step.forecast.p90_output_tokens for step in self.likely),
             "max_input_tokens": sum(step.forecast.max_input_tokens for step in steps),
             "max_output_tokens": sum(step.forecast.max_output_tokens for step in steps),
             "predicted_cost_usd": usd(self.predicted_cost),
+            "predicted_cost_usd_p90": usd(self.p90_cost),
             "max_cost_usd": usd(self.max_cost),
             "predicted_energy": self.predicted_energy,
+            "predicted_energy_p90": self.p90_energy,
             "max_energy": self.max_energy,
             "surge": self.surge_milli / 1000,
             "recommended_model": self.model.name,

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from nexscout_cli.errors import StoreError
 
-SCHEMA_VERSION = 5
+SCHEMA_VERSION = 6
 Prepare = Callable[[sqlite3.Connection], None]
 _RESTORE = "restore a backup (nexscout.db.*.bak beside it), or move the file away to start a new one"
 _WAL_FIXED, _WAL_BACKPORTS = (3, 51, 3), ((3, 44, 6), (3, 50, 7))

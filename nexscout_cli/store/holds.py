@@ -141,14 +141,16 @@ def predict(c: sqlite3.Connection, request_id: str, plan: Plan, now: datetime, r
     """Enter the prediction; ``rejected`` says why the plan was not run."""
     c.execute(
         """INSERT INTO ai_cost_predictions (request_id, user_id, feature, predicted_tokens, predicted_output_tokens,
-           predicted_cost_usd, max_cost_usd, predicted_energy, formula_tokens, recommended_model, routing_reason,
-           approved, rejected_reason, decision, created_at) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)""",
+           predicted_tokens_p90, predicted_cost_usd, max_cost_usd, predicted_energy, formula_tokens, recommended_model,
+           routing_reason, approved, rejected_reason, decision, created_at)
+           VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)""",
         (
             request_id,
             plan.request.user_id,
             plan.request.feature,
             plan.predicted_tokens,
             plan.predicted_output_tokens,
+            plan.p90_tokens,
             plan.predicted_cost,
             plan.max_cost,
             plan.predicted_energy,

@@ -10,7 +10,7 @@ from nexscout_cli.engine import learn
 from nexscout_cli.engine.learn import Lesson, Said, listen
 from nexscout_cli.engine.types import AIRequest, Attempt, CachedAnswer, Charge, Delivery, Json
 from nexscout_cli.jsontext import dumps
-from nexscout_cli.store import accounts, cache, profiles, usage, users
+from nexscout_cli.store import accounts, cache, lengths, profiles, usage, users
 from nexscout_cli.store.holds import open_request
 from nexscout_cli.store.states import elsewhere, end_request, require_own, set_state
 from nexscout_cli.store.store import Store
@@ -76,7 +76,7 @@ def post(
         )
         _settle_prediction(c, attempt.request_id, total, charge.cost)
         if not {"estimated", "usage_invalid"} & set(charge.flags):
-            usage.learn_factor(c, plan.model, forecast.counted, charge.input_tokens)
+            lengths.learn_factor(c, plan.model, forecast.counted, charge.input_tokens)
         if delivery is not None:
             _deliver(store, c, attempt, charge, delivery, now)
 
@@ -105,7 +105,9 @@ def _deliver(
     if request.options.idempotency_key is not None:
         c.execute("UPDATE requests SET answer = ? WHERE request_id = ?", (dumps(delivery.answer), attempt.request_id))
     profiles.learned(store, c, request.user_id, delivery.lesson)
-    usage.learn_length(c, request.user_id, request.feature, charge.output_tokens)
+    # An answer nobody has counted, or that its reader left, has no length to learn.
+    if not {"usage_invalid", "reader_gone"} & set(charge.flags):
+        lengths.learn(c, attempt.plan, charge.output_tokens)
     if delivery.cache_key is not None:
         cache.save(store, c, attempt, delivery, charge, now)
 

@@ -44,10 +44,13 @@ _PREDICTIONS = (
     "predicted_tokens",
     "actual_tokens",
     "mape",
+    "mdape",
     "bias",
+    "p90_coverage",
     "prediction_accuracy",
     "formula_tokens",
     "formula_mape",
+    "formula_mdape",
     "formula_bias",
 )
 
@@ -267,36 +270,56 @@ def _cache(reader: Reader, settings: Settings) -> Report:
 
 
 def _accuracy(reader: Reader, settings: Settings) -> Report:
-    """Predictions whose actual tokens are known, beside the characters-by-four formula."""
-    only = "AND user_id = :user" if reader.user is not None else ""
-    found = reader.select(
-        f"""SELECT feature, recommended_model, count(*) AS n, sum(predicted_tokens) AS predicted,
-            sum(actual_tokens) AS actual, sum(formula_tokens) AS formula, sum(prediction_accuracy) AS accuracy,
-            sum(abs(predicted_tokens - actual_tokens) * 1.0 / actual_tokens) AS error,
-            sum(abs(formula_tokens - actual_tokens) * 1.0 / actual_tokens) AS formula_error
-            FROM ai_cost_predictions WHERE created_at >= :since AND created_at < :until AND actual_tokens > 0
-            AND {OWN_OR_ADMIN} {only} GROUP BY feature, recommended_model
-            ORDER BY n DESC, feature, recommended_model"""
-    )
-    parts = [dict(row) for row in found]
-    names = ("n", "predicted", "actual", "formula", "error", "formula_error", "accuracy")
-    total = {name: sum(part[name] for part in parts) for name in names}
+    """Predictions whose actual tokens are known, by feature and model, beside the characters-by-four formula."""
     keys = ("feature", "recommended_model")
-    return {"rows": [{**{key: part[key] for key in keys}, **_errors(part)} for part in parts], "totals": _errors(total)}
+    rows = [{**{key: part[key] for key in keys}, **_errors(part)} for part in _predictions(reader, keys)]
+    return {"rows": rows, "totals": _errors(next(iter(_predictions(reader, ())), None))}
 
 
-def _errors(part: Row) -> Row:
-    n, actual = part["n"], part["actual"]
+def _predictions(reader: Reader, keys: tuple[str, ...]) -> list[Row]:
+    """Sums over predictions by those keys, most first. Errors are of total tokens, absolute, as shares of what was used."""
+    only = "AND user_id = :user" if reader.user is not None else ""
+    group = ", ".join(keys)
+    part = f"PARTITION BY {group}" if keys else ""
+    by = f"GROUP BY {group} ORDER BY n DESC, {group}" if keys else "HAVING count(*) > 0"
+    middle = "avg(CASE WHEN {rank} IN ((many + 1) / 2, (many + 2) / 2) THEN {of} END)"
+    found = reader.select(
+        f"""WITH known AS (
+              SELECT *, abs(predicted_tokens - actual_tokens) * 1.0 / actual_tokens AS error,
+                     abs(formula_tokens - actual_tokens) * 1.0 / actual_tokens AS formula_error
+              FROM ai_cost_predictions
+              WHERE created_at >= :since AND created_at < :until AND actual_tokens > 0 AND {OWN_OR_ADMIN} {only}),
+            ranked AS (
+              SELECT *, count(*) OVER ({part}) AS many, row_number() OVER ({part} ORDER BY error) AS rank,
+                     row_number() OVER ({part} ORDER BY formula_error) AS formula_rank FROM known)
+            SELECT {group or "1"}, count(*) AS n, sum(predicted_tokens) AS predicted, sum(actual_tokens) AS actual,
+                   sum(formula_tokens) AS formula, avg(prediction_accuracy) AS accuracy,
+                   avg(error) AS error, {middle.format(rank="rank", of="error")} AS middle,
+                   avg(formula_error) AS formula_error,
+                   {middle.format(rank="formula_rank", of="formula_error")} AS formula_middle,
+                   avg(actual_tokens <= predicted_tokens_p90) AS covered
+            FROM ranked {by}"""
+    )
+    return [dict(row) for row in found]
+
+
+def _errors(part: Row | None) -> Row:
+    """The figures of a part; ``p90_coverage`` is None where no prediction had a P90."""
+    if part is None:
+        return dict.fromkeys(_PREDICTIONS, 0) | {"p90_coverage": None}
     return {
-        "n": n,
+        "n": part["n"],
         "predicted_tokens": part["predicted"],
-        "actual_tokens": actual,
-        "mape": _ratio(part["error"], n),
-        "bias": _ratio(part["predicted"], actual),
-        "prediction_accuracy": _ratio(part["accuracy"], n),
+        "actual_tokens": part["actual"],
+        "mape": round(part["error"], 6),
+        "mdape": round(part["middle"], 6),
+        "bias": _ratio(part["predicted"], part["actual"]),
+        "p90_coverage": None if part["covered"] is None else round(part["covered"], 6),
+        "prediction_accuracy": round(part["accuracy"], 6),
         "formula_tokens": part["formula"],
-        "formula_mape": _ratio(part["formula_error"], n),
-        "formula_bias": _ratio(part["formula"], actual),
+        "formula_mape": round(part["formula_error"], 6),
+        "formula_mdape": round(part["formula_middle"], 6),
+        "formula_bias": _ratio(part["formula"], part["actual"]),
     }
 
 

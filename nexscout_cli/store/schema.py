@@ -239,6 +239,20 @@ LEFT JOIN accounts a ON a.owner = u.user_id AND a.kind = 'energy';
 """
 
 
+# Means of lengths teach nothing about how far they were from the new prediction: the table starts afresh.
+_LENGTHS = """
+DROP TABLE output_lengths;
+CREATE TABLE output_lengths (
+  feature TEXT NOT NULL,
+  user_id TEXT NOT NULL,
+  model TEXT NOT NULL,
+  state TEXT NOT NULL,
+  PRIMARY KEY (feature, user_id, model)
+) STRICT, WITHOUT ROWID;
+ALTER TABLE ai_cost_predictions ADD COLUMN predicted_tokens_p90 INTEGER;
+"""
+
+
 def _rollup(table: str, keys: dict[str, str], primary: str) -> str:
     """A roll-up of ``ai_model_usage`` and the trigger that keeps it; a request counts once, with its first row."""
     columns = "".join(f", {name} INTEGER NOT NULL" for name in SUMS)
@@ -412,10 +426,17 @@ def prompt_heads(db: Database) -> None:
 
 
 @MIGRATIONS()
+def levels_of_lengths(db: Database) -> None:
+    """Answers' lengths by user, feature and model, and the P90 of each prediction."""
+    _script(db.conn, _LENGTHS)
+    db.conn.execute("PRAGMA user_version = 5")
+
+
+@MIGRATIONS()
 def routing(db: Database) -> None:
     """Policies of users, why a model was chosen, what users said of answers, and answers delivered after their posting."""
     _script(db.conn, _ROUTING + "".join(_DELIVERED_LATE.format(table=name, where=_AT[name]) for name in ROLLUPS))
-    db.conn.execute("PRAGMA user_version = 5")
+    db.conn.execute("PRAGMA user_version = 6")
 
 
 def migrate(connection: sqlite3.Connection) -> None:

@@ -8,14 +8,12 @@ from datetime import datetime, timedelta
 from nexscout_cli.engine.policy import effective_policy
 from nexscout_cli.engine.ports import Provider
 from nexscout_cli.engine.types import AIRequest, Limit, Model, Snapshot
-from nexscout_cli.store import accounts, feedback, models, profiles, users
+from nexscout_cli.store import accounts, feedback, lengths, models, profiles, users
 from nexscout_cli.store.store import EVERYONE, Store, stamp
 
 SURGE_STEPS = ((2.0, 2000), (1.5, 1500), (1.0, 1250))
 """(load ÷ capacity from which it holds, surge in thousandths); below the last, 1.0."""
 PANIC_SHARE = 0.95
-FACTOR_SAMPLES, FACTOR_MARGIN = 20, 1.1
-"""Usage reports before a model's learned input factor bounds a hold, and the slack on the most that was seen."""
 
 DOUBTS_SEEN = 200
 """Rows of usage that are looked through for how often first answers were sent up."""
@@ -49,8 +47,8 @@ def read(store: Store, provider: Provider, request: AIRequest) -> Snapshot:
             models=catalog,
             available=available,
             missing=missing,
-            input_factors=_factors(c),
-            output_lengths=_lengths(c, request.user_id, request.feature),
+            input_factors=lengths.factors(c),
+            output_lengths=lengths.levels(c, request.user_id, request.feature),
             tokens_today=tokens_today,
             version=int(meta["world_version"]),
             verdicts=feedback.by_case(c, request.feature) if policy != "rules" else {},
@@ -107,16 +105,3 @@ def _doubts(c: sqlite3.Connection, user_id: str, feature: str) -> tuple[float, .
         (user_id, DOUBTS_SEEN, feature),
     )
     return tuple(row[0] for row in rows)
-
-
-def _factors(c: sqlite3.Connection) -> dict[str, tuple[float, float]]:
-    rows = c.execute("SELECT model, mean, most FROM input_factors WHERE n >= ?", (FACTOR_SAMPLES,))
-    return {model: (mean, most * FACTOR_MARGIN) for model, mean, most in rows}
-
-
-def _lengths(c: sqlite3.Connection, user_id: str, feature: str) -> dict[str, tuple[int, float]]:
-    rows = c.execute(
-        "SELECT user_id, n, mean_log FROM output_lengths WHERE feature = ? AND user_id IN (?, ?)",
-        (feature, user_id, EVERYONE),
-    )
-    return {"all" if owner == EVERYONE else "user": (n, mean) for owner, n, mean in rows}

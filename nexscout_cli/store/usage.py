@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import json
-import math
 import sqlite3
 from datetime import datetime
 
 from nexscout_cli.config import Settings
 from nexscout_cli.engine.money import cost
-from nexscout_cli.engine.types import Charge, Json, Model, Plan
+from nexscout_cli.engine.types import Charge, Json, Plan
 from nexscout_cli.store.models import seeded
-from nexscout_cli.store.store import EVERYONE, Store, stamp
+from nexscout_cli.store.store import Store, stamp
 
 SUMS = (
     "requests",
@@ -28,8 +27,6 @@ SUMS = (
     "tokens_saved",
 )
 """What the roll-ups keep of usage rows, per user and day and per day, model and feature."""
-_KEPT_SAMPLES = 50
-"""Answers a running length remembers: older ones fade."""
 
 
 def record(store: Store, c: sqlite3.Connection, now: datetime, row: dict[str, Json]) -> None:
@@ -63,25 +60,3 @@ def savings(store: Store, c: sqlite3.Connection, plan: Plan, charge: Charge) -> 
         "compression_saved_usd": plan.model.cost(saved, 0),
         "tokens_saved": saved,
     }
-
-
-def learn_length(c: sqlite3.Connection, user_id: str, feature: str, output_tokens: int) -> None:
-    """Fold an answer's length into the running means of the log, of this user and of everyone."""
-    seen = {"feature": feature, "value": math.log(max(1, output_tokens)), "kept": _KEPT_SAMPLES}
-    c.executemany(
-        """INSERT INTO output_lengths VALUES (:owner, :feature, 1, :value)
-           ON CONFLICT DO UPDATE SET mean_log = mean_log + (:value - mean_log) / (min(n, :kept) + 1),
-           n = min(n + 1, :kept)""",
-        [seen | {"owner": owner} for owner in (user_id, EVERYONE)],
-    )
-
-
-def learn_factor(c: sqlite3.Connection, model: Model, counted: int, reported: int) -> None:
-    """Fold what a provider reports for an input into its factor over our count."""
-    if counted <= 0 or reported <= 0:
-        return
-    c.execute(
-        """INSERT INTO input_factors VALUES (:model, 1, :value, :value)
-           ON CONFLICT DO UPDATE SET mean = mean + (:value - mean) / (n + 1), most = max(most, :value), n = n + 1""",
-        {"model": model.name, "value": reported / counted},
-    )

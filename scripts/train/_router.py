@@ -20,7 +20,7 @@ ENOUGH = 500
 """Prompts of a kind from which on it has weights of its own; with fewer, what the kinds share says more."""
 STRENGTH = 0.3
 """Inverse strength of the L2 penalty: the best of 0.03 to 3 over 600 to 8,000 labels, within noise."""
-SHARED = ("question length", "words")
+SHARED = ("question length", "words", "conditions", "commas", "signs of mathematics")
 """Traits that make a cheap model fail in every set. Their weight is shared by all kinds of prompts, in the cheap model alone
 (so that more of them always means more to gain), and nothing else speaks where a prompt is of no kind learned from."""
 FOLDS = 5

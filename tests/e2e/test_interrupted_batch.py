@@ -53,9 +53,7 @@ def test_after_an_interrupt_resume_asks_only_for_what_was_not_answered(
     }
     assert results == {f"r{n}": f"About customer {n}" for n in range(ROWS)}
     assert served.sql(
-        "SELECT count(*), sum(cost_usd) = "
-        "(SELECT sum(spent) FROM accounts WHERE kind = 'usd') "
-        "FROM ai_model_usage"
+        "SELECT count(*), sum(cost_usd) = (SELECT sum(spent) FROM accounts WHERE kind = 'usd') FROM ai_model_usage"
     ) == [(ROWS, 1)]
 
 

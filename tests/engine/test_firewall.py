@@ -7,12 +7,18 @@ from hypothesis import strategies as st
 from nexscout_cli.config import Settings
 from nexscout_cli.engine import firewall
 from nexscout_cli.engine.firewall import Verdict
+from nexscout_cli.engine.levels import Trend
 from nexscout_cli.engine.money import energy_for, to_nano
 from nexscout_cli.engine.types import Forecast, Limit, Model, Snapshot
 from nexscout_cli.errors import Blocked, NotEnoughEnergy
 from tests.support.values import EMBEDDED, model, request, snapshot
 
-CALL = Forecast(1_000, 200, 1_016, 1_500)
+
+def call(tokens: int, expected: int, most_in: int, most_out: int) -> Forecast:
+    return Forecast(tokens, expected, most_in, most_out, expected, tokens, Trend(0.0, 0.0, 1.0, 1.3))
+
+
+CALL = call(1_000, 200, 1_016, 1_500)
 
 
 def check(
@@ -43,7 +49,7 @@ def test_a_call_that_every_budget_covers_is_allowed_whole() -> None:
 def test_above_15_000_predicted_tokens_it_warns_and_above_20_000_it_blocks(
     tokens: int, blocked: bool, warned: bool
 ) -> None:
-    verdict = check(Forecast(tokens - 200, 200, tokens - 200, 200))
+    verdict = check(call(tokens - 200, 200, tokens - 200, 200))
     assert (verdict.refusal is not None, bool(verdict.warnings)) == (blocked, warned)
     if verdict.refusal:
         assert verdict.refusal.exit_status == 3 and "smaller parts" in verdict.refusal.suggestion
@@ -94,7 +100,7 @@ def test_energy_is_no_matter_to_a_call_that_is_not_charged() -> None:
 
 def test_nothing_is_too_dear_for_a_free_model() -> None:
     poor = tight("usd", 0)._replace(energy=0)
-    assert check(Forecast(100, 50, 116, 500), poor, model(EMBEDDED), max_cost=0).refusal is None
+    assert check(call(100, 50, 116, 500), poor, model(EMBEDDED), max_cost=0).refusal is None
 
 
 def test_surge_makes_the_same_balance_afford_less() -> None:
@@ -115,7 +121,7 @@ def test_surge_makes_the_same_balance_afford_less() -> None:
 def test_whatever_is_allowed_costs_at_worst_what_every_budget_has_left(
     tokens: int, expected: int, more: int, energy: int, usd: int, budget: int, surge: int, name: str
 ) -> None:
-    forecast = Forecast(tokens, expected, tokens + 16, expected + more)
+    forecast = call(tokens, expected, tokens + 16, expected + more)
     world = snapshot(
         energy=energy,
         surge_milli=surge,

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import copy
 import os
 import signal
 import sqlite3
@@ -179,9 +180,7 @@ FIRST_SCHEMA = Path(__file__).parents[2] / "fixtures" / "schema-1.sql"
 
 def newer(monkeypatch: pytest.MonkeyPatch, fails: bool = False) -> None:
     """A program with one migration more than this one."""
-    migrations = sqlite_utils.Migrations("nexscout")
-    for known in schema.MIGRATIONS._migrations:
-        migrations()(known.fn)
+    migrations = copy.deepcopy(schema.MIGRATIONS)
 
     @migrations()
     def more(db: sqlite_utils.Database) -> None:

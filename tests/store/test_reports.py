@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import statistics
 import tempfile
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
@@ -232,31 +233,70 @@ def test_unprofitable_users_are_those_whose_cost_exceeds_their_tiers_price_for_t
     assert (result["totals"]["users"], result["totals"]["unprofitable_users"]) == (4, len(worst_first))
 
 
-def test_accuracy_is_measured_against_actual_tokens_beside_the_formula(tmp_path: Path) -> None:
+PREDICTED = [
+    # id, user, model, predicted, P90, actual, formula, accuracy
+    ("a", "root", "gpt-4o", 100, 250, 200, 400, 0.9),
+    ("b", "root", "gpt-4o", 300, 310, 200, 100, 0.5),
+    ("c", "root", "gpt-4o", 50, 80, None, 10, None),
+    ("d", "bob", "gpt-4o-mini", 90, 95, 100, 500, 0.9),
+    ("e", "bob", "gpt-4o-mini", 120, None, 100, 500, 0.8),
+    ("f", "bob", "gpt-4o-mini", 100, 130, 150, 500, 0.5),
+]
+
+
+@pytest.fixture
+def predicted(tmp_path: Path) -> Store:
     store = Store(tmp_path / "n.db", "root", Settings(), Clock(NOW))
-    lines = [("a", 100, 200, 400, 0.9), ("b", 300, 200, 100, 0.5), ("c", 50, None, 10, None)]
     with store.db.write() as c:
-        for name, predicted, actual, formula, accuracy in lines:
+        users.ensure(store, c, "bob", NOW)
+        for name, user, model, tokens, p90, actual, formula, accuracy in PREDICTED:
             c.execute(
-                """INSERT INTO ai_cost_predictions (request_id, user_id, feature, predicted_tokens,
+                """INSERT INTO ai_cost_predictions (request_id, user_id, feature, predicted_tokens, predicted_tokens_p90,
                    predicted_output_tokens, predicted_cost_usd, max_cost_usd, predicted_energy, formula_tokens,
                    recommended_model, routing_reason, actual_tokens, prediction_accuracy, approved, created_at)
-                   VALUES (?, 'root', 'ai_message', ?, 1, 1, 1, 1, ?, 'gpt-4o', 'forced', ?, ?, 1, ?)""",
-                (name, predicted, formula, actual, accuracy, stamp(NOW)),
+                   VALUES (?, ?, 'ai_message', ?, ?, 1, 1, 1, 1, ?, ?, 'forced', ?, ?, 1, ?)""",
+                (name, user, tokens, p90, formula, model, actual, accuracy, stamp(NOW)),
             )
-    result = reports.build(store, "accuracy", Window(NOW, NOW + timedelta(seconds=1), UTC))
-    assert result["totals"] == {
-        "n": 2,
-        "predicted_tokens": 400,
-        "actual_tokens": 400,
-        "mape": 0.5,
-        "bias": 1.0,
-        "prediction_accuracy": 0.7,
-        "formula_tokens": 500,
-        "formula_mape": 0.75,
-        "formula_bias": 1.25,
-    }
-    assert result["rows"] == [{"feature": "ai_message", "recommended_model": "gpt-4o", **result["totals"]}]
+    return store
+
+
+def test_accuracy_is_measured_against_actual_tokens_beside_the_formula(predicted: Store) -> None:
+    window = Window(NOW, NOW + timedelta(seconds=1), UTC)
+    result = reports.build(predicted, "accuracy", window)
+
+    def expected(*models: str) -> dict[str, Any]:
+        rows = [row for row in PREDICTED if row[2] in models and row[5] is not None]
+        errors = [abs(p - used) / used for _, _, _, p, _, used, _, _ in rows]
+        formula = [abs(f - used) / used for _, _, _, _, _, used, f, _ in rows]
+        used = sum(row[5] for row in rows)
+        held = [row[5] <= row[4] for row in rows if row[4] is not None]
+        figures = {
+            "n": len(rows),
+            "predicted_tokens": sum(row[3] for row in rows),
+            "actual_tokens": used,
+            "mape": statistics.mean(errors),
+            "mdape": statistics.median(errors),
+            "bias": sum(row[3] for row in rows) / used,
+            "p90_coverage": statistics.mean(held),
+            "prediction_accuracy": statistics.mean(row[7] for row in rows),
+            "formula_tokens": sum(row[6] for row in rows),
+            "formula_mape": statistics.mean(formula),
+            "formula_mdape": statistics.median(formula),
+            "formula_bias": sum(row[6] for row in rows) / used,
+        }
+        return {name: pytest.approx(value, abs=1e-6) for name, value in figures.items()}
+
+    assert result["totals"] == expected("gpt-4o", "gpt-4o-mini")
+    assert result["rows"] == [
+        {"feature": "ai_message", "recommended_model": name, **expected(name)} for name in ("gpt-4o-mini", "gpt-4o")
+    ]
+    assert reports.build(predicted, "accuracy", window, "bob")["totals"] == expected("gpt-4o-mini")
+
+
+def test_the_accuracy_of_nothing_is_nothing(predicted: Store) -> None:
+    result = reports.build(predicted, "accuracy", Window(NOW - timedelta(days=2), NOW - timedelta(days=1), UTC))
+    assert result["rows"] == []
+    assert result["totals"] == dict.fromkeys(result["totals"], 0) | {"p90_coverage": None}
 
 
 def test_days_of_another_zone_begin_at_its_midnight_and_survive_a_change_of_the_clock(store: Store) -> None:

@@ -19,8 +19,14 @@ from _pgr import Case, Router, area, dollars, figures, ladder, reach, recovered 
 
 def bench(*args: str) -> dict[str, Any]:
     script = ROOT / "scripts" / "bench" / "route"
-    command = [sys.executable, "-c", f"import sys; sys.path.insert(0, {str(ROOT)!r}); sys.path.insert(0, {str(script.parent)!r});"]
-    command[-1] += f"import runpy; sys.argv = {[str(script), *args]!r}; import _common; _common.use_checkout = lambda *a, **k: None;"
+    command = [
+        sys.executable,
+        "-c",
+        f"import sys; sys.path.insert(0, {str(ROOT)!r}); sys.path.insert(0, {str(script.parent)!r});",
+    ]
+    command[-1] += (
+        f"import runpy; sys.argv = {[str(script), *args]!r}; import _common; _common.use_checkout = lambda *a, **k: None;"
+    )
     command[-1] += f"runpy.run_path({str(script)!r}, run_name='__main__')"
     done = subprocess.run(command, capture_output=True, text=True, check=True)
     return dict(json.loads(done.stdout)["routers"], stderr=done.stderr)
@@ -89,7 +95,9 @@ def test_contaminated_rows_are_left_out(shipped: dict[str, Any], tmp_path: Path)
     clean.write_text("\n".join(json.dumps(row) for row in rows if not row["contaminated"]))
     found = bench(str(clean), "--strong", "strong", "--weak", "weak", "--json")
     for name in ("learned", "cascade", "length"):
-        assert {k: v for k, v in found[name].items() if k != "us"} == {k: v for k, v in shipped[name].items() if k != "us"}
+        assert {k: v for k, v in found[name].items() if k != "us"} == {
+            k: v for k, v in shipped[name].items() if k != "us"
+        }
 
 
 def test_rows_that_were_learned_from_are_judged_by_what_was_learned_without_them() -> None:
