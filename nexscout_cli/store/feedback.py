@@ -43,7 +43,7 @@ def record(store: Store, name: str, verdict: str, note: str | None = None) -> Fe
     with store.db.write() as c:
         request_id = log.find(store, c, name)
         answered = c.execute(
-            "SELECT user_id, feature, model_used, created_at, input_tokens, output_tokens, "
+            "SELECT user_id, feature, model_used, "
             "json_extract(metadata, '$.cached_id') AS cached_id FROM ai_model_usage WHERE request_id = ? "
             "AND (outcome = 'hit' OR json_extract(metadata, '$.delivered')) LIMIT 1",
             (request_id,),
@@ -71,12 +71,8 @@ def record(store: Store, name: str, verdict: str, note: str | None = None) -> Fe
             ),
         )
         if verdict == "bad":
-            # An answer is kept in the transaction that records its usage.
             c.execute(
-                "DELETE FROM cached_ai_responses WHERE id = :cached_id "
-                "OR :cached_id IS NULL AND user_id = :user_id AND created_at = :created_at AND model_used = :model_used "
-                "AND input_tokens = :input_tokens AND output_tokens = :output_tokens",
-                dict(answered),
+                "DELETE FROM cached_ai_responses WHERE id = ? OR request_id = ?", (answered["cached_id"], request_id)
             )
     user_id, feature, model = answered[:3]
     return Feedback(request_id, user_id, feature, bucket, model, verdict, note, before is not None)

@@ -10,10 +10,9 @@ from typing import Any
 import pytest
 
 from tests.support.openai_server import Body, OpenAIServer
+from tests.support.values import QUESTION, WRONG
+from tests.support.values import RIGHT as STRONG
 
-QUESTION = "What is 2 + 3?"
-WRONG = "2 + 3 = 6, so the answer is 6."
-STRONG = "2 + 3 = 5, so the answer is 5."
 RUN = ("run", "--policy", "cascade", "--json", QUESTION)
 DOLLARS = "SELECT model, state, actual FROM attempts ORDER BY id"
 
@@ -165,7 +164,7 @@ def test_the_quote_learns_from_how_often_answers_were_sent_up(desk: Any) -> None
     chances = []
     for n in range(3):
         chances.append(Decimal(desk("simulate", *RUN[1:]).json["cascade"]["steps"][-1]["chance"]))
-        desk("run", "--policy", "cascade", f"What is 2 + {n}?")
+        desk("run", "--policy", "cascade", f"{QUESTION} ({n})")
     assert chances == sorted(chances) and chances[0] < chances[2]
 
 

@@ -10,8 +10,7 @@ from typing import Any
 import pytest
 
 from tests.support.openai_server import OpenAIServer
-
-WRONG = "2 + 3 = 6, so the answer is 6."
+from tests.support.values import QUESTION, WRONG
 
 
 @pytest.fixture
@@ -74,7 +73,7 @@ def test_an_estimate_is_told_with_what_weighed_and_the_limit(desk: Any) -> None:
 
 def test_each_step_of_a_cascade_is_told_with_its_doubt(desk: Any, server: OpenAIServer) -> None:
     server.reply = lambda body: "The answer is 5." if body["model"] == "gpt-4o" else WRONG
-    request_id = ran(desk, "What is 2 + 3?", "--policy", "cascade")
+    request_id = ran(desk, QUESTION, "--policy", "cascade")
     told = desk("why", request_id).stdout
     assert "from a doubt of" in told and "gpt-4o is asked" in told
     assert "Attempt 1, gpt-4o-mini (cascade_first): answered for $" in told and "not delivered." in told

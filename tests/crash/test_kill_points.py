@@ -12,6 +12,7 @@ import pytest
 
 from nexscout_cli.store.database import wal_is_safe
 from tests.crash.conftest import CACHED, PROMPT, until
+from tests.support.values import QUESTION, WRONG
 
 RUN = ("run", "-f", "ai_message", "-m", "gpt-4o-mini", "--idempotency-key", "k")
 NOTHING, VOIDED, UNKNOWN, POSTED = "nothing", "voided", "unknown", "posted"
@@ -184,8 +185,7 @@ def test_energy_stays_held_after_a_crash_until_what_is_unknown_is_resolved(
     assert home.requests()[BEFORE:] == [POSTED if request_state == POSTED else VOIDED]
 
 
-CASCADE = ("run", "-f", "ai_message", "--policy", "cascade", "--idempotency-key", "k", "What is 2 + 3?")
-WRONG = "2 + 3 = 6, so the answer is 6."
+CASCADE = ("run", "-f", "ai_message", "--policy", "cascade", "--idempotency-key", "k", QUESTION)
 
 
 @pytest.mark.parametrize(("point", "nth", "strong_fails", "states", "request_state"), [

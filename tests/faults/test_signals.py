@@ -14,6 +14,7 @@ import pytest
 from tests.faults.conftest import ENERGY_HELD
 from tests.faults.test_store_faults import FLOCK, locked
 from tests.support.fault_server import FaultServer, chunk, deaf_port, drip, fine, hang, stream
+from tests.support.values import QUESTION, WRONG
 
 ASK = ("run", "-m", "gpt-4o", "Hello")
 
@@ -64,8 +65,8 @@ def test_sigint_and_sigterm_in_mid_call_stop_it_and_record_it_as_unknown(
 def test_sigint_in_the_second_step_of_a_cascade_owes_the_first_and_may_owe_the_second(
     desk: Any, server: FaultServer, how: str
 ) -> None:
-    server.script = [fine("2 + 3 = 6, so the answer is 6."), hang()]
-    with desk.start("run", "--policy", "cascade", "What is 2 + 3?", how) as process:
+    server.script = [fine(WRONG), hang()]
+    with desk.start("run", "--policy", "cascade", QUESTION, how) as process:
         server.wait_for(2)
         process.send_signal(signal.SIGINT)
         status, err = ended(process)

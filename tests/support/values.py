@@ -11,6 +11,10 @@ from nexscout_cli.store.models import EMBEDDED, seeded
 NOW = datetime(2026, 11, 22, 12, 0, tzinfo=UTC)
 OPENAI = ("gpt-4o-mini", "gpt-4o", "gpt-4o-mini-high")
 ANTHROPIC = ("claude-3-haiku", "claude-3-sonnet", "claude-3-opus")
+QUESTION = "Ana saves 35 dollars a week for 9 weeks and then spends 120 dollars. How much has she left?"
+RIGHT = "She saves 35 * 9 = 315 dollars. She has 315 - 120 = 195 dollars left. #### 195"
+WRONG = "She saves 35 * 9 = 325 dollars. She has 325 - 120 = 215 dollars left. #### 215"
+"""An easy question with an answer that a check lets pass, and one whose sums it finds wrong."""
 _OPTIONS = set(Options._fields)
 
 
