@@ -20,12 +20,18 @@ from nexscout_cli.engine.traits import options, take_apart
 
 CLIP = 3.0
 """No symptom counts for more than this many standard deviations."""
-FATAL = ("it was cut", "it is empty", "it names none of the options")
+FATAL = ("it was cut", "it is empty", "it names none of the options", "it declines", "it is no JSON at all")
 """What makes an answer useless, whatever else holds."""
+DECLINED_BELOW = 80
+"""Words below which an answer that begins with a refusal is nothing else."""
 SEEN = 20_000
 """Characters of an answer that are read: half at its start, half at its end."""
 
 _JSON_ASKED = re.compile(r"\bjson\b", re.I)
+_JSON_WANTED = re.compile(
+    r"\b(?:as|in|into|return|respond|reply|output|produce|only|valid)\b[^.?!\n]{0,40}\bjson\b|\bjson (?:object|format|array)\b",
+    re.I,
+)
 _CODE_ASKED = re.compile(
     r"\b(?:write|implement|create|give|provide|complete)\b[^.?!\n]{0,60}\b(?:function|code|script|program|class|query|regex)\b",
     re.I,
@@ -42,6 +48,11 @@ _REFUSAL = re.compile(
     r"\b(?:insufficient|not enough|missing|more) (?:information|context|details)\b",
     re.I,
 )  # fmt: skip
+_DECLINES = re.compile(
+    r"\W*(?:(?:unfortunately|sorry),? )?(?:but )?(?:sorry\b|as an AI\b|I(?:['\u2019]m| am) (?:sorry|unable|not able)\b|"
+    r"I (?:cannot|can['\u2019]t|can not|won['\u2019]t)\b)",
+    re.I,
+)
 _HEDGE = re.compile(
     r"\b(?:perhaps|maybe|probably|possibly|might be|may be|not sure|unclear|unsure|it seems|I think|I believe|I guess|"
     r"ambiguous|assum(?:e|ing|ption)|approximately|about|roughly|likely)\b",
@@ -96,6 +107,15 @@ def _object(text: str) -> dict[str, Any] | None:
             if isinstance(found, dict):
                 return found
     return None
+
+
+def _is_json(answer: str) -> bool:
+    bare = answer.strip().removeprefix("```json").removeprefix("```").removesuffix("```")
+    try:
+        json.loads(bare)
+    except (ValueError, RecursionError):
+        return _object(answer) is not None
+    return True
 
 
 def _read(prompt: str, answer: str) -> Answer:
@@ -218,6 +238,8 @@ def symptoms(prompt: str, answer: str, finish_reason: str) -> dict[str, float]:
     return {
         "it was cut": float(finish_reason in ("length", "max_tokens") or answer.count("```") % 2 == 1),
         "it is empty": float(not answer.strip()),
+        "it declines": float(words < DECLINED_BELOW and _DECLINES.match(answer) is not None),
+        "it is no JSON at all": float(_JSON_WANTED.search(asked) is not None and not _is_json(_ends(answer))),
         "it is not the JSON that was asked for": float(bool(_JSON_ASKED.search(asked)) and read.fields is None),
         "it lacks the code that was asked for": float(
             bool(_CODE_ASKED.search(asked)) and "```" not in answer and "def " not in answer

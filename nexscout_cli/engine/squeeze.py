@@ -81,7 +81,8 @@ def squeeze(
     else:
         taken = _shared_out(before - after, [saved for _, saved in results])
     if mode == "auto":
-        refused = after > settings["firewall.block_tokens"]
+        most = settings["firewall.block_tokens"]
+        refused = after > most >= keep * before
         extracts = (refused or (low and large)) and _good_enough(keep, settings)
     else:
         extracts = mode == "extract"

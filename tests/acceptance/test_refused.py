@@ -75,7 +75,7 @@ def test_above_15_000_tokens_it_warns_and_answers(six: Any, server: OpenAIServer
 
 
 def test_both_limits_can_be_set(six: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("NEXSCOUT_FIREWALL_BLOCK_TOKENS", "100")
+    monkeypatch.setenv("NEXSCOUT_FIREWALL_BLOCK_TOKENS", "30")
     assert six("run", "Hello", ok=False).status == 3
 
 

@@ -92,6 +92,15 @@ class Week:
     def last_day(self) -> None:
         """What happens once, near enough to the end to be seen still."""
         self.run("eve", "ai_chatbot", "A tokenizer that is not ours", "-m", "claude-3-haiku")
+        self.home("user", "set-policy", "eve", "learned")
+        judged = self.run("eve", "ai_chatbot", "Is it learned?").json["metadata"]["request_id"]
+        self.home("feedback", judged, "bad", "--note", "not what was asked")
+        self.patch.setenv("NEXSCOUT_CACHE_MATCH", "canonical")
+        self.run("dan", "ai_chatbot", "How can I reset my password?")
+        meta = self.run("dan", "ai_chatbot", "how to reset my password").json["metadata"]
+        assert meta["cache_match"] == "canonical"
+        self.home("feedback", meta["request_id"], "good")
+        self.patch.delenv("NEXSCOUT_CACHE_MATCH")
         self.patch.setenv("NEXSCOUT_CAPS_USD_TOTAL_MONTH", "100")
         self.run("eve", "ai_chatbot", "A cap that comes late")
         self.patch.delenv("NEXSCOUT_CAPS_USD_TOTAL_MONTH")

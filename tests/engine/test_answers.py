@@ -112,3 +112,33 @@ def test_a_huge_or_hostile_answer_is_only_read_in_part(text: str) -> None:
 def test_a_second_model_that_agrees_lowers_the_doubt_and_one_that_does_not_raises_it(score: float) -> None:
     assert 0 <= second_opinion(score, True) <= score + 1e-9
     assert score - 1e-9 <= second_opinion(score, False) <= 1
+
+
+@pytest.mark.parametrize("answer", [
+    "I'm sorry, but I can't help with that.", "Sorry, I cannot do this.", "I am unable to answer.",
+    "Unfortunately, I can’t say without seeing the file.", "As an AI, I have no access to it.",
+])  # fmt: skip
+def test_an_answer_that_declines_is_useless(answer: str) -> None:
+    found = doubt("Write a note to Sarah about our meeting.", answer, "stop")
+    assert found.score == 1.0 and "it declines" in found.reasons
+
+
+@pytest.mark.parametrize("answer", [
+    "Dear Sarah, I'm sorry that I missed our meeting. Could we meet on Friday?",
+    "I cannot thank you enough. " + "It was a good talk, and we agreed on the next steps. " * 10,
+])  # fmt: skip
+def test_an_apology_in_what_was_written_is_no_refusal(answer: str) -> None:
+    assert doubt("Write a note to Sarah about our meeting.", answer, "stop").score < 1.0
+
+
+@pytest.mark.parametrize(
+    ("prompt", "answer", "useless"),
+    [
+        ("List three cities as JSON.", "Rome, Paris and Oslo.", True),
+        ("List three cities as JSON.", '["Rome", "Paris", "Oslo"]', False),
+        ("List three cities as JSON.", 'Here it is:\n```json\n{"cities": ["Rome"]}\n```', False),
+        ("What is JSON?", "A way to write down data.", False),
+    ],
+)
+def test_prose_where_json_was_asked_for_is_useless(prompt: str, answer: str, useless: bool) -> None:
+    assert (doubt(prompt, answer, "stop").score == 1.0) is useless
