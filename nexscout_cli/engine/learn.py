@@ -41,10 +41,12 @@ class ProfileState(NamedTuple):
 
 
 class Said(NamedTuple):
-    """What a prompt shows of its user: ``style``, traits of its writing (empty without words), and its masked phrases."""
+    """What a prompt shows of its user: ``style``, traits of its writing (empty without words), and its masked phrases with
+    the names they are counted under.
+    """
 
     style: dict[str, float]
-    phrases: tuple[str, ...]
+    phrases: dict[str, str]
 
 
 class Lesson(NamedTuple):
@@ -174,7 +176,7 @@ _FORMAL = re.compile(
 def listen(prompt: str) -> Said:
     """What is learned from a prompt's text, apart from whose it is. Reads its first ``MAX_CHARS`` characters alone."""
     prompt = prompt[:MAX_CHARS]
-    return Said(_traits(prompt), tuple(_phrases(prompt)))
+    return Said(_traits(prompt), {phrase: _name(phrase) for phrase in _phrases(prompt)})
 
 
 def _traits(prompt: str) -> dict[str, float]:
@@ -275,14 +277,13 @@ def _name(phrase: str) -> str:
     return f"{crc32(phrase.encode('utf-8', 'surrogatepass')):x}"
 
 
-def _patterns(state: ProfileState, phrases: tuple[str, ...]) -> tuple[dict[str, int], tuple[str, ...]]:
+def _patterns(state: ProfileState, seen: dict[str, str]) -> tuple[dict[str, int], tuple[str, ...]]:
     """Candidates with their counts, and the phrases that recurred.
 
     Lossy counting: where candidates are too many, those counted least go, among them the oldest; the order of the dict
     is the order in which they were last seen.
     """
     counts = dict(state.pattern_counts)
-    seen = {phrase: _name(phrase) for phrase in phrases}
     for name in seen.values():
         counts[name] = counts.pop(name, 0) + 1
     if len(counts) > MAX_CANDIDATES:
