@@ -41,7 +41,7 @@ _ABOUT = re.compile(
     re.IGNORECASE,
 )
 _HANDS_OVER = re.compile(
-    r"\s*(?:(?:(?:please|kindly|can you|could you|would you|i need you to|help me)[ \t]+){0,2}"
+    r"(?:(?:(?:please|kindly|can you|could you|would you|i need you to|help me)[ \t]+){0,2}"
     r"(?:proof-?read|spell-?check|correct|edit|fix|check|count|format|re-?format|indent|lint|parse|tokeni[sz]e|split|compare|diff|"
     r"escape|encode|decode|hash|reverse|minify|beautify|align|wrap|convert|transcribe|copy|repeat|echo|quote|transform|"
     r"translate|rewrite|re-?phrase|paraphrase|render|print|normali[sz]e|clean|trim|strip|sort|explain|review|debug|refactor|run|"
@@ -69,10 +69,10 @@ def settled(prompt: str) -> str:
     if len(prompt) <= SHORT and _ABOUT.search(prompt):
         return _whole(prompt)
     text = unicodedata.normalize("NFC", prompt.replace("\r\n", "\n").replace("\r", "\n"))
-    handed = _HANDS_OVER.match(text)
+    handed = _HANDS_OVER.match(text, len(text) - len(text.lstrip()))
     if handed is None:
         return _lines(text)
-    head, tail = handed.group(), text[handed.end() :]
+    head, tail = text[: handed.end()], text[handed.end() :]
     kept = tail if _ABOUT.search(head) else tail.rstrip()
     return f"{_lines(head)}{chr(10) if chr(10) in head[len(head.rstrip()) :] else ' '}{kept}"
 
