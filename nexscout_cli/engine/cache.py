@@ -34,8 +34,11 @@ def canonical(value: Json) -> Json:
     return value
 
 
-def _digest(parts: Json) -> str:
-    text = json.dumps(canonical(parts), sort_keys=True, ensure_ascii=True, separators=(",", ":"))
+def _digest(parts: dict[str, Json]) -> str:
+    """Of all in its canonical form, but the prompt, whose characters may be what it asks about."""
+    text = json.dumps(
+        canonical(parts) | {"prompt": parts["prompt"]}, sort_keys=True, ensure_ascii=True, separators=(",", ":")
+    )
     return hashlib.sha256(text.encode()).hexdigest()
 
 

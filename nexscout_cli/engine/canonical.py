@@ -48,7 +48,8 @@ _FORM = re.compile(
     r"plural|singular|tense\b|prefix|suffix|etymolog|means?\b|meaning|defin|stands? for|say\b|said\b|says\b|"
     r"quot|repeat|echo|copy|type\b|output|print|format|convert|encod|decod|encrypt|decrypt|hash|revers|sort\b|regex|parse|"
     r"abbr|transcri|haiku|poem|limerick|acrostic|alliterat|lyrics?\b|contraction|article\b|articles\b|polite|formal|please\b|thank|"
-    r"errors?\b|mistakes?\b|english|french|german|spanish|italian|portugu|dutch|swedish|norwegian|danish|finnish|"
+    r"errors?\b|mistakes?\b|(?:is|are) \w+ (?:right|wrong|valid|ok)[.?!]*$|"
+    r"how many [a-z](?:'?s)?\b|english|french|german|spanish|italian|portugu|dutch|swedish|norwegian|danish|finnish|"
     r"icelandic|polish|czech|slova|hungarian|romanian|bulgarian|greek|turkish|russian|ukrainian|serbian|croatian|arabic|hebrew|persian|"
     r"farsi|urdu|hindi|bengali|punjabi|tamil|telugu|marathi|gujarati|chinese|mandarin|cantonese|japanese|korean|vietnamese|thai\b|"
     r"indonesian|malay\b|tagalog|filipino|swahili|latin\b|irish|welsh|catalan|basque|afrikaans|esperanto|sanskrit)",
@@ -66,18 +67,23 @@ _CONTRACTIONS: tuple[tuple[re.Pattern[str], str], ...] = tuple(
         (r"\b(what|who|where|when|why|how|that|there|here|it|he|she)'s\b", r"\1 is"),
         (r"\bwhats\b", "what is"),
         (r"\b(what|who|where|when|why|how|there|these|those|we|you|they)'re\b", r"\1 are"),
-        (r"\b(what|who|where|when|why|how)'d\b", r"\1 did"),
+        (r"\b(where|when|why|how)'d\b(?! \w+ (?:like|feel|react|respond|be)\b)", r"\1 did"),
         (r"\bi'm\b", "I am"),
         (r"\b(i|you|we|they|should|would|could|might|must)'ve\b", r"\1 have"),
         (r"\b(i|you|he|she|it|we|they|that|there|what|who)'ll\b", r"\1 will"),
     )
 )
 _REST = r"(?P<rest>.+)"
+_STATES = (
+    "look|sound|seem|feel|smell|appear|rank|compare|fare|rate|do|score|have|own|owe|weigh|differ|resemble|relate|belong|benefit"
+    "|stack|measure up|come (?:across|off)|hear|breathe|digest|age|die"
+)
+"""Of these "How do I" asks how it is, and "How can I" how it is done."""
 _FRAMES: tuple[tuple[re.Pattern[str], str], ...] = tuple(
     (re.compile(f"{pattern}$", re.I), beginning)
     for pattern, beginning in (
         (
-            r"how (?:do|can) i (?!(?:look|sound|seem|feel|smell|appear|rank|compare|fare|rate|do|score)\b)" + _REST,
+            r"how (?:do|can) i (?!(?:" + _STATES + r")\b)" + _REST,
             "how to ",
         ),
         (r"what is (?:a good|a|the) way to " + _REST, "how to "),
@@ -115,8 +121,15 @@ _OPENERS = _set(
     "recommend compare write create make draft"
 )
 """Words that begin questions and instructions, and are no names."""
+_ASKING = _set("please kindly")
 _ASKS = _set("how what when where which who whom whose why")
 """Words after which a sentence is a question, whatever ends it."""
+_SMALL_I = re.compile(
+    r"(?P<before>\b(?:do|did|can|could|should|would|will|may|might|was|when|that) )i\b"
+    r"|\bi(?= (?:am|have|had|want|need|would|will|do|did|can|could|should|must|was)\b)",
+    re.I,
+)
+"""A pronoun, and no letter: of i, the imaginary unit, and I, the current, something else is asked."""
 _PLAIN = re.compile(r"[a-z]+")
 _SLIPPED_CAPITAL = re.compile(r"[a-z][A-Z][a-z]+")
 
@@ -127,14 +140,15 @@ def canonical(prompt: str, words: Mapping[str, int]) -> str | None:
     if text is None:
         return None
     body = text.rstrip(" .?!")
-    mark = "?" if "?" in text[len(body) :] else "!" if text.endswith("!") else "."
+    end = text[len(body) :]
+    mark = "!" * end.count("!") or ("?" if "?" in end else ".")  # "What is 5!?"
     for pattern, expansion in _CONTRACTIONS:
         body = pattern.sub(expansion, body)
     tokens = _mended(body.split(" "), words)
-    first = tokens[0].lower()
+    first = tokens[0] if tokens[0].isupper() and len(tokens[0]) > 1 else tokens[0].lower()  # WHO and CAN are names
     if first in _OPENERS:
         tokens[0] = first
-    if first in _ASKS:
+    if first in _ASKS and mark == ".":
         mark = "?"
     body = " ".join(tokens)
     body = _ARTICLE.sub(lambda an: an.group() if an["next"] in _GRAMMAR else "a ", body)
@@ -143,7 +157,7 @@ def canonical(prompt: str, words: Mapping[str, int]) -> str | None:
         if framed:
             body, mark = framed.expand(beginning).lower() + framed["rest"], "?"
             break
-    return re.sub(r"\bi\b", "I", body) + mark
+    return _SMALL_I.sub(lambda i: f"{i['before'] or ''}I", body) + mark
 
 
 def _bare(text: str) -> str | None:
@@ -151,7 +165,12 @@ def _bare(text: str) -> str | None:
     if len(text) > MAX_CHARS:
         return None
     text = _THANKS.sub("", text).strip(" ,\n")
-    text = _PLEASE_LAST.sub("", _GREETING.sub("", text, count=1))
+    text = _PLEASE_LAST.sub("", text)
+    greeting = _GREETING.match(text)
+    if greeting:
+        text = text[greeting.end() :]
+        if text.split(" ")[0].strip(",").lower() not in _OPENERS | _ASKING:  # "Hello, Dolly …"
+            return None
     asked = _PLEASE.match(text)
     if asked:
         text = text[asked.end() :]

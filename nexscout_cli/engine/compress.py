@@ -40,7 +40,7 @@ _ASK = (
 )
 _OPENING = re.compile(
     rf"(?P<lead>(?:^|(?<=[.!?] )|(?<=\n))[ ]*(?:[-*•] |\ue000[.)] )?)"
-    rf"(?P<ask>{_ASK} ?)?(?P<polite>(?:please,? |kindly )*)(?={_NOT_VERB}[a-z]+ )(?P<rest>[^.!?:\n]*)(?P<end>[.!?:]"
+    rf"(?P<ask>{_ASK} ?)?(?P<polite>(?:please,? |kindly )*)(?={_NOT_VERB}(?-i:[a-z]+) )(?P<rest>[^.!?:\n]*)(?P<end>[.!?:]"
     rf"|$|(?=\n))",
     re.IGNORECASE | re.MULTILINE,
 )
@@ -50,7 +50,7 @@ _LAYOUT = re.compile(
     re.IGNORECASE,
 )
 _INNER_PLEASE = re.compile(
-    r"(?<=\b(?:and|but)) please (?=[a-z])|(?<=\bthen) please (?=[a-z])|,? please(?=[.!?](?:\s|$))",
+    r"(?<=\b(?:and|but)) please (?=[a-z])|(?<=\bthen) please (?=[a-z])|,? (?-i:please)(?=[.!?](?:\s|$))",
     re.IGNORECASE,
 )
 _THANKS = re.compile(

@@ -105,8 +105,9 @@ def extract(text: str, question: str, keep: float, pinned: re.Pattern[str] | Non
     """The sentences of ``text`` that bear on ``question``, at most ``keep`` (0..1) of its prose by UTF-8 bytes.
 
     Code, JSON and tables stay whole, headings and speakers stay with what they head, and sentences in which ``pinned``
-    is found stay whatever they weigh. The text comes back as it is where nothing
-    tells its sentences apart: too few of them, or none that shares a word of weight with the question.
+    is found stay whatever they weigh; they take up to half of that room, and what is more comes on top. The text comes
+    back as it is where nothing tells its sentences apart: too few of them, or none that shares a word of weight with the
+    question.
     """
     found = lines(text)
     units = _sentences(text, found)
@@ -309,8 +310,11 @@ def _pick(
         seen.update(units[at].words)
         return True
 
+    given = left
     for at in fixed:
         take(at, anyway=True)
+    if fixed:  # what instructs leaves at least half of the room to what answers
+        left = max(left, given / 2)
     heap = [(-score - _NEW, at) for at, score in enumerate(scores)]
     heapq.heapify(heap)
     while heap:

@@ -39,7 +39,16 @@ def split(prompt: str) -> Parts:
     if end < 0 or len(prompt) - end > _SHORT:
         end = len(prompt)
     before, inner, after = prompt[:start], prompt[start:end], prompt[end:]
-    told = any(_ASKS.search(part) or INSTRUCTS.search(part) for part in (before, after))
-    if not told or len(inner) < _LONG:
+    if not (_tells(before) or _tells(after)) or len(inner) < _LONG:
         return Parts(prompt, "", "")
     return Parts(before, inner, after)
+
+
+def question(parts: Parts) -> str:
+    """What is asked: of the paragraphs around a text those that ask or instruct, for the others may belong to it."""
+    around = (parts.before, parts.after)
+    return "\n".join([part for part in around if _tells(part)] or around)
+
+
+def _tells(part: str) -> bool:
+    return bool(_ASKS.search(part) or INSTRUCTS.search(part))

@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from nexscout_cli.engine.spans import blocks
 
-_BREAK = re.compile(r"[.!?…]+[\"”»’')\]]*\s+|[。！？｡]+[」』”）]*\s*|[।॥؟۔]+\s*")
+_BREAK = re.compile(r"(?<![.!?…])[.!?…]+[\"”»’')\]]*\s+|[。！？｡]+[」』”）]*\s*|[।॥؟۔]+\s*")
 _PAIRED = re.compile(r"[\"“”«»„()\[\]{}`「」『』（）]")
 _OPENS, _CLOSES, _TOGGLES = set("“«„([{「『（"), set("”»)]}」』）"), set('"`')
 _ABBREVIATED = """

@@ -122,18 +122,18 @@ def _extracted(
 ) -> tuple[str, ...]:
     """The texts with the sentences left out that do not bear on the question; ``keep`` is of the text as it was given."""
     from nexscout_cli.engine.extract import extract
-    from nexscout_cli.engine.payload import INSTRUCTS, split
+    from nexscout_cli.engine.payload import INSTRUCTS, question, split
 
     asked = split(shorter[0])
-    question = "\n".join((asked.before, asked.after, request.goal or ""))
+    about = "\n".join((question(asked), request.goal or ""))
     prompt = shorter[0]
     if asked.text and not heads[0]:
         room = len(texts[0]) - len(asked.before) - len(asked.after)
         share = keep * room / len(asked.text)
-        prompt = asked.before + extract(asked.text, question, share, INSTRUCTS) + asked.after
+        prompt = asked.before + extract(asked.text, about, share, INSTRUCTS) + asked.after
     readable = [isinstance(request.context, str), *(_is_text(a.name) for a in request.attachments)]
     others = [
-        text[:head] + extract(text[head:], question, keep * (len(given) - head) / (len(text) - head))
+        text[:head] + extract(text[head:], about, keep * (len(given) - head) / (len(text) - head))
         if yes and len(text) > head
         else text
         for given, text, head, yes in zip(texts[1:], shorter[1:], heads[1:], readable, strict=True)

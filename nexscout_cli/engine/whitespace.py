@@ -23,9 +23,17 @@ _BLANKS = re.compile(f"{_BLANK}+")
 _RUN_OR_ODD = re.compile(f"{_BLANK}{{2}}|(?! ){_BLANK}")
 _ABOUT = re.compile(
     r"\bwhite[ -]?spac|\bindent|\bpep ?8\b|\blint|\bregex|\bregular expression|\bascii|\blen\("
+    r"|\bunicode|\bcode ?points?\b|\bmorse|\bbraille|\btokeni[sz]|\bspacing"
     r"|\b(?:base64|md5|sha-?\d+|checksum|hash|strlen|utf-?\d+|hex|urlencode|percent-encode)"
     r"|\b(?:double|extra|trailing|leading|consecutive|multiple|redundant|single|blank|empty|the|in|of|and|or)"
     r"\s+(?:spaces?|spacing|blanks?|tabs?|newlines?|line breaks?)\b|\b(?:double|blank|empty) lines?\b"
+    r"|leerzeichen|leerstelle|zwischenr(?:aum|äume)|zeilenumbr|einrück|\bdobles? espacio|\bespacios? (?:en blanco|dobles?)"
+    r"|\bdoubles? espaces?|\bspazi\b|\b(?:spatie|mellanslag|mellomrom|mellemrum|mezer|spacj|boşluk)|пробел|отступ|مساف|रिक्त"
+    r"|空格|空白|换行|換行|スペース|改行|공백|띄어쓰기"
+    r"|(?:\b(?:zähl|anzahl|länge|wie (?:viele|lang)|cu[aá]nt|cont[aá]|número|longitud|combien|compte|nombre|longueur|quant|numero"
+    r"|lunghezza|comprimento|hoeveel|tel|lengte|сколько|посчита|подсчита|длин|kaç|ile)|数|幾|几|何|多少|كم|عدد|몇|कितने)"
+    r"[^.!?。\n]{0,60}?(?:zeichen|buchstab|espa[cç]|caract|letra|lettre|spazi|caratter|letter|teken|символ|букв|знак|karakter"
+    r"|harf|znak|liter|字|حرف|حروف|أحرف|글자|문자|अक्षर)"
     r"|\b(?:how (?:many|long)|count|number|length|position|index|every|each|nth|\d+(?:st|nd|rd|th)|first|last|remove"
     r"|replace|strip|trim|split|collapse|reverse|escape|encode|decode|join|find|delete|insert|keep|preserve|exact\w*"
     r"|verbatim)\b[^.!?\n]{0,60}?\b(?:spaces?|blanks?|gaps?|tabs?|characters?|chars?|letters?|newlines?|line breaks?|bytes?"
@@ -33,17 +41,24 @@ _ABOUT = re.compile(
     re.IGNORECASE,
 )
 _HANDS_OVER = re.compile(
-    r"\s*(?:(?:please|kindly|can you|could you|would you|i need you to|help me)[ \t]+){0,2}"
+    r"(?:(?:(?:please|kindly|can you|could you|would you|i need you to|help me)[ \t]+){0,2}"
     r"(?:proof-?read|spell-?check|correct|edit|fix|check|count|format|re-?format|indent|lint|parse|tokeni[sz]e|split|compare|diff|"
     r"escape|encode|decode|hash|reverse|minify|beautify|align|wrap|convert|transcribe|copy|repeat|echo|quote|transform|"
     r"translate|rewrite|re-?phrase|paraphrase|render|print|normali[sz]e|clean|trim|strip|sort|explain|review|debug|refactor|run|"
-    r"execute|evaluate|what (?:does|is|will|would)|how (?:many|long|does|will))\b[^:\n]{0,200}:\s*",
+    r"execute|evaluate|what(?:'s|’s| does| is| will| would)|how (?:many|long|does|will))\b[^:\n]{0,200}:"
+    r"|[^:\n]{0,200}[.!?]\s+(?:please[ \t]+)?(?:proof-?read|spell-?check|correct|count|tokeni[sz]e|lint|encode|decode|hash)"
+    r"\b[^:\n]{0,60}:"
+    r"|(?:bitte |por favor,? |s'il vous plaît,? |пожалуйста,? |请)?(?:korrigier|berichtig|überprüf|prüf|zähl|formatier|übersetz|"
+    r"umschreib|lektorier|corrig|corrij|corregi|cuent|revis|traduc|traduz|traduis|format|compt|vérifi|relis|corregg|conta|verific|"
+    r"controleer|verbeter|vertaal|исправ|провер|подсчит|посчит|перевед|перепиш|校对|校對|检查|纠正|改正|修改|翻译|翻譯|校正|訂正|修正|"
+    r"添削|翻訳|صحح|ترجم|دقق|고쳐|번역)[^:：\n]{0,200}[:：])\s*",
     re.IGNORECASE,
 )
 _FENCE = re.compile(r"[ \t]*(`{3,}|~{3,})")
 _LITERAL = re.compile(
-    r"(`{1,3})[^`]+\1|\"[^\"]*\"|“[^“”]*”|„[^„“”]*[“”]|«[^«»]*»|(?<!\w)'[^']*'(?!\w)|(?<!\w)‘[^‘’]*’(?!\w)"
+    r"(`{1,3})[^`]+\1|\\ +|\"[^\"]*\"|“[^“”]*”|„[^„“”]*[“”]|«[^«»]*»|(?<!\w)'[^']*'(?!\w)|(?<!\w)‘[^‘’]*’(?!\w)"
 )
+_WORDY = re.compile(r"\w")
 _CODE_LINE = re.compile(r"(?:def|class|if|elif|else|for|while|with|try|except)\b.*:$")
 _COLUMN_GAP = re.compile(r"(?<=\S) {2,}(?=\S)")
 _CLOSED = tuple(".?!\"'`)”»。？！")
@@ -54,10 +69,10 @@ def settled(prompt: str) -> str:
     if len(prompt) <= SHORT and _ABOUT.search(prompt):
         return _whole(prompt)
     text = unicodedata.normalize("NFC", prompt.replace("\r\n", "\n").replace("\r", "\n"))
-    handed = _HANDS_OVER.match(text)
+    handed = _HANDS_OVER.match(text, len(text) - len(text.lstrip()))
     if handed is None:
         return _lines(text)
-    head, tail = handed.group(), text[handed.end() :]
+    head, tail = text[: handed.end()], text[handed.end() :]
     kept = tail if _ABOUT.search(head) else tail.rstrip()
     return f"{_lines(head)}{chr(10) if chr(10) in head[len(head.rstrip()) :] else ' '}{kept}"
 
@@ -108,10 +123,20 @@ def _line(line: str, before: str, after: str, is_json: bool) -> str:
     pieces: list[str] = []
     start = indent
     for literal in _LITERAL.finditer(bare, indent):
-        if (not is_json and len(literal.group().split()) < PROSE_WORDS) or literal.group(1):
+        if _is_kept(literal, is_json):
             pieces += _BLANKS.sub(" ", bare[start : literal.start()]), literal.group()
             start = literal.end()
     return bare[:indent] + "".join(pieces) + _BLANKS.sub(" ", bare[start:]) + hard_break
+
+
+def _is_kept(literal: re.Match[str], is_json: bool) -> bool:
+    """False for a quotation of prose, whose doubled blanks mean nothing, and for a text in JSON that has words."""
+    text = literal.group()
+    if literal.group(1) or text[:1] == "\\":
+        return True
+    if is_json:
+        return not _WORDY.search(text)
+    return len(text.split()) < PROSE_WORDS or literal.string[: literal.start()].endswith(("(", "="))
 
 
 def _in_columns(line: str, *near: str) -> bool:

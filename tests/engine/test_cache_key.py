@@ -3,6 +3,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 from typing import Any
+from unicodedata import normalize
 
 import pytest
 from hypothesis import given
@@ -91,6 +92,11 @@ def test_what_does_not_shape_the_answer_leaves_the_key_alone(same: dict[str, Any
 def test_line_ends_trailing_blanks_and_composed_letters_are_one() -> None:
     assert normalized("a \r\nb\rcafe\u0301\n\n") == normalized("a\nb\ncaf\u00e9")
     assert key(request("cafe\u0301")) == key(request("caf\u00e9"))
+
+
+@pytest.mark.parametrize("asked", ["What is the Unicode name of \u212a?", "How many code points has cafe\u0301?"])
+def test_characters_that_a_prompt_asks_about_are_not_composed_in_the_key(asked: str) -> None:
+    assert key(request(asked)) != key(request(normalize("NFC", asked)))
 
 
 def test_indentation_is_kept_for_it_means_something_in_code() -> None:

@@ -159,6 +159,8 @@ def test_a_filler_goes_and_an_instruction_stays(text: str, short: str) -> None:
         "I would like you to not use tables.",
         "Thank you in advance.",
         "Please?",
+        "Kindly Bank has which fees?",
+        "Name the band behind Please.",
     ],
 )
 def test_what_is_no_filler_or_may_be_payload_stays(text: str) -> None:

@@ -166,6 +166,12 @@ def test_what_is_pinned_stays_whatever_it_weighs() -> None:
     assert "Herring was salted in long sheds." in short
 
 
+def test_what_is_pinned_leaves_room_for_what_answers() -> None:
+    text = HARBOUR.replace("\n\n", " Do not fish there, and do not swim or dive or row a boat there at night.\n\n")
+    short = extract(text, "Who kept the lighthouse?", 0.3, re.compile("not"))
+    assert short.count("Do not fish") == 3 and "Edna Marsh" in short and len(short) < len(text)
+
+
 def test_of_two_passages_that_say_the_same_one_is_enough() -> None:
     said = "The keeper of the lighthouse at Lindmouth was Edna Marsh."
     lamp = "The lighthouse had a green lamp and a bell of bronze."
@@ -235,7 +241,9 @@ def test_writing_without_blanks_is_taken_by_pairs() -> None:
     assert words("长江有 River") == ["长江", "江有", "river"]
 
 
-@pytest.mark.parametrize("piece", ["A. ", '"', "(", "Ann: x\n", "word ", "字", "[1](", "- \n", "ship. \n\n", "\u0e01 "])
+@pytest.mark.parametrize(
+    "piece", ["A. ", ".", '"', "(", "Ann: x\n", "word ", "字", "[1](", "- \n", "ship. \n\n", "\u0e01 "]
+)
 def test_a_hostile_text_takes_little_time(piece: str) -> None:
     started = time.process_time()
     extract(piece * (200_000 // len(piece)), "ship word Ann", 0.5)

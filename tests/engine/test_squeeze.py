@@ -8,7 +8,7 @@ import pytest
 from nexscout_cli.config import Settings
 from nexscout_cli.engine.compress import compress
 from nexscout_cli.engine.extract import CUT
-from nexscout_cli.engine.payload import INSTRUCTS, split
+from nexscout_cli.engine.payload import INSTRUCTS, question, split
 from nexscout_cli.engine.plan import Planner, originals
 from nexscout_cli.engine.records import tabled
 from nexscout_cli.engine.squeeze import PREFIX_TOKENS, marks, squeeze
@@ -93,6 +93,14 @@ def test_a_prompt_that_is_all_instructions_is_no_text_to_be_read() -> None:
     assert "".join(parts) == f"{QUESTION}\n\n{LONG}\n\nThank you" and parts.text == LONG
 
 
+def test_a_last_paragraph_that_asks_nothing_is_kept_and_not_taken_for_the_question() -> None:
+    prompt = f"{QUESTION}\n\n{LONG}\n\nThe mayor of Oakham likes the fair."
+    assert question(split(prompt)).strip() == QUESTION
+    (sent, *_), done = squeezed(extracting(prompt=prompt, keep=0.2))
+    assert done.mode == "extract" and sent.endswith("The mayor of Oakham likes the fair.") and "Stoneham" in sent
+    assert question(split(f"{LONG}\n\n{QUESTION}")).strip() == QUESTION
+
+
 @pytest.mark.parametrize(
     ("changes", "world", "mode"),
     [
@@ -101,7 +109,8 @@ def test_a_prompt_that_is_all_instructions_is_no_text_to_be_read() -> None:
         ({"compress": "lossless"}, {}, "lossless"),
         ({"compress": "extract"}, {}, "extract"),
         ({}, {"energy": 10}, "extract"),
-        ({}, {"values": {"firewall__block_tokens": 300}}, "extract"),
+        ({}, {"values": {"firewall__block_tokens": 400}}, "extract"),
+        ({}, {"values": {"firewall__block_tokens": 300}}, "lossless"),
         ({}, {"energy": 10, "values": {"routing__quality_target": 0.99}}, "lossless"),
         ({"keep": 0.2}, {"energy": 10}, "lossless"),
         ({}, {"values": {"compression__min_tokens": 5_000}}, "off"),

@@ -62,7 +62,16 @@ def test_fenced_code_keeps_every_blank_within_its_lines(code: list[str]) -> None
 
 
 @pytest.mark.parametrize(
-    "text", ["“" * 200_000, "`" * 200_000, "'a " * 100_000, "a  " * 200_000, "\n" * 300_000, "| " * 200_000]
+    "text",
+    [
+        "“" * 200_000,
+        "`" * 200_000,
+        "'a " * 100_000,
+        "a  " * 200_000,
+        "\n" * 300_000,
+        " " * 300_000 + "x",
+        "| " * 200_000,
+    ],
 )
 def test_a_hostile_text_is_normalized_all_the_same(text: str) -> None:
     assert len(normalized(text)) <= len(text)
