@@ -120,6 +120,10 @@ def test_a_wrong_file_or_model_is_said(tmp_path: Path) -> None:
     pair = ("--strong", "strong", "--weak", "weak")
     assert "no two rows" in run(str(SAMPLE), "--strong", "strong", "--weak", "nobody", status=2).stderr
     assert run(str(tmp_path / "nowhere.jsonl"), *pair, status=2).stderr.count("\n") == 1
+    (tmp_path / "empty.jsonl").write_text("")
+    assert "no row has outcomes" in run(str(SAMPLE), *pair, "--train", str(tmp_path / "empty.jsonl"), status=2).stderr
+    for labels, told in (("2", "too few"), ("0", "at least 1")):
+        assert told in run(str(SAMPLE), *pair, "--train", str(SAMPLE), "--labels", labels, status=2).stderr
     assert run(str(SAMPLE), *pair, "--outputs", str(tmp_path / "nowhere.jsonl"), status=2).stdout == ""
 
 
