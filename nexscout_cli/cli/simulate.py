@@ -162,7 +162,7 @@ def _target(plan: Plan) -> list[tuple[str, str]]:
             )
             for chance, step in plan.later
         ]
-    if made.target is not None:
+    if plan.expected is not None:
         rows.append(
             (
                 "expected",

@@ -50,9 +50,10 @@ def requirement(made: Json) -> list[str]:
         )
         return [f"By the rules: row {row} asks for quality {made['rule_quality']:g}.{mode}", *_best(made)]
     hard = made["difficulty"] >= made["limit"]
+    estimate, limit = _apart(made["difficulty"], made["limit"])
     told = [
-        f"Policy {made['policy']}: the prompt's difficulty is estimated at {made['difficulty']:.2f} (bucket {made['bucket']} of "
-        f"0–4); from {made['limit']:.2f} on it counts as hard, so it is {'hard' if hard else 'easy'}.",
+        f"Policy {made['policy']}: the prompt's difficulty is estimated at {estimate} (bucket {made['bucket']} of "
+        f"0–4); from {limit} on it counts as hard, so it is {'hard' if hard else 'easy'}.",
         f"That limit is to keep {made['target']:.0%} of the strong model's advantage; as measured it keeps "
         f"{made['kept']:.0%} and sends {made['strong_share']:.0%} of prompts to the strong model.",
     ]
@@ -68,6 +69,12 @@ def requirement(made: Json) -> list[str]:
         unless = f", unless {made['other']} comes to the same" if "other" in made else ""
         told.append(f"The answer is checked: from a doubt of {made['doubt']:.2f} on {made['strong']} is asked{unless}.")
     return [*told, *_best(made)]
+
+
+def _apart(value: float, limit: float) -> tuple[str, str]:
+    """Both to two places, or to the four that are kept where two would make them the same."""
+    places = 2 if f"{value:.2f}" != f"{limit:.2f}" else 4
+    return f"{value:.{places}f}", f"{limit:.{places}f}"
 
 
 def _best(made: Json) -> list[str]:
@@ -117,7 +124,8 @@ def _attempt(one: Json) -> str:
     if doubt := one["doubt"]:
         if "agrees" in doubt:
             told += "; it comes to the same answer" if doubt["agrees"] else "; it comes to another answer"
-        told += f"; doubt {doubt['score']:.2f} against a limit of {doubt['limit']:.2f}"
+        score, limit = _apart(doubt["score"], doubt["limit"])
+        told += f"; doubt {score} against a limit of {limit}"
         if doubt["reasons"] and doubt["score"] >= doubt["limit"]:
             told += f" ({'; '.join(doubt['reasons'])})"
     if one["state"] == "posted":

@@ -8,6 +8,7 @@ from typing import NamedTuple
 
 from nexscout_cli.config import Settings
 from nexscout_cli.engine import firewall, policy, predict, route
+from nexscout_cli.engine.money import dollars
 from nexscout_cli.engine.shape import make_shape
 from nexscout_cli.engine.types import (
     AIRequest,
@@ -171,7 +172,7 @@ class Planner:
         texts, compression = self._compressed(request, snapshot)
         basis = Basis(choice, before.decision, compression, texts)
         plan = self._one(request, snapshot, basis, choice.models[0], energy_held=True)
-        return plan._replace(surge_milli=before.surge_milli)
+        return _of_what_is_left(plan, request.options.max_cost)._replace(surge_milli=before.surge_milli)
 
     def _basis(self, request: AIRequest, snapshot: Snapshot) -> Basis:
         settings = self._settings
@@ -300,7 +301,7 @@ class Planner:
             energy=snapshot.energy - sum(step.energy_of(step.own_max_cost) for step in before),
         )
         plan = self._one(request._replace(options=options._replace(max_cost=left)), later, basis, model)
-        return plan._replace(request=request)
+        return _of_what_is_left(plan, left)._replace(request=request)
 
     def _compressed(self, request: AIRequest, snapshot: Snapshot) -> tuple[tuple[str, ...], Compression]:
         """Step 4: prompt, context and attachments as they are sent, and what was saved."""
@@ -373,6 +374,14 @@ def _weighed(reasons: tuple[tuple[str, float], ...], *, words: bool) -> tuple[tu
 def _decided(decision: Decision, choice: route.Choice) -> Decision:
     seen = tuple(one._replace(verdict="second") if one.model == decision.strong else one for one in choice.candidates)
     return decision._replace(quality=choice.quality, reason=choice.reason, candidates=seen)
+
+
+def _of_what_is_left(plan: Plan, left: int | None) -> Plan:
+    """A later step's plan; a refusal for its cost names the dollars that the steps before leave, not --max-cost."""
+    if left is None or plan.error is None or plan.error["code"] != "max_cost":
+        return plan
+    told = f"the call is predicted to cost ${dollars(plan.own_cost)}; ${dollars(left)} is left for it"
+    return plan._replace(error=plan.error | {"message": told})
 
 
 def _allowed(decision: Decision, refused: dict[str, str], chosen: str | None) -> Decision:

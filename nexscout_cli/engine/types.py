@@ -414,7 +414,7 @@ class Plan(NamedTuple):
             "recommended_model": self.model.name,
             "routing_reason": self.routing_reason,
             "policy": self.decision.policy,
-            "expected": self._expected(),
+            "expected": self.expected,
             "cascade": self._steps(),
             "required_quality": self.required_quality,
             "emotional_complexity": self.emotional_complexity,
@@ -427,10 +427,11 @@ class Plan(NamedTuple):
             "error": self.error,
         }
 
-    def _expected(self) -> dict[str, Json] | None:
-        """What the quality target was measured to come to; None where no estimate decided."""
+    @property
+    def expected(self) -> dict[str, Json] | None:
+        """What the quality target was measured to come to; None where no estimate decided, or nothing can be sent up."""
         made = self.decision
-        if made.target is None:
+        if self.cascade is None and self.routing_reason not in ("learned_easy", "learned_hard", "cascade_hard"):
             return None
         return {"quality_target": made.target, "kept": made.kept, "strong_share": made.strong_share}
 

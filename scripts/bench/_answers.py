@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import gzip
-import json
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
+
+from _rows import read
 
 
 class Answers(NamedTuple):
@@ -23,14 +23,11 @@ def rows(path: Path) -> Iterator[Answers]:
 
     A row without a task belongs to the one its id begins with, one without an id to the file.
     """
-    with gzip.open(path, "rt", encoding="utf-8") if path.suffix == ".gz" else path.open(encoding="utf-8") as lines:
-        for line in lines:
-            if line.strip():
-                row = json.loads(line)
-                tokens = _count(row.get("in_tokens")) or _count(row.get("prompt_tokens"))
-                answers = _answers(row)
-                if isinstance(row.get("prompt"), str) and tokens and answers:
-                    yield Answers(_task(row, path), row["prompt"], tokens, answers)
+    for row in read(path):
+        tokens = _count(row.get("in_tokens")) or _count(row.get("prompt_tokens"))
+        answers = _answers(row)
+        if isinstance(row.get("prompt"), str) and tokens and answers:
+            yield Answers(_task(row, path), row["prompt"], tokens, answers)
 
 
 def _task(row: dict[str, Any], path: Path) -> str:

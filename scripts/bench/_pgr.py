@@ -87,9 +87,12 @@ def dollars(case: Case, router: Router, order: np.ndarray, group: np.ndarray) ->
 
 
 def cheapest(y: np.ndarray, usd: np.ndarray, goal: float) -> float | None:
-    """The least dollars with which PGR is ``goal``; None where it never is."""
+    """The least dollars with which PGR is ``goal``, straight between groups as PGR is; None where it never is."""
     enough = y >= goal - 1e-9
-    return round(float(usd[enough].min()), 5) if enough.any() else None
+    crossed = np.flatnonzero(enough[1:] != enough[:-1])
+    share = (goal - y[crossed]) / (y[crossed + 1] - y[crossed])
+    between = usd[crossed] + share * (usd[crossed + 1] - usd[crossed])
+    return round(float(min([*usd[enough], *between])), 5) if enough.any() else None
 
 
 def figures(case: Case, router: Router) -> dict[str, float | list[float] | None]:

@@ -22,3 +22,15 @@ def test_a_cascade_is_as_right_as_the_strong_model_for_less_and_every_ledger_agr
     assert found["always weak"]["accuracy"] < found["cascade"]["accuracy"] == found["always strong"]["accuracy"] == 1
     assert found["always weak"]["usd"] < found["cascade"]["usd"] < found["always strong"]["usd"]
     assert found["cascade"]["strong_share"] < 1 and found["cascade"]["calls"] > 12
+
+
+def test_what_cannot_be_replayed_is_said_in_a_line(tmp_path: Path) -> None:
+    empty, holes = tmp_path / "empty.jsonl", tmp_path / "holes.jsonl"
+    empty.write_text("")
+    holes.write_text(
+        '{"id": 1, "models": null}\n{"id": 2, "prompt": "Hi", "models": {"gpt-4o-2024-08-06": null}}\n{}\n'
+    )
+    for rows, told in ((empty, "no row"), (holes, "no row"), (tmp_path / "nowhere.jsonl", "No such file")):
+        line = [sys.executable, ROOT / "scripts" / "bench" / "replay", rows, "--outputs", rows]
+        ended = subprocess.run(line, capture_output=True, text=True, check=False)
+        assert (ended.returncode, ended.stderr.count("\n")) == (2, 1) and told in ended.stderr

@@ -131,12 +131,21 @@ def test_max_cost_covers_the_whole_cascade_or_there_is_none() -> None:
     assert less.cascade is not None and less.max_cost <= whole.max_cost - 10_000_000
     alone = plan("cascade", max_cost=whole.own_max_cost + 1_000)
     assert alone.cascade is None and alone.allow_proceed
-    assert any("would not be sent up" in warning for warning in alone.warnings)
+    told = next(warning for warning in alone.warnings if "would not be sent up" in warning)
+    assert told.endswith("; $0.000001000 is left for it")  # what the first step leaves, which is not --max-cost
+    assert alone.expected is None and whole.expected is not None
 
 
 def test_without_a_better_model_there_is_nothing_to_send_up_to() -> None:
     made = plan("cascade", names=("gpt-4o-mini",))
     assert made.cascade is None and made.model.name == "gpt-4o-mini"
+    assert made.expected is plan("learned", "A hard one", names=("gpt-4o-mini",)).expected is None
+
+
+def test_what_is_expected_of_the_target_is_said_only_where_the_estimate_decided() -> None:
+    for prompt in ("An easy one", "A hard one"):
+        assert plan("learned", prompt).expected == {"quality_target": 0.95, "kept": 0.95, "strong_share": 0.3}
+    assert plan("learned", feature="ai_pitchdeck").expected is plan("rules").expected is None
 
 
 def test_a_model_that_is_dearer_and_no_better_is_left_out_except_by_the_rules() -> None:

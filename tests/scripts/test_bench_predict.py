@@ -107,8 +107,13 @@ def test_rows_that_lack_something_are_left_out(tmp_path: Path) -> None:
 def test_a_wrong_model_or_file_is_said(tmp_path: Path) -> None:
     assert "no row" in run(SAMPLE, "--model", "gpt-9", status=2)
     assert "nowhere.jsonl" in run(tmp_path / "nowhere.jsonl", status=2)
-    (tmp_path / "empty.jsonl").write_text("")
-    assert "no row" in run(tmp_path / "empty.jsonl", status=2)
+    for number, (text, told) in enumerate((("", "no row"), ("[1]\n", "an object"), ("not JSON\n", "Expecting value"))):
+        file = tmp_path / f"{number}.jsonl"
+        file.write_text(text)
+        assert told in run(file, status=2)
+    cut = tmp_path / "cut.jsonl.gz"
+    cut.write_bytes(gzip.compress(SAMPLE.read_bytes())[:-20])
+    assert "end-of-stream" in run(cut, status=2)
 
 
 def test_the_table_has_a_line_for_each() -> None:

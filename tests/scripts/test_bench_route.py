@@ -17,7 +17,7 @@ sys.path.insert(0, str(ROOT / "scripts" / "bench"))
 from _pgr import Case, Router, area, dollars, figures, ladder, reach, recovered  # noqa: E402
 
 
-def bench(*args: str) -> dict[str, Any]:
+def run(*args: str, status: int = 0) -> subprocess.CompletedProcess[str]:
     script = ROOT / "scripts" / "bench" / "route"
     command = [
         sys.executable,
@@ -28,7 +28,13 @@ def bench(*args: str) -> dict[str, Any]:
         f"import runpy; sys.argv = {[str(script), *args]!r}; import _common; _common.use_checkout = lambda *a, **k: None;"
     )
     command[-1] += f"runpy.run_path({str(script)!r}, run_name='__main__')"
-    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    done = subprocess.run(command, capture_output=True, text=True)
+    assert done.returncode == status, done.stderr
+    return done
+
+
+def bench(*args: str) -> dict[str, Any]:
+    done = run(*args)
     return dict(json.loads(done.stdout)["routers"], stderr=done.stderr)
 
 
@@ -51,6 +57,11 @@ def test_equal_scores_are_told_apart_by_nothing() -> None:
     assert (found["apgr"], found["cpt50"], found["cpt80"]) == (0.5, 0.5, 0.8)
     order, group = ladder(np.zeros(4))
     assert area(*recovered((PAIR.strong - PAIR.weak)[order], group, np.ones(4))) == 0.5
+
+
+def test_the_dollars_at_a_goal_lie_between_two_groups_where_the_goal_does() -> None:
+    found = figures(PAIR, Router(np.zeros(4), 0.0))  # from 1000 to 10000 dollars, in any order
+    assert found["usd_at_95"] == pytest.approx(1000 + 0.95 * 9000) and found["usd_at_strong"] == 10_000
 
 
 def test_the_worst_order_reaches_nothing_before_the_end() -> None:
@@ -86,6 +97,34 @@ def test_the_sample_gives_every_router_its_figures(shipped: dict[str, Any]) -> N
         assert 0 < found["cpt50"] <= found["cpt80"] <= 1
         assert found["usd_at_95"] <= found["usd_at_strong"]
     assert shipped["random"]["apgr"] == 0.5
+
+
+def test_rows_that_lack_something_are_left_out(tmp_path: Path) -> None:
+    rows = [json.loads(line) for line in SAMPLE.read_text().splitlines()]
+    pair = [{"id": row["id"], "prompt": row["prompt"]} for row in rows]
+    told = [{"m": {"correct": row["strong"]}, "w": {"score": row["weak"]}} for row in rows]
+    texts = [{"id": row["id"], "models": {"w": {"output": row["weak_response"]}}} for row in rows]
+    bad: list[Any] = [None, {"m": None, "w": {"correct": 1}}, {"m": {"correct": 1}}, {"m": {}, "w": {"correct": None}}]
+    holes = [row | {"models": models} for row, models in zip(pair, bad, strict=False)]
+    file, outputs = tmp_path / "rows.jsonl", tmp_path / "outputs.jsonl"
+    file.write_text(
+        "\n".join(json.dumps(row) for row in [*holes, *(p | {"models": m} for p, m in zip(pair, told, strict=True))])
+    )
+    outputs.write_text("\n".join(json.dumps(row) for row in [*texts[2:], {"id": rows[0]["id"], "models": None}]))
+    found = bench(str(file), "--strong", "m", "--weak", "w", "--outputs", str(outputs), "--json")
+    assert "2 rows have no answer of w: left out" in found["stderr"]
+    assert f"{len(rows) - 2} prompts" in found["stderr"] and "cascade" in found
+
+
+def test_a_wrong_file_or_model_is_said(tmp_path: Path) -> None:
+    pair = ("--strong", "strong", "--weak", "weak")
+    assert "no two rows" in run(str(SAMPLE), "--strong", "strong", "--weak", "nobody", status=2).stderr
+    assert run(str(tmp_path / "nowhere.jsonl"), *pair, status=2).stderr.count("\n") == 1
+    (tmp_path / "empty.jsonl").write_text("")
+    assert "no row has outcomes" in run(str(SAMPLE), *pair, "--train", str(tmp_path / "empty.jsonl"), status=2).stderr
+    for labels, told in (("2", "too few"), ("0", "at least 1")):
+        assert told in run(str(SAMPLE), *pair, "--train", str(SAMPLE), "--labels", labels, status=2).stderr
+    assert run(str(SAMPLE), *pair, "--outputs", str(tmp_path / "nowhere.jsonl"), status=2).stdout == ""
 
 
 def test_contaminated_rows_are_left_out(shipped: dict[str, Any], tmp_path: Path) -> None:
