@@ -8,9 +8,9 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
-np = pytest.importorskip("numpy", reason="comes with the bench extra")
 ROOT = Path(__file__).parents[2]
 SAMPLE = ROOT / "fixtures" / "routing.jsonl"
 sys.path.insert(0, str(ROOT / "scripts" / "bench"))
@@ -140,7 +140,6 @@ def test_contaminated_rows_are_left_out(shipped: dict[str, Any], tmp_path: Path)
 
 
 def test_rows_that_were_learned_from_are_judged_by_what_was_learned_without_them() -> None:
-    pytest.importorskip("sklearn", reason="comes with the bench extra")
     command = [str(SAMPLE), "--strong", "strong", "--weak", "weak", "--train", str(SAMPLE), "--json"]
     whole, some = bench(*command), bench(*command, "--labels", "20")
     assert "35 of the 35 rows are among them" in whole["stderr"]
