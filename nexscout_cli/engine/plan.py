@@ -190,12 +190,19 @@ class Planner:
             route.Facts(request, snapshot.tier, snapshot.panic, mode, emotion, size + length), settings
         )
 
+        forecasts: dict[str, Forecast] = {}
+
+        def forecast(model: Model) -> Forecast:
+            if model.name not in forecasts:
+                forecasts[model.name] = self._forecast(request, snapshot, model, shape, texts)
+            return forecasts[model.name]
+
         def fits(model: Model) -> bool:
-            return self._forecast(request, snapshot, model, shape, texts).max_input_tokens < model.max_tokens
+            return forecast(model).max_input_tokens < model.max_tokens
 
         def price(model: Model) -> int:
             # The same answer's length for all: a model that was asked first must not win by what was learned of it alone.
-            return model.cost(self._forecast(request, snapshot, model, shape, texts).input_tokens, length)
+            return model.cost(forecast(model).input_tokens, length)
 
         decision = Decision(
             policy=name,

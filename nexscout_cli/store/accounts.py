@@ -13,8 +13,9 @@ from datetime import datetime
 from typing import NamedTuple
 
 from nexscout_cli.config import Settings
+from nexscout_cli.engine.names import EVERYONE
 from nexscout_cli.errors import WorldMoved
-from nexscout_cli.store.store import EVERYONE, stamp
+from nexscout_cli.store.store import stamp
 
 PREPAID = "prepaid"
 """The period of energy accounts: what is granted and not used stays."""

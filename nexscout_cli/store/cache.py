@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from datetime import datetime, timedelta
 
 from nexscout_cli.engine.types import Attempt, CachedAnswer, Charge, Delivery, Json
@@ -114,17 +114,26 @@ def stats(store: Store) -> dict[str, Json]:
 
 
 def _kept(store: Store, actor: dict[str, str]) -> Iterator[sqlite3.Row]:
-    """Answers, expired ones among them, and bytes of text, by feature; in parts, so that writers get their turn."""
+    """Answers, expired ones among them, and bytes of text, by feature; a feature may come in several rows."""
+    return in_parts(
+        store,
+        f"""SELECT feature, count(*) AS answers, sum(expires_at <= :now) AS expired,
+            sum(length(CAST(response_text AS BLOB))) AS bytes FROM cached_ai_responses
+            WHERE id > :first AND id <= :last AND {OWN_OR_ADMIN} GROUP BY feature""",
+        actor,
+    )
+
+
+def in_parts(store: Store, sql: str, values: Mapping[str, Json]) -> Iterator[sqlite3.Row]:
+    """Rows of a query over kept answers with id > :first and ≤ :last: a bounded part in each read, so that writers get
+    their turn in between.
+    """
     with store.db.read() as c:
         most = c.execute("SELECT coalesce(max(id), 0) FROM cached_ai_responses").fetchone()[0]
     for first in range(0, most, PART):
         with store.db.read() as c:
-            yield from c.execute(
-                f"""SELECT feature, count(*) AS answers, sum(expires_at <= :now) AS expired,
-                    sum(length(CAST(response_text AS BLOB))) AS bytes FROM cached_ai_responses
-                    WHERE id > :first AND id <= :last AND {OWN_OR_ADMIN} GROUP BY feature""",
-                {**actor, "first": first, "last": first + PART},
-            ).fetchall()
+            rows = c.execute(sql, {**values, "first": first, "last": first + PART}).fetchall()
+        yield from rows
 
 
 _REQUESTS_OF_ALL = "SELECT feature, sum(requests) AS requests FROM usage_by_model_day GROUP BY feature"

@@ -4,6 +4,7 @@ writers get their turn in between however many there are.
 
 from __future__ import annotations
 
+import sqlite3
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 
@@ -101,20 +102,14 @@ def forget(store: Store, request_id: str) -> int:
         ).rowcount
 
 
-def _answers(
-    store: Store, where: str = "1", values: Mapping[str, Json] | None = None
-) -> Iterator[tuple[int, str, int]]:
+def _answers(store: Store, where: str = "1", values: Mapping[str, Json] | None = None) -> Iterator[sqlite3.Row]:
     """Number, time of last use and bytes of text of the answers for which ``where`` holds, a bounded part at a time."""
-    with store.db.read() as c:
-        most = c.execute("SELECT coalesce(max(id), 0) FROM cached_ai_responses").fetchone()[0]
-    for first in range(0, most, cache.PART):
-        with store.db.read() as c:
-            rows = c.execute(
-                f"""SELECT id, last_used_at, length(CAST(response_text AS BLOB)) FROM cached_ai_responses
-                    WHERE id > :first AND id <= :last AND {where} ORDER BY id""",
-                {**(values or {}), "first": first, "last": first + cache.PART},
-            ).fetchall()
-        yield from rows
+    return cache.in_parts(
+        store,
+        f"""SELECT id, last_used_at, length(CAST(response_text AS BLOB)) FROM cached_ai_responses
+            WHERE id > :first AND id <= :last AND {where} ORDER BY id""",
+        values or {},
+    )
 
 
 def _remove(store: Store, numbers: Sequence[int]) -> int:

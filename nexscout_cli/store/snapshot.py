@@ -5,11 +5,12 @@ from __future__ import annotations
 import sqlite3
 from datetime import datetime, timedelta
 
+from nexscout_cli.engine.names import EVERYONE
 from nexscout_cli.engine.policy import effective_policy
 from nexscout_cli.engine.ports import Provider
 from nexscout_cli.engine.types import AIRequest, Limit, Model, Snapshot
 from nexscout_cli.store import accounts, feedback, lengths, models, profiles, users
-from nexscout_cli.store.store import EVERYONE, Store, stamp
+from nexscout_cli.store.store import Store, stamp
 
 SURGE_STEPS = ((2.0, 2000), (1.5, 1500), (1.0, 1250))
 """(load ÷ capacity from which it holds, surge in thousandths); below the last, 1.0."""

@@ -7,7 +7,6 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from nexscout_cli.config import Settings
-from nexscout_cli.engine import names
 from nexscout_cli.engine.names import check_user
 from nexscout_cli.engine.ports import Clock
 from nexscout_cli.errors import NotPermitted, UsageError
@@ -16,9 +15,6 @@ from nexscout_cli.store.database import Database
 
 OWN_OR_ADMIN = "(user_id = :actor OR EXISTS (SELECT 1 FROM users WHERE user_id = :actor AND role = 'admin'))"
 """SQL that every read of a person's rows carries: their own, or an admin reads."""
-
-EVERYONE = names.EVERYONE
-"""The owner of the installation's own accounts."""
 
 
 def stamp(moment: datetime) -> str:
