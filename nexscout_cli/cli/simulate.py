@@ -95,24 +95,25 @@ def simulate(
         output.emit({"allow_proceed": False, "error": error.as_json(), "warnings": []})
         output.failure(error, as_json=False)
         return error.exit_status
+    document = plan.as_json()
+    if not as_json:
+        output.out(sheet(plan))
     if explain:
         from nexscout_cli.cli import why
 
         decision = plan.decision.as_json()
         if as_json:
-            output.emit(plan.as_json() | {"explanation": why.document(decision)})
+            document["explanation"] = why.document(decision)
         else:
-            output.out(sheet(plan) + "\n")
-            why.show(decision)
-    elif as_json:
-        output.emit(plan.as_json())
-    else:
-        output.out(sheet(plan))
-        if diff:
-            from nexscout_cli.cli.diff import show
-
             output.out("")
-            show(user_text(asked, originals(asked)), plan.messages[1].content)
+            why.show(decision)
+    if diff:
+        from nexscout_cli.cli.diff import show
+
+        output.out("")
+        show(user_text(asked, originals(asked)), plan.messages[1].content)
+    if as_json:
+        output.emit(document)
     if plan.error is not None:
         output.failure(NexScoutError(plan.error["message"], plan.error["suggestion"]), as_json=False)
     return plan.exit_status

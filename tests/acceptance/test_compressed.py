@@ -79,6 +79,8 @@ def test_the_diff_is_for_a_person_and_has_colours_only_on_a_terminal(
     monkeypatch.setenv("FORCE_COLOR", "1")
     assert "\x1b[31m- The town of Fairby lies by the river." in six(*line).out
     assert "nothing is left out" in six("simulate", "Hello", "--diff").out
+    both = six("simulate", "Hello", "--explain", "--diff").out
+    assert "nothing is left out" in both and "would cost" in both
     assert six("simulate", "Hello", "--diff", "--json", ok=False).status == 2
 
 
