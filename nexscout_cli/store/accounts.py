@@ -39,7 +39,8 @@ class Budget(NamedTuple):
 
 def budgets(settings: Settings, user_id: str, tier: str, now: datetime) -> Iterator[Budget]:
     """Every budget of a user's call at that time: dollars and tokens, of the user and in total, by day and by month."""
-    periods = {"day": now.strftime("%Y-%m-%d"), "month": now.strftime("%Y-%m")}
+    today = stamp(now)[:10]
+    periods = {"day": today, "month": today[:7]}
     for unit in ("usd", "tokens"):
         for scope, owner in (("user", user_id), ("total", EVERYONE)):
             for window, period in periods.items():

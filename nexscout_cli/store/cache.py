@@ -29,13 +29,14 @@ def find(
     return CachedAnswer(*row) if row else None
 
 
+def claim(user_id: str, prompt_hash: str) -> str:
+    """What an attempt claims that answers for a cache key."""
+    return f"{user_id}/{prompt_hash}"
+
+
 def in_flight(c: sqlite3.Connection, user_id: str, prompt_hash: str) -> bool:
     """Whether a request under that key is open and the process of its last attempt lives."""
-    row = c.execute(
-        """SELECT a.owner FROM requests r JOIN attempts a USING (request_id)
-           WHERE r.user_id = ? AND r.cache_key = ? AND r.state = 'open' ORDER BY a.n DESC LIMIT 1""",
-        (user_id, prompt_hash),
-    ).fetchone()
+    row = c.execute("SELECT owner FROM attempts WHERE claim = ?", (claim(user_id, prompt_hash),)).fetchone()
     return row is not None and owner.alive(row[0])
 
 

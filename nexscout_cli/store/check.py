@@ -119,14 +119,15 @@ _EXAMINATIONS = (
         "attempts",
         """
         WITH sums AS (
-          SELECT t.id, t.request_id, t.n, t.state, t.actual, t.settled_at,
+          SELECT t.id, t.request_id, t.n, t.state, t.actual, t.settled_at, t.claim, r.state AS request_state,
             json_extract(t.price, '$.input') + json_extract(t.price, '$.output') > 0 AS paid,
             coalesce(sum(e.kind = 'hold'), 0) AS holds, coalesce(sum(e.kind = 'post'), 0) AS posts,
             coalesce(sum(e.kind = 'void'), 0) AS voids,
             coalesce(sum(e.kind = 'hold' AND e.amount <> CASE a.kind WHEN 'usd' THEN t.hold ELSE t.hold_tokens END), 0)
               AS other_holds,
             coalesce(sum(e.kind = 'post' AND a.kind = 'usd' AND e.amount IS NOT t.actual), 0) AS other_posts
-          FROM attempts t LEFT JOIN (ledger_entries e JOIN accounts a ON a.id = e.account AND a.kind <> 'energy')
+          FROM attempts t LEFT JOIN requests r USING (request_id)
+          LEFT JOIN (ledger_entries e JOIN accounts a ON a.id = e.account AND a.kind <> 'energy')
             ON e.attempt = t.id GROUP BY t.id),
         found AS (SELECT s.*, CASE
             WHEN paid AND holds = 0 THEN 'can cost something and holds nothing'
@@ -134,6 +135,8 @@ _EXAMINATIONS = (
             WHEN state IN ('held', 'sent', 'unknown') AND posts + voids > 0
               THEN 'is ' || state || ', yet its hold was settled'
             WHEN state = 'unknown' AND settled_at IS NULL THEN 'is unknown, and since when is not recorded'
+            WHEN state IN ('posted', 'voided') AND claim IS NOT NULL AND request_state <> 'open'
+              THEN 'is ' || state || ', yet keeps its claim'
             WHEN state = 'posted' AND (voids > 0 OR posts <> holds) THEN 'is posted, yet its holds are not'
             WHEN state = 'posted' AND actual IS NULL THEN 'is posted without a cost'
             WHEN state = 'posted' AND other_posts THEN 'is posted at another cost than its entries'

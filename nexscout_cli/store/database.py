@@ -13,7 +13,7 @@ from pathlib import Path
 
 from nexscout_cli.errors import StoreError
 
-SCHEMA_VERSION = 6
+SCHEMA_VERSION = 7
 Prepare = Callable[[sqlite3.Connection], None]
 _RESTORE = "restore a backup (nexscout.db.*.bak beside it), or move the file away to start a new one"
 _WAL_FIXED, _WAL_BACKPORTS = (3, 51, 3), ((3, 44, 6), (3, 50, 7))
@@ -262,6 +262,7 @@ def connect(path: Path, timeout: float) -> sqlite3.Connection:
     connection = sqlite3.connect(path, timeout=timeout, isolation_level=None, check_same_thread=False)
     connection.row_factory = sqlite3.Row
     connection.execute("PRAGMA foreign_keys = ON")
+    connection.execute("PRAGMA page_size = 2048")  # of a new file: a paid call writes on some 30 pages, and a little on each
     connection.execute("PRAGMA secure_delete = ON")  # what is removed is overwritten, in free pages too
     return connection
 

@@ -9,8 +9,8 @@ from datetime import datetime
 from nexscout_cli.engine.plan import formula_tokens
 from nexscout_cli.engine.types import AIRequest, Attempt, Plan
 from nexscout_cli.errors import InFlight, InProgress, WorldMoved
-from nexscout_cli.store import accounts, owner, users
-from nexscout_cli.store.states import elsewhere
+from nexscout_cli.store import accounts, cache, owner, users
+from nexscout_cli.store.states import OWN_CLAIM, elsewhere
 from nexscout_cli.store.store import Store, stamp
 
 
@@ -27,11 +27,14 @@ def hold(
         version = c.execute("SELECT value FROM meta WHERE key = 'world_version'").fetchone()[0]
         if int(version) != plan.version:
             raise WorldMoved
-        first = open_request(store, c, request_id, request, fingerprint, now, cache_key)
-        n = 1 if first else _next_attempt(c, request_id)
+        first = open_request(store, c, request_id, request, fingerprint, now)
+        if first:
+            n, claim = 1, cache_key and cache.claim(request.user_id, cache_key)
+        else:
+            n, claim = _take_over(c, request_id)
         # The ledger's time runs ahead of a clock that was put back; the deadline must lie in the same time.
         deadline += now - store.clock.now()
-        attempt_id = _insert_attempt(c, request_id, n, plan, deadline, now)
+        attempt_id = _insert_attempt(c, request_id, n, claim, plan, deadline, now)
         energy = plan.max_energy if first else _energy_held(c, request_id)
         amounts: dict[int, int] = {}
         if first and energy:
@@ -54,23 +57,17 @@ def open_request(
     request: AIRequest,
     fingerprint: str,
     now: datetime,
-    cache_key: str | None = None,
 ) -> bool:
     """Enter the request; False when it is there already. A key whose earlier call was voided goes over to this one.
 
-    Raises StoreError when another process has closed the request, which it does when this one slept for long, InFlight
-    when another request under ``cache_key`` is open: of those there is one at most.
+    Raises StoreError when another process has closed the request, which it does when this one slept for long.
     """
     row = c.execute("SELECT user_id, state FROM requests WHERE request_id = ?", (request_id,)).fetchone()
     if row:
         store.require_access(c, row["user_id"])
         if row["state"] not in ("open", "unknown"):
             raise elsewhere(f"request {request_id}")
-        c.execute(
-            "UPDATE requests SET state = 'open', cache_key = CASE state WHEN 'open' THEN cache_key END "
-            "WHERE request_id = ?",
-            (request_id,),
-        )
+        c.execute("UPDATE requests SET state = 'open' WHERE request_id = ?", (request_id,))
         return False
     key = request.options.idempotency_key
     if key is not None:
@@ -79,19 +76,18 @@ def open_request(
         )
         if c.execute("SELECT 1 FROM requests WHERE user_id = ? AND key = ?", (request.user_id, key)).fetchone():
             raise InProgress(f"the request under key {key!r} is in progress", "wait for it, then ask again")
-    entered = c.execute(
-        "INSERT INTO requests (request_id, user_id, feature, key, fingerprint, state, cache_key, created_at) "
-        "VALUES (?, ?, ?, ?, ?, 'open', ?, ?) ON CONFLICT (state, user_id, cache_key) WHERE state = 'open' DO NOTHING",
-        (request_id, request.user_id, request.feature, key, fingerprint, cache_key, stamp(now)),
+    c.execute(
+        "INSERT INTO requests (request_id, user_id, feature, key, fingerprint, state, created_at) "
+        "VALUES (?, ?, ?, ?, ?, 'open', ?)",
+        (request_id, request.user_id, request.feature, key, fingerprint, stamp(now)),
     )
-    if not entered.rowcount:
-        raise InFlight
     return True
 
 
 def _insert_attempt(
-    c: sqlite3.Connection, request_id: str, n: int, plan: Plan, deadline: datetime, now: datetime
+    c: sqlite3.Connection, request_id: str, n: int, claim: str | None, plan: Plan, deadline: datetime, now: datetime
 ) -> int:
+    """The id of the new attempt. Raises InFlight when another request has its claim."""
     model, forecast = plan.model, plan.forecast
     known = {
         "mode": plan.mode,
@@ -103,8 +99,8 @@ def _insert_attempt(
     }
     cursor = c.execute(
         """INSERT INTO attempts (request_id, n, model, price, estimate, hold, hold_tokens, state,
-           owner, deadline, plan, created_at)
-           VALUES (?, ?, ?, ?, ?, ?, ?, 'held', ?, ?, ?, ?)""",
+           owner, deadline, plan, claim, created_at)
+           VALUES (?, ?, ?, ?, ?, ?, ?, 'held', ?, ?, ?, ?, ?) ON CONFLICT (claim) WHERE claim IS NOT NULL DO NOTHING""",
         (
             request_id,
             n,
@@ -116,15 +112,23 @@ def _insert_attempt(
             owner.me(),
             stamp(deadline),
             json.dumps(known),
+            claim or f"{request_id}/{n}",
             stamp(now),
         ),
     )
+    if not cursor.rowcount:
+        raise InFlight
     return int(cursor.lastrowid or 0)
 
 
-def _next_attempt(c: sqlite3.Connection, request_id: str) -> int:
-    row = c.execute("SELECT max(n) + 1 FROM attempts WHERE request_id = ?", (request_id,)).fetchone()
-    return int(row[0])
+def _take_over(c: sqlite3.Connection, request_id: str) -> tuple[int, str | None]:
+    """The next attempt's number, and the claim on a cache key that it takes over from the last one, if that had any."""
+    last = c.execute(
+        f"SELECT id, n, claim, claim = {OWN_CLAIM} AS own FROM attempts WHERE request_id = ? ORDER BY n DESC LIMIT 1",
+        (request_id,),
+    ).fetchone()
+    c.execute(f"UPDATE attempts SET claim = CASE state WHEN 'unknown' THEN {OWN_CLAIM} END WHERE id = ?", (last["id"],))
+    return last["n"] + 1, None if last["own"] else last["claim"]
 
 
 def _energy_held(c: sqlite3.Connection, request_id: str) -> int:

@@ -34,7 +34,8 @@ def post(
     with store.db.write() as c:
         now = store.touch(c)
         require_own(store, c, attempt)
-        set_state(c, attempt.id, "posted", now, actual=charge.cost, provider_id=provider_id)
+        ended = delivery is not None
+        set_state(c, attempt.id, "posted", now, actual=charge.cost, provider_id=provider_id, ended=ended)
         spend: dict[str, int | None] = {"usd": charge.cost, "tokens": total}
         if delivery is not None and attempt.n == 1:  # which holds the energy too
             spend["energy"] = delivery.energy or None
@@ -74,10 +75,14 @@ def post(
                 },
             },
         )
-        _settle_prediction(c, attempt.request_id, total, charge.cost)
+        _settle_prediction(c, attempt, total, charge.cost)
         if not {"estimated", "usage_invalid"} & set(charge.flags):
             lengths.learn_factor(c, plan.model, forecast.counted, charge.input_tokens)
         if delivery is not None:
+            if attempt.n == 1:  # its claim and its energy are settled
+                c.execute("UPDATE requests SET state = 'posted' WHERE request_id = ?", (attempt.request_id,))
+            else:
+                end_request(store, c, attempt.request_id, "posted", now, energy=delivery.energy)
             _deliver(store, c, attempt, charge, delivery, now)
 
 
@@ -94,6 +99,7 @@ def deliver(store: Store, attempt: Attempt, charge: Charge, delivery: Delivery) 
             "metadata = json_set(metadata, '$.delivered', json('true')) WHERE request_id = ? AND n = ?",
             (delivery.energy, baseline, attempt.request_id, attempt.n),
         )
+        end_request(store, c, attempt.request_id, "posted", now, energy=delivery.energy)
         _deliver(store, c, attempt, charge, delivery, now)
 
 
@@ -101,7 +107,6 @@ def _deliver(
     store: Store, c: sqlite3.Connection, attempt: Attempt, charge: Charge, delivery: Delivery, now: datetime
 ) -> None:
     request = attempt.plan.request
-    end_request(store, c, attempt.request_id, "posted", now, energy=delivery.energy)
     if request.options.idempotency_key is not None:
         c.execute("UPDATE requests SET answer = ? WHERE request_id = ?", (dumps(delivery.answer), attempt.request_id))
     profiles.learned(store, c, request.user_id, delivery.lesson)
@@ -112,18 +117,20 @@ def _deliver(
         cache.save(store, c, attempt, delivery, charge, now)
 
 
-def _settle_prediction(c: sqlite3.Connection, request_id: str, tokens: int, cost: int) -> None:
-    """Add a posted attempt's actual figures to its request's prediction."""
-    row = c.execute(
-        "SELECT coalesce(actual_tokens, 0), predicted_tokens FROM ai_cost_predictions WHERE request_id = ?",
-        (request_id,),
-    ).fetchone()
-    if row:
-        c.execute(
-            "UPDATE ai_cost_predictions SET actual_tokens = ?, actual_cost_usd = coalesce(actual_cost_usd, 0) + ?, "
-            "prediction_accuracy = ? WHERE request_id = ?",
-            (row[0] + tokens, cost, learn.accuracy(row[0] + tokens, row[1]), request_id),
-        )
+def _settle_prediction(c: sqlite3.Connection, attempt: Attempt, tokens: int, cost: int) -> None:
+    """Add a posted attempt's actual figures to its request's prediction, which is the first attempt's."""
+    predicted = attempt.plan.predicted_tokens
+    if attempt.n > 1:
+        before, predicted = c.execute(
+            "SELECT coalesce(actual_tokens, 0), predicted_tokens FROM ai_cost_predictions WHERE request_id = ?",
+            (attempt.request_id,),
+        ).fetchone()
+        tokens += before
+    c.execute(
+        "UPDATE ai_cost_predictions SET actual_tokens = ?, actual_cost_usd = coalesce(actual_cost_usd, 0) + ?, "
+        "prediction_accuracy = ? WHERE request_id = ?",
+        (tokens, cost, learn.accuracy(tokens, predicted), attempt.request_id),
+    )
 
 
 def hit(

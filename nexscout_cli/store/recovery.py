@@ -16,6 +16,9 @@ GRACE = timedelta(hours=1)
 """How far past its deadline an attempt is given up on though its owner seems to live."""
 POST_AFTER = timedelta(hours=24)
 
+_ATTEMPTS = """SELECT a.*, r.user_id, r.feature, r.state = 'open' AS goes_on
+    FROM attempts a JOIN requests r USING (request_id)"""
+
 
 class Recovered(NamedTuple):
     """How many attempts were voided, became unknown, and were posted by age."""
@@ -47,10 +50,8 @@ def recover(store: Store) -> Recovered:
                 voided += 1
             else:
                 states.set_state(c, row["id"], "unknown", now, reason="its process died while it was in flight")
-                c.execute(
-                    "UPDATE requests SET state = 'unknown' WHERE request_id = ? AND state = 'open'",
-                    (row["request_id"],),
-                )
+                if row["goes_on"]:
+                    states.close_request(c, row["request_id"], "unknown")
                 unknown += 1
         _close_abandoned(store, c, now)
         states.expire_keys(c, now)
@@ -59,8 +60,7 @@ def recover(store: Store) -> Recovered:
 
 def _left_behind(c: sqlite3.Connection, now: datetime) -> list[sqlite3.Row]:
     rows = c.execute(
-        "SELECT a.*, r.user_id, r.feature FROM attempts a JOIN requests r USING (request_id) "
-        "WHERE a.state IN ('held', 'sent', 'unknown') ORDER BY a.id"
+        f"{_ATTEMPTS} WHERE a.claim IS NOT NULL AND a.state IN ('held', 'sent', 'unknown') ORDER BY +a.id"
     ).fetchall()
     return [row for row in rows if _is_left(row, now)]
 
@@ -77,17 +77,18 @@ def _abandoned(c: sqlite3.Connection) -> list[sqlite3.Row]:
         """SELECT r.request_id,
            (SELECT a.owner FROM attempts a WHERE a.request_id = r.request_id ORDER BY n DESC LIMIT 1) AS owner,
            EXISTS (SELECT 1 FROM attempts a WHERE a.request_id = r.request_id AND a.state = 'unknown') AS unknown
-           FROM requests r WHERE r.state = 'open' AND NOT EXISTS
-           (SELECT 1 FROM attempts a WHERE a.request_id = r.request_id AND a.state IN ('held', 'sent'))"""
+           FROM requests r WHERE r.state = 'open'
+           AND r.request_id IN (SELECT request_id FROM attempts WHERE claim IS NOT NULL)
+           AND NOT EXISTS (SELECT 1 FROM attempts a WHERE a.request_id = r.request_id AND a.state IN ('held', 'sent'))"""
     ).fetchall()
-    return [row for row in rows if row["owner"] is None or not owner.alive(row["owner"])]
+    return [row for row in rows if not owner.alive(row["owner"])]
 
 
 def _close_abandoned(store: Store, c: sqlite3.Connection, now: datetime) -> None:
     """Nothing of theirs is in flight, so nothing was delivered; energy stays held while an attempt is unknown."""
     for row in _abandoned(c):
         if row["unknown"]:
-            c.execute("UPDATE requests SET state = 'unknown' WHERE request_id = ?", (row["request_id"],))
+            states.close_request(c, row["request_id"], "unknown")
         else:
             states.end_request(store, c, row["request_id"], "voided", now, energy=0)
 
@@ -102,8 +103,7 @@ def resolve(store: Store, request_id: str, cost: int | None, *, beyond_hold: boo
         store.require_admin(c, "resolve an attempt")
         now = store.touch(c)
         rows = c.execute(
-            "SELECT a.*, r.user_id, r.feature FROM attempts a JOIN requests r USING (request_id) "
-            "WHERE a.request_id = ? AND a.state = 'unknown' ORDER BY a.n",
+            f"{_ATTEMPTS} WHERE a.request_id = ? AND a.state = 'unknown' ORDER BY a.n",
             (request_id,),
         ).fetchall()
         if not rows:
@@ -131,8 +131,9 @@ def unresolved(store: Store) -> list[dict[str, object]]:
     with store.db.read() as c:
         rows = c.execute(
             """SELECT a.request_id, a.n, r.user_id, a.model, a.hold, a.reason, a.settled_at FROM attempts a
-               JOIN requests r USING (request_id) WHERE a.state = 'unknown' AND (r.user_id = :actor OR EXISTS
-               (SELECT 1 FROM users WHERE user_id = :actor AND role = 'admin')) ORDER BY a.id""",
+               JOIN requests r USING (request_id) WHERE a.claim IS NOT NULL AND a.state = 'unknown'
+               AND (r.user_id = :actor OR EXISTS (SELECT 1 FROM users WHERE user_id = :actor AND role = 'admin'))
+               ORDER BY +a.id""",
             {"actor": store.actor},
         )
         return [dict(row) for row in rows]
@@ -146,7 +147,7 @@ def reset_clock(store: Store) -> None:
 
 
 def _void(store: Store, c: sqlite3.Connection, row: sqlite3.Row, reason: str, now: datetime) -> None:
-    states.set_state(c, row["id"], "voided", now, reason=reason)
+    states.set_state(c, row["id"], "voided", now, reason=reason, ended=not row["goes_on"])
     accounts.release(c, row["id"], {"usd": None, "tokens": None}, reason=reason, actor=store.actor, now=now)
     _end_if_settled(store, c, row["request_id"], "voided", now)
 
@@ -154,7 +155,7 @@ def _void(store: Store, c: sqlite3.Connection, row: sqlite3.Row, reason: str, no
 def _post(store: Store, c: sqlite3.Connection, row: sqlite3.Row, cost: int, how: str, now: datetime) -> None:
     """Post an unknown attempt; its tokens are what the hold allowed, since nobody reported any."""
     known = json.loads(row["plan"])
-    states.set_state(c, row["id"], "posted", now, actual=cost)
+    states.set_state(c, row["id"], "posted", now, actual=cost, ended=not row["goes_on"])
     accounts.release(
         c,
         row["id"],

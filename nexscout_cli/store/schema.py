@@ -439,6 +439,58 @@ def routing(db: Database) -> None:
     db.conn.execute("PRAGMA user_version = 6")
 
 
+# What is live is found by its claim, so that most statements about requests and states write no index.
+_CLAIMS = """
+CREATE TABLE attempts_7 (
+  id INTEGER PRIMARY KEY,
+  request_id TEXT NOT NULL REFERENCES requests,
+  n INTEGER NOT NULL CHECK (n > 0),
+  model TEXT NOT NULL,
+  price TEXT NOT NULL,
+  estimate INTEGER NOT NULL,
+  hold INTEGER NOT NULL CHECK (hold >= 0),
+  hold_tokens INTEGER NOT NULL CHECK (hold_tokens >= 0),
+  actual INTEGER,
+  state TEXT NOT NULL CHECK (state IN ('held', 'sent', 'posted', 'unknown', 'voided')),
+  owner TEXT NOT NULL,
+  deadline TEXT NOT NULL,
+  provider_id TEXT,
+  reason TEXT,
+  plan TEXT NOT NULL,
+  claim TEXT,
+  created_at TEXT NOT NULL,
+  settled_at TEXT,
+  CHECK ((state = 'posted') = (actual IS NOT NULL)),
+  CHECK (claim IS NOT NULL OR state IN ('posted', 'voided')),
+  UNIQUE (request_id, n)
+) STRICT;
+INSERT INTO attempts_7 SELECT a.id, a.request_id, a.n, a.model, a.price, a.estimate, a.hold, a.hold_tokens, a.actual, a.state,
+  a.owner, a.deadline, a.provider_id, a.reason, a.plan,
+  CASE WHEN r.state = 'open' AND a.n = (SELECT max(n) FROM attempts m WHERE m.request_id = a.request_id)
+         THEN coalesce(r.user_id || '/' || r.cache_key, a.request_id || '/' || a.n)
+       WHEN a.state IN ('held', 'sent', 'unknown') THEN a.request_id || '/' || a.n END,
+  a.created_at, a.settled_at FROM attempts a LEFT JOIN requests r USING (request_id);
+DROP TABLE attempts;
+ALTER TABLE attempts_7 RENAME TO attempts;
+CREATE UNIQUE INDEX attempts_live ON attempts (claim) WHERE claim IS NOT NULL;
+CREATE TRIGGER attempts_move_forward BEFORE UPDATE OF state ON attempts
+WHEN NOT (new.state = old.state AND old.state <> 'posted' OR old.state = 'held' AND new.state IN ('sent', 'voided')
+          OR old.state = 'sent' AND new.state IN ('posted', 'unknown', 'voided')
+          OR old.state = 'unknown' AND new.state IN ('posted', 'voided'))
+BEGIN SELECT RAISE(ABORT, 'an attempt cannot change that way'); END;
+
+DROP INDEX requests_open;
+ALTER TABLE requests DROP COLUMN cache_key;
+"""
+
+
+@MIGRATIONS()
+def claims(db: Database) -> None:
+    """An attempt lays claim to the cache key it answers for, or to itself, while it is live."""
+    _script(db.conn, _CLAIMS)
+    db.conn.execute("PRAGMA user_version = 7")
+
+
 def migrate(connection: sqlite3.Connection) -> None:
     """Bring a database to the newest schema, each migration in a transaction of its own."""
     connection.execute("PRAGMA foreign_keys = OFF")  # else a table that is made anew takes those that refer to it along

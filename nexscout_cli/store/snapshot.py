@@ -90,7 +90,8 @@ def budgets_left(
 def _surge(store: Store, c: sqlite3.Connection, now: datetime) -> int:
     load = c.execute(
         """SELECT (SELECT count(*) FROM ai_cost_predictions WHERE created_at > ? AND approved = 1)
-                + (SELECT count(*) FROM attempts WHERE state IN ('held', 'sent') AND created_at <= ?)""",
+                + (SELECT count(*) FROM attempts WHERE claim IS NOT NULL AND state IN ('held', 'sent')
+                   AND created_at <= ?)""",
         (stamp(now - timedelta(minutes=1)),) * 2,
     ).fetchone()[0]
     share = load / store.settings["surge.capacity"]

@@ -11,6 +11,16 @@ from nexscout_cli.store import accounts
 from nexscout_cli.store.store import Store, stamp
 
 KEYS_KEPT = timedelta(hours=24)
+OWN_CLAIM = "request_id || '/' || n"
+"""SQL for the claim of an attempt that claims nothing but itself.
+
+An attempt has a claim from its hold until its request ends or the next attempt takes over; an unknown one for as long as it
+is unknown. Claims are unique: of the requests under one cache key, one at most is open. The index of claims is small, and
+is what recovery reads.
+"""
+_MOVE = """UPDATE attempts SET state = ?, actual = ?, reason = coalesce(?, reason), provider_id = coalesce(?, provider_id),
+    settled_at = ?{} WHERE id = ?"""
+_STAYS, _ENDS = _MOVE.format(""), _MOVE.format(", claim = NULL")
 
 
 def set_state(
@@ -22,15 +32,12 @@ def set_state(
     actual: int | None = None,
     reason: str | None = None,
     provider_id: str | None = None,
+    ended: bool = False,
 ) -> None:
-    """Move an attempt forward; a trigger refuses any step the table of states does not have."""
+    """Move an attempt forward; a trigger refuses any step the table of states does not have. ``ended``: its request has, too."""
     settled = None if state == "sent" else stamp(now)
     try:
-        c.execute(
-            "UPDATE attempts SET state = ?, actual = ?, reason = coalesce(?, reason), "
-            "provider_id = coalesce(?, provider_id), settled_at = ? WHERE id = ?",
-            (state, actual, reason, provider_id, settled, attempt_id),
-        )
+        c.execute(_ENDS if ended else _STAYS, (state, actual, reason, provider_id, settled, attempt_id))
     except sqlite3.IntegrityError as error:
         raise elsewhere(f"attempt {attempt_id}") from error
 
@@ -48,10 +55,20 @@ def end_request(
     store: Store, c: sqlite3.Connection, request_id: str, state: str, now: datetime, *, energy: int
 ) -> None:
     """Close a request and its energy hold: posted with ``energy`` units, given back when that is 0."""
-    c.execute("UPDATE requests SET state = ? WHERE request_id = ?", (state, request_id))
+    close_request(c, request_id, state)
     row = c.execute("SELECT id FROM attempts WHERE request_id = ? AND n = 1", (request_id,)).fetchone()
     if row:
         accounts.release(c, row[0], {"energy": energy or None}, reason=state, actor=store.actor, now=now)
+
+
+def close_request(c: sqlite3.Connection, request_id: str, state: str) -> None:
+    """End a request's claims with it; its energy stays held."""
+    c.execute("UPDATE requests SET state = ? WHERE request_id = ?", (state, request_id))
+    c.execute(
+        f"UPDATE attempts SET claim = CASE state WHEN 'unknown' THEN {OWN_CLAIM} END "
+        "WHERE request_id = ? AND claim IS NOT NULL",
+        (request_id,),
+    )
 
 
 _EXPIRED = "key IS NOT NULL AND created_at < ? AND state IN ('posted', 'voided')"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 from datetime import UTC, datetime
+from functools import lru_cache
 from pathlib import Path
 
 from nexscout_cli.config import Settings
@@ -16,7 +17,10 @@ from nexscout_cli.store.database import Database
 OWN_OR_ADMIN = "(user_id = :actor OR EXISTS (SELECT 1 FROM users WHERE user_id = :actor AND role = 'admin'))"
 """SQL that every read of a person's rows carries: their own, or an admin reads."""
 
+_SECONDS = len("2026-11-10T12:00:00")
 
+
+@lru_cache(maxsize=16)  # one moment is written into many rows
 def stamp(moment: datetime) -> str:
     """A time as the database keeps it: UTC text of fixed width, so that text order is time order."""
     return moment.astimezone(UTC).isoformat(timespec="microseconds")[:-6] + "Z"
@@ -48,17 +52,20 @@ class Store:
 
     def now(self, c: sqlite3.Connection) -> datetime:
         """The time: the clock's, or the last seen where the clock has gone back, so that no window opens twice."""
-        now = self.clock.now()
-        seen = c.execute("SELECT value FROM meta WHERE key = 'last_seen'").fetchone()[0]
-        return max(now, parse_stamp(seen)) if seen else now
+        return self._time(c)[0]
 
     def touch(self, c: sqlite3.Connection) -> datetime:
-        """The time, remembered as last seen; every write begins with it."""
+        """The time, remembered as last seen; every write begins with it. Once a second is enough: windows end between two."""
+        now, seen = self._time(c)
+        when = stamp(now)
+        if when[:_SECONDS] > seen[:_SECONDS]:
+            c.execute("UPDATE meta SET value = ? WHERE key = 'last_seen'", (when,))
+        return now
+
+    def _time(self, c: sqlite3.Connection) -> tuple[datetime, str]:
         now = self.clock.now()
-        seen: str = c.execute(
-            "UPDATE meta SET value = max(value, ?) WHERE key = 'last_seen' RETURNING value", (stamp(now),)
-        ).fetchone()[0]
-        return max(now, parse_stamp(seen))
+        seen: str = c.execute("SELECT value FROM meta WHERE key = 'last_seen'").fetchone()[0]
+        return (max(now, parse_stamp(seen)) if seen else now), seen
 
     def is_admin(self, c: sqlite3.Connection) -> bool:
         """Whether the actor is an admin."""

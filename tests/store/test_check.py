@@ -66,7 +66,8 @@ ENERGY = "(SELECT id FROM accounts WHERE owner = 'ada' AND kind = 'energy')"
     ("attempts", "holds nothing", "DELETE FROM ledger_entries WHERE attempt IN "
      "(SELECT id FROM attempts WHERE request_id = 'held')"),
     ("attempts", "holds other amounts", "UPDATE attempts SET hold = hold + 1 WHERE request_id = 'held'"),
-    ("attempts", "yet its hold was settled", "UPDATE attempts SET state = 'sent' WHERE request_id = 'voided'"),
+    ("attempts", "yet its hold was settled", "UPDATE attempts SET state = 'sent', claim = '' WHERE request_id = 'voided'"),
+    ("attempts", "yet keeps its claim", "UPDATE attempts SET claim = '' WHERE request_id = 'voided'"),
     ("attempts", "since when is not recorded", "UPDATE attempts SET settled_at = NULL WHERE state = 'unknown'"),
     ("attempts", "is posted, yet its holds are not",
      "UPDATE attempts SET state = 'posted', actual = 5 WHERE request_id = 'held'"),

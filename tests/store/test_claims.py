@@ -1,0 +1,72 @@
+"""Of requests under one cache key one is open, through all its attempts; what is live is found by its claim."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import timedelta
+
+import pytest
+
+from nexscout_cli.engine.types import Attempt
+from nexscout_cli.errors import InFlight
+from tests.support.bench import Bench
+
+
+@pytest.fixture(autouse=True)
+def _balanced(bench: Bench) -> Iterator[None]:
+    yield
+    assert bench.check() == []
+
+
+def hold(bench: Bench, request_id: str) -> Attempt:
+    return bench.ledger.hold(request_id, "f", bench.plan(), bench.clock.now() + timedelta(seconds=60), "key")
+
+
+def claims(bench: Bench) -> list[str | None]:
+    return [row[0] for row in bench.sql("SELECT claim FROM attempts ORDER BY id")]
+
+
+def test_a_request_keeps_its_claim_between_two_attempts_and_hands_it_on(bench: Bench) -> None:
+    first = hold(bench, "one")
+    bench.ledger.void(first, "refused")
+    with pytest.raises(InFlight):
+        hold(bench, "two")
+    second = hold(bench, "one")
+    assert claims(bench) == [None, "ada/key"]
+    bench.ledger.mark_sent(second)
+    with pytest.raises(InFlight):
+        hold(bench, "two")
+    bench.post(second)
+    assert claims(bench) == [None, None]
+    hold(bench, "two")
+
+
+def test_an_attempt_of_unknown_outcome_claims_itself_alone_once_another_took_over(bench: Bench) -> None:
+    first = hold(bench, "one")
+    bench.ledger.mark_sent(first)
+    bench.ledger.mark_unknown(first, "it hung", None)
+    hold(bench, "one")
+    assert claims(bench) == ["one/1", "ada/key"]
+
+
+def test_a_request_that_ended_unknown_is_in_nobodys_way(bench: Bench) -> None:
+    first = hold(bench, "one")
+    bench.ledger.mark_sent(first)
+    bench.ledger.mark_unknown(first, "it hung", None)
+    bench.fail(first)
+    assert claims(bench) == ["one/1"] and not bench.ledger.in_flight("ada", "key")
+    hold(bench, "two")
+
+
+def test_an_answer_that_is_doubted_keeps_the_claim_until_it_is_delivered(bench: Bench) -> None:
+    first = hold(bench, "one")
+    bench.ledger.mark_sent(first)
+    bench.post(first, delivered=False)
+    assert bench.ledger.in_flight("ada", "key")
+    bench.fail(first)
+    assert claims(bench) == [None]
+
+
+def test_what_is_live_is_found_without_reading_what_is_settled(bench: Bench) -> None:
+    plan = bench.sql("EXPLAIN QUERY PLAN SELECT id FROM attempts WHERE claim IS NOT NULL AND state = 'unknown'")
+    assert "attempts_live" in plan[0]["detail"]
