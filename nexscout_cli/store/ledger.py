@@ -101,8 +101,8 @@ class SqliteLedger:
 
     def _move(self, attempt: Attempt, state: str, reason: str | None, provider_id: str | None) -> None:
         with self.store.db.write() as c:
-            now = self.store.now(c) if state == "sent" else self.store.touch(c)
             require_own(self.store, c, attempt)
+            now = None if state == "sent" else self.store.touch(c)
             set_state(c, attempt.id, state, now, reason=reason, provider_id=provider_id)
             if state == "voided":
                 accounts.release(

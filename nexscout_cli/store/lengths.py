@@ -36,17 +36,15 @@ def learn(c: sqlite3.Connection, plan: Plan, output_tokens: int) -> None:
             (
                 request.feature,
                 *level,
-                _text(
-                    learned(known.get(level, Level()), forecast.shipped, forecast.output_tokens, output_tokens, above)
-                ),
+                _STATE
+                % learned(known.get(level, Level()), forecast.shipped, forecast.output_tokens, output_tokens, above),
             )
             for level in scopes(request.user_id, plan.model.name)
         ],
     )
 
 
-def _text(level: Level) -> str:
-    return json.dumps([round(value, 6) for value in level])
+_STATE = f"[{', '.join(['%.9g'] * len(Level._fields))}]"
 
 
 def factors(c: sqlite3.Connection) -> dict[str, tuple[float, float]]:

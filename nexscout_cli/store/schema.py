@@ -479,8 +479,21 @@ WHEN NOT (new.state = old.state AND old.state <> 'posted' OR old.state = 'held' 
           OR old.state = 'unknown' AND new.state IN ('posted', 'voided'))
 BEGIN SELECT RAISE(ABORT, 'an attempt cannot change that way'); END;
 
-DROP INDEX requests_open;
-ALTER TABLE requests DROP COLUMN cache_key;
+CREATE TABLE requests_7 (
+  request_id TEXT PRIMARY KEY,
+  user_id TEXT NOT NULL,
+  feature TEXT NOT NULL,
+  key TEXT,
+  fingerprint TEXT NOT NULL,
+  state TEXT NOT NULL CHECK (state IN ('open', 'posted', 'unknown', 'voided')),
+  answer TEXT,
+  created_at TEXT NOT NULL
+) STRICT, WITHOUT ROWID;
+INSERT INTO requests_7 SELECT request_id, user_id, feature, key, fingerprint, state, answer, created_at FROM requests;
+DROP TABLE requests;
+ALTER TABLE requests_7 RENAME TO requests;
+CREATE UNIQUE INDEX requests_by_key ON requests (user_id, key) WHERE key IS NOT NULL;
+CREATE INDEX answers_kept ON requests (created_at) WHERE key IS NOT NULL;
 """
 
 

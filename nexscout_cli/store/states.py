@@ -27,15 +27,18 @@ def set_state(
     c: sqlite3.Connection,
     attempt_id: int,
     state: str,
-    now: datetime,
+    now: datetime | None,
     *,
     actual: int | None = None,
     reason: str | None = None,
     provider_id: str | None = None,
     ended: bool = False,
 ) -> None:
-    """Move an attempt forward; a trigger refuses any step the table of states does not have. ``ended``: its request has, too."""
-    settled = None if state == "sent" else stamp(now)
+    """Move an attempt forward; a trigger refuses any step the table of states does not have.
+
+    ``now`` is when it was settled, None for one that goes on; ``ended``: its request ends with it.
+    """
+    settled = now and stamp(now)
     try:
         c.execute(_ENDS if ended else _STAYS, (state, actual, reason, provider_id, settled, attempt_id))
     except sqlite3.IntegrityError as error:
@@ -89,7 +92,9 @@ def expire_keys(c: sqlite3.Connection, now: datetime) -> None:
 def require_own(store: Store, c: sqlite3.Connection, attempt: Attempt) -> None:
     """Raises NotPermitted for an attempt of someone the actor may not act for."""
     row = c.execute(
-        "SELECT r.user_id FROM attempts a JOIN requests r USING (request_id) WHERE a.id = ? AND a.request_id = ?",
+        "SELECT r.user_id, u.user_id AS known FROM attempts a JOIN requests r USING (request_id) "
+        "LEFT JOIN users u USING (user_id) WHERE a.id = ? AND a.request_id = ?",
         (attempt.id, attempt.request_id),
     ).fetchone()
-    store.require_access(c, row["user_id"] if row else "")
+    if row is None or row["known"] != store.actor:
+        store.require_access(c, row["user_id"] if row else "")

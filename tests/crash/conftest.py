@@ -110,7 +110,7 @@ class Home:
 
     def requests(self) -> list[str]:
         """The requests' states, in order."""
-        return self.sql("SELECT state FROM requests ORDER BY rowid")
+        return self.sql("SELECT state FROM requests ORDER BY created_at")
 
     def held(self, kind: str, period: str = "%") -> int:
         """What is held of a kind by ada: energy, or dollars or tokens in each period that is like that."""
