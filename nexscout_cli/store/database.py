@@ -7,14 +7,19 @@ import os
 import sqlite3
 import threading
 import time
+from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any, Generic, TypeVar
 
 from nexscout_cli.errors import StoreError
 
 SCHEMA_VERSION = 7
 Prepare = Callable[[sqlite3.Connection], None]
+T = TypeVar("T")
+_TOGETHER = 16
+"""Changes that one commit takes at most: other processes wait for it."""
 _RESTORE = "restore a backup (nexscout.db.*.bak beside it), or move the file away to start a new one"
 _WAL_FIXED, _WAL_BACKPORTS = (3, 51, 3), ((3, 44, 6), (3, 50, 7))
 
@@ -97,6 +102,34 @@ def _wait(fd: int, seconds: float) -> bool:
     return not given_up
 
 
+class _Change(Generic[T]):
+    """What a thread wants to write, and what came of it."""
+
+    def __init__(self, make: Callable[[sqlite3.Connection], T]) -> None:
+        self._make = make
+        self.ended = False
+        self.value: T
+        self.error: Exception | None = None
+
+    def make_in(self, c: sqlite3.Connection, *, alone: bool) -> None:
+        """Make the change in a transaction; beside others an exception is kept for its thread, and they stay."""
+        if alone:
+            self.value = self._make(c)
+            return
+        c.execute("SAVEPOINT change")
+        try:
+            self.value, self.error = self._make(c), None
+        except sqlite3.Error as error:
+            if not isinstance(error, sqlite3.IntegrityError):
+                raise  # it may have ended the transaction
+            self.error = error
+        except Exception as error:  # noqa: BLE001 - its own thread raises it
+            self.error = error
+        if self.error is not None:
+            c.execute("ROLLBACK TO change")
+        c.execute("RELEASE change")
+
+
 class Database:
     """One SQLite file. Reads see one consistent state; writes queue, and commit durably or not at all. Thread-safe."""
 
@@ -106,6 +139,7 @@ class Database:
         self.queue = QueueLock(path.with_name(path.name + ".lock"), timeout)
         self._threads = threading.RLock()
         self._connection: sqlite3.Connection | None = None
+        self._changes: deque[_Change[Any]] = deque()
 
     def open(self, prepare: Prepare) -> None:
         """Open the file; make it with ``prepare`` when there is none, migrate it when it is older.
@@ -242,6 +276,50 @@ class Database:
         with self._threads, self._errors(), self.queue.held(), transaction(self.connection):
             yield self.connection
 
+    def together(self, make: Callable[[sqlite3.Connection], T]) -> T:
+        """Commit what ``make`` writes and return its value; all or nothing, as with :meth:`write`.
+
+        What other threads of this process want to write meanwhile goes into the same commit: whose turn it is makes their
+        changes with its own, one after the other. An exception takes back the change that it came from, and no other.
+        """
+        change = _Change(make)
+        self._changes.append(change)
+        try:
+            with self._threads:
+                while not change.ended:
+                    self._commit_waiting()
+        finally:
+            change.ended = True  # where it was not made, nobody else is to make it any more
+        if change.error is not None:
+            raise change.error
+        return change.value
+
+    def _commit_waiting(self) -> None:
+        changes: list[_Change[Any]] = []
+        while self._changes and len(changes) < _TOGETHER:
+            changes.append(self._changes.popleft())
+        try:
+            self._commit([change for change in changes if not change.ended])
+        except BaseException:
+            self._changes.extendleft(reversed(changes))
+            raise
+
+    def _commit(self, changes: list[_Change[Any]]) -> None:
+        """Make the changes in one transaction; where that fails, each in one of its own."""
+        try:
+            with self.write() as c:
+                for change in changes:
+                    change.make_in(c, alone=len(changes) == 1)
+        except Exception as error:  # noqa: BLE001 - whose change it was raises it
+            if len(changes) > 1 and getattr(error, "code", "") != "busy":
+                for change in changes:
+                    self._commit([change])
+                return
+            for change in changes:
+                change.error = error
+        for change in changes:
+            change.ended = True
+
     def flush_log(self) -> None:
         """Move what the write-ahead log holds into the file and empty it; nothing to do with a rollback journal."""
         with self._threads, self._errors(), self.queue.held():
@@ -262,7 +340,9 @@ def connect(path: Path, timeout: float) -> sqlite3.Connection:
     connection = sqlite3.connect(path, timeout=timeout, isolation_level=None, check_same_thread=False)
     connection.row_factory = sqlite3.Row
     connection.execute("PRAGMA foreign_keys = ON")
-    connection.execute("PRAGMA page_size = 2048")  # of a new file: a paid call writes on some 30 pages, and a little on each
+    connection.execute(
+        "PRAGMA page_size = 2048"
+    )  # of a new file: a paid call writes on some 30 pages, and a little on each
     connection.execute("PRAGMA secure_delete = ON")  # what is removed is overwritten, in free pages too
     return connection
 

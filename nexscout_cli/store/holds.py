@@ -15,38 +15,43 @@ from nexscout_cli.store.store import Store, stamp
 
 
 def hold(
-    store: Store, request_id: str, fingerprint: str, plan: Plan, deadline: datetime, cache_key: str | None = None
+    store: Store,
+    c: sqlite3.Connection,
+    request_id: str,
+    fingerprint: str,
+    plan: Plan,
+    deadline: datetime,
+    cache_key: str | None = None,
 ) -> Attempt:
     """T1. Raises WorldMoved when the catalog, a tier, a balance or a cap is no longer what the plan was made from,
     InFlight when another request under the same cache key is open.
     """
     request = plan.request
-    with store.db.write() as c:
-        now = store.touch(c)
-        user = users.ensure(store, c, request.user_id, now)
-        version = c.execute("SELECT value FROM meta WHERE key = 'world_version'").fetchone()[0]
-        if int(version) != plan.version:
-            raise WorldMoved
-        first = open_request(store, c, request_id, request, fingerprint, now)
-        if first:
-            n, claim = 1, cache_key and cache.claim(request.user_id, cache_key)
-        else:
-            n, claim = _take_over(c, request_id)
-        # The ledger's time runs ahead of a clock that was put back; the deadline must lie in the same time.
-        deadline += now - store.clock.now()
-        attempt_id = _insert_attempt(c, request_id, n, claim, plan, deadline, now)
-        energy = plan.max_energy if first else _energy_held(c, request_id)
-        amounts: dict[int, int] = {}
-        if first and energy:
-            amounts[accounts.account(c, request.user_id, "energy", accounts.PREPAID)] = energy
-        if not plan.model.free:
-            budgets = list(accounts.budgets(store.settings, request.user_id, user["tier"], now))
-            opened = accounts.open_budgets(c, budgets, store.actor, now)
-            most = {"usd": plan.own_max_cost, "tokens": plan.max_total_tokens}
-            amounts |= {account: most[budget.unit] for budget, account in opened.items()}
-        accounts.hold(c, attempt_id, amounts, store.actor, now)
-        if first:
-            predict(c, request_id, plan, now, None)
+    now = store.touch(c)
+    user = users.ensure(store, c, request.user_id, now)
+    version = c.execute("SELECT value FROM meta WHERE key = 'world_version'").fetchone()[0]
+    if int(version) != plan.version:
+        raise WorldMoved
+    first = open_request(store, c, request_id, request, fingerprint, now)
+    if first:
+        n, claim = 1, cache_key and cache.claim(request.user_id, cache_key)
+    else:
+        n, claim = _take_over(c, request_id)
+    # The ledger's time runs ahead of a clock that was put back; the deadline must lie in the same time.
+    deadline += now - store.clock.now()
+    attempt_id = _insert_attempt(c, request_id, n, claim, plan, deadline, now)
+    energy = plan.max_energy if first else _energy_held(c, request_id)
+    amounts: dict[int, int] = {}
+    if first and energy:
+        amounts[accounts.account(c, request.user_id, "energy", accounts.PREPAID)] = energy
+    if not plan.model.free:
+        budgets = list(accounts.budgets(store.settings, request.user_id, user["tier"], now))
+        opened = accounts.open_budgets(c, budgets, store.actor, now)
+        most = {"usd": plan.own_max_cost, "tokens": plan.max_total_tokens}
+        amounts |= {account: most[budget.unit] for budget, account in opened.items()}
+    accounts.hold(c, attempt_id, amounts, store.actor, now)
+    if first:
+        predict(c, request_id, plan, now, None)
     return Attempt(attempt_id, request_id, n, plan, plan.own_max_cost, plan.max_total_tokens, energy)
 
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import sqlite3
 from datetime import datetime
 
+from nexscout_cli.engine.learn import listen
 from nexscout_cli.engine.ports import Provider
 from nexscout_cli.engine.types import AIRequest, Attempt, CachedAnswer, Charge, Delivery, Json, Plan, Snapshot
 from nexscout_cli.errors import InProgress, UsageError
@@ -71,7 +73,10 @@ class SqliteLedger:
         mode: str,
     ) -> None:
         """The one small write of a cached answer."""
-        postings.hit(self.store, request_id, request, hit, fingerprint, answer, mode)
+        said = listen(request.prompt)
+        self.store.db.together(
+            lambda c: postings.hit(self.store, c, request_id, request, said, hit, fingerprint, answer, mode)
+        )
 
     def record_refusal(self, request_id: str, plan: Plan, reason: str) -> None:
         """A refused run: its prediction, and nothing else."""
@@ -85,7 +90,9 @@ class SqliteLedger:
         """T1. Raises WorldMoved when the catalog, a tier, a balance or a cap is no longer what the plan was made from,
         InFlight when another request under the same cache key is open.
         """
-        return holds.hold(self.store, request_id, fingerprint, plan, deadline, cache_key)
+        return self.store.db.together(
+            lambda c: holds.hold(self.store, c, request_id, fingerprint, plan, deadline, cache_key)
+        )
 
     def mark_sent(self, attempt: Attempt) -> None:
         """T2: from here on the provider may have been reached."""
@@ -100,14 +107,16 @@ class SqliteLedger:
         self._move(attempt, "unknown", reason, provider_id)
 
     def _move(self, attempt: Attempt, state: str, reason: str | None, provider_id: str | None) -> None:
-        with self.store.db.write() as c:
+        def move(c: sqlite3.Connection) -> None:
             require_own(self.store, c, attempt)
             now = None if state == "sent" else self.store.touch(c)
             set_state(c, attempt.id, state, now, reason=reason, provider_id=provider_id)
             if state == "voided":
-                accounts.release(
-                    c, attempt.id, {"usd": None, "tokens": None}, reason="", actor=self.store.actor, now=now
-                )
+                assert now is not None
+                back: dict[str, int | None] = {"usd": None, "tokens": None}
+                accounts.release(c, attempt.id, back, reason="", actor=self.store.actor, now=now)
+
+        self.store.db.together(move)
 
     def post(
         self,
@@ -118,7 +127,7 @@ class SqliteLedger:
         doubt: dict[str, Json] | None = None,
     ) -> None:
         """T3: the true charge in every book at once. Without a delivery the cost is posted and no energy is charged."""
-        postings.post(self.store, attempt, charge, provider_id, delivery, doubt)
+        self.store.db.together(lambda c: postings.post(self.store, c, attempt, charge, provider_id, delivery, doubt))
 
     def deliver(self, attempt: Attempt, charge: Charge, delivery: Delivery) -> None:
         """Deliver the answer of an attempt that was posted without a delivery."""

@@ -18,6 +18,7 @@ from nexscout_cli.store.store import Store
 
 def post(
     store: Store,
+    c: sqlite3.Connection,
     attempt: Attempt,
     charge: Charge,
     provider_id: str | None,
@@ -31,59 +32,58 @@ def post(
     plan = attempt.plan
     request = plan.request
     total = charge.input_tokens + charge.output_tokens
-    with store.db.write() as c:
-        now = store.touch(c)
-        require_own(store, c, attempt)
-        ended = delivery is not None
-        set_state(c, attempt.id, "posted", now, actual=charge.cost, provider_id=provider_id, ended=ended)
-        spend: dict[str, int | None] = {"usd": charge.cost, "tokens": total}
-        if delivery is not None and attempt.n == 1:  # which holds the energy too
-            spend["energy"] = delivery.energy or None
-        accounts.release(c, attempt.id, spend, reason=",".join(charge.flags), actor=store.actor, now=now)
-        forecast = plan.forecast
-        usage.record(
-            store,
-            c,
-            now,
-            {
-                "request_id": attempt.request_id,
-                "n": attempt.n,
-                "user_id": request.user_id,
-                "feature": request.feature,
-                "model_used": plan.model.name,
-                "outcome": "posted",
-                "input_tokens": charge.input_tokens,
-                "output_tokens": charge.output_tokens,
-                "cost_usd": charge.cost,
-                "energy": delivery.energy if delivery else 0,
-                "mode": plan.mode,
-                "routing_reason": plan.routing_reason,
-                "compression_applied": int(plan.compression.applied),
-                "prediction_accuracy": learn.accuracy(total, forecast.input_tokens + forecast.output_tokens),
-                **usage.savings(store, c, plan, charge),
-                # A superseded answer saves nothing: the one that is delivered counts.
-                **({"baseline_usd": 0} if doubt and delivery is None else {}),
-                "metadata": {
-                    "flags": list(charge.flags),
-                    "degraded": plan.degraded,
-                    "delivered": delivery is not None,
-                    "surge": plan.surge_milli / 1000,
-                    "provider_id": provider_id,
-                    "emotional_complexity": plan.emotional_complexity,
-                    "actor": store.actor,
-                    **({"doubt": doubt} if doubt else {}),
-                },
+    now = store.touch(c)
+    require_own(store, c, attempt)
+    ended = delivery is not None
+    set_state(c, attempt.id, "posted", now, actual=charge.cost, provider_id=provider_id, ended=ended)
+    spend: dict[str, int | None] = {"usd": charge.cost, "tokens": total}
+    if delivery is not None and attempt.n == 1:  # which holds the energy too
+        spend["energy"] = delivery.energy or None
+    accounts.release(c, attempt.id, spend, reason=",".join(charge.flags), actor=store.actor, now=now)
+    forecast = plan.forecast
+    usage.record(
+        store,
+        c,
+        now,
+        {
+            "request_id": attempt.request_id,
+            "n": attempt.n,
+            "user_id": request.user_id,
+            "feature": request.feature,
+            "model_used": plan.model.name,
+            "outcome": "posted",
+            "input_tokens": charge.input_tokens,
+            "output_tokens": charge.output_tokens,
+            "cost_usd": charge.cost,
+            "energy": delivery.energy if delivery else 0,
+            "mode": plan.mode,
+            "routing_reason": plan.routing_reason,
+            "compression_applied": int(plan.compression.applied),
+            "prediction_accuracy": learn.accuracy(total, forecast.input_tokens + forecast.output_tokens),
+            **usage.savings(store, c, plan, charge),
+            # A superseded answer saves nothing: the one that is delivered counts.
+            **({"baseline_usd": 0} if doubt and delivery is None else {}),
+            "metadata": {
+                "flags": list(charge.flags),
+                "degraded": plan.degraded,
+                "delivered": delivery is not None,
+                "surge": plan.surge_milli / 1000,
+                "provider_id": provider_id,
+                "emotional_complexity": plan.emotional_complexity,
+                "actor": store.actor,
+                **({"doubt": doubt} if doubt else {}),
             },
-        )
-        _settle_prediction(c, attempt, total, charge.cost)
-        if not {"estimated", "usage_invalid"} & set(charge.flags):
-            lengths.learn_factor(c, plan.model, forecast.counted, charge.input_tokens)
-        if delivery is not None:
-            if attempt.n == 1:  # its claim and its energy are settled
-                c.execute("UPDATE requests SET state = 'posted' WHERE request_id = ?", (attempt.request_id,))
-            else:
-                end_request(store, c, attempt.request_id, "posted", now, energy=delivery.energy)
-            _deliver(store, c, attempt, charge, delivery, now)
+        },
+    )
+    _settle_prediction(c, attempt, total, charge.cost)
+    if not {"estimated", "usage_invalid"} & set(charge.flags):
+        lengths.learn_factor(c, plan.model, forecast.counted, charge.input_tokens)
+    if delivery is not None:
+        if attempt.n == 1:  # its claim and its energy are settled
+            c.execute("UPDATE requests SET state = 'posted' WHERE request_id = ?", (attempt.request_id,))
+        else:
+            end_request(store, c, attempt.request_id, "posted", now, energy=delivery.energy)
+        _deliver(store, c, attempt, charge, delivery, now)
 
 
 def deliver(store: Store, attempt: Attempt, charge: Charge, delivery: Delivery) -> None:
@@ -135,8 +135,10 @@ def _settle_prediction(c: sqlite3.Connection, attempt: Attempt, tokens: int, cos
 
 def hit(
     store: Store,
+    c: sqlite3.Connection,
     request_id: str,
     request: AIRequest,
+    said: Said,
     hit: CachedAnswer,
     fingerprint: str,
     answer: dict[str, Json],
@@ -144,44 +146,40 @@ def hit(
 ) -> None:
     """The one small write of a cached answer."""
     tokens = hit.input_tokens + hit.output_tokens
-    said = listen(request.prompt)
-    with store.db.write() as c:
-        now = store.touch(c)
-        users.ensure(store, c, request.user_id, now)
-        if request.options.idempotency_key is not None:
-            open_request(store, c, request_id, request, fingerprint, now)
-            c.execute(
-                "UPDATE requests SET state = 'posted', answer = ? WHERE request_id = ?", (dumps(answer), request_id)
-            )
-        if hit.id:
-            cache.used(c, hit.id, now)
-        usage.record(
-            store,
-            c,
-            now,
-            {
-                "request_id": request_id,
-                "n": 0,
-                "user_id": request.user_id,
-                "feature": request.feature,
-                "model_used": hit.model,
-                "outcome": "hit",
-                "mode": mode,
-                "routing_reason": "cache",
-                "cached_response": 1,
-                "cache_match": hit.match,
-                "baseline_usd": usage.baseline(store, c, hit.input_tokens, hit.output_tokens),
-                "avoided_usd": hit.cost,
-                "tokens_saved": tokens,
-                "metadata": {"cached_from": hit.source},
-            },
-        )
-        profiles.learned(
-            store,
-            c,
-            request.user_id,
-            _unbilled(said, hit.model, now, cached=True, tokens_saved=tokens, outcome=1.0),
-        )
+    now = store.touch(c)
+    users.ensure(store, c, request.user_id, now)
+    if request.options.idempotency_key is not None:
+        open_request(store, c, request_id, request, fingerprint, now)
+        c.execute("UPDATE requests SET state = 'posted', answer = ? WHERE request_id = ?", (dumps(answer), request_id))
+    if hit.id:
+        cache.used(c, hit.id, now)
+    usage.record(
+        store,
+        c,
+        now,
+        {
+            "request_id": request_id,
+            "n": 0,
+            "user_id": request.user_id,
+            "feature": request.feature,
+            "model_used": hit.model,
+            "outcome": "hit",
+            "mode": mode,
+            "routing_reason": "cache",
+            "cached_response": 1,
+            "cache_match": hit.match,
+            "baseline_usd": usage.baseline(store, c, hit.input_tokens, hit.output_tokens),
+            "avoided_usd": hit.cost,
+            "tokens_saved": tokens,
+            "metadata": {"cached_from": hit.source},
+        },
+    )
+    profiles.learned(
+        store,
+        c,
+        request.user_id,
+        _unbilled(said, hit.model, now, cached=True, tokens_saved=tokens, outcome=1.0),
+    )
 
 
 def fail(store: Store, request_id: str, request: AIRequest, code: str, message: str) -> None:

@@ -7,7 +7,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -18,6 +18,7 @@ from nexscout_cli import assemble, config
 from nexscout_cli.engine.pipeline import Engine
 from nexscout_cli.engine.types import AIRequest, AIResponse
 from tests.support.openai_server import Body, OpenAIServer
+from tests.support.waiting import until
 
 COMMAND = Path(sys.executable).with_name("nexscout")
 QUESTION, SAME, OTHER = "How do I boil 3 eggs?", "How can I boil 3 eggs?", "How can I boil 4 eggs?"
@@ -128,13 +129,6 @@ def engine(six: Any) -> Iterator[Engine]:
 def at_once(engine: Engine, number: int) -> list[AIResponse]:
     with ThreadPoolExecutor(number) as pool:
         return list(pool.map(lambda _: engine.run(AIRequest("ada", "ai_chatbot", QUESTION)), range(number)))
-
-
-def until(holds: Callable[[], bool]) -> None:
-    end = time.monotonic() + 60
-    while not holds():
-        assert time.monotonic() < end
-        time.sleep(0.02)
 
 
 class Other:

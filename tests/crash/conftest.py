@@ -11,8 +11,7 @@ import signal
 import sqlite3
 import subprocess
 import sys
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -129,14 +128,6 @@ class Home:
 def usage(body: Body, text: str) -> dict[str, Any]:
     """What the server bills for every call."""
     return {"prompt_tokens": 40, "completion_tokens": 8, "total_tokens": 48}
-
-
-def until(true: Callable[[], bool], seconds: float = 60) -> None:
-    """Wait for something to become true."""
-    end = time.monotonic() + seconds
-    while not true():
-        assert time.monotonic() < end, "it did not happen"
-        time.sleep(0.005)
 
 
 def _clean(patch: pytest.MonkeyPatch, home: Home) -> None:

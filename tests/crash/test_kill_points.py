@@ -11,8 +11,9 @@ from typing import Any
 import pytest
 
 from nexscout_cli.store.database import wal_is_safe
-from tests.crash.conftest import CACHED, PROMPT, until
+from tests.crash.conftest import CACHED, PROMPT
 from tests.support.values import QUESTION, WRONG
+from tests.support.waiting import until
 
 RUN = ("run", "-f", "ai_message", "-m", "gpt-4o-mini", "--idempotency-key", "k")
 NOTHING, VOIDED, UNKNOWN, POSTED = "nothing", "voided", "unknown", "posted"

@@ -1,0 +1,138 @@
+"""Changes of several threads in one commit: each is all or nothing, as if it had been alone."""
+
+from __future__ import annotations
+
+import sqlite3
+import threading
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
+from typing import Any
+
+import pytest
+
+from nexscout_cli.errors import InFlight, StoreError
+from nexscout_cli.store.database import Database
+from tests.support.bench import Bench
+from tests.support.waiting import until
+
+Make = Callable[[sqlite3.Connection], Any]
+
+
+@pytest.fixture
+def db(bench: Bench) -> Database:
+    bench.sql("CREATE TABLE t (name TEXT PRIMARY KEY, parent TEXT REFERENCES t DEFERRABLE INITIALLY DEFERRED)")
+    return bench.store.db
+
+
+def insert(name: str, parent: str | None = None) -> Make:
+    return lambda c: c.execute("INSERT INTO t VALUES (?, ?) RETURNING name", (name, parent)).fetchone()[0]
+
+
+def names(db: Database) -> list[str]:
+    return [row[0] for row in db.connection.execute("SELECT name FROM t ORDER BY name")]
+
+
+@contextmanager
+def at_once(db: Database, changes: list[Make]) -> Iterator[list[Future[Any]]]:
+    """Threads that each wait to write, until the body is left."""
+    with ThreadPoolExecutor(len(changes)) as pool, db._threads:
+        waiting = []
+        for number, change in enumerate(changes, 1):
+            waiting.append(pool.submit(db.together, change))
+            until(lambda number=number: len(db._changes) == number)
+        yield waiting
+
+
+def commits(db: Database, changes: list[Make]) -> tuple[list[Future[Any]], int]:
+    """What became of changes that were wanted at once, and how many transactions they took."""
+    asked: list[str] = []
+    db.connection.set_trace_callback(asked.append)
+    with at_once(db, changes) as waiting:
+        pass
+    db.connection.set_trace_callback(None)
+    return waiting, asked.count("COMMIT")
+
+
+def test_what_several_threads_want_to_write_at_once_is_committed_once(db: Database) -> None:
+    done, taken = commits(db, [insert(name) for name in "abcde"])
+    assert [one.result() for one in done] == list("abcde") and names(db) == list("abcde")
+    assert taken == 1
+
+
+def test_other_processes_do_not_wait_for_more_than_a_few_changes(db: Database) -> None:
+    done, taken = commits(db, [insert(f"{number:02}") for number in range(40)])
+    assert len({one.result() for one in done}) == 40 and taken == 3
+
+
+def test_an_exception_takes_back_its_own_change_alone(db: Database) -> None:
+    def regrets(c: sqlite3.Connection) -> None:
+        insert("regretted")(c)
+        raise InFlight
+
+    done, taken = commits(db, [insert("a"), regrets, insert("a"), insert("b")])
+    assert isinstance(done[1].exception(), InFlight) and isinstance(done[2].exception(), sqlite3.IntegrityError)
+    assert names(db) == ["a", "b"] and taken == 1
+
+
+def test_what_fails_the_commit_fails_for_its_thread_alone(db: Database) -> None:
+    done, _ = commits(db, [insert("a"), insert("orphan", "nobody"), insert("b")])
+    assert isinstance(done[1].exception(), sqlite3.IntegrityError)
+    assert [done[0].result(), done[2].result()] == names(db) == ["a", "b"]
+
+
+def test_a_broken_statement_fails_for_its_thread_alone(db: Database) -> None:
+    done, _ = commits(db, [insert("a"), lambda c: c.execute("ROLLBACK TO nowhere"), insert("b")])
+    assert isinstance(done[1].exception(), StoreError)
+    assert names(db) == ["a", "b"]
+
+
+def test_an_interrupt_of_who_writes_for_all_leaves_the_others_their_changes(db: Database) -> None:
+    def interrupted(c: sqlite3.Connection) -> None:
+        insert("mine")(c)
+        raise KeyboardInterrupt
+
+    with ThreadPoolExecutor(1) as pool:
+        with db._threads:
+            other = pool.submit(db.together, insert("other"))
+            until(lambda: len(db._changes) == 1)
+            with pytest.raises(KeyboardInterrupt):
+                db.together(interrupted)
+        assert other.result(30) == "other"
+    assert names(db) == ["other"]
+
+
+def test_what_is_given_up_while_it_waits_is_made_by_nobody(db: Database, monkeypatch: pytest.MonkeyPatch) -> None:
+    class Interrupted:
+        def __enter__(self) -> None:
+            raise KeyboardInterrupt
+
+        def __exit__(self, *_: object) -> None:
+            raise AssertionError
+
+    with monkeypatch.context() as patch:
+        patch.setattr(db, "_threads", Interrupted())
+        with pytest.raises(KeyboardInterrupt):
+            db.together(insert("given up"))
+    db.together(insert("later"))
+    assert names(db) == ["later"]
+
+
+def test_many_threads_lose_nothing_and_double_nothing(db: Database) -> None:
+    errors: list[BaseException] = []
+
+    def write(thread: int) -> None:
+        for number in range(25):
+            try:
+                db.together(insert(f"{thread} {number}"))
+                with pytest.raises(sqlite3.IntegrityError):
+                    db.together(insert(f"{thread} {number}"))
+            except BaseException as error:
+                errors.append(error)
+
+    threads = [threading.Thread(target=write, args=(number,)) for number in range(12)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(60)
+    assert errors == [] and len(names(db)) == 300
