@@ -8,6 +8,9 @@ import re
 from decimal import Decimal
 from typing import Any
 
+plain = json.JSONEncoder(ensure_ascii=False).encode
+"""JSON text of a value that holds no Decimal, on one line."""
+
 
 def dumps(value: Any, indent: int | None = None) -> str:
     """JSON text; a Decimal becomes a number with all its decimals (``0.000000150``, never ``1.5e-07``)."""

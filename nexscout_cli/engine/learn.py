@@ -286,9 +286,13 @@ def _patterns(state: ProfileState, seen: dict[str, str]) -> tuple[dict[str, int]
     counts = dict(state.pattern_counts)
     for name in seen.values():
         counts[name] = counts.pop(name, 0) + 1
-    if len(counts) > MAX_CANDIDATES:
+    kept_all = len(counts) <= MAX_CANDIDATES
+    if not kept_all:
         kept = set(sorted(counts, key=counts.__getitem__)[-MAX_CANDIDATES:])
         counts = {name: n for name, n in counts.items() if name in kept}
+    told = "".join(f" {phrase} |" for phrase in state.common_patterns)
+    if kept_all and all(counts[name] < RECURRED or f" {phrase} " in told for phrase, name in seen.items()):
+        return counts, state.common_patterns
     known = {phrase: _name(phrase) for phrase in state.common_patterns} | seen
     recurred = [(counts[name], phrase) for phrase, name in known.items() if counts.get(name, 0) >= RECURRED]
     recurred.sort(key=lambda found: (-found[0], -found[1].count(" "), found[1]))

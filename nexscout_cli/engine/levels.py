@@ -61,9 +61,9 @@ def learned(level: Level, shipped: Trend, expected: int, tokens: int, above: boo
     surprise = math.log(max(tokens, 1) / max(expected, 1))
     r = math.log(max(expected, 1)) + min(max(surprise, -FAR), FAR) - m
     seen = (1.0, t, m, r, t * t, t * m, m * m, t * r, m * r, r * r)
-    sums = (old * KEEP + new for old, new in zip(level[:10], seen, strict=True))
+    sums = [old * KEEP + new for old, new in zip(level, seen, strict=False)]  # all but the edge
     low, high = EDGES
-    return Level._make((*sums, min(max(level.edge + EDGE_STEP * (above - MISSED), low), high)))
+    return Level._make([*sums, min(max(level.edge + EDGE_STEP * (above - MISSED), low), high)])
 
 
 def forecast(shipped: Trend, levels: Iterable[Level]) -> Trend:

@@ -8,8 +8,9 @@ is what the users' days had in that window when the account was opened.
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Sequence
 from datetime import datetime
+from functools import lru_cache
 from typing import NamedTuple
 
 from nexscout_cli.config import Settings
@@ -37,9 +38,14 @@ class Budget(NamedTuple):
         return self.cap is not None or (self.scope, self.window) == ("user", "day")
 
 
-def budgets(settings: Settings, user_id: str, tier: str, now: datetime) -> Iterator[Budget]:
+def budgets(settings: Settings, user_id: str, tier: str, now: datetime) -> tuple[Budget, ...]:
     """Every budget of a user's call at that time: dollars and tokens, of the user and in total, by day and by month."""
-    today = stamp(now)[:10]
+    return _budgets(settings, user_id, tier, stamp(now)[:10])
+
+
+@lru_cache(maxsize=64)
+def _budgets(settings: Settings, user_id: str, tier: str, today: str) -> tuple[Budget, ...]:
+    found = []
     periods = {"day": today, "month": today[:7]}
     for unit in ("usd", "tokens"):
         for scope, owner in (("user", user_id), ("total", EVERYONE)):
@@ -50,7 +56,8 @@ def budgets(settings: Settings, user_id: str, tier: str, now: datetime) -> Itera
                     cap = settings[f"caps.{unit}.{scope}_{window}"]
                 if cap is not None and unit == "usd":
                     cap = round(cap * 1e9)
-                yield Budget(unit, scope, window, owner, period, cap)
+                found.append(Budget(unit, scope, window, owner, period, cap))
+    return tuple(found)
 
 
 def find(c: sqlite3.Connection, owner: str, kind: str, period: str) -> sqlite3.Row | None:
@@ -83,7 +90,7 @@ def grant(
     )
 
 
-def standing(c: sqlite3.Connection, drawn_on: list[Budget]) -> dict[Budget, sqlite3.Row]:
+def standing(c: sqlite3.Connection, drawn_on: Sequence[Budget]) -> dict[Budget, sqlite3.Row]:
     """The accounts of budgets that were drawn on before, all in one query."""
     owners, periods = (sorted({getattr(b, name) for b in drawn_on}) for name in ("owner", "period"))
     rows = c.execute(
@@ -110,7 +117,7 @@ def used(c: sqlite3.Connection, budget: Budget, row: sqlite3.Row | None) -> int:
     return max(own, int(days))
 
 
-def open_budgets(c: sqlite3.Connection, drawn_on: list[Budget], actor: str, now: datetime) -> dict[Budget, int]:
+def open_budgets(c: sqlite3.Connection, drawn_on: Sequence[Budget], actor: str, now: datetime) -> dict[Budget, int]:
     """The accounts of what is entered, each with its cap as what is granted."""
     found = standing(c, drawn_on)
     opened = {}

@@ -130,6 +130,20 @@ class _Change(Generic[T]):
         c.execute("RELEASE change")
 
 
+class _Errors:
+    """What SQLite raises, but for a broken constraint, as what it means to the user."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+
+    def __enter__(self) -> None:
+        """Nothing to prepare."""
+
+    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
+        if isinstance(error, sqlite3.Error) and not isinstance(error, sqlite3.IntegrityError):
+            raise unusable(self._path, error) from error
+
+
 class Database:
     """One SQLite file. Reads see one consistent state; writes queue, and commit durably or not at all. Thread-safe."""
 
@@ -138,6 +152,7 @@ class Database:
         self.timeout = timeout
         self.queue = QueueLock(path.with_name(path.name + ".lock"), timeout)
         self._threads = threading.RLock()
+        self._errors = _Errors(path)
         self._connection: sqlite3.Connection | None = None
         self._changes: deque[_Change[Any]] = deque()
 
@@ -227,7 +242,7 @@ class Database:
 
     def journal(self) -> str:
         """The journal mode that is in force: wal or delete."""
-        with self._threads, self._errors():
+        with self._threads, self._errors:
             return str(self.connection.execute("PRAGMA journal_mode").fetchone()[0])
 
     def backup_path(self) -> Path:
@@ -262,7 +277,7 @@ class Database:
     @contextmanager
     def read(self) -> Iterator[sqlite3.Connection]:
         """One consistent state of the database."""
-        with self._threads, self._errors():
+        with self._threads, self._errors:
             self.connection.execute("BEGIN")
             try:
                 yield self.connection
@@ -273,8 +288,8 @@ class Database:
     @contextmanager
     def write(self) -> Iterator[sqlite3.Connection]:
         """A transaction that holds the writers' queue; committed at the end, rolled back on any exception."""
-        with self._threads, self._errors(), self.queue.held(), transaction(self.connection):
-            yield self.connection
+        with self._threads, self._errors, self.queue.held(), transaction(self.connection) as c:
+            yield c
 
     def together(self, make: Callable[[sqlite3.Connection], T]) -> T:
         """Commit what ``make`` writes and return its value; all or nothing, as with :meth:`write`.
@@ -307,7 +322,7 @@ class Database:
     def _commit(self, changes: list[_Change[Any]]) -> None:
         """Make the changes in one transaction; where that fails, each in one of its own."""
         try:
-            with self.write() as c:
+            with self._errors, self.queue.held(), transaction(self.connection) as c:
                 for change in changes:
                     change.make_in(c, alone=len(changes) == 1)
         except Exception as error:  # noqa: BLE001 - whose change it was raises it
@@ -322,17 +337,8 @@ class Database:
 
     def flush_log(self) -> None:
         """Move what the write-ahead log holds into the file and empty it; nothing to do with a rollback journal."""
-        with self._threads, self._errors(), self.queue.held():
+        with self._threads, self._errors, self.queue.held():
             self.connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
-
-    @contextmanager
-    def _errors(self) -> Iterator[None]:
-        try:
-            yield
-        except sqlite3.IntegrityError:
-            raise
-        except sqlite3.Error as error:
-            raise unusable(self.path, error) from error
 
 
 def connect(path: Path, timeout: float) -> sqlite3.Connection:
@@ -360,17 +366,23 @@ def schema_version(path: Path) -> int | None:
         connection.close()
 
 
-@contextmanager
-def transaction(connection: sqlite3.Connection) -> Iterator[None]:
+class transaction:
     """BEGIN IMMEDIATE … COMMIT, or ROLLBACK on any exception."""
-    connection.execute("BEGIN IMMEDIATE")
-    try:
-        yield
-        connection.execute("COMMIT")  # it may fail too (busy, disk full), and must not leave the transaction open
-    except BaseException:
-        if connection.in_transaction:
-            connection.execute("ROLLBACK")
-        raise
+
+    def __init__(self, connection: sqlite3.Connection) -> None:
+        self._connection = connection
+
+    def __enter__(self) -> sqlite3.Connection:
+        self._connection.execute("BEGIN IMMEDIATE")
+        return self._connection
+
+    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
+        try:
+            if error is None:
+                self._connection.execute("COMMIT")
+        finally:  # a commit may fail too (busy, disk full), and must not leave the transaction open
+            if self._connection.in_transaction:
+                self._connection.execute("ROLLBACK")
 
 
 def unusable(path: Path, error: sqlite3.Error) -> StoreError:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
 import sqlite3
 from datetime import datetime
 
 from nexscout_cli.engine.plan import formula_tokens
 from nexscout_cli.engine.types import AIRequest, Attempt, Plan
 from nexscout_cli.errors import InFlight, InProgress, WorldMoved
+from nexscout_cli.jsontext import plain
 from nexscout_cli.store import accounts, cache, owner, users
 from nexscout_cli.store.states import OWN_CLAIM, elsewhere
 from nexscout_cli.store.store import Store, stamp
@@ -45,7 +45,7 @@ def hold(
     if first and energy:
         amounts[accounts.account(c, request.user_id, "energy", accounts.PREPAID)] = energy
     if not plan.model.free:
-        budgets = list(accounts.budgets(store.settings, request.user_id, user["tier"], now))
+        budgets = accounts.budgets(store.settings, request.user_id, user["tier"], now)
         opened = accounts.open_budgets(c, budgets, store.actor, now)
         most = {"usd": plan.own_max_cost, "tokens": plan.max_total_tokens}
         amounts |= {account: most[budget.unit] for budget, account in opened.items()}
@@ -67,26 +67,28 @@ def open_request(
 
     Raises StoreError when another process has closed the request, which it does when this one slept for long.
     """
-    row = c.execute("SELECT user_id, state FROM requests WHERE request_id = ?", (request_id,)).fetchone()
-    if row:
-        store.require_access(c, row["user_id"])
-        if row["state"] not in ("open", "unknown"):
-            raise elsewhere(f"request {request_id}")
-        c.execute("UPDATE requests SET state = 'open' WHERE request_id = ?", (request_id,))
-        return False
     key = request.options.idempotency_key
     if key is not None:
+        names = (request.user_id, key, request_id)
         c.execute(
-            "UPDATE requests SET key = NULL WHERE user_id = ? AND key = ? AND state = 'voided'", (request.user_id, key)
+            "UPDATE requests SET key = NULL WHERE user_id = ? AND key = ? AND state = 'voided' AND request_id <> ?",
+            names,
         )
-        if c.execute("SELECT 1 FROM requests WHERE user_id = ? AND key = ?", (request.user_id, key)).fetchone():
+        if c.execute("SELECT 1 FROM requests WHERE user_id = ? AND key = ? AND request_id <> ?", names).fetchone():
             raise InProgress(f"the request under key {key!r} is in progress", "wait for it, then ask again")
-    c.execute(
+    entered = c.execute(
         "INSERT INTO requests (request_id, user_id, feature, key, fingerprint, state, created_at) "
-        "VALUES (?, ?, ?, ?, ?, 'open', ?)",
+        "VALUES (?, ?, ?, ?, ?, 'open', ?) ON CONFLICT (request_id) DO NOTHING",
         (request_id, request.user_id, request.feature, key, fingerprint, stamp(now)),
     )
-    return True
+    if entered.rowcount:
+        return True
+    row = c.execute("SELECT user_id, state FROM requests WHERE request_id = ?", (request_id,)).fetchone()
+    store.require_access(c, row["user_id"])
+    if row["state"] not in ("open", "unknown"):
+        raise elsewhere(f"request {request_id}")
+    c.execute("UPDATE requests SET state = 'open' WHERE request_id = ?", (request_id,))
+    return False
 
 
 def _insert_attempt(
@@ -110,13 +112,13 @@ def _insert_attempt(
             request_id,
             n,
             model.name,
-            json.dumps({"input": model.price_in, "output": model.price_out}),
+            plain({"input": model.price_in, "output": model.price_out}),
             plan.own_cost,
             plan.own_max_cost,
             plan.max_total_tokens,
             owner.me(),
             stamp(deadline),
-            json.dumps(known),
+            plain(known),
             claim or f"{request_id}/{n}",
             stamp(now),
         ),
@@ -168,7 +170,7 @@ def predict(c: sqlite3.Connection, request_id: str, plan: Plan, now: datetime, r
             plan.routing_reason,
             int(rejected is None),
             rejected,
-            json.dumps(plan.decision.as_json(), ensure_ascii=False),
+            plain(plan.decision.as_json()),
             stamp(now),
         ),
     )

@@ -4,47 +4,53 @@ from __future__ import annotations
 
 import json
 import sqlite3
+from collections.abc import Callable
+from typing import Any
 
 from nexscout_cli.engine import learn
 from nexscout_cli.engine.learn import Lesson, ProfileState
 from nexscout_cli.engine.types import Profile
 from nexscout_cli.errors import NotPermitted, UsageError
+from nexscout_cli.jsontext import plain
 from nexscout_cli.store import feedback, users
 from nexscout_cli.store.store import Store
 
-_JSON = (
-    "writing_style_profile",
-    "common_patterns",
-    "pattern_counts",
-    "peak_usage_hours",
-    "model_preference_score",
-    "prompt_heads",
+
+def _tuple(text: str) -> tuple[Any, ...]:
+    return tuple(json.loads(text))
+
+
+def _hours(text: str) -> tuple[int, ...]:
+    return _tuple(text) or (0,) * 24
+
+
+_FROM_JSON: dict[str, Callable[[str], object]] = {
+    "writing_style_profile": json.loads,
+    "common_patterns": _tuple,
+    "pattern_counts": json.loads,
+    "peak_usage_hours": _hours,
+    "model_preference_score": json.loads,
+    "prompt_heads": _tuple,
+}
+_KINDS = [_FROM_JSON.get(name) for name in ProfileState._fields]
+_READ = f"SELECT {', '.join(ProfileState._fields)} FROM user_efficiency_profiles WHERE user_id = ?"
+_WRITE = (
+    f"UPDATE user_efficiency_profiles SET {', '.join(f'{name} = ?' for name in ProfileState._fields)} WHERE user_id = ?"
 )
 
 
 def read(c: sqlite3.Connection, user_id: str) -> ProfileState | None:
     """The user's learned state, or None for one who is new."""
-    row = c.execute("SELECT * FROM user_efficiency_profiles WHERE user_id = ?", (user_id,)).fetchone()
+    row = c.execute(_READ, (user_id,)).fetchone()
     if row is None:
         return None
-    values = {name: json.loads(row[name]) if name in _JSON else row[name] for name in ProfileState._fields}
-    return ProfileState(
-        **values
-        | {
-            "common_patterns": tuple(values["common_patterns"]),
-            "prompt_heads": tuple(values["prompt_heads"]),
-            "peak_usage_hours": tuple(values["peak_usage_hours"] or (0,) * 24),
-        }
-    )
+    return ProfileState._make(kind(value) if kind else value for kind, value in zip(_KINDS, row, strict=True))
 
 
 def write(c: sqlite3.Connection, user_id: str, state: ProfileState) -> None:
     """Store the learned state."""
-    values = [
-        json.dumps(value, ensure_ascii=False) if name in _JSON else value for name, value in state._asdict().items()
-    ]
-    sets = ", ".join(f"{name} = ?" for name in state._fields)
-    c.execute(f"UPDATE user_efficiency_profiles SET {sets} WHERE user_id = ?", (*values, user_id))
+    values = [plain(value) if kind else value for kind, value in zip(_KINDS, state, strict=True)]
+    c.execute(_WRITE, (*values, user_id))
 
 
 def learned(store: Store, c: sqlite3.Connection, user_id: str, lesson: Lesson) -> None:

@@ -73,7 +73,7 @@ def budgets_left(
 ) -> tuple[tuple[Limit, ...], int, bool]:
     """Caps with what is left of them, tokens of today, and whether the installation's daily dollars are nearly gone."""
     limits, tokens_today, pressed = [], 0, False
-    budgets = list(accounts.budgets(store.settings, user_id, tier, now))
+    budgets = accounts.budgets(store.settings, user_id, tier, now)
     standing = accounts.standing(c, budgets)
     for budget in budgets:
         row = standing.get(budget)

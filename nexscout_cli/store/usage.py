@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
 import sqlite3
 from datetime import datetime
 
 from nexscout_cli.config import Settings
 from nexscout_cli.engine.money import cost
 from nexscout_cli.engine.types import Charge, Json, Plan
+from nexscout_cli.jsontext import plain
 from nexscout_cli.store.models import seeded
 from nexscout_cli.store.store import Store, stamp
 
@@ -31,7 +31,7 @@ SUMS = (
 
 def record(store: Store, c: sqlite3.Connection, now: datetime, row: dict[str, Json]) -> None:
     """Insert a usage row; ``metadata`` is given as a value."""
-    values = row | {"metadata": json.dumps(row.get("metadata", {}), ensure_ascii=False), "created_at": stamp(now)}
+    values = row | {"metadata": plain(row.get("metadata", {})), "created_at": stamp(now)}
     names = ", ".join(values)
     c.execute(f"INSERT INTO ai_model_usage ({names}) VALUES ({', '.join('?' * len(values))})", list(values.values()))
 
