@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Generic, TypeVar
+from weakref import WeakSet
 
 from nexscout_cli.errors import StoreError
 
@@ -34,12 +35,15 @@ class QueueLock:
 
     Two locks: who waits holds the door to the writers' lock, so that a writer who comes straight back for more must wait
     behind it. On one lock alone that writer would have it again before those who wait are even awake.
+    The files stay open between two turns, but not in a child that is forked: the lock would stay with it.
     """
 
     def __init__(self, path: Path, timeout: float) -> None:
-        self._path = path
-        self._door = path.with_name(path.name + "-next")
+        self._path = str(path)
+        self._door = f"{path}-next"
         self._timeout = timeout
+        self._kept: dict[str, int] = {}
+        _QUEUES.add(self)
 
     @contextmanager
     def held(self) -> Iterator[None]:
@@ -49,19 +53,28 @@ class QueueLock:
         try:
             fd = self._taken(self._path, end)
         finally:
-            _leave(door)
+            self._leave(self._door, door)
         try:
             yield
         finally:
-            _leave(fd)
+            self._leave(self._path, fd)
 
-    def _taken(self, path: Path, end: float) -> int:
-        try:
-            fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-        except OSError as error:
-            raise StoreError(
-                f"cannot write to {path}: {error.strerror}", "check its permissions and the space", code="read_only"
-            ) from error
+    def close(self) -> None:
+        """Close the files that are kept open; the next turn opens them again."""
+        while self._kept:
+            os.close(self._kept.popitem()[1])
+
+    __del__ = close
+
+    def _taken(self, path: str, end: float) -> int:
+        fd = self._kept.pop(path, None)
+        if fd is None:
+            try:
+                fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+            except OSError as error:
+                raise StoreError(
+                    f"cannot write to {path}: {error.strerror}", "check its permissions and the space", code="read_only"
+                ) from error
         try:
             fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
@@ -76,11 +89,21 @@ class QueueLock:
             raise
         return fd
 
+    def _leave(self, path: str, fd: int) -> None:
+        fcntl.flock(fd, fcntl.LOCK_UN)  # to close it alone would leave the lock with a child that was forked meanwhile
+        if self._kept.setdefault(path, fd) != fd:
+            os.close(fd)
 
-def _leave(fd: int) -> None:
-    """Unlock and close: closing alone would leave the lock with a child that was forked meanwhile."""
-    fcntl.flock(fd, fcntl.LOCK_UN)
-    os.close(fd)
+
+_QUEUES: WeakSet[QueueLock] = WeakSet()
+
+
+def _leave_to_the_parent() -> None:
+    for queue in _QUEUES:
+        queue.close()
+
+
+os.register_at_fork(after_in_child=_leave_to_the_parent)
 
 
 def _wait(fd: int, seconds: float) -> bool:
@@ -93,7 +116,8 @@ def _wait(fd: int, seconds: float) -> bool:
         with turn:
             got.set()
             if given_up:
-                _leave(fd)
+                fcntl.flock(fd, fcntl.LOCK_UN)
+                os.close(fd)
 
     threading.Thread(target=wait, daemon=True).start()
     got.wait(seconds)
@@ -273,6 +297,7 @@ class Database:
             if self._connection is not None:
                 self._connection.close()
                 self._connection = None
+            self.queue.close()
 
     @contextmanager
     def read(self) -> Iterator[sqlite3.Connection]:

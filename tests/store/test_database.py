@@ -295,6 +295,28 @@ def test_the_lock_of_a_killed_process_is_free(tmp_path: Path) -> None:
         assert process.returncode == -signal.SIGKILL
 
 
+def test_the_lock_of_a_killed_process_is_free_though_a_child_of_it_lives(tmp_path: Path) -> None:
+    code = (
+        "import os, signal, time; from pathlib import Path; from nexscout_cli.store.database import QueueLock\n"
+        f"lock = QueueLock(Path({str(tmp_path / 'lock')!r}), 1)\n"
+        "with lock.held(): pass\n"
+        "child = os.fork()\n"
+        "if not child: signal.pause()\n"
+        "with lock.held(): print(child, flush=True); time.sleep(60)"
+    )
+    process = python(code, tmp_path)
+    assert process.stdout is not None
+    child = int(process.stdout.readline())
+    process.kill()
+    process.wait()
+    try:
+        with QueueLock(tmp_path / "lock", 1).held():
+            os.kill(child, 0)
+    finally:
+        os.kill(child, signal.SIGKILL)
+        process.communicate()
+
+
 def test_a_write_is_rolled_back_on_any_exception(small: Database) -> None:
     with pytest.raises(KeyboardInterrupt), small.write() as c:
         c.execute("INSERT INTO t VALUES (1)")
