@@ -17,6 +17,7 @@ import pytest
 
 from nexscout_cli.engine.failures import ProviderFailure, ReaderGone
 from nexscout_cli.engine.types import Call, Completion, Message, Model, Usage
+from nexscout_cli.providers import remote
 from nexscout_cli.providers.remote import LiteLLMProvider
 from tests.support.openai_server import OpenAIServer, answer, delta, events, raw_server, respond
 
@@ -462,3 +463,16 @@ def test_a_call_that_hangs_does_not_keep_the_program_from_ending_and_nothing_is_
         )
         done = subprocess.run([sys.executable, "-c", program], capture_output=True, timeout=30)
     assert (done.returncode, done.stdout, done.stderr) == (0, b"", b"")
+
+
+def test_who_collects_garbage_goes_on_with_it_after_an_import() -> None:
+    try:
+        for collecting in (False, True):
+            (gc.enable if collecting else gc.disable)()
+            remote._imported("json")
+            assert gc.isenabled() is collecting
+            with pytest.raises(ImportError):
+                remote._imported("no_such_module")
+            assert gc.isenabled() is collecting
+    finally:
+        gc.enable()
