@@ -131,25 +131,30 @@ class _Change(Generic[T]):
 
     def __init__(self, make: Callable[[sqlite3.Connection], T]) -> None:
         self._make = make
-        self.ended = False
+        self._made_in: transaction | None = None
+        self.over = False
+        """Whether it failed, or is not wanted any more."""
         self.value: T
         self.error: Exception | None = None
 
-    def make_in(self, c: sqlite3.Connection, *, alone: bool) -> None:
+    @property
+    def ended(self) -> bool:
+        """Whether nobody is to make it any more."""
+        return self.over or bool(self._made_in and self._made_in.committed)
+
+    def make(self, work: transaction, c: sqlite3.Connection, *, alone: bool) -> None:
         """Make the change in a transaction; beside others an exception is kept for its thread, and they stay."""
+        self._made_in, self.error = work, None
         if alone:
             self.value = self._make(c)
             return
         c.execute("SAVEPOINT change")
         try:
-            self.value, self.error = self._make(c), None
-        except sqlite3.Error as error:
-            if not isinstance(error, sqlite3.IntegrityError):
+            self.value = self._make(c)
+        except Exception as error:
+            if isinstance(error, sqlite3.Error) and not isinstance(error, sqlite3.IntegrityError):
                 raise  # it may have ended the transaction
             self.error = error
-        except Exception as error:  # noqa: BLE001 - its own thread raises it
-            self.error = error
-        if self.error is not None:
             c.execute("ROLLBACK TO change")
         c.execute("RELEASE change")
 
@@ -328,37 +333,36 @@ class Database:
             with self._threads:
                 while not change.ended:
                     self._commit_waiting()
-        finally:
-            change.ended = True  # where it was not made, nobody else is to make it any more
+        except BaseException:
+            change.over = True
+            raise
         if change.error is not None:
             raise change.error
         return change.value
 
     def _commit_waiting(self) -> None:
         changes: list[_Change[Any]] = []
-        while self._changes and len(changes) < _TOGETHER:
-            changes.append(self._changes.popleft())
         try:
+            while self._changes and len(changes) < _TOGETHER:
+                changes.append(self._changes.popleft())
             self._commit([change for change in changes if not change.ended])
-        except BaseException:
-            self._changes.extendleft(reversed(changes))
-            raise
+        finally:  # what an interrupt left
+            self._changes.extendleft(change for change in reversed(changes) if not change.ended)
 
     def _commit(self, changes: list[_Change[Any]]) -> None:
         """Make the changes in one transaction; where that fails, each in one of its own."""
+        work = transaction(self.connection)
         try:
-            with self._errors, self.queue.held(), transaction(self.connection) as c:
+            with self._errors, self.queue.held(), work as c:
                 for change in changes:
-                    change.make_in(c, alone=len(changes) == 1)
+                    change.make(work, c, alone=len(changes) == 1)
         except Exception as error:  # noqa: BLE001 - whose change it was raises it
             if len(changes) > 1 and getattr(error, "code", "") != "busy":
                 for change in changes:
                     self._commit([change])
-                return
-            for change in changes:
-                change.error = error
-        for change in changes:
-            change.ended = True
+            else:
+                for change in changes:
+                    change.error, change.over = error, True
 
     def flush_log(self) -> None:
         """Move what the write-ahead log holds into the file and empty it; nothing to do with a rollback journal."""
@@ -371,9 +375,8 @@ def connect(path: Path, timeout: float) -> sqlite3.Connection:
     connection = sqlite3.connect(path, timeout=timeout, isolation_level=None, check_same_thread=False)
     connection.row_factory = sqlite3.Row
     connection.execute("PRAGMA foreign_keys = ON")
-    connection.execute(
-        "PRAGMA page_size = 2048"
-    )  # of a new file: a paid call writes on some 30 pages, and a little on each
+    # Of a new file: a paid call writes on some 30 pages, and a little on each.
+    connection.execute("PRAGMA page_size = 2048")
     connection.execute("PRAGMA secure_delete = ON")  # what is removed is overwritten, in free pages too
     return connection
 
@@ -396,17 +399,24 @@ class transaction:
 
     def __init__(self, connection: sqlite3.Connection) -> None:
         self._connection = connection
+        self.committed = False
 
     def __enter__(self) -> sqlite3.Connection:
         self._connection.execute("BEGIN IMMEDIATE")
         return self._connection
 
     def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
+        failed = error
         try:
             if error is None:
                 self._connection.execute("COMMIT")
-        finally:  # a commit may fail too (busy, disk full), and must not leave the transaction open
-            if self._connection.in_transaction:
+        except sqlite3.Error as why:  # busy, disk full
+            failed = why
+            raise
+        finally:
+            open_still = self._connection.in_transaction
+            self.committed = failed is None and not open_still  # though an interrupt came right after it
+            if open_still:
                 self._connection.execute("ROLLBACK")
 
 

@@ -14,8 +14,7 @@ import signal
 import sqlite3
 import sys
 import threading
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -99,19 +98,21 @@ def arm(point: str, nth: int) -> None:
         return result
 
     setattr(owner, name, staticmethod(wrapped) if owner is Wire else wrapped)
-    transaction = database.transaction
 
-    @contextmanager
-    def dying(connection: sqlite3.Connection) -> Iterator[None]:
-        with transaction(connection):
+    class Dying(database.transaction):
+        def __enter__(self) -> sqlite3.Connection:
+            connection = super().__enter__()
             if getattr(_here, "inside", False):
                 # With no cache to speak of, pages reach the file before the commit: what is left is a hot journal.
                 connection.execute("PRAGMA cache_size = 1")
-            yield
-            if getattr(_here, "inside", False):
-                reached()
+            return connection
 
-    database.transaction = dying
+        def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
+            if error is None and getattr(_here, "inside", False):
+                reached()
+            super().__exit__(kind, error, trace)
+
+    database.transaction = Dying  # type: ignore[misc]
 
 
 def stand_in(providers: Providers, call: Call, on_text: OnText | None) -> Completion:

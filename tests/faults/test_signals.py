@@ -5,9 +5,9 @@ from __future__ import annotations
 import json
 import signal
 import subprocess
-import time
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import pytest
 
@@ -15,6 +15,7 @@ from tests.faults.conftest import ENERGY_HELD
 from tests.faults.test_store_faults import FLOCK, locked
 from tests.support.fault_server import FaultServer, chunk, deaf_port, drip, fine, hang, stream
 from tests.support.values import QUESTION, WRONG
+from tests.support.waiting import until
 
 ASK = ("run", "-m", "gpt-4o", "Hello")
 
@@ -26,13 +27,11 @@ def ended(process: subprocess.Popen[bytes]) -> tuple[int, str]:
     return process.returncode, err.decode()
 
 
-def until(desk: Any, states: list[str]) -> None:
-    """Wait until the attempts are in these states."""
-    for _ in range(3_000):
-        if desk.states() == states:
-            return
-        time.sleep(0.02)
-    assert desk.states() == states
+def connecting(url: str) -> int:
+    """How many connections to that address are being made, and are not yet taken (proc(5), net/tcp; state 02 is SYN_SENT)."""
+    port = f":{urlsplit(url).port:04X}"
+    lines = [line.split() for line in Path("/proc/net/tcp").read_text().splitlines()[1:]]
+    return sum(fields[2].endswith(port) and fields[3] == "02" for fields in lines)
 
 
 def insist(process: subprocess.Popen[bytes]) -> None:
@@ -78,8 +77,10 @@ def test_sigint_in_the_second_step_of_a_cascade_owes_the_first_and_may_owe_the_s
 def test_sigint_before_the_request_was_sent_voids_it(desk: Any, server: FaultServer) -> None:
     with deaf_port() as url:
         desk.point(url, "gpt-4o")
+        others = connecting(url)
         with desk.start(*ASK) as process:
-            until(desk, ["sent"])
+            until(lambda: desk.states() == ["sent"])
+            until(lambda: connecting(url) > others)
             process.send_signal(signal.SIGINT)
             status, err = ended(process)
     assert status == 130 and "nothing is owed" in err and server.hits == 0
@@ -138,7 +139,7 @@ def test_a_second_sigint_leaves_a_batch_at_once_and_the_books_balance_at_the_nex
 
 def test_sigpipe_as_a_signal_stops_nothing_that_is_paid_for(desk: Any, server: FaultServer) -> None:
     with desk.start(*ASK) as process:
-        until(desk, ["sent"])
+        until(lambda: desk.states() == ["sent"])
         process.send_signal(signal.SIGPIPE)
         assert ended(process)[0] == 0
     assert server.hits == 1

@@ -87,6 +87,48 @@ def test_a_broken_statement_fails_for_its_thread_alone(db: Database) -> None:
     assert names(db) == ["a", "b"]
 
 
+def test_a_change_that_was_refused_beside_others_and_is_made_alone_is_told_what_came_of_that(db: Database) -> None:
+    tries: list[int] = []
+
+    def at_the_second_try(c: sqlite3.Connection) -> str:
+        tries.append(1)
+        if len(tries) == 1:
+            raise InFlight
+        return str(insert("late")(c))
+
+    done, _ = commits(db, [at_the_second_try, lambda c: c.execute("ROLLBACK TO nowhere")])
+    assert done[0].result() == "late" and names(db) == ["late"]
+
+
+def test_an_interrupt_right_after_the_commit_lets_nobody_write_again(
+    db: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Interrupting:
+        def __init__(self) -> None:
+            self.inner = db.connection
+
+        def __getattr__(self, name: str) -> Any:
+            return getattr(self.inner, name)
+
+        def execute(self, sql: str, *values: Any) -> Any:
+            result = self.inner.execute(sql, *values)
+            if sql == "COMMIT":
+                monkeypatch.undo()
+                raise KeyboardInterrupt
+            return result
+
+    with ThreadPoolExecutor(1) as pool:
+        with db._threads:
+            other = pool.submit(db.together, insert("other"))
+            until(lambda: len(db._changes) == 1)
+            monkeypatch.setattr(db, "_connection", Interrupting())
+            with pytest.raises(KeyboardInterrupt):
+                db.together(insert("mine"))
+        assert other.result(30) == "other"
+    db.together(insert("later"))
+    assert names(db) == ["later", "mine", "other"]
+
+
 def test_an_interrupt_of_who_writes_for_all_leaves_the_others_their_changes(db: Database) -> None:
     def interrupted(c: sqlite3.Connection) -> None:
         insert("mine")(c)
