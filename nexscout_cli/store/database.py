@@ -90,7 +90,7 @@ class QueueLock:
         return fd
 
     def _leave(self, path: str, fd: int) -> None:
-        fcntl.flock(fd, fcntl.LOCK_UN)  # to close it alone would leave the lock with a child that was forked meanwhile
+        fcntl.flock(fd, fcntl.LOCK_UN)
         if self._kept.setdefault(path, fd) != fd:
             os.close(fd)
 
@@ -116,14 +116,26 @@ def _wait(fd: int, seconds: float) -> bool:
         with turn:
             got.set()
             if given_up:
-                fcntl.flock(fd, fcntl.LOCK_UN)
-                os.close(fd)
+                _free(fd)
 
     threading.Thread(target=wait, daemon=True).start()
-    got.wait(seconds)
+    try:
+        got.wait(seconds)
+    except BaseException:
+        with turn:
+            given_up = True
+            if got.is_set():
+                _free(fd)
+        raise
     with turn:
         given_up = not got.is_set()
     return not given_up
+
+
+def _free(fd: int) -> None:
+    """Unlock and close: to close it alone would leave the lock with a child that was forked meanwhile."""
+    fcntl.flock(fd, fcntl.LOCK_UN)
+    os.close(fd)
 
 
 class _Change(Generic[T]):
@@ -328,8 +340,8 @@ class Database:
         changes with its own, one after the other. An exception takes back the change that it came from, and no other.
         """
         change = _Change(make)
-        self._changes.append(change)
         try:
+            self._changes.append(change)
             with self._threads:
                 while not change.ended:
                     self._commit_waiting()
@@ -341,13 +353,11 @@ class Database:
         return change.value
 
     def _commit_waiting(self) -> None:
-        changes: list[_Change[Any]] = []
         try:
-            while self._changes and len(changes) < _TOGETHER:
-                changes.append(self._changes.popleft())
-            self._commit([change for change in changes if not change.ended])
-        finally:  # what an interrupt left
-            self._changes.extendleft(change for change in reversed(changes) if not change.ended)
+            self._commit(list(self._changes)[:_TOGETHER])
+        finally:
+            while self._changes and self._changes[0].ended:
+                self._changes.popleft()
 
     def _commit(self, changes: list[_Change[Any]]) -> None:
         """Make the changes in one transaction; where that fails, each in one of its own."""
@@ -355,11 +365,13 @@ class Database:
         try:
             with self._errors, self.queue.held(), work as c:
                 for change in changes:
-                    change.make(work, c, alone=len(changes) == 1)
+                    if not change.ended:  # its caller may have gone while this one waited
+                        change.make(work, c, alone=len(changes) == 1)
         except Exception as error:  # noqa: BLE001 - whose change it was raises it
             if len(changes) > 1 and getattr(error, "code", "") != "busy":
                 for change in changes:
-                    self._commit([change])
+                    if not change.ended:
+                        self._commit([change])
             else:
                 for change in changes:
                     change.error, change.over = error, True
@@ -402,7 +414,12 @@ class transaction:
         self.committed = False
 
     def __enter__(self) -> sqlite3.Connection:
-        self._connection.execute("BEGIN IMMEDIATE")
+        try:
+            self._connection.execute("BEGIN IMMEDIATE")
+        except BaseException:
+            if self._connection.in_transaction:  # an interrupt came while it waited
+                self._connection.execute("ROLLBACK")
+            raise
         return self._connection
 
     def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:

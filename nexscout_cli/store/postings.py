@@ -121,10 +121,11 @@ def _settle_prediction(c: sqlite3.Connection, attempt: Attempt, tokens: int, cos
     """Add a posted attempt's actual figures to its request's prediction, which is the first attempt's."""
     predicted = attempt.plan.predicted_tokens
     if attempt.n > 1:
-        before, predicted = c.execute(
+        row = c.execute(
             "SELECT coalesce(actual_tokens, 0), predicted_tokens FROM ai_cost_predictions WHERE request_id = ?",
             (attempt.request_id,),
         ).fetchone()
+        before, predicted = row or (0, predicted)
         tokens += before
     c.execute(
         "UPDATE ai_cost_predictions SET actual_tokens = ?, actual_cost_usd = coalesce(actual_cost_usd, 0) + ?, "

@@ -35,7 +35,7 @@ def recover(store: Store) -> Recovered:
     """
     with store.db.read() as c:
         now = store.now(c)
-        if not (_left_behind(c, now) or _abandoned(c) or states.keys_to_expire(c, now)):
+        if not (_left_behind(c, now) or _abandoned(c) or states.stale_claims(c) or states.keys_to_expire(c, now)):
             return Recovered()
     voided = unknown = posted = 0
     with store.db.write() as c:
@@ -54,6 +54,7 @@ def recover(store: Store) -> Recovered:
                     states.close_request(c, row["request_id"], "unknown")
                 unknown += 1
         _close_abandoned(store, c, now)
+        states.end_stale_claims(c)
         states.expire_keys(c, now)
     return Recovered(voided, unknown, posted)
 

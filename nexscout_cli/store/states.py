@@ -74,6 +74,20 @@ def close_request(c: sqlite3.Connection, request_id: str, state: str) -> None:
     )
 
 
+_STALE = """claim IS NOT NULL AND state IN ('posted', 'voided')
+    AND EXISTS (SELECT 1 FROM requests r WHERE r.request_id = attempts.request_id AND r.state <> 'open')"""
+
+
+def stale_claims(c: sqlite3.Connection) -> bool:
+    """Whether a program that knew no claims has ended a request and left its claim."""
+    return c.execute(f"SELECT 1 FROM attempts WHERE {_STALE} LIMIT 1").fetchone() is not None
+
+
+def end_stale_claims(c: sqlite3.Connection) -> None:
+    """Let go of what :func:`stale_claims` found."""
+    c.execute(f"UPDATE attempts SET claim = NULL WHERE {_STALE}")
+
+
 _EXPIRED = "key IS NOT NULL AND created_at < ? AND state IN ('posted', 'voided')"
 
 

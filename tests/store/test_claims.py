@@ -9,6 +9,7 @@ import pytest
 
 from nexscout_cli.engine.types import Attempt
 from nexscout_cli.errors import InFlight
+from nexscout_cli.store.recovery import recover
 from tests.support.bench import Bench
 
 
@@ -70,3 +71,14 @@ def test_an_answer_that_is_doubted_keeps_the_claim_until_it_is_delivered(bench: 
 def test_what_is_live_is_found_without_reading_what_is_settled(bench: Bench) -> None:
     plan = bench.sql("EXPLAIN QUERY PLAN SELECT id FROM attempts WHERE claim IS NOT NULL AND state = 'unknown'")
     assert "attempts_live" in plan[0]["detail"]
+
+
+def test_a_claim_that_an_older_program_left_is_let_go(bench: Bench) -> None:
+    first = hold(bench, "one")
+    bench.ledger.mark_sent(first)
+    bench.post(first)
+    bench.sql("UPDATE attempts SET claim = 'ada/key'")
+    assert [problem.name for problem in bench.check()] == ["attempts"]
+    recover(bench.store)
+    assert claims(bench) == [None]
+    hold(bench, "two")

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import _thread
 import copy
 import os
 import signal
@@ -261,6 +262,24 @@ def test_a_writer_gives_up_after_its_deadline_and_the_lock_stays_usable(tmp_path
         assert 0.1 <= time.monotonic() - start < 1
     with lock.held():
         assert mode(tmp_path / "lock") == 0o600
+
+
+def test_a_writer_that_is_interrupted_while_it_waits_leaves_the_queue(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Interrupting(threading.Event):
+        def wait(self, timeout: float | None = None) -> bool:
+            raise KeyboardInterrupt
+
+    lock = QueueLock(tmp_path / "lock", 5)
+    with lock.held(), monkeypatch.context() as patch:
+        # Not of the thread's own start, which waits for such an event too.
+        patch.setattr(threading.Thread, "start", lambda thread: _thread.start_new_thread(thread.run, ()))
+        patch.setattr(threading, "Event", Interrupting)
+        with pytest.raises(KeyboardInterrupt), lock.held():
+            raise AssertionError
+    with lock.held():
+        pass
 
 
 def test_a_writer_that_waits_gets_its_turn(tmp_path: Path) -> None:

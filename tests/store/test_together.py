@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from nexscout_cli.errors import InFlight, StoreError
-from nexscout_cli.store.database import Database
+from nexscout_cli.store.database import Database, QueueLock, transaction
 from tests.support.bench import Bench
 from tests.support.waiting import until
 
@@ -157,7 +157,35 @@ def test_what_is_given_up_while_it_waits_is_made_by_nobody(db: Database, monkeyp
         with pytest.raises(KeyboardInterrupt):
             db.together(insert("given up"))
     db.together(insert("later"))
-    assert names(db) == ["later"]
+    assert names(db) == ["later"] and not db._changes
+
+
+def test_what_is_given_up_while_another_process_writes_is_made_by_nobody(db: Database) -> None:
+    with ThreadPoolExecutor(2) as pool:
+        with QueueLock(db.path.with_name(db.path.name + ".lock"), 5).held():
+            one = pool.submit(db.together, insert("one"))
+            until(lambda: len(db._changes) == 1)
+            other = pool.submit(db.together, insert("other"))
+            until(lambda: len(db._changes) == 2)
+            db._changes[1].over = True  # as an interrupt of its caller leaves it
+        assert one.result(30) == "one"
+        with pytest.raises(AttributeError):
+            other.result(30)
+    assert names(db) == ["one"] and not db._changes
+
+
+def test_an_interrupt_while_a_transaction_begins_leaves_none_open(db: Database) -> None:
+    class Interrupting:
+        in_transaction = property(lambda self: db.connection.in_transaction)
+
+        def execute(self, sql: str) -> None:
+            db.connection.execute(sql)
+            if sql.startswith("BEGIN"):
+                raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt), transaction(Interrupting()):  # type: ignore[arg-type]
+        raise AssertionError
+    assert db.together(insert("later")) == "later"
 
 
 def test_many_threads_lose_nothing_and_double_nothing(db: Database) -> None:
