@@ -56,16 +56,17 @@ class Store:
 
     def touch(self, c: sqlite3.Connection) -> datetime:
         """The time, remembered as last seen; every write begins with it. Once a second is enough: windows end between two."""
-        now, seen = self._time(c)
-        when = stamp(now)
+        now, when, seen = self._time(c)
         if when[:_SECONDS] > seen[:_SECONDS]:
             c.execute("UPDATE meta SET value = ? WHERE key = 'last_seen'", (when,))
         return now
 
-    def _time(self, c: sqlite3.Connection) -> tuple[datetime, str]:
+    def _time(self, c: sqlite3.Connection) -> tuple[datetime, str, str]:
+        """The time, as a stamp too, and the stamp of when it was seen last."""
         now = self.clock.now()
+        when = stamp(now)
         seen: str = c.execute("SELECT value FROM meta WHERE key = 'last_seen'").fetchone()[0]
-        return (max(now, parse_stamp(seen)) if seen else now), seen
+        return (now, when, seen) if when >= seen else (parse_stamp(seen), seen, seen)
 
     def is_admin(self, c: sqlite3.Connection) -> bool:
         """Whether the actor is an admin."""

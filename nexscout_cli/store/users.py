@@ -16,7 +16,7 @@ FIRST_TIER = "free"
 
 def grant_due(settings: Settings, row: sqlite3.Row | None, now: datetime) -> int:
     """Energy that this month's grant would add: the tier's, where it has not been granted yet."""
-    if row is not None and row["granted_period"] >= now.strftime("%Y-%m"):
+    if row is not None and row["granted_period"] >= stamp(now)[:7]:
         return 0
     return int(settings[f"tiers.{row['tier'] if row else FIRST_TIER}.energy"])
 
@@ -26,7 +26,7 @@ def ensure(store: Store, c: sqlite3.Connection, user_id: str, now: datetime) -> 
     row = store.require_access(c, user_id)
     settings = store.settings
     budget = settings[f"tiers.{row['tier'] if row else FIRST_TIER}.daily_tokens"]
-    month, due = now.strftime("%Y-%m"), grant_due(settings, row, now)
+    month, due = stamp(now)[:7], grant_due(settings, row, now)
     if row is None:
         c.execute(
             "INSERT INTO users (user_id, tier, daily_token_budget, created_at) VALUES (?, ?, ?, ?)",
