@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import fcntl
 import os
 import sqlite3
 import threading
@@ -11,10 +10,11 @@ from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, Generic, TypeVar
-from weakref import WeakSet
+from typing import Any, TypeVar
 
 from nexscout_cli.errors import StoreError
+from nexscout_cli.store.queue import QueueLock
+from nexscout_cli.store.transactions import Change, transaction
 
 SCHEMA_VERSION = 7
 Prepare = Callable[[sqlite3.Connection], None]
@@ -28,147 +28,6 @@ _WAL_FIXED, _WAL_BACKPORTS = (3, 51, 3), ((3, 44, 6), (3, 50, 7))
 def wal_is_safe(version: tuple[int, int, int] = sqlite3.sqlite_version_info) -> bool:
     """Whether this SQLite is free of the WAL-reset bug (3.7.0 to 3.51.2 but for 3.44.6 and 3.50.7), which loses commits."""
     return version >= _WAL_FIXED or version in _WAL_BACKPORTS
-
-
-class QueueLock:
-    """The ``flock`` beside the database on which writers queue, in turn and with a deadline.
-
-    Two locks: who waits holds the door to the writers' lock, so that a writer who comes straight back for more must wait
-    behind it. On one lock alone that writer would have it again before those who wait are even awake.
-    The files stay open between two turns, but not in a child that is forked: the lock would stay with it.
-    """
-
-    def __init__(self, path: Path, timeout: float) -> None:
-        self._path = str(path)
-        self._door = f"{path}-next"
-        self._timeout = timeout
-        self._kept: dict[str, int] = {}
-        _QUEUES.add(self)
-
-    @contextmanager
-    def held(self) -> Iterator[None]:
-        """Hold the lock. Raises StoreError when it is not had within the timeout."""
-        end = time.monotonic() + self._timeout
-        door = self._taken(self._door, end)
-        try:
-            fd = self._taken(self._path, end)
-        finally:
-            self._leave(self._door, door)
-        try:
-            yield
-        finally:
-            self._leave(self._path, fd)
-
-    def close(self) -> None:
-        """Close the files that are kept open; the next turn opens them again."""
-        while self._kept:
-            os.close(self._kept.popitem()[1])
-
-    __del__ = close
-
-    def _taken(self, path: str, end: float) -> int:
-        fd = self._kept.pop(path, None)
-        if fd is None:
-            try:
-                fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-            except OSError as error:
-                raise StoreError(
-                    f"cannot write to {path}: {error.strerror}", "check its permissions and the space", code="read_only"
-                ) from error
-        try:
-            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            if not _wait(fd, end - time.monotonic()):
-                raise StoreError(
-                    f"the database was busy for {self._timeout:g} seconds",
-                    "try again; another nexscout is at work",
-                    code="busy",
-                ) from None
-        except BaseException:
-            os.close(fd)
-            raise
-        return fd
-
-    def _leave(self, path: str, fd: int) -> None:
-        fcntl.flock(fd, fcntl.LOCK_UN)
-        if self._kept.setdefault(path, fd) != fd:
-            os.close(fd)
-
-
-_QUEUES: WeakSet[QueueLock] = WeakSet()
-
-
-def _leave_to_the_parent() -> None:
-    for queue in _QUEUES:
-        queue.close()
-
-
-os.register_at_fork(after_in_child=_leave_to_the_parent)
-
-
-def _wait(fd: int, seconds: float) -> bool:
-    """Queue in a thread, for ``flock`` knows no deadline; one given up on closes the file when its turn comes."""
-    turn, given_up = threading.Lock(), False
-    got = threading.Event()
-
-    def wait() -> None:
-        fcntl.flock(fd, fcntl.LOCK_EX)
-        with turn:
-            got.set()
-            if given_up:
-                _free(fd)
-
-    threading.Thread(target=wait, daemon=True).start()
-    try:
-        got.wait(seconds)
-    except BaseException:
-        with turn:
-            given_up = True
-            if got.is_set():
-                _free(fd)
-        raise
-    with turn:
-        given_up = not got.is_set()
-    return not given_up
-
-
-def _free(fd: int) -> None:
-    """Unlock and close: to close it alone would leave the lock with a child that was forked meanwhile."""
-    fcntl.flock(fd, fcntl.LOCK_UN)
-    os.close(fd)
-
-
-class _Change(Generic[T]):
-    """What a thread wants to write, and what came of it."""
-
-    def __init__(self, make: Callable[[sqlite3.Connection], T]) -> None:
-        self._make = make
-        self._made_in: transaction | None = None
-        self.over = False
-        """Whether it failed, or is not wanted any more."""
-        self.value: T
-        self.error: Exception | None = None
-
-    @property
-    def ended(self) -> bool:
-        """Whether nobody is to make it any more."""
-        return self.over or bool(self._made_in and self._made_in.committed)
-
-    def make(self, work: transaction, c: sqlite3.Connection, *, alone: bool) -> None:
-        """Make the change in a transaction; beside others an exception is kept for its thread, and they stay."""
-        self._made_in, self.error = work, None
-        if alone:
-            self.value = self._make(c)
-            return
-        c.execute("SAVEPOINT change")
-        try:
-            self.value = self._make(c)
-        except Exception as error:
-            if isinstance(error, sqlite3.Error) and not isinstance(error, sqlite3.IntegrityError):
-                raise  # it may have ended the transaction
-            self.error = error
-            c.execute("ROLLBACK TO change")
-        c.execute("RELEASE change")
 
 
 class _Errors:
@@ -195,7 +54,7 @@ class Database:
         self._threads = threading.RLock()
         self._errors = _Errors(path)
         self._connection: sqlite3.Connection | None = None
-        self._changes: deque[_Change[Any]] = deque()
+        self._changes: deque[Change[Any]] = deque()
 
     def open(self, prepare: Prepare) -> None:
         """Open the file; make it with ``prepare`` when there is none, migrate it when it is older.
@@ -339,7 +198,7 @@ class Database:
         What other threads of this process want to write meanwhile goes into the same commit: whose turn it is makes their
         changes with its own, one after the other. An exception takes back the change that it came from, and no other.
         """
-        change = _Change(make)
+        change = Change(make)
         try:
             self._changes.append(change)
             with self._threads:
@@ -359,7 +218,7 @@ class Database:
             while self._changes and self._changes[0].ended:
                 self._changes.popleft()
 
-    def _commit(self, changes: list[_Change[Any]]) -> None:
+    def _commit(self, changes: list[Change[Any]]) -> None:
         """Make the changes in one transaction; where that fails, each in one of its own."""
         work = transaction(self.connection)
         try:
@@ -404,37 +263,6 @@ def schema_version(path: Path) -> int | None:
         return 0
     finally:
         connection.close()
-
-
-class transaction:
-    """BEGIN IMMEDIATE … COMMIT, or ROLLBACK on any exception."""
-
-    def __init__(self, connection: sqlite3.Connection) -> None:
-        self._connection = connection
-        self.committed = False
-
-    def __enter__(self) -> sqlite3.Connection:
-        try:
-            self._connection.execute("BEGIN IMMEDIATE")
-        except BaseException:
-            if self._connection.in_transaction:  # an interrupt came while it waited
-                self._connection.execute("ROLLBACK")
-            raise
-        return self._connection
-
-    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
-        failed = error
-        try:
-            if error is None:
-                self._connection.execute("COMMIT")
-        except sqlite3.Error as why:  # busy, disk full
-            failed = why
-            raise
-        finally:
-            open_still = self._connection.in_transaction
-            self.committed = failed is None and not open_still  # though an interrupt came right after it
-            if open_still:
-                self._connection.execute("ROLLBACK")
 
 
 def unusable(path: Path, error: sqlite3.Error) -> StoreError:

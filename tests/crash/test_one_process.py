@@ -15,7 +15,8 @@ import pytest
 
 from nexscout_cli.errors import StoreError
 from nexscout_cli.store import owner
-from nexscout_cli.store.database import Database, QueueLock
+from nexscout_cli.store.database import Database
+from nexscout_cli.store.queue import QueueLock
 from nexscout_cli.store.recovery import Recovered, recover
 from tests.support.bench import Bench
 

@@ -12,7 +12,9 @@ from typing import Any
 import pytest
 
 from nexscout_cli.errors import InFlight, StoreError
-from nexscout_cli.store.database import Database, QueueLock, transaction
+from nexscout_cli.store.database import Database
+from nexscout_cli.store.queue import QueueLock
+from nexscout_cli.store.transactions import transaction
 from tests.support.bench import Bench
 from tests.support.waiting import until
 

@@ -1,0 +1,122 @@
+"""The queue of writers: locks on files beside the database, in turn, with a deadline, safe with threads, forks and kills."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from weakref import WeakSet
+
+from nexscout_cli.errors import StoreError
+
+
+class QueueLock:
+    """The ``flock`` beside the database on which writers queue, in turn and with a deadline.
+
+    Two locks: who waits holds the door to the writers' lock, so that a writer who comes straight back for more must wait
+    behind it. On one lock alone that writer would have it again before those who wait are even awake.
+    The files stay open between two turns, but not in a child that is forked: the lock would stay with it.
+    """
+
+    def __init__(self, path: Path, timeout: float) -> None:
+        self._path = str(path)
+        self._door = f"{path}-next"
+        self._timeout = timeout
+        self._kept: dict[str, int] = {}
+        _QUEUES.add(self)
+
+    @contextmanager
+    def held(self) -> Iterator[None]:
+        """Hold the lock. Raises StoreError when it is not had within the timeout."""
+        end = time.monotonic() + self._timeout
+        door = self._taken(self._door, end)
+        try:
+            fd = self._taken(self._path, end)
+        finally:
+            self._leave(self._door, door)
+        try:
+            yield
+        finally:
+            self._leave(self._path, fd)
+
+    def close(self) -> None:
+        """Close the files that are kept open; the next turn opens them again."""
+        while self._kept:
+            os.close(self._kept.popitem()[1])
+
+    __del__ = close
+
+    def _taken(self, path: str, end: float) -> int:
+        fd = self._kept.pop(path, None)
+        if fd is None:
+            try:
+                fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+            except OSError as error:
+                raise StoreError(
+                    f"cannot write to {path}: {error.strerror}", "check its permissions and the space", code="read_only"
+                ) from error
+        try:
+            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            if not _wait(fd, end - time.monotonic()):
+                raise StoreError(
+                    f"the database was busy for {self._timeout:g} seconds",
+                    "try again; another nexscout is at work",
+                    code="busy",
+                ) from None
+        except BaseException:
+            os.close(fd)
+            raise
+        return fd
+
+    def _leave(self, path: str, fd: int) -> None:
+        fcntl.flock(fd, fcntl.LOCK_UN)
+        if self._kept.setdefault(path, fd) != fd:
+            os.close(fd)
+
+
+_QUEUES: WeakSet[QueueLock] = WeakSet()
+
+
+def _leave_to_the_parent() -> None:
+    for queue in _QUEUES:
+        queue.close()
+
+
+os.register_at_fork(after_in_child=_leave_to_the_parent)
+
+
+def _wait(fd: int, seconds: float) -> bool:
+    """Queue in a thread, for ``flock`` knows no deadline; one given up on closes the file when its turn comes."""
+    turn, given_up = threading.Lock(), False
+    got = threading.Event()
+
+    def wait() -> None:
+        fcntl.flock(fd, fcntl.LOCK_EX)
+        with turn:
+            got.set()
+            if given_up:
+                _free(fd)
+
+    threading.Thread(target=wait, daemon=True).start()
+    try:
+        got.wait(seconds)
+    except BaseException:
+        with turn:
+            given_up = True
+            if got.is_set():
+                _free(fd)
+        raise
+    with turn:
+        given_up = not got.is_set()
+    return not given_up
+
+
+def _free(fd: int) -> None:
+    """Unlock and close: to close it alone would leave the lock with a child that was forked meanwhile."""
+    fcntl.flock(fd, fcntl.LOCK_UN)
+    os.close(fd)

@@ -1,0 +1,73 @@
+"""One transaction, and one thread's part of it where several write at once."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Callable
+from typing import Generic, TypeVar
+
+T = TypeVar("T")
+
+
+class transaction:
+    """BEGIN IMMEDIATE … COMMIT, or ROLLBACK on any exception."""
+
+    def __init__(self, connection: sqlite3.Connection) -> None:
+        self._connection = connection
+        self.committed = False
+
+    def __enter__(self) -> sqlite3.Connection:
+        try:
+            self._connection.execute("BEGIN IMMEDIATE")
+        except BaseException:
+            if self._connection.in_transaction:  # an interrupt came while it waited
+                self._connection.execute("ROLLBACK")
+            raise
+        return self._connection
+
+    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
+        failed = error
+        try:
+            if error is None:
+                self._connection.execute("COMMIT")
+        except sqlite3.Error as why:  # busy, disk full
+            failed = why
+            raise
+        finally:
+            open_still = self._connection.in_transaction
+            self.committed = failed is None and not open_still  # though an interrupt came right after it
+            if open_still:
+                self._connection.execute("ROLLBACK")
+
+
+class Change(Generic[T]):
+    """What a thread wants to write, and what came of it."""
+
+    def __init__(self, make: Callable[[sqlite3.Connection], T]) -> None:
+        self._make = make
+        self._made_in: transaction | None = None
+        self.over = False
+        """Whether it failed, or is not wanted any more."""
+        self.value: T
+        self.error: Exception | None = None
+
+    @property
+    def ended(self) -> bool:
+        """Whether nobody is to make it any more."""
+        return self.over or bool(self._made_in and self._made_in.committed)
+
+    def make(self, work: transaction, c: sqlite3.Connection, *, alone: bool) -> None:
+        """Make the change in a transaction; beside others an exception is kept for its thread, and they stay."""
+        self._made_in, self.error = work, None
+        if alone:
+            self.value = self._make(c)
+            return
+        c.execute("SAVEPOINT change")
+        try:
+            self.value = self._make(c)
+        except Exception as error:
+            if isinstance(error, sqlite3.Error) and not isinstance(error, sqlite3.IntegrityError):
+                raise  # it may have ended the transaction
+            self.error = error
+            c.execute("ROLLBACK TO change")
+        c.execute("RELEASE change")
