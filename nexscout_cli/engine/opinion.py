@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import math
-
 from nexscout_cli.engine.answers import second_opinion
 
 
@@ -13,7 +11,7 @@ def chance_of_agreement(score: float) -> float:
     What an agreement and a disagreement tell (their likelihood ratios, wrong to right answers) leaves one share of wrong
     answers, w, and one of right ones, r, that are agreed to: w ÷ r is the one, (1 − w) ÷ (1 − r) the other.
     """
-    agreed, disagreed = (math.exp(_log_odds(second_opinion(0.5, agrees))) for agrees in (True, False))
+    agreed, disagreed = (wrong / (1 - wrong) for wrong in (second_opinion(0.5, True), second_opinion(0.5, False)))
     if not agreed < 1 < disagreed:
         return 0.0
     right = (disagreed - 1) / (disagreed - agreed)
@@ -23,7 +21,3 @@ def chance_of_agreement(score: float) -> float:
 def pays(score: float, limit: float, cost: int, saving: int) -> bool:
     """Whether a second opinion for ``cost`` can settle a doubt of ``score``, and is expected to save more of ``saving``."""
     return score < 1 and second_opinion(score, True) < limit and chance_of_agreement(score) * saving > cost
-
-
-def _log_odds(probability: float) -> float:
-    return math.log(probability / (1 - probability))

@@ -16,7 +16,7 @@ from typing import NamedTuple
 from nexscout_cli.config import Settings
 from nexscout_cli.engine.names import EVERYONE
 from nexscout_cli.errors import WorldMoved
-from nexscout_cli.store.store import stamp
+from nexscout_cli.store.store import day_of, stamp
 
 PREPAID = "prepaid"
 """The period of energy accounts: what is granted and not used stays."""
@@ -40,7 +40,7 @@ class Budget(NamedTuple):
 
 def budgets(settings: Settings, user_id: str, tier: str, now: datetime) -> tuple[Budget, ...]:
     """Every budget of a user's call at that time: dollars and tokens, of the user and in total, by day and by month."""
-    return _budgets(settings, user_id, tier, stamp(now)[:10])
+    return _budgets(settings, user_id, tier, day_of(now))
 
 
 @lru_cache(maxsize=64)

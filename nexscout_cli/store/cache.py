@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 
 from nexscout_cli.engine.types import Attempt, CachedAnswer, Charge, Delivery, Json
 from nexscout_cli.errors import UsageError
-from nexscout_cli.store import owner
+from nexscout_cli.store import claims, owner
 from nexscout_cli.store.store import OWN_OR_ADMIN, Store, stamp
 
 PART = 20_000
@@ -29,14 +29,9 @@ def find(
     return CachedAnswer(*row) if row else None
 
 
-def claim(user_id: str, prompt_hash: str) -> str:
-    """What an attempt claims that answers for a cache key."""
-    return f"{user_id}/{prompt_hash}"
-
-
 def in_flight(c: sqlite3.Connection, user_id: str, prompt_hash: str) -> bool:
     """Whether a request under that key is open and the process of its last attempt lives."""
-    row = c.execute("SELECT owner FROM attempts WHERE claim = ?", (claim(user_id, prompt_hash),)).fetchone()
+    row = c.execute("SELECT owner FROM attempts WHERE claim = ?", (claims.on_key(user_id, prompt_hash),)).fetchone()
     return row is not None and owner.alive(row[0])
 
 

@@ -9,7 +9,7 @@ from typing import NamedTuple
 from nexscout_cli.errors import UsageError
 from nexscout_cli.store import accounts, users
 from nexscout_cli.store.snapshot import budgets_left
-from nexscout_cli.store.store import OWN_OR_ADMIN, Store
+from nexscout_cli.store.store import OWN_OR_ADMIN, Store, day_of
 
 MOST = 10**12
 """Units of energy that one grant may give at the most."""
@@ -40,7 +40,7 @@ def _of(store: Store, c: sqlite3.Connection, user_id: str, row: sqlite3.Row | No
     account = accounts.find(c, user_id, "energy", accounts.PREPAID)
     granted, held, spent = ((account["granted"] or 0), account["held"], account["spent"]) if account else (0, 0, 0)
     granted += users.grant_due(store.settings, row, now)
-    today = accounts.find(c, user_id, "tokens", now.strftime("%Y-%m-%d"))
+    today = accounts.find(c, user_id, "tokens", day_of(now))
     return Energy(
         user_id,
         tier,

@@ -9,8 +9,8 @@ from nexscout_cli.engine.plan import formula_tokens
 from nexscout_cli.engine.types import AIRequest, Attempt, Plan
 from nexscout_cli.errors import InFlight, InProgress, WorldMoved
 from nexscout_cli.jsontext import plain
-from nexscout_cli.store import accounts, cache, owner, users
-from nexscout_cli.store.states import OWN_CLAIM, elsewhere
+from nexscout_cli.store import accounts, claims, owner, users
+from nexscout_cli.store.states import elsewhere
 from nexscout_cli.store.store import Store, stamp
 
 
@@ -34,7 +34,7 @@ def hold(
         raise WorldMoved
     first = open_request(store, c, request_id, request, fingerprint, now)
     if first:
-        n, claim = 1, cache_key and cache.claim(request.user_id, cache_key)
+        n, claim = 1, cache_key and claims.on_key(request.user_id, cache_key)
     else:
         n, claim = _take_over(c, request_id)
     # The ledger's time runs ahead of a clock that was put back; the deadline must lie in the same time.
@@ -119,7 +119,7 @@ def _insert_attempt(
             owner.me(),
             stamp(deadline),
             plain(known),
-            claim or f"{request_id}/{n}",
+            claim or claims.on_itself(request_id, n),
             stamp(now),
         ),
     )
@@ -130,12 +130,11 @@ def _insert_attempt(
 
 def _take_over(c: sqlite3.Connection, request_id: str) -> tuple[int, str | None]:
     """The next attempt's number, and the claim on a cache key that it takes over from the last one, if that had any."""
-    last = c.execute(
-        f"SELECT id, n, claim, claim = {OWN_CLAIM} AS own FROM attempts WHERE request_id = ? ORDER BY n DESC LIMIT 1",
-        (request_id,),
+    n, claim = c.execute(
+        "SELECT n, claim FROM attempts WHERE request_id = ? ORDER BY n DESC LIMIT 1", (request_id,)
     ).fetchone()
-    c.execute(f"UPDATE attempts SET claim = CASE state WHEN 'unknown' THEN {OWN_CLAIM} END WHERE id = ?", (last["id"],))
-    return last["n"] + 1, None if last["own"] else last["claim"]
+    claims.let_go(c, request_id)
+    return n + 1, None if claim == claims.on_itself(request_id, n) else claim
 
 
 def _energy_held(c: sqlite3.Connection, request_id: str) -> int:

@@ -96,27 +96,32 @@ class SqliteLedger:
 
     def mark_sent(self, attempt: Attempt) -> None:
         """T2: from here on the provider may have been reached."""
-        self._move(attempt, "sent", None, None)
+
+        def move(c: sqlite3.Connection) -> None:
+            require_own(self.store, c, attempt)
+            set_state(c, attempt.id, "sent", None)
+
+        self.store.db.together(move)
 
     def void(self, attempt: Attempt, reason: str) -> None:
         """Give the hold back: the call never arrived, or was definitely refused."""
-        self._move(attempt, "voided", reason, None)
+        self._settle(attempt, "voided", reason, None)
 
     def mark_unknown(self, attempt: Attempt, reason: str, provider_id: str | None) -> None:
         """Keep the hold: the call was sent, and what became of it is not known."""
-        self._move(attempt, "unknown", reason, provider_id)
+        self._settle(attempt, "unknown", reason, provider_id)
 
-    def _move(self, attempt: Attempt, state: str, reason: str | None, provider_id: str | None) -> None:
-        def move(c: sqlite3.Connection) -> None:
+    def _settle(self, attempt: Attempt, state: str, reason: str | None, provider_id: str | None) -> None:
+        def settle(c: sqlite3.Connection) -> None:
             require_own(self.store, c, attempt)
-            now = None if state == "sent" else self.store.touch(c)
+            now = self.store.touch(c)
             set_state(c, attempt.id, state, now, reason=reason, provider_id=provider_id)
             if state == "voided":
-                assert now is not None
-                back: dict[str, int | None] = {"usd": None, "tokens": None}
-                accounts.release(c, attempt.id, back, reason="", actor=self.store.actor, now=now)
+                accounts.release(
+                    c, attempt.id, {"usd": None, "tokens": None}, reason="", actor=self.store.actor, now=now
+                )
 
-        self.store.db.together(move)
+        self.store.db.together(settle)
 
     def post(
         self,

@@ -15,6 +15,9 @@ FACTOR_SAMPLES, FACTOR_MARGIN = 20, 1.1
 FACTOR_WEIGHT = 3.0
 """How many reports our own count is worth in the factor that is expected."""
 
+_STATE = f"[{', '.join(['%.9g'] * len(Level._fields))}]"
+"""A level as JSON."""
+
 
 def levels(c: sqlite3.Connection, user_id: str, feature: str) -> dict[tuple[str, str], Level]:
     """What is known of a feature's answers, by (user or EVERYONE, model or "" for all models)."""
@@ -42,9 +45,6 @@ def learn(c: sqlite3.Connection, plan: Plan, output_tokens: int) -> None:
             for level in scopes(request.user_id, plan.model.name)
         ],
     )
-
-
-_STATE = f"[{', '.join(['%.9g'] * len(Level._fields))}]"
 
 
 def factors(c: sqlite3.Connection) -> dict[str, tuple[float, float]]:

@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 from nexscout_cli.engine.money import dollars
 from nexscout_cli.errors import UsageError
-from nexscout_cli.store import accounts, owner, states, usage
+from nexscout_cli.store import accounts, claims, owner, states, usage
 from nexscout_cli.store.store import Store, parse_stamp, stamp
 
 GRACE = timedelta(hours=1)
@@ -35,7 +35,7 @@ def recover(store: Store) -> Recovered:
     """
     with store.db.read() as c:
         now = store.now(c)
-        if not (_left_behind(c, now) or _abandoned(c) or states.stale_claims(c) or states.keys_to_expire(c, now)):
+        if not (_left_behind(c, now) or _abandoned(c) or claims.stale(c) or states.keys_to_expire(c, now)):
             return Recovered()
     voided = unknown = posted = 0
     with store.db.write() as c:
@@ -54,7 +54,7 @@ def recover(store: Store) -> Recovered:
                     states.close_request(c, row["request_id"], "unknown")
                 unknown += 1
         _close_abandoned(store, c, now)
-        states.end_stale_claims(c)
+        claims.end_stale(c)
         states.expire_keys(c, now)
     return Recovered(voided, unknown, posted)
 

@@ -7,17 +7,10 @@ from datetime import datetime, timedelta
 
 from nexscout_cli.engine.types import Attempt
 from nexscout_cli.errors import StoreError
-from nexscout_cli.store import accounts
+from nexscout_cli.store import accounts, claims
 from nexscout_cli.store.store import Store, stamp
 
 KEYS_KEPT = timedelta(hours=24)
-OWN_CLAIM = "request_id || '/' || n"
-"""SQL for the claim of an attempt that claims nothing but itself.
-
-An attempt has a claim from its hold until its request ends or the next attempt takes over; an unknown one for as long as it
-is unknown. Claims are unique: of the requests under one cache key, one at most is open. The index of claims is small, and
-is what recovery reads.
-"""
 _MOVE = """UPDATE attempts SET state = ?, actual = ?, reason = coalesce(?, reason), provider_id = coalesce(?, provider_id),
     settled_at = ?{} WHERE id = ?"""
 _STAYS, _ENDS = _MOVE.format(""), _MOVE.format(", claim = NULL")
@@ -67,25 +60,7 @@ def end_request(
 def close_request(c: sqlite3.Connection, request_id: str, state: str) -> None:
     """End a request's claims with it; its energy stays held."""
     c.execute("UPDATE requests SET state = ? WHERE request_id = ?", (state, request_id))
-    c.execute(
-        f"UPDATE attempts SET claim = CASE state WHEN 'unknown' THEN {OWN_CLAIM} END "
-        "WHERE request_id = ? AND claim IS NOT NULL",
-        (request_id,),
-    )
-
-
-_STALE = """claim IS NOT NULL AND state IN ('posted', 'voided')
-    AND EXISTS (SELECT 1 FROM requests r WHERE r.request_id = attempts.request_id AND r.state <> 'open')"""
-
-
-def stale_claims(c: sqlite3.Connection) -> bool:
-    """Whether a program that knew no claims has ended a request and left its claim."""
-    return c.execute(f"SELECT 1 FROM attempts WHERE {_STALE} LIMIT 1").fetchone() is not None
-
-
-def end_stale_claims(c: sqlite3.Connection) -> None:
-    """Let go of what :func:`stale_claims` found."""
-    c.execute(f"UPDATE attempts SET claim = NULL WHERE {_STALE}")
+    claims.let_go(c, request_id)
 
 
 _EXPIRED = "key IS NOT NULL AND created_at < ? AND state IN ('posted', 'voided')"

@@ -26,6 +26,16 @@ def stamp(moment: datetime) -> str:
     return moment.astimezone(UTC).isoformat(timespec="microseconds")[:-6] + "Z"
 
 
+def day_of(moment: datetime) -> str:
+    """The day it lies in, in UTC: YYYY-MM-DD."""
+    return stamp(moment)[:10]
+
+
+def month_of(moment: datetime) -> str:
+    """The month it lies in, in UTC: YYYY-MM."""
+    return stamp(moment)[:7]
+
+
 def parse_stamp(text: str) -> datetime:
     """The time of a stamp."""
     return datetime.fromisoformat(text)

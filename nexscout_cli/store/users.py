@@ -9,14 +9,14 @@ from nexscout_cli.config import Settings
 from nexscout_cli.engine.names import check_user
 from nexscout_cli.errors import UsageError
 from nexscout_cli.store import accounts
-from nexscout_cli.store.store import OWN_OR_ADMIN, Store, stamp
+from nexscout_cli.store.store import OWN_OR_ADMIN, Store, month_of, stamp
 
 FIRST_TIER = "free"
 
 
 def grant_due(settings: Settings, row: sqlite3.Row | None, now: datetime) -> int:
     """Energy that this month's grant would add: the tier's, where it has not been granted yet."""
-    if row is not None and row["granted_period"] >= stamp(now)[:7]:
+    if row is not None and row["granted_period"] >= month_of(now):
         return 0
     return int(settings[f"tiers.{row['tier'] if row else FIRST_TIER}.energy"])
 
@@ -26,7 +26,7 @@ def ensure(store: Store, c: sqlite3.Connection, user_id: str, now: datetime) -> 
     row = store.require_access(c, user_id)
     settings = store.settings
     budget = settings[f"tiers.{row['tier'] if row else FIRST_TIER}.daily_tokens"]
-    month, due = stamp(now)[:7], grant_due(settings, row, now)
+    month, due = month_of(now), grant_due(settings, row, now)
     if row is None:
         c.execute(
             "INSERT INTO users (user_id, tier, daily_token_budget, created_at) VALUES (?, ?, ?, ?)",
