@@ -12,7 +12,13 @@ from typing import TYPE_CHECKING, Any
 
 __version__ = "0.1.0"
 
-_TYPES = ("AIRequest", "AIResponse", "Attachment", "Options", "Plan")
+_TYPES = {
+    "AIRequest": "request",
+    "AIResponse": "response",
+    "Attachment": "request",
+    "Options": "request",
+    "Plan": "plan_types",
+}
 
 __all__ = [
     "AIRequest",
@@ -52,14 +58,16 @@ if TYPE_CHECKING:
         set_routing_policy,
         simulate_cost,
     )
-    from nexscout_cli.engine.types import AIRequest, AIResponse, Attachment, Options, Plan
+    from nexscout_cli.engine.plan_types import Plan
+    from nexscout_cli.engine.request import AIRequest, Attachment, Options
+    from nexscout_cli.engine.response import AIResponse
 
 
 def __getattr__(name: str) -> Any:
-    if name in _TYPES:
-        from nexscout_cli.engine import types
+    if module := _TYPES.get(name):
+        from importlib import import_module
 
-        return getattr(types, name)
+        return getattr(import_module(f"nexscout_cli.engine.{module}"), name)
     if name in __all__:
         from nexscout_cli import api
 

@@ -10,13 +10,17 @@ from pathlib import Path
 from nexscout_cli import assemble
 from nexscout_cli.config import Settings
 from nexscout_cli.engine import batch
-from nexscout_cli.engine.learn import ProfileState
+from nexscout_cli.engine.learning.profile import ProfileState
+from nexscout_cli.engine.model import Model
 from nexscout_cli.engine.pipeline import Engine
-from nexscout_cli.engine.types import POLICIES, AIRequest, AIResponse, Model, Plan
+from nexscout_cli.engine.plan_types import Plan
+from nexscout_cli.engine.request import AIRequest
+from nexscout_cli.engine.response import AIResponse
 from nexscout_cli.errors import NexScoutError, UsageError
-from nexscout_cli.store import feedback, profiles
-from nexscout_cli.store.feedback import Feedback
-from nexscout_cli.store.store import Store
+from nexscout_cli.store.sqlite import feedback, profiles
+from nexscout_cli.store.sqlite.feedback import Feedback
+from nexscout_cli.store.sqlite.store import Store
+from nexscout_cli.terms import POLICIES
 
 __all__ = [
     "Engine",

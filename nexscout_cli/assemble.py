@@ -11,11 +11,11 @@ from typing import TYPE_CHECKING
 
 from nexscout_cli import config
 from nexscout_cli.config import Settings
-from nexscout_cli.store.store import Store
+from nexscout_cli.store.sqlite.store import Store
 
 if TYPE_CHECKING:
     from nexscout_cli.engine.pipeline import Engine
-    from nexscout_cli.engine.plan import Count
+    from nexscout_cli.engine.planning.planner import Count
     from nexscout_cli.engine.ports import Observer
 
 
@@ -79,11 +79,11 @@ def build_engine(store: Store, observer: Observer | None = None, *, writes: bool
     """An engine over an open store; one that ``writes`` first settles what dead processes left behind."""
     from nexscout_cli.engine.pipeline import Engine
     from nexscout_cli.providers import Providers
-    from nexscout_cli.store.ledger import SqliteLedger
+    from nexscout_cli.store.sqlite.ledger import SqliteLedger
 
     provider = Providers(config.data_dir())
     if writes:
-        from nexscout_cli.store.recovery import recover
+        from nexscout_cli.store.sqlite.recovery import recover
 
         recover(store)
     return Engine(SqliteLedger(store, provider), provider, store.settings, store.clock, tokenizer(), observer)

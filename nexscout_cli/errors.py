@@ -97,9 +97,9 @@ class Interrupted(NexScoutError):
     exit_status = 130
 
 
-class InFlight(Exception):
+class DuplicateInFlight(Exception):
     """Another request with the same cache key is being answered at this moment."""
 
 
-class WorldMoved(Exception):
+class StalePlan(Exception):
     """Between plan and hold a balance, a cap or the catalog changed: the plan must be made again."""

@@ -12,7 +12,7 @@ from math import isfinite
 from pathlib import Path
 from typing import Any
 
-from nexscout_cli.engine.types import Attachment
+from nexscout_cli.engine.request import Attachment
 from nexscout_cli.errors import Blocked, UsageError
 
 MAX_JSON_DEPTH = 100

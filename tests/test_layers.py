@@ -51,9 +51,9 @@ FORBIDDEN = {
 """What no module of a layer may import, at its top or in a function. ``""``: the modules beside the layers."""
 MAY = {
     ("__main__.py", "nexscout_cli.cli"),
-    ("providers/remote.py", "litellm"),
-    ("providers/remote.py", "httpx"),
-    ("providers/embedded.py", "xllamacpp"),
+    ("providers/litellm/provider.py", "litellm"),
+    ("providers/litellm/provider.py", "httpx"),
+    ("providers/embedded/provider.py", "xllamacpp"),
 }
 
 
@@ -98,7 +98,7 @@ def test_a_module_imports_nothing_from_a_layer_that_stands_above_or_beside_it(pa
 def test_litellm_is_imported_in_one_place() -> None:
     assert [
         str(path.relative_to(ROOT)) for path in FILES if any(within(name, "litellm") for name in imports(path))
-    ] == ["providers/remote.py"]
+    ] == ["providers/litellm/provider.py"]
 
 
 def test_only_the_command_line_imports_typer_and_rich() -> None:

@@ -12,7 +12,7 @@ from types import ModuleType
 import pytest
 
 from nexscout_cli.cli.app import COMMANDS
-from nexscout_cli.providers import smollm
+from nexscout_cli.providers.embedded import model_file
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -29,7 +29,7 @@ def readme() -> ModuleType:
 
 @pytest.mark.slow
 @pytest.mark.skipif(
-    not smollm.is_present(Path(os.environ.get("NEXSCOUT_EMBEDDED_MODEL", "none"))), reason="needs the model's file"
+    not model_file.is_present(Path(os.environ.get("NEXSCOUT_EMBEDDED_MODEL", "none"))), reason="needs the model's file"
 )
 def test_every_command_of_the_tour_prints_what_the_readme_shows(readme: ModuleType) -> None:
     shown = readme.steps((ROOT / "README.md").read_text())

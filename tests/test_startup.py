@@ -75,7 +75,16 @@ def test_a_command_imports_none_of_what_it_does_not_need(
 
 
 def test_what_other_policies_need_is_not_loaded_under_the_rules(env: dict[str, str]) -> None:
-    estimates = {f"nexscout_cli.engine.{name}" for name in ("difficulty", "curves", "estimates", "answers", "opinion")}
+    estimates = {
+        f"nexscout_cli.engine.{name}"
+        for name in (
+            "routing.difficulty",
+            "routing.thresholds",
+            "routing.estimates",
+            "answers.doubt",
+            "answers.second_opinion",
+        )
+    }
     assert modules(env, "simulate", "Hello there") & estimates == set()
     assert modules(env, "simulate", "Hello there", "--policy", "learned") & estimates
 

@@ -17,11 +17,12 @@ import typer
 from nexscout_cli import files, jsontext
 from nexscout_cli.cli import output, request
 from nexscout_cli.cli.session import Session
-from nexscout_cli.engine import rows
+from nexscout_cli.engine import batch_rows
 from nexscout_cli.engine.interrupts import interrupts
 from nexscout_cli.engine.money import to_nano, usd
 from nexscout_cli.engine.names import check_user
-from nexscout_cli.engine.types import AIRequest, AIResponse, Options
+from nexscout_cli.engine.request import AIRequest, Options
+from nexscout_cli.engine.response import AIResponse
 from nexscout_cli.errors import Interrupted, NexScoutError, NotPermitted, RowsFailed, UsageError
 
 app = typer.Typer(rich_markup_mode=None, add_completion=False)
@@ -116,7 +117,9 @@ class _Job:
             raise line
         folder = self.file.resolve().parent
         limit = self.session.settings["firewall.max_bytes"]
-        asked = rows.parse(line, self.defaults, lambda name: files.attachment(folder / name, limit, within=folder))
+        asked = batch_rows.parse(
+            line, self.defaults, lambda name: files.attachment(folder / name, limit, within=folder)
+        )
         if asked.options.skip_energy_charge:
             with self.session.store.db.read() as c:
                 if not self.session.store.is_admin(c):
@@ -241,7 +244,7 @@ def _csv_rows(text: str, file: Path) -> list[tuple[str, Any]]:
     csv.field_size_limit(_MAX_BYTES)
     reader = csv.DictReader(io.StringIO(text, newline=""), strict=True)
     if "prompt" not in (reader.fieldnames or ()):
-        raise UsageError(f"{file} has no column named prompt", f"columns: {', '.join(rows.FIELDS)}")
+        raise UsageError(f"{file} has no column named prompt", f"columns: {', '.join(batch_rows.FIELDS)}")
     lines: list[tuple[str, Any]] = []
     try:
         for number, row in enumerate(reader, 2):

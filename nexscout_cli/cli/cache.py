@@ -10,8 +10,8 @@ from nexscout_cli.cli import choices, output, tables
 from nexscout_cli.cli.session import Session
 from nexscout_cli.engine.money import dollars, usd
 from nexscout_cli.errors import UsageError
-from nexscout_cli.store import cache as kept
-from nexscout_cli.store import cleaning
+from nexscout_cli.store.sqlite import cache as kept
+from nexscout_cli.store.sqlite import cleaning
 
 app = typer.Typer(rich_markup_mode=None, no_args_is_help=True, add_completion=False)
 

@@ -100,7 +100,7 @@ def path(as_json: AsJson = False) -> int:
     nexscout config path
     nexscout config path --json
     """
-    from nexscout_cli.providers.smollm import model_path
+    from nexscout_cli.providers.embedded.model_file import model_path
 
     places = {
         "user_file": settings.user_file(),

@@ -54,7 +54,7 @@ def check(as_json: AsJson = False) -> int:
     nexscout db check
     nexscout db check --json
     """
-    from nexscout_cli.store import check as checks
+    from nexscout_cli.store.sqlite import check as checks
 
     session = Session()
     where = _existing()
@@ -113,7 +113,7 @@ def migrate(as_json: AsJson = False) -> int:
     \b
     nexscout db migrate
     """
-    from nexscout_cli.store.database import SCHEMA_VERSION, schema_version
+    from nexscout_cli.store.sqlite.database import SCHEMA_VERSION, schema_version
 
     session = Session()
     where = config.db_path()
@@ -148,8 +148,8 @@ def resolve(
     nexscout db resolve 0199f2c3a4b5d6e7f8a9b --void
     nexscout db resolve --clock                            after the clock stood in the future
     """
-    from nexscout_cli.store import recovery
-    from nexscout_cli.store.log import full_id
+    from nexscout_cli.store.sqlite import recovery
+    from nexscout_cli.store.sqlite.log import full_id
 
     session = Session()
     _existing()

@@ -16,10 +16,10 @@ from nexscout_cli import __version__, config
 from nexscout_cli.cli import output, request
 from nexscout_cli.cli.session import Session
 from nexscout_cli.config import Settings
+from nexscout_cli.engine.model import Model
 from nexscout_cli.engine.money import usd
-from nexscout_cli.engine.types import Model
 from nexscout_cli.errors import ConfigError, StoreError
-from nexscout_cli.store.store import Store
+from nexscout_cli.store.sqlite.store import Store
 
 app = typer.Typer(rich_markup_mode=None, add_completion=False)
 
@@ -115,14 +115,14 @@ def _database(settings: Settings) -> tuple[Store | None, list[Finding]]:
 
 
 def _journal(mode: str) -> Finding:
-    from nexscout_cli.store.database import wal_is_safe
+    from nexscout_cli.store.sqlite.database import wal_is_safe
 
     why = "write-ahead log" if wal_is_safe() else "since this version's write-ahead log can lose commits"
     return Finding("sqlite", OK, f"{sqlite3.sqlite_version}, journal mode {mode} ({why})")
 
 
 def _books(store: Store) -> list[Finding]:
-    from nexscout_cli.store import check
+    from nexscout_cli.store.sqlite import check
 
     path = store.db.path
     try:
@@ -160,7 +160,7 @@ def _actor(store: Store) -> Finding:
 
 
 def _unresolved(store: Store) -> list[Finding]:
-    from nexscout_cli.store import recovery
+    from nexscout_cli.store.sqlite import recovery
 
     try:
         rows = recovery.unresolved(store)
@@ -174,7 +174,7 @@ def _unresolved(store: Store) -> list[Finding]:
 
 def _catalog(store: Store | None) -> tuple[Model, ...]:
     """The database's models; the seeded ones where it cannot be read."""
-    from nexscout_cli.store import models
+    from nexscout_cli.store.sqlite import models
 
     if store is not None:
         try:
@@ -198,7 +198,7 @@ def _key_line(keys: dict[str, bool]) -> Finding:
 
 def _models(catalog: tuple[Model, ...]) -> tuple[list[str], list[Finding]]:
     from nexscout_cli.providers import Providers
-    from nexscout_cli.store.snapshot import availability
+    from nexscout_cli.store.sqlite.snapshot import availability
 
     names, missing = availability(catalog, Providers(config.data_dir()))
     available = [model.name for model in catalog if model.name in names]
@@ -224,13 +224,13 @@ def _by_reason(those: list[Model], missing: dict[str, str]) -> Iterator[tuple[st
 
 
 def _remedy(model: Model) -> str:
-    from nexscout_cli.providers import smollm
+    from nexscout_cli.providers.embedded import model_file
 
     if not model.enabled:
         return f"nexscout models enable {model.name}"
     if not model.embedded:
         return f"export {model.api_key_env}=KEY"
-    return "nexscout models pull" if smollm.runtime_present() else "pip install xllamacpp"
+    return "nexscout models pull" if model_file.runtime_present() else "pip install xllamacpp"
 
 
 def _live(model: Model) -> str:
@@ -280,13 +280,13 @@ def _per_1k(price_in: int, price_out: int) -> str:
 
 
 def _embedded() -> Finding:
-    from nexscout_cli.providers import smollm
+    from nexscout_cli.providers.embedded import model_file
 
-    path = smollm.model_path(config.data_dir())
-    if not smollm.runtime_present():
+    path = model_file.model_path(config.data_dir())
+    if not model_file.runtime_present():
         return Finding("embedded", WARN, "its runtime, xllamacpp, is not installed", "pip install xllamacpp")
-    if smollm.is_present(path):
-        return Finding("embedded", OK, f"runtime and {path}, {smollm.SIZE // 1_000_000} MB")
+    if model_file.is_present(path):
+        return Finding("embedded", OK, f"runtime and {path}, {model_file.SIZE // 1_000_000} MB")
     what = "has the wrong size" if path.exists() else "is not there"
     return Finding("embedded", WARN, f"{path} {what}", "nexscout models pull")
 

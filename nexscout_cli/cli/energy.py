@@ -9,7 +9,7 @@ import typer
 from nexscout_cli.cli import choices, output, tables
 from nexscout_cli.cli.session import Session
 from nexscout_cli.errors import UsageError
-from nexscout_cli.store import energy as book
+from nexscout_cli.store.sqlite import energy as book
 
 app = typer.Typer(rich_markup_mode=None, no_args_is_help=True, add_completion=False)
 

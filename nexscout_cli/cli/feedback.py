@@ -8,7 +8,7 @@ import typer
 
 from nexscout_cli.cli import output
 from nexscout_cli.cli.session import Session
-from nexscout_cli.store import feedback as records
+from nexscout_cli.store.sqlite import feedback as records
 
 app = typer.Typer(rich_markup_mode=None, add_completion=False)
 

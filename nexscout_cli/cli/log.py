@@ -10,7 +10,7 @@ import typer
 from nexscout_cli.cli import output, tables
 from nexscout_cli.cli.session import Session
 from nexscout_cli.errors import UsageError
-from nexscout_cli.store import log as records
+from nexscout_cli.store.sqlite import log as records
 
 app = typer.Typer(rich_markup_mode=None, add_completion=False)
 

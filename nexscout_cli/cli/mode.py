@@ -8,8 +8,8 @@ import typer
 
 from nexscout_cli.cli import choices, output
 from nexscout_cli.cli.session import Session
-from nexscout_cli.engine.types import MODES
 from nexscout_cli.errors import UsageError
+from nexscout_cli.terms import MODES
 
 app = typer.Typer(rich_markup_mode=None, add_completion=False)
 
@@ -64,7 +64,7 @@ def set_(
     choices.one_of(mode, MODES, "mode")
     session = Session()
     session.recover()
-    from nexscout_cli.store import profiles
+    from nexscout_cli.store.sqlite import profiles
 
     subject = session.subject(user)
     profiles.set_mode(session.store, subject, mode)
@@ -82,7 +82,7 @@ def panic(state: Annotated[str, typer.Argument(help="on or off.")], as_json: AsJ
     choices.one_of(state, ("on", "off"), "state of panic:")
     session = Session()
     session.recover()
-    from nexscout_cli.store import profiles
+    from nexscout_cli.store.sqlite import profiles
 
     profiles.set_panic(session.store, state == "on")
     return _report(session, session.subject(None), as_json, f"panic is {state}")
@@ -108,7 +108,7 @@ def _show(user: str | None, as_json: bool) -> int:
 
 
 def _facts(session: Session, subject: str) -> dict[str, Any]:
-    from nexscout_cli.store import profiles
+    from nexscout_cli.store.sqlite import profiles
 
     tier, preferred, forced = profiles.mode_and_panic(session.store, subject)
     panic_by = "admin" if forced else "cap" if _near_cap(session) else None
@@ -126,7 +126,7 @@ def _facts(session: Session, subject: str) -> dict[str, Any]:
 def _near_cap(session: Session) -> bool:
     if session.settings["caps.usd.total_day"] is None:
         return False
-    from nexscout_cli.store import energy
+    from nexscout_cli.store.sqlite import energy
 
     return energy.near_daily_cap(session.store)
 

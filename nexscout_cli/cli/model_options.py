@@ -9,10 +9,11 @@ import typer
 
 from nexscout_cli import files
 from nexscout_cli.cli import choices
+from nexscout_cli.engine.catalog import endpoints
 from nexscout_cli.engine.money import price_per_1k
 from nexscout_cli.errors import UsageError
-from nexscout_cli.store import catalog, endpoints
-from nexscout_cli.store.catalog import Change
+from nexscout_cli.store.sqlite import catalog
+from nexscout_cli.store.sqlite.catalog import Change
 
 Target = Annotated[
     str | None, typer.Option("--litellm-model", help="What is really called, for instance openai/gpt-4o-mini.")

@@ -6,11 +6,11 @@ from decimal import Decimal
 from typing import Any
 
 from nexscout_cli import config
+from nexscout_cli.engine.model import Model
 from nexscout_cli.engine.money import usd
-from nexscout_cli.engine.types import Model
 from nexscout_cli.errors import StoreError
-from nexscout_cli.store import catalog
-from nexscout_cli.store.catalog import Difference, Listed
+from nexscout_cli.store.sqlite import catalog
+from nexscout_cli.store.sqlite.catalog import Difference, Listed
 
 
 def lookup(target: str) -> Listed | None:
@@ -23,7 +23,7 @@ def lookup(target: str) -> Listed | None:
 def described(found: tuple[Model, ...]) -> list[dict[str, Any]]:
     """Models as rows: every column, whether they can be called, and notes."""
     from nexscout_cli.providers import Providers
-    from nexscout_cli.store.snapshot import availability
+    from nexscout_cli.store.sqlite.snapshot import availability
 
     available, missing = availability(found, Providers(config.data_dir()))
     needless = _dominated(tuple(m for m in found if m.enabled))
@@ -54,7 +54,7 @@ def described(found: tuple[Model, ...]) -> list[dict[str, Any]]:
 
 def _dominated(found: tuple[Model, ...]) -> dict[str, dict[str, Any]]:
     """Models that cost more for the same tokens than another one that can be used, and are no better."""
-    from nexscout_cli.engine.estimates import Estimates
+    from nexscout_cli.engine.routing.estimates import Estimates
 
     rivals = Estimates({}, None).dominated(
         found, lambda m: m.price_in + m.price_out, frozenset(m.name for m in found if not m.retired)

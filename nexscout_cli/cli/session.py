@@ -12,7 +12,7 @@ from nexscout_cli.config import Settings
 
 if TYPE_CHECKING:
     from nexscout_cli.engine.pipeline import Engine
-    from nexscout_cli.store.store import Store
+    from nexscout_cli.store.sqlite.store import Store
 
 
 class Notes:
@@ -58,6 +58,6 @@ class Session:
 
     def recover(self) -> None:
         """Settle what dead processes left behind: what every writing command begins with."""
-        from nexscout_cli.store.recovery import recover
+        from nexscout_cli.store.sqlite.recovery import recover
 
         recover(self.store)

@@ -8,8 +8,8 @@ import typer
 
 from nexscout_cli.cli import output, request
 from nexscout_cli.cli.session import Session
-from nexscout_cli.engine.plan import originals, user_text
-from nexscout_cli.engine.types import Compression, Plan
+from nexscout_cli.engine.plan_types import Compression, Plan
+from nexscout_cli.engine.planning.planner import originals, user_text
 from nexscout_cli.errors import NexScoutError, UsageError
 
 app = typer.Typer(rich_markup_mode=None, add_completion=False)

@@ -8,10 +8,10 @@ import typer
 
 from nexscout_cli.cli import choices, output, tables
 from nexscout_cli.cli.session import Session
-from nexscout_cli.engine.learn import ProfileState
-from nexscout_cli.engine.types import POLICIES, TIERS
+from nexscout_cli.engine.learning.profile import ProfileState
 from nexscout_cli.errors import UsageError
-from nexscout_cli.store import cleaning, energy, profiles, users
+from nexscout_cli.store.sqlite import cleaning, energy, profiles, users
+from nexscout_cli.terms import POLICIES, TIERS
 
 app = typer.Typer(rich_markup_mode=None, no_args_is_help=True, add_completion=False)
 

@@ -8,9 +8,9 @@ import typer
 
 from nexscout_cli.cli import output, tables
 from nexscout_cli.cli.session import Session
-from nexscout_cli.engine import explain
 from nexscout_cli.engine.money import usd
-from nexscout_cli.store import why as records
+from nexscout_cli.engine.routing import explain
+from nexscout_cli.store.sqlite import why as records
 
 app = typer.Typer(rich_markup_mode=None, add_completion=False)
 

@@ -6,9 +6,10 @@ import threading
 from collections.abc import Callable, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 
-from nexscout_cli.engine.cache import fingerprint
+from nexscout_cli.engine.cache.key import fingerprint
 from nexscout_cli.engine.pipeline import Engine
-from nexscout_cli.engine.types import AIRequest, AIResponse
+from nexscout_cli.engine.request import AIRequest
+from nexscout_cli.engine.response import AIResponse
 from nexscout_cli.errors import Blocked, Interrupted, NexScoutError
 
 Done = Callable[[int, AIResponse], None]

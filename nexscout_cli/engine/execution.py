@@ -9,28 +9,22 @@ from typing import NoReturn
 
 from nexscout_cli.config import Settings
 from nexscout_cli.engine import fallback
+from nexscout_cli.engine.answers.charge import charge_for, least_charge
+from nexscout_cli.engine.call import Call, Completion, OnText
+from nexscout_cli.engine.compression.choice import PREFIX_TOKENS, head_hashes
 from nexscout_cli.engine.failures import CallInterrupted, ProviderFailure, ReaderGone
 from nexscout_cli.engine.interrupts import interrupts
-from nexscout_cli.engine.learn import Lesson, listen
+from nexscout_cli.engine.learning.observation import Lesson, observe
+from nexscout_cli.engine.model import Model
 from nexscout_cli.engine.money import usd
-from nexscout_cli.engine.plan import Count, Planner, originals
+from nexscout_cli.engine.plan_types import Plan
+from nexscout_cli.engine.planning.planner import Count, Planner, originals
 from nexscout_cli.engine.ports import Clock, Ledger, Observer, Provider
 from nexscout_cli.engine.progress import Doubted, Progress
-from nexscout_cli.engine.settle import floor, settle
-from nexscout_cli.engine.squeeze import PREFIX_TOKENS, marks
-from nexscout_cli.engine.types import (
-    AIRequest,
-    AIResponse,
-    Attempt,
-    Call,
-    Charge,
-    Completion,
-    Delivery,
-    Model,
-    OnText,
-    Plan,
-)
-from nexscout_cli.errors import Blocked, Interrupted, NexScoutError, ProvidersFailed, WorldMoved
+from nexscout_cli.engine.request import AIRequest
+from nexscout_cli.engine.response import AIResponse
+from nexscout_cli.engine.settlement import Attempt, Charge, Delivery
+from nexscout_cli.errors import Blocked, Interrupted, NexScoutError, ProvidersFailed, StalePlan
 
 REPLANS = 3
 NAP = 0.5
@@ -130,7 +124,7 @@ class Execution:
         for _ in range(REPLANS):
             try:
                 return self._held(run, plan)
-            except WorldMoved:
+            except StalePlan:
                 run.snapshot = self.ledger.snapshot(run.request)
                 run.plan = plan = self.planner.plan(run.request, run.snapshot)
                 if plan.error is not None:
@@ -186,7 +180,7 @@ class Execution:
             return None
         found = None
         if plan.cascade is not None:
-            from nexscout_cli.engine.answers import doubt
+            from nexscout_cli.engine.answers.doubt import doubt
 
             score, reasons = doubt(run.request.prompt, completion.text, completion.finish_reason)
             found = {"score": round(score, 4), "limit": plan.cascade.doubt, "reasons": list(reasons)}
@@ -205,7 +199,7 @@ class Execution:
     def _charge(self, run: Progress, attempt: Attempt, completion: Completion) -> Charge:
         """What an answered attempt cost, as it is posted next."""
         plan = attempt.plan
-        charge = settle(
+        charge = charge_for(
             plan,
             completion,
             run.snapshot.models,
@@ -242,8 +236,8 @@ class Execution:
 
     def _ask_other(self, run: Progress, first: Plan) -> None:
         """A second cheap model's opinion of a doubted answer, where that is expected to pay. Its answer is never delivered."""
-        from nexscout_cli.engine.answers import agree, second_opinion
-        from nexscout_cli.engine.opinion import pays
+        from nexscout_cli.engine.answers.doubt import agree, second_opinion
+        from nexscout_cli.engine.answers.second_opinion import pays
 
         cascade, doubted = first.cascade, run.doubted
         assert cascade is not None and doubted is not None
@@ -286,7 +280,7 @@ class Execution:
                 return None, plan.error["message"]
             try:
                 return self._held(run, plan), ""
-            except WorldMoved:
+            except StalePlan:
                 continue
         return None, "budgets and balances keep changing"
 
@@ -313,7 +307,7 @@ class Execution:
         return Lesson(
             day=now.date().isoformat(),
             hour=now.hour,
-            said=listen(run.request.prompt),
+            said=observe(run.request.prompt),
             model=plan.model.name,
             input_tokens=charge.input_tokens,
             output_tokens=charge.output_tokens,
@@ -321,12 +315,16 @@ class Execution:
             cached=False,
             tokens_saved=plan.compression.tokens_before - plan.compression.tokens_after,
             outcome=outcome,
-            head=marks(run.request, originals(run.request)) if plan.compression.tokens_before >= PREFIX_TOKENS else "",
+            head=head_hashes(run.request, originals(run.request))
+            if plan.compression.tokens_before >= PREFIX_TOKENS
+            else "",
         )
 
     def _give_up(self, run: Progress, attempt: Attempt, failure: ProviderFailure) -> None:
         if failure.kind == "unknown" and attempt.hold:
-            least = floor(attempt.plan, failure, lambda text: self.count(text, attempt.plan.model.litellm_model)[0])
+            least = least_charge(
+                attempt.plan, failure, lambda text: self.count(text, attempt.plan.model.litellm_model)[0]
+            )
             reason = failure.message
             if least is not None:
                 reason += f"; at least {least.input_tokens}+{least.output_tokens} tokens, ${usd(least.cost):f}"
@@ -385,7 +383,7 @@ class Execution:
                     break
                 try:
                     return self._held(run, plan)
-                except WorldMoved:
+                except StalePlan:
                     continue
         return None
 

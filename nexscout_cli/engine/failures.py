@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from nexscout_cli.engine.types import Usage
+from nexscout_cli.engine.call import Usage
 
 
 class ProviderFailure(Exception):

@@ -7,7 +7,9 @@ from collections.abc import Callable, Iterator
 
 from nexscout_cli.config import Settings
 from nexscout_cli.engine.failures import ProviderFailure
-from nexscout_cli.engine.types import Model, Plan, Snapshot
+from nexscout_cli.engine.model import Model
+from nexscout_cli.engine.plan_types import Plan
+from nexscout_cli.engine.snapshot import Snapshot
 
 DEARER = 3
 UNKNOWN_TRIES = 2

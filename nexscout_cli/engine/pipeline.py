@@ -6,16 +6,23 @@ from collections.abc import Callable
 from contextlib import suppress
 
 from nexscout_cli.config import Settings
-from nexscout_cli.engine import cache, flight, policy, route
+from nexscout_cli.engine.cache import in_flight, key
+from nexscout_cli.engine.call import OnText
+from nexscout_cli.engine.compression.choice import compression_choice
 from nexscout_cli.engine.execution import Execution
 from nexscout_cli.engine.failures import ReaderGone
-from nexscout_cli.engine.plan import Count, Planner, plain_shape
+from nexscout_cli.engine.model import Model
+from nexscout_cli.engine.plan_types import Plan
+from nexscout_cli.engine.planning.planner import Count, Planner, plain_shape
 from nexscout_cli.engine.ports import Clock, Ledger, Observer, Provider
 from nexscout_cli.engine.progress import Progress
-from nexscout_cli.engine.squeeze import way
-from nexscout_cli.engine.types import AIRequest, AIResponse, CachedAnswer, Model, OnText, Plan, Snapshot
+from nexscout_cli.engine.request import AIRequest
+from nexscout_cli.engine.response import AIResponse
+from nexscout_cli.engine.routing import policy, rules
+from nexscout_cli.engine.settlement import CachedAnswer
+from nexscout_cli.engine.snapshot import Snapshot
 from nexscout_cli.engine.validate import check_request
-from nexscout_cli.errors import Blocked, InFlight, Interrupted, NexScoutError
+from nexscout_cli.errors import Blocked, DuplicateInFlight, Interrupted, NexScoutError
 
 Confirm = Callable[[Plan], bool]
 
@@ -90,7 +97,7 @@ class Engine:
     def _recall(self, run: Progress) -> AIResponse | None:
         """Step 1: the first answer under the request's idempotency key."""
         request = run.request
-        run.fingerprint = cache.fingerprint(request)
+        run.fingerprint = key.fingerprint(request)
         if request.options.idempotency_key is None:
             return None
         earlier = self.ledger.recall(request.user_id, request.options.idempotency_key, run.fingerprint)
@@ -105,7 +112,7 @@ class Engine:
         earlier = self._recall(run)
         if earlier is not None:
             return earlier
-        forced = route.permit(request, snapshot, self.settings)
+        forced = rules.permit(request, snapshot, self.settings)
         if self._cacheable(request):
             run.cache_key, run.form_key = self.cache_keys(request, snapshot)
             hit = self._cached(run, forced)
@@ -122,9 +129,9 @@ class Engine:
             run.confirmed = plan
         try:
             return self.execution.run(run, plan)
-        except InFlight:
+        except DuplicateInFlight:
             self.execution.observer.note("the same request is in flight; waiting for its answer")
-            flight.wait(self.ledger, self.clock, run, self.settings["providers.timeout"])
+            in_flight.wait(self.ledger, self.clock, run, self.settings["providers.timeout"])
             hit = self._cached(run, forced)
             if hit is not None:
                 return self._serve(run, hit)
@@ -136,17 +143,17 @@ class Engine:
 
         Raises NotPermitted, UsageError for a model or mode that cannot be forced.
         """
-        settings, forced = self.settings, route.permit(request, snapshot, self.settings)
-        shape, mode = plain_shape(request, snapshot, settings), route.effective_mode(request, snapshot)
+        settings, forced = self.settings, rules.permit(request, snapshot, self.settings)
+        shape, mode = plain_shape(request, snapshot, settings), rules.effective_mode(request, snapshot)
         endpoint = [forced.litellm_model, forced.api_base, forced.params] if forced else None
-        how = [policy.shaping(request, snapshot, settings), *way(request, settings), endpoint]
+        how = [policy.shaping(request, snapshot, settings), *compression_choice(request, settings), endpoint]
         form = None
         if settings["cache.match"] == "canonical":
-            from nexscout_cli.engine.canonical import canonical
-            from nexscout_cli.words import english
+            from nexscout_cli.engine.cache.canonical import canonical_question
+            from nexscout_cli.word_list import english
 
-            form = canonical(cache.normalized(request.prompt), english())
-        return cache.cache_key(request, shape, mode, how), form and cache.form_key(request, shape, mode, how, form)
+            form = canonical_question(key.normalized(request.prompt), english())
+        return key.cache_key(request, shape, mode, how), form and key.form_key(request, shape, mode, how, form)
 
     def _cached(self, run: Progress, forced: Model | None) -> CachedAnswer | None:
         assert run.cache_key is not None
@@ -175,7 +182,7 @@ class Engine:
             hit,
             run.fingerprint,
             response.as_json(),
-            route.effective_mode(run.request, run.snapshot),
+            rules.effective_mode(run.request, run.snapshot),
         )
         if run.on_text is not None:
             with suppress(ReaderGone):

@@ -5,19 +5,11 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Protocol
 
-from nexscout_cli.engine.types import (
-    AIRequest,
-    Attempt,
-    CachedAnswer,
-    Call,
-    Charge,
-    Completion,
-    Delivery,
-    Json,
-    OnText,
-    Plan,
-    Snapshot,
-)
+from nexscout_cli.engine.call import Call, Completion, OnText
+from nexscout_cli.engine.plan_types import Plan
+from nexscout_cli.engine.request import AIRequest, Json
+from nexscout_cli.engine.settlement import Attempt, CachedAnswer, Charge, Delivery
+from nexscout_cli.engine.snapshot import Snapshot
 
 
 class Clock(Protocol):
@@ -86,8 +78,8 @@ class Ledger(Protocol):
     def hold(
         self, request_id: str, fingerprint: str, plan: Plan, deadline: datetime, cache_key: str | None = None
     ) -> Attempt:
-        """T1: reserve the plan's worst case. Raises WorldMoved when a balance, a cap or the catalog no longer allows it,
-        InFlight when another request under ``cache_key`` is open.
+        """T1: reserve the plan's worst case. Raises StalePlan when a balance, a cap or the catalog no longer allows it,
+        DuplicateInFlight when another request under ``cache_key`` is open.
         """
 
     def mark_sent(self, attempt: Attempt) -> None:

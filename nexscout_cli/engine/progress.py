@@ -5,9 +5,14 @@ from __future__ import annotations
 import os
 from typing import NamedTuple
 
+from nexscout_cli.engine.call import Completion, OnText
 from nexscout_cli.engine.money import usd
+from nexscout_cli.engine.plan_types import Plan
 from nexscout_cli.engine.ports import Clock
-from nexscout_cli.engine.types import AIRequest, AIResponse, Attempt, Charge, Completion, Json, OnText, Plan, Snapshot
+from nexscout_cli.engine.request import AIRequest, Json
+from nexscout_cli.engine.response import AIResponse
+from nexscout_cli.engine.settlement import Attempt, Charge
+from nexscout_cli.engine.snapshot import Snapshot
 
 
 class Doubted(NamedTuple):

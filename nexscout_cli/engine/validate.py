@@ -6,11 +6,12 @@ from types import UnionType
 
 from nexscout_cli.config import Settings
 from nexscout_cli.engine.names import check_feature, check_user
-from nexscout_cli.engine.plan import context_text
-from nexscout_cli.engine.types import COMPRESS, AIRequest, Attachment, Json
+from nexscout_cli.engine.planning.planner import context_text
+from nexscout_cli.engine.request import AIRequest, Attachment, Json
 from nexscout_cli.errors import Blocked, UsageError
+from nexscout_cli.terms import COMPRESS
 
-LONGEST_KEY = 200
+MAX_KEY = 200
 
 
 def check_request(request: AIRequest, settings: Settings) -> None:
@@ -57,8 +58,8 @@ def check_request(request: AIRequest, settings: Settings) -> None:
     check_user(request.user_id)
     check_feature(request.feature)
     options = request.options
-    if options.idempotency_key is not None and not 0 < len(options.idempotency_key) <= LONGEST_KEY:
-        raise UsageError(f"an idempotency key has 1 to {LONGEST_KEY} characters", "for instance order-1234")
+    if options.idempotency_key is not None and not 0 < len(options.idempotency_key) <= MAX_KEY:
+        raise UsageError(f"an idempotency key has 1 to {MAX_KEY} characters", "for instance order-1234")
     if options.max_tokens is not None and not (_is(options.max_tokens, int) and options.max_tokens >= 1):
         raise UsageError("--max-tokens must be a whole number of at least 1", "for instance --max-tokens 200")
     if options.temperature is not None and not (

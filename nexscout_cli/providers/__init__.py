@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from nexscout_cli.engine.call import Call, Completion, OnText
     from nexscout_cli.engine.ports import Provider
-    from nexscout_cli.engine.types import Call, Completion, OnText
 
 _EMBEDDED = "embedded/"
 
@@ -48,8 +48,8 @@ class Providers:
     def _local(self) -> Provider:
         with self._lock:
             if self._embedded is None:
-                from nexscout_cli.providers.embedded import EmbeddedProvider
-                from nexscout_cli.providers.smollm import model_path
+                from nexscout_cli.providers.embedded.model_file import model_path
+                from nexscout_cli.providers.embedded.provider import EmbeddedProvider
 
                 self._embedded = EmbeddedProvider(model_path(self._data_dir))
             return self._embedded
@@ -57,7 +57,7 @@ class Providers:
     def _far(self) -> Provider:
         with self._lock:
             if self._remote is None:
-                from nexscout_cli.providers.remote import LiteLLMProvider
+                from nexscout_cli.providers.litellm.provider import LiteLLMProvider
 
                 self._remote = LiteLLMProvider()
             return self._remote

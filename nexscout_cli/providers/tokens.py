@@ -21,7 +21,7 @@ from zlib import crc32
 
 DEFAULT = "o200k_base"
 FAST_LIMIT = 20_000
-_LONGEST_PIECE = 2_000
+_MAX_PIECE = 2_000
 _SLICE = 50_000
 
 # The names litellm's copies of OpenAI's vocabularies have in tiktoken's cache: SHA-1 of where they came from.
@@ -232,7 +232,7 @@ class _Table:
             piece = text[match.start() : match.end()].encode()
             tokens = known.get(piece)
             if tokens is None:
-                if len(piece) > _LONGEST_PIECE:
+                if len(piece) > _MAX_PIECE:
                     return None
                 tokens = known[piece] = 1 if self._place(piece) else self._merge(piece)
             total += tokens

@@ -17,8 +17,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 if TYPE_CHECKING:
     from nexscout_cli.engine.pipeline import Engine
-    from nexscout_cli.engine.types import AIRequest
-    from nexscout_cli.store.store import Store
+    from nexscout_cli.engine.request import AIRequest
+    from nexscout_cli.store.sqlite.store import Store
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 FORK = multiprocessing.get_context("fork")
@@ -63,10 +63,10 @@ def settle_in(folder: Path) -> None:
 
 def load_litellm() -> Any:
     """LiteLLM, imported as the product imports it."""
-    from nexscout_cli.engine.emotion import emotional_complexity
-    from nexscout_cli.providers import remote
+    from nexscout_cli.engine.routing.emotion import emotional_complexity
+    from nexscout_cli.providers.litellm import provider
 
-    litellm = remote._load()
+    litellm = provider._load()
     # What is loaded at first use is loaded here, once for all processes that are forked later.
     litellm.token_counter(model=MODEL, text="Hello.")
     emotional_complexity("Hello.")
@@ -153,7 +153,7 @@ def open_store(path: Path, **settings: Any) -> Store:
     """The database at ``path``, ada's."""
     from nexscout_cli.assemble import SystemClock
     from nexscout_cli.config import Settings
-    from nexscout_cli.store.store import Store
+    from nexscout_cli.store.sqlite.store import Store
 
     return Store(path, "ada", Settings().with_values(**settings), SystemClock())
 
@@ -177,20 +177,20 @@ def open_engine(path: Path, url: str, **settings: Any) -> Iterator[Engine]:
 
 def request(prompt: str, **options: Any) -> AIRequest:
     """A request of ada's for one model, so that nothing but budgets decides."""
-    from nexscout_cli.engine.types import AIRequest, Options
+    from nexscout_cli.engine.request import AIRequest, Options
 
     return AIRequest("ada", "ai_message", prompt, options=Options(force_model=MODEL, **options))
 
 
 def pay(ledger: Any, plan: Any, clock: Any) -> list[float]:
     """A paid call's three transactions with nothing between them: hold, mark_sent, post. The seconds each took."""
-    from nexscout_cli.engine.learn import Lesson, listen
+    from nexscout_cli.engine.learning.observation import Lesson, observe
     from nexscout_cli.engine.progress import new_id
-    from nexscout_cli.engine.types import Charge, Delivery
+    from nexscout_cli.engine.settlement import Charge, Delivery
 
     name, now = new_id(clock), clock.now()
     charge = Charge(20, 5, plan.model.cost(20, 5))
-    said = listen(plan.request.prompt)
+    said = observe(plan.request.prompt)
     lesson = Lesson(now.date().isoformat(), now.hour, said, plan.model.name, 20, 5, 30, False, 0, 1.0)
     energy = plan.energy_of(charge.cost)
     delivery = Delivery(energy, lesson, {"success": True}, "Hello there.", f"{name:0>64}")

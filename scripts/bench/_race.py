@@ -152,7 +152,7 @@ def compare(seen: list[Seen], model: Any, budget: int) -> Tally:
 
 def our_books(path: Path, url: str, budget: int) -> list[tuple[str, str]]:
     """(tag, state) of every attempt after recovery, and what ``db check`` finds as states of no tag."""
-    from nexscout_cli.store.check import check
+    from nexscout_cli.store.sqlite.check import check
 
     with open_engine(path, url, **caps(budget)) as engine:
         store = engine.ledger.store

@@ -12,8 +12,8 @@ import numpy as np
 import scipy.sparse as sp
 from sklearn.linear_model import LogisticRegression, Ridge
 
-from nexscout_cli.engine.difficulty import CLIP
-from nexscout_cli.engine.traits import BUCKETS, KINDS, grams, take_apart
+from nexscout_cli.engine.routing.difficulty import CLIP
+from nexscout_cli.engine.routing.prompt_traits import BUCKETS, KINDS, grams, take_apart
 
 DOUBT_STRENGTH = 0.03
 ENOUGH = 500

@@ -16,7 +16,8 @@ import pytest
 
 from nexscout_cli import assemble, config
 from nexscout_cli.engine.pipeline import Engine
-from nexscout_cli.engine.types import AIRequest, AIResponse
+from nexscout_cli.engine.request import AIRequest
+from nexscout_cli.engine.response import AIResponse
 from tests.support.openai_server import Body, OpenAIServer
 from tests.support.waiting import until
 

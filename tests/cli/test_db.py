@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from nexscout_cli.engine.types import Attempt
-from nexscout_cli.store.database import SCHEMA_VERSION
+from nexscout_cli.engine.settlement import Attempt
+from nexscout_cli.store.sqlite.database import SCHEMA_VERSION
 from tests.support.bench import Bench
 from tests.support.clock import SettableClock
 

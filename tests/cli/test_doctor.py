@@ -9,7 +9,8 @@ from typing import Any
 
 import pytest
 
-from nexscout_cli.providers import smollm, tokens
+from nexscout_cli.providers import tokens
+from nexscout_cli.providers.embedded import model_file
 from tests.support.bench import Bench
 from tests.support.clock import SettableClock
 
@@ -21,10 +22,10 @@ def model(home: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A file of the embedded model's size, and its runtime."""
     path = home / "model.gguf"
     with path.open("wb") as file:
-        file.truncate(smollm.SIZE)
+        file.truncate(model_file.SIZE)
     monkeypatch.setenv("NEXSCOUT_EMBEDDED_MODEL", str(path))
-    monkeypatch.setattr(smollm, "runtime_present", lambda: True)
-    monkeypatch.setattr("nexscout_cli.providers.embedded.runtime_present", lambda: True)
+    monkeypatch.setattr(model_file, "runtime_present", lambda: True)
+    monkeypatch.setattr("nexscout_cli.providers.embedded.provider.runtime_present", lambda: True)
     return path
 
 

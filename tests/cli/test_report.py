@@ -15,8 +15,8 @@ import pytest
 from nexscout_cli.cli import report
 from nexscout_cli.cli.app import main
 from nexscout_cli.config import Settings
-from nexscout_cli.store import reports, usage
-from nexscout_cli.store.store import Store
+from nexscout_cli.store.sqlite import reports, usage
+from nexscout_cli.store.sqlite.store import Store
 
 EVIL = "=HYPERLINK(1)|[red]x[/red]\x1b[31m"
 

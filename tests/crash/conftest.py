@@ -20,7 +20,7 @@ import pytest
 from nexscout_cli import assemble
 from nexscout_cli.cli.app import main
 from nexscout_cli.providers import Providers
-from nexscout_cli.store.check import check
+from nexscout_cli.store.sqlite.check import check
 from tests.crash.launcher import stand_in
 from tests.support.openai_server import Body, OpenAIServer
 

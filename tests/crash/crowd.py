@@ -21,9 +21,9 @@ from typing import Any
 import sqlite_utils
 
 from nexscout_cli import assemble, config
-from nexscout_cli.engine.types import AIRequest, Options
-from nexscout_cli.store import database, models, schema
-from nexscout_cli.store.store import Store
+from nexscout_cli.engine.request import AIRequest, Options
+from nexscout_cli.store.sqlite import database, models, schema
+from nexscout_cli.store.sqlite.store import Store
 from tests.crash.launcher import use_stand_in
 
 Task = dict[str, Any]

@@ -20,12 +20,12 @@ from urllib.parse import urlsplit
 
 from nexscout_cli.cli import run as run_command
 from nexscout_cli.cli.app import main
+from nexscout_cli.engine.call import Call, Completion, OnText, Usage
 from nexscout_cli.engine.failures import ProviderFailure
-from nexscout_cli.engine.plan import Planner
-from nexscout_cli.engine.types import Call, Completion, OnText, Usage
+from nexscout_cli.engine.planning.planner import Planner
 from nexscout_cli.providers import Providers
-from nexscout_cli.store import database, recovery
-from nexscout_cli.store.ledger import SqliteLedger
+from nexscout_cli.store.sqlite import database, recovery
+from nexscout_cli.store.sqlite.ledger import SqliteLedger
 
 BEFORE, INSIDE, AFTER = "before", "inside", "after"
 

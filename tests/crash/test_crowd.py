@@ -14,9 +14,9 @@ from typing import Any
 import pytest
 
 from nexscout_cli import config
-from nexscout_cli.store.check import check
-from nexscout_cli.store.database import SCHEMA_VERSION
-from nexscout_cli.store.store import Store
+from nexscout_cli.store.sqlite.check import check
+from nexscout_cli.store.sqlite.database import SCHEMA_VERSION
+from nexscout_cli.store.sqlite.store import Store
 from tests.crash.crowd import FileClock, outcomes
 from tests.support.openai_server import Body
 
@@ -197,7 +197,7 @@ def test_thirty_processes_that_open_an_old_database_at_once_migrate_it_once(home
 
 
 def test_writers_queue_in_turn_and_none_starves(home: Any) -> None:
-    from nexscout_cli.store.database import Database
+    from nexscout_cli.store.sqlite.database import Database
 
     db = Database(Path("queue.db"))
     db.open(lambda c: None)

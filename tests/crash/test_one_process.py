@@ -15,9 +15,9 @@ import pytest
 
 from nexscout_cli.errors import StoreError
 from nexscout_cli.store import owner
-from nexscout_cli.store.database import Database
-from nexscout_cli.store.queue import QueueLock
-from nexscout_cli.store.recovery import Recovered, recover
+from nexscout_cli.store.sqlite.database import Database
+from nexscout_cli.store.sqlite.queue import QueueLock
+from nexscout_cli.store.sqlite.recovery import Recovered, recover
 from tests.support.bench import Bench
 
 
@@ -118,7 +118,7 @@ def test_settling_what_was_left_behind_reads_no_whole_table(bench: Bench) -> Non
 
 def test_a_hot_journal_is_rolled_back_by_whoever_reads_next(bench: Bench) -> None:
     code = (
-        "import os, signal, sys; from pathlib import Path; from nexscout_cli.store.database import Database\n"
+        "import os, signal, sys; from pathlib import Path; from nexscout_cli.store.sqlite.database import Database\n"
         "db = Database(Path(sys.argv[1])); db.open(lambda c: None)\n"
         "with db.write() as c:\n"
         "    c.execute('PRAGMA cache_size = 1'); c.execute(\"UPDATE accounts SET spent = 10\")\n"

@@ -12,12 +12,13 @@ import pytest
 
 from nexscout_cli.config import Settings
 from nexscout_cli.engine import batch
+from nexscout_cli.engine.call import Call, Completion, OnText, Usage
 from nexscout_cli.engine.failures import ProviderFailure
 from nexscout_cli.engine.pipeline import Engine
-from nexscout_cli.engine.types import AIResponse, Call, Completion, OnText, Usage
+from nexscout_cli.engine.response import AIResponse
 from nexscout_cli.errors import Interrupted
-from nexscout_cli.store.ledger import SqliteLedger
-from nexscout_cli.store.store import Store
+from nexscout_cli.store.sqlite.ledger import SqliteLedger
+from nexscout_cli.store.sqlite.store import Store
 from tests.support.values import OPENAI, count, request
 
 

@@ -5,8 +5,9 @@ import pytest
 from nexscout_cli.config import Settings
 from nexscout_cli.engine import fallback
 from nexscout_cli.engine.failures import ProviderFailure
-from nexscout_cli.engine.plan import Planner
-from nexscout_cli.engine.types import Model, Profile, Snapshot
+from nexscout_cli.engine.model import Model
+from nexscout_cli.engine.planning.planner import Planner
+from nexscout_cli.engine.snapshot import Profile, Snapshot
 from tests.support.values import ANTHROPIC, EMBEDDED, OPENAI, count, request, snapshot
 
 SETTINGS = Settings()

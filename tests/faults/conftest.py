@@ -18,7 +18,7 @@ import pytest
 
 from nexscout_cli.assemble import open_store
 from nexscout_cli.cli.app import main
-from nexscout_cli.store.check import check
+from nexscout_cli.store.sqlite.check import check
 from tests.support.fault_server import FaultServer
 
 COMMAND = Path(sys.executable).with_name("nexscout")

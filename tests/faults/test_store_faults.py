@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from nexscout_cli.store.database import SCHEMA_VERSION
+from nexscout_cli.store.sqlite.database import SCHEMA_VERSION
 from tests.faults.conftest import ENERGY_HELD
 from tests.support.fault_server import FaultServer, fine, first
 

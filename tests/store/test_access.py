@@ -5,9 +5,9 @@ from typing import Any
 
 import pytest
 
-from nexscout_cli.engine.types import AIRequest
+from nexscout_cli.engine.request import AIRequest
 from nexscout_cli.errors import NotPermitted, UsageError
-from nexscout_cli.store import cache, catalog, check, cleaning, energy, models, profiles, recovery, users
+from nexscout_cli.store.sqlite import cache, catalog, check, cleaning, energy, models, profiles, recovery, users
 from tests.support.bench import Bench
 
 SECRET = "alice's own words"

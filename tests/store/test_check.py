@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from nexscout_cli.errors import NotPermitted
-from nexscout_cli.store.check import check
+from nexscout_cli.store.sqlite.check import check
 from tests.support.bench import Bench
 
 

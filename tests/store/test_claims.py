@@ -7,9 +7,9 @@ from datetime import timedelta
 
 import pytest
 
-from nexscout_cli.engine.types import Attempt
-from nexscout_cli.errors import InFlight
-from nexscout_cli.store.recovery import recover
+from nexscout_cli.engine.settlement import Attempt
+from nexscout_cli.errors import DuplicateInFlight
+from nexscout_cli.store.sqlite.recovery import recover
 from tests.support.bench import Bench
 
 
@@ -30,12 +30,12 @@ def claims(bench: Bench) -> list[str | None]:
 def test_a_request_keeps_its_claim_between_two_attempts_and_hands_it_on(bench: Bench) -> None:
     first = hold(bench, "one")
     bench.ledger.void(first, "refused")
-    with pytest.raises(InFlight):
+    with pytest.raises(DuplicateInFlight):
         hold(bench, "two")
     second = hold(bench, "one")
     assert claims(bench) == [None, "ada/key"]
     bench.ledger.mark_sent(second)
-    with pytest.raises(InFlight):
+    with pytest.raises(DuplicateInFlight):
         hold(bench, "two")
     bench.post(second)
     assert claims(bench) == [None, None]

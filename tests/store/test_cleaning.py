@@ -10,9 +10,9 @@ import sqlite_utils
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from nexscout_cli.errors import InFlight
-from nexscout_cli.store import cache, cleaning, database, schema
-from nexscout_cli.store.store import stamp
+from nexscout_cli.errors import DuplicateInFlight
+from nexscout_cli.store.sqlite import cache, cleaning, database, schema
+from nexscout_cli.store.sqlite.store import stamp
 from tests.support.bench import Bench
 
 KB = "x" * 1_000
@@ -129,7 +129,7 @@ def test_of_identical_requests_one_at_a_time_is_open(bench: Bench) -> None:
     ledger, plan, deadline = bench.ledger, bench.plan(), bench.clock.now() + timedelta(seconds=60)
     ledger.hold("one", "f", plan, deadline, "key")
     before = bench.account("ada")
-    with pytest.raises(InFlight):
+    with pytest.raises(DuplicateInFlight):
         ledger.hold("two", "f", plan, deadline, "key")
     assert bench.account("ada") == before and bench.sql("SELECT count(*) FROM attempts")[0][0] == 1
     assert ledger.in_flight("ada", "key") and not ledger.in_flight("ada", "other")

@@ -18,10 +18,10 @@ import pytest
 import sqlite_utils
 
 from nexscout_cli.errors import StoreError
-from nexscout_cli.store import database, recovery, schema
-from nexscout_cli.store.check import check
-from nexscout_cli.store.database import Database, wal_is_safe
-from nexscout_cli.store.queue import QueueLock
+from nexscout_cli.store.sqlite import database, recovery, schema
+from nexscout_cli.store.sqlite.check import check
+from nexscout_cli.store.sqlite.database import Database, wal_is_safe
+from nexscout_cli.store.sqlite.queue import QueueLock
 from tests.support.bench import Bench
 from tests.support.clock import SettableClock
 
@@ -155,7 +155,7 @@ def test_twelve_processes_that_open_at_once_make_one_database_with_one_owner(tmp
 
 DIE = """
 import os, signal
-from nexscout_cli.store import models, schema
+from nexscout_cli.store.sqlite import models, schema
 from nexscout_cli.assemble import open_store
 target, name = {"early": (schema, "migrate"), "late": (models, "seed")}[os.environ["WHEN"]]
 real = getattr(target, name)
@@ -302,7 +302,7 @@ def test_a_writer_that_waits_gets_its_turn(tmp_path: Path) -> None:
 
 def test_the_lock_of_a_killed_process_is_free(tmp_path: Path) -> None:
     code = (
-        "import sys, time; from pathlib import Path; from nexscout_cli.store.queue import QueueLock\n"
+        "import sys, time; from pathlib import Path; from nexscout_cli.store.sqlite.queue import QueueLock\n"
         f"with QueueLock(Path({str(tmp_path / 'lock')!r}), 1).held(): print('held', flush=True); time.sleep(60)"
     )
     process = python(code, tmp_path)
@@ -317,7 +317,7 @@ def test_the_lock_of_a_killed_process_is_free(tmp_path: Path) -> None:
 
 def test_the_lock_of_a_killed_process_is_free_though_a_child_of_it_lives(tmp_path: Path) -> None:
     code = (
-        "import os, signal, time; from pathlib import Path; from nexscout_cli.store.queue import QueueLock\n"
+        "import os, signal, time; from pathlib import Path; from nexscout_cli.store.sqlite.queue import QueueLock\n"
         f"lock = QueueLock(Path({str(tmp_path / 'lock')!r}), 1)\n"
         "with lock.held(): pass\n"
         "child = os.fork()\n"

@@ -6,10 +6,10 @@ from typing import Any
 
 import pytest
 
-from nexscout_cli.engine.types import AIRequest, Options
+from nexscout_cli.engine.request import AIRequest, Options
 from nexscout_cli.errors import UsageError
-from nexscout_cli.store import feedback, profiles, users, why
-from nexscout_cli.store.check import check
+from nexscout_cli.store.sqlite import feedback, profiles, users, why
+from nexscout_cli.store.sqlite.check import check
 from tests.support.bench import Bench
 
 

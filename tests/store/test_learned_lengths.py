@@ -4,9 +4,9 @@ import json
 
 import pytest
 
-from nexscout_cli.engine.levels import Level, learned
-from nexscout_cli.engine.types import Charge
-from nexscout_cli.store import lengths
+from nexscout_cli.engine.length.learning import Level, learned
+from nexscout_cli.engine.settlement import Charge
+from nexscout_cli.store.sqlite import lengths
 from tests.support.bench import Bench
 
 SCOPES = {("*", ""), ("*", "gpt-4o-mini"), ("ada", "gpt-4o-mini")}

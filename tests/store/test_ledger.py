@@ -7,9 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from nexscout_cli.engine.types import Charge, Plan
-from nexscout_cli.errors import InProgress, StoreError, UsageError, WorldMoved
-from nexscout_cli.store import energy, profiles, users
+from nexscout_cli.engine.plan_types import Plan
+from nexscout_cli.engine.settlement import Charge
+from nexscout_cli.errors import InProgress, StalePlan, StoreError, UsageError
+from nexscout_cli.store.sqlite import energy, profiles, users
 from tests.support.bench import Bench
 
 DAY, MONTH = "2026-11-10", "2026-11"
@@ -63,7 +64,7 @@ def test_of_two_plans_for_what_earlier_use_left_of_a_cap_one_is_held(bench: Benc
     capped = bench.actor("ada", caps__usd__total_month=(spent + bench.plan().max_cost * 3 // 2) / 1e9)
     plans = [capped.plan(), capped.plan()]
     capped.hold(plans[0])
-    with pytest.raises(WorldMoved):
+    with pytest.raises(StalePlan):
         capped.hold(plans[1])
 
 
@@ -129,7 +130,7 @@ def test_of_two_plans_for_the_last_unit_of_energy_one_is_held(bench: Bench) -> N
     bob_has(bench, 1)
     plans = [bench.plan(user="bob"), bench.plan(user="bob")]
     bench.hold(plans[0])
-    with pytest.raises(WorldMoved):
+    with pytest.raises(StalePlan):
         bench.hold(plans[1])
     assert bench.account("bob")[1] == 1
 
@@ -138,7 +139,7 @@ def test_of_two_plans_for_the_last_dollars_of_a_cap_one_is_held(tmp_path: Path, 
     capped = bench.actor("ada", caps__usd__user_day=bench.plan().max_cost * 1.5 / 1e9)
     plans = [capped.plan(), capped.plan()]
     attempt = capped.hold(plans[0])
-    with pytest.raises(WorldMoved):
+    with pytest.raises(StalePlan):
         capped.hold(plans[1])
     capped.ledger.void(attempt, "refused")
     assert capped.hold(plans[1]).n == 1
@@ -148,7 +149,7 @@ def test_a_hold_that_fails_halfway_leaves_nothing(bench: Bench) -> None:
     bob_has(bench, 5)
     plan = bench.plan(user="bob")
     bob_has(bench, 0)
-    with pytest.raises(WorldMoved):
+    with pytest.raises(StalePlan):
         bench.hold(plan)
     assert bench.sql("SELECT count(*) FROM attempts")[0][0] == 0
     assert bench.sql("SELECT count(*) FROM requests")[0][0] == 0
@@ -165,7 +166,7 @@ def test_among_threads_that_want_the_last_three_units_three_win(bench: Bench) ->
         try:
             mine.hold(plan)
             results.append(True)
-        except WorldMoved:
+        except StalePlan:
             results.append(False)
         finally:
             mine.store.close()
@@ -190,7 +191,7 @@ def test_a_plan_made_before_the_world_moved_is_not_held(bench: Bench, change: st
         users.set_tier(bench.store, "bob", "pro")
     else:
         profiles.set_panic(bench.store, True)
-    with pytest.raises(WorldMoved):
+    with pytest.raises(StalePlan):
         bench.hold(plan)
     assert bench.hold(bench.plan(user="bob")).n == 1
 
@@ -310,7 +311,7 @@ def test_a_cap_that_is_changed_or_taken_away_is_adjusted_by_entries(bench: Bench
 
 def test_a_key_gives_the_first_answer_again_and_refuses_other_content(bench: Bench) -> None:
     def recall(plan: Plan) -> object:
-        from nexscout_cli.engine.cache import fingerprint
+        from nexscout_cli.engine.cache.key import fingerprint
 
         return bench.ledger.recall("ada", "k", fingerprint(plan.request))
 

@@ -10,10 +10,10 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import Bundle, RuleBasedStateMachine, consumes, initialize, invariant, rule
 
-from nexscout_cli.engine.types import Attempt, Charge
-from nexscout_cli.errors import NexScoutError, StoreError, UsageError, WorldMoved
-from nexscout_cli.store import energy
-from nexscout_cli.store.recovery import recover, resolve
+from nexscout_cli.engine.settlement import Attempt, Charge
+from nexscout_cli.errors import NexScoutError, StalePlan, StoreError, UsageError
+from nexscout_cli.store.sqlite import energy
+from nexscout_cli.store.sqlite.recovery import recover, resolve
 from tests.support.bench import Bench
 
 OWNERS = st.sampled_from(["ada", "bob", "carol"])
@@ -50,7 +50,7 @@ class Books(RuleBasedStateMachine):
         plan = self.bench.planner.plan(request, self.bench.ledger.snapshot(request))
         if plan.error is None:
             return self.bench.sent(plan)
-        with contextlib.suppress(WorldMoved):
+        with contextlib.suppress(StalePlan):
             self.bench.hold(plan)
             raise AssertionError(f"a plan that was refused was held: {plan.error}")
         return None

@@ -9,13 +9,14 @@ from pathlib import Path
 import pytest
 
 from nexscout_cli.config import Settings
+from nexscout_cli.engine.call import Call, Completion, OnText, Usage
 from nexscout_cli.engine.failures import ProviderFailure
 from nexscout_cli.engine.pipeline import Engine
-from nexscout_cli.engine.types import AIRequest, Call, Completion, OnText, Options, Usage
+from nexscout_cli.engine.request import AIRequest, Options
 from nexscout_cli.errors import NotPermitted, UsageError
-from nexscout_cli.store import log, recovery, users
-from nexscout_cli.store.ledger import SqliteLedger
-from nexscout_cli.store.store import Store
+from nexscout_cli.store.sqlite import log, recovery, users
+from nexscout_cli.store.sqlite.ledger import SqliteLedger
+from nexscout_cli.store.sqlite.store import Store
 
 
 class Clock:

@@ -8,10 +8,11 @@ from datetime import timedelta
 
 import pytest
 
-from nexscout_cli.engine.types import Attempt
+from nexscout_cli.engine.settlement import Attempt
 from nexscout_cli.errors import NotPermitted, UsageError
-from nexscout_cli.store import owner, recovery
-from nexscout_cli.store.recovery import Recovered, recover, resolve, unresolved
+from nexscout_cli.store import owner
+from nexscout_cli.store.sqlite import recovery
+from nexscout_cli.store.sqlite.recovery import Recovered, recover, resolve, unresolved
 from tests.support.bench import Bench
 
 DAY = "2026-11-10"

@@ -17,9 +17,9 @@ from hypothesis import strategies as st
 
 from nexscout_cli.config import Settings
 from nexscout_cli.errors import NotPermitted, UsageError
-from nexscout_cli.store import reports, usage, users, windows
-from nexscout_cli.store.store import Store, stamp
-from nexscout_cli.store.windows import Window, parse_when, split, zone
+from nexscout_cli.store.sqlite import reports, usage, users, windows
+from nexscout_cli.store.sqlite.store import Store, stamp
+from nexscout_cli.store.sqlite.windows import Window, parse_when, split, zone
 
 START = datetime(2026, 10, 20, tzinfo=UTC)
 NOW = datetime(2026, 11, 3, 14, 30, 0, 250_000, tzinfo=UTC)

@@ -11,10 +11,10 @@ from typing import Any
 
 import pytest
 
-from nexscout_cli.errors import InFlight, StoreError
-from nexscout_cli.store.database import Database
-from nexscout_cli.store.queue import QueueLock
-from nexscout_cli.store.transactions import transaction
+from nexscout_cli.errors import DuplicateInFlight, StoreError
+from nexscout_cli.store.sqlite.database import Database
+from nexscout_cli.store.sqlite.queue import QueueLock
+from nexscout_cli.store.sqlite.transactions import transaction
 from tests.support.bench import Bench
 from tests.support.waiting import until
 
@@ -70,10 +70,12 @@ def test_other_processes_do_not_wait_for_more_than_a_few_changes(db: Database) -
 def test_an_exception_takes_back_its_own_change_alone(db: Database) -> None:
     def regrets(c: sqlite3.Connection) -> None:
         insert("regretted")(c)
-        raise InFlight
+        raise DuplicateInFlight
 
     done, taken = commits(db, [insert("a"), regrets, insert("a"), insert("b")])
-    assert isinstance(done[1].exception(), InFlight) and isinstance(done[2].exception(), sqlite3.IntegrityError)
+    assert isinstance(done[1].exception(), DuplicateInFlight) and isinstance(
+        done[2].exception(), sqlite3.IntegrityError
+    )
     assert names(db) == ["a", "b"] and taken == 1
 
 
@@ -95,7 +97,7 @@ def test_a_change_that_was_refused_beside_others_and_is_made_alone_is_told_what_
     def at_the_second_try(c: sqlite3.Connection) -> str:
         tries.append(1)
         if len(tries) == 1:
-            raise InFlight
+            raise DuplicateInFlight
         return str(insert("late")(c))
 
     done, _ = commits(db, [at_the_second_try, lambda c: c.execute("ROLLBACK TO nowhere")])

@@ -9,13 +9,16 @@ from pathlib import Path
 from typing import Any
 
 from nexscout_cli.config import Settings
-from nexscout_cli.engine.cache import fingerprint
-from nexscout_cli.engine.learn import Lesson, listen
-from nexscout_cli.engine.plan import Planner
-from nexscout_cli.engine.types import AIRequest, Attempt, Call, Charge, Completion, Delivery, OnText, Options, Plan
-from nexscout_cli.store.check import Problem, check
-from nexscout_cli.store.ledger import SqliteLedger
-from nexscout_cli.store.store import Store
+from nexscout_cli.engine.cache.key import fingerprint
+from nexscout_cli.engine.call import Call, Completion, OnText
+from nexscout_cli.engine.learning.observation import Lesson, observe
+from nexscout_cli.engine.plan_types import Plan
+from nexscout_cli.engine.planning.planner import Planner
+from nexscout_cli.engine.request import AIRequest, Options
+from nexscout_cli.engine.settlement import Attempt, Charge, Delivery
+from nexscout_cli.store.sqlite.check import Problem, check
+from nexscout_cli.store.sqlite.ledger import SqliteLedger
+from nexscout_cli.store.sqlite.store import Store
 from tests.support.clock import SettableClock
 
 _numbers = itertools.count(1)
@@ -96,7 +99,7 @@ class Bench:
         lesson = Lesson(
             now.date().isoformat(),
             now.hour,
-            listen(plan.request.prompt),
+            observe(plan.request.prompt),
             plan.model.name,
             charge.input_tokens,
             charge.output_tokens,

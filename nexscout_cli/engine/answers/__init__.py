@@ -1,0 +1,1 @@
+"""What came back: what it cost, and whether it can be trusted."""

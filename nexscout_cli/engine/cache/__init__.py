@@ -1,0 +1,1 @@
+"""When an earlier answer is the answer."""

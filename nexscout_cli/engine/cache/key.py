@@ -1,0 +1,87 @@
+"""Step 2: the cache's key, and the fingerprint that idempotency compares. Both hash everything that shapes the answer."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import unicodedata
+
+from nexscout_cli.engine.plan_types import Shape
+from nexscout_cli.engine.request import AIRequest, Json
+
+_ODD = ("  ", "\t", "\r", "\n\n\n", " \n", "\x0b", "\x0c", "\x1c", "\x1d", "\x1e", "\x1f")
+"""Only a text with one of these, of more than ASCII, or with blanks around it has whitespace that may mean nothing."""
+
+
+def normalized(prompt: str) -> str:
+    """The prompt in NFC without the whitespace that means nothing (:mod:`nexscout_cli.engine.compression.whitespace`)."""
+    if prompt.isascii() and prompt == prompt.strip() and not any(odd in prompt for odd in _ODD):
+        return prompt
+    from nexscout_cli.engine.compression.whitespace import (
+        settled,  # its patterns take longer to compile than all the rest here
+    )
+
+    return settled(prompt)
+
+
+def canonical_json(value: Json) -> Json:
+    """A JSON value in the one form its equals share: 0, 0.0 and -0.0 are one number, text is NFC, key order is no matter."""
+    if isinstance(value, dict):
+        return {unicodedata.normalize("NFC", str(k)): canonical_json(v) for k, v in value.items()}
+    if isinstance(value, list | tuple):
+        return [canonical_json(item) for item in value]
+    if isinstance(value, str):
+        return unicodedata.normalize("NFC", value)
+    if isinstance(value, float) and value.is_integer():
+        return int(value)
+    return value
+
+
+def _digest(parts: dict[str, Json]) -> str:
+    """Of all in its canonical form, but the prompt, whose characters may be what it asks about."""
+    text = json.dumps(
+        canonical_json(parts) | {"prompt": parts["prompt"]}, sort_keys=True, ensure_ascii=True, separators=(",", ":")
+    )
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def _content(request: AIRequest) -> dict[str, Json]:
+    options = request.options
+    return {
+        "user": request.user_id,
+        "feature": request.feature,
+        "prompt": normalized(request.prompt),
+        "goal": request.goal,
+        "tone": request.tone,
+        "context": request.context,
+        "attachments": [[a.name, a.text] for a in request.attachments],
+        "system": options.system,
+        "temperature": options.temperature,
+        "max_tokens": options.max_tokens,
+        "model": options.force_model,
+        "mode": options.mode,
+    }
+
+
+def cache_key(request: AIRequest, shape: Shape, mode: str, how: Json) -> str:
+    """The key of a cached answer: a SHA-256 over all that shapes it.
+
+    ``mode`` is the one in force. ``how`` is any JSON value with what else decides how the request is answered: a forced
+    model's endpoint, the routing policy, the way of compressing.
+    """
+    return _digest(_content(request) | {"shape": list(shape), "effective_mode": mode, "how": how})
+
+
+def form_key(request: AIRequest, shape: Shape, mode: str, how: Json, form: str) -> str:
+    """The same for a prompt's canonical form; no exact key can ever equal it."""
+    return _digest(
+        _content(request) | {"prompt": {"form": form}, "shape": list(shape), "effective_mode": mode, "how": how}
+    )
+
+
+def fingerprint(request: AIRequest) -> str:
+    """What an idempotency key stands for: the request, without what does not change it."""
+    options = request.options
+    own = {"policy": options.policy, "compress": options.compress, "keep": options.keep}
+    asked = {name: value for name, value in own.items() if value is not None}
+    return _digest(_content(request) | {"prompt": request.prompt} | asked)

@@ -1,0 +1,1 @@
+"""Rules of the model catalog and of the installation: prices, endpoints, surge, recovery."""

@@ -1,0 +1,1 @@
+"""Sending less of a prompt, where that is safe."""

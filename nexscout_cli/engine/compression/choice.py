@@ -1,0 +1,188 @@
+"""Step 4: a request's texts as they are sent: shorter where that is safe, and never such that the call gets dearer.
+
+``off`` sends everything as it is. ``lossless`` leaves out what carries no meaning. ``extract`` also leaves out sentences
+of long texts that do not bear on the question: of a context or attachment in plain text, and of a long text in the prompt
+that stands between or after short paragraphs. The question itself, instructions, code and JSON always stay. ``auto`` is
+lossless from ``compression.min_tokens`` on or while energy is low, and extracts where the call would be refused for its
+size, or energy is low and the text is large: both only while what extraction keeps reaches ``routing.quality_target``.
+
+Providers bill a prompt's beginning at a fraction when it is 1,024 tokens or more and was sent before (LiteLLM's table has
+the price as ``cache_read_input_token_cost``). So what recurs at the head of a user's prompts is sent as it was, and the
+saving is of the rest alone.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable
+from typing import NamedTuple
+
+from nexscout_cli.config import Settings
+from nexscout_cli.engine.plan_types import Compression
+from nexscout_cli.engine.request import AIRequest
+from nexscout_cli.engine.snapshot import Snapshot
+
+Count = Callable[[str, str], tuple[int, bool]]
+
+PREFIX_TOKENS = 1_024
+"""The shortest beginning that providers bill at less when it recurs (OpenAI's and Anthropic's prompt caching)."""
+_MARK = 1_024  # characters between two places at which a head is compared
+_MAX_MARKS = 32
+_DIGITS = 12  # of a hash
+
+SURVIVES = ((0.5, 0.95), (0.3, 0.92))
+"""(keep, share of answers that are still there at least), as ``scripts/bench/compress`` measures it."""
+
+_TEXT_FILES = (".txt", ".text", ".md", ".markdown", ".rst", ".adoc", ".eml", ".srt", ".vtt", ".tex")
+
+
+class CompressionChoice(NamedTuple):
+    """How a request is to be made smaller: the mode asked for, and the share (0..1) of a text that extraction keeps."""
+
+    mode: str
+    keep: float
+
+
+def compression_choice(request: AIRequest, settings: Settings) -> CompressionChoice:
+    """What the request asks for, else the settings."""
+    options = request.options
+    keep = settings["compression.keep"] if options.keep is None else options.keep
+    return CompressionChoice(options.compress or settings["compress"], float(keep))
+
+
+def compress_texts(
+    request: AIRequest, texts: tuple[str, ...], snapshot: Snapshot, settings: Settings, count: Count
+) -> tuple[tuple[str, ...], Compression]:
+    """The texts of a request (prompt, context, attachments) as they are sent, and what was saved."""
+
+    def total(of: tuple[str, ...]) -> int:
+        return sum(count(text, "")[0] for text in of)
+
+    before = total(texts)
+    mode, keep = compression_choice(request, settings)
+    low = snapshot.energy < settings["compression.low_energy"] * settings[f"tiers.{snapshot.tier}.energy"]
+    large = before >= settings["compression.min_tokens"]
+    nothing = Compression(False, before, before, ())
+    if mode == "off" or (mode == "auto" and not (low or large)):
+        return texts, nothing
+    heads = _heads(request, snapshot, texts, count)
+    if heads == tuple(map(len, texts)):
+        return texts, nothing._replace(left_alone=before)
+
+    from nexscout_cli.engine.compression.lossless import compress, speaks_of_json
+
+    tables = len(texts) > 1 and any(text[:1] in "[{" for text in texts[1:]) and not speaks_of_json(texts[0])
+    results = [
+        compress(text[head:], tables=number == 0 or tables)
+        for number, (text, head) in enumerate(zip(texts, heads, strict=True))
+    ]
+    shorter = tuple(text[:head] + tail for text, head, (tail, _) in zip(texts, heads, results, strict=True))
+    after = total(shorter)
+    if after >= before:
+        shorter, after, taken = texts, before, {}
+    else:
+        taken = _shared_out(before - after, [saved for _, saved in results])
+    if mode == "auto":
+        most = settings["firewall.block_tokens"]
+        refused = after > most >= keep * before
+        extracts = (refused or (low and large)) and _good_enough(keep, settings)
+    else:
+        extracts = mode == "extract"
+    if extracts:
+        chosen = _extracted(request, texts, shorter, heads, keep)
+        then = total(chosen)
+        if then < after:
+            shorter, after, taken = chosen, then, taken | {"extract": after - then}
+    left_alone = total(tuple(text[:head] for text, head in zip(texts, heads, strict=True)))
+    if after >= before:
+        return texts, nothing._replace(left_alone=left_alone)
+    done = "extract" if "extract" in taken else "lossless"
+    return shorter, Compression(True, before, after, tuple(taken), done, tuple(taken.items()), left_alone)
+
+
+def _good_enough(keep: float, settings: Settings) -> bool:
+    survives = next((share for least, share in SURVIVES if keep >= least), 0.0)
+    return bool(survives >= settings["routing.quality_target"])
+
+
+def _shared_out(tokens: int, saved: list[dict[str, int]]) -> dict[str, int]:
+    """Tokens saved by all lossless steps, shared out by the characters that each took away."""
+    characters: dict[str, int] = {}
+    for its in saved:
+        for step, size in its.items():
+            characters[step] = characters.get(step, 0) + size
+    left, shares = sum(characters.values()), {}
+    for step, size in characters.items():
+        shares[step] = round(tokens * size / left)
+        tokens -= shares[step]
+        left -= size
+    return shares
+
+
+def _extracted(
+    request: AIRequest, texts: tuple[str, ...], shorter: tuple[str, ...], heads: tuple[int, ...], keep: float
+) -> tuple[str, ...]:
+    """The texts with the sentences left out that do not bear on the question; ``keep`` is of the text as it was given."""
+    from nexscout_cli.engine.compression.extract import extract
+    from nexscout_cli.engine.compression.prompt_parts import INSTRUCTS, question, split
+
+    asked = split(shorter[0])
+    about = "\n".join((question(asked), request.goal or ""))
+    prompt = shorter[0]
+    if asked.text and not heads[0]:
+        room = len(texts[0]) - len(asked.before) - len(asked.after)
+        share = keep * room / len(asked.text)
+        prompt = asked.before + extract(asked.text, about, share, INSTRUCTS) + asked.after
+    readable = [isinstance(request.context, str), *(_is_text(a.name) for a in request.attachments)]
+    others = [
+        text[:head] + extract(text[head:], about, keep * (len(given) - head) / (len(text) - head))
+        if yes and len(text) > head
+        else text
+        for given, text, head, yes in zip(texts[1:], shorter[1:], heads[1:], readable, strict=True)
+    ]
+    return (prompt, *others)
+
+
+def _is_text(name: str) -> bool:
+    """True for the name of a file that holds prose, not data or code."""
+    return "." not in name or name.lower().endswith(_TEXT_FILES)
+
+
+def head_hashes(request: AIRequest, texts: tuple[str, ...]) -> str:
+    """What a request's head is known by later: hashes of its beginnings, one every ``_MARK`` characters, in one string."""
+    text = "\n\n".join(texts)
+    digest = hashlib.blake2b((request.options.system or "").encode(), digest_size=_DIGITS // 2)
+    found = []
+    for end in range(_MARK, min(len(text), _MAX_MARKS * _MARK) + 1, _MARK):
+        digest.update(text[end - _MARK : end].encode())
+        found.append(digest.hexdigest())
+    return "".join(found)
+
+
+def _heads(request: AIRequest, snapshot: Snapshot, texts: tuple[str, ...], count: Count) -> tuple[int, ...]:
+    """How many characters at the head of each text recur and are billed at less: 0 for all where nothing does."""
+    none = (0,) * len(texts)
+    if not snapshot.profile.prompt_heads:
+        return none
+    own = head_hashes(request, texts)
+    recurs = max(_common(own, other) for other in snapshot.profile.prompt_heads) * _MARK
+    if not recurs:
+        return none
+    heads = []
+    for text in texts:
+        head = min(recurs, len(text))
+        if head < len(text):  # a block that is cut in two is none
+            head = text.rfind("\n", 0, head) + 1
+        heads.append(head)
+        recurs = max(0, recurs - len(text) - 2)
+    tokens = count(request.options.system or "", "")[0]
+    tokens += sum(count(text[:head], "")[0] for text, head in zip(texts, heads, strict=True))
+    return tuple(heads) if tokens >= PREFIX_TOKENS else none
+
+
+def _common(one: str, other: str) -> int:
+    """How many marks two heads share. Each covers all before it, so the last that is equal tells."""
+    for size in range(min(len(one), len(other)) // _DIGITS, 0, -1):
+        if one[(size - 1) * _DIGITS : size * _DIGITS] == other[(size - 1) * _DIGITS : size * _DIGITS]:
+            return size
+    return 0

@@ -1,0 +1,1 @@
+"""What settled requests teach of their users."""

@@ -1,0 +1,88 @@
+"""The answer's length as shipped: a log-linear model of the prompt, with an offset for the model that answers.
+
+The weights are data (``data/lengths.json``, made by ``scripts/train/lengths``), read when first needed.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+from functools import lru_cache
+from pathlib import Path
+from typing import NamedTuple
+
+from nexscout_cli.engine.length.features import KINDS, NAMES, features, kind, named_length
+from nexscout_cli.engine.length.learning import Trend
+
+WEIGHTS = Path(__file__).parent.parent.parent / "data" / "lengths.json"
+FEATURES = {
+    "ai_message": 140,
+    "ai_objection": 180,
+    "ai_sequence": 450,
+    "ai_coaching": 450,
+    "ai_deepscan": 600,
+    "ai_pitchdeck": 800,
+}
+"""Tokens that answers of a feature usually have; half of the forecast, until the feature's own answers are known."""
+OPEN = KINDS.index("open")
+NAMED_SD = 0.3
+TOKENS_PER_WORD = 1.35
+CEILING = 4.0
+"""How sharply the length that a model is told caps what is expected: at the cap itself 16% are taken off."""
+MAX_LN_TOKENS = math.log(8_000)
+_VERSION = re.compile(r"(?:[-@:](?:\d{8}|\d{4}-\d\d-\d\d|latest|exp|instruct|inst|chat|it|hf|v\d[\d.:]*)\b)+")
+
+
+def shipped(prompt: str, tokens: int, feature: str, manner: str, model: str, words: int | None) -> Trend:
+    """The ln of the answer's expected tokens, with its spread and P90, before anything was learned.
+
+    ``tokens`` are the user message's; ``manner`` is tone and goal; ``model`` is a LiteLLM name, with provider or
+    without, or empty where none is chosen yet; ``words`` is the length that the model is told not to exceed.
+    """
+    weights = _weights()
+    vector = features(prompt, tokens, manner)
+    sort = kind(vector)
+    mean = weights.intercept + sum(a * b for a, b in zip(weights.features, vector, strict=True))
+    mean += offset(weights.models, model)[sort]
+    sd, edge = weights.spread[sort]
+    if usual := FEATURES.get(feature):
+        mean = (mean + math.log(usual)) / 2
+    # In a question the numbers are part of what is told: "reads 120 pages in 4 days".
+    if sort == OPEN and (named := named_length(prompt)):
+        mean += named[1] * (math.log(named[0]) - mean)
+        sd += named[1] * (NAMED_SD - sd)
+    if words is not None:
+        told = math.log(words * TOKENS_PER_WORD)
+        mean = min(mean, told) - math.log1p(math.exp(-CEILING * abs(mean - told))) / CEILING
+    return Trend(math.log(max(tokens, 1)), min(max(mean, 0.0), MAX_LN_TOKENS), sd, edge)
+
+
+def offset(models: dict[str, list[float]], name: str) -> list[float]:
+    """How much longer or shorter a model answers, as a logarithm for each of KINDS; of the longest name it begins with.
+
+    A model nobody has measured answers like its family, one of no known family like the average.
+    """
+    name = bare(name)
+    ends = (end for end in range(len(name), 0, -1) if not name[end : end + 1].isalnum())
+    known = next((name[:end] for end in ends if name[:end] in models), None)
+    return models[known] if known else [0.0] * len(KINDS)
+
+
+def bare(model: str) -> str:
+    """A model's name without provider, host, date and version."""
+    name = model.lower().rpartition("/")[2].partition("@")[0].replace("_", ".").removeprefix("meta-")
+    return _VERSION.sub("", name)
+
+
+class _Weights(NamedTuple):
+    intercept: float
+    features: tuple[float, ...]
+    models: dict[str, list[float]]
+    spread: list[list[float]]
+
+
+@lru_cache(maxsize=1)
+def _weights() -> _Weights:
+    read = json.loads(WEIGHTS.read_text(encoding="utf-8"))
+    return _Weights(read["intercept"], tuple(read["weights"][name] for name in NAMES), read["models"], read["spread"])

@@ -1,0 +1,143 @@
+"""Step 7: what must hold before a call is allowed: size, energy, token budget, dollar caps."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from nexscout_cli.config import Settings
+from nexscout_cli.engine.model import Model
+from nexscout_cli.engine.money import dollars, nano_for_energy
+from nexscout_cli.engine.plan_types import Forecast
+from nexscout_cli.engine.request import AIRequest
+from nexscout_cli.engine.snapshot import Limit, Snapshot
+from nexscout_cli.errors import Blocked, NexScoutError, NotEnoughEnergy
+
+FREE_HINT = "or `--model smollm2-135m`, which costs nothing"
+_SCOPE = {"user": "your", "total": "the installation's"}
+_WINDOW = {"day": "daily", "month": "monthly"}
+
+
+class Verdict(NamedTuple):
+    """The bound on the answer that the budgets afford, warnings, and why not, if not."""
+
+    bound: int
+    warnings: tuple[str, ...]
+    refusal: NexScoutError | None
+
+
+def check(
+    request: AIRequest, snapshot: Snapshot, settings: Settings, model: Model, forecast: Forecast, charge_energy: bool
+) -> Verdict:
+    """Allow, allow with a shorter answer, or refuse.
+
+    A budget that covers the expected call but not its worst case lowers the bound on the answer to what it affords;
+    one that does not cover the expected call refuses it.
+    """
+    expected = forecast.input_tokens + forecast.output_tokens
+    block, warn = settings["firewall.block_tokens"], settings["firewall.warn_tokens"]
+    warnings: list[str] = []
+    if expected > block:
+        return Verdict(
+            forecast.max_output_tokens,
+            (),
+            Blocked(
+                f"the call is predicted to take {expected:,} tokens; the limit is {block:,}",
+                "split your input into smaller parts"
+                + ("" if request.options.compress == "extract" else ", or use compression: `--compress extract`"),
+                code="too_many_tokens",
+            ),
+        )
+    if expected > warn:
+        warnings.append(f"the call is predicted to take {expected:,} tokens; from {block:,} on it is refused")
+    bound = min(forecast.max_output_tokens, model.max_tokens - forecast.max_input_tokens)
+    if bound < forecast.output_tokens:
+        return Verdict(
+            bound,
+            (),
+            Blocked(
+                f"{model.name} takes {model.max_tokens:,} tokens in all; the call needs {expected:,}",
+                "split your input into smaller parts",
+                code="context_window",
+            ),
+        )
+    refusal: NexScoutError | None = None
+    if not model.free:
+        for limit in snapshot.limits:
+            bound, refusal = _afford(limit, model, forecast, bound)
+            if refusal:
+                return Verdict(bound, tuple(warnings), refusal)
+        if request.options.max_cost is not None:
+            bound, refusal = _afford_usd(
+                request.options.max_cost,
+                model,
+                forecast,
+                bound,
+                Blocked(
+                    f"the call is predicted to cost ${dollars(model.cost(forecast.input_tokens, forecast.output_tokens))}; "
+                    f"--max-cost is ${dollars(request.options.max_cost)}",
+                    "raise --max-cost or shorten the prompt",
+                    code="max_cost",
+                ),
+            )
+        if refusal is None and charge_energy:
+            unit = nano_per_unit(settings)
+            affordable = nano_for_energy(max(0, snapshot.energy), snapshot.surge_milli, unit)
+            bound, refusal = _afford_usd(
+                affordable,
+                model,
+                forecast,
+                bound,
+                NotEnoughEnergy(
+                    f"the balance of {snapshot.energy} energy does not cover the call",
+                    f"ask for more energy, upgrade your plan, {FREE_HINT}",
+                ),
+            )
+            if refusal is None and snapshot.energy < 1:
+                refusal = NotEnoughEnergy(
+                    "the energy balance is empty", f"ask for more energy, upgrade your plan, {FREE_HINT}"
+                )
+    if refusal is None and bound < forecast.max_output_tokens:
+        warnings.append(f"the answer is bounded to {bound:,} tokens, which is what the budget affords")
+    return Verdict(bound, tuple(warnings), refusal)
+
+
+def nano_per_unit(settings: Settings) -> int:
+    """Nano-dollars that one unit of energy stands for."""
+    return max(1, round(float(settings["energy.usd_per_unit"]) * 1e9))
+
+
+def _afford(limit: Limit, model: Model, forecast: Forecast, bound: int) -> tuple[int, NexScoutError | None]:
+    whose = f"{_SCOPE[limit.scope]} {_WINDOW[limit.window]}"
+    if limit.unit == "usd":
+        return _afford_usd(
+            limit.left,
+            model,
+            forecast,
+            bound,
+            Blocked(
+                f"{whose} cap of ${limit.cap / 1e9:g} would be passed (${max(0, limit.left) / 1e9:.6f} left)",
+                f"wait for the next {limit.window}, ask an admin to raise the cap, {FREE_HINT}",
+                code="usd_cap",
+            ),
+        )
+    room = limit.left - forecast.max_input_tokens
+    if room >= forecast.output_tokens:
+        return min(bound, room), None
+    return bound, Blocked(
+        f"{whose} token budget of {limit.cap:,} would be passed ({max(0, limit.left):,} left)",
+        f"wait for the next {limit.window}, upgrade your plan, {FREE_HINT}",
+        code="token_budget",
+    )
+
+
+def _afford_usd(
+    nano: int, model: Model, forecast: Forecast, bound: int, refusal: NexScoutError
+) -> tuple[int, NexScoutError | None]:
+    """The largest bound whose worst case costs at most ``nano``; the refusal when not even the expected answer fits."""
+    if model.cost(forecast.max_input_tokens, bound) <= nano:
+        return bound, None
+    room = nano * 1000 - forecast.max_input_tokens * model.price_in
+    affordable = room // model.price_out if model.price_out else bound
+    if room < 0 or affordable < forecast.output_tokens:
+        return bound, refusal
+    return min(bound, affordable), None

@@ -1,0 +1,94 @@
+"""Step 6: how many tokens a call will take. Input is counted; the answer's length is predicted, and corrected by the past."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import NamedTuple
+
+from nexscout_cli.engine.length.learning import Level, Trend, forecast
+from nexscout_cli.engine.model import Model
+from nexscout_cli.engine.names import EVERYONE
+from nexscout_cli.engine.plan_types import Forecast, Message, Shape
+from nexscout_cli.engine.request import AIRequest
+from nexscout_cli.engine.snapshot import Snapshot
+
+MESSAGE_OVERHEAD = 4
+REPLY_OVERHEAD = 3
+TEMPLATE_MARGIN = 16
+"""The chat template's tokens, per message and for the reply (OpenAI's cookbook, "How to count tokens"); a hold's slack."""
+
+FOREIGN_FACTOR = 1.5
+"""What a count by another tokenizer is multiplied with in a hold, until usage has taught a tighter bound."""
+
+MAX_ANSWER_TOKENS = 20_000
+"""Tokens of an answer where nothing bounds it."""
+_FORMULA_OVERHEAD = 200
+
+
+def counted(messages: tuple[Message, ...], content_tokens: int) -> int:
+    """Input tokens of a chat call: the contents' tokens plus the template's."""
+    return content_tokens + MESSAGE_OVERHEAD * len(messages) + REPLY_OVERHEAD
+
+
+def formula(request: AIRequest, context_chars: int) -> int:
+    """The baseline to beat: ((prompt chars + context JSON chars) ÷ 4 + 200) × 2.5 total tokens."""
+    return round(((len(request.prompt) + context_chars) / 4 + _FORMULA_OVERHEAD) * 2.5)
+
+
+class Answer(NamedTuple):
+    """The answer's length as predicted, in tokens: expected and its 90th percentile; ``shipped`` is what is learned against."""
+
+    expected: int
+    p90: int
+    shipped: Trend
+
+
+def scopes(user_id: str, model: str) -> tuple[tuple[str, str], ...]:
+    """The levels that a feature's answers are learned in, widest first, as (user, model); without a model the widest."""
+    return ((EVERYONE, ""), (EVERYONE, model), (user_id, model))[: 3 if model else 1]
+
+
+def answer(
+    request: AIRequest, lengths: Mapping[tuple[str, str], Level], model: str, name: str, asked: int, shape: Shape | None
+) -> Answer:
+    """The answer's length, 1 ≤ expected ≤ P90 ≤ the shape's bound.
+
+    The shipped prediction, from the request and ``model`` (its LiteLLM name), corrected by what the levels of
+    ``lengths`` have learned: the feature's, the feature and model's (catalog ``name``), and then this user's.
+    ``asked`` are the tokens of the user's message.
+    """
+    from nexscout_cli.engine.length.model import shipped  # its patterns take milliseconds to compile
+
+    manner = f"{request.tone or ''} {request.goal or ''}"
+    before = shipped(request.prompt, asked, request.feature, manner, model, shape.words if shape else None)
+    after = forecast(before, (lengths[key] for key in scopes(request.user_id, name) if key in lengths))
+    bound = shape.max_tokens if shape else MAX_ANSWER_TOKENS
+    expected = max(1, min(bound, round(_tokens(after.mean))))
+    p90 = max(expected, min(bound, math.ceil(_tokens(after.mean + after.edge * after.sd))))
+    return Answer(expected, p90, before)
+
+
+def _tokens(ln: float) -> float:
+    return math.exp(min(ln, math.log(MAX_ANSWER_TOKENS)))
+
+
+def estimate(
+    request: AIRequest, snapshot: Snapshot, model: Model, input_tokens: int, exact: bool, asked: int, shape: Shape
+) -> Forecast:
+    """Tokens expected, at the 90th percentile and at worst. ``input_tokens`` is the local count of all that is sent and
+    ``asked`` of the user's message, ``exact`` when its tokenizer is the provider's.
+
+    At worst the provider counts the input by its own tokenizer and template, and answers to the bound.
+    """
+    learned = snapshot.input_factors.get(model.name)
+    if exact or model.free:
+        expected, worst = input_tokens, input_tokens + TEMPLATE_MARGIN
+    else:
+        mean, most = learned or (1.0, FOREIGN_FACTOR)
+        expected, worst = round(input_tokens * mean), math.ceil(input_tokens * most) + TEMPLATE_MARGIN
+    counted = 0 if exact or model.free else input_tokens
+    length = answer(request, snapshot.output_lengths, model.litellm_model, model.name, asked, shape)
+    return Forecast(
+        expected, length.expected, max(worst, expected), shape.max_tokens, length.p90, counted, length.shipped
+    )

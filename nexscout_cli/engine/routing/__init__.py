@@ -1,0 +1,1 @@
+"""Which model gets a request, and why."""

@@ -1,0 +1,133 @@
+"""How a model was chosen, in plain words: from a decision as it was kept, and from what the books say came of it."""
+
+from __future__ import annotations
+
+from nexscout_cli.engine.request import Json
+
+ROWS = {
+    "panic": "panic mode: the cheapest model above the floor",
+    "forced": "the request names the model, or the mode, itself",
+    "manual_expert": "mode expert",
+    "manual_pro": "mode pro",
+    "manual_fast": "mode fast",
+    "complex_generation": "a pitch deck or coaching",
+    "deep_analysis": "a deep scan of many tokens",
+    "emotional_complexity": "an objection, or a text with strong feelings",
+    "simple_chat": "a short chat message",
+    "complex_chat": "a long chat message",
+    "simple_short_prompt": "a short prompt without strong feelings",
+    "balanced": "no other row matches",
+}
+"""The rows of rules, by what they stand for."""
+VERDICTS = {
+    "chosen": "chosen",
+    "second": "asked where the first answer is doubtful",
+    "opinion": "asked for a second opinion where the first answer is doubtful",
+    "dearer": "reaches it too, at no lower cost",
+    "below": "below the required quality",
+    "dominated": "left out",
+    "window": "its context window is too small",
+    "unavailable": "cannot be called",
+    "not_allowed": "not allowed",
+}
+_OUTCOMES = {
+    "posted": "answered",
+    "voided": "gave no answer, and is not owed",
+    "unknown": "its outcome is unknown",
+    "sent": "in flight",
+    "held": "about to be sent",
+}
+
+
+def requirement(made: Json) -> list[str]:
+    """Why that quality was required, sentence by sentence; ``made`` is a decision as JSON keeps it."""
+    row = f"{made['rule']} ({ROWS.get(made['rule'], 'a row of rules')})"
+    if made["reason"] == "forced" and len(made["candidates"]) == 1:
+        return [f"The request names its model itself: {made['candidates'][0]['model']}. Nothing else was considered."]
+    if "difficulty" not in made:
+        mode = (
+            "" if made["policy"] == "rules" else f" Policy {made['policy']} has no say where a mode or panic governs."
+        )
+        return [f"By the rules: row {row} asks for quality {made['rule_quality']:g}.{mode}", *_best(made)]
+    hard = made["difficulty"] >= made["limit"]
+    estimate, limit = _apart(made["difficulty"], made["limit"])
+    told = [
+        f"Policy {made['policy']}: the prompt's difficulty is estimated at {estimate} (bucket {made['bucket']} of "
+        f"0–4); from {limit} on it counts as hard, so it is {'hard' if hard else 'easy'}.",
+        f"That limit is to keep {made['target']:.0%} of the strong model's advantage; as measured it keeps "
+        f"{made['kept']:.0%} and sends {made['strong_share']:.0%} of prompts to the strong model.",
+    ]
+    if made.get("weighed"):
+        told.append(
+            "What weighed most: " + ", ".join(f"{name} ({weight:+.3f})" for name, weight in made["weighed"]) + "."
+        )
+    if made["reason"] == made["rule"]:
+        told.append(f"Row {row} asks for quality {made['rule_quality']:g} at least, whatever the difficulty.")
+    else:
+        told.append(f"So quality {made['quality']:g} is required ({made['reason']}).")
+    if "strong" in made:
+        unless = f", unless {made['other']} comes to the same" if "other" in made else ""
+        told.append(f"The answer is checked: from a doubt of {made['doubt']:.2f} on {made['strong']} is asked{unless}.")
+    return [*told, *_best(made)]
+
+
+def _apart(value: float, limit: float) -> tuple[str, str]:
+    """Both to two places, or to the four that are kept where two would make them the same."""
+    places = 2 if f"{value:.2f}" != f"{limit:.2f}" else 4
+    return f"{value:.{places}f}", f"{limit:.{places}f}"
+
+
+def _best(made: Json) -> list[str]:
+    if made["reason"] != "best_available":
+        return []
+    return [f"No model that can be called reaches {made['quality']:g}, so the best there is was taken."]
+
+
+def candidate(one: Json) -> str:
+    """What became of a candidate, in words."""
+    detail = f": {one['detail']}" if one.get("detail") else ""
+    return VERDICTS[one["verdict"]] + detail
+
+
+def course(found: Json) -> list[str]:
+    """What came of a request, sentence by sentence; ``found`` has its request, decision and attempts."""
+    request, said = found["request"], _said(found["feedback"])
+    if request["outcome"] == "cached":
+        return [
+            f"An answer that {request['model_used']} gave before was taken from the cache; no model was chosen anew.",
+            *said,
+        ]
+    if request["outcome"] == "refused":
+        return [f"It was refused ({request['reason']}), and nothing was sent."]
+    told = [_attempt(one) for one in found["attempts"]]
+    if not any(one["delivered"] for one in found["attempts"]):
+        told.append(f"No answer was delivered: {request['outcome']}.")
+    return [*told, *said]
+
+
+def _said(verdict: Json) -> list[str]:
+    if verdict is None:
+        return []
+    word, note = "good" if verdict["good"] else "bad", f": {verdict['note']}" if verdict["note"] else ""
+    return [f"{verdict['actor']} said on {verdict['created_at'][:10]} that the answer was {word}{note}."]
+
+
+def _attempt(one: Json) -> str:
+    why = {"fallback": "after the one before had failed", "last_resort": "as the last resort"}.get(
+        one["routing_reason"]
+    )
+    told = f"Attempt {one['n']}, {one['model']} ({why or one['routing_reason']}): {_OUTCOMES[one['state']]}"
+    if one["reason"]:
+        told += f" ({one['reason']})"
+    if one["cost_usd"] is not None:
+        told += f" for ${one['cost_usd']:f}"
+    if doubt := one["doubt"]:
+        if "agrees" in doubt:
+            told += "; it comes to the same answer" if doubt["agrees"] else "; it comes to another answer"
+        score, limit = _apart(doubt["score"], doubt["limit"])
+        told += f"; doubt {score} against a limit of {limit}"
+        if doubt["reasons"] and doubt["score"] >= doubt["limit"]:
+            told += f" ({'; '.join(doubt['reasons'])})"
+    if one["state"] == "posted":
+        told += "; delivered" if one["delivered"] else "; not delivered"
+    return told + "."

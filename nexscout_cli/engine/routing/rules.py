@@ -1,0 +1,245 @@
+"""Step 3: the request sets a required quality; the cheapest available model that reaches it gets the call.
+
+The rules are an ordered list of named tests, first match wins; ``routing.order`` reorders them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, NamedTuple
+
+from nexscout_cli.config import Settings
+from nexscout_cli.engine.model import Model
+from nexscout_cli.engine.plan_types import Candidate
+from nexscout_cli.engine.request import AIRequest
+from nexscout_cli.engine.snapshot import Snapshot
+from nexscout_cli.errors import Blocked, NotPermitted, UsageError
+from nexscout_cli.terms import MODES
+
+if TYPE_CHECKING:
+    from nexscout_cli.engine.routing.estimates import Estimates
+
+MODE_QUALITY = {"expert": 0.95, "fast": 0.70, "pro": 0.85}
+FORCEABLE = {"free": ("small",), "pro": ("small", "medium")}
+SHORT_PROMPT, SHORT_CHAT, DEEP_TOKENS = 400, 600, 5_000
+
+
+class Facts(NamedTuple):
+    """What the rules look at."""
+
+    request: AIRequest
+    tier: str
+    panic: bool
+    mode: str
+    emotion: float
+    predicted_tokens: int
+
+
+class Need(NamedTuple):
+    """The quality a request requires, and the rule that says so."""
+
+    quality: float
+    reason: str
+
+
+def effective_mode(request: AIRequest, snapshot: Snapshot) -> str:
+    """The mode that governs the call: the request's own, else the user's; panic above all."""
+    if snapshot.panic:
+        return "panic"
+    forced = request.options.force_model
+    return forced if forced in MODES else request.options.mode or snapshot.profile.preferred_mode
+
+
+def _panic(f: Facts) -> Need | None:
+    return Need(-1.0, "panic") if f.panic else None
+
+
+def _forced(f: Facts) -> Need | None:
+    name = f.request.options.force_model
+    if name is None or name == "auto":
+        return None
+    return Need(MODE_QUALITY.get(name, 0.0), "forced")
+
+
+def _mode(f: Facts) -> Need | None:
+    return Need(MODE_QUALITY[f.mode], f"manual_{f.mode}") if f.mode in MODE_QUALITY else None
+
+
+def _generation(f: Facts) -> Need | None:
+    if f.request.feature not in ("ai_pitchdeck", "ai_coaching"):
+        return None
+    return Need(0.85 if f.tier == "free" else 0.95, "complex_generation")
+
+
+def _deepscan(f: Facts) -> Need | None:
+    deep = f.request.feature == "ai_deepscan" and f.predicted_tokens > DEEP_TOKENS
+    return Need(0.95, "deep_analysis") if deep else None
+
+
+def _emotional(f: Facts) -> Need | None:
+    return Need(0.85, "emotional_complexity") if f.request.feature == "ai_objection" or f.emotion > 0.7 else None
+
+
+def _chatbot(f: Facts) -> Need | None:
+    if f.request.feature != "ai_chatbot":
+        return None
+    return Need(0.70, "simple_chat") if len(f.request.prompt) < SHORT_CHAT else Need(0.85, "complex_chat")
+
+
+def _short(f: Facts) -> Need | None:
+    simple = len(f.request.prompt) < SHORT_PROMPT and f.emotion < 0.5
+    return Need(0.70, "simple_short_prompt") if simple else None
+
+
+def _balanced(f: Facts) -> Need | None:
+    return Need(0.85, "balanced")
+
+
+RULES: dict[str, Callable[[Facts], Need | None]] = {
+    "panic": _panic,
+    "forced": _forced,
+    "mode": _mode,
+    "generation": _generation,
+    "deepscan": _deepscan,
+    "emotional": _emotional,
+    "chatbot": _chatbot,
+    "short": _short,
+    "balanced": _balanced,
+}
+
+
+def requirement(facts: Facts, settings: Settings) -> Need:
+    """The first rule that matches. Panic requires the floor."""
+    matches = (RULES[name](facts) for name in settings["routing.order"])
+    need = next((match for match in matches if match), None) or Need(0.85, "balanced")
+    return need if need.quality >= 0 else Need(settings["routing.floor"], need.reason)
+
+
+def permit(request: AIRequest, snapshot: Snapshot, settings: Settings) -> Model | None:
+    """The model the request forces, or None when it forces none (or names a mode).
+
+    Raises UsageError for a name nobody knows, NotPermitted for a mode or a model above the tier,
+    Blocked for a model that cannot be called here.
+    """
+    name, mode = request.options.force_model, request.options.mode
+    modes = settings[f"tiers.{snapshot.tier}.modes"]
+    for wanted in (name if name in MODES else None, mode):
+        if wanted is not None and wanted not in MODES:
+            raise UsageError(f"there is no mode {wanted!r}", f"modes: {', '.join(MODES)}")
+        if wanted is not None and wanted not in modes:
+            raise NotPermitted(
+                f"mode {wanted} is not part of tier {snapshot.tier}",
+                f"upgrade your plan, or use one of: {', '.join(modes)}",
+            )
+    if name is None or name in MODES:
+        return None
+    model = snapshot.model(name)
+    if model is None:
+        raise UsageError(f"there is no model {name!r} in the catalog", _nearest(name, snapshot))
+    allowed = FORCEABLE.get(snapshot.tier)
+    if not model.free and allowed is not None and model.type not in allowed:
+        raise NotPermitted(
+            f"tier {snapshot.tier} may force models up to {allowed[-1]}; {name} is {model.type}",
+            "upgrade your plan, or leave --model out",
+        )
+    if name not in snapshot.available and not (model.retired and model.enabled and name not in snapshot.missing):
+        raise Blocked(
+            f"{name} cannot be called: {snapshot.missing.get(name, 'it is disabled')}",
+            "`nexscout doctor` says what to type",
+            code="model_unavailable",
+        )
+    return model
+
+
+def _nearest(name: str, snapshot: Snapshot) -> str:
+    from difflib import get_close_matches
+
+    near = get_close_matches(name, [m.name for m in snapshot.models] + list(MODES), 1)
+    return f"did you mean {near[0]}?" if near else "`nexscout models list` shows them"
+
+
+class Choice(NamedTuple):
+    """The models to try a plan with, best first; ``reason`` and ``degraded`` hold for all of them.
+
+    ``candidates`` says of every model of the catalog what became of it.
+    """
+
+    models: tuple[Model, ...]
+    reason: str
+    quality: float
+    warnings: tuple[str, ...] = ()
+    candidates: tuple[Candidate, ...] = ()
+
+
+def choose(
+    need: Need,
+    forced: Model | None,
+    snapshot: Snapshot,
+    settings: Settings,
+    fits: Callable[[Model], bool],
+    price: Callable[[Model], int],
+    estimates: Estimates | None = None,
+) -> Choice:
+    """Candidates for a request, best first.
+
+    The cheapest available model that reaches ``need`` by ``price`` (nano-dollars for this very request) comes first, ties
+    broken by what served this user well; then, for when budgets do not allow it, cheaper ones down to the floor.
+    ``fits`` tells whether a model's context window takes the request. With ``estimates`` they say how good a model is, and
+    one that is dearer and no better than another is left out. Raises Blocked when no model is available.
+    """
+    if forced is not None and (need.reason == "forced" or forced.free):
+        warnings = (f"{forced.name} is retired at its provider; the call may fail",) if forced.retired else ()
+        chosen = Candidate(forced.name, price(forced), forced.quality, "chosen")
+        return Choice((forced,), "forced", forced.quality, warnings, (chosen,))
+    ignored = (f"{need.reason}: --model {forced.name} is not followed",) if forced is not None else ()
+    available = [m for m in snapshot.models if m.name in snapshot.available]
+    roomy = [m for m in available if fits(m)] or available
+    if not roomy:
+        hints = [
+            f"{m.name}: {snapshot.missing[m.name]}"
+            for m in snapshot.models
+            if m.embedded and m.name in snapshot.missing
+        ]
+        raise Blocked(
+            "no model is available",
+            "; ".join([*hints, "or set a provider's key; `nexscout doctor` says more"]),
+            code="no_model",
+        )
+    preference = snapshot.profile.model_preference
+    costs = {m.name: price(m) for m in roomy}
+    quality = {m.name: estimates.quality(m) if estimates else m.quality for m in roomy}
+    needless = estimates.dominated(roomy, lambda m: costs[m.name]) if estimates else {}
+    useful = [m for m in roomy if m.name not in needless]
+
+    def cheapest(model: Model) -> tuple[int, float, float, str]:
+        return (costs[model.name], -preference.get(model.name, 0.5), -quality[model.name], model.name)
+
+    def seen(model: Model, chosen: Model) -> Candidate:
+        """What became of a model."""
+        if model.name not in costs:
+            why = snapshot.missing.get(model.name, "it is retired at its provider")
+            verdict = ("window", "") if model.name in snapshot.available else ("unavailable", why)
+            return Candidate(model.name, None, model.quality, *verdict)
+        cost, good = costs[model.name], quality[model.name]
+        if model is chosen:
+            return Candidate(model.name, cost, good, "chosen")
+        if rival := needless.get(model.name):
+            told = f"{rival.by} costs less and is as good: {rival.theirs:.2f} against {rival.own:.2f}, {rival.basis}"
+            return Candidate(model.name, cost, good, "dominated", told)
+        return Candidate(model.name, cost, good, "below" if good < need.quality else "dearer")
+
+    able = sorted((m for m in useful if quality[m.name] >= need.quality), key=cheapest)
+    floor = settings["routing.floor"]
+    if able:
+        ladder = sorted(
+            (m for m in useful if floor <= quality[m.name] < need.quality and costs[m.name] < costs[able[0].name]),
+            key=lambda m: (-quality[m.name], *cheapest(m)),
+        )
+        seen_all = tuple(seen(m, able[0]) for m in snapshot.models)
+        return Choice((able[0], *ladder), need.reason, need.quality, ignored, seen_all)
+    best = sorted(useful, key=lambda m: (-quality[m.name], *cheapest(m)))
+    usable = [m for m in best if quality[m.name] >= floor] or best[:1]
+    named = f"{usable[0].name} ({usable[0].quality:g})"
+    warning = f"no available model reaches quality {need.quality:g}; {named} is the best there is"
+    seen_all = tuple(seen(m, usable[0]) for m in snapshot.models)
+    return Choice(tuple(usable), "best_available", need.quality, (*ignored, warning), seen_all)

@@ -1,0 +1,71 @@
+"""The world that a plan is made from: profile, balances, limits, catalog."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import TYPE_CHECKING, NamedTuple
+
+from nexscout_cli.engine.model import Model
+from nexscout_cli.engine.request import Json
+
+if TYPE_CHECKING:
+    from nexscout_cli.engine.length.learning import Level
+
+
+class Profile(NamedTuple):
+    """What was learned of a user, as far as a plan reads it. ``policy``: the user's own, None for the installation's."""
+
+    efficiency_rating: float = 0.8
+    preferred_mode: str = "auto"
+    predicted_daily_usage: int = 0
+    preferred_output_length: str = "medium"
+    writing_style: dict[str, Json] = {}  # noqa: RUF012 - never changed
+    peak_hours: tuple[int, ...] = ()
+    model_preference: dict[str, float] = {}  # noqa: RUF012 - never changed
+    prompt_heads: tuple[str, ...] = ()
+    policy: str | None = None
+
+
+Verdicts = dict[tuple[str, int | None], tuple[int, int]]
+"""Good and bad verdicts of a feature's answers by (model, difficulty bucket); the bucket is None where it was not estimated."""
+
+
+class Limit(NamedTuple):
+    """A budget: ``unit`` usd or tokens, ``scope`` user or total, ``window`` day or month; ``left`` may be negative."""
+
+    unit: str
+    scope: str
+    window: str
+    cap: int
+    left: int
+
+
+class Snapshot(NamedTuple):
+    """The world a plan is made from. The same request on an equal snapshot gives the same plan.
+
+    ``verdicts`` and ``doubts`` (0..1, of this user's latest first answers to the feature) are read where a policy needs them.
+    """
+
+    now: datetime
+    actor: str
+    user_id: str
+    tier: str
+    is_admin: bool
+    profile: Profile
+    energy: int
+    limits: tuple[Limit, ...]
+    panic: bool
+    surge_milli: int
+    models: tuple[Model, ...]
+    available: frozenset[str]
+    missing: dict[str, str]
+    input_factors: dict[str, tuple[float, float]]
+    output_lengths: dict[tuple[str, str], Level]
+    tokens_today: int
+    version: int
+    verdicts: Verdicts = {}  # noqa: RUF012 - never changed
+    doubts: tuple[float, ...] = ()
+
+    def model(self, name: str) -> Model | None:
+        """The catalog's model of that name, whether available or not."""
+        return next((m for m in self.models if m.name == name), None)

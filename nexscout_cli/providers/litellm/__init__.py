@@ -1,0 +1,1 @@
+"""Remote models through LiteLLM."""

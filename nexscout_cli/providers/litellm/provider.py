@@ -1,0 +1,224 @@
+"""Remote models, through LiteLLM. The one module that imports it, and only when a call is really made."""
+
+from __future__ import annotations
+
+import gc
+import importlib
+import logging
+import os
+import queue
+import threading
+import time
+import warnings
+from typing import Any
+
+from nexscout_cli.engine.call import Call, Completion, OnText
+from nexscout_cli.engine.failures import CallInterrupted, ProviderFailure, ReaderGone
+from nexscout_cli.providers.litellm.refusals import failure, identifier
+from nexscout_cli.providers.litellm.traffic import Stopped, Traffic, current, guarded_client
+
+_OURS = {
+    "instruction",
+    "n",
+    "best_of",
+    "max_completion_tokens",
+    "fallbacks",
+    "context_window_fallback_dict",
+    "mock_response",
+    "tools",
+    "web_search_options",
+    "service_tier",
+}
+_LAST_WORDS = 2.0
+"""Seconds that a cancelled call has to end by itself."""
+_import_lock = threading.Lock()
+_litellm: Any = None
+
+
+class LiteLLMProvider:
+    """Calls any provider LiteLLM knows. Safe to use from many threads."""
+
+    def available(self, model_name: str, litellm_model: str, api_key_env: str | None) -> str | None:
+        """None when the key is set or none is needed. Imports nothing."""
+        if api_key_env is None or os.environ.get(api_key_env, "").strip():
+            return None
+        return f"{api_key_env} is not set"
+
+    def complete(self, call: Call, on_text: OnText | None) -> Completion:
+        """Make the call within ``call.timeout`` (streams: between tokens, and ``call.total_timeout`` in all).
+
+        The request runs in a thread of its own, so that the deadline holds whatever the server does. Raises
+        ProviderFailure, whose message holds neither a key nor the prompt.
+        """
+        missing = self.available(call.model.name, call.model.litellm_model, call.model.api_key_env)
+        if missing:
+            raise ProviderFailure("unreached", missing)
+        traffic = Traffic(call.max_tokens)
+        events: queue.SimpleQueue[tuple[str, Any]] = queue.SimpleQueue()
+        parts: list[str] = []
+        thread: threading.Thread | None = None
+        try:
+            litellm = _load()
+            thread = threading.Thread(
+                target=_work, args=(litellm, call, traffic, events), daemon=True, name="nexscout-call"
+            )
+            thread.start()
+            return _listen(call, traffic, events, on_text, parts)
+        except ImportError as error:
+            raise ProviderFailure("unreached", f"litellm cannot be imported: {error.name}") from None
+        except KeyboardInterrupt:
+            raise CallInterrupted(_ended(call, traffic, "interrupted", parts)) from None
+        finally:
+            traffic.cancel()
+            if thread is not None and thread.ident is not None:
+                # A thread still in native code when the interpreter ends can abort the process.
+                thread.join(_LAST_WORDS)
+
+
+def _listen(
+    call: Call,
+    traffic: Traffic,
+    events: queue.SimpleQueue[tuple[str, Any]],
+    on_text: OnText | None,
+    parts: list[str],
+) -> Completion:
+    """Wait for the answer; ``parts`` takes what comes of a stream."""
+    end = time.monotonic() + (call.total_timeout if call.stream else call.timeout)
+    while True:
+        try:
+            kind, value = events.get(timeout=max(0.0, min(call.timeout, end - time.monotonic())))
+        except queue.Empty:
+            limit = call.total_timeout if call.stream and time.monotonic() >= end else call.timeout
+            what = f"no {'further text' if parts else 'answer'} within {limit:g} s"
+            raise _ended(call, traffic, what, parts) from None
+        if kind == "failed":
+            raise failure(value, traffic, call, "".join(parts))
+        if isinstance(value, Completion):
+            return value
+        parts.append(value)
+        if value and on_text is not None:
+            try:
+                on_text(value)
+            except ReaderGone:
+                traffic.cancel()
+                return Completion(
+                    "".join(parts), "reader_gone", traffic.usage(), identifier(traffic, call), traffic.model
+                )
+
+
+def _ended(call: Call, traffic: Traffic, what: str, parts: list[str]) -> ProviderFailure:
+    """End a call here, before the provider does: its outcome is unknown, but for one that was not sent yet."""
+    sent = traffic.cancel()
+    return ProviderFailure(
+        "unknown" if sent else "unreached",
+        what if sent else f"{what}; not sent",
+        partial="".join(parts),
+        usage=traffic.usage(),
+        provider_id=identifier(traffic, call),
+    )
+
+
+def _work(litellm: Any, call: Call, traffic: Traffic, events: queue.SimpleQueue[tuple[str, Any]]) -> None:
+    current.traffic = traffic
+    try:
+        response = litellm.completion(**_arguments(call))
+        events.put(
+            ("done", _drain(response, call, traffic, events) if call.stream else _whole(response, call, traffic))
+        )
+    except BaseException as error:  # noqa: BLE001 - the listener decides what it means
+        events.put(("failed", error))
+    finally:
+        traffic.close()
+        current.traffic = None
+
+
+def _arguments(call: Call) -> dict[str, Any]:
+    model = call.model
+    optional = {
+        "temperature": call.temperature,
+        "api_base": model.api_base or None,
+        "stream_options": {"include_usage": True} if call.stream else None,
+    }
+    return (
+        {key: value for key, value in model.params.items() if key not in _OURS}
+        | {
+            "model": model.litellm_model,
+            "messages": [{"role": m.role, "content": m.content} for m in call.messages],
+            "max_tokens": call.max_tokens,
+            "api_key": os.environ[model.api_key_env].strip() if model.api_key_env else "none",
+            "timeout": call.timeout,
+            "num_retries": 0,
+            "max_retries": 0,
+            "drop_params": True,
+            "stream": call.stream,
+        }
+        | {key: value for key, value in optional.items() if value is not None}
+    )
+
+
+def _whole(response: Any, call: Call, traffic: Traffic) -> Completion:
+    text, finish = "", "stop"
+    for choice in response.choices[:1]:
+        text, finish = choice.message.content or "", choice.finish_reason or "stop"
+    return Completion(
+        _valid(text), finish, traffic.usage(response), identifier(traffic, call), traffic.model or response.model
+    )
+
+
+def _drain(stream: Any, call: Call, traffic: Traffic, events: queue.SimpleQueue[tuple[str, Any]]) -> Completion:
+    parts: list[str] = []
+    finish, half = None, ""
+    for chunk in stream:
+        for choice in chunk.choices[:1]:
+            finish = choice.finish_reason or finish
+            text = half + (choice.delta.content or "")
+            # A character may come in two halves, in two chunks.
+            half = text[-1:] if "\ud800" <= text[-1:] <= "\udbff" else ""
+            text = _valid(text[: len(text) - len(half)])
+            parts.append(text)
+            # Thinking shows no text, but it shows that the model is at work.
+            if text or getattr(choice.delta, "reasoning_content", None):
+                events.put(("text", text))
+    parts.append(_valid(half))
+    # LiteLLM makes up a "stop" when a stream just ends.
+    if not traffic.ended and (traffic.watched or stream.received_finish_reason is None):
+        raise Stopped
+    return Completion("".join(parts), finish or "stop", traffic.usage(), identifier(traffic, call), traffic.model)
+
+
+def _valid(text: str) -> str:
+    """Text that can be stored and printed: halves of a character that stand together become one, others U+FFFD."""
+    return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+
+
+def _imported(name: str) -> Any:
+    """A module, imported without collecting garbage meanwhile, of which an import makes none: that took a quarter of it."""
+    collecting = gc.isenabled()
+    gc.disable()
+    try:
+        return importlib.import_module(name)
+    finally:
+        if collecting:
+            gc.enable()
+
+
+def _load() -> Any:
+    """LiteLLM, imported once, quiet, offline, and with an HTTP client that follows no redirect."""
+    global _litellm
+    with _import_lock:
+        if _litellm is not None:
+            return _litellm
+        # Without these the import asks the network for prices, and reads a .env file of the current folder.
+        os.environ["LITELLM_LOCAL_MODEL_COST_MAP"] = "True"
+        os.environ["LITELLM_MODE"] = "PRODUCTION"
+        litellm: Any = _imported("litellm")
+        handlers: Any = importlib.import_module("litellm.llms.custom_httpx.http_handler")
+        for name in ("LiteLLM", "LiteLLM Router", "LiteLLM Proxy", "openai", "httpx"):
+            logging.getLogger(name).setLevel(logging.CRITICAL + 1)
+        warnings.filterwarnings("ignore", module="pydantic|litellm")
+        litellm.suppress_debug_info = litellm.disable_streaming_logging = True
+        # Two doors to the network: OpenAI's client takes client_session, all others make a client of their own.
+        client = litellm.client_session = guarded_client(handlers.get_ssl_configuration())
+        handlers.HTTPHandler.create_client = lambda handler: client
+        _litellm = litellm
+        return litellm

@@ -1,0 +1,247 @@
+"""``db check``: the books balance, every attempt is in one legal state, and only the owner can read the files."""
+
+from __future__ import annotations
+
+import sqlite3
+import stat
+from collections.abc import Iterable, Iterator
+from datetime import timedelta
+from pathlib import Path
+from typing import NamedTuple
+
+from nexscout_cli.store.sqlite.store import Store, parse_stamp
+
+AHEAD = timedelta(days=1)
+"""How far the last-seen time may lie ahead of the clock."""
+_SHOWN = 10
+"""Findings of one kind that are named one by one; the rest is counted."""
+_RESTORE = "keep a copy (`nexscout db backup`), then restore the newest backup that passes `nexscout db check`"
+
+
+class Problem(NamedTuple):
+    """Something wrong: ``name`` is what was examined, ``message`` what was found, ``fix`` what to do about it."""
+
+    name: str
+    message: str
+    fix: str
+
+
+class Examination(NamedTuple):
+    """A query that finds nothing in a sound database; each row it finds is one message."""
+
+    name: str
+    sql: str
+
+
+def check(store: Store) -> list[Problem]:
+    """Everything that is wrong with the database, in one read transaction; empty when it is sound.
+
+    Admins only: raises NotPermitted. Raises StoreError where the file cannot be read at all.
+    """
+    problems: list[Problem] = []
+    with store.db.read() as c:
+        store.require_admin(c, "check the whole database")
+        problems += _capped("integrity", _integrity(c))
+        if not problems:
+            problems += _books(c)
+            problems += _rollups(c)
+            problems += _clock(store, c)
+    return problems + file_modes(store.db.path)
+
+
+def _capped(name: str, messages: Iterable[str], fix: str = _RESTORE) -> list[Problem]:
+    found = list(messages)
+    problems = [Problem(name, message, fix) for message in found[:_SHOWN]]
+    if len(found) > _SHOWN:
+        problems.append(Problem(name, f"and {len(found) - _SHOWN:,} more like these", fix))
+    return problems
+
+
+def _integrity(c: sqlite3.Connection) -> Iterator[str]:
+    try:
+        for (line,) in c.execute("PRAGMA integrity_check"):
+            if line != "ok":
+                yield str(line)
+        for row in c.execute("PRAGMA foreign_key_check"):
+            yield f"row {row[1]} of {row[0]} refers to a row of {row[2]} that is not there"
+    except sqlite3.DatabaseError as error:
+        yield str(error)
+
+
+def _books(c: sqlite3.Connection) -> list[Problem]:
+    problems = []
+    for name, sql in _EXAMINATIONS:
+        problems += _capped(name, _messages(c, sql))
+    return problems
+
+
+def _messages(c: sqlite3.Connection, sql: str) -> Iterator[str]:
+    try:
+        for (message,) in c.execute(sql):
+            yield str(message)
+    except sqlite3.DatabaseError as error:
+        yield f"cannot be examined: {error}"
+
+
+_EXAMINATIONS = (
+    Examination(
+        "accounts",
+        """
+        WITH sums AS (
+          SELECT a.id, a.owner, a.kind, a.period, a.held, a.spent, coalesce(a.granted, 0) AS granted,
+            coalesce(sum(CASE WHEN e.kind IN ('grant', 'adjust') THEN e.amount END), 0) AS grants,
+            coalesce(sum(CASE WHEN e.kind = 'hold' AND NOT EXISTS (
+              SELECT 1 FROM ledger_entries s WHERE s.attempt = e.attempt AND s.account = e.account
+              AND s.kind IN ('post', 'void')) THEN e.amount END), 0) AS holds,
+            coalesce(sum(CASE WHEN e.kind = 'post' THEN e.amount END), 0) AS posts
+          FROM accounts a LEFT JOIN ledger_entries e ON e.account = a.id GROUP BY a.id),
+        found AS (SELECT *, CASE
+            WHEN granted <> grants THEN 'granted is ' || granted || ', its entries say ' || grants
+            WHEN held <> holds THEN 'held is ' || held || ', its entries say ' || holds
+            WHEN spent <> posts THEN 'spent is ' || spent || ', its entries say ' || posts
+            WHEN held < 0 OR spent < 0 THEN 'held or spent is negative'
+            WHEN kind = 'energy' AND granted - held - spent < 0
+              THEN 'the balance is negative: ' || (granted - held - spent) END AS fault FROM sums)
+        SELECT kind || ' of ' || owner || ' (' || period || '): ' || fault FROM found WHERE fault IS NOT NULL""",
+    ),
+    Examination(
+        "entries",
+        """
+        SELECT 'entry ' || s.id || ' (' || s.kind || ') of attempt ' || s.attempt || ' has no hold to settle'
+        FROM ledger_entries s WHERE s.kind IN ('post', 'void') AND NOT EXISTS (SELECT 1 FROM ledger_entries h
+          WHERE h.attempt = s.attempt AND h.account = s.account AND h.kind = 'hold')
+        UNION ALL
+        SELECT 'entry ' || s.id || ' voids ' || s.amount || ' of a hold of ' || h.amount FROM ledger_entries s
+        JOIN ledger_entries h ON h.attempt = s.attempt AND h.account = s.account AND h.kind = 'hold'
+        WHERE s.kind = 'void' AND s.amount <> h.amount""",
+    ),
+    Examination(
+        "attempts",
+        """
+        WITH sums AS (
+          SELECT t.id, t.request_id, t.n, t.state, t.actual, t.settled_at, t.claim, r.state AS request_state,
+            json_extract(t.price, '$.input') + json_extract(t.price, '$.output') > 0 AS paid,
+            coalesce(sum(e.kind = 'hold'), 0) AS holds, coalesce(sum(e.kind = 'post'), 0) AS posts,
+            coalesce(sum(e.kind = 'void'), 0) AS voids,
+            coalesce(sum(e.kind = 'hold' AND e.amount <> CASE a.kind WHEN 'usd' THEN t.hold ELSE t.hold_tokens END), 0)
+              AS other_holds,
+            coalesce(sum(e.kind = 'post' AND a.kind = 'usd' AND e.amount IS NOT t.actual), 0) AS other_posts
+          FROM attempts t LEFT JOIN requests r USING (request_id)
+          LEFT JOIN (ledger_entries e JOIN accounts a ON a.id = e.account AND a.kind <> 'energy')
+            ON e.attempt = t.id GROUP BY t.id),
+        found AS (SELECT s.*, CASE
+            WHEN paid AND holds = 0 THEN 'can cost something and holds nothing'
+            WHEN other_holds THEN 'holds other amounts than its entries'
+            WHEN state IN ('held', 'sent', 'unknown') AND posts + voids > 0
+              THEN 'is ' || state || ', yet its hold was settled'
+            WHEN state = 'unknown' AND settled_at IS NULL THEN 'is unknown, and since when is not recorded'
+            WHEN state IN ('posted', 'voided') AND claim IS NOT NULL AND request_state <> 'open'
+              THEN 'is ' || state || ', yet keeps its claim'
+            WHEN state = 'posted' AND (voids > 0 OR posts <> holds) THEN 'is posted, yet its holds are not'
+            WHEN state = 'posted' AND actual IS NULL THEN 'is posted without a cost'
+            WHEN state = 'posted' AND other_posts THEN 'is posted at another cost than its entries'
+            WHEN state = 'posted' AND u.id IS NULL THEN 'is posted, yet has no row of usage'
+            WHEN state = 'posted' AND u.cost_usd <> actual THEN 'is posted at another cost than its row of usage'
+            WHEN state = 'voided' AND (posts > 0 OR voids <> holds) THEN 'is voided, yet its holds are not'
+            WHEN state <> 'posted' AND u.id IS NOT NULL THEN 'is ' || state || ', yet has a row of usage'
+            WHEN state <> 'posted' AND actual IS NOT NULL THEN 'is ' || state || ', yet has a cost' END AS fault
+          FROM sums s LEFT JOIN ai_model_usage u ON u.request_id = s.request_id AND u.n = s.n)
+        SELECT 'attempt ' || n || ' of ' || request_id || ' ' || fault FROM found WHERE fault IS NOT NULL""",
+    ),
+    Examination(
+        "usage",
+        """
+        SELECT 'row ' || u.id || ' of usage (' || u.request_id || ', ' || u.n || ') is of no posted attempt'
+        FROM ai_model_usage u WHERE (u.outcome = 'posted' OR u.n > 0) AND NOT EXISTS (
+          SELECT 1 FROM attempts t WHERE t.request_id = u.request_id AND t.n = u.n AND t.state = 'posted')""",
+    ),
+    Examination(
+        "requests",
+        """
+        WITH tries AS (SELECT request_id, count(*) AS attempts, sum(state IN ('held', 'sent')) AS live,
+            sum(state = 'unknown') AS unknown, sum(state = 'posted') AS posted FROM attempts GROUP BY request_id),
+        energy AS (SELECT e.attempt, sum(e.kind = 'hold') AS holds, sum(e.kind <> 'hold') AS settled,
+            sum(e.kind = 'post') AS posts,
+            sum(CASE e.kind WHEN 'hold' THEN e.amount WHEN 'post' THEN -e.amount ELSE 0 END) < 0 AS above
+          FROM ledger_entries e JOIN accounts a ON a.id = e.account AND a.kind = 'energy' WHERE e.attempt IS NOT NULL
+          GROUP BY e.attempt),
+        found AS (SELECT r.request_id, CASE
+            WHEN r.state <> 'posted' AND t.attempts IS NULL THEN 'is ' || r.state || ', yet has no attempt'
+            WHEN r.state = 'posted' AND t.attempts IS NULL AND NOT EXISTS (SELECT 1 FROM ai_model_usage u
+              WHERE u.request_id = r.request_id AND u.outcome = 'hit') THEN 'is posted, yet nothing answered it'
+            WHEN r.state = 'posted' AND t.posted = 0 THEN 'is posted, yet none of its attempts is'
+            WHEN r.state <> 'open' AND t.live > 0 THEN 'is ' || r.state || ', yet an attempt is in flight'
+            WHEN r.state = 'unknown' AND t.unknown = 0 THEN 'is unknown, yet none of its attempts is'
+            WHEN r.state = 'voided' AND t.unknown > 0 THEN 'is voided, yet an attempt is unknown'
+            WHEN e.above THEN 'was charged more energy than it held'
+            WHEN r.state = 'open' AND e.settled > 0 THEN 'is open, yet its energy was settled'
+            WHEN r.state IN ('posted', 'voided') AND e.holds > e.settled
+              THEN 'is ' || r.state || ', yet still holds energy'
+            WHEN r.state <> 'posted' AND e.posts > 0 THEN 'is ' || r.state || ', yet was charged energy' END AS fault
+          FROM requests r LEFT JOIN tries t USING (request_id)
+          LEFT JOIN attempts f ON f.request_id = r.request_id AND f.n = 1 LEFT JOIN energy e ON e.attempt = f.id)
+        SELECT 'request ' || request_id || ' ' || fault FROM found WHERE fault IS NOT NULL
+        UNION ALL
+        SELECT 'attempt ' || t.n || ' of ' || t.request_id || ' holds energy, which only a first attempt does'
+        FROM energy e JOIN attempts t ON t.id = e.attempt WHERE t.n > 1""",
+    ),
+)
+
+
+def _rollups(c: sqlite3.Connection) -> list[Problem]:
+    from nexscout_cli.store.sqlite.schema import ROLLUPS
+    from nexscout_cli.store.sqlite.usage import SUMS
+
+    problems = []
+    for table, (keys, _) in ROLLUPS.items():
+        names = ", ".join(keys)
+        sums = ", ".join(
+            (
+                "sum(first)",
+                "sum(outcome = 'posted')",
+                "sum(outcome = 'hit')",
+                "sum(outcome = 'failed')",
+                *(f"sum({name})" for name in SUMS[4:]),
+            )
+        )
+        values = ", ".join(f"{sql.replace('new.', '')} AS {name}" for name, sql in keys.items())
+        rows = f"""SELECT {values}, {sums} FROM (
+            SELECT *, id = min(id) OVER (PARTITION BY request_id) AS first FROM ai_model_usage)
+            GROUP BY {", ".join(str(n + 1) for n in range(len(keys)))}"""
+        kept = f"SELECT {names}, {', '.join(SUMS)} FROM {table}"
+        label = " || ' ' || ".join(keys)
+        sql = f"""WITH rows AS ({rows}), kept AS ({kept})
+            SELECT {label} || ': the sums are not those of its rows'
+            FROM (SELECT {names} FROM (SELECT * FROM rows EXCEPT SELECT * FROM kept)
+            UNION SELECT {names} FROM (SELECT * FROM kept EXCEPT SELECT * FROM rows))"""
+        problems += _capped(table, _messages(c, sql))
+    return problems
+
+
+def _clock(store: Store, c: sqlite3.Connection) -> list[Problem]:
+    seen = c.execute("SELECT value FROM meta WHERE key = 'last_seen'").fetchone()[0]
+    if not seen or parse_stamp(seen) <= store.clock.now() + AHEAD:
+        return []
+    return [
+        Problem(
+            "clock",
+            f"the last time seen, {seen}, lies more than a day ahead of the clock",
+            "once the clock is right: nexscout db resolve --clock",
+        )
+    ]
+
+
+def file_modes(path: Path) -> list[Problem]:
+    """Files of the database, its journals and backups that others than the owner may read or write."""
+    beside = [path.with_name(path.name + suffix) for suffix in ("", ".lock", ".lock-next", "-wal", "-shm", "-journal")]
+    return list(_open_to_others([*beside, *sorted(path.parent.glob(f"{path.name}.*.bak"))]))
+
+
+def _open_to_others(files: Iterable[Path]) -> Iterator[Problem]:
+    for file in files:
+        try:
+            mode = stat.S_IMODE(file.stat().st_mode)
+        except OSError:
+            continue
+        if mode != 0o600:
+            yield Problem("mode", f"{file} has mode {mode:04o}, not 0600", f"chmod 600 {file}")

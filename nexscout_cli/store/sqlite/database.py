@@ -1,0 +1,283 @@
+"""Opening the file: where it comes from, who may write when, and how durable a commit is."""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, TypeVar
+
+from nexscout_cli.errors import StoreError
+from nexscout_cli.store.sqlite.queue import QueueLock
+from nexscout_cli.store.sqlite.transactions import Change, transaction
+
+SCHEMA_VERSION = 7
+Prepare = Callable[[sqlite3.Connection], None]
+T = TypeVar("T")
+_TOGETHER = 16
+"""Changes that one commit takes at most: other processes wait for it."""
+_RESTORE = "restore a backup (nexscout.db.*.bak beside it), or move the file away to start a new one"
+_WAL_FIXED, _WAL_BACKPORTS = (3, 51, 3), ((3, 44, 6), (3, 50, 7))
+
+
+def wal_is_safe(version: tuple[int, int, int] = sqlite3.sqlite_version_info) -> bool:
+    """Whether this SQLite is free of the WAL-reset bug (3.7.0 to 3.51.2 but for 3.44.6 and 3.50.7), which loses commits."""
+    return version >= _WAL_FIXED or version in _WAL_BACKPORTS
+
+
+class _Errors:
+    """What SQLite raises, but for a broken constraint, as what it means to the user."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+
+    def __enter__(self) -> None:
+        """Nothing to prepare."""
+
+    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
+        if isinstance(error, sqlite3.Error) and not isinstance(error, sqlite3.IntegrityError):
+            raise unusable(self._path, error) from error
+
+
+class Database:
+    """One SQLite file. Reads see one consistent state; writes queue, and commit durably or not at all. Thread-safe."""
+
+    def __init__(self, path: Path, timeout: float = 30.0) -> None:
+        self.path = path
+        self.timeout = timeout
+        self.queue = QueueLock(path.with_name(path.name + ".lock"), timeout)
+        self._threads = threading.RLock()
+        self._errors = _Errors(path)
+        self._connection: sqlite3.Connection | None = None
+        self._changes: deque[Change[Any]] = deque()
+
+    def open(self, prepare: Prepare) -> None:
+        """Open the file; make it with ``prepare`` when there is none, migrate it when it is older.
+
+        Raises StoreError for a file that is empty, damaged, newer than this program, or cannot be read or written.
+        """
+        try:
+            if not self.path.exists():
+                self._create(prepare)
+            self._check_not_empty()
+            self._connection = connect(self.path, self.timeout)
+            version = self._connection.execute("PRAGMA user_version").fetchone()[0]
+            if version > SCHEMA_VERSION:
+                raise StoreError(
+                    f"{self.path} was written by a newer nexscout (schema {version}, this one knows {SCHEMA_VERSION})",
+                    "upgrade nexscout",
+                    code="newer_schema",
+                )
+            if version < 1:
+                raise StoreError(
+                    f"{self.path} is another program's database", "point NEXSCOUT_DB elsewhere", code="corrupt"
+                )
+            if version < SCHEMA_VERSION:
+                self._migrate()
+            self._journal(self._connection)
+        except sqlite3.Error as error:
+            raise unusable(self.path, error) from error
+        except OSError as error:
+            raise StoreError(
+                f"cannot use {self.path}: {error.strerror}", "check the folder's permissions and space"
+            ) from error
+
+    def _check_not_empty(self) -> None:
+        """SQLite would take an empty file for a new database. Its size alone is looked at: to open and close the file here
+        would drop the locks that this process has on it through its other connections.
+        """
+        if self.path.stat().st_size == 0:
+            raise StoreError(f"{self.path} is empty", _RESTORE, code="corrupt")
+
+    def _create(self, prepare: Prepare) -> None:
+        """Make the file under another name and move it into place: a run that is killed halfway leaves no half database."""
+        self.path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        with self.queue.held():
+            if self.path.exists():
+                return
+            from nexscout_cli.store.sqlite import schema
+
+            temporary = self.path.with_name(f"{self.path.name}.{os.getpid()}.new")
+            for left in self.path.parent.glob(f"{self.path.name}.*.new*"):  # by a creator that was killed
+                left.unlink(missing_ok=True)
+            os.close(os.open(temporary, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
+            connection = connect(temporary, self.timeout)
+            try:
+                schema.migrate(connection)
+                with transaction(connection):
+                    prepare(connection)
+            finally:
+                connection.close()
+            temporary.replace(self.path)
+            folder = os.open(self.path.parent, os.O_RDONLY)
+            try:
+                os.fsync(folder)
+            finally:
+                os.close(folder)
+
+    def _migrate(self) -> None:
+        from nexscout_cli.store.sqlite import schema
+
+        assert self._connection is not None
+        with self.queue.held():
+            version = self._connection.execute("PRAGMA user_version").fetchone()[0]
+            if version < SCHEMA_VERSION:
+                schema.backup(self._connection, self.backup_path())
+                schema.migrate(self._connection)
+
+    def backup(self, target: Path) -> None:
+        """Copy the database to a new file that only its owner can read. Raises StoreError, FileExistsError."""
+        from nexscout_cli.store.sqlite import schema
+
+        with self._threads:
+            try:
+                schema.backup(self.connection, target)
+            except sqlite3.Error as error:
+                raise unusable(target, error) from error
+
+    def journal(self) -> str:
+        """The journal mode that is in force: wal or delete."""
+        with self._threads, self._errors:
+            return str(self.connection.execute("PRAGMA journal_mode").fetchone()[0])
+
+    def backup_path(self) -> Path:
+        """A name beside the database for a copy of it that is not taken yet."""
+        stem = f"{self.path.name}.{time.strftime('%Y%m%dT%H%M%SZ', time.gmtime())}"
+        taken = 0
+        while (path := self.path.with_name(f"{stem}{f'.{taken}' if taken else ''}.bak")).exists():
+            taken += 1
+        return path
+
+    def _journal(self, connection: sqlite3.Connection) -> None:
+        """WAL where it is safe; else a rollback journal, synced so that a power cut loses nothing (synchronous=EXTRA)."""
+        wanted = "wal" if wal_is_safe() else "delete"
+        if connection.execute("PRAGMA journal_mode").fetchone()[0] != wanted:
+            with self.queue.held():
+                connection.execute(f"PRAGMA journal_mode = {wanted}")
+        connection.execute(f"PRAGMA synchronous = {'FULL' if wanted == 'wal' else 'EXTRA'}")
+
+    @property
+    def connection(self) -> sqlite3.Connection:
+        """The open connection."""
+        assert self._connection is not None, "the database is not open"
+        return self._connection
+
+    def close(self) -> None:
+        """Close the connection."""
+        with self._threads:
+            if self._connection is not None:
+                self._connection.close()
+                self._connection = None
+            self.queue.close()
+
+    @contextmanager
+    def read(self) -> Iterator[sqlite3.Connection]:
+        """One consistent state of the database."""
+        with self._threads, self._errors:
+            self.connection.execute("BEGIN")
+            try:
+                yield self.connection
+            finally:
+                if self.connection.in_transaction:
+                    self.connection.execute("ROLLBACK")
+
+    @contextmanager
+    def write(self) -> Iterator[sqlite3.Connection]:
+        """A transaction that holds the writers' queue; committed at the end, rolled back on any exception."""
+        with self._threads, self._errors, self.queue.held(), transaction(self.connection) as c:
+            yield c
+
+    def together(self, make: Callable[[sqlite3.Connection], T]) -> T:
+        """Commit what ``make`` writes and return its value; all or nothing, as with :meth:`write`.
+
+        What other threads of this process want to write meanwhile goes into the same commit: whose turn it is makes their
+        changes with its own, one after the other. An exception takes back the change that it came from, and no other.
+        """
+        change = Change(make)
+        try:
+            self._changes.append(change)
+            with self._threads:
+                while not change.ended:
+                    self._commit_waiting()
+        except BaseException:
+            change.over = True
+            raise
+        if change.error is not None:
+            raise change.error
+        return change.value
+
+    def _commit_waiting(self) -> None:
+        try:
+            self._commit(list(self._changes)[:_TOGETHER])
+        finally:
+            while self._changes and self._changes[0].ended:
+                self._changes.popleft()
+
+    def _commit(self, changes: list[Change[Any]]) -> None:
+        """Make the changes in one transaction; where that fails, each in one of its own."""
+        work = transaction(self.connection)
+        try:
+            with self._errors, self.queue.held(), work as c:
+                for change in changes:
+                    if not change.ended:  # its caller may have gone while this one waited
+                        change.make(work, c, alone=len(changes) == 1)
+        except Exception as error:  # noqa: BLE001 - whose change it was raises it
+            if len(changes) > 1 and getattr(error, "code", "") != "busy":
+                for change in changes:
+                    if not change.ended:
+                        self._commit([change])
+            else:
+                for change in changes:
+                    change.error, change.over = error, True
+
+    def flush_log(self) -> None:
+        """Move what the write-ahead log holds into the file and empty it; nothing to do with a rollback journal."""
+        with self._threads, self._errors, self.queue.held():
+            self.connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+
+
+def connect(path: Path, timeout: float) -> sqlite3.Connection:
+    """A connection without Python's implicit transactions, with foreign keys on; rows are read by name."""
+    connection = sqlite3.connect(path, timeout=timeout, isolation_level=None, check_same_thread=False)
+    connection.row_factory = sqlite3.Row
+    connection.execute("PRAGMA foreign_keys = ON")
+    # Of a new file: a paid call writes on some 30 pages, and a little on each.
+    connection.execute("PRAGMA page_size = 2048")
+    connection.execute("PRAGMA secure_delete = ON")  # what is removed is overwritten, in free pages too
+    return connection
+
+
+def schema_version(path: Path) -> int | None:
+    """The schema a file has, nothing opened for writing; None where there is no file, 0 for one that cannot be read."""
+    if not path.exists():
+        return None
+    connection = sqlite3.connect(f"{path.resolve().as_uri()}?mode=ro", uri=True)
+    try:
+        return int(connection.execute("PRAGMA user_version").fetchone()[0])
+    except sqlite3.Error:
+        return 0
+    finally:
+        connection.close()
+
+
+def unusable(path: Path, error: sqlite3.Error) -> StoreError:
+    """What SQLite's error means to the user."""
+    text = str(error)
+    if "locked" in text:
+        return StoreError(f"{path} is locked by another program", "close it and try again", code="busy")
+    if "readonly" in text or "unable to open" in text:
+        return StoreError(
+            f"cannot write to {path}: {text}", "check the permissions of the file and its folder", code="read_only"
+        )
+    if "not a database" in text:
+        return StoreError(f"{path} is not a NexScout database", _RESTORE, code="corrupt")
+    if "full" in text:
+        return StoreError(f"no space left for {path}", "free some disk space; nothing was lost", code="disk_full")
+    return StoreError(
+        f"{path} cannot be used: {text}", "`nexscout db check` says more; a backup may lie beside it", code="corrupt"
+    )

@@ -1,0 +1,179 @@
+"""The log: the latest requests, and one with all that the books say of it. Dollars exact, times as stamps."""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from typing import Any
+
+from nexscout_cli.engine.money import usd
+from nexscout_cli.errors import UsageError
+from nexscout_cli.store.sqlite.store import OWN_OR_ADMIN, Store
+
+Row = dict[str, Any]
+
+MIN_PREFIX = 6
+"""Characters of a request's id that are enough to name it, where they name only one."""
+
+_LAST = chr(0x10FFFF)
+_MINE = f"{OWN_OR_ADMIN} AND (:user IS NULL OR user_id = :user)"
+_ONLY = {False: "", True: "AND user_id = :user"}
+
+# Each source is read newest first and stops at :limit. The second, which no index serves alone, looks back no further
+# than the oldest row that the first one gave: refused requests, and those that nothing has come of yet.
+_USED = """SELECT request_id, created_at FROM ai_model_usage a WHERE {mine} {only}
+  AND NOT EXISTS (SELECT 1 FROM ai_model_usage e WHERE e.request_id = a.request_id AND e.id < a.id)
+  ORDER BY created_at DESC, id DESC LIMIT :limit"""
+_UNUSED = """SELECT request_id, created_at FROM ai_cost_predictions p WHERE created_at >= :since AND {mine} {only}
+  AND NOT EXISTS (SELECT 1 FROM ai_model_usage e WHERE e.request_id = p.request_id)
+  ORDER BY created_at DESC, id DESC LIMIT :limit"""
+
+
+def latest(store: Store, user: str | None = None, limit: int = 20) -> list[Row]:
+    """The latest requests that the actor may see, newest first: answered, cached, failed, refused, live and unknown.
+
+    Raises NotPermitted for another user's, UsageError for a user there is not.
+    """
+    with store.db.read() as c:
+        if user is not None and store.require_access(c, user) is None:
+            raise UsageError(f"there is no user {user!r}", "`nexscout user list` shows them")
+        if user is None and not store.is_admin(c):
+            store.require_access(c, store.actor)
+            user = store.actor
+        values = {"actor": store.actor, "user": user, "limit": limit, "since": ""}
+        names = {"mine": OWN_OR_ADMIN, "only": _ONLY[user is not None]}
+        found = c.execute(_USED.format(**names), values).fetchall()
+        if len(found) == limit:
+            values["since"] = found[-1]["created_at"]
+        found += c.execute(_UNUSED.format(**names), values).fetchall()
+        newest = sorted(found, key=lambda row: str(row["created_at"]), reverse=True)[:limit]
+        return [summary(c, row["request_id"]) for row in newest]
+
+
+def show(store: Store, name: str) -> Row:
+    """One request by its id or the beginning of it: summary, prediction, attempts, entries, usage rows.
+
+    Raises UsageError when there is none that the actor may see, or more than one that begins so.
+    """
+    with store.db.read() as c:
+        request_id = find(store, c, name)
+        prediction = c.execute("SELECT * FROM ai_cost_predictions WHERE request_id = ?", (request_id,)).fetchone()
+        attempts = c.execute(
+            """SELECT n, model, state, estimate, hold, hold_tokens, actual, reason, provider_id, created_at, settled_at
+               FROM attempts WHERE request_id = ? ORDER BY n""",
+            (request_id,),
+        ).fetchall()
+        entries = c.execute(
+            """SELECT t.n AS attempt, a.kind AS account, a.owner, a.period, e.kind, e.amount, e.reason, e.actor,
+               e.created_at
+               FROM attempts t JOIN ledger_entries e ON e.attempt = t.id JOIN accounts a ON a.id = e.account
+               WHERE t.request_id = ? ORDER BY e.id""",
+            (request_id,),
+        ).fetchall()
+        rows = c.execute("SELECT * FROM ai_model_usage WHERE request_id = ? ORDER BY id", (request_id,)).fetchall()
+        return {
+            "request": summary(c, request_id),
+            "prediction": prediction and _predicted(prediction),
+            "attempts": [_dollars(row, "estimate", "hold", "actual") for row in attempts],
+            "entries": [_dollars(row, *(("amount",) if row["account"] == "usd" else ())) for row in entries],
+            "usage": [
+                _dollars(row, "cost_usd", "baseline_usd", "avoided_usd", "compression_saved_usd")
+                | {"metadata": json.loads(row["metadata"])}
+                for row in rows
+            ],
+        }
+
+
+def _predicted(row: sqlite3.Row) -> Row:
+    values = _dollars(row, "predicted_cost_usd", "max_cost_usd", "actual_cost_usd")
+    del values["decision"]  # `nexscout why` tells that
+    return values
+
+
+def _dollars(row: sqlite3.Row, *names: str) -> Row:
+    """The row with those columns, nano-dollars or null, in dollars; its own id left out."""
+    values = dict(row)
+    values.pop("id", None)
+    return values | {name: usd(values[name]) for name in names if values[name] is not None}
+
+
+def full_id(store: Store, name: str) -> str:
+    """The one request id that begins with ``name``. Raises UsageError for none or several."""
+    with store.db.read() as c:
+        return find(store, c, name)
+
+
+def find(store: Store, c: sqlite3.Connection, name: str) -> str:
+    """:func:`full_id` inside a transaction."""
+    values = {"actor": store.actor, "name": name, "past": name + _LAST, "user": None}
+    where = f"request_id >= :name AND request_id < :past AND {_MINE}"
+    found = [
+        str(row[0])
+        for row in c.execute(
+            f"""SELECT request_id FROM ai_model_usage WHERE {where} UNION SELECT request_id FROM requests WHERE {where}
+            UNION SELECT request_id FROM ai_cost_predictions WHERE {where} ORDER BY 1 LIMIT 4""",
+            values,
+        )
+    ]
+    if name in found:
+        return name
+    if len(name) < MIN_PREFIX:
+        raise UsageError(f"there is no request {name!r}", f"give its id, or {MIN_PREFIX} characters of its beginning")
+    if not found:
+        raise UsageError(f"there is no request {name!r}", "`nexscout log` lists the latest ones")
+    if len(found) > 1:
+        raise UsageError(f"more than one request begins with {name!r}", f"for instance {', '.join(found[:3])}")
+    return found[0]
+
+
+def summary(c: sqlite3.Connection, request_id: str) -> Row:
+    """What became of a request, in one line. Sums are over its rows; the model is that of the last one."""
+    rows = c.execute("SELECT * FROM ai_model_usage WHERE request_id = ? ORDER BY id", (request_id,)).fetchall()
+    request = c.execute("SELECT * FROM requests WHERE request_id = ?", (request_id,)).fetchone()
+    prediction = c.execute("SELECT * FROM ai_cost_predictions WHERE request_id = ?", (request_id,)).fetchone()
+    attempt = c.execute(
+        "SELECT model, reason FROM attempts WHERE request_id = ? ORDER BY n DESC LIMIT 1", (request_id,)
+    ).fetchone()
+    about = rows[0] if rows else request or prediction
+    outcome, reason = _outcome(rows, request, prediction, attempt)
+    answered = next((row for row in rows if row["energy"] or json.loads(row["metadata"]).get("delivered")), None)
+    if rows:
+        model = (answered or rows[-1])["model_used"]
+    else:
+        model = attempt["model"] if attempt else prediction["recommended_model"]
+    sums = {
+        name: sum(row[name] for row in rows)
+        for name in ("input_tokens", "output_tokens", "total_tokens", "cost_usd", "energy")
+    }
+    return {
+        "request_id": request_id,
+        "created_at": about["created_at"],
+        "user_id": about["user_id"],
+        "feature": about["feature"],
+        "outcome": outcome,
+        "reason": reason,
+        "model_used": model,
+        **sums,
+        "cost_usd": usd(sums["cost_usd"]),
+    }
+
+
+def _outcome(
+    rows: list[sqlite3.Row], request: sqlite3.Row | None, prediction: sqlite3.Row | None, attempt: sqlite3.Row | None
+) -> tuple[str, str | None]:
+    """answered, cached, failed, refused, in progress, unknown or voided, and why where there is something to say."""
+    state = request["state"] if request else None
+    if rows and rows[0]["outcome"] == "hit":
+        return "cached", None
+    last = attempt["reason"] if attempt else None
+    if state == "unknown":
+        return "unknown", last
+    failed = next((row for row in rows if row["outcome"] == "failed"), None)
+    if failed:
+        about = json.loads(failed["metadata"])
+        return "failed", about.get("message") or about.get("error")
+    if state == "open":
+        return "in progress", None
+    if prediction and not prediction["approved"]:
+        return "refused", prediction["rejected_reason"]
+    return ("voided", last) if state == "voided" else ("answered", None)

@@ -1,0 +1,531 @@
+"""The schema, as migrations. Imported only when a database is made or an older one is met.
+
+Amounts are nano-dollars, prices pico-dollars per token, times UTC text of fixed width, JSON columns text.
+"""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+from pathlib import Path
+
+from sqlite_utils import Database, Migrations
+
+from nexscout_cli.store.sqlite.usage import SUMS
+
+MIGRATIONS = Migrations("nexscout")
+
+
+_TABLES = """
+CREATE TABLE meta (key TEXT PRIMARY KEY, value TEXT NOT NULL) STRICT, WITHOUT ROWID;
+INSERT INTO meta VALUES ('last_seen', ''), ('panic', '0'), ('world_version', '1');
+
+CREATE TABLE users (
+  user_id TEXT PRIMARY KEY,
+  tier TEXT NOT NULL DEFAULT 'free' CHECK (tier IN ('free', 'pro', 'elite', 'enterprise')),
+  role TEXT NOT NULL DEFAULT 'user' CHECK (role IN ('user', 'admin')),
+  daily_token_budget INTEGER NOT NULL,
+  granted_period TEXT NOT NULL DEFAULT '',
+  granted_energy INTEGER NOT NULL DEFAULT 0,
+  created_at TEXT NOT NULL
+) STRICT;
+
+CREATE TABLE user_efficiency_profiles (
+  user_id TEXT PRIMARY KEY REFERENCES users ON DELETE CASCADE,
+  efficiency_rating REAL NOT NULL DEFAULT 0.8 CHECK (efficiency_rating BETWEEN 0 AND 1),
+  preferred_mode TEXT NOT NULL DEFAULT 'auto' CHECK (preferred_mode IN ('auto', 'fast', 'pro', 'expert')),
+  avg_token_per_request REAL NOT NULL DEFAULT 0,
+  predicted_daily_usage INTEGER NOT NULL DEFAULT 0,
+  total_requests INTEGER NOT NULL DEFAULT 0,
+  total_tokens_saved INTEGER NOT NULL DEFAULT 0,
+  cache_hits INTEGER NOT NULL DEFAULT 0,
+  cache_hit_rate REAL NOT NULL DEFAULT 0 CHECK (cache_hit_rate BETWEEN 0 AND 1),
+  writing_style_profile TEXT NOT NULL DEFAULT '{}',
+  common_patterns TEXT NOT NULL DEFAULT '[]',
+  pattern_counts TEXT NOT NULL DEFAULT '{}',
+  peak_usage_hours TEXT NOT NULL DEFAULT '[]',
+  preferred_output_length TEXT NOT NULL DEFAULT 'medium' CHECK (preferred_output_length IN ('short', 'medium', 'long')),
+  avg_output_tokens REAL NOT NULL DEFAULT 0,
+  model_preference_score TEXT NOT NULL DEFAULT '{}',
+  usage_day TEXT NOT NULL DEFAULT '',
+  usage_day_tokens INTEGER NOT NULL DEFAULT 0
+) STRICT;
+
+CREATE TRIGGER profile_of_new_user AFTER INSERT ON users BEGIN
+  INSERT INTO user_efficiency_profiles (user_id) VALUES (new.user_id);
+END;
+
+CREATE TABLE ai_model_configs (
+  model TEXT PRIMARY KEY,
+  litellm_model TEXT NOT NULL,
+  type TEXT NOT NULL CHECK (type IN ('small', 'medium', 'large', 'xl')),
+  input_price INTEGER NOT NULL CHECK (input_price >= 0),
+  output_price INTEGER NOT NULL CHECK (output_price >= 0),
+  max_tokens INTEGER NOT NULL CHECK (max_tokens > 0),
+  quality REAL NOT NULL CHECK (quality BETWEEN 0 AND 1),
+  speed REAL NOT NULL CHECK (speed BETWEEN 0 AND 1),
+  best_for TEXT NOT NULL,
+  enabled INTEGER NOT NULL DEFAULT 1 CHECK (enabled IN (0, 1)),
+  retired INTEGER NOT NULL DEFAULT 0 CHECK (retired IN (0, 1)),
+  api_base TEXT,
+  api_key_env TEXT,
+  params TEXT NOT NULL DEFAULT '{}'
+) STRICT;
+
+CREATE TABLE requests (
+  request_id TEXT PRIMARY KEY,
+  user_id TEXT NOT NULL,
+  feature TEXT NOT NULL,
+  key TEXT,
+  fingerprint TEXT NOT NULL,
+  state TEXT NOT NULL CHECK (state IN ('open', 'posted', 'unknown', 'voided')),
+  answer TEXT,
+  energy_attempt INTEGER,
+  created_at TEXT NOT NULL,
+  UNIQUE (user_id, key)
+) STRICT;
+CREATE INDEX requests_open ON requests (state) WHERE state = 'open';
+CREATE INDEX answers_kept ON requests (created_at) WHERE key IS NOT NULL;
+
+CREATE TABLE attempts (
+  id INTEGER PRIMARY KEY,
+  request_id TEXT NOT NULL REFERENCES requests,
+  n INTEGER NOT NULL CHECK (n > 0),
+  model TEXT NOT NULL,
+  price TEXT NOT NULL,
+  estimate INTEGER NOT NULL,
+  hold INTEGER NOT NULL CHECK (hold >= 0),
+  hold_tokens INTEGER NOT NULL CHECK (hold_tokens >= 0),
+  actual INTEGER,
+  state TEXT NOT NULL CHECK (state IN ('held', 'sent', 'posted', 'unknown', 'voided')),
+  owner TEXT NOT NULL,
+  deadline TEXT NOT NULL,
+  provider_id TEXT,
+  reason TEXT,
+  plan TEXT NOT NULL,
+  created_at TEXT NOT NULL,
+  settled_at TEXT,
+  CHECK ((state = 'posted') = (actual IS NOT NULL)),
+  UNIQUE (request_id, n)
+) STRICT;
+CREATE INDEX attempts_live ON attempts (state, deadline) WHERE state IN ('held', 'sent', 'unknown');
+CREATE INDEX attempts_by_time ON attempts (created_at);
+CREATE TRIGGER attempts_move_forward BEFORE UPDATE OF state ON attempts
+WHEN NOT (new.state = old.state AND old.state <> 'posted' OR old.state = 'held' AND new.state IN ('sent', 'voided')
+          OR old.state = 'sent' AND new.state IN ('posted', 'unknown', 'voided')
+          OR old.state = 'unknown' AND new.state IN ('posted', 'voided'))
+BEGIN SELECT RAISE(ABORT, 'an attempt cannot change that way'); END;
+
+CREATE TABLE accounts (
+  id INTEGER PRIMARY KEY,
+  owner TEXT NOT NULL,
+  kind TEXT NOT NULL CHECK (kind IN ('energy', 'usd', 'tokens')),
+  period TEXT NOT NULL,
+  granted INTEGER,
+  held INTEGER NOT NULL DEFAULT 0 CHECK (held >= 0),
+  spent INTEGER NOT NULL DEFAULT 0 CHECK (spent >= 0),
+  UNIQUE (owner, kind, period)
+) STRICT;
+
+CREATE TABLE ledger_entries (
+  id INTEGER PRIMARY KEY,
+  attempt INTEGER REFERENCES attempts,
+  account INTEGER NOT NULL REFERENCES accounts,
+  kind TEXT NOT NULL CHECK (kind IN ('grant', 'adjust', 'hold', 'post', 'void')),
+  amount INTEGER NOT NULL CHECK (amount >= 0 OR kind = 'adjust'),
+  reason TEXT,
+  actor TEXT NOT NULL,
+  created_at TEXT NOT NULL,
+  CHECK ((attempt IS NULL) = (kind IN ('grant', 'adjust'))),
+  UNIQUE (attempt, account, kind)
+) STRICT;
+CREATE UNIQUE INDEX settled_once ON ledger_entries (attempt, account) WHERE kind IN ('post', 'void');
+CREATE INDEX grants_by_account ON ledger_entries (account) WHERE attempt IS NULL;
+CREATE TRIGGER entries_stay BEFORE UPDATE ON ledger_entries BEGIN SELECT RAISE(ABORT, 'ledger entries are append-only'); END;
+CREATE TRIGGER entries_remain BEFORE DELETE ON ledger_entries BEGIN SELECT RAISE(ABORT, 'ledger entries are append-only'); END;
+
+CREATE TABLE ai_cost_predictions (
+  id INTEGER PRIMARY KEY,
+  request_id TEXT NOT NULL UNIQUE,
+  user_id TEXT NOT NULL,
+  feature TEXT NOT NULL,
+  predicted_tokens INTEGER NOT NULL,
+  predicted_output_tokens INTEGER NOT NULL,
+  predicted_cost_usd INTEGER NOT NULL,
+  max_cost_usd INTEGER NOT NULL,
+  predicted_energy INTEGER NOT NULL,
+  formula_tokens INTEGER NOT NULL,
+  recommended_model TEXT NOT NULL,
+  routing_reason TEXT NOT NULL,
+  actual_tokens INTEGER,
+  actual_cost_usd INTEGER,
+  prediction_accuracy REAL,
+  approved INTEGER NOT NULL CHECK (approved IN (0, 1)),
+  rejected_reason TEXT,
+  created_at TEXT NOT NULL
+) STRICT;
+CREATE INDEX predictions_by_time ON ai_cost_predictions (created_at);
+
+CREATE TABLE ai_model_usage (
+  id INTEGER PRIMARY KEY,
+  request_id TEXT NOT NULL,
+  n INTEGER NOT NULL,
+  user_id TEXT NOT NULL,
+  feature TEXT NOT NULL,
+  model_used TEXT NOT NULL,
+  outcome TEXT NOT NULL CHECK (outcome IN ('posted', 'hit', 'failed')),
+  input_tokens INTEGER NOT NULL DEFAULT 0,
+  output_tokens INTEGER NOT NULL DEFAULT 0,
+  total_tokens INTEGER GENERATED ALWAYS AS (input_tokens + output_tokens) STORED,
+  cost_usd INTEGER NOT NULL DEFAULT 0,
+  energy INTEGER NOT NULL DEFAULT 0,
+  mode TEXT NOT NULL,
+  routing_reason TEXT NOT NULL,
+  compression_applied INTEGER NOT NULL DEFAULT 0,
+  cached_response INTEGER NOT NULL DEFAULT 0,
+  prediction_accuracy REAL,
+  baseline_usd INTEGER NOT NULL DEFAULT 0,
+  avoided_usd INTEGER NOT NULL DEFAULT 0,
+  compression_saved_usd INTEGER NOT NULL DEFAULT 0,
+  tokens_saved INTEGER NOT NULL DEFAULT 0,
+  metadata TEXT NOT NULL DEFAULT '{}',
+  created_at TEXT NOT NULL,
+  UNIQUE (request_id, n)
+) STRICT;
+CREATE INDEX usage_by_time ON ai_model_usage (created_at);
+CREATE INDEX usage_by_user ON ai_model_usage (user_id, created_at);
+
+CREATE TABLE cached_ai_responses (
+  id INTEGER PRIMARY KEY,
+  prompt_hash TEXT NOT NULL,
+  user_id TEXT NOT NULL,
+  feature TEXT NOT NULL,
+  model_used TEXT NOT NULL,
+  quality REAL NOT NULL,
+  response_text TEXT NOT NULL,
+  input_tokens INTEGER NOT NULL,
+  output_tokens INTEGER NOT NULL,
+  cost_usd INTEGER NOT NULL,
+  tokens_saved INTEGER NOT NULL DEFAULT 0,
+  hit_count INTEGER NOT NULL DEFAULT 0,
+  created_at TEXT NOT NULL,
+  last_used_at TEXT NOT NULL,
+  expires_at TEXT NOT NULL,
+  UNIQUE (user_id, prompt_hash)
+) STRICT;
+CREATE INDEX cached_by_expiry ON cached_ai_responses (expires_at);
+
+CREATE TABLE output_lengths (
+  user_id TEXT NOT NULL,
+  feature TEXT NOT NULL,
+  n INTEGER NOT NULL,
+  mean_log REAL NOT NULL,
+  PRIMARY KEY (user_id, feature)
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE input_factors (
+  model TEXT PRIMARY KEY,
+  n INTEGER NOT NULL,
+  mean REAL NOT NULL,
+  most REAL NOT NULL
+) STRICT, WITHOUT ROWID;
+
+CREATE VIEW user_energy AS
+SELECT u.user_id, u.tier, coalesce(a.granted - a.held - a.spent, 0) AS balance, u.daily_token_budget,
+       p.efficiency_rating, p.preferred_mode, p.avg_token_per_request, p.predicted_daily_usage,
+       CASE WHEN (SELECT value FROM meta WHERE key = 'panic') = '1' THEN 'panic' ELSE p.preferred_mode END AS model_mode
+FROM users u JOIN user_efficiency_profiles p USING (user_id)
+LEFT JOIN accounts a ON a.owner = u.user_id AND a.kind = 'energy';
+"""
+
+
+# Means of lengths teach nothing about how far they were from the new prediction: the table starts afresh.
+_LENGTHS = """
+DROP TABLE output_lengths;
+CREATE TABLE output_lengths (
+  feature TEXT NOT NULL,
+  user_id TEXT NOT NULL,
+  model TEXT NOT NULL,
+  state TEXT NOT NULL,
+  PRIMARY KEY (feature, user_id, model)
+) STRICT, WITHOUT ROWID;
+ALTER TABLE ai_cost_predictions ADD COLUMN predicted_tokens_p90 INTEGER;
+"""
+
+
+def _rollup(table: str, keys: dict[str, str], primary: str) -> str:
+    """A roll-up of ``ai_model_usage`` and the trigger that keeps it; a request counts once, with its first row."""
+    columns = "".join(f", {name} INTEGER NOT NULL" for name in SUMS)
+    values = (
+        "NOT EXISTS (SELECT 1 FROM ai_model_usage u WHERE u.request_id = new.request_id AND u.id <> new.id)",
+        "new.outcome = 'posted'",
+        "new.outcome = 'hit'",
+        "new.outcome = 'failed'",
+        *(f"new.{name}" for name in SUMS[4:]),
+    )
+    updates = ", ".join(f"{name} = {name} + excluded.{name}" for name in SUMS)
+    return f"""
+CREATE TABLE {table} ({", ".join(f"{k} TEXT NOT NULL" for k in keys)}{columns}, PRIMARY KEY ({primary})) STRICT, WITHOUT ROWID;
+CREATE TRIGGER {table}_kept AFTER INSERT ON ai_model_usage BEGIN
+  INSERT INTO {table} ({", ".join(keys)}, {", ".join(SUMS)}) VALUES ({", ".join((*keys.values(), *values))})
+  ON CONFLICT ({primary}) DO UPDATE SET {updates};
+END;
+"""
+
+
+_VERSIONED = "".join(
+    f"CREATE TRIGGER {table}_{verb.lower().replace(' ', '_')}_moves_the_world AFTER {verb} ON {table} BEGIN\n"
+    "  UPDATE meta SET value = CAST(value AS INTEGER) + 1 WHERE key = 'world_version';\nEND;\n"
+    for table, verb in (
+        ("ai_model_configs", "INSERT"),
+        ("ai_model_configs", "UPDATE"),
+        ("ai_model_configs", "DELETE"),
+        ("users", "UPDATE OF tier"),
+    )
+)
+
+ROLLUPS = {
+    "usage_by_user_day": ({"user_id": "new.user_id", "day": "substr(new.created_at, 1, 10)"}, "user_id, day"),
+    "usage_by_model_day": (
+        {"day": "substr(new.created_at, 1, 10)", "model": "new.model_used", "feature": "new.feature"},
+        "day, model, feature",
+    ),
+}
+
+
+_ROUTING = """
+ALTER TABLE user_efficiency_profiles ADD COLUMN routing_policy TEXT CHECK (routing_policy IN ('rules', 'learned', 'cascade'));
+ALTER TABLE ai_cost_predictions ADD COLUMN decision TEXT;
+
+CREATE TABLE feedback (
+  request_id TEXT PRIMARY KEY,
+  user_id TEXT NOT NULL,
+  feature TEXT NOT NULL,
+  bucket INTEGER CHECK (bucket BETWEEN 0 AND 4),
+  model TEXT NOT NULL,
+  good INTEGER NOT NULL CHECK (good IN (0, 1)),
+  note TEXT,
+  actor TEXT NOT NULL,
+  created_at TEXT NOT NULL
+) STRICT;
+CREATE INDEX feedback_by_case ON feedback (feature, model, bucket, good);
+CREATE INDEX feedback_by_user ON feedback (user_id, model, good);
+"""
+
+# A cascade's first answer is posted before it is known whether it will be the one that is delivered.
+_DELIVERED_LATE = """
+CREATE TRIGGER {table}_delivered_late AFTER UPDATE OF energy, baseline_usd ON ai_model_usage BEGIN
+  UPDATE {table} SET energy = energy + new.energy - old.energy,
+    baseline_usd = baseline_usd + new.baseline_usd - old.baseline_usd WHERE {where};
+END;
+"""
+_AT = {
+    "usage_by_user_day": "user_id = new.user_id AND day = substr(new.created_at, 1, 10)",
+    "usage_by_model_day": "day = substr(new.created_at, 1, 10) AND model = new.model_used AND feature = new.feature",
+}
+
+
+def _script(connection: sqlite3.Connection, sql: str) -> None:
+    """Run statements one by one: ``executescript`` would commit the migration's transaction."""
+    statement = ""
+    for line in sql.splitlines(keepends=True):
+        statement += line
+        if sqlite3.complete_statement(statement):
+            connection.execute(statement)
+            statement = ""
+
+
+@MIGRATIONS()
+def main_job(db: Database) -> None:
+    """Everything the main job needs."""
+    _script(db.conn, _TABLES + _VERSIONED + "".join(_rollup(name, *spec) for name, spec in ROLLUPS.items()))
+    db.conn.execute("PRAGMA user_version = 1")
+
+
+_FEWER_PAGES = """
+ALTER TABLE accounts ADD COLUMN base INTEGER NOT NULL DEFAULT 0 CHECK (base >= 0);
+CREATE INDEX accounts_by_period ON accounts (period, kind);
+
+CREATE TABLE requests_2 (
+  request_id TEXT PRIMARY KEY,
+  user_id TEXT NOT NULL,
+  feature TEXT NOT NULL,
+  key TEXT,
+  fingerprint TEXT NOT NULL,
+  state TEXT NOT NULL CHECK (state IN ('open', 'posted', 'unknown', 'voided')),
+  answer TEXT,
+  created_at TEXT NOT NULL
+) STRICT;
+INSERT INTO requests_2 SELECT request_id, user_id, feature, key, fingerprint, state, answer, created_at FROM requests
+  ORDER BY rowid;
+DROP TABLE requests;
+ALTER TABLE requests_2 RENAME TO requests;
+CREATE UNIQUE INDEX requests_by_key ON requests (user_id, key) WHERE key IS NOT NULL;
+CREATE INDEX requests_open ON requests (state) WHERE state = 'open';
+CREATE INDEX answers_kept ON requests (created_at) WHERE key IS NOT NULL;
+
+CREATE TABLE ledger_entries_2 (
+  id INTEGER PRIMARY KEY,
+  attempt INTEGER REFERENCES attempts,
+  account INTEGER NOT NULL REFERENCES accounts,
+  kind TEXT NOT NULL CHECK (kind IN ('grant', 'adjust', 'hold', 'post', 'void')),
+  amount INTEGER NOT NULL CHECK (amount >= 0 OR kind = 'adjust'),
+  reason TEXT,
+  actor TEXT NOT NULL,
+  created_at TEXT NOT NULL,
+  CHECK ((attempt IS NULL) = (kind IN ('grant', 'adjust')))
+) STRICT;
+INSERT INTO ledger_entries_2 SELECT * FROM ledger_entries;
+DROP TABLE ledger_entries;
+ALTER TABLE ledger_entries_2 RENAME TO ledger_entries;
+CREATE UNIQUE INDEX held_once_settled_once ON ledger_entries (attempt, account, kind = 'hold') WHERE attempt IS NOT NULL;
+CREATE INDEX grants_by_account ON ledger_entries (account) WHERE attempt IS NULL;
+CREATE TRIGGER entries_stay BEFORE UPDATE ON ledger_entries BEGIN SELECT RAISE(ABORT, 'ledger entries are append-only'); END;
+CREATE TRIGGER entries_remain BEFORE DELETE ON ledger_entries BEGIN SELECT RAISE(ABORT, 'ledger entries are append-only'); END;
+
+DROP INDEX attempts_by_time;
+DROP INDEX predictions_by_time;
+CREATE INDEX predictions_by_time ON ai_cost_predictions (created_at, approved);
+
+UPDATE user_efficiency_profiles SET pattern_counts = '{}';
+"""
+
+
+@MIGRATIONS()
+def fewer_pages(db: Database) -> None:
+    """What a paid call's transactions write fits on fewer pages; phrases not yet known to recur are counted by checksum."""
+    _script(db.conn, _FEWER_PAGES)
+    db.conn.execute("PRAGMA user_version = 2")
+
+
+@MIGRATIONS()
+def cache_matches(db: Database) -> None:
+    """The canonical cache, what a hit saved by kind of match, and one call for identical requests in flight."""
+    _script(
+        db.conn,
+        """
+ALTER TABLE cached_ai_responses ADD COLUMN form_hash TEXT;
+ALTER TABLE cached_ai_responses ADD COLUMN request_id TEXT;
+CREATE INDEX cached_by_form ON cached_ai_responses (user_id, form_hash) WHERE form_hash IS NOT NULL;
+ALTER TABLE ai_model_usage ADD COLUMN cache_match TEXT CHECK (cache_match IN ('exact', 'canonical'));
+UPDATE ai_model_usage SET cache_match = 'exact' WHERE outcome = 'hit';
+CREATE INDEX usage_hits ON ai_model_usage (feature, cache_match, user_id, tokens_saved, avoided_usd) WHERE outcome = 'hit';
+ALTER TABLE requests ADD COLUMN cache_key TEXT;
+DROP INDEX requests_open;
+CREATE UNIQUE INDEX requests_open ON requests (state, user_id, cache_key) WHERE state = 'open';
+PRAGMA user_version = 3;
+""",
+    )
+
+
+@MIGRATIONS()
+def prompt_heads(db: Database) -> None:
+    """What recurs at the head of a user's long prompts."""
+    db.conn.execute("ALTER TABLE user_efficiency_profiles ADD COLUMN prompt_heads TEXT NOT NULL DEFAULT '[]'")
+    db.conn.execute("PRAGMA user_version = 4")
+
+
+@MIGRATIONS()
+def levels_of_lengths(db: Database) -> None:
+    """Answers' lengths by user, feature and model, and the P90 of each prediction."""
+    _script(db.conn, _LENGTHS)
+    db.conn.execute("PRAGMA user_version = 5")
+
+
+@MIGRATIONS()
+def routing(db: Database) -> None:
+    """Policies of users, why a model was chosen, what users said of answers, and answers delivered after their posting."""
+    _script(db.conn, _ROUTING + "".join(_DELIVERED_LATE.format(table=name, where=_AT[name]) for name in ROLLUPS))
+    db.conn.execute("PRAGMA user_version = 6")
+
+
+# What is live is found by its claim, so that most statements about requests and states write no index.
+_CLAIMS = """
+CREATE TABLE attempts_7 (
+  id INTEGER PRIMARY KEY,
+  request_id TEXT NOT NULL REFERENCES requests,
+  n INTEGER NOT NULL CHECK (n > 0),
+  model TEXT NOT NULL,
+  price TEXT NOT NULL,
+  estimate INTEGER NOT NULL,
+  hold INTEGER NOT NULL CHECK (hold >= 0),
+  hold_tokens INTEGER NOT NULL CHECK (hold_tokens >= 0),
+  actual INTEGER,
+  state TEXT NOT NULL CHECK (state IN ('held', 'sent', 'posted', 'unknown', 'voided')),
+  owner TEXT NOT NULL,
+  deadline TEXT NOT NULL,
+  provider_id TEXT,
+  reason TEXT,
+  plan TEXT NOT NULL,
+  claim TEXT,
+  created_at TEXT NOT NULL,
+  settled_at TEXT,
+  CHECK ((state = 'posted') = (actual IS NOT NULL)),
+  CHECK (claim IS NOT NULL OR state IN ('posted', 'voided')),
+  UNIQUE (request_id, n)
+) STRICT;
+INSERT INTO attempts_7 SELECT a.id, a.request_id, a.n, a.model, a.price, a.estimate, a.hold, a.hold_tokens, a.actual, a.state,
+  a.owner, a.deadline, a.provider_id, a.reason, a.plan,
+  CASE WHEN r.state = 'open' AND a.n = (SELECT max(n) FROM attempts m WHERE m.request_id = a.request_id)
+         THEN coalesce(r.user_id || '/' || r.cache_key, a.request_id || '/' || a.n)
+       WHEN a.state IN ('held', 'sent', 'unknown') THEN a.request_id || '/' || a.n END,
+  a.created_at, a.settled_at FROM attempts a LEFT JOIN requests r USING (request_id);
+DROP TABLE attempts;
+ALTER TABLE attempts_7 RENAME TO attempts;
+CREATE UNIQUE INDEX attempts_live ON attempts (claim) WHERE claim IS NOT NULL;
+CREATE TRIGGER attempts_move_forward BEFORE UPDATE OF state ON attempts
+WHEN NOT (new.state = old.state AND old.state <> 'posted' OR old.state = 'held' AND new.state IN ('sent', 'voided')
+          OR old.state = 'sent' AND new.state IN ('posted', 'unknown', 'voided')
+          OR old.state = 'unknown' AND new.state IN ('posted', 'voided'))
+BEGIN SELECT RAISE(ABORT, 'an attempt cannot change that way'); END;
+
+CREATE TABLE requests_7 (
+  request_id TEXT PRIMARY KEY,
+  user_id TEXT NOT NULL,
+  feature TEXT NOT NULL,
+  key TEXT,
+  fingerprint TEXT NOT NULL,
+  state TEXT NOT NULL CHECK (state IN ('open', 'posted', 'unknown', 'voided')),
+  answer TEXT,
+  created_at TEXT NOT NULL
+) STRICT, WITHOUT ROWID;
+INSERT INTO requests_7 SELECT request_id, user_id, feature, key, fingerprint, state, answer, created_at FROM requests;
+DROP TABLE requests;
+ALTER TABLE requests_7 RENAME TO requests;
+CREATE UNIQUE INDEX requests_by_key ON requests (user_id, key) WHERE key IS NOT NULL;
+CREATE INDEX answers_kept ON requests (created_at) WHERE key IS NOT NULL;
+"""
+
+
+@MIGRATIONS()
+def claims(db: Database) -> None:
+    """An attempt lays claim to the cache key it answers for, or to itself, while it is live."""
+    _script(db.conn, _CLAIMS)
+    db.conn.execute("PRAGMA user_version = 7")
+
+
+def migrate(connection: sqlite3.Connection) -> None:
+    """Bring a database to the newest schema, each migration in a transaction of its own."""
+    connection.execute("PRAGMA foreign_keys = OFF")  # else a table that is made anew takes those that refer to it along
+    try:
+        MIGRATIONS.apply(Database(connection))
+    finally:
+        connection.execute("PRAGMA foreign_keys = ON")
+
+
+def backup(connection: sqlite3.Connection, target: Path) -> None:
+    """A consistent copy of the database as a file that only its owner can read."""
+    target.touch(mode=0o600, exist_ok=False)
+    # Under another name first: a copy cut short by a kill must not look like a backup.
+    part = target.with_name(target.name + ".part")
+    part.unlink(missing_ok=True)
+    part.touch(mode=0o600)
+    try:
+        connection.execute("VACUUM INTO ?", (str(part),))
+        with part.open("rb+") as file:
+            os.fsync(file.fileno())  # VACUUM INTO itself syncs nothing
+        part.replace(target)
+    except BaseException:
+        part.unlink(missing_ok=True)
+        target.unlink(missing_ok=True)
+        raise

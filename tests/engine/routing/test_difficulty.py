@@ -1,0 +1,70 @@
+"""The difficulty of a prompt: a probability, a fifth, and reasons that a person can read."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from nexscout_cli.engine.routing.difficulty import difficulty, shipped
+from nexscout_cli.engine.shipped_data import FOLDER
+
+MOMENTUM = "A ball of mass 2 kg hits a wall at velocity 3 m/s. What is the change of momentum?\nA. 6\nB. 12\nC. 0\nD. 3"
+
+
+@given(st.text(max_size=500))
+def test_it_is_a_probability_in_one_of_five_buckets_for_any_text(prompt: str) -> None:
+    found = difficulty(prompt)
+    assert 0 < found.probability < 1
+    assert found.bucket in range(5)
+    assert found == difficulty(prompt)
+
+
+@pytest.mark.parametrize("prompt", ["", " ", "\ud800", "é" * 100_000, "A. \n" * 50_000, "7" * 200_000, "\n" * 200_000])
+def test_hostile_prompts_are_judged_too(prompt: str) -> None:
+    assert 0 < difficulty(prompt).probability < 1
+
+
+@given(st.integers(1, 30))
+def test_of_prompts_unlike_those_learned_from_the_longer_is_the_harder(times: int) -> None:
+    line = "Please tell our neighbours about the garden, if you would be so kind. "
+    assert difficulty(line * (times + 1)).probability >= difficulty(line * times).probability
+
+
+def test_its_reasons_are_words_heaviest_first() -> None:
+    reasons = difficulty(MOMENTUM).reasons
+    weights = [abs(weight) for _, weight in reasons]
+    assert weights == sorted(weights, reverse=True)
+    assert any(text.startswith("words: ") for text, _ in reasons)
+    assert all(text and weight for text, weight in reasons)
+
+
+def test_a_higher_bucket_never_holds_a_lower_probability() -> None:
+    found = sorted(
+        difficulty(f"{MOMENTUM} {word}") for word in ("why", "prove it", "derive", "not", "def f(x): return x")
+    )
+    assert [one.bucket for one in found] == sorted(one.bucket for one in found)
+    assert list(shipped().edges) == sorted(shipped().edges)
+
+
+def test_the_tables_in_the_package_are_small_and_say_where_they_come_from() -> None:
+    import json
+
+    sizes = {path.name: path.stat().st_size for path in FOLDER.glob("*.json")}
+    assert {"difficulty.json", "doubt.json", "curves.json", "quality.json"} <= sizes.keys()
+    assert sum(sizes[name] for name in ("difficulty.json", "doubt.json", "curves.json", "quality.json")) < 1_000_000
+    for name in ("difficulty.json", "doubt.json", "curves.json", "quality.json"):
+        assert "Apache-2.0" in str(json.loads((FOLDER / name).read_text())["source"])
+
+
+def test_deciding_loads_no_library() -> None:
+    code = (
+        "import sys; from nexscout_cli.engine.routing.difficulty import difficulty; difficulty('How many?');"
+        "from nexscout_cli.engine.answers.doubt import doubt; doubt('How many?', '3', 'stop');"
+        "print({'numpy', 'sklearn', 'scipy', 'litellm', 'tiktoken'} & sys.modules.keys())"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "set()"
