@@ -1,15 +1,29 @@
-"""What the engine needs from outside, as protocols: the store, the providers, the clock, and someone to tell."""
+"""What the engine needs from outside to answer a request, as protocols: the ledger, the providers, the clock, an observer.
+
+The actor is part of each call: a store answers for many at once, and checks for each call what its actor may do.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Protocol
 
+from nexscout_cli.engine.budgets import Budget
 from nexscout_cli.engine.call import Call, Completion, OnText
-from nexscout_cli.engine.plan_types import Plan
-from nexscout_cli.engine.request import AIRequest, Json
-from nexscout_cli.engine.settlement import Attempt, CachedAnswer, Charge, Delivery
-from nexscout_cli.engine.snapshot import Snapshot
+from nexscout_cli.engine.settlement import (
+    Attempt,
+    CachedAnswer,
+    Charge,
+    Delivery,
+    Failure,
+    Hit,
+    Order,
+    Posting,
+    Prediction,
+    Recalled,
+)
+from nexscout_cli.engine.snapshot import Experience, World
 
 
 class Clock(Protocol):
@@ -47,65 +61,53 @@ class Observer(Protocol):
 
 
 class Ledger(Protocol):
-    """The store, as the pipeline uses it. Every method is one transaction, and refuses what its actor may not do."""
+    """The books of calls. Each method is one transaction; all raise NotPermitted for what their actor may not do."""
 
-    def snapshot(self, request: AIRequest) -> Snapshot:
-        """Step 0: the world a plan is made from. Raises NotPermitted, UsageError."""
+    def world(self, actor: str, user_id: str, feature: str, budgets: Sequence[Budget]) -> World:
+        """Step 0: what the store knows that a plan depends on, with the use of the ``budgets`` that have a cap.
 
-    def recall(self, user_id: str, key: str, fingerprint: str) -> dict[str, Json] | None:
-        """Step 1: the first answer under an idempotency key, None for a new one. Raises UsageError, InProgress."""
+        Raises UsageError for a user that cannot be.
+        """
 
-    def cached(self, user_id: str, prompt_hash: str, form_hash: str | None = None) -> CachedAnswer | None:
+    def experience(self, actor: str, user_id: str, feature: str) -> Experience:
+        """What was said and doubted of a feature's answers; read only under policies that look at it."""
+
+    def recall(self, actor: str, user_id: str, key: str) -> Recalled | None:
+        """Step 1: what is on record under a user's idempotency key."""
+
+    def cached(self, actor: str, user_id: str, prompt_hash: str, form_hash: str | None = None) -> CachedAnswer | None:
         """Step 2: the user's answer under a cache key, else under the key of a canonical form."""
 
-    def in_flight(self, user_id: str, prompt_hash: str) -> bool:
+    def in_flight(self, actor: str, user_id: str, prompt_hash: str) -> bool:
         """Whether a live process is answering a request under that cache key."""
 
-    def record_hit(
-        self,
-        request_id: str,
-        request: AIRequest,
-        hit: CachedAnswer,
-        fingerprint: str,
-        answer: dict[str, Json],
-        mode: str,
-    ) -> None:
+    def record_hit(self, actor: str, hit: Hit) -> None:
         """Count a cached answer that was given."""
 
-    def record_refusal(self, request_id: str, plan: Plan, reason: str) -> None:
-        """Enter the prediction of a plan that was not run."""
+    def record_refusal(self, actor: str, prediction: Prediction, reason: str) -> None:
+        """Enter the prediction of a plan that was not run, and nothing else."""
 
-    def hold(
-        self, request_id: str, fingerprint: str, plan: Plan, deadline: datetime, cache_key: str | None = None
-    ) -> Attempt:
-        """T1: reserve the plan's worst case. Raises StalePlan when a balance, a cap or the catalog no longer allows it,
-        DuplicateInFlight when another request under ``cache_key`` is open.
+    def hold(self, actor: str, order: Order) -> Attempt:
+        """T1: reserve the worst case of one attempt.
+
+        Raises StalePlan when a balance, a cap, a tier or the catalog no longer allows it, DuplicateInFlight when another
+        request under the order's cache key is open, InProgress when another request has its idempotency key.
         """
 
-    def mark_sent(self, attempt: Attempt) -> None:
+    def mark_sent(self, actor: str, attempt: Attempt) -> None:
         """T2: from here on the provider may have been reached."""
 
-    def void(self, attempt: Attempt, reason: str) -> None:
-        """Give an attempt's hold back."""
+    def void(self, actor: str, attempt: Attempt, reason: str) -> None:
+        """Give an attempt's hold back: it never arrived, or was definitely refused."""
 
-    def mark_unknown(self, attempt: Attempt, reason: str, provider_id: str | None) -> None:
+    def mark_unknown(self, actor: str, attempt: Attempt, reason: str, provider_id: str | None) -> None:
         """Keep an attempt's hold until somebody knows what became of it."""
 
-    def post(
-        self,
-        attempt: Attempt,
-        charge: Charge,
-        provider_id: str | None,
-        delivery: Delivery | None,
-        doubt: dict[str, Json] | None = None,
-    ) -> None:
-        """T3: enter the true charge; without a delivery no energy is charged and the request stays open.
+    def post(self, actor: str, attempt: Attempt, posting: Posting) -> None:
+        """T3: enter the true charge in every book at once."""
 
-        ``doubt`` is what was found when the answer was checked.
-        """
-
-    def deliver(self, attempt: Attempt, charge: Charge, delivery: Delivery) -> None:
+    def deliver(self, actor: str, attempt: Attempt, charge: Charge, delivery: Delivery) -> None:
         """Deliver the answer of an attempt that was posted without a delivery."""
 
-    def fail(self, request_id: str, request: AIRequest, code: str, message: str) -> None:
+    def fail(self, actor: str, failure: Failure) -> None:
         """End a request that delivered nothing, and give its energy back."""

@@ -1,32 +1,208 @@
-"""An attempt from its hold to its post: what was reserved, what it truly used, what reached the user."""
+"""An attempt from its hold to its post: what was reserved, what it truly used, what reached the user.
+
+These values are what a store's transactions are given. They hold all that a transaction needs, so that a store works out
+nothing itself. Amounts are nano-dollars, prices pico-dollars per token.
+"""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+from typing import Any, NamedTuple
 
-from nexscout_cli.engine.plan_types import Plan
+from nexscout_cli.engine.budgets import Budget
+from nexscout_cli.engine.learning.observation import Lesson
+from nexscout_cli.engine.learning.profile import accuracy
+from nexscout_cli.engine.length.learning import Level, Trend, scopes
+from nexscout_cli.engine.money import cost
+from nexscout_cli.engine.plan_types import Forecast
 from nexscout_cli.engine.request import Json
 
-if TYPE_CHECKING:
-    from nexscout_cli.engine.learning.observation import Lesson
+UNSURE = frozenset({"estimated", "usage_invalid"})
+"""Flags of a charge whose tokens nobody but us has counted."""
+
+
+class Charge(NamedTuple):
+    """What one posted attempt truly used: nano-dollars and tokens, with ``flags`` that say how sure that is."""
+
+    input_tokens: int
+    output_tokens: int
+    cost: int
+    flags: tuple[str, ...] = ()
+
+    @property
+    def tokens(self) -> int:
+        """Input and output tokens."""
+        return self.input_tokens + self.output_tokens
+
+
+class Savings(NamedTuple):
+    """What a posted attempt would have cost on the baseline model, and what compression saved on its own model."""
+
+    baseline: int
+    compression: int
+    tokens: int
+
+
+class Settlement(NamedTuple):
+    """All that it takes to post an attempt, in any process: it can be kept with the attempt as JSON.
+
+    ``price_in`` and ``price_out`` are the model's, ``baseline_in`` and ``baseline_out`` those of the model that savings
+    are counted against. ``quoted_tokens`` is what the whole request was predicted to take. ``tokens_saved`` is what
+    compression took out of the input.
+    """
+
+    user_id: str
+    feature: str
+    model: str
+    quality: float
+    price_in: int
+    price_out: int
+    baseline_in: int
+    baseline_out: int
+    forecast: Forecast
+    quoted_tokens: int
+    tokens_saved: int
+    compressed: bool
+    mode: str
+    routing_reason: str
+    degraded: bool
+    emotional_complexity: float
+    surge_milli: int
+    has_key: bool
+
+    def as_json(self) -> dict[str, Json]:
+        """The value as JSON keeps it. It holds nothing of the prompt's text."""
+        return self._asdict()
+
+    @classmethod
+    def from_json(cls, kept: dict[str, Json]) -> Settlement:
+        """The value that :meth:`as_json` gave. Raises TypeError or KeyError for anything else."""
+        *sizes, shipped = kept["forecast"]
+        return cls(**kept | {"forecast": Forecast(*sizes, Trend(*shipped))})
+
+    @property
+    def predicted_tokens(self) -> int:
+        """Tokens that this attempt was predicted to take."""
+        return self.forecast.input_tokens + self.forecast.output_tokens
+
+    def accuracy(self, charge: Charge) -> float:
+        """How well this attempt's tokens were predicted, 0..1."""
+        return accuracy(charge.tokens, self.predicted_tokens)
+
+    def accuracy_in_all(self, tokens: int) -> float:
+        """How well the whole request's tokens were predicted, 0..1."""
+        return accuracy(tokens, self.quoted_tokens)
+
+    def savings(self, charge: Charge) -> Savings:
+        """What was saved; tokens that compression took out would have been billed as input."""
+        saved = self.tokens_saved
+        return Savings(
+            cost(charge.input_tokens + saved, charge.output_tokens, self.baseline_in, self.baseline_out),
+            cost(saved, 0, self.price_in, self.price_out),
+            saved,
+        )
+
+    def input_ratio(self, charge: Charge) -> float | None:
+        """The provider's input tokens ÷ our own count; None where nothing can be learned of it."""
+        counted = self.forecast.counted
+        if counted <= 0 or charge.input_tokens <= 0 or UNSURE & set(charge.flags):
+            return None
+        return charge.input_tokens / counted
+
+    @property
+    def length_scopes(self) -> tuple[tuple[str, str], ...]:
+        """The (user, model) pairs whose answer lengths this attempt teaches, widest first."""
+        return scopes(self.user_id, self.model)
+
+    def length_after(self, level: Level, output_tokens: int) -> Level:
+        """A level of learned lengths after this attempt's answer."""
+        expected = self.forecast
+        above = output_tokens > expected.p90_output_tokens
+        return level.after(expected.shipped, expected.output_tokens, output_tokens, above)
+
+
+class Prediction(NamedTuple):
+    """What a plan says before anything is sent, as the books keep it. ``decision`` tells how the model was chosen."""
+
+    request_id: str
+    user_id: str
+    feature: str
+    tokens: int
+    output_tokens: int
+    p90_tokens: int
+    cost: int
+    max_cost: int
+    energy: int
+    formula_tokens: int
+    model: str
+    routing_reason: str
+    decision: dict[str, Json]
+
+
+class Order(NamedTuple):
+    """What a hold is taken for: the worst case of one attempt.
+
+    ``version`` is the world's that it was planned in, ``seconds`` how long the call may take, ``cache_key`` what the
+    call answers for where identical requests wait for it. ``energy`` and ``prediction`` count with a request's first
+    attempt. ``budgets`` are empty for a model that costs nothing.
+    """
+
+    prediction: Prediction
+    settlement: Settlement
+    fingerprint: str
+    idempotency_key: str | None
+    version: int
+    seconds: float
+    estimate: int
+    hold: int
+    hold_tokens: int
+    energy: int
+    budgets: tuple[Budget, ...]
+    cache_key: str | None = None
 
 
 class Attempt(NamedTuple):
-    """A hold that was taken: which attempt of which request, and what it may cost at most (nano-dollars, tokens)."""
+    """A hold that was taken: which attempt of which request, and what it may cost at most (nano-dollars, tokens, energy)."""
 
     id: int
     request_id: str
     n: int
-    plan: Plan
+    settlement: Settlement
     hold: int
     hold_tokens: int
     hold_energy: int
 
 
+class Delivery(NamedTuple):
+    """What reached the user with a posted attempt: the energy charged, the lesson learned, and what is kept of the answer.
+
+    ``answer`` is kept where the request has an idempotency key; ``text`` under ``cache_key`` where there is one.
+    """
+
+    energy: int
+    lesson: Lesson
+    answer: dict[str, Json]
+    text: str
+    cache_key: str | None
+    form_key: str | None = None
+
+
+class Posting(NamedTuple):
+    """The true charge of an attempt. Without a delivery no energy is charged, and the request stays open.
+
+    ``doubt`` is what was found when the answer was checked: score, limit, reasons.
+    """
+
+    charge: Charge
+    provider_id: str | None
+    delivery: Delivery | None
+    doubt: dict[str, Json] | None = None
+
+
 class CachedAnswer(NamedTuple):
     """An answer kept from before. ``cost`` is what it cost then, in nano-dollars; ``source`` the request it answered first.
 
-    ``match``: exact, or canonical where that request was worded otherwise.
+    ``match``: exact, or canonical where that request was worded otherwise. ``id`` is 0 for an answer of a moment ago
+    that is shared and not kept.
     """
 
     id: int
@@ -40,21 +216,39 @@ class CachedAnswer(NamedTuple):
     source: str | None = None
 
 
-class Charge(NamedTuple):
-    """What one posted attempt truly used: nano-dollars and tokens, with ``flags`` that say how sure that is."""
+class Hit(NamedTuple):
+    """A cached answer that was given. ``baseline`` is what the baseline model would have billed for it."""
 
-    input_tokens: int
-    output_tokens: int
-    cost: int
-    flags: tuple[str, ...] = ()
-
-
-class Delivery(NamedTuple):
-    """What reached the user with a posted attempt: the energy charged, the lesson learned, and what is kept of the answer."""
-
-    energy: int
+    request_id: str
+    user_id: str
+    feature: str
+    cached: CachedAnswer
+    mode: str
+    baseline: int
     lesson: Lesson
     answer: dict[str, Json]
-    text: str
-    cache_key: str | None
-    form_key: str | None = None
+    fingerprint: str
+    idempotency_key: str | None
+
+
+class Failure(NamedTuple):
+    """The end of a request that delivered nothing; ``model`` is the last one that was tried."""
+
+    request_id: str
+    user_id: str
+    feature: str
+    model: str
+    mode: str
+    routing_reason: str
+    code: str
+    message: str
+    lesson: Lesson
+
+
+class Recalled(NamedTuple):
+    """What is on record under an idempotency key. ``state``: open, posted, unknown, voided."""
+
+    request_id: str
+    fingerprint: str
+    state: str
+    answer: dict[str, Any] | None

@@ -9,6 +9,7 @@ from nexscout_cli.engine.model import Model
 from nexscout_cli.engine.request import Json
 
 if TYPE_CHECKING:
+    from nexscout_cli.engine.budgets import Budget, Used
     from nexscout_cli.engine.length.learning import Level
 
 
@@ -69,3 +70,39 @@ class Snapshot(NamedTuple):
     def model(self, name: str) -> Model | None:
         """The catalog's model of that name, whether available or not."""
         return next((m for m in self.models if m.name == name), None)
+
+
+class Subject(NamedTuple):
+    """The user a request is for, as the store has it. ``granted_period``: the last month (YYYY-MM) whose energy was granted."""
+
+    tier: str
+    granted_period: str
+
+
+class World(NamedTuple):
+    """What the store knows that a plan depends on, from one consistent state; no rule has looked at it yet.
+
+    ``subject`` is None for a user who is new. ``energy`` is granted − held − spent. ``load`` counts calls in flight and
+    those of the last minute. ``input_factors``: by model how often, on average and at most a provider counted more tokens
+    than we did. ``version`` changes when the catalog, a tier or panic does.
+    """
+
+    now: datetime
+    subject: Subject | None
+    is_admin: bool
+    profile: Profile
+    energy: int
+    used: dict[Budget, Used]
+    models: tuple[Model, ...]
+    panic: bool
+    load: int
+    input_factors: dict[str, tuple[int, float, float]]
+    output_lengths: dict[tuple[str, str], Level]
+    version: int
+
+
+class Experience(NamedTuple):
+    """What is known of a feature's earlier answers: everyone's verdicts, and the doubts (0..1) of this user's first answers."""
+
+    verdicts: Verdicts
+    doubts: tuple[float, ...]

@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from nexscout_cli.engine.length.learning import Level, learned
+from nexscout_cli.engine.length.learning import Level
 from nexscout_cli.engine.settlement import Charge
 from nexscout_cli.store.sqlite import lengths
 from tests.support.bench import Bench
@@ -21,7 +21,7 @@ def test_a_posted_answer_teaches_the_user_the_model_and_the_feature_what_the_eng
     assert kept(bench) == {}
     bench.post(attempt)
     forecast = attempt.plan.forecast
-    one = learned(Level(), forecast.shipped, forecast.output_tokens, 50, forecast.p90_output_tokens < 50)
+    one = Level().after(forecast.shipped, forecast.output_tokens, 50, forecast.p90_output_tokens < 50)
     assert set(kept(bench)) == SCOPES
     assert all(level == pytest.approx(one, abs=1e-6) for level in kept(bench).values())
 

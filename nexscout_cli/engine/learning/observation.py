@@ -7,8 +7,6 @@ from typing import NamedTuple
 from zlib import crc32
 
 MAX_CHARS = 4_000
-
-
 MAX_CANDIDATES = 200
 
 
@@ -24,12 +22,13 @@ class Observation(NamedTuple):
 class Lesson(NamedTuple):
     """One settled request. ``outcome``: 1 whole answer, 0.5 cut, 0 failed; ``day`` (YYYY-MM-DD), ``hour``: UTC.
 
-    ``head``: hashes of a long prompt's beginnings (``squeeze.marks``), empty for a short one.
+    ``head``: hashes of a long prompt's beginnings, empty for a short one. Without ``patterns`` no phrase of a prompt is
+    kept, and those kept before go.
     """
 
     day: str
     hour: int
-    said: Observation
+    observation: Observation
     model: str
     input_tokens: int
     output_tokens: int
@@ -38,22 +37,15 @@ class Lesson(NamedTuple):
     tokens_saved: int
     outcome: float
     head: str = ""
-
-
+    patterns: bool = True
 _WORD = re.compile(r"[^\W\d_]+(?:['\u2019][^\W\d_]+)?")
-
-
 _SENTENCE = re.compile(r"[.!?\n]+(?:\s|$)|\n+")
-
-
 _INFORMAL = re.compile(
     r"\b(?:\w+['\u2019](?:m|re|ve|ll|d|t)|hey|hi|yo|gonna|wanna|gotta|kinda|lol|btw|pls|plz|thx|u|ur|ya|yeah|yep"
     r"|nope|ok|okay|cool"
     r"|stuff|guys|asap|tbh|imo|omg|awesome)\b|[!?]{2,}|[:;]-?[)(DP]",
     re.IGNORECASE,
 )
-
-
 _FORMAL = re.compile(
     r"\b(?:please|kindly|dear|sincerely|regards|would you|could you|furthermore|therefore|hereby|regarding"
     r"|accordingly|pursuant|however"
@@ -65,7 +57,7 @@ _FORMAL = re.compile(
 def observe(prompt: str) -> Observation:
     """What is learned from a prompt's text, apart from whose it is. Reads its first ``MAX_CHARS`` characters alone."""
     prompt = prompt[:MAX_CHARS]
-    return Observation(_traits(prompt), {phrase: _name(phrase) for phrase in _phrases(prompt)})
+    return Observation(_traits(prompt), {phrase: phrase_checksum(phrase) for phrase in _phrases(prompt)})
 
 
 def _traits(prompt: str) -> dict[str, float]:
@@ -81,20 +73,14 @@ def _traits(prompt: str) -> dict[str, float]:
         "questions": min(1.0, prompt.count("?") / sentences),
         "exclamations": min(1.0, prompt.count("!") / sentences),
     }
-
-
 _TOKEN = re.compile(
     r"(?P<name>https?://\S+|www\.\S+|\S{1,100}@\S+)|(?P<num>[-+$€£#]?\w*\d[\w.,:/%-]*)"
     r"|(?P<word>[^\W\d_]+(?:['\u2019][^\W\d_]+)*)"
     r"|(?P<stop>[.!?\n;:()\[\]{}\"“”<>|]+)"
 )
-
-
 _TITLES = frozenset(
     "mr mrs ms miss dr prof sir madam dear mister doctor hi hello hey named called sincerely regards".split()  # noqa: SIM905
 )
-
-
 _NOT_NAMES = frozenset(
     """i i'm i've i'd i'll english french german spanish monday tuesday wednesday thursday friday saturday sunday
     january february
@@ -102,8 +88,6 @@ _NOT_NAMES = frozenset(
     cto kpi roi
     saas b2b crm faq url""".split()  # noqa: SIM905
 )
-
-
 _STOP_WORDS = frozenset(
     """a an the of to in on at for with by from and or but is are was be i you he she it we they my your his her its
     our their me
@@ -160,6 +144,6 @@ def _phrases(prompt: str) -> list[str]:
     return sorted(found, key=lambda phrase: phrase.count(" "))[-MAX_CANDIDATES:]
 
 
-def _name(phrase: str) -> str:
+def phrase_checksum(phrase: str) -> str:
     """What a phrase is counted under before it is known to recur: its CRC-32, so that what was said once is not kept."""
     return f"{crc32(phrase.encode('utf-8', 'surrogatepass')):x}"

@@ -5,26 +5,14 @@ from __future__ import annotations
 from datetime import date
 from typing import Any, NamedTuple
 
-from nexscout_cli.engine.learning.observation import MAX_CANDIDATES, Lesson, _name
+from nexscout_cli.engine.learning.observation import MAX_CANDIDATES, Lesson, phrase_checksum
 
 MAX_COMMON = 20
-
-
 MAX_MODELS = 50
-
-
 MAX_IDLE_DAYS = 30
-
-
 RECURRED = 3
-
-
 MAX_HEADS = 4
-
-
 DAY_DECAY = 0.7
-
-
 SHORT_BELOW, LONG_ABOVE = 200.0, 800.0  # tokens of a usual answer
 
 
@@ -49,6 +37,33 @@ class ProfileState(NamedTuple):
     usage_day_tokens: int = 0
     prompt_heads: tuple[str, ...] = ()
 
+    def after(self, lesson: Lesson) -> ProfileState:
+        """The state after one more settled request."""
+        requests = self.total_requests + 1
+        hits = self.cache_hits + int(lesson.cached)
+        hours = list(self.peak_usage_hours)
+        hours[lesson.hour % 24] += 1
+        phrases = lesson.observation.phrases
+        counts, common = _patterns(self, phrases) if lesson.patterns else ({}, ())
+        state = self._replace(
+            total_requests=requests,
+            total_tokens_saved=self.total_tokens_saved + lesson.tokens_saved,
+            cache_hits=hits,
+            cache_hit_rate=hits / requests,
+            peak_usage_hours=tuple(hours),
+            writing_style_profile=_style(self.writing_style_profile, lesson.observation.style),
+            pattern_counts=counts,
+            common_patterns=common,
+        )
+        if lesson.head:
+            others = (head for head in state.prompt_heads if head != lesson.head)
+            state = state._replace(prompt_heads=(lesson.head, *others)[:MAX_HEADS])
+        return state if lesson.cached else _paid(state, lesson)
+
+    def rated(self, tokens_used: int, tokens_predicted: int) -> float:
+        """The efficiency rating after one more prediction came true in part."""
+        return rate(self.efficiency_rating, accuracy(tokens_used, tokens_predicted))
+
 
 def accuracy(actual: int, predicted: int) -> float:
     """1 − |actual − predicted| ÷ predicted, floored at 0; nothing predicted: 1 where nothing was used, else 0."""
@@ -60,29 +75,6 @@ def accuracy(actual: int, predicted: int) -> float:
 def rate(rating: float, accuracy: float) -> float:
     """The efficiency rating after one more accuracy: 0.9 × rating + 0.1 × accuracy."""
     return 0.9 * rating + 0.1 * accuracy
-
-
-def learn(state: ProfileState, lesson: Lesson, *, patterns: bool) -> ProfileState:
-    """The state after one more settled request; with ``patterns`` off no phrase of a prompt is kept, old ones included."""
-    requests = state.total_requests + 1
-    hits = state.cache_hits + int(lesson.cached)
-    hours = list(state.peak_usage_hours)
-    hours[lesson.hour % 24] += 1
-    counts, common = _patterns(state, lesson.said.phrases) if patterns else ({}, ())
-    state = state._replace(
-        total_requests=requests,
-        total_tokens_saved=state.total_tokens_saved + lesson.tokens_saved,
-        cache_hits=hits,
-        cache_hit_rate=hits / requests,
-        peak_usage_hours=tuple(hours),
-        writing_style_profile=_style(state.writing_style_profile, lesson.said.style),
-        pattern_counts=counts,
-        common_patterns=common,
-    )
-    if lesson.head:
-        others = (head for head in state.prompt_heads if head != lesson.head)
-        state = state._replace(prompt_heads=(lesson.head, *others)[:MAX_HEADS])
-    return state if lesson.cached else _paid(state, lesson)
 
 
 def _paid(state: ProfileState, lesson: Lesson) -> ProfileState:
@@ -164,7 +156,7 @@ def _patterns(state: ProfileState, seen: dict[str, str]) -> tuple[dict[str, int]
     told = "".join(f" {phrase} |" for phrase in state.common_patterns)
     if kept_all and all(counts[name] < RECURRED or f" {phrase} " in told for phrase, name in seen.items()):
         return counts, state.common_patterns
-    known = {phrase: _name(phrase) for phrase in state.common_patterns} | seen
+    known = {phrase: phrase_checksum(phrase) for phrase in state.common_patterns} | seen
     recurred = [(counts[name], phrase) for phrase, name in known.items() if counts.get(name, 0) >= RECURRED]
     recurred.sort(key=lambda found: (-found[0], -found[1].count(" "), found[1]))
     common: list[str] = []

@@ -13,6 +13,8 @@ import math
 from collections.abc import Iterable
 from typing import NamedTuple
 
+from nexscout_cli.engine.names import EVERYONE
+
 KEEP = 0.995
 """What an answer's weight becomes with each later one: some 200 answers count."""
 MEAN_WEIGHT, SPREAD_WEIGHT, EDGE_WEIGHT = 1.0, 4.0, 10.0
@@ -54,16 +56,20 @@ class Level(NamedTuple):
     rr: float = 0.0
     edge: float = 1.3
 
+    def after(self, shipped: Trend, expected: int, tokens: int, above: bool) -> Level:
+        """The level after one more answer, of ``tokens`` where ``expected`` were; ``above``: more than its forecast P90."""
+        t, m = shipped.t, shipped.mean
+        surprise = math.log(max(tokens, 1) / max(expected, 1))
+        r = math.log(max(expected, 1)) + min(max(surprise, -FAR), FAR) - m
+        seen = (1.0, t, m, r, t * t, t * m, m * m, t * r, m * r, r * r)
+        sums = [old * KEEP + new for old, new in zip(self, seen, strict=False)]  # all but the edge
+        low, high = EDGES
+        return Level._make([*sums, min(max(self.edge + EDGE_STEP * (above - MISSED), low), high)])
 
-def learned(level: Level, shipped: Trend, expected: int, tokens: int, above: bool) -> Level:
-    """The level after one more answer, of ``tokens`` where ``expected`` were; ``above``: more than the P90 that was forecast."""
-    t, m = shipped.t, shipped.mean
-    surprise = math.log(max(tokens, 1) / max(expected, 1))
-    r = math.log(max(expected, 1)) + min(max(surprise, -FAR), FAR) - m
-    seen = (1.0, t, m, r, t * t, t * m, m * m, t * r, m * r, r * r)
-    sums = [old * KEEP + new for old, new in zip(level, seen, strict=False)]  # all but the edge
-    low, high = EDGES
-    return Level._make([*sums, min(max(level.edge + EDGE_STEP * (above - MISSED), low), high)])
+
+def scopes(user_id: str, model: str) -> tuple[tuple[str, str], ...]:
+    """The levels that a feature's answers are learned in, widest first, as (user, model); without a model the widest."""
+    return ((EVERYONE, ""), (EVERYONE, model), (user_id, model))[: 3 if model else 1]
 
 
 def forecast(shipped: Trend, levels: Iterable[Level]) -> Trend:

@@ -6,9 +6,8 @@ import math
 from collections.abc import Mapping
 from typing import NamedTuple
 
-from nexscout_cli.engine.length.learning import Level, Trend, forecast
+from nexscout_cli.engine.length.learning import Level, Trend, forecast, scopes
 from nexscout_cli.engine.model import Model
-from nexscout_cli.engine.names import EVERYONE
 from nexscout_cli.engine.plan_types import Forecast, Message, Shape
 from nexscout_cli.engine.request import AIRequest
 from nexscout_cli.engine.snapshot import Snapshot
@@ -21,6 +20,11 @@ TEMPLATE_MARGIN = 16
 FOREIGN_FACTOR = 1.5
 """What a count by another tokenizer is multiplied with in a hold, until usage has taught a tighter bound."""
 
+FACTOR_SAMPLES, FACTOR_MARGIN = 20, 1.1
+"""Usage reports before a model's learned input factor bounds a hold, and the slack on the most that was seen."""
+FACTOR_WEIGHT = 3.0
+"""How many reports our own count is worth in the factor that is expected."""
+
 MAX_ANSWER_TOKENS = 20_000
 """Tokens of an answer where nothing bounds it."""
 _FORMULA_OVERHEAD = 200
@@ -29,6 +33,14 @@ _FORMULA_OVERHEAD = 200
 def counted(messages: tuple[Message, ...], content_tokens: int) -> int:
     """Input tokens of a chat call: the contents' tokens plus the template's."""
     return content_tokens + MESSAGE_OVERHEAD * len(messages) + REPLY_OVERHEAD
+
+
+def input_factor(n: int, mean: float, most: float) -> tuple[float, float]:
+    """A provider's input tokens ÷ our count, from ``n`` reports with that mean and maximum: as expected (shrunk toward 1),
+    and what bounds it in a hold.
+    """
+    expected = (FACTOR_WEIGHT + n * mean) / (FACTOR_WEIGHT + n)
+    return expected, most * FACTOR_MARGIN if n >= FACTOR_SAMPLES else max(most, FOREIGN_FACTOR)
 
 
 def formula(request: AIRequest, context_chars: int) -> int:
@@ -42,11 +54,6 @@ class Answer(NamedTuple):
     expected: int
     p90: int
     shipped: Trend
-
-
-def scopes(user_id: str, model: str) -> tuple[tuple[str, str], ...]:
-    """The levels that a feature's answers are learned in, widest first, as (user, model); without a model the widest."""
-    return ((EVERYONE, ""), (EVERYONE, model), (user_id, model))[: 3 if model else 1]
 
 
 def answer(

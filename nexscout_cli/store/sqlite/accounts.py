@@ -9,175 +9,155 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Sequence
-from datetime import datetime
-from functools import lru_cache
 from typing import NamedTuple
 
-from nexscout_cli.config import Settings
+from nexscout_cli.engine.budgets import Budget, Used
 from nexscout_cli.engine.names import EVERYONE
 from nexscout_cli.errors import StalePlan
-from nexscout_cli.store.sqlite.store import day_of, stamp
+from nexscout_cli.store.sqlite.transaction import Transaction
 
 PREPAID = "prepaid"
 """The period of energy accounts: what is granted and not used stays."""
 
 
-class Budget(NamedTuple):
-    """A dollar or token budget of a call; ``cap`` None: no limit."""
+class _Place(NamedTuple):
+    """Where a budget is kept: the account's owner, kind and period."""
 
-    unit: str
-    scope: str
-    window: str
     owner: str
+    kind: str
     period: str
-    cap: int | None
-
-    @property
-    def entered(self) -> bool:
-        """Whether a call's use of it is entered: of a user's day always, of what else there is while it has a cap."""
-        return self.cap is not None or (self.scope, self.window) == ("user", "day")
 
 
-def budgets(settings: Settings, user_id: str, tier: str, now: datetime) -> tuple[Budget, ...]:
-    """Every budget of a user's call at that time: dollars and tokens, of the user and in total, by day and by month."""
-    return _budgets(settings, user_id, tier, day_of(now))
+def _place(t: Transaction, budget: Budget, user_id: str) -> _Place:
+    owner = user_id if budget.scope == "user" else EVERYONE
+    return _Place(owner, budget.unit, t.day if budget.window == "day" else t.month)
 
 
-@lru_cache(maxsize=64)
-def _budgets(settings: Settings, user_id: str, tier: str, today: str) -> tuple[Budget, ...]:
-    found = []
-    periods = {"day": today, "month": today[:7]}
-    for unit in ("usd", "tokens"):
-        for scope, owner in (("user", user_id), ("total", EVERYONE)):
-            for window, period in periods.items():
-                if (unit, scope, window) == ("tokens", "user", "day"):
-                    cap = settings[f"tiers.{tier}.daily_tokens"]
-                else:
-                    cap = settings[f"caps.{unit}.{scope}_{window}"]
-                if cap is not None and unit == "usd":
-                    cap = round(cap * 1e9)
-                found.append(Budget(unit, scope, window, owner, period, cap))
-    return tuple(found)
-
-
-def find(c: sqlite3.Connection, owner: str, kind: str, period: str) -> sqlite3.Row | None:
+def find(t: Transaction, owner: str, kind: str, period: str) -> sqlite3.Row | None:
     """The account, or None before it was first drawn on."""
-    row: sqlite3.Row | None = c.execute(
+    row: sqlite3.Row | None = t.execute(
         "SELECT * FROM accounts WHERE owner = ? AND kind = ? AND period = ?", (owner, kind, period)
     ).fetchone()
     return row
 
 
-def account(c: sqlite3.Connection, owner: str, kind: str, period: str) -> int:
+def account(t: Transaction, owner: str, kind: str, period: str) -> int:
     """The account's id; opened when it is new."""
-    row = c.execute(
+    row = t.execute(
         "SELECT id FROM accounts WHERE owner = ? AND kind = ? AND period = ?", (owner, kind, period)
     ).fetchone()
     if row:
         return int(row[0])
-    cursor = c.execute("INSERT INTO accounts (owner, kind, period) VALUES (?, ?, ?)", (owner, kind, period))
+    cursor = t.execute("INSERT INTO accounts (owner, kind, period) VALUES (?, ?, ?)", (owner, kind, period))
     return int(cursor.lastrowid or 0)
 
 
-def grant(
-    c: sqlite3.Connection, account_id: int, amount: int, *, kind: str, reason: str, actor: str, now: datetime
-) -> None:
+def energy_account(t: Transaction, user_id: str) -> int:
+    """The id of a user's energy account; opened when it is new."""
+    return account(t, user_id, "energy", PREPAID)
+
+
+def grant(t: Transaction, account_id: int, amount: int, kind: str, reason: str) -> None:
     """Grant (``kind`` grant, amount ≥ 0) or adjust (either sign)."""
-    c.execute("UPDATE accounts SET granted = coalesce(granted, 0) + ? WHERE id = ?", (amount, account_id))
-    c.execute(
+    t.execute("UPDATE accounts SET granted = coalesce(granted, 0) + ? WHERE id = ?", (amount, account_id))
+    t.execute(
         "INSERT INTO ledger_entries (account, kind, amount, reason, actor, created_at) VALUES (?, ?, ?, ?, ?, ?)",
-        (account_id, kind, amount, reason, actor, stamp(now)),
+        (account_id, kind, amount, reason, t.actor, t.stamp),
     )
 
 
-def standing(c: sqlite3.Connection, drawn_on: Sequence[Budget]) -> dict[Budget, sqlite3.Row]:
-    """The accounts of budgets that were drawn on before, all in one query."""
-    owners, periods = (sorted({getattr(b, name) for b in drawn_on}) for name in ("owner", "period"))
-    rows = c.execute(
+def _accounts(t: Transaction, places: Sequence[_Place]) -> dict[_Place, sqlite3.Row]:
+    """Those of the accounts that were drawn on before, all in one query."""
+    owners, periods = sorted({place.owner for place in places}), sorted({place.period for place in places})
+    rows = t.execute(
         f"SELECT * FROM accounts WHERE owner IN ({_marks(owners)}) AND kind IN ('usd', 'tokens') "
         f"AND period IN ({_marks(periods)})",
         (*owners, *periods),
     )
-    found = {(row["owner"], row["kind"], row["period"]): row for row in rows}
-    return {b: row for b in drawn_on if (row := found.get((b.owner, b.unit, b.period))) is not None}
+    return {_Place(row["owner"], row["kind"], row["period"]): row for row in rows}
 
 
-def used(c: sqlite3.Connection, budget: Budget, row: sqlite3.Row | None) -> int:
+def used(t: Transaction, user_id: str, budgets: Sequence[Budget]) -> dict[Budget, Used]:
+    """What is gone of the budgets of a user's call, of those that have a cap."""
+    capped = {budget: _place(t, budget, user_id) for budget in budgets if budget.cap is not None}
+    rows = _accounts(t, [*capped.values()]) if capped else {}
+    return {
+        budget: Used(_used(t, budget, place, rows.get(place)), rows[place]["spent"] if place in rows else 0)
+        for budget, place in capped.items()
+    }
+
+
+def _used(t: Transaction, budget: Budget, place: _Place, row: sqlite3.Row | None) -> int:
     """What is held and spent of a budget, whose account is ``row``, or None where it was not opened yet."""
     own: int = row["held"] + row["spent"] if row else 0
     if (budget.scope, budget.window) == ("user", "day"):
         return own
     if row is not None and row["granted"] is not None:
         return int(row["base"]) + own
-    days = c.execute(
+    # No account keeps this window: it is the sum of the days that lie in it.
+    days = t.execute(
         f"SELECT coalesce(sum(held + spent), 0) FROM accounts WHERE period BETWEEN :period AND :period || '-99' "
-        f"AND length(period) = 10 AND kind = :unit AND owner {'<>' if budget.owner == EVERYONE else '='} :owner",
-        {"period": budget.period, "unit": budget.unit, "owner": budget.owner},
+        f"AND length(period) = 10 AND kind = :kind AND owner {'<>' if budget.scope == 'total' else '='} :owner",
+        place._asdict(),
     ).fetchone()[0]
     return max(own, int(days))
 
 
-def open_budgets(c: sqlite3.Connection, drawn_on: Sequence[Budget], actor: str, now: datetime) -> dict[Budget, int]:
+def open_budgets(t: Transaction, user_id: str, budgets: Sequence[Budget]) -> dict[Budget, int]:
     """The accounts of what is entered, each with its cap as what is granted."""
-    found = standing(c, drawn_on)
+    places = {budget: _place(t, budget, user_id) for budget in budgets}
+    rows = _accounts(t, [*places.values()])
     opened = {}
-    for b in drawn_on:
-        row = found.get(b)
-        if (row["granted"] != b.cap) if row else b.entered:
-            opened[b] = _open_budget(c, b, row, actor, now)
+    for budget, place in places.items():
+        row = rows.get(place)
+        if (row["granted"] != budget.cap) if row else budget.entered:
+            opened[budget] = _open_budget(t, budget, place, row)
         elif row:
-            opened[b] = row["id"]
-    return {b: account_id for b, account_id in opened.items() if b.entered}
+            opened[budget] = row["id"]
+    return {budget: account_id for budget, account_id in opened.items() if budget.entered}
 
 
-def _open_budget(c: sqlite3.Connection, budget: Budget, row: sqlite3.Row | None, actor: str, now: datetime) -> int:
+def _open_budget(t: Transaction, budget: Budget, place: _Place, row: sqlite3.Row | None) -> int:
     """The budget's account with its cap as what is granted; a cap that changed is adjusted, one that was taken away is null."""
-    before = used(c, budget, row) - (row["held"] + row["spent"] if row else 0)
-    account_id = row["id"] if row else account(c, budget.owner, budget.unit, budget.period)
+    before = _used(t, budget, place, row) - (row["held"] + row["spent"] if row else 0)
+    account_id: int = row["id"] if row else account(t, *place)
     granted: int | None = row["granted"] if row else None
-    c.execute("UPDATE accounts SET base = ? WHERE id = ?", (before, account_id))
+    t.execute("UPDATE accounts SET base = ? WHERE id = ?", (before, account_id))
     if budget.cap is None and granted is not None:
-        grant(c, account_id, -granted, kind="adjust", reason="cap removed", actor=actor, now=now)
-        c.execute("UPDATE accounts SET granted = NULL WHERE id = ?", (account_id,))
+        grant(t, account_id, -granted, "adjust", "cap removed")
+        t.execute("UPDATE accounts SET granted = NULL WHERE id = ?", (account_id,))
     elif budget.cap is not None and granted is None:
-        grant(c, account_id, budget.cap, kind="grant", reason="cap", actor=actor, now=now)
+        grant(t, account_id, budget.cap, "grant", "cap")
     elif budget.cap is not None and granted is not None and granted != budget.cap:
-        grant(c, account_id, budget.cap - granted, kind="adjust", reason="cap changed", actor=actor, now=now)
-    return int(account_id)
+        grant(t, account_id, budget.cap - granted, "adjust", "cap changed")
+    return account_id
 
 
-def hold(c: sqlite3.Connection, attempt: int, amounts: dict[int, int], actor: str, now: datetime) -> None:
+def hold(t: Transaction, attempt: int, amounts: dict[int, int]) -> None:
     """Reserve an amount on each account. Raises StalePlan when one does not cover it: a conditional update, never
     read-then-write.
     """
-    cursor = c.executemany(
+    cursor = t.executemany(
         "UPDATE accounts SET held = held + :amount WHERE id = :id "
         "AND (granted IS NULL OR granted - base - held - spent >= :amount)",
         [{"id": account_id, "amount": amount} for account_id, amount in amounts.items()],
     )
     if cursor.rowcount != len(amounts):
         raise StalePlan
-    _enter(c, attempt, [(account_id, "hold", amount) for account_id, amount in amounts.items()], None, actor, now)
+    _enter(t, attempt, [(account_id, "hold", amount) for account_id, amount in amounts.items()], None)
 
 
-def release(
-    c: sqlite3.Connection,
-    attempt: int,
-    spend: dict[str, int | None],
-    *,
-    reason: str,
-    actor: str,
-    now: datetime,
-) -> None:
+def release(t: Transaction, attempt: int, spend: dict[str, int | None], reason: str) -> None:
     """End an attempt's holds on accounts of the kinds in ``spend``: posted with that amount, voided where it is None."""
-    rows = c.execute(
+    # A hold that was settled before has a post or a void beside it, and is left alone.
+    rows = t.execute(
         f"""SELECT e.account, e.amount, a.kind FROM ledger_entries e JOIN accounts a ON a.id = e.account
             WHERE e.attempt = ? AND e.kind = 'hold' AND a.kind IN ({_marks([*spend])})
             AND NOT EXISTS (SELECT 1 FROM ledger_entries s
                             WHERE s.attempt = e.attempt AND s.account = e.account AND s.kind IN ('post', 'void'))""",
         (attempt, *spend),
     ).fetchall()
-    c.executemany(
+    t.executemany(
         "UPDATE accounts SET held = held - ?, spent = spent + ? WHERE id = ?",
         [(held, spend[kind] or 0, account_id) for account_id, held, kind in rows],
     )
@@ -185,25 +165,18 @@ def release(
         (account_id, "void", held) if (amount := spend[kind]) is None else (account_id, "post", amount)
         for account_id, held, kind in rows
     ]
-    _enter(c, attempt, entries, reason, actor, now)
+    _enter(t, attempt, entries, reason)
 
 
-def _enter(
-    c: sqlite3.Connection,
-    attempt: int,
-    entries: list[tuple[int, str, int]],
-    reason: str | None,
-    actor: str,
-    now: datetime,
-) -> None:
+def _enter(t: Transaction, attempt: int, entries: list[tuple[int, str, int]], reason: str | None) -> None:
     """Write entries of (account, kind, amount)."""
-    when = stamp(now)
-    c.executemany(
+    when = t.stamp
+    t.executemany(
         "INSERT INTO ledger_entries (attempt, account, kind, amount, reason, actor, created_at) "
         "VALUES (?, ?, ?, ?, ?, ?, ?)",
-        [(attempt, account_id, kind, amount, reason, actor, when) for account_id, kind, amount in entries],
+        [(attempt, account_id, kind, amount, reason, t.actor, when) for account_id, kind, amount in entries],
     )
 
 
-def _marks(values: list[str]) -> str:
+def _marks(values: Sequence[str]) -> str:
     return ", ".join("?" * len(values))

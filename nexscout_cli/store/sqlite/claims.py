@@ -7,7 +7,7 @@ is what recovery reads.
 
 from __future__ import annotations
 
-import sqlite3
+from nexscout_cli.store.sqlite.transaction import Transaction
 
 _ITSELF = "request_id || '/' || n"
 _STALE = """claim IS NOT NULL AND state IN ('posted', 'voided')
@@ -24,20 +24,20 @@ def on_itself(request_id: str, n: int) -> str:
     return f"{request_id}/{n}"
 
 
-def let_go(c: sqlite3.Connection, request_id: str) -> None:
+def let_go(t: Transaction, request_id: str) -> None:
     """End the claims of a request's attempts; those of unknown outcome go on claiming themselves."""
-    c.execute(
+    t.execute(
         f"UPDATE attempts SET claim = CASE state WHEN 'unknown' THEN {_ITSELF} END "
         "WHERE request_id = ? AND claim IS NOT NULL",
         (request_id,),
     )
 
 
-def stale(c: sqlite3.Connection) -> bool:
+def stale(t: Transaction) -> bool:
     """Whether a program that knew no claims has ended a request and left its claim."""
-    return c.execute(f"SELECT 1 FROM attempts WHERE {_STALE} LIMIT 1").fetchone() is not None
+    return t.execute(f"SELECT 1 FROM attempts WHERE {_STALE} LIMIT 1").fetchone() is not None
 
 
-def end_stale(c: sqlite3.Connection) -> None:
+def end_stale(t: Transaction) -> None:
     """Let go of what :func:`stale` found."""
-    c.execute(f"UPDATE attempts SET claim = NULL WHERE {_STALE}")
+    t.execute(f"UPDATE attempts SET claim = NULL WHERE {_STALE}")

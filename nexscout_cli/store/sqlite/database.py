@@ -14,7 +14,7 @@ from typing import Any, TypeVar
 
 from nexscout_cli.errors import StoreError
 from nexscout_cli.store.sqlite.queue import QueueLock
-from nexscout_cli.store.sqlite.transactions import Change, transaction
+from nexscout_cli.store.sqlite.changes import Change, Commit
 
 SCHEMA_VERSION = 7
 Prepare = Callable[[sqlite3.Connection], None]
@@ -45,15 +45,22 @@ class _Errors:
 
 
 class Database:
-    """One SQLite file. Reads see one consistent state; writes queue, and commit durably or not at all. Thread-safe."""
+    """One SQLite file. Reads see one consistent state; writes queue, and commit durably or not at all. Thread-safe.
+
+    Three locks, always taken in this order, so that who waits for the queue of writers keeps nobody from reading:
+    ``_writers`` (this process's turn), the queue of all processes, ``_main`` (the connection that writes). A read takes
+    the main connection only where it is free, else one of its own.
+    """
 
     def __init__(self, path: Path, timeout: float = 30.0) -> None:
         self.path = path
         self.timeout = timeout
         self.queue = QueueLock(path.with_name(path.name + ".lock"), timeout)
-        self._threads = threading.RLock()
+        self._writers = threading.Lock()
+        self._main = threading.Lock()
         self._errors = _Errors(path)
         self._connection: sqlite3.Connection | None = None
+        self._readers: deque[sqlite3.Connection] = deque()
         self._changes: deque[Change[Any]] = deque()
 
     def open(self, prepare: Prepare) -> None:
@@ -109,7 +116,7 @@ class Database:
             connection = connect(temporary, self.timeout)
             try:
                 schema.migrate(connection)
-                with transaction(connection):
+                with Commit(connection):
                     prepare(connection)
             finally:
                 connection.close()
@@ -134,16 +141,16 @@ class Database:
         """Copy the database to a new file that only its owner can read. Raises StoreError, FileExistsError."""
         from nexscout_cli.store.sqlite import schema
 
-        with self._threads:
+        with self.connected() as connection:
             try:
-                schema.backup(self.connection, target)
+                schema.backup(connection, target)
             except sqlite3.Error as error:
                 raise unusable(target, error) from error
 
     def journal(self) -> str:
         """The journal mode that is in force: wal or delete."""
-        with self._threads, self._errors:
-            return str(self.connection.execute("PRAGMA journal_mode").fetchone()[0])
+        with self.connected() as connection, self._errors:
+            return str(connection.execute("PRAGMA journal_mode").fetchone()[0])
 
     def backup_path(self) -> Path:
         """A name beside the database for a copy of it that is not taken yet."""
@@ -168,29 +175,54 @@ class Database:
         return self._connection
 
     def close(self) -> None:
-        """Close the connection."""
-        with self._threads:
+        """Close every connection that is not in use."""
+        with self._writers, self._main:
             if self._connection is not None:
                 self._connection.close()
                 self._connection = None
+            while self._readers:
+                self._readers.pop().close()
             self.queue.close()
 
     @contextmanager
-    def read(self) -> Iterator[sqlite3.Connection]:
-        """One consistent state of the database."""
-        with self._threads, self._errors:
-            self.connection.execute("BEGIN")
+    def connected(self) -> Iterator[sqlite3.Connection]:
+        """A connection to read with: the main one where nobody uses it, else one of its own."""
+        if self._main.acquire(blocking=False):
             try:
                 yield self.connection
             finally:
-                if self.connection.in_transaction:
-                    self.connection.execute("ROLLBACK")
+                self._main.release()
+            return
+        try:
+            connection = self._readers.pop()
+        except IndexError:
+            with self._errors:
+                connection = connect(self.path, self.timeout)
+                connection.execute("PRAGMA query_only = ON")
+        try:
+            yield connection
+        finally:
+            if self._connection is None:  # closed meanwhile
+                connection.close()
+            else:
+                self._readers.append(connection)
+
+    @contextmanager
+    def read(self) -> Iterator[sqlite3.Connection]:
+        """One consistent state of the database. Waits for no writer's turn."""
+        with self.connected() as connection, self._errors:
+            connection.execute("BEGIN")
+            try:
+                yield connection
+            finally:
+                if connection.in_transaction:
+                    connection.execute("ROLLBACK")
 
     @contextmanager
     def write(self) -> Iterator[sqlite3.Connection]:
         """A transaction that holds the writers' queue; committed at the end, rolled back on any exception."""
-        with self._threads, self._errors, self.queue.held(), transaction(self.connection) as c:
-            yield c
+        with self._errors, self._writers, self.queue.held(), self._main, Commit(self.connection) as connection:
+            yield connection
 
     def together(self, make: Callable[[sqlite3.Connection], T]) -> T:
         """Commit what ``make`` writes and return its value; all or nothing, as with :meth:`write`.
@@ -201,7 +233,7 @@ class Database:
         change = Change(make)
         try:
             self._changes.append(change)
-            with self._threads:
+            with self._writers:
                 while not change.ended:
                     self._commit_waiting()
         except BaseException:
@@ -213,31 +245,37 @@ class Database:
 
     def _commit_waiting(self) -> None:
         try:
-            self._commit(list(self._changes)[:_TOGETHER])
+            self._commit()
         finally:
             while self._changes and self._changes[0].ended:
                 self._changes.popleft()
 
-    def _commit(self, changes: list[Change[Any]]) -> None:
-        """Make the changes in one transaction; where that fails, each in one of its own."""
-        work = transaction(self.connection)
+    def _commit(self, changes: list[Change[Any]] | None = None) -> None:
+        """Make the changes that wait, in one transaction; where that fails, each in one of its own.
+
+        Whose they are is looked at when the queue's turn has come: what arrived during the wait goes along.
+        """
+        waiting = changes or list(self._changes)[:_TOGETHER]
         try:
-            with self._errors, self.queue.held(), work as c:
-                for change in changes:
-                    if not change.ended:  # its caller may have gone while this one waited
-                        change.make(work, c, alone=len(changes) == 1)
+            with self._errors, self.queue.held(), self._main:
+                waiting = changes or list(self._changes)[:_TOGETHER]
+                work = Commit(self.connection)
+                with work as connection:
+                    for change in waiting:
+                        if not change.ended:  # its caller may have gone while this one waited
+                            change.make(work, connection, alone=len(waiting) == 1)
         except Exception as error:  # noqa: BLE001 - whose change it was raises it
-            if len(changes) > 1 and getattr(error, "code", "") != "busy":
-                for change in changes:
+            if len(waiting) > 1 and getattr(error, "code", "") != "busy":
+                for change in waiting:
                     if not change.ended:
                         self._commit([change])
             else:
-                for change in changes:
+                for change in waiting:
                     change.error, change.over = error, True
 
     def flush_log(self) -> None:
         """Move what the write-ahead log holds into the file and empty it; nothing to do with a rollback journal."""
-        with self._threads, self._errors, self.queue.held():
+        with self._errors, self._writers, self.queue.held(), self._main:
             self.connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
 
 

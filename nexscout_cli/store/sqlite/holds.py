@@ -2,128 +2,111 @@
 
 from __future__ import annotations
 
-import sqlite3
-from datetime import datetime
+from datetime import timedelta
 
-from nexscout_cli.engine.plan_types import Plan
-from nexscout_cli.engine.planning.planner import formula_tokens
-from nexscout_cli.engine.request import AIRequest
-from nexscout_cli.engine.settlement import Attempt
+from nexscout_cli.engine.settlement import Attempt, Order, Prediction
 from nexscout_cli.errors import DuplicateInFlight, InProgress, StalePlan
 from nexscout_cli.jsontext import plain
 from nexscout_cli.store import owner
 from nexscout_cli.store.sqlite import accounts, claims, users
 from nexscout_cli.store.sqlite.states import elsewhere
-from nexscout_cli.store.sqlite.store import Store, stamp
+from nexscout_cli.store.sqlite.transaction import Transaction, stamp
 
 
-def hold(
-    store: Store,
-    c: sqlite3.Connection,
-    request_id: str,
-    fingerprint: str,
-    plan: Plan,
-    deadline: datetime,
-    cache_key: str | None = None,
-) -> Attempt:
+def hold(t: Transaction, order: Order) -> Attempt:
     """T1. Raises StalePlan when the catalog, a tier, a balance or a cap is no longer what the plan was made from,
     DuplicateInFlight when another request under the same cache key is open.
     """
-    request = plan.request
-    now = store.touch(c)
-    user = users.ensure(store, c, request.user_id, now)
-    version = c.execute("SELECT value FROM meta WHERE key = 'world_version'").fetchone()[0]
-    if int(version) != plan.version:
+    request_id, user_id = order.prediction.request_id, order.prediction.user_id
+    users.ensure(t, user_id)
+    version = t.execute("SELECT value FROM meta WHERE key = 'world_version'").fetchone()[0]
+    if int(version) != order.version:
         raise StalePlan
-    first = open_request(store, c, request_id, request, fingerprint, now)
+    first = open_request(t, order)
     if first:
-        n, claim = 1, cache_key and claims.on_key(request.user_id, cache_key)
+        n, claim = 1, order.cache_key and claims.on_key(user_id, order.cache_key)
     else:
-        n, claim = _take_over(c, request_id)
-    # The ledger's time runs ahead of a clock that was put back; the deadline must lie in the same time.
-    deadline += now - store.clock.now()
-    attempt_id = _insert_attempt(c, request_id, n, claim, plan, deadline, now)
-    energy = plan.max_energy if first else _energy_held(c, request_id)
+        n, claim = _take_over(t, request_id)
+    attempt_id = _insert_attempt(t, order, n, claim)
+    energy = order.energy if first else _energy_held(t, request_id)
     amounts: dict[int, int] = {}
     if first and energy:
-        amounts[accounts.account(c, request.user_id, "energy", accounts.PREPAID)] = energy
-    if not plan.model.free:
-        budgets = accounts.budgets(store.settings, request.user_id, user["tier"], now)
-        opened = accounts.open_budgets(c, budgets, store.actor, now)
-        most = {"usd": plan.own_max_cost, "tokens": plan.max_total_tokens}
+        amounts[accounts.energy_account(t, user_id)] = energy
+    if order.budgets:
+        most = {"usd": order.hold, "tokens": order.hold_tokens}
+        opened = accounts.open_budgets(t, user_id, order.budgets)
         amounts |= {account: most[budget.unit] for budget, account in opened.items()}
-    accounts.hold(c, attempt_id, amounts, store.actor, now)
+    accounts.hold(t, attempt_id, amounts)
     if first:
-        predict(c, request_id, plan, now, None)
-    return Attempt(attempt_id, request_id, n, plan, plan.own_max_cost, plan.max_total_tokens, energy)
+        predict(t, order.prediction, None)
+    return Attempt(attempt_id, request_id, n, order.settlement, order.hold, order.hold_tokens, energy)
 
 
-def open_request(
-    store: Store,
-    c: sqlite3.Connection,
-    request_id: str,
-    request: AIRequest,
-    fingerprint: str,
-    now: datetime,
-) -> bool:
-    """Enter the request; False when it is there already. A key whose earlier call was voided goes over to this one.
+def open_request(t: Transaction, order: Order) -> bool:
+    """Enter the request; False when it is there already.
 
-    Raises StoreError when another process has closed the request, which it does when this one slept for long.
+    Raises StoreError when another process has closed the request, which it does when this one slept for long;
+    InProgress as :func:`take_key` does.
     """
-    key = request.options.idempotency_key
-    if key is not None:
-        names = (request.user_id, key, request_id)
-        c.execute(
-            "UPDATE requests SET key = NULL WHERE user_id = ? AND key = ? AND state = 'voided' AND request_id <> ?",
-            names,
-        )
-        if c.execute("SELECT 1 FROM requests WHERE user_id = ? AND key = ? AND request_id <> ?", names).fetchone():
-            raise InProgress(f"the request under key {key!r} is in progress", "wait for it, then ask again")
-    entered = c.execute(
-        "INSERT INTO requests (request_id, user_id, feature, key, fingerprint, state, created_at) "
-        "VALUES (?, ?, ?, ?, ?, 'open', ?) ON CONFLICT (request_id) DO NOTHING",
-        (request_id, request.user_id, request.feature, key, fingerprint, stamp(now)),
-    )
-    if entered.rowcount:
+    about = order.prediction
+    take_key(t, about.user_id, order.idempotency_key, about.request_id)
+    if enter_request(t, about.request_id, about.user_id, about.feature, order.idempotency_key, order.fingerprint):
         return True
-    row = c.execute("SELECT user_id, state FROM requests WHERE request_id = ?", (request_id,)).fetchone()
-    store.require_access(c, row["user_id"])
+    row = t.execute("SELECT user_id, state FROM requests WHERE request_id = ?", (about.request_id,)).fetchone()
+    t.require_access(row["user_id"])
     if row["state"] not in ("open", "unknown"):
-        raise elsewhere(f"request {request_id}")
-    c.execute("UPDATE requests SET state = 'open' WHERE request_id = ?", (request_id,))
+        raise elsewhere(f"request {about.request_id}")
+    t.execute("UPDATE requests SET state = 'open' WHERE request_id = ?", (about.request_id,))
     return False
 
 
-def _insert_attempt(
-    c: sqlite3.Connection, request_id: str, n: int, claim: str | None, plan: Plan, deadline: datetime, now: datetime
-) -> int:
+def take_key(t: Transaction, user_id: str, key: str | None, request_id: str) -> None:
+    """Let a request have an idempotency key whose earlier call was voided.
+
+    Raises InProgress where another request has it that was not.
+    """
+    if key is None:
+        return
+    names = (user_id, key, request_id)
+    t.execute(
+        "UPDATE requests SET key = NULL WHERE user_id = ? AND key = ? AND state = 'voided' AND request_id <> ?", names
+    )
+    if t.execute("SELECT 1 FROM requests WHERE user_id = ? AND key = ? AND request_id <> ?", names).fetchone():
+        raise InProgress(f"the request under key {key!r} is in progress", "wait for it, then ask again")
+
+
+def enter_request(
+    t: Transaction, request_id: str, user_id: str, feature: str, key: str | None, fingerprint: str
+) -> bool:
+    """Enter an open request; False when it is there already."""
+    entered = t.execute(
+        "INSERT INTO requests (request_id, user_id, feature, key, fingerprint, state, created_at) "
+        "VALUES (?, ?, ?, ?, ?, 'open', ?) ON CONFLICT (request_id) DO NOTHING",
+        (request_id, user_id, feature, key, fingerprint, t.stamp),
+    )
+    return bool(entered.rowcount)
+
+
+def _insert_attempt(t: Transaction, order: Order, n: int, claim: str | None) -> int:
     """The id of the new attempt. Raises DuplicateInFlight when another request has its claim."""
-    model, forecast = plan.model, plan.forecast
-    known = {
-        "mode": plan.mode,
-        "routing_reason": plan.routing_reason,
-        "compressed": plan.compression.applied,
-        "predicted_tokens": forecast.input_tokens + forecast.output_tokens,
-        "max_input_tokens": forecast.max_input_tokens,
-        "max_output_tokens": forecast.max_output_tokens,
-    }
-    cursor = c.execute(
+    request_id, settlement = order.prediction.request_id, order.settlement
+    cursor = t.execute(
         """INSERT INTO attempts (request_id, n, model, price, estimate, hold, hold_tokens, state,
            owner, deadline, plan, claim, created_at)
            VALUES (?, ?, ?, ?, ?, ?, ?, 'held', ?, ?, ?, ?, ?) ON CONFLICT (claim) WHERE claim IS NOT NULL DO NOTHING""",
         (
             request_id,
             n,
-            model.name,
-            plain({"input": model.price_in, "output": model.price_out}),
-            plan.own_cost,
-            plan.own_max_cost,
-            plan.max_total_tokens,
+            settlement.model,
+            plain({"input": settlement.price_in, "output": settlement.price_out}),
+            order.estimate,
+            order.hold,
+            order.hold_tokens,
             owner.me(),
-            stamp(deadline),
-            plain(known),
+            stamp(t.now + timedelta(seconds=order.seconds)),
+            plain(settlement.as_json()),
             claim or claims.on_itself(request_id, n),
-            stamp(now),
+            t.stamp,
         ),
     )
     if not cursor.rowcount:
@@ -131,18 +114,18 @@ def _insert_attempt(
     return int(cursor.lastrowid or 0)
 
 
-def _take_over(c: sqlite3.Connection, request_id: str) -> tuple[int, str | None]:
+def _take_over(t: Transaction, request_id: str) -> tuple[int, str | None]:
     """The next attempt's number, and the claim on a cache key that it takes over from the last one, if that had any."""
-    n, claim = c.execute(
+    n, claim = t.execute(
         "SELECT n, claim FROM attempts WHERE request_id = ? ORDER BY n DESC LIMIT 1", (request_id,)
     ).fetchone()
-    claims.let_go(c, request_id)
+    claims.let_go(t, request_id)
     return n + 1, None if claim == claims.on_itself(request_id, n) else claim
 
 
-def _energy_held(c: sqlite3.Connection, request_id: str) -> int:
+def _energy_held(t: Transaction, request_id: str) -> int:
     """What a request holds of energy, which is held once, by its first attempt."""
-    row = c.execute(
+    row = t.execute(
         """SELECT e.amount FROM attempts t JOIN ledger_entries e ON e.attempt = t.id AND e.kind = 'hold'
            JOIN accounts a ON a.id = e.account AND a.kind = 'energy' WHERE t.request_id = ? AND t.n = 1""",
         (request_id,),
@@ -150,29 +133,12 @@ def _energy_held(c: sqlite3.Connection, request_id: str) -> int:
     return int(row[0]) if row else 0
 
 
-def predict(c: sqlite3.Connection, request_id: str, plan: Plan, now: datetime, rejected: str | None) -> None:
+def predict(t: Transaction, prediction: Prediction, rejected: str | None) -> None:
     """Enter the prediction; ``rejected`` says why the plan was not run."""
-    c.execute(
+    t.execute(
         """INSERT INTO ai_cost_predictions (request_id, user_id, feature, predicted_tokens, predicted_output_tokens,
            predicted_tokens_p90, predicted_cost_usd, max_cost_usd, predicted_energy, formula_tokens, recommended_model,
-           routing_reason, approved, rejected_reason, decision, created_at)
+           routing_reason, decision, approved, rejected_reason, created_at)
            VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)""",
-        (
-            request_id,
-            plan.request.user_id,
-            plan.request.feature,
-            plan.predicted_tokens,
-            plan.predicted_output_tokens,
-            plan.p90_tokens,
-            plan.predicted_cost,
-            plan.max_cost,
-            plan.predicted_energy,
-            formula_tokens(plan),
-            plan.model.name,
-            plan.routing_reason,
-            int(rejected is None),
-            rejected,
-            plain(plan.decision.as_json()),
-            stamp(now),
-        ),
+        (*prediction[:-1], plain(prediction.decision), int(rejected is None), rejected, t.stamp),
     )

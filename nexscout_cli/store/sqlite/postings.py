@@ -2,239 +2,162 @@
 
 from __future__ import annotations
 
-import json
-import sqlite3
-from datetime import datetime
-
-from nexscout_cli.engine.learning import profile
-from nexscout_cli.engine.learning.observation import Lesson, Observation, observe
-from nexscout_cli.engine.request import AIRequest, Json
-from nexscout_cli.engine.settlement import Attempt, CachedAnswer, Charge, Delivery
+from nexscout_cli.engine.settlement import Attempt, Charge, Delivery, Failure, Hit, Posting
 from nexscout_cli.jsontext import dumps
-from nexscout_cli.store.sqlite import accounts, cache, lengths, profiles, usage, users
-from nexscout_cli.store.sqlite.holds import open_request
+from nexscout_cli.store.sqlite import accounts, answers, lengths, profiles, usage, users
+from nexscout_cli.store.sqlite.holds import enter_request, take_key
 from nexscout_cli.store.sqlite.states import elsewhere, end_request, require_own, set_state
-from nexscout_cli.store.sqlite.store import Store
+from nexscout_cli.store.sqlite.transaction import Transaction
 
 
-def post(
-    store: Store,
-    c: sqlite3.Connection,
-    attempt: Attempt,
-    charge: Charge,
-    provider_id: str | None,
-    delivery: Delivery | None,
-    doubt: dict[str, Json] | None = None,
-) -> None:
-    """T3: the true charge in every book at once. Without a delivery the cost is posted and no energy is charged.
-
-    ``doubt`` is what was found when the answer was checked.
-    """
-    plan = attempt.plan
-    request = plan.request
-    total = charge.input_tokens + charge.output_tokens
-    now = store.touch(c)
-    require_own(store, c, attempt)
-    ended = delivery is not None
-    set_state(c, attempt.id, "posted", now, actual=charge.cost, provider_id=provider_id, ended=ended)
-    spend: dict[str, int | None] = {"usd": charge.cost, "tokens": total}
+def post(t: Transaction, attempt: Attempt, posting: Posting) -> None:
+    """T3: the true charge in every book at once. Without a delivery the cost is posted and no energy is charged."""
+    charge, provider_id, delivery, doubt = posting
+    settlement = attempt.settlement
+    require_own(t, attempt)
+    set_state(t, attempt.id, "posted", actual=charge.cost, provider_id=provider_id, ended=delivery is not None)
+    spend: dict[str, int | None] = {"usd": charge.cost, "tokens": charge.tokens}
     if delivery is not None and attempt.n == 1:  # which holds the energy too
         spend["energy"] = delivery.energy or None
-    accounts.release(c, attempt.id, spend, reason=",".join(charge.flags), actor=store.actor, now=now)
-    forecast = plan.forecast
+    accounts.release(t, attempt.id, spend, ",".join(charge.flags))
+    saved = settlement.savings(charge)
     usage.record(
-        store,
-        c,
-        now,
+        t,
         {
             "request_id": attempt.request_id,
             "n": attempt.n,
-            "user_id": request.user_id,
-            "feature": request.feature,
-            "model_used": plan.model.name,
+            "user_id": settlement.user_id,
+            "feature": settlement.feature,
+            "model_used": settlement.model,
             "outcome": "posted",
             "input_tokens": charge.input_tokens,
             "output_tokens": charge.output_tokens,
             "cost_usd": charge.cost,
             "energy": delivery.energy if delivery else 0,
-            "mode": plan.mode,
-            "routing_reason": plan.routing_reason,
-            "compression_applied": int(plan.compression.applied),
-            "prediction_accuracy": profile.accuracy(total, forecast.input_tokens + forecast.output_tokens),
-            **usage.savings(store, c, plan, charge),
-            # A superseded answer saves nothing: the one that is delivered counts.
-            **({"baseline_usd": 0} if doubt and delivery is None else {}),
+            "mode": settlement.mode,
+            "routing_reason": settlement.routing_reason,
+            "compression_applied": int(settlement.compressed),
+            "prediction_accuracy": settlement.accuracy(charge),
+            # An answer that was superseded saves nothing: the one that is delivered counts.
+            "baseline_usd": 0 if doubt and delivery is None else saved.baseline,
+            "compression_saved_usd": saved.compression,
+            "tokens_saved": saved.tokens,
             "metadata": {
                 "flags": list(charge.flags),
-                "degraded": plan.degraded,
+                "degraded": settlement.degraded,
                 "delivered": delivery is not None,
-                "surge": plan.surge_milli / 1000,
+                "surge": settlement.surge_milli / 1000,
                 "provider_id": provider_id,
-                "emotional_complexity": plan.emotional_complexity,
-                "actor": store.actor,
+                "emotional_complexity": settlement.emotional_complexity,
+                "actor": t.actor,
                 **({"doubt": doubt} if doubt else {}),
             },
         },
     )
-    _settle_prediction(c, attempt, total, charge.cost)
-    if not {"estimated", "usage_invalid"} & set(charge.flags):
-        lengths.learn_factor(c, plan.model, forecast.counted, charge.input_tokens)
+    _settle_prediction(t, attempt, charge)
+    lengths.learn_factor(t, settlement.model, settlement.input_ratio(charge))
     if delivery is not None:
         if attempt.n == 1:  # its claim and its energy are settled
-            c.execute("UPDATE requests SET state = 'posted' WHERE request_id = ?", (attempt.request_id,))
+            t.execute("UPDATE requests SET state = 'posted' WHERE request_id = ?", (attempt.request_id,))
         else:
-            end_request(store, c, attempt.request_id, "posted", now, energy=delivery.energy)
-        _deliver(store, c, attempt, charge, delivery, now)
+            end_request(t, attempt.request_id, "posted", delivery.energy)
+        _deliver(t, attempt, charge, delivery)
 
 
-def deliver(store: Store, attempt: Attempt, charge: Charge, delivery: Delivery) -> None:
+def deliver(t: Transaction, attempt: Attempt, charge: Charge, delivery: Delivery) -> None:
     """Deliver the answer of an attempt that was posted without a delivery: energy, lesson, and what is kept of it."""
-    with store.db.write() as c:
-        now = store.touch(c)
-        require_own(store, c, attempt)
-        if c.execute("SELECT state FROM requests WHERE request_id = ?", (attempt.request_id,)).fetchone()[0] != "open":
-            raise elsewhere(f"request {attempt.request_id}")
-        baseline = usage.savings(store, c, attempt.plan, charge)["baseline_usd"]
-        c.execute(
-            "UPDATE ai_model_usage SET energy = ?, baseline_usd = ?, "
-            "metadata = json_set(metadata, '$.delivered', json('true')) WHERE request_id = ? AND n = ?",
-            (delivery.energy, baseline, attempt.request_id, attempt.n),
-        )
-        end_request(store, c, attempt.request_id, "posted", now, energy=delivery.energy)
-        _deliver(store, c, attempt, charge, delivery, now)
+    require_own(t, attempt)
+    if t.execute("SELECT state FROM requests WHERE request_id = ?", (attempt.request_id,)).fetchone()[0] != "open":
+        raise elsewhere(f"request {attempt.request_id}")
+    t.execute(
+        "UPDATE ai_model_usage SET energy = ?, baseline_usd = ?, "
+        "metadata = json_set(metadata, '$.delivered', json('true')) WHERE request_id = ? AND n = ?",
+        (delivery.energy, attempt.settlement.savings(charge).baseline, attempt.request_id, attempt.n),
+    )
+    end_request(t, attempt.request_id, "posted", delivery.energy)
+    _deliver(t, attempt, charge, delivery)
 
 
-def _deliver(
-    store: Store, c: sqlite3.Connection, attempt: Attempt, charge: Charge, delivery: Delivery, now: datetime
-) -> None:
-    request = attempt.plan.request
-    if request.options.idempotency_key is not None:
-        c.execute("UPDATE requests SET answer = ? WHERE request_id = ?", (dumps(delivery.answer), attempt.request_id))
-    profiles.learned(store, c, request.user_id, delivery.lesson)
+def _deliver(t: Transaction, attempt: Attempt, charge: Charge, delivery: Delivery) -> None:
+    settlement = attempt.settlement
+    if settlement.has_key:
+        t.execute("UPDATE requests SET answer = ? WHERE request_id = ?", (dumps(delivery.answer), attempt.request_id))
+    profiles.learn(t, settlement.user_id, delivery.lesson)
     # An answer nobody has counted, or that its reader left, has no length to learn.
     if not {"usage_invalid", "reader_gone"} & set(charge.flags):
-        lengths.learn(c, attempt.plan, charge.output_tokens)
+        lengths.learn(t, settlement, charge.output_tokens)
     if delivery.cache_key is not None:
-        cache.save(store, c, attempt, delivery, charge, now)
+        answers.keep(t, attempt, delivery, charge)
 
 
-def _settle_prediction(c: sqlite3.Connection, attempt: Attempt, tokens: int, cost: int) -> None:
+def _settle_prediction(t: Transaction, attempt: Attempt, charge: Charge) -> None:
     """Add a posted attempt's actual figures to its request's prediction, which is the first attempt's."""
-    predicted = attempt.plan.predicted_tokens
+    tokens = charge.tokens
     if attempt.n > 1:
-        row = c.execute(
-            "SELECT coalesce(actual_tokens, 0), predicted_tokens FROM ai_cost_predictions WHERE request_id = ?",
-            (attempt.request_id,),
+        row = t.execute(
+            "SELECT coalesce(actual_tokens, 0) FROM ai_cost_predictions WHERE request_id = ?", (attempt.request_id,)
         ).fetchone()
-        before, predicted = row or (0, predicted)
-        tokens += before
-    c.execute(
+        tokens += row[0] if row else 0
+    t.execute(
         "UPDATE ai_cost_predictions SET actual_tokens = ?, actual_cost_usd = coalesce(actual_cost_usd, 0) + ?, "
         "prediction_accuracy = ? WHERE request_id = ?",
-        (tokens, cost, profile.accuracy(tokens, predicted), attempt.request_id),
+        (tokens, charge.cost, attempt.settlement.accuracy_in_all(tokens), attempt.request_id),
     )
 
 
-def hit(
-    store: Store,
-    c: sqlite3.Connection,
-    request_id: str,
-    request: AIRequest,
-    said: Observation,
-    hit: CachedAnswer,
-    fingerprint: str,
-    answer: dict[str, Json],
-    mode: str,
-) -> None:
+def hit(t: Transaction, hit: Hit) -> None:
     """The one small write of a cached answer."""
-    tokens = hit.input_tokens + hit.output_tokens
-    now = store.touch(c)
-    users.ensure(store, c, request.user_id, now)
-    if request.options.idempotency_key is not None:
-        open_request(store, c, request_id, request, fingerprint, now)
-        c.execute("UPDATE requests SET state = 'posted', answer = ? WHERE request_id = ?", (dumps(answer), request_id))
-    if hit.id:
-        cache.used(c, hit.id, now)
+    cached = hit.cached
+    users.ensure(t, hit.user_id)
+    if hit.idempotency_key is not None:
+        take_key(t, hit.user_id, hit.idempotency_key, hit.request_id)
+        enter_request(t, hit.request_id, hit.user_id, hit.feature, hit.idempotency_key, hit.fingerprint)
+        t.execute(
+            "UPDATE requests SET state = 'posted', answer = ? WHERE request_id = ?", (dumps(hit.answer), hit.request_id)
+        )
+    if cached.id:
+        answers.count_use(t, cached.id)
     usage.record(
-        store,
-        c,
-        now,
+        t,
         {
-            "request_id": request_id,
+            "request_id": hit.request_id,
             "n": 0,
-            "user_id": request.user_id,
-            "feature": request.feature,
-            "model_used": hit.model,
+            "user_id": hit.user_id,
+            "feature": hit.feature,
+            "model_used": cached.model,
             "outcome": "hit",
-            "mode": mode,
+            "mode": hit.mode,
             "routing_reason": "cache",
             "cached_response": 1,
-            "cache_match": hit.match,
-            "baseline_usd": usage.baseline(store, c, hit.input_tokens, hit.output_tokens),
-            "avoided_usd": hit.cost,
-            "tokens_saved": tokens,
-            "metadata": {"cached_from": hit.source},
+            "cache_match": cached.match,
+            "baseline_usd": hit.baseline,
+            "avoided_usd": cached.cost,
+            "tokens_saved": cached.input_tokens + cached.output_tokens,
+            "metadata": {"cached_from": cached.source},
         },
     )
-    profiles.learned(
-        store,
-        c,
-        request.user_id,
-        _unbilled(said, hit.model, now, cached=True, tokens_saved=tokens, outcome=1.0),
-    )
+    profiles.learn(t, hit.user_id, hit.lesson)
 
 
-def fail(store: Store, request_id: str, request: AIRequest, code: str, message: str) -> None:
+def fail(t: Transaction, failure: Failure) -> None:
     """Nothing was delivered: energy is given back, and the failure is on record."""
-    said = observe(request.prompt)
-    with store.db.write() as c:
-        now = store.touch(c)
-        store.require_access(c, request.user_id)
-        last = c.execute(
-            "SELECT model, plan FROM attempts WHERE request_id = ? ORDER BY n DESC LIMIT 1", (request_id,)
-        ).fetchone()
-        unknown = c.execute(
-            "SELECT 1 FROM attempts WHERE request_id = ? AND state = 'unknown'", (request_id,)
-        ).fetchone()
-        end_request(store, c, request_id, "unknown" if unknown else "voided", now, energy=0)
-        known = json.loads(last["plan"])
-        usage.record(
-            store,
-            c,
-            now,
-            {
-                "request_id": request_id,
-                "n": 0,
-                "user_id": request.user_id,
-                "feature": request.feature,
-                "model_used": last["model"],
-                "outcome": "failed",
-                "mode": known["mode"],
-                "routing_reason": known["routing_reason"],
-                "metadata": {"error": code, "message": message},
-            },
-        )
-        profiles.learned(
-            store,
-            c,
-            request.user_id,
-            _unbilled(said, last["model"], now, cached=False, tokens_saved=0, outcome=0.0),
-        )
-
-
-def _unbilled(
-    said: Observation, model: str, now: datetime, *, cached: bool, tokens_saved: int, outcome: float
-) -> Lesson:
-    """The lesson of a request for which no provider was paid."""
-    return Lesson(
-        day=now.date().isoformat(),
-        hour=now.hour,
-        said=said,
-        model=model,
-        input_tokens=0,
-        output_tokens=0,
-        predicted_tokens=0,
-        cached=cached,
-        tokens_saved=tokens_saved,
-        outcome=outcome,
+    t.require_access(failure.user_id)
+    unknown = t.execute(
+        "SELECT 1 FROM attempts WHERE request_id = ? AND state = 'unknown'", (failure.request_id,)
+    ).fetchone()
+    end_request(t, failure.request_id, "unknown" if unknown else "voided", 0)
+    usage.record(
+        t,
+        {
+            "request_id": failure.request_id,
+            "n": 0,
+            "user_id": failure.user_id,
+            "feature": failure.feature,
+            "model_used": failure.model,
+            "outcome": "failed",
+            "mode": failure.mode,
+            "routing_reason": failure.routing_reason,
+            "metadata": {"error": failure.code, "message": failure.message},
+        },
     )
+    profiles.learn(t, failure.user_id, failure.lesson)

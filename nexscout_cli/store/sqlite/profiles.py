@@ -1,20 +1,23 @@
-"""What was learned of a user, between its row and the value that the engine folds."""
+"""What was learned of a user, and what users prefer: between the row and the values of the engine."""
 
 from __future__ import annotations
 
 import json
-import sqlite3
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from nexscout_cli.engine.learning import profile
+from nexscout_cli.engine.book_types import Preferences
 from nexscout_cli.engine.learning.observation import Lesson
 from nexscout_cli.engine.learning.profile import ProfileState
 from nexscout_cli.engine.snapshot import Profile
-from nexscout_cli.errors import NotPermitted, UsageError
+from nexscout_cli.engine.tiers import FIRST_TIER
+from nexscout_cli.errors import NotPermitted
 from nexscout_cli.jsontext import plain
-from nexscout_cli.store.sqlite import feedback, users
-from nexscout_cli.store.sqlite.store import Store
+from nexscout_cli.store.sqlite import users
+from nexscout_cli.store.sqlite.transaction import Transaction
+
+if TYPE_CHECKING:
+    from nexscout_cli.store.sqlite.store import SqliteStore
 
 
 def _tuple(text: str) -> tuple[Any, ...]:
@@ -40,30 +43,25 @@ _WRITE = (
 )
 
 
-def read(c: sqlite3.Connection, user_id: str) -> ProfileState | None:
+def read(t: Transaction, user_id: str) -> ProfileState | None:
     """The user's learned state, or None for one who is new."""
-    row = c.execute(_READ, (user_id,)).fetchone()
+    row = t.execute(_READ, (user_id,)).fetchone()
     if row is None:
         return None
     return ProfileState._make(kind(value) if kind else value for kind, value in zip(_KINDS, row, strict=True))
 
 
-def write(c: sqlite3.Connection, user_id: str, state: ProfileState) -> None:
-    """Store the learned state."""
-    values = [plain(value) if kind else value for kind, value in zip(_KINDS, state, strict=True)]
-    c.execute(_WRITE, (*values, user_id))
-
-
-def learned(store: Store, c: sqlite3.Connection, user_id: str, lesson: Lesson) -> None:
+def learn(t: Transaction, user_id: str, lesson: Lesson) -> None:
     """Fold one settled request into the user's profile."""
-    state = read(c, user_id)
+    state = read(t, user_id)
     if state is not None:
-        write(c, user_id, profile.learn(state, lesson, patterns=store.settings["learning.patterns"]))
+        values = [plain(value) if kind else value for kind, value in zip(_KINDS, state.after(lesson), strict=True)]
+        t.execute(_WRITE, (*values, user_id))
 
 
-def for_plan(c: sqlite3.Connection, user_id: str) -> Profile:
+def for_plan(t: Transaction, user_id: str) -> Profile:
     """The part of a profile that plans read."""
-    row = c.execute(
+    row = t.execute(
         """SELECT efficiency_rating, preferred_mode, predicted_daily_usage, preferred_output_length, writing_style_profile,
            peak_usage_hours, model_preference_score, prompt_heads, routing_policy FROM user_efficiency_profiles
            WHERE user_id = ?""",
@@ -75,66 +73,55 @@ def for_plan(c: sqlite3.Connection, user_id: str) -> Profile:
     return Profile(row[0], row[1], row[2], row[3], style, tuple(hours), preference, tuple(heads), row[8])
 
 
-def update_efficiency_rating(store: Store, user_id: str, tokens_used: int, tokens_predicted: int) -> float:
-    """Fold one accuracy into the user's rating and return it: 0.9 × rating + 0.1 × (1 − |used − predicted| ÷ predicted)."""
-    with store.db.write() as c:
-        store.touch(c)
-        store.require_access(c, user_id)
-        state = read(c, user_id)
-        if state is None:
-            raise UsageError(f"there is no user {user_id!r}", "`nexscout user list` shows them")
-        rating = profile.rate(state.efficiency_rating, profile.accuracy(tokens_used, tokens_predicted))
-        c.execute("UPDATE user_efficiency_profiles SET efficiency_rating = ? WHERE user_id = ?", (rating, user_id))
-    return rating
+class SqliteProfiles:
+    """Profiles and preferences of users."""
 
+    def __init__(self, store: SqliteStore) -> None:
+        self._store = store
 
-def set_mode(store: Store, user_id: str, mode: str) -> None:
-    """Set the mode a user prefers. Raises NotPermitted where the tier does not have it."""
-    with store.db.write() as c:
-        tier = users.ensure(store, c, user_id, store.touch(c))["tier"]
-        modes = store.settings[f"tiers.{tier}.modes"]
-        if mode not in modes:
-            raise NotPermitted(
-                f"mode {mode} is not part of tier {tier}", f"upgrade your plan, or use one of: {', '.join(modes)}"
-            )
-        c.execute("UPDATE user_efficiency_profiles SET preferred_mode = ? WHERE user_id = ?", (mode, user_id))
+    def learned(self, actor: str, user_id: str) -> ProfileState:
+        """All that was learned of a user."""
+        with self._store.read(actor) as t:
+            t.require_access(user_id)
+            return read(t, user_id) or ProfileState()
 
+    def update_efficiency_rating(self, actor: str, user_id: str, tokens_used: int, tokens_predicted: int) -> float:
+        """Fold one accuracy into the user's rating and return it."""
+        with self._store.write(actor) as t:
+            t.require_user(user_id)
+            state = read(t, user_id) or ProfileState()
+            rating = state.rated(tokens_used, tokens_predicted)
+            t.execute("UPDATE user_efficiency_profiles SET efficiency_rating = ? WHERE user_id = ?", (rating, user_id))
+        return rating
 
-def set_policy(store: Store, user_id: str, policy: str | None) -> None:
-    """Set how models are chosen for a user's requests; None: as for the installation."""
-    with store.db.write() as c:
-        users.ensure(store, c, user_id, store.touch(c))
-        c.execute("UPDATE user_efficiency_profiles SET routing_policy = ? WHERE user_id = ?", (policy, user_id))
+    def preferences(self, actor: str, user_id: str) -> Preferences:
+        """A user's tier, mode and policy, and whether an admin has turned panic on."""
+        with self._store.read(actor) as t:
+            row = t.require_access(user_id)
+            panic = t.execute("SELECT value FROM meta WHERE key = 'panic'").fetchone()[0] == "1"
+            profile = for_plan(t, user_id)
+            return Preferences(row["tier"] if row else FIRST_TIER, profile.preferred_mode, profile.policy, panic)
 
+    def set_mode(self, actor: str, user_id: str, mode: str) -> None:
+        """Set the mode a user prefers. Raises NotPermitted where the tier does not have it."""
+        with self._store.write(actor) as t:
+            tier = users.ensure(t, user_id)["tier"]
+            modes = t.rules.tiers[tier].modes
+            if mode not in modes:
+                raise NotPermitted(
+                    f"mode {mode} is not part of tier {tier}", f"upgrade your plan, or use one of: {', '.join(modes)}"
+                )
+            t.execute("UPDATE user_efficiency_profiles SET preferred_mode = ? WHERE user_id = ?", (mode, user_id))
 
-def set_panic(store: Store, on: bool) -> None:
-    """Send every request to the cheapest model, or end that. Admins only."""
-    with store.db.write() as c:
-        store.require_admin(c, "turn panic mode on or off")
-        store.touch(c)
-        c.execute("UPDATE meta SET value = ? WHERE key = 'panic'", (str(int(on)),))
-        c.execute("UPDATE meta SET value = CAST(value AS INTEGER) + 1 WHERE key = 'world_version'")
+    def set_policy(self, actor: str, user_id: str, policy: str | None) -> None:
+        """Set how models are chosen for a user's requests; None: as for the installation."""
+        with self._store.write(actor) as t:
+            users.ensure(t, user_id)
+            t.execute("UPDATE user_efficiency_profiles SET routing_policy = ? WHERE user_id = ?", (policy, user_id))
 
-
-def mode_and_panic(store: Store, user_id: str) -> tuple[str, str, bool]:
-    """A user's tier, preferred mode, and whether panic is on."""
-    with store.db.read() as c:
-        row = store.require_access(c, user_id)
-        panic = c.execute("SELECT value FROM meta WHERE key = 'panic'").fetchone()[0] == "1"
-        return (row["tier"] if row else users.FIRST_TIER), for_plan(c, user_id).preferred_mode, panic
-
-
-def policy_of(store: Store, user_id: str) -> str | None:
-    """The routing policy that a user has set; None: the installation's."""
-    with store.db.read() as c:
-        store.require_access(c, user_id)
-        return for_plan(c, user_id).policy
-
-
-def forecast(store: Store, user_id: str) -> ProfileState:
-    """A user's whole profile, for the user and admins; model preferences with the user's verdicts in."""
-    with store.db.read() as c:
-        store.require_access(c, user_id)
-        state = read(c, user_id) or ProfileState()
-        scores = profile.preferences(state.model_preference_score, feedback.by_model(c, user_id))
-        return state._replace(model_preference_score=scores)
+    def set_panic(self, actor: str, on: bool) -> None:
+        """Send every request to the cheapest model, or end that. Admins only."""
+        with self._store.write(actor) as t:
+            t.require_admin("turn panic mode on or off")
+            t.execute("UPDATE meta SET value = ? WHERE key = 'panic'", (str(int(on)),))
+            t.execute("UPDATE meta SET value = CAST(value AS INTEGER) + 1 WHERE key = 'world_version'")

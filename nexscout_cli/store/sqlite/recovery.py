@@ -4,78 +4,121 @@ from __future__ import annotations
 
 import json
 import sqlite3
-from datetime import datetime, timedelta
-from typing import NamedTuple
+from typing import TYPE_CHECKING
 
+from nexscout_cli.engine.book_types import Recovered, Unresolved
+from nexscout_cli.engine.catalog.recovery_rules import LiveAttempt
 from nexscout_cli.engine.money import dollars
 from nexscout_cli.errors import UsageError
 from nexscout_cli.store import owner
 from nexscout_cli.store.sqlite import accounts, claims, states, usage
-from nexscout_cli.store.sqlite.store import Store, parse_stamp, stamp
+from nexscout_cli.store.sqlite.transaction import OWN_OR_ADMIN, Transaction, parse_stamp, stamp
 
-GRACE = timedelta(hours=1)
-"""How far past its deadline an attempt is given up on though its owner seems to live."""
-POST_AFTER = timedelta(hours=24)
+if TYPE_CHECKING:
+    from nexscout_cli.store.sqlite.store import SqliteStore
 
 _ATTEMPTS = """SELECT a.*, r.user_id, r.feature, r.state = 'open' AS goes_on
     FROM attempts a JOIN requests r USING (request_id)"""
 
 
-class Recovered(NamedTuple):
-    """How many attempts were voided, became unknown, and were posted by age."""
+class SqliteRecovery:
+    """Attempts that nobody looks after."""
 
-    voided: int = 0
-    unknown: int = 0
-    posted: int = 0
+    def __init__(self, store: SqliteStore) -> None:
+        self._store = store
+
+    def recover(self, actor: str) -> Recovered:
+        """Settle what dead processes left behind; runs at the start of every writing command, over all users."""
+        with self._store.read(actor) as t:
+            if not (_left_behind(t) or _abandoned(t) or claims.stale(t) or states.keys_to_expire(t)):
+                return Recovered()
+        counted = {"voided": 0, "unknown": 0, "posted": 0}
+        with self._store.write(actor) as t:
+            for row, attempt in _left_behind(t):
+                fate = t.rules.ageing.fate(attempt)
+                counted[fate] += 1
+                if fate == "posted":
+                    _post(t, row, row["hold"], "aged")
+                elif fate == "voided":
+                    _void(t, row, "its process died")
+                else:
+                    states.set_state(t, row["id"], "unknown", reason="its process died while it was in flight")
+                    if row["goes_on"]:
+                        states.close_request(t, row["request_id"], "unknown")
+            _close_abandoned(t)
+            claims.end_stale(t)
+            states.expire_keys(t)
+        return Recovered(**counted)
+
+    def resolve(self, actor: str, request_id: str, cost: int | None, *, beyond_hold: bool = False) -> int:
+        """Decide a request's unknown attempts: post them at ``cost`` nano-dollars in all, or void them when it is None.
+
+        Returns how many there were. Raises UsageError when there is none, or when the cost is beyond what they hold and
+        ``beyond_hold`` does not say that this is meant: entries stay for ever. Admins only: to void is to give budget back.
+        """
+        with self._store.write(actor) as t:
+            t.require_admin("resolve an attempt")
+            rows = t.execute(
+                f"{_ATTEMPTS} WHERE a.request_id = ? AND a.state = 'unknown' ORDER BY a.n", (request_id,)
+            ).fetchall()
+            if not rows:
+                raise UsageError(
+                    f"request {request_id} has no attempt with an unknown outcome",
+                    "`nexscout db resolve` lists those that have",
+                )
+            held = sum(row["hold"] for row in rows)
+            if cost is not None and cost > held and not beyond_hold:
+                raise UsageError(
+                    f"${dollars(cost)} is more than the ${dollars(held)} that the request holds, and cannot be taken back",
+                    "add --yes if the provider really billed that",
+                )
+            for row in rows:
+                if cost is None:
+                    _void(t, row, f"resolved by {actor}")
+                else:
+                    _post(t, row, cost, "resolved")
+                    cost = 0  # all of it is the first one's
+        return len(rows)
+
+    def unresolved(self, actor: str) -> list[Unresolved]:
+        """The unknown attempts the actor may see."""
+        with self._store.read(actor) as t:
+            # +a.id: by the small index of claims, not by the table's own order.
+            rows = t.execute(
+                f"""SELECT a.request_id, a.n, user_id, a.model, a.hold, a.reason, a.settled_at FROM attempts a
+                    JOIN requests r USING (request_id) WHERE a.claim IS NOT NULL AND a.state = 'unknown'
+                    AND {OWN_OR_ADMIN} ORDER BY +a.id""",
+                {"actor": actor},
+            )
+            return [Unresolved(*row) for row in rows]
+
+    def reset_clock(self, actor: str) -> None:
+        """Set the last-seen time back to the clock's, after the clock stood in the future for a while. Admins only."""
+        with self._store.write(actor) as t:
+            t.require_admin("reset the last-seen time")
+            t.execute("UPDATE meta SET value = ? WHERE key = 'last_seen'", (stamp(t.clock.now()),))
 
 
-def recover(store: Store) -> Recovered:
-    """Settle what dead processes left behind; runs at the start of every writing command, over all users.
-
-    Never sent: voided. Sent: unknown. Unknown for 24 hours: posted at its hold, marked estimated. Age never voids.
-    """
-    with store.db.read() as c:
-        now = store.now(c)
-        if not (_left_behind(c, now) or _abandoned(c) or claims.stale(c) or states.keys_to_expire(c, now)):
-            return Recovered()
-    voided = unknown = posted = 0
-    with store.db.write() as c:
-        now = store.touch(c)
-        for row in _left_behind(c, now):
-            if row["state"] == "unknown":
-                _post(store, c, row, row["hold"], "aged", now)
-                posted += 1
-            elif row["state"] == "held" or row["hold"] == 0:
-                # What was never sent, or costs nothing, cannot be owed.
-                _void(store, c, row, "its process died", now)
-                voided += 1
-            else:
-                states.set_state(c, row["id"], "unknown", now, reason="its process died while it was in flight")
-                if row["goes_on"]:
-                    states.close_request(c, row["request_id"], "unknown")
-                unknown += 1
-        _close_abandoned(store, c, now)
-        claims.end_stale(c)
-        states.expire_keys(c, now)
-    return Recovered(voided, unknown, posted)
-
-
-def _left_behind(c: sqlite3.Connection, now: datetime) -> list[sqlite3.Row]:
-    rows = c.execute(
+def _left_behind(t: Transaction) -> list[tuple[sqlite3.Row, LiveAttempt]]:
+    rows = t.execute(
         f"{_ATTEMPTS} WHERE a.claim IS NOT NULL AND a.state IN ('held', 'sent', 'unknown') ORDER BY +a.id"
     ).fetchall()
-    return [row for row in rows if _is_left(row, now)]
+    live = ((row, _live(row)) for row in rows)
+    return [
+        (row, attempt)
+        for row, attempt in live
+        if t.rules.ageing.is_left_behind(attempt, t.now, lambda row=row: owner.alive(row["owner"]))  # type: ignore[misc]
+    ]
 
 
-def _is_left(row: sqlite3.Row, now: datetime) -> bool:
-    if row["state"] == "unknown":
-        return parse_stamp(row["settled_at"]) + POST_AFTER <= now
-    return parse_stamp(row["deadline"]) + GRACE <= now or not owner.alive(row["owner"])
+def _live(row: sqlite3.Row) -> LiveAttempt:
+    since = parse_stamp(row["settled_at"]) if row["settled_at"] else None
+    return LiveAttempt(row["state"], row["hold"], parse_stamp(row["deadline"]), since)
 
 
-def _abandoned(c: sqlite3.Connection) -> list[sqlite3.Row]:
+def _abandoned(t: Transaction) -> list[sqlite3.Row]:
     """Requests left open between two attempts by a process that died."""
-    rows = c.execute(
+    rows = t.execute(
         """SELECT r.request_id,
            (SELECT a.owner FROM attempts a WHERE a.request_id = r.request_id ORDER BY n DESC LIMIT 1) AS owner,
            EXISTS (SELECT 1 FROM attempts a WHERE a.request_id = r.request_id AND a.state = 'unknown') AS unknown
@@ -86,90 +129,29 @@ def _abandoned(c: sqlite3.Connection) -> list[sqlite3.Row]:
     return [row for row in rows if not owner.alive(row["owner"])]
 
 
-def _close_abandoned(store: Store, c: sqlite3.Connection, now: datetime) -> None:
+def _close_abandoned(t: Transaction) -> None:
     """Nothing of theirs is in flight, so nothing was delivered; energy stays held while an attempt is unknown."""
-    for row in _abandoned(c):
+    for row in _abandoned(t):
         if row["unknown"]:
-            states.close_request(c, row["request_id"], "unknown")
+            states.close_request(t, row["request_id"], "unknown")
         else:
-            states.end_request(store, c, row["request_id"], "voided", now, energy=0)
+            states.end_request(t, row["request_id"], "voided", 0)
 
 
-def resolve(store: Store, request_id: str, cost: int | None, *, beyond_hold: bool = False) -> int:
-    """Decide a request's unknown attempts: post them at ``cost`` nano-dollars in all, or void them when it is None.
-
-    Returns how many there were. Raises UsageError when there is none, or when the cost is beyond what they hold and
-    ``beyond_hold`` does not say that this is meant: entries stay for ever. Admins only: to void is to give budget back.
-    """
-    with store.db.write() as c:
-        store.require_admin(c, "resolve an attempt")
-        now = store.touch(c)
-        rows = c.execute(
-            f"{_ATTEMPTS} WHERE a.request_id = ? AND a.state = 'unknown' ORDER BY a.n",
-            (request_id,),
-        ).fetchall()
-        if not rows:
-            raise UsageError(
-                f"request {request_id} has no attempt with an unknown outcome",
-                "`nexscout db resolve` lists those that have",
-            )
-        held = sum(row["hold"] for row in rows)
-        if cost is not None and cost > held and not beyond_hold:
-            raise UsageError(
-                f"${dollars(cost)} is more than the ${dollars(held)} that the request holds, and cannot be taken back",
-                "add --yes if the provider really billed that",
-            )
-        for row in rows:
-            if cost is None:
-                _void(store, c, row, f"resolved by {store.actor}", now)
-            else:
-                _post(store, c, row, cost, "resolved", now)
-                cost = 0
-    return len(rows)
+def _void(t: Transaction, row: sqlite3.Row, reason: str) -> None:
+    states.set_state(t, row["id"], "voided", reason=reason, ended=not row["goes_on"])
+    accounts.release(t, row["id"], {"usd": None, "tokens": None}, reason)
+    _end_if_settled(t, row["request_id"], "voided")
 
 
-def unresolved(store: Store) -> list[dict[str, object]]:
-    """The unknown attempts the actor may see."""
-    with store.db.read() as c:
-        rows = c.execute(
-            """SELECT a.request_id, a.n, r.user_id, a.model, a.hold, a.reason, a.settled_at FROM attempts a
-               JOIN requests r USING (request_id) WHERE a.claim IS NOT NULL AND a.state = 'unknown'
-               AND (r.user_id = :actor OR EXISTS (SELECT 1 FROM users WHERE user_id = :actor AND role = 'admin'))
-               ORDER BY +a.id""",
-            {"actor": store.actor},
-        )
-        return [dict(row) for row in rows]
-
-
-def reset_clock(store: Store) -> None:
-    """Set the last-seen time back to the clock's, after the clock stood in the future for a while. Admins only."""
-    with store.db.write() as c:
-        store.require_admin(c, "reset the last-seen time")
-        c.execute("UPDATE meta SET value = ? WHERE key = 'last_seen'", (stamp(store.clock.now()),))
-
-
-def _void(store: Store, c: sqlite3.Connection, row: sqlite3.Row, reason: str, now: datetime) -> None:
-    states.set_state(c, row["id"], "voided", now, reason=reason, ended=not row["goes_on"])
-    accounts.release(c, row["id"], {"usd": None, "tokens": None}, reason=reason, actor=store.actor, now=now)
-    _end_if_settled(store, c, row["request_id"], "voided", now)
-
-
-def _post(store: Store, c: sqlite3.Connection, row: sqlite3.Row, cost: int, how: str, now: datetime) -> None:
+def _post(t: Transaction, row: sqlite3.Row, cost: int, how: str) -> None:
     """Post an unknown attempt; its tokens are what the hold allowed, since nobody reported any."""
-    known = json.loads(row["plan"])
-    states.set_state(c, row["id"], "posted", now, actual=cost, ended=not row["goes_on"])
-    accounts.release(
-        c,
-        row["id"],
-        {"usd": cost, "tokens": row["hold_tokens"]},
-        reason=how,
-        actor=store.actor,
-        now=now,
-    )
+    kept = json.loads(row["plan"])
+    states.set_state(t, row["id"], "posted", actual=cost, ended=not row["goes_on"])
+    accounts.release(t, row["id"], {"usd": cost, "tokens": row["hold_tokens"]}, how)
+    input_tokens, output_tokens = _most_tokens(kept)
     usage.record(
-        store,
-        c,
-        now,
+        t,
         {
             "request_id": row["request_id"],
             "n": row["n"],
@@ -177,12 +159,12 @@ def _post(store: Store, c: sqlite3.Connection, row: sqlite3.Row, cost: int, how:
             "feature": row["feature"],
             "model_used": row["model"],
             "outcome": "posted",
-            "input_tokens": known["max_input_tokens"],
-            "output_tokens": known["max_output_tokens"],
+            "input_tokens": input_tokens,
+            "output_tokens": output_tokens,
             "cost_usd": cost,
-            "mode": known["mode"],
-            "routing_reason": known["routing_reason"],
-            "compression_applied": int(known["compressed"]),
+            "mode": kept["mode"],
+            "routing_reason": kept["routing_reason"],
+            "compression_applied": int(kept["compressed"]),
             "baseline_usd": cost,
             "metadata": {
                 "flags": ["estimated", how, *(["provider_excess"] if cost > row["hold"] else [])],
@@ -191,18 +173,28 @@ def _post(store: Store, c: sqlite3.Connection, row: sqlite3.Row, cost: int, how:
         },
     )
     # What it cost is known now; how long it was is not, so nothing is learned of the prediction.
-    c.execute(
+    t.execute(
         "UPDATE ai_cost_predictions SET actual_cost_usd = coalesce(actual_cost_usd, 0) + ? WHERE request_id = ?",
         (cost, row["request_id"]),
     )
-    _end_if_settled(store, c, row["request_id"], "voided", now)
+    _end_if_settled(t, row["request_id"], "voided")
 
 
-def _end_if_settled(store: Store, c: sqlite3.Connection, request_id: str, state: str, now: datetime) -> None:
+def _most_tokens(kept: dict[str, object]) -> tuple[int, int]:
+    """The bounds on input and output tokens of an attempt, from what is kept with it."""
+    if "max_input_tokens" in kept:  # before settlements were kept
+        return int(str(kept["max_input_tokens"])), int(str(kept["max_output_tokens"]))
+    from nexscout_cli.engine.settlement import Settlement
+
+    forecast = Settlement.from_json(kept).forecast
+    return forecast.max_input_tokens, forecast.max_output_tokens
+
+
+def _end_if_settled(t: Transaction, request_id: str, state: str) -> None:
     """Close the request once none of its attempts is live or unknown; one that was answered stays posted."""
-    live = c.execute(
+    live = t.execute(
         "SELECT 1 FROM attempts WHERE request_id = ? AND state IN ('held', 'sent', 'unknown')", (request_id,)
     ).fetchone()
-    row = c.execute("SELECT state FROM requests WHERE request_id = ?", (request_id,)).fetchone()
+    row = t.execute("SELECT state FROM requests WHERE request_id = ?", (request_id,)).fetchone()
     if not live and row["state"] != "posted":
-        states.end_request(store, c, request_id, state, now, energy=0)
+        states.end_request(t, request_id, state, 0)

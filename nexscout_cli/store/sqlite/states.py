@@ -3,24 +3,21 @@
 from __future__ import annotations
 
 import sqlite3
-from datetime import datetime, timedelta
 
 from nexscout_cli.engine.settlement import Attempt
 from nexscout_cli.errors import StoreError
 from nexscout_cli.store.sqlite import accounts, claims
-from nexscout_cli.store.sqlite.store import Store, stamp
+from nexscout_cli.store.sqlite.transaction import Transaction, stamp
 
-KEYS_KEPT = timedelta(hours=24)
 _MOVE = """UPDATE attempts SET state = ?, actual = ?, reason = coalesce(?, reason), provider_id = coalesce(?, provider_id),
     settled_at = ?{} WHERE id = ?"""
 _STAYS, _ENDS = _MOVE.format(""), _MOVE.format(", claim = NULL")
 
 
 def set_state(
-    c: sqlite3.Connection,
+    t: Transaction,
     attempt_id: int,
     state: str,
-    now: datetime | None,
     *,
     actual: int | None = None,
     reason: str | None = None,
@@ -29,11 +26,11 @@ def set_state(
 ) -> None:
     """Move an attempt forward; a trigger refuses any step the table of states does not have.
 
-    ``now`` is when it was settled, None for one that goes on; ``ended``: its request ends with it.
+    ``ended``: its request ends with it.
     """
-    settled = now and stamp(now)
+    settled = None if state == "sent" else t.stamp
     try:
-        c.execute(_ENDS if ended else _STAYS, (state, actual, reason, provider_id, settled, attempt_id))
+        t.execute(_ENDS if ended else _STAYS, (state, actual, reason, provider_id, settled, attempt_id))
     except sqlite3.IntegrityError as error:
         raise elsewhere(f"attempt {attempt_id}") from error
 
@@ -47,43 +44,41 @@ def elsewhere(what: str) -> StoreError:
     )
 
 
-def end_request(
-    store: Store, c: sqlite3.Connection, request_id: str, state: str, now: datetime, *, energy: int
-) -> None:
+def end_request(t: Transaction, request_id: str, state: str, energy: int) -> None:
     """Close a request and its energy hold: posted with ``energy`` units, given back when that is 0."""
-    close_request(c, request_id, state)
-    row = c.execute("SELECT id FROM attempts WHERE request_id = ? AND n = 1", (request_id,)).fetchone()
+    close_request(t, request_id, state)
+    row = t.execute("SELECT id FROM attempts WHERE request_id = ? AND n = 1", (request_id,)).fetchone()
     if row:
-        accounts.release(c, row[0], {"energy": energy or None}, reason=state, actor=store.actor, now=now)
+        accounts.release(t, row[0], {"energy": energy or None}, state)
 
 
-def close_request(c: sqlite3.Connection, request_id: str, state: str) -> None:
+def close_request(t: Transaction, request_id: str, state: str) -> None:
     """End a request's claims with it; its energy stays held."""
-    c.execute("UPDATE requests SET state = ? WHERE request_id = ?", (state, request_id))
-    claims.let_go(c, request_id)
+    t.execute("UPDATE requests SET state = ? WHERE request_id = ?", (state, request_id))
+    claims.let_go(t, request_id)
 
 
 _EXPIRED = "key IS NOT NULL AND created_at < ? AND state IN ('posted', 'voided')"
 
 
-def keys_to_expire(c: sqlite3.Connection, now: datetime) -> bool:
+def keys_to_expire(t: Transaction) -> bool:
     """Whether :func:`expire_keys` would find any."""
-    return (
-        c.execute(f"SELECT 1 FROM requests WHERE {_EXPIRED} LIMIT 1", (stamp(now - KEYS_KEPT),)).fetchone() is not None
-    )
+    oldest = stamp(t.now - t.rules.ageing.keys_kept)
+    return t.execute(f"SELECT 1 FROM requests WHERE {_EXPIRED} LIMIT 1", (oldest,)).fetchone() is not None
 
 
-def expire_keys(c: sqlite3.Connection, now: datetime) -> None:
-    """Let go of idempotency keys and their answers after 24 hours."""
-    c.execute(f"UPDATE requests SET key = NULL, answer = NULL WHERE {_EXPIRED}", (stamp(now - KEYS_KEPT),))
+def expire_keys(t: Transaction) -> None:
+    """Let go of idempotency keys that are older than they are kept, and of their answers."""
+    oldest = stamp(t.now - t.rules.ageing.keys_kept)
+    t.execute(f"UPDATE requests SET key = NULL, answer = NULL WHERE {_EXPIRED}", (oldest,))
 
 
-def require_own(store: Store, c: sqlite3.Connection, attempt: Attempt) -> None:
+def require_own(t: Transaction, attempt: Attempt) -> None:
     """Raises NotPermitted for an attempt of someone the actor may not act for."""
-    row = c.execute(
+    row = t.execute(
         "SELECT r.user_id, u.user_id AS known FROM attempts a JOIN requests r USING (request_id) "
         "LEFT JOIN users u USING (user_id) WHERE a.id = ? AND a.request_id = ?",
         (attempt.id, attempt.request_id),
     ).fetchone()
-    if row is None or row["known"] != store.actor:
-        store.require_access(c, row["user_id"] if row else "")
+    if row is None or row["known"] != t.actor:
+        t.require_access(row["user_id"] if row else "")

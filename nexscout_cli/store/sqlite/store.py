@@ -1,111 +1,172 @@
-"""The open database with what every operation on it needs: who acts, the settings, the time."""
+"""The store in one SQLite file: transactions for actors, and one book for each kind of thing it keeps.
+
+A book's module is imported when it is first asked for: a command opens few of them.
+"""
 
 from __future__ import annotations
 
 import sqlite3
-from datetime import UTC, datetime
-from functools import lru_cache
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from functools import cached_property
 from pathlib import Path
+from typing import TYPE_CHECKING, TypeVar
 
-from nexscout_cli.config import Settings
 from nexscout_cli.engine.names import check_user
 from nexscout_cli.engine.ports import Clock
-from nexscout_cli.errors import NotPermitted, UsageError
-from nexscout_cli.store.sqlite import models
+from nexscout_cli.engine.store_rules import StoreRules
+from nexscout_cli.engine.tiers import OWNER_TIER
 from nexscout_cli.store.sqlite.database import Database
+from nexscout_cli.store.sqlite.transaction import Transaction
 
-OWN_OR_ADMIN = "(user_id = :actor OR EXISTS (SELECT 1 FROM users WHERE user_id = :actor AND role = 'admin'))"
-"""SQL that every read of a person's rows carries: their own, or an admin reads."""
+if TYPE_CHECKING:
+    from nexscout_cli.store.sqlite.cache import SqliteCache
+    from nexscout_cli.store.sqlite.catalog import SqliteCatalog
+    from nexscout_cli.store.sqlite.energy import SqliteEnergy
+    from nexscout_cli.store.sqlite.feedback import SqliteFeedback
+    from nexscout_cli.store.sqlite.ledger import SqliteLedger
+    from nexscout_cli.store.sqlite.log import SqliteLog
+    from nexscout_cli.store.sqlite.maintenance import SqliteMaintenance
+    from nexscout_cli.store.sqlite.profiles import SqliteProfiles
+    from nexscout_cli.store.sqlite.recovery import SqliteRecovery
+    from nexscout_cli.store.sqlite.reports import SqliteReports
+    from nexscout_cli.store.sqlite.users import SqliteUsers
 
-_SECONDS = len("2026-11-10T12:00:00")
-
-
-@lru_cache(maxsize=16)  # one moment is written into many rows
-def stamp(moment: datetime) -> str:
-    """A time as the database keeps it: UTC text of fixed width, so that text order is time order."""
-    return moment.astimezone(UTC).isoformat(timespec="microseconds")[:-6] + "Z"
-
-
-def day_of(moment: datetime) -> str:
-    """The day it lies in, in UTC: YYYY-MM-DD."""
-    return stamp(moment)[:10]
-
-
-def month_of(moment: datetime) -> str:
-    """The month it lies in, in UTC: YYYY-MM."""
-    return stamp(moment)[:7]
+T = TypeVar("T")
 
 
-def parse_stamp(text: str) -> datetime:
-    """The time of a stamp."""
-    return datetime.fromisoformat(text)
+class SqliteStore:
+    """An open database. Who opens a new one first owns it: admin, tier elite."""
 
-
-class Store:
-    """An open database, seen by one actor. The first actor to open a new one owns it: admin, tier elite."""
-
-    def __init__(self, path: Path, actor: str, settings: Settings, clock: Clock) -> None:
-        check_user(actor)  # before a new database would be his
-        self.actor = actor
-        self.settings = settings
+    def __init__(self, path: Path, clock: Clock, rules: StoreRules, owner: str) -> None:
+        check_user(owner)  # before a new database would be theirs
         self.clock = clock
-        self.db = Database(path, settings["store.lock_timeout"])
-        self.db.open(self._prepare)
+        self.rules = rules
+        self.db = Database(path, rules.lock_timeout)
+        self.db.open(lambda c: self._prepare(self._transaction(c, owner)))
 
-    def _prepare(self, c: sqlite3.Connection) -> None:
-        models.seed(c)
-        self.touch(c)
-        c.execute(
-            "INSERT INTO users (user_id, tier, role, daily_token_budget, created_at) VALUES (?, 'elite', 'admin', ?, ?)",
-            (self.actor, self.settings["tiers.elite.daily_tokens"], stamp(self.clock.now())),
+    def _prepare(self, t: Transaction) -> None:
+        from nexscout_cli.engine.catalog.seed import seeded
+        from nexscout_cli.store.sqlite import models
+
+        models.add_missing(t, seeded())
+        t.touch()
+        t.execute(
+            "INSERT INTO users (user_id, tier, role, daily_token_budget, created_at) VALUES (?, ?, 'admin', ?, ?)",
+            (t.actor, OWNER_TIER, self.rules.tiers[OWNER_TIER].daily_tokens, t.stamp),
         )
 
-    def now(self, c: sqlite3.Connection) -> datetime:
-        """The time: the clock's, or the last seen where the clock has gone back, so that no window opens twice."""
-        return self._time(c)[0]
+    def _transaction(self, connection: sqlite3.Connection, actor: str) -> Transaction:
+        return Transaction(connection, actor, self.rules, self.clock)
 
-    def touch(self, c: sqlite3.Connection) -> datetime:
-        """The time, remembered as last seen; every write begins with it. Once a second is enough: windows end between two."""
-        now, when, seen = self._time(c)
-        if when[:_SECONDS] > seen[:_SECONDS]:
-            c.execute("UPDATE meta SET value = ? WHERE key = 'last_seen'", (when,))
-        return now
+    @contextmanager
+    def read(self, actor: str) -> Iterator[Transaction]:
+        """One consistent state of the database, as the actor may see it."""
+        with self.db.read() as connection:
+            yield self._transaction(connection, actor)
 
-    def _time(self, c: sqlite3.Connection) -> tuple[datetime, str, str]:
-        """The time, as a stamp too, and the stamp of when it was seen last."""
-        now = self.clock.now()
-        when = stamp(now)
-        seen: str = c.execute("SELECT value FROM meta WHERE key = 'last_seen'").fetchone()[0]
-        return (now, when, seen) if when >= seen else (parse_stamp(seen), seen, seen)
+    @contextmanager
+    def write(self, actor: str) -> Iterator[Transaction]:
+        """A transaction that holds the writers' queue; committed at the end, rolled back on any exception."""
+        with self.db.write() as connection:
+            transaction = self._transaction(connection, actor)
+            transaction.touch()
+            yield transaction
 
-    def is_admin(self, c: sqlite3.Connection) -> bool:
-        """Whether the actor is an admin."""
-        return (
-            c.execute("SELECT 1 FROM users WHERE user_id = ? AND role = 'admin'", (self.actor,)).fetchone() is not None
-        )
+    def together(self, actor: str, make: Callable[[Transaction], T]) -> T:
+        """Commit what ``make`` writes and return its value; what other threads write meanwhile goes into the same commit."""
 
-    def require_admin(self, c: sqlite3.Connection, what: str) -> None:
-        """Raises NotPermitted unless the actor is an admin."""
-        if not self.is_admin(c):
-            raise NotPermitted(f"only an admin may {what}", "ask the person who owns this installation")
+        def change(connection: sqlite3.Connection) -> T:
+            transaction = self._transaction(connection, actor)
+            transaction.touch()
+            return make(transaction)
 
-    def require_access(self, c: sqlite3.Connection, subject: str) -> sqlite3.Row | None:
-        """The subject's row of ``users``, None where an admin mentions someone new. Raises NotPermitted, UsageError."""
-        check_user(subject)
-        row: sqlite3.Row | None = c.execute("SELECT * FROM users WHERE user_id = ?", (subject,)).fetchone()
-        if row["role"] == "admin" if row is not None and subject == self.actor else self.is_admin(c):
-            if row is None and not self.settings["users.auto_create"]:
-                raise UsageError(f"there is no user {subject!r}", f"`nexscout user set-tier {subject} free` makes one")
-            return row
-        if subject != self.actor:
-            raise NotPermitted(f"{self.actor} may not act for or look at {subject}", "an admin may")
-        if row is None:
-            raise NotPermitted(
-                f"{self.actor} is not a user here yet",
-                f"ask an admin to run `nexscout user set-tier {self.actor} free`",
-            )
-        return row
+        return self.db.together(change)
+
+    @property
+    def path(self) -> Path:
+        """Where the file lies."""
+        return self.db.path
 
     def close(self) -> None:
         """Close the database."""
         self.db.close()
+
+    @cached_property
+    def ledger(self) -> SqliteLedger:
+        """The books of calls."""
+        from nexscout_cli.store.sqlite.ledger import SqliteLedger
+
+        return SqliteLedger(self)
+
+    @cached_property
+    def energy(self) -> SqliteEnergy:
+        """Energy as people see it."""
+        from nexscout_cli.store.sqlite.energy import SqliteEnergy
+
+        return SqliteEnergy(self)
+
+    @cached_property
+    def users(self) -> SqliteUsers:
+        """Who there is."""
+        from nexscout_cli.store.sqlite.users import SqliteUsers
+
+        return SqliteUsers(self)
+
+    @cached_property
+    def profiles(self) -> SqliteProfiles:
+        """What was learned of users, and what they prefer."""
+        from nexscout_cli.store.sqlite.profiles import SqliteProfiles
+
+        return SqliteProfiles(self)
+
+    @cached_property
+    def feedback(self) -> SqliteFeedback:
+        """What users said of answers."""
+        from nexscout_cli.store.sqlite.feedback import SqliteFeedback
+
+        return SqliteFeedback(self)
+
+    @cached_property
+    def log(self) -> SqliteLog:
+        """What became of requests, and why."""
+        from nexscout_cli.store.sqlite.log import SqliteLog
+
+        return SqliteLog(self)
+
+    @cached_property
+    def reports(self) -> SqliteReports:
+        """Where the money went."""
+        from nexscout_cli.store.sqlite.reports import SqliteReports
+
+        return SqliteReports(self)
+
+    @cached_property
+    def catalog(self) -> SqliteCatalog:
+        """The model catalog."""
+        from nexscout_cli.store.sqlite.catalog import SqliteCatalog
+
+        return SqliteCatalog(self)
+
+    @cached_property
+    def cache(self) -> SqliteCache:
+        """Answers that are kept."""
+        from nexscout_cli.store.sqlite.cache import SqliteCache
+
+        return SqliteCache(self)
+
+    @cached_property
+    def recovery(self) -> SqliteRecovery:
+        """What dead processes left behind, and attempts of unknown outcome."""
+        from nexscout_cli.store.sqlite.recovery import SqliteRecovery
+
+        return SqliteRecovery(self)
+
+    @cached_property
+    def maintenance(self) -> SqliteMaintenance:
+        """Checking and copying the whole database."""
+        from nexscout_cli.store.sqlite.maintenance import SqliteMaintenance
+
+        return SqliteMaintenance(self)
+
+

@@ -5,7 +5,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from nexscout_cli.engine.learning.observation import Lesson, observe
-from nexscout_cli.engine.learning.profile import ProfileState, accuracy, learn, rate
+from nexscout_cli.engine.learning.profile import ProfileState, accuracy, rate
 
 LESSON = Lesson("2026-11-01", 9, observe("Write a plan for the launch."), "gpt-4o", 60, 40, 100, False, 0, 1.0)
 
@@ -13,7 +13,7 @@ LESSON = Lesson("2026-11-01", 9, observe("Write a plan for the launch."), "gpt-4
 def after(*lessons: Lesson, state: ProfileState | None = None, patterns: bool = True) -> ProfileState:
     state = ProfileState() if state is None else state
     for lesson in lessons:
-        state = learn(state, lesson, patterns=patterns)
+        state = state.after(lesson._replace(patterns=patterns))
     return state
 
 
@@ -95,8 +95,8 @@ def test_a_phrase_that_recurs_three_times_is_kept_with_numbers_and_names_masked(
     prompts = [
         f"Write a follow-up to Mr. {n} about invoice {i}4-77." for i, n in enumerate(["Okafor", "Smith", "Vega"])
     ]
-    twice = after(*(LESSON._replace(said=observe(p)) for p in prompts[:2]))
-    state = after(LESSON._replace(said=observe(prompts[2])), state=twice)
+    twice = after(*(LESSON._replace(observation=observe(p)) for p in prompts[:2]))
+    state = after(LESSON._replace(observation=observe(prompts[2])), state=twice)
     assert twice.common_patterns == ()
     assert any("<name> about invoice" in p for p in state.common_patterns)
     assert all(3 <= p.count(" ") + 1 <= 6 for p in state.common_patterns)
@@ -105,19 +105,19 @@ def test_a_phrase_that_recurs_three_times_is_kept_with_numbers_and_names_masked(
 @pytest.mark.parametrize("secret", ["Okafor", "okafor@example.com", "https://okafor.example/x", "4111-1111", "Priya"])
 def test_no_name_number_or_address_of_a_prompt_is_kept(secret: str) -> None:
     state = after(
-        *(LESSON._replace(said=observe(f"Write the reminder letter to {secret} about the contract.")) for _ in range(3))
+        *(LESSON._replace(observation=observe(f"Write the reminder letter to {secret} about the contract.")) for _ in range(3))
     )
     assert state.common_patterns
     assert secret.lower() not in repr((state.common_patterns, state.pattern_counts)).lower()
 
 
 def test_a_name_that_opens_a_sentence_is_masked_too() -> None:
-    state = after(*(LESSON._replace(said=observe("Okafor wants the new price list today.")) for _ in range(3)))
+    state = after(*(LESSON._replace(observation=observe("Okafor wants the new price list today.")) for _ in range(3)))
     assert "okafor" not in repr(state).lower()
 
 
 def test_a_phrase_of_masks_and_stop_words_alone_is_not_kept() -> None:
-    assert after(*(LESSON._replace(said=observe("it is for the Anna and 5")) for _ in range(4))).pattern_counts == {}
+    assert after(*(LESSON._replace(observation=observe("it is for the Anna and 5")) for _ in range(4))).pattern_counts == {}
 
 
 def test_with_patterns_off_no_phrase_is_kept_and_old_ones_go() -> None:
@@ -128,22 +128,22 @@ def test_with_patterns_off_no_phrase_is_kept_and_old_ones_go() -> None:
 
 
 def test_formal_and_informal_writing_are_told_apart() -> None:
-    formal = after(LESSON._replace(said=observe("Dear Sir, would you kindly send the report? Sincerely.")))
-    informal = after(LESSON._replace(said=observe("hey, gonna need that stuff asap!! thx")))
+    formal = after(LESSON._replace(observation=observe("Dear Sir, would you kindly send the report? Sincerely.")))
+    informal = after(LESSON._replace(observation=observe("hey, gonna need that stuff asap!! thx")))
     assert formal.writing_style_profile["formality"] > 0.65
     assert informal.writing_style_profile["formality"] < 0.35
 
 
 def test_only_the_first_4000_characters_are_read() -> None:
     long = "word " * 800
-    assert after(LESSON._replace(said=observe(long + "hey!!! gonna?"))) == after(LESSON._replace(said=observe(long)))
+    assert after(LESSON._replace(observation=observe(long + "hey!!! gonna?"))) == after(LESSON._replace(observation=observe(long)))
 
 
 LESSONS = st.builds(
     Lesson,
     day=st.sampled_from(["2026-11-01", "2026-11-02", "2026-11-20", "2027-03-01"]),
     hour=st.integers(0, 23),
-    said=(
+    observation=(
         st.text(max_size=80)
         | st.lists(st.sampled_from("write the plan for Anna 12 today . about price".split()), max_size=30).map(" ".join)  # noqa: SIM905
     ).map(observe),

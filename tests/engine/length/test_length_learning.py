@@ -6,7 +6,7 @@ import random
 
 import pytest
 
-from nexscout_cli.engine.length.learning import EDGES, Level, Trend, forecast, learned
+from nexscout_cli.engine.length.learning import EDGES, Level, Trend, forecast
 
 SHIPPED = Trend(4.0, 5.0, 0.8, 1.3)
 
@@ -19,7 +19,7 @@ def run(pairs: list[tuple[Trend, int]], *, levels: int = 2) -> list[tuple[float,
         made = forecast(shipped, known)
         above = tokens > math.exp(made.mean + made.edge * made.sd)
         seen.append((math.exp(made.mean), not above))
-        known = [learned(level, shipped, round(math.exp(made.mean)), tokens, above) for level in known]
+        known = [level.after(shipped, round(math.exp(made.mean)), tokens, above) for level in known]
     return seen
 
 
@@ -39,18 +39,18 @@ def test_equal_answers_are_met_ever_more_closely(tokens: int) -> None:
 
 def test_longer_answers_teach_a_longer_forecast() -> None:
     after = [
-        forecast(SHIPPED, [learned(Level(), SHIPPED, 148, tokens, False)]).mean for tokens in (30, 100, 150, 700, 1_000)
+        forecast(SHIPPED, [Level().after(SHIPPED, 148, tokens, False)]).mean for tokens in (30, 100, 150, 700, 1_000)
     ]
     assert after == sorted(after)
 
 
 def test_a_narrow_level_with_little_seen_stays_near_the_wide_one() -> None:
-    wide, narrow = Level(), learned(Level(), SHIPPED, 148, 20, False)
+    wide, narrow = Level(), Level().after(SHIPPED, 148, 20, False)
     for _ in range(60):
-        wide = learned(wide, SHIPPED, 400, 400, False)
+        wide = wide.after(SHIPPED, 400, 400, False)
     once = forecast(SHIPPED, [wide, narrow]).mean
     for _ in range(60):
-        narrow = learned(narrow, SHIPPED, 20, 20, False)
+        narrow = narrow.after(SHIPPED, 20, 20, False)
     often = forecast(SHIPPED, [wide, narrow]).mean
     assert math.log(20) < once < math.log(400)
     assert abs(often - math.log(20)) < 0.15 < abs(once - math.log(20))
@@ -91,5 +91,5 @@ def test_the_edge_stays_in_its_range() -> None:
     for above, end in ((True, high), (False, low)):
         level = Level()
         for _ in range(500):
-            level = learned(level, SHIPPED, 150, 150, above)
+            level = level.after(SHIPPED, 150, 150, above)
         assert level.edge == end

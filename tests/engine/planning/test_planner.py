@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from nexscout_cli.config import Settings
-from nexscout_cli.engine.length.learning import Level, learned
+from nexscout_cli.engine.length.learning import Level
 from nexscout_cli.engine.plan_types import Plan
 from nexscout_cli.engine.planning.firewall import nano_per_unit
 from nexscout_cli.engine.planning.planner import Planner, plain_shape
@@ -105,7 +105,7 @@ def test_a_balance_that_covers_only_the_expected_call_lowers_the_bound() -> None
 def test_a_model_is_not_chosen_for_what_only_its_own_answers_have_taught() -> None:
     untaught = plan({"prompt": "Hello"})
     shipped = untaught.forecast.shipped
-    short = learned(Level(), shipped, untaught.forecast.output_tokens, 1, False)
+    short = Level().after(shipped, untaught.forecast.output_tokens, 1, False)
     taught = plan({"prompt": "Hello"}, output_lengths={("*", "claude-3-haiku"): short})
     assert taught.model == untaught.model
 

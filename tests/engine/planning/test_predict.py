@@ -6,7 +6,7 @@ from typing import Any
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nexscout_cli.engine.length.learning import Level, Trend, learned
+from nexscout_cli.engine.length.learning import Level, Trend
 from nexscout_cli.engine.plan_types import Message, Shape
 from nexscout_cli.engine.planning import predict
 from tests.support.values import EMBEDDED, model, request, snapshot
@@ -38,9 +38,7 @@ def taught(prompt: str, tokens: int, n: int, user: str = "ada", feature: str = "
     for _ in range(n):
         made = answer(prompt, feature, lengths, user_id=user)
         for scope in predict.scopes(user, "gpt-4o"):
-            lengths[scope] = learned(
-                lengths.get(scope, Level()), made.shipped, made.expected, tokens, tokens > made.p90
-            )
+            lengths[scope] = lengths.get(scope, Level()).after(made.shipped, made.expected, tokens, tokens > made.p90)
     return lengths
 
 
@@ -124,7 +122,7 @@ def test_the_expected_is_at_most_the_p90_and_that_at_most_the_worst_case_whateve
 ) -> None:
     level = Level()
     for t, m, used, above in seen:
-        level = learned(level, Trend(t, m, 0.8, 1.3), round(math.exp(m)), used, above)
+        level = level.after(Trend(t, m, 0.8, 1.3), round(math.exp(m)), used, above)
     world = snapshot(
         input_factors={name: (mean, most)}, output_lengths=dict.fromkeys(predict.scopes("ada", name), level)
     )
@@ -142,6 +140,4 @@ def test_any_answers_that_come_in_keep_the_forecast_in_order(answers: list[int])
         made = answer(prompt, lengths=lengths)
         assert 1 <= made.expected <= made.p90 <= SHAPE.max_tokens
         for scope in predict.scopes("ada", "gpt-4o"):
-            lengths[scope] = learned(
-                lengths.get(scope, Level()), made.shipped, made.expected, tokens, tokens > made.p90
-            )
+            lengths[scope] = lengths.get(scope, Level()).after(made.shipped, made.expected, tokens, tokens > made.p90)

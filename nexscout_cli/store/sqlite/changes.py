@@ -1,4 +1,4 @@
-"""One transaction, and one thread's part of it where several write at once."""
+"""One commit, and one thread's part of it where several write at once."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Generic, TypeVar
 T = TypeVar("T")
 
 
-class transaction:
+class Commit:
     """BEGIN IMMEDIATE … COMMIT, or ROLLBACK on any exception."""
 
     def __init__(self, connection: sqlite3.Connection) -> None:
@@ -45,7 +45,7 @@ class Change(Generic[T]):
 
     def __init__(self, make: Callable[[sqlite3.Connection], T]) -> None:
         self._make = make
-        self._made_in: transaction | None = None
+        self._made_in: Commit | None = None
         self.over = False
         """Whether it failed, or is not wanted any more."""
         self.value: T
@@ -56,7 +56,7 @@ class Change(Generic[T]):
         """Whether nobody is to make it any more."""
         return self.over or bool(self._made_in and self._made_in.committed)
 
-    def make(self, work: transaction, c: sqlite3.Connection, *, alone: bool) -> None:
+    def make(self, work: Commit, c: sqlite3.Connection, *, alone: bool) -> None:
         """Make the change in a transaction; beside others an exception is kept for its thread, and they stay."""
         self._made_in, self.error = work, None
         if alone:

@@ -1,0 +1,86 @@
+"""What the books tell people: values that the store's ports return. Energy in units, amounts in nano-dollars."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+MAX_ENERGY = 10**12
+"""Units of energy that one grant may give, and that a balance may be set to, at most."""
+
+
+class Energy(NamedTuple):
+    """A user's energy, in units, and today's tokens. ``balance`` is granted − held − spent."""
+
+    user_id: str
+    tier: str
+    granted: int
+    held: int
+    spent: int
+    balance: int
+    daily_tokens_used: int
+    daily_token_budget: int
+
+
+class UserRow(NamedTuple):
+    """A user in a list. ``balance`` counts a monthly grant that is due; ``model_mode`` is panic while an admin has it on."""
+
+    user_id: str
+    tier: str
+    balance: int
+    daily_token_budget: int
+    efficiency_rating: float
+    preferred_mode: str
+    avg_token_per_request: float
+    predicted_daily_usage: int
+    model_mode: str
+    role: str
+
+
+class Preferences(NamedTuple):
+    """What governs how a user's models are chosen. ``policy`` None: the installation's; ``panic``: an admin turned it on."""
+
+    tier: str
+    mode: str
+    policy: str | None
+    panic: bool
+
+
+class Recovered(NamedTuple):
+    """How many attempts were voided, became unknown, and were posted by age."""
+
+    voided: int = 0
+    unknown: int = 0
+    posted: int = 0
+
+
+class Unresolved(NamedTuple):
+    """An attempt of unknown outcome, what it holds, and since when."""
+
+    request_id: str
+    n: int
+    user_id: str
+    model: str
+    hold: int
+    reason: str | None
+    settled_at: str
+
+
+class Feedback(NamedTuple):
+    """A verdict on record; ``bucket`` 0..4 is the prompt's difficulty, None where no policy estimated it."""
+
+    request_id: str
+    user_id: str
+    feature: str
+    bucket: int | None
+    model: str
+    verdict: str
+    note: str | None
+    replaced: bool
+
+
+class Problem(NamedTuple):
+    """Something wrong: ``name`` is what was examined, ``message`` what was found, ``fix`` what to do about it."""
+
+    name: str
+    message: str
+    fix: str

@@ -1,0 +1,167 @@
+"""What the ledger is told, made from plans and answers: orders for holds, settlements, lessons, hits and failures. Pure."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from nexscout_cli.config import Settings
+from nexscout_cli.engine.budgets import budgets
+from nexscout_cli.engine.catalog.seed import seeded
+from nexscout_cli.engine.compression.choice import PREFIX_TOKENS, head_hashes
+from nexscout_cli.engine.learning.observation import Lesson, observe
+from nexscout_cli.engine.model import Model
+from nexscout_cli.engine.money import cost
+from nexscout_cli.engine.plan_types import Plan
+from nexscout_cli.engine.planning.planner import formula_tokens, originals
+from nexscout_cli.engine.request import AIRequest, Json
+from nexscout_cli.engine.settlement import CachedAnswer, Charge, Failure, Hit, Order, Prediction, Settlement
+from nexscout_cli.engine.snapshot import Snapshot
+
+_DEFAULT_BASELINE = "gpt-4o"
+
+
+def baseline_model(models: tuple[Model, ...], settings: Settings) -> Model:
+    """The model that savings are counted against: ``report.baseline``, or gpt-4o as seeded where that is not in the catalog."""
+    name = settings["report.baseline"]
+    known = next((model for model in models if model.name == name), None)
+    return known or next(model for model in seeded() if model.name == _DEFAULT_BASELINE)
+
+
+def prediction(request_id: str, plan: Plan) -> Prediction:
+    """The prediction that a plan makes."""
+    return Prediction(
+        request_id=request_id,
+        user_id=plan.request.user_id,
+        feature=plan.request.feature,
+        tokens=plan.predicted_tokens,
+        output_tokens=plan.predicted_output_tokens,
+        p90_tokens=plan.p90_tokens,
+        cost=plan.predicted_cost,
+        max_cost=plan.max_cost,
+        energy=plan.predicted_energy,
+        formula_tokens=formula_tokens(plan),
+        model=plan.model.name,
+        routing_reason=plan.routing_reason,
+        decision=plan.decision.as_json(),
+    )
+
+
+def settlement(plan: Plan, quoted_tokens: int, baseline: Model) -> Settlement:
+    """What it takes to post the plan's attempt. ``quoted_tokens``: what the whole request was predicted to take."""
+    return Settlement(
+        user_id=plan.request.user_id,
+        feature=plan.request.feature,
+        model=plan.model.name,
+        quality=plan.model.quality,
+        price_in=plan.model.price_in,
+        price_out=plan.model.price_out,
+        baseline_in=baseline.price_in,
+        baseline_out=baseline.price_out,
+        forecast=plan.forecast,
+        quoted_tokens=quoted_tokens,
+        tokens_saved=plan.compression.tokens_before - plan.compression.tokens_after,
+        compressed=plan.compression.applied,
+        mode=plan.mode,
+        routing_reason=plan.routing_reason,
+        degraded=plan.degraded,
+        emotional_complexity=plan.emotional_complexity,
+        surge_milli=plan.surge_milli,
+        has_key=plan.request.options.idempotency_key is not None,
+    )
+
+
+def order(
+    request_id: str, plan: Plan, quoted_tokens: int, snapshot: Snapshot, settings: Settings, **more: Json
+) -> Order:
+    """The order for a hold of the plan's worst case. ``more``: fingerprint, seconds, cache_key."""
+    return Order(
+        prediction=prediction(request_id, plan),
+        settlement=settlement(plan, quoted_tokens, baseline_model(snapshot.models, settings)),
+        idempotency_key=plan.request.options.idempotency_key,
+        version=plan.version,
+        estimate=plan.own_cost,
+        hold=plan.own_max_cost,
+        hold_tokens=plan.max_total_tokens,
+        energy=plan.max_energy,
+        budgets=() if plan.model.free else budgets(settings, snapshot.tier),
+        **more,
+    )
+
+
+def lesson(plan: Plan, charge: Charge, outcome: float, now: datetime, settings: Settings) -> Lesson:
+    """What a delivered answer teaches of its user. ``outcome``: 1 whole, 0.5 cut."""
+    request = plan.request
+    long = plan.compression.tokens_before >= PREFIX_TOKENS
+    return Lesson(
+        day=now.date().isoformat(),
+        hour=now.hour,
+        observation=observe(request.prompt),
+        model=plan.model.name,
+        input_tokens=charge.input_tokens,
+        output_tokens=charge.output_tokens,
+        predicted_tokens=plan.forecast.input_tokens + plan.forecast.output_tokens,
+        cached=False,
+        tokens_saved=plan.compression.tokens_before - plan.compression.tokens_after,
+        outcome=outcome,
+        head=head_hashes(request, originals(request)) if long else "",
+        patterns=settings["learning.patterns"],
+    )
+
+
+def _unbilled(request: AIRequest, model: str, now: datetime, settings: Settings) -> Lesson:
+    """The lesson of a request for which no provider was paid: a failed one, until more is said."""
+    return Lesson(
+        day=now.date().isoformat(),
+        hour=now.hour,
+        observation=observe(request.prompt),
+        model=model,
+        input_tokens=0,
+        output_tokens=0,
+        predicted_tokens=0,
+        cached=False,
+        tokens_saved=0,
+        outcome=0.0,
+        patterns=settings["learning.patterns"],
+    )
+
+
+def hit(
+    request_id: str,
+    request: AIRequest,
+    cached: CachedAnswer,
+    snapshot: Snapshot,
+    settings: Settings,
+    now: datetime,
+    **more: Json,
+) -> Hit:
+    """A cached answer that is given. ``more``: mode, answer, fingerprint."""
+    baseline = baseline_model(snapshot.models, settings)
+    learned = _unbilled(request, cached.model, now, settings)
+    return Hit(
+        request_id=request_id,
+        user_id=request.user_id,
+        feature=request.feature,
+        cached=cached,
+        baseline=cost(cached.input_tokens, cached.output_tokens, baseline.price_in, baseline.price_out),
+        lesson=learned._replace(cached=True, tokens_saved=cached.input_tokens + cached.output_tokens, outcome=1.0),
+        idempotency_key=request.options.idempotency_key,
+        **more,
+    )
+
+
+def failure(
+    request_id: str, plan: Plan, code: str, message: str, now: datetime, settings: Settings
+) -> Failure:
+    """The end of a request that delivered nothing, after ``plan`` was tried last."""
+    request = plan.request
+    return Failure(
+        request_id=request_id,
+        user_id=request.user_id,
+        feature=request.feature,
+        model=plan.model.name,
+        mode=plan.mode,
+        routing_reason=plan.routing_reason,
+        code=code,
+        message=message,
+        lesson=_unbilled(request, plan.model.name, now, settings),
+    )

@@ -1,0 +1,71 @@
+"""What a call draws on: dollars and tokens, of its user and of the installation, by day and by month."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from typing import NamedTuple
+
+from nexscout_cli.config import Settings
+from nexscout_cli.engine.money import NANO
+
+UNITS, SCOPES, WINDOWS = ("usd", "tokens"), ("user", "total"), ("day", "month")
+PANIC_SHARE = 0.95
+"""Share of the installation's daily dollars, spent or held, from which panic mode sets in by itself."""
+
+
+class Budget(NamedTuple):
+    """A budget that a call draws on. ``unit`` usd (nano-dollars) or tokens, ``scope`` user or total (the installation),
+    ``window`` day or month; ``cap`` None: no limit.
+    """
+
+    unit: str
+    scope: str
+    window: str
+    cap: int | None
+
+    @property
+    def entered(self) -> bool:
+        """Whether a call's use of it is entered: of a user's day always, of what else there is while it has a cap."""
+        return self.cap is not None or (self.scope, self.window) == ("user", "day")
+
+    @property
+    def is_daily_dollars(self) -> bool:
+        """True for what the installation may spend in a day."""
+        return (self.unit, self.scope, self.window) == ("usd", "total", "day")
+
+    @property
+    def is_daily_tokens(self) -> bool:
+        """True for what a user may use in a day."""
+        return (self.unit, self.scope, self.window) == ("tokens", "user", "day")
+
+
+class Used(NamedTuple):
+    """What is gone of a budget in its present window: ``all`` counts what is held too, ``spent`` does not."""
+
+    all: int
+    spent: int
+
+
+@lru_cache(maxsize=64)  # settings never change; a hold asks for the same budgets again and again
+def budgets(settings: Settings, tier: str) -> tuple[Budget, ...]:
+    """Every budget of a call by a user of that tier."""
+    return tuple(
+        Budget(unit, scope, window, _cap(settings, tier, unit, scope, window))
+        for unit in UNITS
+        for scope in SCOPES
+        for window in WINDOWS
+    )
+
+
+def _cap(settings: Settings, tier: str, unit: str, scope: str, window: str) -> int | None:
+    if (unit, scope, window) == ("tokens", "user", "day"):
+        return int(settings[f"tiers.{tier}.daily_tokens"])
+    cap = settings[f"caps.{unit}.{scope}_{window}"]
+    if cap is None:
+        return None
+    return round(cap * NANO) if unit == "usd" else int(cap)
+
+
+def presses(budget: Budget, used: Used) -> bool:
+    """Whether so much of the installation's daily dollars is gone that panic mode sets in."""
+    return budget.is_daily_dollars and budget.cap is not None and used.all >= PANIC_SHARE * budget.cap

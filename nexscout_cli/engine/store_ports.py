@@ -1,0 +1,277 @@
+"""What a store offers beside the ledger: users, energy, profiles, feedback, log, reports, catalog, cache, recovery, upkeep.
+
+Every method is one transaction (where it says so: several short ones) and takes the actor first. All raise NotPermitted for
+what the actor may not do, UsageError for what there is not, StoreError where the books cannot be used.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import AbstractContextManager
+from datetime import datetime
+from pathlib import Path
+from typing import Any, Protocol
+
+from nexscout_cli.engine.book_types import Energy, Feedback, Preferences, Problem, Recovered, Unresolved, UserRow
+from nexscout_cli.engine.budgets import Budget, Used
+from nexscout_cli.engine.learning.profile import ProfileState
+from nexscout_cli.engine.model import Model
+from nexscout_cli.engine.ports import Ledger
+from nexscout_cli.engine.report_window import Window
+
+Row = dict[str, Any]
+
+
+class EnergyBook(Protocol):
+    """Energy accounts of users."""
+
+    def show(self, actor: str, user_id: str) -> Energy:
+        """A user's energy; a monthly grant that is due and not written yet counts."""
+
+    def history(self, actor: str, user_id: str, limit: int) -> list[Row]:
+        """The latest entries of a user's energy account, newest first."""
+
+    def grant(self, actor: str, user_id: str, amount: int, reason: str) -> Energy:
+        """Give a user energy on top, 1 to 10^12 units. Admins only."""
+
+    def set_balance(self, actor: str, user_id: str, amount: int, reason: str) -> Energy:
+        """Write the entry after which a user's balance is ``amount``, 0 to 10^12 units. Admins only."""
+
+    def used(self, actor: str, user_id: str, budgets: Sequence[Budget]) -> dict[Budget, Used]:
+        """What is gone of those budgets that have a cap, in their present windows."""
+
+
+class Users(Protocol):
+    """Who there is."""
+
+    def listing(self, actor: str) -> list[UserRow]:
+        """The users the actor may see, by name."""
+
+    def find(self, actor: str, user_id: str) -> tuple[str, str] | None:
+        """Role and tier of a user the actor may see; None for one there is not."""
+
+    def is_admin(self, actor: str) -> bool:
+        """Whether the actor is an admin."""
+
+    def set_tier(self, actor: str, user_id: str, tier: str) -> None:
+        """Give a user a tier, made when new; the higher tier's energy is granted on top once a month. Admins only."""
+
+    def forget(self, actor: str, user_id: str) -> dict[str, int]:
+        """Remove a person's text everywhere; money stays. Returns how many rows lost text, by kind."""
+
+
+class Profiles(Protocol):
+    """What was learned of users, and what they prefer."""
+
+    def learned(self, actor: str, user_id: str) -> ProfileState:
+        """All that was learned of a user."""
+
+    def update_efficiency_rating(self, actor: str, user_id: str, tokens_used: int, tokens_predicted: int) -> float:
+        """Fold one accuracy into the user's rating and return it: 0.9 × rating + 0.1 × accuracy."""
+
+    def preferences(self, actor: str, user_id: str) -> Preferences:
+        """A user's tier, mode and policy, and whether an admin has turned panic on."""
+
+    def set_mode(self, actor: str, user_id: str, mode: str) -> None:
+        """Set the mode a user prefers. Raises NotPermitted where the tier does not have it."""
+
+    def set_policy(self, actor: str, user_id: str, policy: str | None) -> None:
+        """Set how models are chosen for a user's requests; None: as for the installation."""
+
+    def set_panic(self, actor: str, on: bool) -> None:
+        """Send every request to the cheapest model, or end that. Admins only."""
+
+
+class FeedbackBook(Protocol):
+    """What users said of answers."""
+
+    def record(self, actor: str, request: str, verdict: str, note: str | None = None) -> Feedback:
+        """Enter a verdict, good or bad, on a request's answer; a second one replaces the first.
+
+        An answer that was bad is removed from the cache, whether it was made or given again. ``request`` is an id or the
+        beginning of one.
+        """
+
+    def by_model(self, actor: str, user_id: str) -> dict[str, tuple[int, int]]:
+        """One user's good and bad verdicts by model."""
+
+
+class Log(Protocol):
+    """What became of requests, and why. Requests are named by their id or the beginning of it."""
+
+    def latest(self, actor: str, user: str | None = None, limit: int = 20) -> list[Row]:
+        """The latest requests that the actor may see, newest first."""
+
+    def show(self, actor: str, request: str) -> Row:
+        """One request: summary, prediction, attempts, entries, usage rows."""
+
+    def why(self, actor: str, request: str) -> Row:
+        """How a request's model was chosen, its attempts, and the verdict on it."""
+
+    def full_id(self, actor: str, request: str) -> str:
+        """The one request id that begins so."""
+
+
+class ReportReader(Protocol):
+    """Sums over a window of what the actor may see, from one consistent state; money in nano-dollars."""
+
+    @property
+    def now(self) -> datetime:
+        """The time of that state."""
+
+    @property
+    def window(self) -> Window:
+        """The window."""
+
+    @property
+    def user(self) -> str | None:
+        """Whose figures they are; None: everyone's."""
+
+    def sums(self, *keys: str) -> list[Row]:
+        """Sums by ``keys``: user_id, day, model_used, feature. A request counts with its first row."""
+
+    def days(self) -> list[Row]:
+        """Sums by day of the window's time zone, in order, days without use left out."""
+
+    def tiers(self) -> dict[str, str]:
+        """The present tier of each user."""
+
+    def kept_answers(self) -> dict[str, int]:
+        """How many answers are kept now, by feature."""
+
+    def tokens_saved_by_hits(self) -> dict[str, int]:
+        """Tokens that cached answers saved in the window, by feature."""
+
+    def predictions(self, *keys: str) -> list[Row]:
+        """Sums over predictions that came true or not, by ``keys``: feature, recommended_model."""
+
+
+class Reports(Protocol):
+    """Where the money went."""
+
+    def reading(self, actor: str, window: Window, user: str | None = None) -> AbstractContextManager[ReportReader]:
+        """A reader of one window. ``user`` None: everyone's for an admin, else the actor's own."""
+
+    def now(self, actor: str) -> datetime:
+        """The store's time."""
+
+
+class Catalog(Protocol):
+    """The model catalog. Everyone may read it; admins alone write it."""
+
+    def models(self, actor: str) -> tuple[Model, ...]:
+        """The whole catalog, dearest last."""
+
+    def add(self, actor: str, models: Iterable[Model]) -> list[str]:
+        """Write the models whose names are not there yet; returns those names."""
+
+    def change(self, actor: str, make: Callable[[tuple[Model, ...]], Sequence[Model]]) -> Sequence[Model]:
+        """Write the models that ``make`` returns for the catalog as it is, in one transaction; returns them."""
+
+
+class Cache(Protocol):
+    """Answers that are kept. What removes many does so in short transactions, so that writers get their turn in between."""
+
+    def stats(self, actor: str) -> Row:
+        """What is kept, what hits have saved, and what the cache takes on disk, over what the actor may see."""
+
+    def listing(self, actor: str, user_id: str | None, limit: int) -> list[Row]:
+        """The latest answers the actor may see, without their text."""
+
+    def show(self, actor: str, cached_id: int) -> Row:
+        """One answer with its text."""
+
+    def clean(self, *, dry_run: bool = False) -> int:
+        """Remove what has expired, everyone's; returns how many answers that were (or would be)."""
+
+    def evict(self, *, dry_run: bool = False) -> int:
+        """Remove the least recently used answers until their texts fit; returns how many."""
+
+    def clear(self, actor: str, user_id: str | None, feature: str | None, *, dry_run: bool = False) -> int:
+        """Remove answers the actor may see, of one user or feature or all; returns how many."""
+
+    def forget(self, actor: str, request_id: str) -> int:
+        """Remove the answer that a request left in the cache, or was given from it; returns how many that were."""
+
+
+class Recovery(Protocol):
+    """Attempts that nobody looks after."""
+
+    def recover(self, actor: str) -> Recovered:
+        """Settle what dead processes left behind, over all users; let go of old idempotency keys."""
+
+    def resolve(self, actor: str, request_id: str, cost: int | None, *, beyond_hold: bool = False) -> int:
+        """Decide a request's unknown attempts: post them at ``cost`` nano-dollars in all, or void them when it is None.
+
+        Returns how many there were. Admins only.
+        """
+
+    def unresolved(self, actor: str) -> list[Unresolved]:
+        """The unknown attempts the actor may see."""
+
+    def reset_clock(self, actor: str) -> None:
+        """Set the last-seen time back to the clock's. Admins only."""
+
+
+class Maintenance(Protocol):
+    """Checking and copying the whole store. Admins only."""
+
+    def check(self, actor: str) -> list[Problem]:
+        """Everything that is wrong; empty when it is sound."""
+
+    def backup(self, actor: str, target: Path | None) -> Path:
+        """A consistent copy in a new file, which is returned; None: beside the store, under a name of its own."""
+
+    def about(self) -> dict[str, str]:
+        """Facts for a person: engine and version, how commits are made durable."""
+
+
+class Store(Protocol):
+    """An open store: one book for each kind of thing it keeps."""
+
+    @property
+    def ledger(self) -> Ledger:
+        """The books of calls."""
+
+    @property
+    def energy(self) -> EnergyBook:
+        """Energy as people see it."""
+
+    @property
+    def users(self) -> Users:
+        """Who there is."""
+
+    @property
+    def profiles(self) -> Profiles:
+        """What was learned of users, and what they prefer."""
+
+    @property
+    def feedback(self) -> FeedbackBook:
+        """What users said of answers."""
+
+    @property
+    def log(self) -> Log:
+        """What became of requests, and why."""
+
+    @property
+    def reports(self) -> Reports:
+        """Where the money went."""
+
+    @property
+    def catalog(self) -> Catalog:
+        """The model catalog."""
+
+    @property
+    def cache(self) -> Cache:
+        """Answers that are kept."""
+
+    @property
+    def recovery(self) -> Recovery:
+        """Attempts that nobody looks after."""
+
+    @property
+    def maintenance(self) -> Maintenance:
+        """Checking and copying the whole store."""
+
+    def close(self) -> None:
+        """Close it."""

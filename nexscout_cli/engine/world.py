@@ -1,0 +1,73 @@
+"""Step 0: the snapshot a plan is made from, from what the store tells, the settings, and which models can be called."""
+
+from __future__ import annotations
+
+from nexscout_cli.config import Settings
+from nexscout_cli.engine.budgets import Budget, Used, budgets, presses
+from nexscout_cli.engine.catalog.surge import surge_milli
+from nexscout_cli.engine.model import Model
+from nexscout_cli.engine.planning.predict import input_factor
+from nexscout_cli.engine.ports import Ledger, Provider
+from nexscout_cli.engine.request import AIRequest
+from nexscout_cli.engine.routing.policy import effective_policy
+from nexscout_cli.engine.snapshot import Experience, Limit, Snapshot, World
+from nexscout_cli.engine.tiers import FIRST_TIER, tier_terms
+
+_MONTH = len("2026-11")
+
+
+def read_snapshot(
+    ledger: Ledger, provider: Provider, settings: Settings, actor: str, request: AIRequest
+) -> Snapshot:
+    """The snapshot for a request. Raises NotPermitted, UsageError where the actor may not act for its user."""
+    # Which budgets have a cap does not depend on the tier; how high a user's daily one is does.
+    world = ledger.world(actor, request.user_id, request.feature, budgets(settings, FIRST_TIER))
+    policy = effective_policy(request, world.profile, settings)
+    known = Experience({}, ()) if policy == "rules" else ledger.experience(actor, request.user_id, request.feature)
+    return _snapshot(world, known, settings, provider, actor, request.user_id)
+
+
+def _snapshot(
+    world: World, known: Experience, settings: Settings, provider: Provider, actor: str, user_id: str
+) -> Snapshot:
+    tier, granted = world.subject or (FIRST_TIER, "")
+    available, missing = availability(world.models, provider)
+    used = {budget[:3]: gone for budget, gone in world.used.items()}
+    drawn_on = [(budget, used.get(budget[:3], Used(0, 0))) for budget in budgets(settings, tier)]
+    return Snapshot(
+        now=world.now,
+        actor=actor,
+        user_id=user_id,
+        tier=tier,
+        is_admin=world.is_admin,
+        profile=world.profile,
+        energy=world.energy + tier_terms(settings)[tier].due(granted, world.now.isoformat()[:_MONTH]),
+        limits=tuple(_limit(budget, gone) for budget, gone in drawn_on if budget.cap is not None),
+        panic=world.panic or any(presses(budget, gone) for budget, gone in drawn_on),
+        surge_milli=surge_milli(world.load, settings["surge.capacity"]),
+        models=world.models,
+        available=available,
+        missing=missing,
+        input_factors={name: input_factor(*seen) for name, seen in world.input_factors.items()},
+        output_lengths=world.output_lengths,
+        tokens_today=next((gone.spent for budget, gone in drawn_on if budget.is_daily_tokens), 0),
+        version=world.version,
+        verdicts=known.verdicts,
+        doubts=known.doubts,
+    )
+
+
+def _limit(budget: Budget, used: Used) -> Limit:
+    assert budget.cap is not None
+    return Limit(budget.unit, budget.scope, budget.window, budget.cap, budget.cap - used.all)
+
+
+def availability(catalog: tuple[Model, ...], provider: Provider) -> tuple[frozenset[str], dict[str, str]]:
+    """The names that can be called now, and what is missing for the others; a retired name is neither."""
+    missing = {}
+    for model in catalog:
+        if not model.enabled:
+            missing[model.name] = f"it is disabled; `nexscout models enable {model.name}` brings it back"
+        elif reason := provider.available(model.name, model.litellm_model, model.api_key_env):
+            missing[model.name] = reason
+    return frozenset(m.name for m in catalog if m.name not in missing and not m.retired), missing

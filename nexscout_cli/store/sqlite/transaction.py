@@ -1,0 +1,125 @@
+"""One transaction of one actor: where its SQL runs, who acts, what time it is, and what the actor may do."""
+
+from __future__ import annotations
+
+import sqlite3
+from datetime import UTC, datetime
+from functools import lru_cache
+
+from nexscout_cli.engine.names import check_user
+from nexscout_cli.engine.ports import Clock
+from nexscout_cli.engine.store_rules import StoreRules
+from nexscout_cli.errors import NotPermitted, UsageError
+
+OWN_OR_ADMIN = "(user_id = :actor OR EXISTS (SELECT 1 FROM users WHERE user_id = :actor AND role = 'admin'))"
+"""SQL that every read of a person's rows carries: their own, or an admin reads."""
+
+_SECONDS = len("2026-11-10T12:00:00")
+
+
+@lru_cache(maxsize=16)  # one moment is written into many rows
+def stamp(moment: datetime) -> str:
+    """A time as the database keeps it: UTC text of fixed width, so that text order is time order."""
+    return moment.astimezone(UTC).isoformat(timespec="microseconds")[:-6] + "Z"
+
+
+def parse_stamp(text: str) -> datetime:
+    """The time of a stamp."""
+    return datetime.fromisoformat(text)
+
+
+class Transaction:
+    """What every statement of a transaction needs. ``execute`` and ``executemany`` are the connection's.
+
+    ``now`` is the clock's time, or the last seen where the clock has gone back, so that no window opens twice.
+    """
+
+    def __init__(self, connection: sqlite3.Connection, actor: str, rules: StoreRules, clock: Clock) -> None:
+        self.connection = connection
+        self.execute = connection.execute
+        self.executemany = connection.executemany
+        self.actor = actor
+        self.rules = rules
+        self.clock = clock
+        self._time: tuple[datetime, str, str] | None = None
+
+    def _read_time(self) -> tuple[datetime, str, str]:
+        """The time, as a stamp too, and the stamp of when it was seen last."""
+        if self._time is None:
+            now = self.clock.now()
+            when = stamp(now)
+            seen: str = self.execute("SELECT value FROM meta WHERE key = 'last_seen'").fetchone()[0]
+            self._time = (now, when, seen) if when >= seen else (parse_stamp(seen), seen, seen)
+        return self._time
+
+    @property
+    def now(self) -> datetime:
+        """The time of this transaction."""
+        return self._read_time()[0]
+
+    @property
+    def stamp(self) -> str:
+        """The same as the database keeps it."""
+        return self._read_time()[1]
+
+    @property
+    def day(self) -> str:
+        """The day it lies in, in UTC: YYYY-MM-DD."""
+        return self.stamp[:10]
+
+    @property
+    def month(self) -> str:
+        """The month it lies in, in UTC: YYYY-MM."""
+        return self.stamp[:7]
+
+    def touch(self) -> None:
+        """Remember the time as last seen; every write begins with it. Once a second is enough: windows end between two."""
+        _, when, seen = self._read_time()
+        if when[:_SECONDS] > seen[:_SECONDS]:
+            self.execute("UPDATE meta SET value = ? WHERE key = 'last_seen'", (when,))
+
+    def is_admin(self) -> bool:
+        """Whether the actor is an admin."""
+        found = self.execute("SELECT 1 FROM users WHERE user_id = ? AND role = 'admin'", (self.actor,)).fetchone()
+        return found is not None
+
+    def require_admin(self, what: str) -> None:
+        """Raises NotPermitted unless the actor is an admin."""
+        if not self.is_admin():
+            raise NotPermitted(f"only an admin may {what}", "ask the person who owns this installation")
+
+    def require_access(self, subject: str) -> sqlite3.Row | None:
+        """The subject's row of ``users``, None where an admin mentions someone new. Raises NotPermitted, UsageError."""
+        check_user(subject)
+        row: sqlite3.Row | None = self.execute("SELECT * FROM users WHERE user_id = ?", (subject,)).fetchone()
+        if row["role"] == "admin" if row is not None and subject == self.actor else self.is_admin():
+            if row is None and not self.rules.auto_create:
+                raise UsageError(f"there is no user {subject!r}", f"`nexscout user set-tier {subject} free` makes one")
+            return row
+        if subject != self.actor:
+            raise NotPermitted(f"{self.actor} may not act for or look at {subject}", "an admin may")
+        if row is None:
+            raise NotPermitted(
+                f"{self.actor} is not a user here yet",
+                f"ask an admin to run `nexscout user set-tier {self.actor} free`",
+            )
+        return row
+
+    def require_user(self, subject: str) -> sqlite3.Row:
+        """The row of a user who exists. Raises NotPermitted, UsageError."""
+        row = self.require_access(subject)
+        if row is None:
+            raise UsageError(f"there is no user {subject!r}", "`nexscout user list` shows them")
+        return row
+
+    def readable_user(self, user: str | None) -> str | None:
+        """Whose rows a list is to hold: ``user``'s, everyone's (None) for an admin who names nobody, else the actor's own.
+
+        Raises NotPermitted, UsageError.
+        """
+        if user is None:
+            if self.is_admin():
+                return None
+            user = self.actor
+        self.require_user(user)
+        return user
