@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
 
-from nexscout_cli import assemble
+from nexscout_cli import assemble, config
 from nexscout_cli.config import Settings
 from nexscout_cli.engine import batch
 from nexscout_cli.engine.learning.profile import ProfileState
@@ -16,10 +16,9 @@ from nexscout_cli.engine.pipeline import Engine
 from nexscout_cli.engine.plan_types import Plan
 from nexscout_cli.engine.request import AIRequest
 from nexscout_cli.engine.response import AIResponse
+from nexscout_cli.engine.book_types import Feedback
+from nexscout_cli.engine.store_ports import Store
 from nexscout_cli.errors import NexScoutError, UsageError
-from nexscout_cli.store.sqlite import feedback, profiles
-from nexscout_cli.store.sqlite.feedback import Feedback
-from nexscout_cli.store.sqlite.store import Store
 from nexscout_cli.terms import POLICIES
 
 __all__ = [
@@ -41,7 +40,8 @@ __all__ = [
 
 def open_engine(path: Path | None = None, settings: Settings | None = None, actor: str | None = None) -> Engine:
     """An engine over the database at ``path`` (default: the installation's). Raises StoreError."""
-    return assemble.build_engine(assemble.open_store(settings, actor, path))
+    settings, actor = settings or config.load(), actor or assemble.login_name()
+    return assemble.build_engine(assemble.open_store(settings, actor, path), settings, actor)
 
 
 @cache
@@ -51,7 +51,7 @@ def _store() -> Store:
 
 @cache
 def _engine() -> Engine:
-    return assemble.build_engine(_store())
+    return assemble.build_engine(_store(), config.load(), assemble.login_name())
 
 
 def run_ai_optimized(request: AIRequest, engine: Engine | None = None) -> AIResponse:
@@ -96,23 +96,26 @@ def choose_model(request: AIRequest, engine: Engine | None = None) -> tuple[Mode
     return plan.model, plan.routing_reason
 
 
-def set_preferred_mode(user_id: str, mode: str, store: Store | None = None) -> None:
+def set_preferred_mode(user_id: str, mode: str, store: Store | None = None, actor: str | None = None) -> None:
     """Set the mode that governs a user's requests. Raises NotPermitted where the tier does not have it."""
-    profiles.set_mode(store or _store(), user_id, mode)
+    (store or _store()).profiles.set_mode(actor or assemble.login_name(), user_id, mode)
 
 
-def set_routing_policy(user_id: str, policy: str | None, store: Store | None = None) -> None:
+def set_routing_policy(user_id: str, policy: str | None, store: Store | None = None, actor: str | None = None) -> None:
     """Set how models are chosen for a user: rules, learned or cascade; None: as for the installation. Raises UsageError."""
     if policy is not None and policy not in POLICIES:
         raise UsageError(f"there is no routing policy {policy!r}", f"policies: {', '.join(POLICIES)}")
-    profiles.set_policy(store or _store(), user_id, policy)
+    (store or _store()).profiles.set_policy(actor or assemble.login_name(), user_id, policy)
 
 
-def record_feedback(request_id: str, verdict: str, note: str | None = None, store: Store | None = None) -> Feedback:
+def record_feedback(
+    request_id: str, verdict: str, note: str | None = None, store: Store | None = None, actor: str | None = None
+) -> Feedback:
     """Say whether a request's answer was ``good`` or ``bad``; a second verdict replaces the first. Raises UsageError."""
-    return feedback.record(store or _store(), request_id, verdict, note)
+    return (store or _store()).feedback.record(actor or assemble.login_name(), request_id, verdict, note)
 
 
-def get_efficiency_profile(user_id: str, store: Store | None = None) -> ProfileState:
-    """What was learned of a user. Raises NotPermitted for other people's."""
-    return profiles.forecast(store or _store(), user_id)
+def get_efficiency_profile(user_id: str, store: Store | None = None, actor: str | None = None) -> ProfileState:
+    """What was learned of a user, verdicts included. Raises NotPermitted for other people's."""
+    store, actor = store or _store(), actor or assemble.login_name()
+    return store.profiles.learned(actor, user_id).with_verdicts(store.feedback.by_model(actor, user_id))

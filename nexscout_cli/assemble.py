@@ -11,12 +11,14 @@ from typing import TYPE_CHECKING
 
 from nexscout_cli import config
 from nexscout_cli.config import Settings
-from nexscout_cli.store.sqlite.store import Store
+from nexscout_cli.engine.store_rules import store_rules
 
 if TYPE_CHECKING:
     from nexscout_cli.engine.pipeline import Engine
     from nexscout_cli.engine.planning.planner import Count
     from nexscout_cli.engine.ports import Observer
+    from nexscout_cli.engine.store_ports import Store
+    from nexscout_cli.store.sqlite.store import SqliteStore
 
 
 class SystemClock:
@@ -47,9 +49,12 @@ def login_name() -> str:
         return f"uid-{os.getuid()}"
 
 
-def open_store(settings: Settings | None = None, actor: str | None = None, path: Path | None = None) -> Store:
-    """Open the database, made when there is none. Raises StoreError."""
-    return Store(path or config.db_path(), actor or login_name(), settings or config.load(), SystemClock())
+def open_store(settings: Settings | None = None, actor: str | None = None, path: Path | None = None) -> SqliteStore:
+    """Open the database, made when there is none: then the actor owns it. Raises StoreError."""
+    from nexscout_cli.store.sqlite.store import SqliteStore
+
+    rules = store_rules(settings or config.load())
+    return SqliteStore(path or config.db_path(), SystemClock(), rules, actor or login_name())
 
 
 def tokenizer() -> Count:
@@ -75,15 +80,14 @@ def tokenizer() -> Count:
     return counted
 
 
-def build_engine(store: Store, observer: Observer | None = None, *, writes: bool = True) -> Engine:
+def build_engine(
+    store: Store, settings: Settings, actor: str, observer: Observer | None = None, *, writes: bool = True
+) -> Engine:
     """An engine over an open store; one that ``writes`` first settles what dead processes left behind."""
     from nexscout_cli.engine.pipeline import Engine
     from nexscout_cli.providers import Providers
-    from nexscout_cli.store.sqlite.ledger import SqliteLedger
 
-    provider = Providers(config.data_dir())
     if writes:
-        from nexscout_cli.store.sqlite.recovery import recover
-
-        recover(store)
-    return Engine(SqliteLedger(store, provider), provider, store.settings, store.clock, tokenizer(), observer)
+        store.recovery.recover(actor)
+    provider = Providers(config.data_dir())
+    return Engine(store.ledger, provider, settings, SystemClock(), tokenizer(), actor, observer)

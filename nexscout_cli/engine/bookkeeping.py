@@ -149,9 +149,7 @@ def hit(
     )
 
 
-def failure(
-    request_id: str, plan: Plan, code: str, message: str, now: datetime, settings: Settings
-) -> Failure:
+def failure(request_id: str, plan: Plan, code: str, message: str, now: datetime, settings: Settings) -> Failure:
     """The end of a request that delivered nothing, after ``plan`` was tried last."""
     request = plan.request
     return Failure(

@@ -4,26 +4,25 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import suppress
-from datetime import timedelta
 from typing import NoReturn
 
 from nexscout_cli.config import Settings
-from nexscout_cli.engine import fallback
+from nexscout_cli.engine import bookkeeping, fallback
 from nexscout_cli.engine.answers.charge import charge_for, least_charge
 from nexscout_cli.engine.call import Call, Completion, OnText
-from nexscout_cli.engine.compression.choice import PREFIX_TOKENS, head_hashes
 from nexscout_cli.engine.failures import CallInterrupted, ProviderFailure, ReaderGone
 from nexscout_cli.engine.interrupts import interrupts
-from nexscout_cli.engine.learning.observation import Lesson, observe
 from nexscout_cli.engine.model import Model
 from nexscout_cli.engine.money import usd
 from nexscout_cli.engine.plan_types import Plan
-from nexscout_cli.engine.planning.planner import Count, Planner, originals
+from nexscout_cli.engine.planning.planner import Count, Planner
 from nexscout_cli.engine.ports import Clock, Ledger, Observer, Provider
-from nexscout_cli.engine.progress import Doubted, Progress
+from nexscout_cli.engine.progress import Doubted, Held, Progress
 from nexscout_cli.engine.request import AIRequest
 from nexscout_cli.engine.response import AIResponse
-from nexscout_cli.engine.settlement import Attempt, Charge, Delivery
+from nexscout_cli.engine.settlement import Charge, Delivery, Posting
+from nexscout_cli.engine.snapshot import Snapshot
+from nexscout_cli.engine.world import read_snapshot
 from nexscout_cli.errors import Blocked, Interrupted, NexScoutError, ProvidersFailed, StalePlan
 
 REPLANS = 3
@@ -32,7 +31,7 @@ NAP = 0.5
 
 
 class Execution:
-    """Carries plans out. Every attempt has a hold of its own; each ends posted, voided or unknown."""
+    """Carries plans out. Every held has a hold of its own; each ends posted, voided or unknown."""
 
     def __init__(
         self,
@@ -68,22 +67,22 @@ class Execution:
         waited = 0.0
         steps: Iterator[Model] | None = None
         failures: list[str] = []
-        attempt = self._hold(run, plan)
+        held = self._hold(run, plan)
         while True:
-            plan = attempt.plan
+            plan = held.plan
             tries[plan.model.name] = tries.get(plan.model.name, 0) + 1
             failure = None
             try:
-                completion = self._call(run, attempt, _listener(run, plan))
-                response = self._post(run, attempt, completion)
+                completion = self._call(run, held, _listener(run, plan))
+                response = self._post(run, held, completion)
                 if response is not None:
                     return response
-                if run.doubted and run.doubted.attempt is attempt:
+                if run.doubted and run.doubted.held is held:
                     self._ask_other(run, plan)
                     strong = None if run.doubted.confirmed else self._hold_strong(run, plan)
                     if strong is None:
                         return self._deliver_doubted(run)
-                    attempt = strong
+                    held = strong
                     continue
                 failures.append(
                     f"{plan.model.name}: the answer was empty ({completion.finish_reason or 'no reason given'})"
@@ -91,7 +90,7 @@ class Execution:
             except ProviderFailure as error:
                 failure = error
                 failures.append(f"{plan.model.name}: {failure.message}")
-                self._give_up(run, attempt, failure)
+                self._give_up(run, held, failure)
             if interrupts.stopping:
                 self._stop(run)
             name = plan.model.name
@@ -117,22 +116,24 @@ class Execution:
                 return self._all_failed(run, failures)
             if following.plan.model.name != plan.model.name:
                 self.observer.note(f"{failures[-1]}; going on with {following.plan.model.name}")
-            attempt = following
+            held = following
 
-    def _hold(self, run: Progress, plan: Plan) -> Attempt:
+    def _hold(self, run: Progress, plan: Plan) -> Held:
         """Step 8. When the world moved since the snapshot, plan again: at most 3 times, never dearer than confirmed."""
         for _ in range(REPLANS):
             try:
                 return self._held(run, plan)
             except StalePlan:
-                run.snapshot = self.ledger.snapshot(run.request)
+                run.snapshot = self._snapshot(run, run.request)
                 run.plan = plan = self.planner.plan(run.request, run.snapshot)
                 if plan.error is not None:
-                    self.ledger.record_refusal(run.request_id, plan, plan.error["code"])
+                    self.ledger.record_refusal(
+                        run.actor, bookkeeping.prediction(run.request_id, plan), plan.error["code"]
+                    )
                     raise _Refused(plan) from None
                 quote = run.confirmed
                 if quote and (plan.max_cost > quote.max_cost or plan.max_energy > quote.max_energy):
-                    self.ledger.record_refusal(run.request_id, plan, "quote_changed")
+                    self.ledger.record_refusal(run.actor, bookkeeping.prediction(run.request_id, plan), "quote_changed")
                     raise Blocked(
                         "the call has become dearer than the quote you confirmed",
                         "run it again for a new quote",
@@ -140,15 +141,28 @@ class Execution:
                     ) from None
         raise Blocked("budgets and balances keep changing under this call", "try again in a moment", code="contention")
 
-    def _held(self, run: Progress, plan: Plan) -> Attempt:
-        settings = self.settings
-        seconds = settings["providers.stream_timeout" if _listener(run, plan) else "providers.timeout"]
-        deadline = self.clock.now() + timedelta(seconds=seconds)
-        return self.ledger.hold(run.request_id, run.fingerprint, plan, deadline, run.cache_key if run.claims else None)
+    def _snapshot(self, run: Progress, request: AIRequest) -> Snapshot:
+        return read_snapshot(self.ledger, self.provider, self.settings, run.actor, request)
 
-    def _call(self, run: Progress, attempt: Attempt, on_text: OnText | None) -> Completion:
-        """Step 9. An interrupt after the call was sent leaves the attempt unknown; before that, it is voided."""
-        plan, settings = attempt.plan, self.settings
+    def _held(self, run: Progress, plan: Plan) -> Held:
+        settings = self.settings
+        order = bookkeeping.order(
+            run.request_id,
+            plan,
+            run.quoted_tokens(plan),
+            run.snapshot,
+            settings,
+            fingerprint=run.fingerprint,
+            seconds=settings["providers.stream_timeout" if _listener(run, plan) else "providers.timeout"],
+            cache_key=run.cache_key if run.claims else None,
+        )
+        held = Held(self.ledger.hold(run.actor, order), plan)
+        run.tried = plan
+        return held
+
+    def _call(self, run: Progress, held: Held, on_text: OnText | None) -> Completion:
+        """Step 9. An interrupt after the call was sent leaves the held unknown; before that, it is voided."""
+        plan, settings = held.plan, self.settings
         call = Call(
             plan.model,
             plan.messages,
@@ -159,24 +173,24 @@ class Execution:
             on_text is not None,
         )
         if interrupts.stopping:
-            self._give_up(run, attempt, ProviderFailure("unreached", "interrupted; not sent"))
+            self._give_up(run, held, ProviderFailure("unreached", "interrupted; not sent"))
             self._stop(run)
-        self.ledger.mark_sent(attempt)
+        self.ledger.mark_sent(run.actor, held.attempt)
         failure = ProviderFailure("unreached", "interrupted; not sent")
         try:
             with interrupts.exposed():
                 failure = ProviderFailure("unknown", "interrupted")
                 return self.provider.complete(call, on_text)
         except KeyboardInterrupt as stop:
-            self._give_up(run, attempt, stop.failure if isinstance(stop, CallInterrupted) else failure)
+            self._give_up(run, held, stop.failure if isinstance(stop, CallInterrupted) else failure)
             self._stop(run)
 
-    def _post(self, run: Progress, attempt: Attempt, completion: Completion) -> AIResponse | None:
+    def _post(self, run: Progress, held: Held, completion: Completion) -> AIResponse | None:
         """Step 10. None when nothing was delivered: the answer is empty, was filtered, or is doubted; its cost is posted."""
-        plan = attempt.plan
-        charge = self._charge(run, attempt, completion)
+        plan = held.plan
+        charge = self._charge(run, held, completion)
         if _useless(completion):
-            self.ledger.post(attempt, charge, completion.provider_id, None)
+            self.ledger.post(run.actor, held.attempt, Posting(charge, completion.provider_id, None))
             return None
         found = None
         if plan.cascade is not None:
@@ -185,25 +199,25 @@ class Execution:
             score, reasons = doubt(run.request.prompt, completion.text, completion.finish_reason)
             found = {"score": round(score, 4), "limit": plan.cascade.doubt, "reasons": list(reasons)}
             if score >= plan.cascade.doubt:
-                self.ledger.post(attempt, charge, completion.provider_id, None, found)
-                run.doubted = Doubted(attempt, charge, completion, score)
+                self.ledger.post(run.actor, held.attempt, Posting(charge, completion.provider_id, None, found))
+                run.doubted = Doubted(held, charge, completion, score)
                 told = f" ({'; '.join(reasons)})" if reasons else ""
                 self.observer.note(f"{plan.model.name}'s answer is doubtful{told}; asking further")
                 return None
-        response, delivery = self._delivery(run, attempt, charge, completion)
-        self.ledger.post(attempt, charge, completion.provider_id, delivery, found)
+        response, delivery = self._delivery(run, held, charge, completion)
+        self.ledger.post(run.actor, held.attempt, Posting(charge, completion.provider_id, delivery, found))
         if plan.cascade is not None:
             self._show(run, delivery.text)
         return response
 
-    def _charge(self, run: Progress, attempt: Attempt, completion: Completion) -> Charge:
-        """What an answered attempt cost, as it is posted next."""
-        plan = attempt.plan
+    def _charge(self, run: Progress, held: Held, completion: Completion) -> Charge:
+        """What an answered held cost, as it is posted next."""
+        plan = held.plan
         charge = charge_for(
             plan,
             completion,
             run.snapshot.models,
-            attempt.hold,
+            held.attempt.hold,
             lambda text: self.count(text, plan.model.litellm_model)[0],
         )
         run.posted.append(charge)
@@ -212,14 +226,14 @@ class Execution:
         return charge
 
     def _delivery(
-        self, run: Progress, attempt: Attempt, charge: Charge, completion: Completion
+        self, run: Progress, held: Held, charge: Charge, completion: Completion
     ) -> tuple[AIResponse, Delivery]:
         """The response an answer makes, and what the books are told of it."""
-        plan = attempt.plan
+        plan = held.plan
         cut = completion.finish_reason == "length"
         if cut:
             run.warnings.append(f"the answer was cut at its bound of {plan.shape.max_tokens:,} tokens")
-        run.energy = min(attempt.hold_energy, plan.energy_of(charge.cost))
+        run.energy = min(held.attempt.hold_energy, plan.energy_of(charge.cost))
         text = completion.text.encode("utf-8", "replace").decode()
         if run.doubted is None:
             run.plan = plan
@@ -227,10 +241,10 @@ class Execution:
         keep = (
             completion.finish_reason == "stop"
             and not plan.degraded
-            and not (run.doubted and run.doubted.attempt is attempt and not run.doubted.confirmed)
+            and not (run.doubted and run.doubted.held is held and not run.doubted.confirmed)
             and charge.output_tokens < self.settings["cache.max_tokens"]
         )
-        lesson = self._lesson(run, plan, charge, 0.5 if cut else 1.0)
+        lesson = bookkeeping.lesson(plan, charge, 0.5 if cut else 1.0, self.clock.now(), self.settings)
         keys = (run.cache_key, run.form_key) if keep else (None, None)
         return response, Delivery(run.energy, lesson, response.as_json(), text, *keys)
 
@@ -244,35 +258,35 @@ class Execution:
         other, limit = cascade.other, cascade.doubt
         if other is None or not pays(doubted.score, limit, other.own_cost, cascade.strong.own_cost):
             return
-        attempt, _ = self._further(run, first, other)
-        if attempt is None:
+        held, _ = self._further(run, first, other)
+        if held is None:
             return
         try:
-            completion = self._call(run, attempt, None)
+            completion = self._call(run, held, None)
         except ProviderFailure as failure:
-            self._give_up(run, attempt, failure)
+            self._give_up(run, held, failure)
             return
-        charge = self._charge(run, attempt, completion)
+        charge = self._charge(run, held, completion)
         same = not _useless(completion) and agree(run.request.prompt, doubted.completion.text, completion.text)
         score = second_opinion(doubted.score, same)
         found = {"score": round(score, 4), "limit": limit, "reasons": [], "agrees": same}
-        self.ledger.post(attempt, charge, completion.provider_id, None, found)
+        self.ledger.post(run.actor, held.attempt, Posting(charge, completion.provider_id, None, found))
         run.doubted = doubted._replace(confirmed=score < limit)
 
-    def _hold_strong(self, run: Progress, first: Plan) -> Attempt | None:
+    def _hold_strong(self, run: Progress, first: Plan) -> Held | None:
         """A hold for a cascade's last step; None, with a warning, where budgets or the catalog do not allow it any more."""
         assert first.cascade is not None
         strong = first.cascade.strong
-        attempt, why = self._further(run, first, strong)
-        if attempt is None:
+        held, why = self._further(run, first, strong)
+        if held is None:
             run.warnings.append(f"{strong.model.name} was not asked: {why}")
-        return attempt
+        return held
 
-    def _further(self, run: Progress, first: Plan, step: Plan) -> tuple[Attempt | None, str]:
+    def _further(self, run: Progress, first: Plan, step: Plan) -> tuple[Held | None, str]:
         """A hold for a later step of a cascade, or why there is none. It stays within what the quote has left."""
         for _ in range(REPLANS):
             request = self._remaining(run)
-            run.snapshot = self.ledger.snapshot(request)
+            run.snapshot = self._snapshot(run, request)
             plan = self.planner.further(first, step, request, run.snapshot)
             if plan is None:
                 return None, "it cannot be called any more"
@@ -287,11 +301,11 @@ class Execution:
     def _deliver_doubted(self, run: Progress) -> AIResponse:
         """Deliver a cascade's first answer after all: it was confirmed, or is better than none."""
         assert run.doubted is not None
-        attempt, charge, completion, _, confirmed = run.doubted
+        held, charge, completion, _, confirmed = run.doubted
         if not confirmed:
-            run.warnings.append(f"the answer is {attempt.plan.model.name}'s, and may be wrong")
-        response, delivery = self._delivery(run, attempt, charge, completion)
-        self.ledger.deliver(attempt, charge, delivery)
+            run.warnings.append(f"the answer is {held.plan.model.name}'s, and may be wrong")
+        response, delivery = self._delivery(run, held, charge, completion)
+        self.ledger.deliver(run.actor, held.attempt, charge, delivery)
         self._show(run, delivery.text)
         return response
 
@@ -301,41 +315,20 @@ class Execution:
             with suppress(ReaderGone):
                 run.on_text(text)
 
-    def _lesson(self, run: Progress, plan: Plan, charge: Charge, outcome: float) -> Lesson:
-        now = self.clock.now()
-        forecast = plan.forecast
-        return Lesson(
-            day=now.date().isoformat(),
-            hour=now.hour,
-            said=observe(run.request.prompt),
-            model=plan.model.name,
-            input_tokens=charge.input_tokens,
-            output_tokens=charge.output_tokens,
-            predicted_tokens=forecast.input_tokens + forecast.output_tokens,
-            cached=False,
-            tokens_saved=plan.compression.tokens_before - plan.compression.tokens_after,
-            outcome=outcome,
-            head=head_hashes(run.request, originals(run.request))
-            if plan.compression.tokens_before >= PREFIX_TOKENS
-            else "",
-        )
-
-    def _give_up(self, run: Progress, attempt: Attempt, failure: ProviderFailure) -> None:
-        if failure.kind == "unknown" and attempt.hold:
-            least = least_charge(
-                attempt.plan, failure, lambda text: self.count(text, attempt.plan.model.litellm_model)[0]
-            )
+    def _give_up(self, run: Progress, held: Held, failure: ProviderFailure) -> None:
+        if failure.kind == "unknown" and held.attempt.hold:
+            least = least_charge(held.plan, failure, lambda text: self.count(text, held.plan.model.litellm_model)[0])
             reason = failure.message
             if least is not None:
                 reason += f"; at least {least.input_tokens}+{least.output_tokens} tokens, ${usd(least.cost):f}"
-            self.ledger.mark_unknown(attempt, reason, failure.provider_id)
-            run.unsettled += attempt.hold
+            self.ledger.mark_unknown(run.actor, held.attempt, reason, failure.provider_id)
+            run.unsettled += held.attempt.hold
             run.warnings.append(
-                f"a call to {attempt.plan.model.name} has an unknown outcome; up to "
-                f"${usd(attempt.hold):f} stays on hold until it is resolved"
+                f"a call to {held.plan.model.name} has an unknown outcome; up to "
+                f"${usd(held.attempt.hold):f} stays on hold until it is resolved"
             )
         else:
-            self.ledger.void(attempt, failure.message)
+            self.ledger.void(run.actor, held.attempt, failure.message)
 
     def _sleep(self, run: Progress, seconds: float) -> None:
         try:
@@ -367,12 +360,12 @@ class Execution:
 
         return fallback.ladder(first, snapshot, self.settings, price, larger_than)
 
-    def _next(self, run: Progress, models: Iterator[Model], before: Plan) -> Attempt | None:
+    def _next(self, run: Progress, models: Iterator[Model], before: Plan) -> Held | None:
         """A hold for the first of ``models`` that budgets allow; they are checked again for the model that will bill."""
         for model in models:
             for _ in range(REPLANS):
                 request = self._remaining(run)
-                run.snapshot = self.ledger.snapshot(request)
+                run.snapshot = self._snapshot(run, request)
                 last_resort = (
                     model.embedded
                     and model.quality < self.settings["routing.floor"]
@@ -409,7 +402,9 @@ class Execution:
         )
 
     def _close(self, run: Progress, code: str, message: str) -> None:
-        self.ledger.fail(run.request_id, run.request, code, message)
+        assert run.tried is not None, "a request is closed after its first hold"
+        end = bookkeeping.failure(run.request_id, run.tried, code, message, self.clock.now(), self.settings)
+        self.ledger.fail(run.actor, end)
 
 
 def _useless(completion: Completion) -> bool:

@@ -6,11 +6,13 @@ from collections.abc import Callable
 from contextlib import suppress
 
 from nexscout_cli.config import Settings
+from nexscout_cli.engine import bookkeeping
 from nexscout_cli.engine.cache import in_flight, key
 from nexscout_cli.engine.call import OnText
 from nexscout_cli.engine.compression.choice import compression_choice
 from nexscout_cli.engine.execution import Execution
 from nexscout_cli.engine.failures import ReaderGone
+from nexscout_cli.engine.idempotency import answered_before
 from nexscout_cli.engine.model import Model
 from nexscout_cli.engine.plan_types import Plan
 from nexscout_cli.engine.planning.planner import Count, Planner, plain_shape
@@ -22,6 +24,7 @@ from nexscout_cli.engine.routing import policy, rules
 from nexscout_cli.engine.settlement import CachedAnswer
 from nexscout_cli.engine.snapshot import Snapshot
 from nexscout_cli.engine.validate import check_request
+from nexscout_cli.engine.world import read_snapshot
 from nexscout_cli.errors import Blocked, DuplicateInFlight, Interrupted, NexScoutError
 
 Confirm = Callable[[Plan], bool]
@@ -35,7 +38,10 @@ class Silent:
 
 
 class Engine:
-    """Decides, charges and answers. Build one with a store, providers, settings, a clock and a tokenizer; thread-safe."""
+    """Decides, charges and answers; thread-safe.
+
+    ``count`` is the tokenizer. ``actor`` is who acts where a call does not name another one.
+    """
 
     def __init__(
         self,
@@ -44,8 +50,10 @@ class Engine:
         settings: Settings,
         clock: Clock,
         count: Count,
+        actor: str,
         observer: Observer | None = None,
     ) -> None:
+        self.actor = actor
         self.ledger = ledger
         self.provider = provider
         self.settings = settings
@@ -54,22 +62,35 @@ class Engine:
         self.planner = Planner(settings, count)
         self.execution = Execution(ledger, provider, settings, clock, count, self.planner, observer or Silent())
 
-    def simulate(self, request: AIRequest) -> Plan:
+    def _snapshot(self, request: AIRequest, actor: str) -> Snapshot:
+        return read_snapshot(self.ledger, self.provider, self.settings, actor, request)
+
+    def _refuse(self, run: Progress, plan: Plan, reason: str) -> None:
+        self.ledger.record_refusal(run.actor, bookkeeping.prediction(run.request_id, plan), reason)
+
+    def simulate(self, request: AIRequest, *, actor: str | None = None) -> Plan:
         """The plan for a request; nothing is written. Raises NexScoutError where no plan can be made."""
         check_request(request, self.settings)
-        return self.planner.plan(request, self.ledger.snapshot(request))
+        return self.planner.plan(request, self._snapshot(request, actor or self.actor))
 
-    def compare(self, request: AIRequest) -> list[Plan]:
+    def compare(self, request: AIRequest, *, actor: str | None = None) -> list[Plan]:
         """A plan for every available model; nothing is written."""
         check_request(request, self.settings)
-        return self.planner.compare(request, self.ledger.snapshot(request))
+        return self.planner.compare(request, self._snapshot(request, actor or self.actor))
 
-    def run(self, request: AIRequest, on_text: OnText | None = None, confirm: Confirm | None = None) -> AIResponse:
+    def run(
+        self,
+        request: AIRequest,
+        on_text: OnText | None = None,
+        confirm: Confirm | None = None,
+        *,
+        actor: str | None = None,
+    ) -> AIResponse:
         """Answer a request, or say why not. ``on_text`` streams the answer; ``confirm`` is asked before money moves.
 
         Raises Interrupted when a signal ends it; what was in flight is settled first.
         """
-        run = Progress(request, self.clock, on_text)
+        run = Progress(request, actor or self.actor, self.clock, on_text)
         try:
             return self._answer(run, confirm)
         except NexScoutError as error:
@@ -77,11 +98,11 @@ class Engine:
                 raise
             return run.response(None, None, error=error.as_json(), exit_status=error.exit_status)
 
-    def share(self, request: AIRequest, first: AIResponse) -> AIResponse:
+    def share(self, request: AIRequest, first: AIResponse, *, actor: str | None = None) -> AIResponse:
         """Answer a request with an identical one's answer of a moment ago; recorded as a cache hit."""
-        run = Progress(request, self.clock)
+        run = Progress(request, actor or self.actor, self.clock)
         try:
-            run.snapshot = self.ledger.snapshot(request)
+            run.snapshot = self._snapshot(request, run.actor)
             earlier = self._recall(run)
             if earlier is not None:
                 return earlier
@@ -100,15 +121,13 @@ class Engine:
         run.fingerprint = key.fingerprint(request)
         if request.options.idempotency_key is None:
             return None
-        earlier = self.ledger.recall(request.user_id, request.options.idempotency_key, run.fingerprint)
-        if earlier is None:
-            return None
-        return AIResponse(**earlier, replayed=True)
+        earlier = self.ledger.recall(run.actor, request.user_id, request.options.idempotency_key)
+        return answered_before(earlier, request.options.idempotency_key, run.fingerprint)
 
     def _answer(self, run: Progress, confirm: Confirm | None) -> AIResponse:
         request = run.request
         check_request(request, self.settings)
-        run.snapshot = snapshot = self.ledger.snapshot(request)
+        run.snapshot = snapshot = self._snapshot(request, run.actor)
         earlier = self._recall(run)
         if earlier is not None:
             return earlier
@@ -120,11 +139,11 @@ class Engine:
                 return self._serve(run, hit)
         run.plan = plan = self.planner.plan(request, snapshot)
         if plan.error is not None:
-            self.ledger.record_refusal(run.request_id, plan, plan.error["code"])
+            self._refuse(run, plan, plan.error["code"])
             return run.response(None, None, error=plan.error, exit_status=plan.exit_status)
         if confirm is not None:
             if not confirm(plan):
-                self.ledger.record_refusal(run.request_id, plan, "declined")
+                self._refuse(run, plan, "declined")
                 raise Blocked("the quote was declined; nothing was sent", code="declined")
             run.confirmed = plan
         try:
@@ -157,7 +176,7 @@ class Engine:
 
     def _cached(self, run: Progress, forced: Model | None) -> CachedAnswer | None:
         assert run.cache_key is not None
-        hit = self.ledger.cached(run.request.user_id, run.cache_key, run.form_key)
+        hit = self.ledger.cached(run.actor, run.request.user_id, run.cache_key, run.form_key)
         return hit if hit is not None and self._good_enough(hit, run.snapshot, forced) else None
 
     def _cacheable(self, request: AIRequest) -> bool:
@@ -177,12 +196,18 @@ class Engine:
         metadata = run.metadata(hit.model, cache_match=hit.match, routing_reason="cache")
         response = AIResponse(True, hit.text, None, metadata)
         self.ledger.record_hit(
-            run.request_id,
-            run.request,
-            hit,
-            run.fingerprint,
-            response.as_json(),
-            rules.effective_mode(run.request, run.snapshot),
+            run.actor,
+            bookkeeping.hit(
+                run.request_id,
+                run.request,
+                hit,
+                run.snapshot,
+                self.settings,
+                self.clock.now(),
+                mode=rules.effective_mode(run.request, run.snapshot),
+                answer=response.as_json(),
+                fingerprint=run.fingerprint,
+            ),
         )
         if run.on_text is not None:
             with suppress(ReaderGone):

@@ -15,10 +15,17 @@ from nexscout_cli.engine.settlement import Attempt, Charge
 from nexscout_cli.engine.snapshot import Snapshot
 
 
+class Held(NamedTuple):
+    """An attempt whose hold was taken, and the plan it carries out."""
+
+    attempt: Attempt
+    plan: Plan
+
+
 class Doubted(NamedTuple):
     """A first answer of a cascade that was posted and not delivered, with its doubt; ``confirmed`` by a second opinion."""
 
-    attempt: Attempt
+    held: Held
     charge: Charge
     completion: Completion
     score: float
@@ -28,11 +35,12 @@ class Doubted(NamedTuple):
 class Progress:
     """What one request has come to so far. ``unsettled`` is what attempts of unknown outcome hold, in nano-dollars."""
 
-    def __init__(self, request: AIRequest, clock: Clock, on_text: OnText | None = None) -> None:
+    def __init__(self, request: AIRequest, actor: str, clock: Clock, on_text: OnText | None = None) -> None:
         self._clock = clock
         self._started = clock.monotonic()
         self.request_id = new_id(clock)
         self.request = request
+        self.actor = actor
         self.on_text = on_text
         self.fingerprint = ""
         self.cache_key: str | None = None
@@ -41,6 +49,9 @@ class Progress:
         """Whether its call stands for all requests under its cache key; one that has waited in vain goes alone."""
         self.plan: Plan | None = None
         self.confirmed: Plan | None = None
+        self.tried: Plan | None = None
+        """The plan whose attempt was held last."""
+        self._quoted_tokens: int | None = None
         self.posted: list[Charge] = []
         self.doubted: Doubted | None = None
         self.unsettled = 0
@@ -57,6 +68,13 @@ class Progress:
     @snapshot.setter
     def snapshot(self, snapshot: Snapshot) -> None:
         self._snapshot = snapshot
+
+    def quoted_tokens(self, plan: Plan) -> int:
+        """Tokens that the request was predicted to take by its first plan, which is ``plan`` until one was held."""
+        if self.tried is None:
+            self._quoted_tokens = plan.predicted_tokens
+        assert self._quoted_tokens is not None
+        return self._quoted_tokens
 
     def response(
         self,

@@ -77,7 +77,8 @@ class Settlement(NamedTuple):
     def from_json(cls, kept: dict[str, Json]) -> Settlement:
         """The value that :meth:`as_json` gave. Raises TypeError or KeyError for anything else."""
         *sizes, shipped = kept["forecast"]
-        return cls(**kept | {"forecast": Forecast(*sizes, Trend(*shipped))})
+        forecast: Json = Forecast._make([*sizes, Trend._make(shipped)])
+        return cls(**kept | {"forecast": forecast})
 
     @property
     def predicted_tokens(self) -> int:

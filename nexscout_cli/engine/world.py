@@ -16,9 +16,7 @@ from nexscout_cli.engine.tiers import FIRST_TIER, tier_terms
 _MONTH = len("2026-11")
 
 
-def read_snapshot(
-    ledger: Ledger, provider: Provider, settings: Settings, actor: str, request: AIRequest
-) -> Snapshot:
+def read_snapshot(ledger: Ledger, provider: Provider, settings: Settings, actor: str, request: AIRequest) -> Snapshot:
     """The snapshot for a request. Raises NotPermitted, UsageError where the actor may not act for its user."""
     # Which budgets have a cap does not depend on the tier; how high a user's daily one is does.
     world = ledger.world(actor, request.user_id, request.feature, budgets(settings, FIRST_TIER))

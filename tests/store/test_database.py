@@ -18,8 +18,7 @@ import pytest
 import sqlite_utils
 
 from nexscout_cli.errors import StoreError
-from nexscout_cli.store.sqlite import database, recovery, schema
-from nexscout_cli.store.sqlite.check import check
+from nexscout_cli.store.sqlite import database, schema
 from nexscout_cli.store.sqlite.database import Database, wal_is_safe
 from nexscout_cli.store.sqlite.queue import QueueLock
 from tests.support.bench import Bench
@@ -81,8 +80,7 @@ def test_only_the_owner_can_read_the_files_whatever_the_umask(
     try:
         bench = Bench(tmp_path / "sub" / "nexscout.db")
         bench.clock.move(seconds=1)
-        with bench.store.db.write() as c:
-            bench.store.touch(c)
+        with bench.store.write(bench.actor):
             files = {path.name: mode(path) for path in (tmp_path / "sub").iterdir()}
         bench.store.db.backup(bench.store.db.backup_path())
     finally:
@@ -148,7 +146,7 @@ def test_twelve_processes_that_open_at_once_make_one_database_with_one_owner(tmp
     assert [process.returncode for process in processes] == [0] * 12
     assert len(owners) == 1 and owners <= {f"user{n}" for n in range(12)}
     bench = Bench(tmp_path / "nexscout.db", owners.pop(), SettableClock(datetime.now(UTC)))
-    assert check(bench.store) == []
+    assert bench.check() == []
     assert len(bench.sql("SELECT * FROM ai_model_configs")) == 7
     assert list(tmp_path.glob("*.new*")) == []
 
@@ -157,7 +155,7 @@ DIE = """
 import os, signal
 from nexscout_cli.store.sqlite import models, schema
 from nexscout_cli.assemble import open_store
-target, name = {"early": (schema, "migrate"), "late": (models, "seed")}[os.environ["WHEN"]]
+target, name = {"early": (schema, "migrate"), "late": (models, "add_missing")}[os.environ["WHEN"]]
 real = getattr(target, name)
 setattr(target, name, lambda c: (real(c), os.kill(os.getpid(), signal.SIGKILL)))
 open_store()
@@ -228,8 +226,8 @@ def test_the_books_of_a_first_schema_are_whole_after_the_migrations(tmp_path: Pa
     }  # fmt: skip
     bench.clock.move(hours=3)
     bench.post(bench.sent())
-    assert recovery.recover(bench.store) == (1, 0, 0)
-    recovery.resolve(bench.store, "unknown", None)
+    assert bench.store.recovery.recover(bench.actor) == (1, 0, 0)
+    bench.store.recovery.resolve(bench.actor, "unknown", None)
     assert bench.check() == []
 
 

@@ -5,22 +5,22 @@ import json
 import pytest
 
 from nexscout_cli.engine.length.learning import Level
+from nexscout_cli.engine.planning.predict import FACTOR_MARGIN, FACTOR_SAMPLES
 from nexscout_cli.engine.settlement import Charge
-from nexscout_cli.store.sqlite import lengths
 from tests.support.bench import Bench
 
 SCOPES = {("*", ""), ("*", "gpt-4o-mini"), ("ada", "gpt-4o-mini")}
 
 
 def kept(bench: Bench) -> dict[tuple[str, str], Level]:
-    return lengths.levels(bench.store.db.connection, "ada", "ai_message")
+    return bench.snapshot().output_lengths
 
 
 def test_a_posted_answer_teaches_the_user_the_model_and_the_feature_what_the_engine_says(bench: Bench) -> None:
     attempt = bench.sent()
     assert kept(bench) == {}
     bench.post(attempt)
-    forecast = attempt.plan.forecast
+    forecast = attempt.settlement.forecast
     one = Level().after(forecast.shipped, forecast.output_tokens, 50, forecast.p90_output_tokens < 50)
     assert set(kept(bench)) == SCOPES
     assert all(level == pytest.approx(one, abs=1e-6) for level in kept(bench).values())
@@ -39,20 +39,20 @@ def test_the_next_plan_reads_what_was_taught(bench: Bench) -> None:
 def test_another_user_starts_from_what_everyone_taught(bench: Bench) -> None:
     for _ in range(25):
         bench.post(bench.sent())
-    known = lengths.levels(bench.store.db.connection, "bob", "ai_message")
+    known = bench.snapshot(bench.request(user="bob")).output_lengths
     assert set(known) == {("*", ""), ("*", "gpt-4o-mini")}
 
 
 @pytest.mark.parametrize("flag", ["usage_invalid", "reader_gone"])
 def test_an_answer_that_was_not_counted_or_not_whole_teaches_nothing(bench: Bench, flag: str) -> None:
     attempt = bench.sent()
-    bench.post(attempt, Charge(100, 50, attempt.plan.model.cost(100, 50), (flag,)))
+    bench.post(attempt, Charge(100, 50, bench.plan_of(attempt).model.cost(100, 50), (flag,)))
     assert kept(bench) == {}
 
 
 def test_the_prediction_keeps_its_p90(bench: Bench) -> None:
     attempt = bench.sent()
-    forecast = attempt.plan.forecast
+    forecast = attempt.settlement.forecast
     ((p90, total),) = bench.sql("SELECT predicted_tokens_p90, predicted_tokens FROM ai_cost_predictions")
     assert (p90, total) == (
         forecast.input_tokens + forecast.p90_output_tokens,
@@ -68,22 +68,24 @@ def test_a_level_is_a_row_of_few_numbers(bench: Bench) -> None:
     assert all(len(json.loads(row["state"])) == len(Level()) and len(row["state"]) < 150 for row in rows)
 
 
+def report(bench: Bench, model: str, counted: int, reported: int) -> tuple[float, float]:
+    """Let a provider report what it counted for an input; returns the factor as it is expected, and its bound."""
+    plan = bench.plan()
+    plan = plan._replace(
+        model=next(known for known in bench.snapshot().models if known.name == model),
+        forecast=plan.forecast._replace(counted=counted, max_input_tokens=10_000),
+    )
+    bench.post(bench.sent(plan), Charge(reported, 5, 1))
+    return bench.snapshot().input_factors[model]
+
+
 def test_an_input_factor_is_expected_soon_and_bounds_a_hold_only_after_twenty_reports(bench: Bench) -> None:
-    sonnet = next(model for model in bench.ledger.snapshot(bench.request()).models if model.name == "claude-3-sonnet")
-    c = bench.store.db.connection
-    seen = []
-    for _ in range(lengths.FACTOR_SAMPLES):
-        with bench.store.db.write() as write:
-            lengths.learn_factor(write, sonnet, 1_000, 1_200)
-        seen.append(lengths.factors(c)["claude-3-sonnet"])
+    seen = [report(bench, "claude-3-sonnet", 1_000, 1_200) for _ in range(FACTOR_SAMPLES)]
     means = [mean for mean, _ in seen]
     assert means == sorted(means) and 1 < means[0] < means[-1] < 1.2
     assert {most for _, most in seen[:-1]} == {1.5}
-    assert seen[-1][1] == pytest.approx(1.2 * lengths.FACTOR_MARGIN)
+    assert seen[-1][1] == pytest.approx(1.2 * FACTOR_MARGIN)
 
 
 def test_a_provider_that_counts_more_than_was_thought_possible_is_believed_at_once(bench: Bench) -> None:
-    opus = next(model for model in bench.ledger.snapshot(bench.request()).models if model.name == "claude-3-opus")
-    with bench.store.db.write() as write:
-        lengths.learn_factor(write, opus, 100, 250)
-    assert lengths.factors(bench.store.db.connection)["claude-3-opus"][1] == 2.5
+    assert report(bench, "claude-3-opus", 100, 250)[1] == 2.5

@@ -12,8 +12,6 @@ from hypothesis.stateful import Bundle, RuleBasedStateMachine, consumes, initial
 
 from nexscout_cli.engine.settlement import Attempt, Charge
 from nexscout_cli.errors import NexScoutError, StalePlan, StoreError, UsageError
-from nexscout_cli.store.sqlite import energy
-from nexscout_cli.store.sqlite.recovery import recover, resolve
 from tests.support.bench import Bench
 
 OWNERS = st.sampled_from(["ada", "bob", "carol"])
@@ -42,12 +40,12 @@ class Books(RuleBasedStateMachine):
 
     @initialize(amount=st.integers(0, 3))
     def poor(self, amount: int) -> None:
-        energy.set_balance(self.bench.store, "bob", amount, "")
+        self.bench.store.energy.set_balance(self.bench.actor, "bob", amount, "")
 
     @rule(target=open, user=OWNERS, model=MODELS)
     def hold(self, user: str, model: str) -> Any:
         request = self.bench.request(user=user, model=model)
-        plan = self.bench.planner.plan(request, self.bench.ledger.snapshot(request))
+        plan = self.bench.planner.plan(request, self.bench.snapshot(request))
         if plan.error is None:
             return self.bench.sent(plan)
         with contextlib.suppress(StalePlan):
@@ -75,14 +73,14 @@ class Books(RuleBasedStateMachine):
     def void(self, attempt: Attempt | None) -> None:
         if attempt:
             with contextlib.suppress(StoreError):
-                self.bench.ledger.void(attempt, "refused")
+                self.bench.void(attempt, "refused")
                 self.bench.fail(attempt)
 
     @rule(target=lost, attempt=consumes(open), closed=st.booleans())
     def lose(self, attempt: Attempt | None, closed: bool) -> Any:
         if attempt:
             with contextlib.suppress(StoreError):
-                self.bench.ledger.mark_unknown(attempt, "it hung", None)
+                self.bench.mark_unknown(attempt, "it hung", None)
                 self.bench.fail(attempt)
         return attempt
 
@@ -95,14 +93,14 @@ class Books(RuleBasedStateMachine):
     @rule(attempt=consumes(lost), cost=st.one_of(st.none(), st.integers(0, 10**7)))
     def resolve(self, attempt: Attempt | None, cost: int | None) -> None:
         if attempt:
-            recover(self.bench.store)
+            self.bench.store.recovery.recover(self.bench.actor)
             with contextlib.suppress(UsageError):
-                resolve(self.bench.store, attempt.request_id, cost)
+                self.bench.store.recovery.resolve(self.bench.actor, attempt.request_id, cost)
 
     @rule(user=OWNERS, amount=st.integers(0, 50))
     def grant(self, user: str, amount: int) -> None:
         with contextlib.suppress(NexScoutError):
-            energy.grant(self.bench.store, user, amount, "gift")
+            self.bench.store.energy.grant(self.bench.actor, user, amount, "gift")
 
     @rule(hours=st.sampled_from([-500, -30, -1, 0.02, 1, 2, 23, 25, 800]))
     def time_passes(self, hours: float) -> None:
@@ -110,7 +108,7 @@ class Books(RuleBasedStateMachine):
 
     @rule()
     def recover(self) -> None:
-        recover(self.bench.store)
+        self.bench.store.recovery.recover(self.bench.actor)
 
     @rule(cap=st.sampled_from([None, 0.001, 0.004, 0.02]))
     def reopen(self, cap: float | None) -> None:

@@ -8,11 +8,10 @@ from datetime import timedelta
 
 import pytest
 
+from nexscout_cli.engine.book_types import Recovered
 from nexscout_cli.engine.settlement import Attempt
 from nexscout_cli.errors import NotPermitted, UsageError
 from nexscout_cli.store import owner
-from nexscout_cli.store.sqlite import recovery
-from nexscout_cli.store.sqlite.recovery import Recovered, recover, resolve, unresolved
 from tests.support.bench import Bench
 
 DAY = "2026-11-10"
@@ -41,7 +40,7 @@ def owned_by(bench: Bench, attempt: Attempt, name: str) -> None:
 
 def test_what_a_dead_process_never_sent_is_voided_with_its_energy(bench: Bench) -> None:
     attempt = orphan(bench, bench.hold())
-    assert recover(bench.store) == Recovered(voided=1)
+    assert bench.store.recovery.recover(bench.actor) == Recovered(voided=1)
     assert (bench.state(attempt), bench.request_state(attempt)) == ("voided", "voided")
     assert bench.account("ada") == (5000, 0, 0)
     assert bench.account("ada", "usd", DAY) == (None, 0, 0)
@@ -49,26 +48,26 @@ def test_what_a_dead_process_never_sent_is_voided_with_its_energy(bench: Bench) 
 
 def test_what_a_dead_process_had_sent_is_unknown_and_stays_held_with_its_energy(bench: Bench) -> None:
     attempt = orphan(bench, bench.sent())
-    assert recover(bench.store) == Recovered(unknown=1)
+    assert bench.store.recovery.recover(bench.actor) == Recovered(unknown=1)
     assert (bench.state(attempt), bench.request_state(attempt)) == ("unknown", "unknown")
     assert bench.account("ada") == (5000, attempt.hold_energy, 0)
     assert bench.account("ada", "usd", DAY) == (None, attempt.hold, 0)
-    assert recover(bench.store) == Recovered()
+    assert bench.store.recovery.recover(bench.actor) == Recovered()
 
 
 def test_a_living_owner_is_left_alone_until_an_hour_past_its_deadline(bench: Bench) -> None:
     held, sent = bench.hold(), bench.sent()
     bench.clock.move(minutes=60)
-    assert recover(bench.store) == Recovered()
+    assert bench.store.recovery.recover(bench.actor) == Recovered()
     bench.clock.move(minutes=2)
-    assert recover(bench.store) == Recovered(voided=1, unknown=1)
+    assert bench.store.recovery.recover(bench.actor) == Recovered(voided=1, unknown=1)
     assert (bench.state(held), bench.state(sent)) == ("voided", "unknown")
 
 
 def test_an_owner_that_outlived_its_deadline_still_posts_its_answer(bench: Bench) -> None:
     attempt = bench.sent()
     bench.clock.move(hours=2)
-    recover(bench.store)
+    bench.store.recovery.recover(bench.actor)
     bench.post(attempt)
     assert (bench.state(attempt), bench.request_state(attempt)) == ("posted", "posted")
     assert bench.account("ada") == (5000, 0, 1)
@@ -77,8 +76,8 @@ def test_an_owner_that_outlived_its_deadline_still_posts_its_answer(bench: Bench
 def test_an_owner_that_outlived_its_deadline_may_go_on_with_another_attempt(bench: Bench) -> None:
     attempt = bench.sent()
     bench.clock.move(hours=2)
-    recover(bench.store)
-    bench.ledger.mark_unknown(attempt, "it hung", None)
+    bench.store.recovery.recover(bench.actor)
+    bench.mark_unknown(attempt, "it hung", None)
     second = bench.sent(bench.plan(), attempt.request_id)
     assert bench.request_state(second) == "open"
     assert bench.check() == []
@@ -90,7 +89,7 @@ def test_a_clock_that_went_back_does_not_make_a_fresh_attempt_look_overdue(bench
     bench.post(bench.sent())
     bench.clock.move(hours=-5)
     attempt = bench.hold()
-    assert recover(bench.store) == Recovered()
+    assert bench.store.recovery.recover(bench.actor) == Recovered()
     assert bench.state(attempt) == "held"
 
 
@@ -99,7 +98,7 @@ def test_a_reused_process_number_is_not_its_old_owner(bench: Bench) -> None:
     host, boot, pid, start = owner.me().rsplit("/", 3)
     owned_by(bench, attempt, f"{host}/{boot}/{pid}/{int(start) - 1}")
     assert pid == str(os.getpid())
-    assert recover(bench.store) == Recovered(voided=1)
+    assert bench.store.recovery.recover(bench.actor) == Recovered(voided=1)
 
 
 def test_an_owner_before_the_last_boot_is_dead_and_one_on_another_host_counts_as_alive(bench: Bench) -> None:
@@ -108,15 +107,15 @@ def test_an_owner_before_the_last_boot_is_dead_and_one_on_another_host_counts_as
     assert not owner.alive(f"{host}/another-boot/{pid}/{start}")
     assert owner.alive(f"elsewhere/{boot}/{pid}/{start}")
     owned_by(bench, bench.hold(), f"elsewhere/{boot}/{pid}/{start}")
-    assert recover(bench.store) == Recovered()
+    assert bench.store.recovery.recover(bench.actor) == Recovered()
 
 
 def test_after_a_day_an_unknown_attempt_is_posted_at_its_hold_and_marked_estimated(bench: Bench) -> None:
     attempt = bench.unknown()
     bench.clock.move(hours=23, minutes=59)
-    assert recover(bench.store) == Recovered()
+    assert bench.store.recovery.recover(bench.actor) == Recovered()
     bench.clock.move(minutes=2)
-    assert recover(bench.store) == Recovered(posted=1)
+    assert bench.store.recovery.recover(bench.actor) == Recovered(posted=1)
     assert bench.state(attempt) == "posted"
     assert bench.account("ada", "usd", DAY) == (None, 0, attempt.hold)
     row = bench.sql("SELECT cost_usd, energy, metadata FROM ai_model_usage WHERE n = 1")[0]
@@ -128,9 +127,9 @@ def test_after_a_day_an_unknown_attempt_is_posted_at_its_hold_and_marked_estimat
 def test_age_never_voids_what_was_sent(bench: Bench, days: int) -> None:
     attempt = orphan(bench, bench.sent())
     bench.clock.move(days=days)
-    recover(bench.store)
+    bench.store.recovery.recover(bench.actor)
     bench.clock.move(days=days)
-    recover(bench.store)
+    bench.store.recovery.recover(bench.actor)
     assert bench.state(attempt) == ("posted" if days else "unknown")
     assert (
         bench.sql(
@@ -143,8 +142,8 @@ def test_age_never_voids_what_was_sent(bench: Bench, days: int) -> None:
 
 def test_energy_held_since_a_crash_is_given_back_when_the_attempt_is_resolved(bench: Bench) -> None:
     attempt = orphan(bench, bench.sent())
-    recover(bench.store)
-    assert resolve(bench.store, attempt.request_id, 1234) == 1
+    bench.store.recovery.recover(bench.actor)
+    assert bench.store.recovery.resolve(bench.actor, attempt.request_id, 1234) == 1
     assert bench.account("ada") == (5000, 0, 0)
     assert bench.account("ada", "usd", DAY) == (None, 0, 1234)
     assert bench.state(attempt) == "posted"
@@ -152,19 +151,19 @@ def test_energy_held_since_a_crash_is_given_back_when_the_attempt_is_resolved(be
 
 def test_resolving_by_void_gives_the_hold_back(bench: Bench) -> None:
     attempt = bench.unknown()
-    assert [row["request_id"] for row in unresolved(bench.store)] == [attempt.request_id]
-    assert resolve(bench.store, attempt.request_id, None) == 1
+    assert [row.request_id for row in bench.store.recovery.unresolved(bench.actor)] == [attempt.request_id]
+    assert bench.store.recovery.resolve(bench.actor, attempt.request_id, None) == 1
     assert (bench.state(attempt), bench.request_state(attempt)) == ("voided", "voided")
     assert bench.account("ada", "usd", DAY) == (None, 0, 0)
-    assert unresolved(bench.store) == []
+    assert bench.store.recovery.unresolved(bench.actor) == []
 
 
 def test_an_answered_request_stays_answered_when_its_unknown_attempt_is_resolved(bench: Bench) -> None:
     first = bench.sent()
-    bench.ledger.mark_unknown(first, "it hung", None)
+    bench.mark_unknown(first, "it hung", None)
     second = bench.sent(bench.plan(), first.request_id)
     cost = bench.post(second).cost
-    assert resolve(bench.store, first.request_id, 777) == 1
+    assert bench.store.recovery.resolve(bench.actor, first.request_id, 777) == 1
     assert bench.request_state(first) == "posted"
     assert bench.account("ada") == (5000, 0, 1)
     assert bench.account("ada", "usd", DAY) == (None, 0, cost + 777)
@@ -172,11 +171,11 @@ def test_an_answered_request_stays_answered_when_its_unknown_attempt_is_resolved
 
 def test_several_unknown_attempts_are_posted_at_one_cost_in_all(bench: Bench) -> None:
     first = bench.sent()
-    bench.ledger.mark_unknown(first, "it hung", None)
+    bench.mark_unknown(first, "it hung", None)
     second = bench.sent(bench.plan(), first.request_id)
-    bench.ledger.mark_unknown(second, "it hung again", None)
+    bench.mark_unknown(second, "it hung again", None)
     bench.fail(second)
-    assert resolve(bench.store, first.request_id, 900) == 2
+    assert bench.store.recovery.resolve(bench.actor, first.request_id, 900) == 2
     assert bench.account("ada", "usd", DAY) == (None, 0, 900)
 
 
@@ -185,23 +184,23 @@ def test_only_an_unknown_attempt_can_be_resolved_and_only_by_its_user_or_an_admi
     bench.post(done)
     for request_id in (done.request_id, "no-such-request"):
         with pytest.raises(UsageError):
-            resolve(bench.store, request_id, None)
+            bench.store.recovery.resolve(bench.actor, request_id, None)
     attempt = bench.unknown()
     bench.post(bench.sent(bench.plan(user="bob")))
-    bob = bench.actor("bob")
+    bob = bench.as_actor("bob")
     with pytest.raises(NotPermitted):
-        resolve(bob.store, attempt.request_id, None)
-    assert unresolved(bob.store) == []
+        bob.store.recovery.resolve(bob.actor, attempt.request_id, None)
+    assert bob.store.recovery.unresolved(bob.actor) == []
     assert bench.state(attempt) == "unknown"
 
 
 def test_a_request_left_open_between_two_attempts_is_closed_when_its_process_died(bench: Bench) -> None:
     attempt = bench.sent()
-    bench.ledger.void(attempt, "overloaded")
-    assert recover(bench.store) == Recovered()
+    bench.void(attempt, "overloaded")
+    assert bench.store.recovery.recover(bench.actor) == Recovered()
     assert bench.request_state(attempt) == "open"
     orphan(bench, attempt)
-    recover(bench.store)
+    bench.store.recovery.recover(bench.actor)
     assert bench.request_state(attempt) == "voided"
     assert bench.account("ada") == (5000, 0, 0)
 
@@ -210,10 +209,10 @@ def test_keys_and_their_answers_are_let_go_after_a_day(bench: Bench) -> None:
     attempt = bench.sent(bench.plan(idempotency_key="k"))
     bench.post(attempt)
     bench.clock.move(hours=23)
-    recover(bench.store)
+    bench.store.recovery.recover(bench.actor)
     assert bench.sql("SELECT key FROM requests")[0]["key"] == "k"
     bench.clock.move(hours=2)
-    recover(bench.store)
+    bench.store.recovery.recover(bench.actor)
     row = bench.sql("SELECT key, answer FROM requests")[0]
     assert (row["key"], row["answer"]) == (None, None)
 
@@ -224,8 +223,8 @@ def test_the_last_seen_time_is_set_back_by_an_admin_alone(bench: Bench) -> None:
     bench.clock.move(days=-400)
     assert [problem.name for problem in bench.check()] == ["clock"]
     with pytest.raises(NotPermitted):
-        recovery.reset_clock(bench.actor("bob").store)
-    recovery.reset_clock(bench.store)
+        bench.store.recovery.reset_clock("bob")
+    bench.store.recovery.reset_clock(bench.actor)
     assert bench.check() == []
-    with bench.store.db.read() as c:
-        assert bench.store.now(c) - bench.clock.now() == timedelta(0)
+    with bench.store.read(bench.actor) as t:
+        assert t.now - bench.clock.now() == timedelta(0)

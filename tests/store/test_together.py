@@ -12,9 +12,9 @@ from typing import Any
 import pytest
 
 from nexscout_cli.errors import DuplicateInFlight, StoreError
+from nexscout_cli.store.sqlite.changes import Commit
 from nexscout_cli.store.sqlite.database import Database
 from nexscout_cli.store.sqlite.queue import QueueLock
-from nexscout_cli.store.sqlite.transactions import transaction
 from tests.support.bench import Bench
 from tests.support.waiting import until
 
@@ -38,7 +38,7 @@ def names(db: Database) -> list[str]:
 @contextmanager
 def at_once(db: Database, changes: list[Make]) -> Iterator[list[Future[Any]]]:
     """Threads that each wait to write, until the body is left."""
-    with ThreadPoolExecutor(len(changes)) as pool, db._threads:
+    with ThreadPoolExecutor(len(changes)) as pool, db._writers:
         waiting = []
         for number, change in enumerate(changes, 1):
             waiting.append(pool.submit(db.together, change))
@@ -56,7 +56,7 @@ def commits(db: Database, changes: list[Make]) -> tuple[list[Future[Any]], int]:
     return waiting, asked.count("COMMIT")
 
 
-def test_what_several_threads_want_to_write_at_once_is_committed_once(db: Database) -> None:
+def test_what_several_writers_want_to_write_at_once_is_committed_once(db: Database) -> None:
     done, taken = commits(db, [insert(name) for name in "abcde"])
     assert [one.result() for one in done] == list("abcde") and names(db) == list("abcde")
     assert taken == 1
@@ -122,7 +122,7 @@ def test_an_interrupt_right_after_the_commit_lets_nobody_write_again(
             return result
 
     with ThreadPoolExecutor(1) as pool:
-        with db._threads:
+        with db._writers:
             other = pool.submit(db.together, insert("other"))
             until(lambda: len(db._changes) == 1)
             monkeypatch.setattr(db, "_connection", Interrupting())
@@ -139,7 +139,7 @@ def test_an_interrupt_of_who_writes_for_all_leaves_the_others_their_changes(db: 
         raise KeyboardInterrupt
 
     with ThreadPoolExecutor(1) as pool:
-        with db._threads:
+        with db._writers:
             other = pool.submit(db.together, insert("other"))
             until(lambda: len(db._changes) == 1)
             with pytest.raises(KeyboardInterrupt):
@@ -157,7 +157,7 @@ def test_what_is_given_up_while_it_waits_is_made_by_nobody(db: Database, monkeyp
             raise AssertionError
 
     with monkeypatch.context() as patch:
-        patch.setattr(db, "_threads", Interrupted())
+        patch.setattr(db, "_writers", Interrupted())
         with pytest.raises(KeyboardInterrupt):
             db.together(insert("given up"))
     db.together(insert("later"))
@@ -187,12 +187,12 @@ def test_an_interrupt_while_a_transaction_begins_leaves_none_open(db: Database) 
             if sql.startswith("BEGIN"):
                 raise KeyboardInterrupt
 
-    with pytest.raises(KeyboardInterrupt), transaction(Interrupting()):  # type: ignore[arg-type]
+    with pytest.raises(KeyboardInterrupt), Commit(Interrupting()):  # type: ignore[arg-type]
         raise AssertionError
     assert db.together(insert("later")) == "later"
 
 
-def test_many_threads_lose_nothing_and_double_nothing(db: Database) -> None:
+def test_many_writers_lose_nothing_and_double_nothing(db: Database) -> None:
     errors: list[BaseException] = []
 
     def write(thread: int) -> None:

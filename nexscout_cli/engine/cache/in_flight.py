@@ -18,7 +18,7 @@ def wait(ledger: Ledger, clock: Clock, run: Progress, seconds: float) -> None:
     """
     assert run.cache_key is not None
     end, pause = clock.monotonic() + seconds, MIN_PAUSE
-    while ledger.in_flight(run.request.user_id, run.cache_key) and clock.monotonic() < end:
+    while ledger.in_flight(run.actor, run.request.user_id, run.cache_key) and clock.monotonic() < end:
         if interrupts.stopping:
             raise Interrupted("interrupted; nothing was sent")
         clock.sleep(pause)

@@ -112,6 +112,7 @@ _SEED: tuple[tuple[Any, ...], ...] = (
     ),
 )
 
+
 def seeded() -> list[Model]:
     """The seed's six models and the embedded one, as a new database has them."""
     return [

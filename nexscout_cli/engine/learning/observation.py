@@ -38,6 +38,8 @@ class Lesson(NamedTuple):
     outcome: float
     head: str = ""
     patterns: bool = True
+
+
 _WORD = re.compile(r"[^\W\d_]+(?:['\u2019][^\W\d_]+)?")
 _SENTENCE = re.compile(r"[.!?\n]+(?:\s|$)|\n+")
 _INFORMAL = re.compile(
@@ -73,6 +75,8 @@ def _traits(prompt: str) -> dict[str, float]:
         "questions": min(1.0, prompt.count("?") / sentences),
         "exclamations": min(1.0, prompt.count("!") / sentences),
     }
+
+
 _TOKEN = re.compile(
     r"(?P<name>https?://\S+|www\.\S+|\S{1,100}@\S+)|(?P<num>[-+$€£#]?\w*\d[\w.,:/%-]*)"
     r"|(?P<word>[^\W\d_]+(?:['\u2019][^\W\d_]+)*)"

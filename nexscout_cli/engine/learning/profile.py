@@ -60,6 +60,10 @@ class ProfileState(NamedTuple):
             state = state._replace(prompt_heads=(lesson.head, *others)[:MAX_HEADS])
         return state if lesson.cached else _paid(state, lesson)
 
+    def with_verdicts(self, verdicts: dict[str, tuple[int, int]]) -> ProfileState:
+        """The state with the user's good and bad verdicts by model in the preferences."""
+        return self._replace(model_preference_score=preferences(self.model_preference_score, verdicts))
+
     def rated(self, tokens_used: int, tokens_predicted: int) -> float:
         """The efficiency rating after one more prediction came true in part."""
         return rate(self.efficiency_rating, accuracy(tokens_used, tokens_predicted))

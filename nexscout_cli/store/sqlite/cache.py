@@ -4,17 +4,15 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Iterator, Mapping
-from datetime import datetime, timedelta
 
 from nexscout_cli.engine.request import Json
-from nexscout_cli.engine.settlement import Attempt, CachedAnswer, Charge, Delivery
 from nexscout_cli.errors import UsageError
-from nexscout_cli.store import owner
-from nexscout_cli.store.sqlite import claims
 from nexscout_cli.store.sqlite.store import OWN_OR_ADMIN, Store, stamp
 
 PART = 20_000
 """Answers that one read looks at, where all are looked at."""
+
+
 def stats(store: Store) -> dict[str, Json]:
     """What is kept, what hits have saved, and what the cache takes on disk, over what the actor may see.
 

@@ -13,8 +13,8 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from nexscout_cli.errors import StoreError
-from nexscout_cli.store.sqlite.queue import QueueLock
 from nexscout_cli.store.sqlite.changes import Change, Commit
+from nexscout_cli.store.sqlite.queue import QueueLock
 
 SCHEMA_VERSION = 7
 Prepare = Callable[[sqlite3.Connection], None]
@@ -47,7 +47,7 @@ class _Errors:
 class Database:
     """One SQLite file. Reads see one consistent state; writes queue, and commit durably or not at all. Thread-safe.
 
-    Three locks, always taken in this order, so that who waits for the queue of writers keeps nobody from reading:
+    Three locks, always taken in this order, so that a writer who waits for the queue keeps nobody from reading:
     ``_writers`` (this process's turn), the queue of all processes, ``_main`` (the connection that writes). A read takes
     the main connection only where it is free, else one of its own.
     """
@@ -56,8 +56,8 @@ class Database:
         self.path = path
         self.timeout = timeout
         self.queue = QueueLock(path.with_name(path.name + ".lock"), timeout)
-        self._writers = threading.Lock()
-        self._main = threading.Lock()
+        self._writers = threading.RLock()
+        self._main = threading.RLock()
         self._errors = _Errors(path)
         self._connection: sqlite3.Connection | None = None
         self._readers: deque[sqlite3.Connection] = deque()

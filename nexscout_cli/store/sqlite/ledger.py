@@ -52,7 +52,10 @@ class SqliteLedger:
                 "SELECT request_id, fingerprint, state, answer FROM requests WHERE user_id = ? AND key = ?",
                 (user_id, key),
             ).fetchone()
-        return Recalled(*row[:3], row["answer"] and loads(row["answer"])) if row else None
+        if row is None:
+            return None
+        request_id, fingerprint, state, answer = row
+        return Recalled(request_id, fingerprint, state, answer and loads(answer))
 
     def cached(self, actor: str, user_id: str, prompt_hash: str, form_hash: str | None = None) -> CachedAnswer | None:
         """Step 2."""

@@ -168,5 +168,3 @@ class SqliteStore:
         from nexscout_cli.store.sqlite.maintenance import SqliteMaintenance
 
         return SqliteMaintenance(self)
-
-
