@@ -10,13 +10,13 @@ from pathlib import Path
 from nexscout_cli import assemble, config
 from nexscout_cli.config import Settings
 from nexscout_cli.engine import batch
+from nexscout_cli.engine.book_types import Feedback
 from nexscout_cli.engine.learning.profile import ProfileState
 from nexscout_cli.engine.model import Model
 from nexscout_cli.engine.pipeline import Engine
 from nexscout_cli.engine.plan_types import Plan
 from nexscout_cli.engine.request import AIRequest
 from nexscout_cli.engine.response import AIResponse
-from nexscout_cli.engine.book_types import Feedback
 from nexscout_cli.engine.store_ports import Store
 from nexscout_cli.errors import NexScoutError, UsageError
 from nexscout_cli.terms import POLICIES

@@ -16,7 +16,7 @@ from nexscout_cli.engine.store_rules import store_rules
 if TYPE_CHECKING:
     from nexscout_cli.engine.pipeline import Engine
     from nexscout_cli.engine.planning.planner import Count
-    from nexscout_cli.engine.ports import Observer
+    from nexscout_cli.engine.ports import Clock, Observer
     from nexscout_cli.engine.store_ports import Store
     from nexscout_cli.store.sqlite.store import SqliteStore
 
@@ -49,12 +49,17 @@ def login_name() -> str:
         return f"uid-{os.getuid()}"
 
 
-def open_store(settings: Settings | None = None, actor: str | None = None, path: Path | None = None) -> SqliteStore:
+def open_store(
+    settings: Settings | None = None,
+    actor: str | None = None,
+    path: Path | None = None,
+    clock: Clock | None = None,
+) -> SqliteStore:
     """Open the database, made when there is none: then the actor owns it. Raises StoreError."""
     from nexscout_cli.store.sqlite.store import SqliteStore
 
     rules = store_rules(settings or config.load())
-    return SqliteStore(path or config.db_path(), SystemClock(), rules, actor or login_name())
+    return SqliteStore(path or config.db_path(), clock or SystemClock(), rules, actor or login_name())
 
 
 def tokenizer() -> Count:
@@ -81,7 +86,13 @@ def tokenizer() -> Count:
 
 
 def build_engine(
-    store: Store, settings: Settings, actor: str, observer: Observer | None = None, *, writes: bool = True
+    store: Store,
+    settings: Settings,
+    actor: str,
+    observer: Observer | None = None,
+    *,
+    clock: Clock | None = None,
+    writes: bool = True,
 ) -> Engine:
     """An engine over an open store; one that ``writes`` first settles what dead processes left behind."""
     from nexscout_cli.engine.pipeline import Engine
@@ -90,4 +101,4 @@ def build_engine(
     if writes:
         store.recovery.recover(actor)
     provider = Providers(config.data_dir())
-    return Engine(store.ledger, provider, settings, SystemClock(), tokenizer(), actor, observer)
+    return Engine(store.ledger, provider, settings, clock or SystemClock(), tokenizer(), actor, observer)

@@ -11,14 +11,13 @@ import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 if TYPE_CHECKING:
     from nexscout_cli.engine.pipeline import Engine
     from nexscout_cli.engine.request import AIRequest
-    from nexscout_cli.store.sqlite.store import Store
+    from nexscout_cli.store.sqlite.store import SqliteStore
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 FORK = multiprocessing.get_context("fork")
@@ -149,19 +148,19 @@ def _report(pipe: Any, function: Callable[..., Any], values: tuple[Any, ...]) ->
     pipe.send(function(*values))
 
 
-def open_store(path: Path, **settings: Any) -> Store:
+def open_store(path: Path, **settings: Any) -> SqliteStore:
     """The database at ``path``, ada's."""
-    from nexscout_cli.assemble import SystemClock
+    from nexscout_cli import assemble
     from nexscout_cli.config import Settings
-    from nexscout_cli.store.sqlite.store import Store
 
-    return Store(path, "ada", Settings().with_values(**settings), SystemClock())
+    return assemble.open_store(Settings().with_values(**settings), "ada", path)
 
 
 @contextmanager
 def open_engine(path: Path, url: str, **settings: Any) -> Iterator[Engine]:
     """An engine at ``path`` whose model answers from ``url``."""
     from nexscout_cli.assemble import build_engine
+    from nexscout_cli.config import Settings
 
     store = open_store(path, **settings)
     with store.db.read() as c:
@@ -170,7 +169,7 @@ def open_engine(path: Path, url: str, **settings: Any) -> Iterator[Engine]:
         with store.db.write() as c:
             c.execute("UPDATE ai_model_configs SET api_base = ? WHERE model = ?", (url, MODEL))
     try:
-        yield build_engine(store)
+        yield build_engine(store, Settings().with_values(**settings), "ada")
     finally:
         store.close()
 
@@ -182,25 +181,45 @@ def request(prompt: str, **options: Any) -> AIRequest:
     return AIRequest("ada", "ai_message", prompt, options=Options(force_model=MODEL, **options))
 
 
-def pay(ledger: Any, plan: Any, clock: Any) -> list[float]:
+def pay(engine: Engine, plan: Any) -> list[float]:
     """A paid call's three transactions with nothing between them: hold, mark_sent, post. The seconds each took."""
-    from nexscout_cli.engine.learning.observation import Lesson, observe
+    from nexscout_cli.engine import bookkeeping
     from nexscout_cli.engine.progress import new_id
-    from nexscout_cli.engine.settlement import Charge, Delivery
+    from nexscout_cli.engine.settlement import Charge, Delivery, Posting
 
-    name, now = new_id(clock), clock.now()
+    ledger, name, now = engine.ledger, new_id(engine.clock), engine.clock.now()
     charge = Charge(20, 5, plan.model.cost(20, 5))
-    said = observe(plan.request.prompt)
-    lesson = Lesson(now.date().isoformat(), now.hour, said, plan.model.name, 20, 5, 30, False, 0, 1.0)
-    energy = plan.energy_of(charge.cost)
-    delivery = Delivery(energy, lesson, {"success": True}, "Hello there.", f"{name:0>64}")
+    lesson = bookkeeping.lesson(plan, charge, 1.0, now, engine.settings)
+    delivery = Delivery(plan.energy_of(charge.cost), lesson, {"success": True}, "Hello there.", f"{name:0>64}")
+    order = _order(engine, plan, name)
     begun = time.perf_counter()
-    attempt = ledger.hold(name, name, plan, now + timedelta(seconds=60))
+    attempt = ledger.hold("ada", order)
     held = time.perf_counter()
-    ledger.mark_sent(attempt)
+    ledger.mark_sent("ada", attempt)
     sent = time.perf_counter()
-    ledger.post(attempt, charge, name, delivery)
+    ledger.post("ada", attempt, Posting(charge, name, delivery))
     return [held - begun, sent - held, time.perf_counter() - sent]
+
+
+def _order(engine: Engine, plan: Any, name: str) -> Any:
+    from nexscout_cli.engine import bookkeeping
+    from nexscout_cli.engine.budgets import budgets
+    from nexscout_cli.engine.catalog.seed import seeded
+
+    baseline = next(model for model in seeded() if model.name == "gpt-4o")
+    return bookkeeping.Order(
+        prediction=bookkeeping.prediction(name, plan),
+        settlement=bookkeeping.settlement(plan, plan.predicted_tokens, baseline),
+        fingerprint=name,
+        idempotency_key=None,
+        version=plan.version,
+        seconds=60.0,
+        estimate=plan.own_cost,
+        hold=plan.own_max_cost,
+        hold_tokens=plan.max_total_tokens,
+        energy=plan.max_energy,
+        budgets=budgets(engine.settings, "elite"),
+    )
 
 
 def durability(connection: sqlite3.Connection) -> dict[str, str]:

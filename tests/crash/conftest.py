@@ -20,7 +20,6 @@ import pytest
 from nexscout_cli import assemble
 from nexscout_cli.cli.app import main
 from nexscout_cli.providers import Providers
-from nexscout_cli.store.sqlite.check import check
 from tests.crash.launcher import stand_in
 from tests.support.openai_server import Body, OpenAIServer
 
@@ -99,7 +98,7 @@ class Home:
         """What is wrong with the books."""
         store = assemble.open_store()
         try:
-            return list(check(store))
+            return store.maintenance.check("ada")
         finally:
             store.close()
 

@@ -23,7 +23,6 @@ import sqlite_utils
 from nexscout_cli import assemble, config
 from nexscout_cli.engine.request import AIRequest, Options
 from nexscout_cli.store.sqlite import database, models, schema
-from nexscout_cli.store.sqlite.store import Store
 from tests.crash.launcher import use_stand_in
 
 Task = dict[str, Any]
@@ -69,8 +68,8 @@ def outcomes() -> list[dict[str, Any]]:
 def call(task: Task, start: Callable[[], None], first: int) -> None:
     """Ask ``calls`` times as ``user``, each under a key of its own or all under ``key``; ``until`` ends it early."""
     clock = FileClock(Path(task["clock"])) if "clock" in task else assemble.SystemClock()
-    store = Store(config.db_path(), "ada", config.load(), clock)
-    engine = assemble.build_engine(store)
+    store = assemble.open_store(actor="ada", clock=clock)
+    engine = assemble.build_engine(store, config.load(), "ada", clock=clock)
     start()
     for number in range(first, task["calls"]):
         name = f"{task['name']}-{number}"

@@ -24,8 +24,9 @@ from nexscout_cli.engine.call import Call, Completion, OnText, Usage
 from nexscout_cli.engine.failures import ProviderFailure
 from nexscout_cli.engine.planning.planner import Planner
 from nexscout_cli.providers import Providers
-from nexscout_cli.store.sqlite import database, recovery
+from nexscout_cli.store.sqlite import database
 from nexscout_cli.store.sqlite.ledger import SqliteLedger
+from nexscout_cli.store.sqlite.recovery import SqliteRecovery
 
 BEFORE, INSIDE, AFTER = "before", "inside", "after"
 
@@ -39,7 +40,7 @@ class Wire:
 
 
 POINTS: dict[str, tuple[Any, str, str]] = {
-    "after the snapshot": (SqliteLedger, "snapshot", AFTER),
+    "after the snapshot": (SqliteLedger, "world", AFTER),
     "after the idempotency check": (SqliteLedger, "recall", AFTER),
     "after the cache lookup": (SqliteLedger, "cached", AFTER),
     "after the plan": (Planner, "plan", AFTER),
@@ -64,8 +65,8 @@ POINTS: dict[str, tuple[Any, str, str]] = {
     "inside a failure": (SqliteLedger, "fail", INSIDE),
     "after a failure": (SqliteLedger, "fail", AFTER),
     "inside a refusal": (SqliteLedger, "record_refusal", INSIDE),
-    "inside the recovery": (recovery, "recover", INSIDE),
-    "inside a decision": (recovery, "resolve", INSIDE),
+    "inside the recovery": (SqliteRecovery, "recover", INSIDE),
+    "inside a decision": (SqliteRecovery, "resolve", INSIDE),
 }
 """Inside a transaction is at its very end, when all is written and nothing committed."""
 
@@ -99,7 +100,7 @@ def arm(point: str, nth: int) -> None:
 
     setattr(owner, name, staticmethod(wrapped) if owner is Wire else wrapped)
 
-    class Dying(database.transaction):
+    class Dying(database.Commit):
         def __enter__(self) -> sqlite3.Connection:
             connection = super().__enter__()
             if getattr(_here, "inside", False):
@@ -112,7 +113,7 @@ def arm(point: str, nth: int) -> None:
                 reached()
             super().__exit__(kind, error, trace)
 
-    database.transaction = Dying  # type: ignore[misc]
+    database.Commit = Dying  # type: ignore[misc]
 
 
 def stand_in(providers: Providers, call: Call, on_text: OnText | None) -> Completion:

@@ -13,10 +13,8 @@ from typing import Any
 
 import pytest
 
-from nexscout_cli import config
-from nexscout_cli.store.sqlite.check import check
+from nexscout_cli import assemble
 from nexscout_cli.store.sqlite.database import SCHEMA_VERSION
-from nexscout_cli.store.sqlite.store import Store
 from tests.crash.crowd import FileClock, outcomes
 from tests.support.openai_server import Body
 
@@ -159,8 +157,8 @@ def test_caps_by_day_and_month_hold_across_midnight_and_when_the_clock_goes_back
         months[0],
     )
     assert drawn == [*days, *months]
-    store = Store(config.db_path(), "ada", config.load(), clock)
-    assert check(store) == []
+    store = assemble.open_store(actor="ada", clock=clock)
+    assert store.maintenance.check("ada") == []
     store.close()
 
 

@@ -12,13 +12,14 @@ import pytest
 
 from nexscout_cli.config import Settings
 from nexscout_cli.engine import batch
+from nexscout_cli.engine.budgets import Budget
 from nexscout_cli.engine.call import Call, Completion, OnText, Usage
 from nexscout_cli.engine.failures import ProviderFailure
 from nexscout_cli.engine.pipeline import Engine
 from nexscout_cli.engine.response import AIResponse
+from nexscout_cli.engine.store_rules import store_rules
 from nexscout_cli.errors import Interrupted
-from nexscout_cli.store.sqlite.ledger import SqliteLedger
-from nexscout_cli.store.sqlite.store import Store
+from nexscout_cli.store.sqlite.store import SqliteStore
 from tests.support.values import OPENAI, count, request
 
 
@@ -68,14 +69,15 @@ def provider() -> Answers:
 
 @pytest.fixture
 def engine(tmp_path: Path, provider: Answers) -> Iterator[Engine]:
-    store = Store(tmp_path / "nexscout.db", "ada", Settings(), Clock())
-    yield Engine(SqliteLedger(store, provider), provider, store.settings, store.clock, count)
+    store = SqliteStore(tmp_path / "nexscout.db", Clock(), store_rules(Settings()), "ada")
+    yield Engine(store.ledger, provider, Settings(), store.clock, count, "ada")
     store.close()
 
 
 def held(engine: Engine) -> int:
-    with engine.ledger.store.db.read() as c:  # type: ignore[attr-defined]
-        return int(c.execute("SELECT sum(held) FROM accounts").fetchone()[0])
+    """Energy and nano-dollars that ada's calls hold."""
+    world = engine.ledger.world("ada", "ada", "ai_message", [Budget("usd", "user", "day", 10**12)])
+    return 5000 - world.energy + sum(used.all - used.spent for used in world.used.values())
 
 
 def test_answers_come_in_the_order_of_the_requests(engine: Engine, provider: Answers) -> None:

@@ -18,7 +18,6 @@ import pytest
 
 from nexscout_cli.assemble import open_store
 from nexscout_cli.cli.app import main
-from nexscout_cli.store.sqlite.check import check
 from tests.support.fault_server import FaultServer
 
 COMMAND = Path(sys.executable).with_name("nexscout")
@@ -114,7 +113,7 @@ class Desk:
         assert self.sql("SELECT coalesce(sum(cost_usd), 0) FROM ai_model_usage") == [spent]
         store = open_store(path=self.db)
         try:
-            assert check(store) == []
+            assert store.maintenance.check("ada") == []
         finally:
             store.close()
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import Any
 
+from nexscout_cli.engine.catalog.seed import EMBEDDED, seeded
 from nexscout_cli.engine.model import Model
 from nexscout_cli.engine.request import AIRequest, Options
 from nexscout_cli.engine.snapshot import Limit, Profile, Snapshot
-from nexscout_cli.store.sqlite.models import EMBEDDED, seeded
 
 NOW = datetime(2026, 11, 22, 12, 0, tzinfo=UTC)
 OPENAI = ("gpt-4o-mini", "gpt-4o", "gpt-4o-mini-high")

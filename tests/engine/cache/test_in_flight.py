@@ -18,7 +18,7 @@ class Looks:
     def __init__(self, times: int) -> None:
         self.left = times
 
-    def in_flight(self, user_id: str, prompt_hash: str) -> bool:
+    def in_flight(self, actor: str, user_id: str, prompt_hash: str) -> bool:
         self.left -= 1
         return self.left >= 0
 
@@ -26,7 +26,7 @@ class Looks:
 def waiting(times: int, seconds: float) -> tuple[Any, float]:
     """The ledger after the wait, and the seconds that went by."""
     clock, ledger = SettableClock(NOW), Looks(times)
-    run = Progress(request("Hello"), clock)
+    run = Progress(request("Hello"), "ada", clock)
     run.cache_key = "k"
     begun = clock.monotonic()
     in_flight.wait(ledger, clock, run, seconds)  # type: ignore[arg-type]

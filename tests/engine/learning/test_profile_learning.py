@@ -105,7 +105,10 @@ def test_a_phrase_that_recurs_three_times_is_kept_with_numbers_and_names_masked(
 @pytest.mark.parametrize("secret", ["Okafor", "okafor@example.com", "https://okafor.example/x", "4111-1111", "Priya"])
 def test_no_name_number_or_address_of_a_prompt_is_kept(secret: str) -> None:
     state = after(
-        *(LESSON._replace(observation=observe(f"Write the reminder letter to {secret} about the contract.")) for _ in range(3))
+        *(
+            LESSON._replace(observation=observe(f"Write the reminder letter to {secret} about the contract."))
+            for _ in range(3)
+        )
     )
     assert state.common_patterns
     assert secret.lower() not in repr((state.common_patterns, state.pattern_counts)).lower()
@@ -117,7 +120,10 @@ def test_a_name_that_opens_a_sentence_is_masked_too() -> None:
 
 
 def test_a_phrase_of_masks_and_stop_words_alone_is_not_kept() -> None:
-    assert after(*(LESSON._replace(observation=observe("it is for the Anna and 5")) for _ in range(4))).pattern_counts == {}
+    assert (
+        after(*(LESSON._replace(observation=observe("it is for the Anna and 5")) for _ in range(4))).pattern_counts
+        == {}
+    )
 
 
 def test_with_patterns_off_no_phrase_is_kept_and_old_ones_go() -> None:
@@ -136,7 +142,9 @@ def test_formal_and_informal_writing_are_told_apart() -> None:
 
 def test_only_the_first_4000_characters_are_read() -> None:
     long = "word " * 800
-    assert after(LESSON._replace(observation=observe(long + "hey!!! gonna?"))) == after(LESSON._replace(observation=observe(long)))
+    assert after(LESSON._replace(observation=observe(long + "hey!!! gonna?"))) == after(
+        LESSON._replace(observation=observe(long))
+    )
 
 
 LESSONS = st.builds(

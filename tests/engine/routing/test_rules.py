@@ -7,11 +7,11 @@ from typing import Any
 import pytest
 
 from nexscout_cli.config import SEED_ORDER, Settings
+from nexscout_cli.engine.catalog.seed import EMBEDDED
 from nexscout_cli.engine.plan_types import Plan
 from nexscout_cli.engine.planning.planner import Planner
 from nexscout_cli.engine.snapshot import Profile
 from nexscout_cli.errors import Blocked, NotPermitted, UsageError
-from nexscout_cli.store.sqlite.models import EMBEDDED
 from nexscout_cli.terms import TIERS
 from tests.support.values import ANTHROPIC, OPENAI, count, request, snapshot
 
