@@ -68,16 +68,22 @@ def provider() -> Answers:
 
 
 @pytest.fixture
-def engine(tmp_path: Path, provider: Answers) -> Iterator[Engine]:
+def store(tmp_path: Path) -> Iterator[SqliteStore]:
     store = SqliteStore(tmp_path / "nexscout.db", Clock(), store_rules(Settings()), "ada")
-    yield Engine(store.ledger, provider, Settings(), store.clock, count, "ada")
+    yield store
     store.close()
 
 
-def held(engine: Engine) -> int:
+@pytest.fixture
+def engine(store: SqliteStore, provider: Answers) -> Engine:
+    return Engine(store.ledger, provider, Settings(), Clock(), count, "ada")
+
+
+def held(store: SqliteStore) -> int:
     """Energy and nano-dollars that ada's calls hold."""
-    world = engine.ledger.world("ada", "ada", "ai_message", [Budget("usd", "user", "day", 10**12)])
-    return 5000 - world.energy + sum(used.all - used.spent for used in world.used.values())
+    usd = Budget("usd", "user", "day", 10**12)
+    used = store.energy.used("ada", "ada", [usd])[usd]
+    return store.energy.show("ada", "ada").held + used.all - used.spent
 
 
 def test_answers_come_in_the_order_of_the_requests(engine: Engine, provider: Answers) -> None:
@@ -112,7 +118,7 @@ def test_other_users_share_nothing(engine: Engine, provider: Answers) -> None:
 
 
 def test_a_request_that_fails_is_its_own_error_and_its_double_is_tried_itself(
-    engine: Engine, provider: Answers
+    engine: Engine, store: SqliteStore, provider: Answers
 ) -> None:
     def fail(prompt: str) -> None:
         if prompt == "bad":
@@ -122,7 +128,7 @@ def test_a_request_that_fails_is_its_own_error_and_its_double_is_tried_itself(
     responses = batch.run(engine, [request("good"), request("bad"), request("bad"), request("fine")])
     assert [r.success for r in responses] == [True, False, False, True]
     assert responses[1].error and responses[1].error["code"] == "providers_failed"
-    assert held(engine) == 0
+    assert held(store) == 0
 
 
 def test_everyone_hears_of_each_answer_as_it_ends(engine: Engine) -> None:
