@@ -14,6 +14,7 @@ from nexscout_cli.config import Settings
 from nexscout_cli.engine.store_rules import store_rules
 
 if TYPE_CHECKING:
+    from nexscout_cli.engine.interrupts import Interrupts
     from nexscout_cli.engine.pipeline import Engine
     from nexscout_cli.engine.planning.planner import Count
     from nexscout_cli.engine.ports import Clock, Observer
@@ -92,6 +93,7 @@ def build_engine(
     observer: Observer | None = None,
     *,
     clock: Clock | None = None,
+    interrupts: Interrupts | None = None,
     writes: bool = True,
 ) -> Engine:
     """An engine over an open store; one that ``writes`` first settles what dead processes left behind."""
@@ -101,4 +103,6 @@ def build_engine(
     if writes:
         store.recovery.recover(actor)
     provider = Providers(config.data_dir())
-    return Engine(store.ledger, provider, settings, clock or SystemClock(), tokenizer(), actor, observer)
+    return Engine(
+        store.ledger, provider, settings, clock or SystemClock(), tokenizer(), actor, observer, interrupts
+    )

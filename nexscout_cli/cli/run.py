@@ -123,20 +123,20 @@ def _deliver(response: AIResponse, as_json: bool, screen: _Screen | None, quiet:
     elif response.success and response.result is not None:
         if screen is None or not screen.shown:
             output.out(response.result, end="" if response.result.endswith("\n") else "\n")
-        elif "reader_gone" not in response.metadata["flags"] and not screen.shown.endswith("\n"):
+        elif "reader_gone" not in response.metadata.flags and not screen.shown.endswith("\n"):
             output.out("")
     if response.error is not None:
         error = NexScoutError(response.error["message"], response.error["suggestion"])
         output.failure(error, as_json=False)
         return response.exit_status
-    if response.metadata["cache_match"] == "canonical" and not quiet:
-        name = response.metadata["request_id"]
+    if response.metadata.cache_match == "canonical" and not quiet:
+        name = response.metadata.request_id
         output.note(
             "note: the cached answer to a request that asks the same in other words; --no-cache asks anew, "
             f"`nexscout cache forget {name}` drops it"
         )
     if not quiet and output.stderr_is_terminal():
-        for warning in response.metadata["warnings"]:
+        for warning in response.metadata.warnings:
             output.note(f"note: {warning}")
         output.note(_summary(response.metadata))
     return 0

@@ -122,4 +122,5 @@ def _one(engine: Engine, request: AIRequest, purse: Purse | None) -> AIResponse:
 
 def _shareable(first: AIResponse) -> bool:
     """Whether an answer serves identical requests; one from the cache is better asked for there again."""
-    return first.success and not first.metadata["degraded"] and not first.metadata["from_cache"]
+    known = first.metadata
+    return first.success and known is not None and not known.degraded and not known.from_cache

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import random
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 
 from nexscout_cli.config import Settings
 from nexscout_cli.engine.failures import ProviderFailure
@@ -12,24 +11,27 @@ from nexscout_cli.engine.plan_types import Plan
 from nexscout_cli.engine.snapshot import Snapshot
 
 DEARER = 3
-UNKNOWN_TRIES = 2
+"""How many times the quote a dearer model may be expected to cost."""
 
 
-def pause(failure: ProviderFailure, tries: int, settings: Settings, waited: float = 0.0) -> float | None:
+def pause(
+    failure: ProviderFailure, outcomes: Sequence[str], settings: Settings, waited: float = 0.0, chance: float = 1.0
+) -> float | None:
     """Seconds to wait before the same model is tried again, or None when it is not.
 
-    ``tries`` counts the attempts made at it. Faults that may pass get ``providers.retries`` further tries with
-    exponential backoff and jitter, or what Retry-After asks for when that, with the ``waited`` seconds of this
-    request's earlier pauses, lies within the call's timeout; an unknown outcome gets one more try at once.
+    ``outcomes`` are the kinds of all failures at it, this one last. Faults that may pass get ``providers.retries`` further
+    tries with exponential backoff and jitter (``chance``, 0..1), or what Retry-After asks for when that, with the
+    ``waited`` seconds of this request's earlier pauses, lies within the call's timeout. An outcome that is unknown may have
+    been paid: where it is the first at a model, that model is tried once more at once, and else no more.
     """
-    if failure.kind == "unknown":
-        return 0.0 if tries < UNKNOWN_TRIES else None
-    if failure.kind not in ("limited", "server") or tries > settings["providers.retries"]:
+    if "unknown" in outcomes:
+        return 0.0 if len(outcomes) == 1 else None
+    if failure.kind not in ("limited", "server") or len(outcomes) > settings["providers.retries"]:
         return None
     if failure.retry_after is not None:
         return failure.retry_after if waited + failure.retry_after <= settings["providers.timeout"] else None
     low, high = float(settings["providers.backoff_min"]), float(settings["providers.backoff_max"])
-    return min(high, low * 2.0 ** (tries - 1)) * random.uniform(0.5, 1.0)
+    return min(high, low * 2.0 ** (len(outcomes) - 1)) * (0.5 + 0.5 * chance)
 
 
 def ladder(

@@ -28,4 +28,4 @@ def answered_before(earlier: Recalled | None, key: str, fingerprint: str) -> AIR
             code="unknown",
         )
     assert earlier.answer is not None
-    return AIResponse(**earlier.answer, replayed=True)
+    return AIResponse.from_json(earlier.answer)

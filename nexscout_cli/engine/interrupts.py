@@ -8,15 +8,14 @@ from contextlib import contextmanager
 
 
 class Interrupts:
-    """Whether a signal has asked this process to stop. Signals are the main thread's; other threads ask ``stopping``."""
+    """Whether a signal has asked an engine to stop. Signals are the main thread's; other threads ask ``stopping``.
+
+    Whoever handles signals tells it (:meth:`arrived`): an engine in a program that handles none is never interrupted so.
+    """
 
     def __init__(self) -> None:
         self.stopping = False
         self._shielded = False
-
-    def reset(self) -> None:
-        """Begin anew: nobody has asked to stop."""
-        self.stopping = self._shielded = False
 
     def stop(self) -> None:
         """Begin no new work; what is in flight goes on to its end."""
@@ -52,7 +51,3 @@ class Interrupts:
             yield
         finally:
             self._shielded = before
-
-
-interrupts = Interrupts()
-"""Those of this process."""

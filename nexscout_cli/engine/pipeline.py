@@ -10,17 +10,19 @@ from nexscout_cli.engine import bookkeeping
 from nexscout_cli.engine.cache import in_flight, key
 from nexscout_cli.engine.call import OnText
 from nexscout_cli.engine.compression.choice import compression_choice
+from nexscout_cli.engine.course import Asked, Course, Moment, metadata, new_id, refusal
 from nexscout_cli.engine.execution import Execution
 from nexscout_cli.engine.failures import ReaderGone
 from nexscout_cli.engine.idempotency import answered_before
+from nexscout_cli.engine.interrupts import Interrupts
 from nexscout_cli.engine.model import Model
 from nexscout_cli.engine.plan_types import Plan
 from nexscout_cli.engine.planning.planner import Count, Planner, plain_shape
 from nexscout_cli.engine.ports import Clock, Ledger, Observer, Provider
-from nexscout_cli.engine.progress import Progress
 from nexscout_cli.engine.request import AIRequest
 from nexscout_cli.engine.response import AIResponse
 from nexscout_cli.engine.routing import policy, rules
+from nexscout_cli.engine.runner import Runner
 from nexscout_cli.engine.settlement import CachedAnswer
 from nexscout_cli.engine.snapshot import Snapshot
 from nexscout_cli.engine.validate import check_request
@@ -40,7 +42,8 @@ class Silent:
 class Engine:
     """Decides, charges and answers; thread-safe.
 
-    ``count`` is the tokenizer. ``actor`` is who acts where a call does not name another one.
+    ``count`` is the tokenizer. ``actor`` is who acts where a call does not name another one. ``interrupts`` is told when a
+    signal asks to stop; an engine has its own where none is given.
     """
 
     def __init__(
@@ -52,31 +55,32 @@ class Engine:
         count: Count,
         actor: str,
         observer: Observer | None = None,
+        interrupts: Interrupts | None = None,
     ) -> None:
-        self.actor = actor
         self.ledger = ledger
         self.provider = provider
         self.settings = settings
         self.clock = clock
-        self.count = count
+        self.actor = actor
+        self.observer = observer or Silent()
+        self.interrupts = interrupts or Interrupts()
         self.planner = Planner(settings, count)
-        self.execution = Execution(ledger, provider, settings, clock, count, self.planner, observer or Silent())
+        execution = Execution(settings, count, self.planner, clock.now)
+        self.runner = Runner(execution, ledger, provider, settings, clock, self.observer, self.interrupts)
 
-    def _snapshot(self, request: AIRequest, actor: str) -> Snapshot:
-        return read_snapshot(self.ledger, self.provider, self.settings, actor, request)
-
-    def _refuse(self, run: Progress, plan: Plan, reason: str) -> None:
-        self.ledger.record_refusal(run.actor, bookkeeping.prediction(run.request_id, plan), reason)
+    def snapshot(self, request: AIRequest, actor: str | None = None) -> Snapshot:
+        """Step 0: the world that a request is planned in. Raises NotPermitted, UsageError."""
+        return read_snapshot(self.ledger, self.provider, self.settings, actor or self.actor, request)
 
     def simulate(self, request: AIRequest, *, actor: str | None = None) -> Plan:
         """The plan for a request; nothing is written. Raises NexScoutError where no plan can be made."""
         check_request(request, self.settings)
-        return self.planner.plan(request, self._snapshot(request, actor or self.actor))
+        return self.planner.plan(request, self.snapshot(request, actor))
 
     def compare(self, request: AIRequest, *, actor: str | None = None) -> list[Plan]:
         """A plan for every available model; nothing is written."""
         check_request(request, self.settings)
-        return self.planner.compare(request, self._snapshot(request, actor or self.actor))
+        return self.planner.compare(request, self.snapshot(request, actor))
 
     def run(
         self,
@@ -90,72 +94,83 @@ class Engine:
 
         Raises Interrupted when a signal ends it; what was in flight is settled first.
         """
-        run = Progress(request, actor or self.actor, self.clock, on_text)
+        asked = self._asked(request, actor)
         try:
-            return self._answer(run, confirm)
+            check_request(request, self.settings)
+            return self._answer(asked, self.snapshot(request, asked.actor), on_text, confirm)
+        except Interrupted:
+            raise
         except NexScoutError as error:
-            if isinstance(error, Interrupted):
-                raise
-            return run.response(None, None, error=error.as_json(), exit_status=error.exit_status)
+            return refusal(asked, self._moment(asked), error.as_json(), error.exit_status)
 
     def share(self, request: AIRequest, first: AIResponse, *, actor: str | None = None) -> AIResponse:
         """Answer a request with an identical one's answer of a moment ago; recorded as a cache hit."""
-        run = Progress(request, actor or self.actor, self.clock)
+        asked, known = self._asked(request, actor), first.metadata
+        assert known is not None and known.model_used is not None and first.result is not None
         try:
-            run.snapshot = self._snapshot(request, run.actor)
-            earlier = self._recall(run)
-            if earlier is not None:
+            snapshot = self.snapshot(request, asked.actor)
+            rules.permit(request, snapshot, self.settings)
+            if (earlier := self._recall(asked)) is not None:
                 return earlier
-            meta = first.metadata
-            model = run.snapshot.model(meta["model_used"])
-            quality, cost = model.quality if model else 0.0, int(meta["cost_usd"].scaleb(9))
-            text, name = first.result or "", meta["model_used"]
-            used = meta["input_tokens"], meta["output_tokens"]
-            return self._serve(run, CachedAnswer(0, text, name, quality, *used, cost, source=meta["request_id"]))
+            model = snapshot.model(known.model_used)
+            shared = CachedAnswer(
+                id=0,
+                text=first.result,
+                model=known.model_used,
+                quality=model.quality if model else 0.0,
+                input_tokens=known.input_tokens,
+                output_tokens=known.output_tokens,
+                cost=int(known.cost_usd.scaleb(9)),
+                source=known.request_id,
+            )
+            return self._serve(asked, snapshot, shared, None)
         except NexScoutError as error:
-            return run.response(None, None, error=error.as_json(), exit_status=error.exit_status)
+            return refusal(asked, self._moment(asked), error.as_json(), error.exit_status)
 
-    def _recall(self, run: Progress) -> AIResponse | None:
+    def _asked(self, request: AIRequest, actor: str | None) -> Asked:
+        return Asked(new_id(self.clock), request, actor or self.actor, self.clock.monotonic())
+
+    def _moment(self, asked: Asked) -> Moment:
+        return self.runner.moment(asked.started)
+
+    def _recall(self, asked: Asked) -> AIResponse | None:
         """Step 1: the first answer under the request's idempotency key."""
-        request = run.request
-        run.fingerprint = key.fingerprint(request)
-        if request.options.idempotency_key is None:
+        name = asked.request.options.idempotency_key
+        if name is None:
             return None
-        earlier = self.ledger.recall(run.actor, request.user_id, request.options.idempotency_key)
-        return answered_before(earlier, request.options.idempotency_key, run.fingerprint)
+        earlier = self.ledger.recall(asked.actor, asked.request.user_id, name)
+        return answered_before(earlier, name, asked.fingerprint)
 
-    def _answer(self, run: Progress, confirm: Confirm | None) -> AIResponse:
-        request = run.request
-        check_request(request, self.settings)
-        run.snapshot = snapshot = self._snapshot(request, run.actor)
-        earlier = self._recall(run)
-        if earlier is not None:
+    def _answer(self, asked: Asked, snapshot: Snapshot, on_text: OnText | None, confirm: Confirm | None) -> AIResponse:
+        request = asked.request
+        asked = asked._replace(fingerprint=key.fingerprint(request))
+        if (earlier := self._recall(asked)) is not None:
             return earlier
         forced = rules.permit(request, snapshot, self.settings)
         if self._cacheable(request):
-            run.cache_key, run.form_key = self.cache_keys(request, snapshot)
-            hit = self._cached(run, forced)
-            if hit is not None:
-                return self._serve(run, hit)
-        run.plan = plan = self.planner.plan(request, snapshot)
+            cache_key, form_key = self.cache_keys(request, snapshot)
+            asked = asked._replace(cache_key=cache_key, form_key=form_key)
+            if (hit := self._cached(asked, snapshot, forced)) is not None:
+                return self._serve(asked, snapshot, hit, on_text)
+        plan = self.planner.plan(request, snapshot)
         if plan.error is not None:
-            self._refuse(run, plan, plan.error["code"])
-            return run.response(None, None, error=plan.error, exit_status=plan.exit_status)
-        if confirm is not None:
-            if not confirm(plan):
-                self._refuse(run, plan, "declined")
-                raise Blocked("the quote was declined; nothing was sent", code="declined")
-            run.confirmed = plan
+            return self._refuse(asked, plan, plan.error, plan.exit_status)
+        if confirm is not None and not confirm(plan):
+            declined = Blocked("the quote was declined; nothing was sent", code="declined")
+            return self._refuse(asked, plan, declined.as_json(), declined.exit_status)
+        course = Course(asked, snapshot, plan, on_text is not None, confirmed=plan if confirm else None)
         try:
-            return self.execution.run(run, plan)
+            return self.runner.run(course, on_text)
         except DuplicateInFlight:
-            self.execution.observer.note("the same request is in flight; waiting for its answer")
-            in_flight.wait(self.ledger, self.clock, run, self.settings["providers.timeout"])
-            hit = self._cached(run, forced)
-            if hit is not None:
-                return self._serve(run, hit)
-            run.claims = False
-            return self.execution.run(run, plan)
+            self.observer.note("the same request is in flight; waiting for its answer")
+            in_flight.wait(self.ledger, self.clock, self.interrupts, asked, self.settings["providers.timeout"])
+            if (hit := self._cached(asked, snapshot, forced)) is not None:
+                return self._serve(asked, snapshot, hit, on_text)
+            return self.runner.run(course._replace(asked=asked._replace(claims=False)), on_text)
+
+    def _refuse(self, asked: Asked, plan: Plan, error: dict[str, str], exit_status: int) -> AIResponse:
+        self.ledger.record_refusal(asked.actor, bookkeeping.prediction(asked.request_id, plan), error["code"])
+        return refusal(asked, self._moment(asked), error, exit_status, plan)
 
     def cache_keys(self, request: AIRequest, snapshot: Snapshot) -> tuple[str, str | None]:
         """The keys that an answer may lie under: the request's own, and that of its canonical form where it has one.
@@ -174,10 +189,11 @@ class Engine:
             form = canonical_question(key.normalized(request.prompt), english())
         return key.cache_key(request, shape, mode, how), form and key.form_key(request, shape, mode, how, form)
 
-    def _cached(self, run: Progress, forced: Model | None) -> CachedAnswer | None:
-        assert run.cache_key is not None
-        hit = self.ledger.cached(run.actor, run.request.user_id, run.cache_key, run.form_key)
-        return hit if hit is not None and self._good_enough(hit, run.snapshot, forced) else None
+    def _cached(self, asked: Asked, snapshot: Snapshot, forced: Model | None) -> CachedAnswer | None:
+        """Step 2: an answer that is kept and good enough."""
+        assert asked.cache_key is not None
+        hit = self.ledger.cached(asked.actor, asked.request.user_id, asked.cache_key, asked.form_key)
+        return hit if hit is not None and self._good_enough(hit, snapshot, forced) else None
 
     def _cacheable(self, request: AIRequest) -> bool:
         settings = self.settings
@@ -192,24 +208,24 @@ class Engine:
             return True
         return not any(m.quality >= floor for m in snapshot.models if m.name in snapshot.available)
 
-    def _serve(self, run: Progress, hit: CachedAnswer) -> AIResponse:
-        metadata = run.metadata(hit.model, cache_match=hit.match, routing_reason="cache")
-        response = AIResponse(True, hit.text, None, metadata)
-        self.ledger.record_hit(
-            run.actor,
-            bookkeeping.hit(
-                run.request_id,
-                run.request,
-                hit,
-                run.snapshot,
-                self.settings,
-                self.clock.now(),
-                mode=rules.effective_mode(run.request, run.snapshot),
-                answer=response.as_json(),
-                fingerprint=run.fingerprint,
-            ),
+    def _serve(self, asked: Asked, snapshot: Snapshot, hit: CachedAnswer, on_text: OnText | None) -> AIResponse:
+        known = metadata(asked, self._moment(asked))._replace(
+            model_used=hit.model, routing_reason="cache", from_cache=True, cache_match=hit.match
         )
-        if run.on_text is not None:
+        response = AIResponse(True, hit.text, None, known)
+        record = bookkeeping.hit(
+            asked.request_id,
+            asked.request,
+            hit,
+            snapshot,
+            self.settings,
+            self.clock.now(),
+            mode=rules.effective_mode(asked.request, snapshot),
+            answer=response.as_json(),
+            fingerprint=asked.fingerprint,
+        )
+        self.ledger.record_hit(asked.actor, record)
+        if on_text is not None:
             with suppress(ReaderGone):
-                run.on_text(hit.text)
+                on_text(hit.text)
         return response

@@ -2,13 +2,56 @@
 
 from __future__ import annotations
 
+from decimal import Decimal
 from typing import NamedTuple
 
 from nexscout_cli.engine.request import Json
 
+_NOTHING = Decimal("0E-9")
+
+
+class Metadata(NamedTuple):
+    """How a request was answered. Tokens and cost are sums over its posted attempts; money is in dollars, exact.
+
+    ``unsettled_usd`` is what attempts of unknown outcome still hold. ``cache_match``: exact or canonical for a cached answer,
+    None for a new one. ``truncated``: cut at its bound. ``degraded``: by a model that was the last resort. ``plan`` is the
+    plan that delivered, as ``simulate --json`` shows it.
+    """
+
+    request_id: str
+    model_used: str | None = None
+    tokens_used: int = 0
+    input_tokens: int = 0
+    output_tokens: int = 0
+    energy_cost: int = 0
+    from_cache: bool = False
+    cache_match: str | None = None
+    compression_applied: bool = False
+    cost_usd: Decimal = _NOTHING
+    unsettled_usd: Decimal = _NOTHING
+    execution_time_ms: int = 0
+    routing_reason: str | None = None
+    degraded: bool = False
+    truncated: bool = False
+    flags: tuple[str, ...] = ()
+    warnings: tuple[str, ...] = ()
+    plan: dict[str, Json] | None = None
+
+    def as_json(self) -> dict[str, Json]:
+        """The agreed keys of ``run --json``."""
+        return self._asdict() | {"flags": list(self.flags), "warnings": list(self.warnings)}
+
+    @classmethod
+    def from_json(cls, kept: dict[str, Json]) -> Metadata:
+        """The record that :meth:`as_json` made, of this version or an earlier one."""
+        known = {name: kept[name] for name in cls._fields if name in kept}
+        for name in ("flags", "warnings"):
+            known[name] = tuple(kept.get(name, ()))
+        return cls(**known)
+
 
 class AIResponse(NamedTuple):
-    """The answer to a request, or why there is none. ``metadata`` has the agreed keys of ``run --json``.
+    """The answer to a request, or why there is none. ``metadata`` is None where nothing was begun: for a bad batch row.
 
     ``replayed``: it is the first answer under an idempotency key, given again; nothing new was paid.
     """
@@ -16,17 +59,24 @@ class AIResponse(NamedTuple):
     success: bool
     result: str | None
     error: dict[str, str] | None
-    metadata: dict[str, Json]
+    metadata: Metadata | None
     exit_status: int = 0
     replayed: bool = False
 
     @property
     def paid(self) -> int:
         """Nano-dollars that this answer cost or may still cost."""
-        if self.replayed or "cost_usd" not in self.metadata:
+        if self.replayed or self.metadata is None:
             return 0
-        return int((self.metadata["cost_usd"] + self.metadata["unsettled_usd"]).scaleb(9))
+        return int((self.metadata.cost_usd + self.metadata.unsettled_usd).scaleb(9))
 
     def as_json(self) -> dict[str, Json]:
         """The agreed shape of ``run --json``."""
-        return {"success": self.success, "result": self.result, "error": self.error, "metadata": self.metadata}
+        metadata = {} if self.metadata is None else self.metadata.as_json()
+        return {"success": self.success, "result": self.result, "error": self.error, "metadata": metadata}
+
+    @classmethod
+    def from_json(cls, kept: dict[str, Json]) -> AIResponse:
+        """A whole answer that :meth:`as_json` made, given again."""
+        metadata = Metadata.from_json(kept["metadata"])
+        return cls(kept["success"], kept["result"], kept["error"], metadata, replayed=True)

@@ -176,7 +176,7 @@ def test_processes_that_ask_the_same_at_once_make_one_call(
         time.sleep(0.3)
         assert not mine.done()
         assert other.metadata()["cache_match"] is None
-        assert [answer.metadata["cache_match"] for answer in mine.result(60)] == ["exact", "exact"]
+        assert [answer.metadata.cache_match for answer in mine.result(60)] == ["exact", "exact"]
     assert server.hits == 1 and six("db", "check").status == 0
 
 
@@ -189,13 +189,13 @@ def test_who_waits_for_a_process_that_dies_goes_on_by_itself(
         assert not mine.done()
         other.process.kill()
         (answer,) = mine.result(60)
-    assert answer.success and answer.metadata["cache_match"] is None and server.hits == 2
+    assert answer.success and answer.metadata.cache_match is None and server.hits == 2
 
 
 def test_threads_that_ask_the_same_at_once_make_one_call(six: Any, server: OpenAIServer, engine: Engine) -> None:
     server.delay = 0.5
     answers = at_once(engine, 6)
-    assert sorted(str(answer.metadata["cache_match"]) for answer in answers) == ["None"] + ["exact"] * 5
+    assert sorted(str(answer.metadata.cache_match) for answer in answers) == ["None"] + ["exact"] * 5
     assert {answer.result for answer in answers} == {"Hello there."} and server.hits == 1
     assert six.sql("SELECT count(*) FROM requests WHERE state = 'open'") == [0]
 

@@ -102,8 +102,8 @@ def test_no_more_than_asked_for_run_at_once(engine: Engine, provider: Answers) -
 def test_identical_requests_share_one_call_and_only_the_first_is_paid_for(engine: Engine, provider: Answers) -> None:
     responses = batch.run(engine, [request("same") for _ in range(4)] + [request("other")])
     assert sorted(provider.asked) == ["other", "same"]
-    assert [r.metadata["from_cache"] for r in responses] == [False, True, True, True, False]
-    assert [r.metadata["energy_cost"] for r in responses] == [1, 0, 0, 0, 1]
+    assert [r.metadata.from_cache for r in responses] == [False, True, True, True, False]
+    assert [r.metadata.energy_cost for r in responses] == [1, 0, 0, 0, 1]
     assert {r.result for r in responses[:4]} == {"answer to same"}
 
 
@@ -156,7 +156,7 @@ def test_a_row_waits_for_what_the_others_hold_and_do_not_use(engine: Engine, pro
 def test_an_answer_that_costs_nothing_needs_no_money(engine: Engine, provider: Answers) -> None:
     engine.run(request("kept"))
     responses = batch.run(engine, [request("kept")], max_cost=0)
-    assert responses[0].success and responses[0].metadata["from_cache"]
+    assert responses[0].success and responses[0].metadata.from_cache
 
 
 def test_an_interrupt_begins_no_new_work_and_settles_what_is_in_flight(engine: Engine, provider: Answers) -> None:

@@ -19,32 +19,33 @@ def failure(kind: str, retry_after: float | None = None) -> ProviderFailure:
 
 @pytest.mark.parametrize("kind", ["unreached", "rejected", "too_long"])
 def test_what_will_not_pass_is_not_tried_again(kind: str) -> None:
-    assert fallback.pause(failure(kind), 1, SETTINGS) is None
+    assert fallback.pause(failure(kind), [kind], SETTINGS) is None
 
 
 @pytest.mark.parametrize("kind", ["limited", "server"])
 def test_faults_that_may_pass_get_two_more_tries_with_growing_pauses(kind: str) -> None:
     for tries, most in ((1, 0.5), (2, 1.0)):
-        waits = [fallback.pause(failure(kind), tries, SETTINGS) for _ in range(200)]
+        waits = [fallback.pause(failure(kind), [kind] * tries, SETTINGS, 0, n / 200) for n in range(201)]
         assert all(wait is not None and most / 2 <= wait <= most for wait in waits)
         assert len(set(waits)) > 1
-    assert fallback.pause(failure(kind), 3, SETTINGS) is None
+    assert fallback.pause(failure(kind), [kind] * 3, SETTINGS) is None
 
 
 def test_no_pause_is_longer_than_the_most() -> None:
     patient = SETTINGS.with_values(providers__retries=10)
-    assert all((fallback.pause(failure("server"), tries, patient) or 0) <= 8 for tries in range(1, 11))
+    assert all((fallback.pause(failure("server"), ["server"] * tries, patient) or 0) <= 8 for tries in range(1, 11))
 
 
 def test_retry_after_is_honoured_within_the_calls_deadline() -> None:
-    assert fallback.pause(failure("limited", 0), 1, SETTINGS) == 0
-    assert fallback.pause(failure("limited", 59), 1, SETTINGS) == 59
-    assert fallback.pause(failure("limited", 61), 1, SETTINGS) is None
+    assert fallback.pause(failure("limited", 0), ["limited"], SETTINGS) == 0
+    assert fallback.pause(failure("limited", 59), ["limited"], SETTINGS) == 59
+    assert fallback.pause(failure("limited", 61), ["limited"], SETTINGS) is None
 
 
 def test_an_unknown_outcome_is_tried_once_more_and_no_oftener() -> None:
-    assert fallback.pause(failure("unknown"), 1, SETTINGS) == 0
-    assert fallback.pause(failure("unknown"), 2, SETTINGS) is None
+    assert fallback.pause(failure("unknown"), ["unknown"], SETTINGS) == 0
+    assert fallback.pause(failure("unknown"), ["unknown", "unknown"], SETTINGS) is None
+    assert fallback.pause(failure("server"), ["unknown", "server"], SETTINGS) is None
 
 
 def ladder(first: str, world: Snapshot, larger_than: int = 0) -> list[str]:

@@ -68,7 +68,7 @@ class World:
     def ask(self, prompt: str, user: str = "root", *, cache: bool = False) -> str:
         options = Options(force_model="gpt-4o", allow_cache=cache)
         response = self.engine.run(AIRequest(user, "ai_message", prompt, options=options))
-        return str(response.metadata["request_id"])
+        return str(response.metadata.request_id)
 
 
 @pytest.fixture

@@ -5,8 +5,8 @@ from typing import Any
 import pytest
 
 from nexscout_cli.engine.cache import in_flight
-from nexscout_cli.engine.interrupts import interrupts
-from nexscout_cli.engine.progress import Progress
+from nexscout_cli.engine.course import Asked
+from nexscout_cli.engine.interrupts import Interrupts
 from nexscout_cli.errors import Interrupted
 from tests.support.clock import SettableClock
 from tests.support.values import NOW, request
@@ -23,13 +23,12 @@ class Looks:
         return self.left >= 0
 
 
-def waiting(times: int, seconds: float) -> tuple[Any, float]:
+def waiting(times: int, seconds: float, interrupts: Interrupts | None = None) -> tuple[Any, float]:
     """The ledger after the wait, and the seconds that went by."""
     clock, ledger = SettableClock(NOW), Looks(times)
-    run = Progress(request("Hello"), "ada", clock)
-    run.cache_key = "k"
+    asked = Asked("r1", request("Hello"), "ada", 0.0, cache_key="k")
     begun = clock.monotonic()
-    in_flight.wait(ledger, clock, run, seconds)  # type: ignore[arg-type]
+    in_flight.wait(ledger, clock, interrupts or Interrupts(), asked, seconds)  # type: ignore[arg-type]
     return ledger, clock.monotonic() - begun
 
 
@@ -48,9 +47,7 @@ def test_it_waits_no_longer_than_the_bound() -> None:
 
 
 def test_a_signal_ends_the_wait() -> None:
+    interrupts = Interrupts()
     interrupts.stop()
-    try:
-        with pytest.raises(Interrupted):
-            waiting(5, 60)
-    finally:
-        interrupts.reset()
+    with pytest.raises(Interrupted):
+        waiting(5, 60, interrupts)

@@ -1,0 +1,193 @@
+"""The course of a request: what was asked, and what has happened since its first hold. All values; nothing here acts."""
+
+from __future__ import annotations
+
+import os
+from typing import NamedTuple
+
+from nexscout_cli.engine.call import Completion
+from nexscout_cli.engine.failures import ProviderFailure
+from nexscout_cli.engine.model import Model
+from nexscout_cli.engine.money import usd
+from nexscout_cli.engine.plan_types import Plan
+from nexscout_cli.engine.ports import Clock
+from nexscout_cli.engine.request import AIRequest
+from nexscout_cli.engine.response import AIResponse, Metadata
+from nexscout_cli.engine.settlement import Attempt, Charge
+from nexscout_cli.engine.snapshot import Snapshot
+
+FIRST, RETRY, FALLBACK, OPINION, STRONG = "first", "retry", "fallback", "opinion", "strong"
+"""Why a model is asked: by the plan; again after a failure; after another one failed; for a second opinion on a doubtful
+answer; as the strong model of a cascade."""
+
+
+class Asked(NamedTuple):
+    """A request under way: who asks, its name, its keys. ``started`` is on the clock that never goes back, in seconds.
+
+    ``claims``: whether its call stands for all requests under its cache key; one that has waited in vain goes alone.
+    """
+
+    request_id: str
+    request: AIRequest
+    actor: str
+    started: float
+    fingerprint: str = ""
+    cache_key: str | None = None
+    form_key: str | None = None
+    claims: bool = True
+
+
+class Moment(NamedTuple):
+    """What the outside says when the next action is decided: milliseconds since the start, whether a signal asks to stop,
+    and a number from 0 to 1 by chance, for the jitter of pauses.
+    """
+
+    elapsed_ms: int
+    stopping: bool = False
+    chance: float = 1.0
+
+
+class Held(NamedTuple):
+    """An attempt whose hold was taken, and the plan it carries out."""
+
+    attempt: Attempt
+    plan: Plan
+
+
+class Doubted(NamedTuple):
+    """A first answer of a cascade that was posted and not delivered. ``score``: its doubt, 0..1.
+
+    ``confirmed``: a second model came to the same answer.
+    """
+
+    held: Held
+    charge: Charge
+    completion: Completion
+    score: float
+    confirmed: bool = False
+
+
+class Step(NamedTuple):
+    """A model that is to be asked, and why. None: whichever the plan names."""
+
+    role: str
+    model: Model | None = None
+
+
+class Ended(NamedTuple):
+    """An attempt that gave no answer; without a failure: an answer that says nothing."""
+
+    model: Model
+    failure: ProviderFailure | None
+
+    @property
+    def kind(self) -> str:
+        """The kind of its failure, or empty."""
+        return self.failure.kind if self.failure else "empty"
+
+
+class Course(NamedTuple):
+    """What has happened to a request so far.
+
+    ``first`` is the plan of the whole request. ``before`` and ``attempt_id`` are of the attempt that was held last.
+    ``quoted_tokens`` is what the request was predicted to take when its first hold was taken. ``confirmed`` is the quote
+    that a person agreed to. ``stale`` counts how often the world has moved under the present step. ``unsettled`` is what
+    attempts of unknown outcome hold (nano-dollars). ``refused`` names the models that budgets did not allow.
+    """
+
+    asked: Asked
+    snapshot: Snapshot
+    first: Plan
+    streams: bool
+    confirmed: Plan | None = None
+    step: Step = Step(FIRST)
+    stale: int = 0
+    attempt_id: int = 0
+    before: Plan | None = None
+    quoted_tokens: int = 0
+    ended: tuple[Ended, ...] = ()
+    refused: tuple[str, ...] = ()
+    failures: tuple[str, ...] = ()
+    waited: float = 0.0
+    posted: tuple[Charge, ...] = ()
+    unsettled: int = 0
+    energy: int = 0
+    warnings: tuple[str, ...] = ()
+    doubted: Doubted | None = None
+
+    @property
+    def spent(self) -> int:
+        """Nano-dollars that the request has cost, or may have."""
+        return self.unsettled + sum(charge.cost for charge in self.posted)
+
+    @property
+    def remaining_request(self) -> AIRequest:
+        """The request with what was spent taken off its ``max_cost``; of a cascade, off its quote."""
+        request = self.asked.request
+        quote = self.first.max_cost if self.doubted else None
+        limits = [limit for limit in (request.options.max_cost, quote) if limit is not None]
+        if not limits:
+            return request
+        left = max(0, min(limits) - self.spent)
+        return request._replace(options=request.options._replace(max_cost=left))
+
+    def outcomes(self, model: Model) -> tuple[str, ...]:
+        """How the attempts at a model ended, in order."""
+        return tuple(end.kind for end in self.ended if end.model.name == model.name)
+
+    def warned(self, *warnings: str) -> Course:
+        """The course with more to say of it."""
+        return self._replace(warnings=(*self.warnings, *warnings))
+
+
+def new_id(clock: Clock) -> str:
+    """A request's name: 11 hexadecimal digits of the time in milliseconds and 10 of chance, so that names sort by time."""
+    return f"{int(clock.now().timestamp() * 1000):011x}{os.urandom(5).hex()}"
+
+
+def answer(course: Course, plan: Plan, text: str, at: Moment, *, truncated: bool) -> AIResponse:
+    """The response that delivers ``text``, made by ``plan``."""
+    quote = course.first if course.doubted else plan  # what was quoted was the whole cascade
+    told = metadata(course.asked, at, plan, course=course)._replace(
+        degraded=plan.degraded, truncated=truncated, plan=quote.as_json()
+    )
+    return AIResponse(True, text, None, told)
+
+
+def metadata(asked: Asked, at: Moment, plan: Plan | None = None, *, course: Course | None = None) -> Metadata:
+    """What is known of a request: its plan, and what it has come to where it was begun."""
+    known = Metadata(asked.request_id, execution_time_ms=at.elapsed_ms)
+    if plan is not None:
+        known = known._replace(
+            model_used=plan.model.name,
+            routing_reason=plan.routing_reason,
+            compression_applied=plan.compression.applied,
+            warnings=plan.warnings,
+            plan=plan.as_json(),
+        )
+    if course is None:
+        return known
+    tokens_in = sum(charge.input_tokens for charge in course.posted)
+    tokens_out = sum(charge.output_tokens for charge in course.posted)
+    return known._replace(
+        tokens_used=tokens_in + tokens_out,
+        input_tokens=tokens_in,
+        output_tokens=tokens_out,
+        energy_cost=course.energy,
+        cost_usd=usd(sum(charge.cost for charge in course.posted)),
+        unsettled_usd=usd(course.unsettled),
+        flags=tuple(sorted({flag for charge in course.posted for flag in charge.flags})),
+        warnings=(*known.warnings, *course.warnings),
+    )
+
+
+def refusal(
+    asked: Asked,
+    at: Moment,
+    error: dict[str, str],
+    exit_status: int,
+    plan: Plan | None = None,
+    course: Course | None = None,
+) -> AIResponse:
+    """The response that says why there is no answer."""
+    return AIResponse(False, None, error, metadata(asked, at, plan, course=course), exit_status)

@@ -1,0 +1,164 @@
+"""The synchronous driver: carries out what :mod:`nexscout_cli.engine.execution` decides, one action after the other."""
+
+from __future__ import annotations
+
+import random
+from contextlib import suppress
+
+from nexscout_cli.config import Settings
+from nexscout_cli.engine.actions import (
+    Action,
+    Answered,
+    CallFailed,
+    Close,
+    DeliverLate,
+    Event,
+    HoldStale,
+    HoldTaken,
+    MakePlan,
+    MarkUnknown,
+    Pause,
+    Post,
+    Refuse,
+    Send,
+    Settled,
+    TakeHold,
+    Void,
+    Waited,
+)
+from nexscout_cli.engine.call import OnText
+from nexscout_cli.engine.course import Course, Held, Moment
+from nexscout_cli.engine.execution import Execution
+from nexscout_cli.engine.failures import CallInterrupted, ProviderFailure, ReaderGone
+from nexscout_cli.engine.interrupts import Interrupts
+from nexscout_cli.engine.ports import Clock, Ledger, Observer, Provider
+from nexscout_cli.engine.response import AIResponse
+from nexscout_cli.engine.world import read_snapshot
+from nexscout_cli.errors import Interrupted, StalePlan
+
+NAP = 0.5
+"""Seconds after which a thread that waits looks whether it is to stop."""
+
+
+class Runner:
+    """Runs one course at a time in the calling thread; many threads may share it."""
+
+    def __init__(
+        self,
+        execution: Execution,
+        ledger: Ledger,
+        provider: Provider,
+        settings: Settings,
+        clock: Clock,
+        observer: Observer,
+        interrupts: Interrupts,
+    ) -> None:
+        self._execution = execution
+        self._ledger = ledger
+        self._provider = provider
+        self._settings = settings
+        self._clock = clock
+        self._observer = observer
+        self._interrupts = interrupts
+
+    def run(self, course: Course, on_text: OnText | None) -> AIResponse:
+        """Carry a course out to its end.
+
+        Raises Interrupted when a signal stops it; what was in flight is settled first. Raises DuplicateInFlight where an
+        identical request is being answered: nothing was held then.
+        """
+        if self._interrupts.stopping:
+            raise Interrupted("interrupted; nothing was sent")
+        with self._interrupts.shield():
+            course, action = self._execution.begin(course)
+            stopping = False  # a signal ends this run; whether others go on is for the interrupts' owner to say
+            while True:
+                done = self._perform(course, action, on_text)
+                if isinstance(done, AIResponse):
+                    return done
+                stopping = stopping or (isinstance(done, CallFailed | Waited) and done.interrupted)
+                at = self.moment(course.asked.started)
+                course, action = self._execution.next_action(
+                    course, done, at._replace(stopping=stopping or at.stopping)
+                )
+
+    def moment(self, started: float) -> Moment:
+        """What the machine is told of the outside."""
+        elapsed = round((self._clock.monotonic() - started) * 1000)
+        return Moment(elapsed, self._interrupts.stopping, random.random())
+
+    def _perform(self, course: Course, action: Action, on_text: OnText | None) -> Event | AIResponse:
+        """Do one thing, and say what came of it: an event, or the answer that ends the course."""
+        actor, ledger = course.asked.actor, self._ledger
+        if note := getattr(action, "note", ""):
+            self._observer.note(note)
+        match action:
+            case MakePlan():
+                request = course.remaining_request
+                snapshot = read_snapshot(ledger, self._provider, self._settings, actor, request)
+                return self._execution.plan(course, snapshot)
+            case TakeHold():
+                try:
+                    return HoldTaken(Held(ledger.hold(actor, action.order), action.plan))
+                except StalePlan:
+                    return HoldStale()
+            case Send():
+                return self._send(actor, action, on_text)
+            case Post():
+                ledger.post(actor, action.held.attempt, action.posting)
+                return self._shown(action.response, action.show, on_text) if action.response else Settled()
+            case Void():
+                ledger.void(actor, action.held.attempt, action.reason)
+                return Settled()
+            case MarkUnknown():
+                ledger.mark_unknown(actor, action.held.attempt, action.reason, action.provider_id)
+                return Settled()
+            case Pause():
+                return Waited(interrupted=not self._sleep(action.seconds))
+            case DeliverLate():
+                ledger.deliver(actor, action.held.attempt, action.charge, action.delivery)
+                return self._shown(action.response, action.delivery.text, on_text)
+            case Refuse():
+                ledger.record_refusal(actor, action.prediction, action.reason)
+                return action.response
+            case Close():
+                return self._close(actor, action)
+
+    def _close(self, actor: str, action: Close) -> AIResponse:
+        self._ledger.fail(actor, action.failure)
+        if action.error is not None:
+            raise action.error
+        assert action.response is not None
+        return action.response
+
+    def _send(self, actor: str, action: Send, on_text: OnText | None) -> Event:
+        """Mark the attempt sent and make the call. An interrupt after that leaves it unknown; before that, it is void."""
+        held = action.held
+        self._ledger.mark_sent(actor, held.attempt)
+        failure = ProviderFailure("unreached", "interrupted; not sent")
+        try:
+            with self._interrupts.exposed():
+                failure = ProviderFailure("unknown", "interrupted")
+                return Answered(held, self._provider.complete(action.call, on_text if action.call.stream else None))
+        except ProviderFailure as error:
+            return CallFailed(held, error)
+        except KeyboardInterrupt as stop:
+            return CallFailed(held, stop.failure if isinstance(stop, CallInterrupted) else failure, interrupted=True)
+
+    def _shown(self, response: AIResponse, text: str | None, on_text: OnText | None) -> AIResponse:
+        """Hand over a whole answer that could not be streamed, because it was checked first."""
+        if text is not None and on_text is not None:
+            with suppress(ReaderGone):
+                on_text(text)
+        return response
+
+    def _sleep(self, seconds: float) -> bool:
+        """Wait; False where a signal ended it."""
+        try:
+            with self._interrupts.exposed():
+                while seconds > 0 and not self._interrupts.stopping:
+                    self._clock.sleep(min(seconds, NAP))
+                    seconds -= NAP
+        except KeyboardInterrupt:
+            return False
+        return True
