@@ -85,6 +85,7 @@ class Engine:
             earlier = self._recall(run)
             if earlier is not None:
                 return earlier
+            rules.permit(request, run.snapshot, self.settings)
             meta = first.metadata
             model = run.snapshot.model(meta["model_used"])
             quality, cost = model.quality if model else 0.0, int(meta["cost_usd"].scaleb(9))
