@@ -45,6 +45,20 @@ FORBIDDEN = {
         "nexscout_cli.assemble",
         "nexscout_cli.api",
     },
+    "config": UI
+    | {
+        "sqlite3",
+        "sqlite_utils",
+        "litellm",
+        "httpx",
+        "xllamacpp",
+        "nexscout_cli.engine",
+        "nexscout_cli.store",
+        "nexscout_cli.providers",
+        "nexscout_cli.cli",
+        "nexscout_cli.assemble",
+        "nexscout_cli.api",
+    },
     "cli": {"litellm", "httpx", "xllamacpp", "openai"},
     "": UI | {"litellm", "httpx", "xllamacpp"},
 }
