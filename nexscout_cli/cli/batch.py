@@ -13,11 +13,10 @@ from typing import Annotated, Any, TextIO
 import typer
 
 from nexscout_cli import files, jsontext
-from nexscout_cli.cli import batch_file, output, request, request_options
+from nexscout_cli.cli import batch_file, output, request, request_options, signals
 from nexscout_cli.cli.request_options import Given, takes_options
 from nexscout_cli.cli.session import Session
 from nexscout_cli.engine import batch_rows
-from nexscout_cli.engine.interrupts import interrupts
 from nexscout_cli.engine.money import to_nano, usd
 from nexscout_cli.engine.request import AIRequest
 from nexscout_cli.engine.response import AIResponse
@@ -143,7 +142,7 @@ class _Job:
         except BrokenPipeError:
             # Answers that nobody reads are not to be paid for.
             self._reader_gone = True
-            interrupts.stop()
+            signals.of_this_command().stop()
             raise Interrupted("nobody reads the answers any more") from None
 
     def run(self, asked: list[AIRequest], concurrency: int, purse: int | None, as_json: bool) -> int:

@@ -223,8 +223,8 @@ def test_a_new_option_leaves_the_keys_of_requests_without_it_as_they_are(monkeyp
 )
 def test_what_is_in_force_by_an_option_is_in_the_key_by_way_of_the_engine(option: Option, tmp_path: Path) -> None:
     bench = Bench(tmp_path / "nexscout.db")
-    engine = Engine(bench.ledger, EveryoneAvailable(), bench.store.settings, bench.clock, count)
+    engine = Engine(bench.ledger, EveryoneAvailable(), bench.settings, bench.clock, count, "ada")
     plain, with_it = bench.request(model=None), bench.request(model=None, **{option.name: VALUES[option.name]})
-    world = bench.ledger.snapshot(plain)
+    world = bench.snapshot(plain)
     assert engine.cache_keys(plain, world) != engine.cache_keys(with_it, world)
     bench.store.close()
