@@ -103,6 +103,4 @@ def build_engine(
     if writes:
         store.recovery.recover(actor)
     provider = Providers(config.data_dir())
-    return Engine(
-        store.ledger, provider, settings, clock or SystemClock(), tokenizer(), actor, observer, interrupts
-    )
+    return Engine(store.ledger, provider, settings, clock or SystemClock(), tokenizer(), actor, observer, interrupts)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import warnings
 from importlib import import_module
 from typing import Any
 
@@ -88,6 +89,7 @@ def main(argv: list[str]) -> int:
     """Run a command line and return its exit status. No exception leaves it."""
     argv, debug = _global_flags(argv)
     signals.listen()
+    warnings.simplefilter("ignore")  # what libraries say of each other is nothing to the person at the terminal
     as_json = "--json" in (argv[: argv.index("--")] if "--" in argv else argv)
     output.prepare()
     try:

@@ -20,7 +20,7 @@ def of_this_command() -> Interrupts:
 
 def listen() -> None:
     """Handle signals from now on, for a new command."""
-    global _command  # noqa: PLW0603 - a signal handler takes no argument, and a process runs one command at a time
+    global _command
     _command = Interrupts()
     for number in (signal.SIGINT, signal.SIGTERM):
         if signal.getsignal(number) is not signal.SIG_IGN:  # as a shell has it for what runs in the background
