@@ -486,7 +486,8 @@ told = []
 class Listener(logging.Handler):
     def emit(self, record): told.append(record.getMessage())
 logging.getLogger("httpx").addHandler(Listener()); logging.getLogger("httpx").setLevel("INFO")
-litellm.completion(model="openai/gpt-4o-mini", api_base=os.environ["BASE"], api_key="x", messages=[{"role": "user", "content": "Hi"}])
+asked = [{"role": "user", "content": "Hi"}]
+litellm.completion(model="openai/gpt-4o-mini", api_base=os.environ["BASE"], api_key="x", messages=asked)
 assert told, "what others log is kept from them"
 told.clear()
 assert engine.run(AIRequest("ada", "ai_message", "Hello you", options=Options(force_model="gpt-4o-mini"))).success

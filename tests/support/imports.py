@@ -38,8 +38,7 @@ def imports(path: Path) -> frozenset[str]:
         elif isinstance(node, ast.ImportFrom) and node.module:
             names |= {node.module} | {f"{node.module}.{alias.name}" for alias in node.names}
         elif isinstance(node, ast.Call) and ast.unparse(node.func).endswith("import_module"):
-            if isinstance(node.args[0], ast.Constant):
-                names.add(str(node.args[0].value))
+            names |= {str(name.value) for name in node.args[:1] if isinstance(name, ast.Constant)}
     return frozenset(names)
 
 
