@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from functools import cache
 from pathlib import Path
+from typing import TypeVar
 
 from nexscout_cli import assemble, config
 from nexscout_cli.config import Settings
@@ -20,6 +22,8 @@ from nexscout_cli.engine.response import AIResponse
 from nexscout_cli.engine.store_ports import Store
 from nexscout_cli.errors import NexScoutError, UsageError
 from nexscout_cli.terms import POLICIES
+
+T = TypeVar("T")
 
 __all__ = [
     "Engine",
@@ -60,8 +64,8 @@ def run_ai_optimized(request: AIRequest, engine: Engine | None = None) -> AIResp
 
 
 async def run_ai_optimized_async(request: AIRequest, engine: Engine | None = None) -> AIResponse:
-    """:func:`run_ai_optimized` without blocking the event loop."""
-    return await asyncio.to_thread(run_ai_optimized, request, engine)
+    """:func:`run_ai_optimized` without blocking the event loop; up to ``MAX_AT_ONCE`` at a time in this process."""
+    return await _in_thread(lambda: run_ai_optimized(request, engine))
 
 
 def run_ai_batch(requests: Sequence[AIRequest], concurrency: int = 5, engine: Engine | None = None) -> list[AIResponse]:
@@ -73,7 +77,21 @@ async def run_ai_batch_async(
     requests: Sequence[AIRequest], concurrency: int = 5, engine: Engine | None = None
 ) -> list[AIResponse]:
     """:func:`run_ai_batch` without blocking the event loop."""
-    return await asyncio.to_thread(run_ai_batch, requests, concurrency, engine)
+    return await _in_thread(lambda: run_ai_batch(requests, concurrency, engine))
+
+
+MAX_AT_ONCE = 256
+"""Calls of the asynchronous functions that run at once; others wait for their turn."""
+
+
+@cache
+def _threads() -> ThreadPoolExecutor:
+    # Not the loop's own pool: that one has a few threads per core, and a call spends its time waiting.
+    return ThreadPoolExecutor(MAX_AT_ONCE, "nexscout")
+
+
+async def _in_thread(work: Callable[[], T]) -> T:
+    return await asyncio.get_running_loop().run_in_executor(_threads(), work)
 
 
 def simulate_cost(request: AIRequest, engine: Engine | None = None) -> Plan:

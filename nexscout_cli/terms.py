@@ -1,9 +1,25 @@
-"""The words of the product: tiers, modes, routing policies, ways of compressing."""
+"""The words of the product, each list in one place: tiers, modes, features, routing policies, ways of compressing."""
 
 from __future__ import annotations
 
 TIERS = ("free", "pro", "elite", "enterprise")
 MODES = ("auto", "fast", "pro", "expert")
+"""How good a model a request may ask for; ``auto`` lets the routing rules decide."""
+FEATURES = (
+    "ai_message",
+    "ai_objection",
+    "ai_pitchdeck",
+    "ai_coaching",
+    "ai_deepscan",
+    "ai_chatbot",
+    "ai_sequence",
+)
+"""The features that routing, shapes and prediction know by name; any other ``ai_*`` name may be used too."""
 POLICIES = ("rules", "learned", "cascade")
 """How a model is chosen: by the table of rules, by the prompt's difficulty, or by asking a cheap model first."""
 COMPRESS = ("auto", "off", "lossless", "extract")
+"""What is left out of prompts: see :mod:`nexscout_cli.engine.compression.choice`."""
+EXTRACTING = ("auto", "extract")
+"""The ways of compressing that may leave out sentences; only these look at ``keep``."""
+YES_OR_NO = {"1": True, "true": True, "on": True, "yes": True, "0": False, "false": False, "off": False, "no": False}
+"""How a switch is written as text, in lower case."""

@@ -1,81 +1,64 @@
-"""Imports run one way: cli → engine → values; store and providers stand beside and know no command line."""
+"""Imports run one way: cli and api → engine ← store and providers. No circle, and nothing grows too large to read."""
 
 from __future__ import annotations
 
-import ast
 from pathlib import Path
 
 import pytest
 
-import nexscout_cli
+from tests.support.imports import FILES, ROOT, circles, functions, imports
 
-ROOT = Path(nexscout_cli.__file__).parent
-FILES = sorted(ROOT.rglob("*.py"))
 UI = {"typer", "rich", "click"}
+DATABASES = {"sqlite3", "sqlite_utils", "psycopg"}
+NETWORK = {"litellm", "httpx", "openai", "aiohttp"}
+FRONT = {"nexscout_cli.cli", "nexscout_cli.assemble", "nexscout_cli.api"}
 FORBIDDEN = {
-    "engine": UI
-    | {
-        "sqlite3",
-        "sqlite_utils",
-        "litellm",
-        "httpx",
-        "xllamacpp",
-        "nexscout_cli.store",
-        "nexscout_cli.providers",
-        "nexscout_cli.cli",
-        "nexscout_cli.assemble",
-        "nexscout_cli.api",
-    },
-    "store": UI
-    | {
-        "litellm",
-        "httpx",
-        "xllamacpp",
-        "nexscout_cli.cli",
-        "nexscout_cli.providers",
-        "nexscout_cli.assemble",
-        "nexscout_cli.api",
-    },
-    "providers": UI
-    | {
-        "sqlite3",
-        "sqlite_utils",
-        "nexscout_cli.cli",
-        "nexscout_cli.store",
-        "nexscout_cli.assemble",
-        "nexscout_cli.api",
-    },
-    "cli": {"litellm", "httpx", "xllamacpp", "openai"},
-    "": UI | {"litellm", "httpx", "xllamacpp"},
+    "engine": UI | DATABASES | NETWORK | FRONT | {"xllamacpp", "nexscout_cli.store", "nexscout_cli.providers"},
+    "store": UI | NETWORK | FRONT | {"xllamacpp", "nexscout_cli.providers"},
+    "providers": UI | DATABASES | FRONT | {"nexscout_cli.store"},
+    "cli": DATABASES | NETWORK | {"xllamacpp", "nexscout_cli.store"},
+    "config": UI
+    | DATABASES
+    | NETWORK
+    | FRONT
+    | {"xllamacpp", "nexscout_cli.store", "nexscout_cli.providers", "nexscout_cli.engine"},
+    "": UI | DATABASES | NETWORK | {"xllamacpp"},
 }
 """What no module of a layer may import, at its top or in a function. ``""``: the modules beside the layers."""
 MAY = {
-    ("__main__.py", "nexscout_cli.cli"),
-    ("providers/litellm/provider.py", "litellm"),
-    ("providers/litellm/provider.py", "httpx"),
-    ("providers/embedded/provider.py", "xllamacpp"),
+    ("__main__.py", "nexscout_cli.cli"): "the command's entry",
+    ("providers/litellm/provider.py", "litellm"): "the one place that calls it",
+    ("providers/litellm/provider.py", "httpx"): "LiteLLM's own client, which is watched",
+    ("providers/embedded/provider.py", "xllamacpp"): "the embedded model's runtime",
 }
+"""Exceptions, each with its reason."""
+VALUES = {
+    "book_types",
+    "budgets",
+    "catalog.recovery_rules",
+    "catalog.seed",
+    "learning.observation",
+    "learning.profile",
+    "length.learning",
+    "model",
+    "money",
+    "names",
+    "plan_types",
+    "ports",
+    "report_window",
+    "request",
+    "settlement",
+    "snapshot",
+    "store_ports",
+    "store_rules",
+    "tiers",
+}
+"""The modules of the engine that a store may know: values and ports. What they hold is handed to it ready."""
 
 
-def imports(path: Path) -> set[str]:
-    """Every module that a file imports anywhere, but for type checking alone; ``import_module`` counts."""
-    names: set[str] = set()
-    tree = ast.parse(path.read_text())
-    for node in ast.walk(tree):
-        if isinstance(node, ast.If) and ast.unparse(node.test).endswith("TYPE_CHECKING"):
-            node.body = []
-    for node in ast.walk(tree):
-        if isinstance(node, ast.Import):
-            names |= {alias.name for alias in node.names}
-        elif isinstance(node, ast.ImportFrom) and node.module:
-            names |= {node.module} | {f"{node.module}.{alias.name}" for alias in node.names}
-        elif (
-            isinstance(node, ast.Call)
-            and ast.unparse(node.func).endswith("import_module")
-            and isinstance(node.args[0], ast.Constant)
-        ):
-            names.add(str(node.args[0].value))
-    return names
+def layer(path: Path) -> str:
+    file = str(path.relative_to(ROOT))
+    return file.partition("/")[0] if "/" in file else ""
 
 
 def within(name: str, package: str) -> bool:
@@ -85,14 +68,40 @@ def within(name: str, package: str) -> bool:
 @pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(ROOT)))
 def test_a_module_imports_nothing_from_a_layer_that_stands_above_or_beside_it(path: Path) -> None:
     file = str(path.relative_to(ROOT))
-    layer = file.partition("/")[0] if "/" in file else ""
     found = {
         (name, bad)
         for name in imports(path)
-        for bad in FORBIDDEN[layer]
+        for bad in FORBIDDEN[layer(path)]
         if within(name, bad) and (file, bad) not in MAY
     }
     assert not found
+
+
+def test_no_modules_import_each_other_in_a_circle() -> None:
+    assert circles() == []
+
+
+def test_a_store_knows_the_engines_values_and_ports_alone() -> None:
+    known = {f"nexscout_cli.engine.{name}" for name in VALUES}
+    packages = {name.rpartition(".")[0] for name in known} | {"nexscout_cli.engine"}
+    found = {
+        (str(path.relative_to(ROOT)), name)
+        for path in FILES
+        if layer(path) == "store"
+        for name in imports(path)
+        if within(name, "nexscout_cli.engine") and name not in packages
+        if not any(within(name, module) for module in known)
+    }
+    assert found == set()
+
+
+def test_sqlite_is_used_in_its_store_alone() -> None:
+    assert [
+        str(path.relative_to(ROOT))
+        for path in FILES
+        if not str(path.relative_to(ROOT)).startswith("store/sqlite/")
+        and any(within(name, database) for name in imports(path) for database in DATABASES)
+    ] == []
 
 
 def test_litellm_is_imported_in_one_place() -> None:
@@ -102,13 +111,27 @@ def test_litellm_is_imported_in_one_place() -> None:
 
 
 def test_only_the_command_line_imports_typer_and_rich() -> None:
-    others = [
-        path
+    assert [
+        str(path.relative_to(ROOT))
         for path in FILES
-        if path.parent.name != "cli" and any(within(name, ui) for name in imports(path) for ui in UI)
-    ]
-    assert others == []
+        if layer(path) != "cli" and any(within(name, ui) for name in imports(path) for ui in UI)
+    ] == []
 
 
-def test_no_module_is_thousands_of_lines_long() -> None:
-    assert max(len(path.read_text().splitlines()) for path in FILES) < 700
+MAX_MODULE, MAX_FUNCTION, MAX_PARAMETERS = 400, 60, 8
+LONG_MODULES = {
+    "store/sqlite/schema.py": "every migration there has been, in order; a migration is never rewritten",
+}
+LONG_FUNCTIONS: dict[str, str] = {}
+
+
+def test_no_module_is_too_long() -> None:
+    long = {str(path.relative_to(ROOT)) for path in FILES if len(path.read_text().splitlines()) > MAX_MODULE}
+    assert long == set(LONG_MODULES)
+
+
+def test_no_function_is_too_long_or_takes_too_much() -> None:
+    """A command's parameters are the command line's."""
+    long = {one.place for one in functions() if one.lines > MAX_FUNCTION}
+    wide = {one.place for one in functions() if one.parameters > MAX_PARAMETERS and not one.place.startswith("cli/")}
+    assert (long, wide) == (set(LONG_FUNCTIONS), set())

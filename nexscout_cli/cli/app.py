@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-import signal
+import warnings
 from importlib import import_module
 from typing import Any
 
@@ -11,8 +11,7 @@ import typer
 from typer.core import TyperGroup
 from typer.main import get_command
 
-from nexscout_cli.cli import output
-from nexscout_cli.engine.interrupts import interrupts
+from nexscout_cli.cli import output, signals
 from nexscout_cli.errors import Interrupted, NexScoutError, UsageError
 
 COMMANDS = (
@@ -89,7 +88,8 @@ def root(
 def main(argv: list[str]) -> int:
     """Run a command line and return its exit status. No exception leaves it."""
     argv, debug = _global_flags(argv)
-    _mind_signals()
+    signals.listen()
+    warnings.simplefilter("ignore")  # what libraries say of each other is nothing to the person at the terminal
     as_json = "--json" in (argv[: argv.index("--")] if "--" in argv else argv)
     output.prepare()
     try:
@@ -122,22 +122,6 @@ def _check_text(argv: list[str]) -> None:
             raise UsageError(f"word {number} of the line is not valid UTF-8 text", "send valid UTF-8") from None
         if "\0" in word:
             raise UsageError(f"word {number} of the line has a NUL character", "send text only")
-
-
-def _mind_signals() -> None:
-    """The first SIGINT or SIGTERM stops what goes on and lets it be settled; the second leaves at once."""
-    interrupts.reset()
-    for number in (signal.SIGINT, signal.SIGTERM):
-        if signal.getsignal(number) is not signal.SIG_IGN:  # as a shell has it for what runs in the background
-            signal.signal(number, _signalled)
-
-
-def _signalled(signum: int, frame: object) -> None:
-    if interrupts.stopping:
-        if output.stderr_is_terminal():
-            os.write(2, b"\x1b[?25h\n")  # a progress bar hides the cursor
-        os._exit(Interrupted.exit_status)
-    interrupts.arrived()
 
 
 def _status(error: BaseException, as_json: bool) -> int:

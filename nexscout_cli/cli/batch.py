@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import csv
 import hashlib
-import io
 import json
 import os
 import threading
@@ -15,40 +13,38 @@ from typing import Annotated, Any, TextIO
 import typer
 
 from nexscout_cli import files, jsontext
-from nexscout_cli.cli import output, request
+from nexscout_cli.cli import batch_file, output, request, request_options, signals
+from nexscout_cli.cli.request_options import Given, takes_options
 from nexscout_cli.cli.session import Session
 from nexscout_cli.engine import batch_rows
-from nexscout_cli.engine.interrupts import interrupts
 from nexscout_cli.engine.money import to_nano, usd
-from nexscout_cli.engine.names import check_user
-from nexscout_cli.engine.request import AIRequest, Options
+from nexscout_cli.engine.request import AIRequest
 from nexscout_cli.engine.response import AIResponse
-from nexscout_cli.errors import Interrupted, NexScoutError, NotPermitted, RowsFailed, UsageError
+from nexscout_cli.engine.validate import check_options
+from nexscout_cli.errors import Interrupted, NexScoutError, RowsFailed, UsageError
 
 app = typer.Typer(rich_markup_mode=None, add_completion=False)
-_MAX_BYTES = 200_000_000
 _MAX_CONCURRENCY = 200
 
 
 @app.command(no_args_is_help=True)
+@takes_options
 def batch(
     file: Annotated[
-        Path, typer.Argument(metavar="FILE.jsonl|.csv", help="One request a line; columns are the request's fields.")
+        Path,
+        typer.Argument(metavar="FILE.jsonl|.csv", help="One request a line; a CSV column for each field or option."),
     ],
     out: Annotated[
         Path | None, typer.Option("--out", "-o", help="Where answers go, a JSON line each (default: stdout).")
     ] = None,
     concurrency: Annotated[int, typer.Option("--concurrency", min=1, max=_MAX_CONCURRENCY, help="Calls at once.")] = 5,
     resume: Annotated[
-        bool, typer.Option("--resume", help="Go on where --out ends: rows answered there are not asked again.")
+        bool, typer.Option("--resume", help="Continue --out: rows answered there are not asked again.")
     ] = False,
     max_cost: Annotated[
-        str | None, typer.Option("--max-cost", help="What all rows together may cost at most, in dollars.")
+        str | None, typer.Option("--max-cost", help="The most all rows together may cost, in dollars.")
     ] = None,
-    feature: request.Feature = None,
-    user: request.User = None,
-    model: request.ModelName = None,
-    no_cache: request.NoCache = False,
+    given: Given = request_options.OF_A_BATCH,
     as_json: Annotated[bool, typer.Option("--json", help="A JSON summary on stdout; needs --out.")] = False,
     quiet: Annotated[bool, typer.Option("-q", "--quiet", help="No progress and no notes.")] = False,
 ) -> int:
@@ -62,21 +58,15 @@ def batch(
     \b
     {"id": "1", "feature": "ai_message", "prompt": "Write to Sarah", "context": {"company": "TechCo"}}
 
-    Exit 7 when some rows failed; each says why on its own line.
+    Options given here hold for every row that has none of its own. Exit 7 when some rows failed; each says why on its own line.
     """
     session = Session(quiet)
     if (resume or as_json) and out is None:
         raise UsageError(f"{'--resume' if resume else '--json'} needs --out", "for instance --out answers.jsonl")
     purse = request.dollars(max_cost, "--max-cost")
-    if user is not None:
-        check_user(user)
-    lines = read_lines(file)
-    defaults = AIRequest(
-        session.subject(user),
-        feature or session.settings["feature"],
-        "",
-        options=Options(force_model=model, allow_cache=not no_cache),
-    )
+    lines = batch_file.read_lines(file)
+    defaults = request.build(session, "", given)
+    check_options(defaults.options)
     finished, spent = _keep_finished(out) if resume and out is not None else (Counter(), 0)
     purse = None if purse is None else max(0, purse - spent)
     job = _Job(session, file, defaults, out, append=resume)
@@ -120,10 +110,6 @@ class _Job:
         asked = batch_rows.parse(
             line, self.defaults, lambda name: files.attachment(folder / name, limit, within=folder)
         )
-        if asked.options.skip_energy_charge:
-            with self.session.store.db.read() as c:
-                if not self.session.store.is_admin(c):
-                    raise NotPermitted("only an admin may skip the energy charge", "leave skip_energy_charge out")
         if asked.options.idempotency_key is None and self.out is not None:
             self._copies[row] += 1
             key = f"batch {_digest([self._nonce, *row, self._copies[row]])}"
@@ -156,7 +142,7 @@ class _Job:
         except BrokenPipeError:
             # Answers that nobody reads are not to be paid for.
             self._reader_gone = True
-            interrupts.stop()
+            signals.of_this_command().stop()
             raise Interrupted("nobody reads the answers any more") from None
 
     def run(self, asked: list[AIRequest], concurrency: int, purse: int | None, as_json: bool) -> int:
@@ -213,65 +199,6 @@ class _Job:
             work()
 
 
-def read_lines(file: Path) -> list[tuple[str, Any]]:
-    """Each row's id and content; a row that cannot be read has its error as content. Raises UsageError for the file itself."""
-    suffix = file.suffix.lower()
-    if suffix not in (".jsonl", ".ndjson", ".csv"):
-        raise UsageError(f"{file} is neither .jsonl nor .csv", "one JSON object a line, or columns named id, prompt, …")
-    text = files.read_text(file, _MAX_BYTES)
-    lines = _csv_rows(text, file) if suffix == ".csv" else _json_rows(text)
-    if not lines:
-        raise UsageError(f"{file} has no rows", 'for instance {"id": "1", "prompt": "…"}')
-    return lines
-
-
-def _json_rows(text: str) -> list[tuple[str, Any]]:
-    lines: list[tuple[str, Any]] = []
-    for number, line in enumerate(text.split("\n"), 1):
-        if not line.strip():
-            continue
-        content: Any
-        try:
-            content = files.parse_json(line, f"line {number}")
-        except UsageError as error:
-            content = error
-        given = content.get("id") if isinstance(content, dict) else None
-        lines.append((str(number) if given is None else str(given), content))
-    return lines
-
-
-def _csv_rows(text: str, file: Path) -> list[tuple[str, Any]]:
-    csv.field_size_limit(_MAX_BYTES)
-    reader = csv.DictReader(io.StringIO(text, newline=""), strict=True)
-    if "prompt" not in (reader.fieldnames or ()):
-        raise UsageError(f"{file} has no column named prompt", f"columns: {', '.join(batch_rows.FIELDS)}")
-    lines: list[tuple[str, Any]] = []
-    try:
-        for number, row in enumerate(reader, 2):
-            lines.append((row.get("id") or str(number), _csv_row(row, number)))
-    except csv.Error as error:
-        raise UsageError(
-            f"{file} is not valid CSV after line {reader.line_num}: {error}", "check its quotes"
-        ) from error
-    return lines
-
-
-def _csv_row(row: dict[Any, Any], number: int) -> Any:
-    """A CSV row as the JSON object it stands for: context and options are JSON, attachments a list parted by semicolons."""
-    if None in row:
-        return UsageError(f"line {number} has more cells than there are columns", "put cells with commas in quotes")
-    content: dict[str, Any] = {name: value for name, value in row.items() if value}
-    try:
-        for name in ("context", "options"):
-            if name in content and (name == "options" or content[name].lstrip()[:1] in "{["):
-                content[name] = files.parse_json(content[name], f"line {number}, {name}")
-    except UsageError as error:
-        return error
-    if "attachments" in content:
-        content["attachments"] = [part.strip() for part in content["attachments"].split(";") if part.strip()]
-    return content
-
-
 def _digest(line: Any) -> str:
     """What tells a row's content from another's, so that --resume does not skip a row that was edited."""
     text = repr(line) if isinstance(line, NexScoutError) else json.dumps(line, sort_keys=True)
@@ -279,10 +206,10 @@ def _digest(line: Any) -> str:
 
 
 def _open_out(out: Path, append: bool) -> TextIO:
-    """The file answers go to. Raises UsageError for one that exists and is not to be gone on with."""
+    """The file answers go to. Raises UsageError for one that exists, without --resume."""
     try:
         if out.exists() and not append:
-            raise UsageError(f"{out} exists", "--resume goes on with it; or name another file")
+            raise UsageError(f"{out} exists", "add --resume to continue it, or name another file")
         return out.open("a", encoding="utf-8")
     except OSError as error:
         raise UsageError(f"cannot write {str(out)[:300]}: {error.strerror}", "check the folder") from error
@@ -306,16 +233,16 @@ def _keep_finished(out: Path) -> tuple[Counter[tuple[str, str]], int]:
         return Counter(), 0
     spent = 0
     kept: list[tuple[tuple[str, str], str]] = []
-    *lines, last = files.read_text(out, _MAX_BYTES).split("\n")
+    *lines, last = files.read_text(out, batch_file.MAX_BYTES).split("\n")
     for line in (*lines, last):
         try:
             row = jsontext.loads(line) if line.strip() else {}
         except ValueError:
             if line is last:
                 continue
-            raise UsageError(f"{out} holds other things than answers", "name another file") from None
+            raise UsageError(f"{out} has lines that are not answers", "name another file") from None
         if line.strip() and not (isinstance(row, dict) and "success" in row):
-            raise UsageError(f"{out} holds other things than answers", "name another file")
+            raise UsageError(f"{out} has lines that are not answers", "name another file")
         if isinstance(row, dict) and row.get("success") and "id" in row:
             kept.append(((str(row["id"]), str(row.get("row"))), line))
             spent += to_nano((row.get("metadata") or {}).get("cost_usd", 0))

@@ -10,6 +10,7 @@ import typer
 
 from nexscout_cli import config as settings
 from nexscout_cli.cli import output, tables
+from nexscout_cli.cli.session import warn_of_unknown_variables
 from nexscout_cli.errors import ConfigError, UsageError
 
 app = typer.Typer(rich_markup_mode=None, no_args_is_help=True, add_completion=False)
@@ -44,6 +45,7 @@ def show(
     if key is not None:
         _as_usage(lambda: settings.known(key, "config show"))
     loaded = settings.load()
+    warn_of_unknown_variables()
     rows = [
         {
             "key": name,
@@ -57,7 +59,8 @@ def show(
         if key in (None, name)
     ]
     if as_json:
-        output.emit({"rows": rows} if key is None else rows[0])
+        unknown = [each.name for each in settings.unknown_variables()]
+        output.emit({"rows": rows, "unknown_environment": unknown} if key is None else rows[0])
     elif key is None:
         tables.show(
             ("setting", "value", "from", "what it is"),

@@ -50,7 +50,7 @@ def doctor(as_json: request.AsJson = False) -> int:
     nexscout doctor
     nexscout doctor --json
     """
-    findings, facts = _examine(Session())
+    findings, facts = _examine(Session(quiet=True))
     healthy = all(finding.status != FAIL for finding in findings)
     if as_json:
         output.emit({"healthy": healthy, **facts, "checks": [finding._asdict() for finding in findings]})
@@ -64,7 +64,7 @@ def _examine(session: Session) -> tuple[list[Finding], dict[str, Any]]:
     findings = [Finding("nexscout", OK, f"{__version__} on Python {python}")]
     facts: dict[str, Any] = {"version": __version__, "python": python, "sqlite": sqlite3.sqlite_version}
     settings, line = _config(session)
-    findings.append(line)
+    findings += [line, *_variables()]
     store, lines = _database(settings)
     findings += lines
     if store is not None:
@@ -98,6 +98,10 @@ def _config(session: Session) -> tuple[Settings, Finding]:
     except ConfigError as error:
         return Settings(), Finding("config", FAIL, error.message, error.suggestion)
     return settings, Finding("config", OK, ", ".join(files) or f"defaults; there is no {config.user_file()}")
+
+
+def _variables() -> list[Finding]:
+    return [Finding("config", WARN, each.message, each.suggestion) for each in config.unknown_variables()]
 
 
 def _database(settings: Settings) -> tuple[Store | None, list[Finding]]:

@@ -7,7 +7,8 @@ from typing import Annotated, Any
 
 import typer
 
-from nexscout_cli.cli import output, request
+from nexscout_cli.cli import output, request, request_options
+from nexscout_cli.cli.request_options import Given, takes_options
 from nexscout_cli.cli.session import Session
 from nexscout_cli.engine.failures import ReaderGone
 from nexscout_cli.engine.plan_types import Plan
@@ -20,37 +21,22 @@ _BEGUN = re.compile(r"\x1b(?:\[[0-?]*[ -/]*|[\]PX^_][^\x07\x1b]{0,500}\x1b?|[ -/
 
 
 @app.command(no_args_is_help=False)
+@takes_options
 def run(
     prompt: Annotated[
         str | None, typer.Argument(help="The prompt; - reads stdin, @FILE a file, @@ starts a literal @.")
     ] = None,
-    feature: request.Feature = None,
-    user: request.User = None,
-    model: request.ModelName = None,
-    mode: request.Mode = None,
-    goal: request.Goal = None,
-    tone: request.Tone = None,
-    system: request.System = None,
-    context: request.Context = None,
-    attach: request.Attach = None,
-    temperature: request.Temperature = None,
-    max_tokens: request.MaxTokens = None,
-    max_cost: request.MaxCost = None,
-    no_cache: request.NoCache = False,
-    no_charge: request.NoCharge = False,
+    given: Given = request_options.until("skip_energy_charge"),
     confirm: Annotated[bool, typer.Option("--confirm", help="Show the quote and ask before anything is sent.")] = False,
-    yes: Annotated[bool, typer.Option("--yes", "-y", help="Answer the question of --confirm with yes.")] = False,
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Answer yes to the question of --confirm.")] = False,
     stream: Annotated[
         bool | None, typer.Option("--stream/--no-stream", help="Print the answer as it comes (default: on a terminal).")
     ] = None,
-    idempotency_key: request.IdempotencyKey = None,
-    policy: request.Policy = None,
-    compress: request.Compress = None,
-    keep: request.Keep = None,
+    more: Given = request_options.after("skip_energy_charge"),
     as_json: request.AsJson = False,
     quiet: Annotated[bool, typer.Option("-q", "--quiet", help="No summary and no notes on stderr.")] = False,
 ) -> int:
-    """Answer a prompt at the lowest cost that will do.
+    """Answer a prompt at the lowest cost that is good enough.
 
     \b
     nexscout run --feature ai_message "Write a follow-up to Sarah about our meeting"
@@ -66,28 +52,7 @@ def run(
         )
     if confirm and not yes and not _can_ask():
         raise UsageError("--confirm needs a terminal to ask on", "add --yes to answer it")
-    asked = request.build(
-        session,
-        text,
-        feature=feature,
-        user=user,
-        model=model,
-        mode=mode,
-        goal=goal,
-        tone=tone,
-        system=system,
-        context=context,
-        attach=attach,
-        temperature=temperature,
-        max_tokens=max_tokens,
-        max_cost=max_cost,
-        no_cache=no_cache,
-        no_charge=no_charge,
-        policy=policy,
-        compress=compress,
-        keep=keep,
-        idempotency_key=idempotency_key,
-    )
+    asked = request.build(session, text, given | more)
     streams = not as_json and (output.stdout_is_terminal() if stream is None else stream)
     screen = _Screen() if streams else None
     engine = session.engine(writes=True)
@@ -132,7 +97,7 @@ def _deliver(response: AIResponse, as_json: bool, screen: _Screen | None, quiet:
     if response.metadata.cache_match == "canonical" and not quiet:
         name = response.metadata.request_id
         output.note(
-            "note: the cached answer to a request that asks the same in other words; --no-cache asks anew, "
+            "note: the cached answer to a request that asks the same in other words; --no-cache asks again, "
             f"`nexscout cache forget {name}` drops it"
         )
     if not quiet and output.stderr_is_terminal():

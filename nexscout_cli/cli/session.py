@@ -27,6 +27,15 @@ class Notes:
             output.note(text)
 
 
+def warn_of_unknown_variables() -> None:
+    """One line on stderr where the environment has ``NEXSCOUT_*`` names that nothing reads."""
+    unknown = config.unknown_variables()
+    if not unknown:
+        return
+    more = f" (and {len(unknown) - 1} more; `nexscout doctor` lists them)" if len(unknown) > 1 else ""
+    output.note(f"warning: {unknown[0].message}: {unknown[0].suggestion}{more}")
+
+
 class Session:
     """Opened lazily: a command that needs no database opens none."""
 
@@ -36,8 +45,11 @@ class Session:
 
     @cached_property
     def settings(self) -> Settings:
-        """Settings from environment and files."""
-        return config.load()
+        """Settings from environment and files; a variable that looks like a setting and is not gets a warning."""
+        loaded = config.load()
+        if not self.quiet:
+            warn_of_unknown_variables()
+        return loaded
 
     @cached_property
     def store(self) -> Store:

@@ -6,7 +6,8 @@ from typing import Annotated, Any
 
 import typer
 
-from nexscout_cli.cli import output, request
+from nexscout_cli.cli import output, request, request_options
+from nexscout_cli.cli.request_options import Given, takes_options
 from nexscout_cli.cli.session import Session
 from nexscout_cli.engine.plan_types import Compression, Plan
 from nexscout_cli.engine.planning.planner import originals, user_text
@@ -16,28 +17,12 @@ app = typer.Typer(rich_markup_mode=None, add_completion=False)
 
 
 @app.command(no_args_is_help=False)
+@takes_options
 def simulate(
     prompt: Annotated[
         str | None, typer.Argument(metavar="[FILE | PROMPT | - | @FILE]", help="What would be sent.")
     ] = None,
-    feature: request.Feature = None,
-    user: request.User = None,
-    model: request.ModelName = None,
-    mode: request.Mode = None,
-    goal: request.Goal = None,
-    tone: request.Tone = None,
-    system: request.System = None,
-    context: request.Context = None,
-    attach: request.Attach = None,
-    temperature: request.Temperature = None,
-    max_tokens: request.MaxTokens = None,
-    max_cost: request.MaxCost = None,
-    no_cache: request.NoCache = False,
-    no_charge: request.NoCharge = False,
-    idempotency_key: request.IdempotencyKey = None,
-    policy: request.Policy = None,
-    compress: request.Compress = None,
-    keep: request.Keep = None,
+    given: Given = request_options.EVERY,
     compare: Annotated[bool, typer.Option("--compare", help="Every available model side by side.")] = False,
     explain: Annotated[bool, typer.Option("--explain", help="How the model was chosen, in plain words.")] = False,
     diff: Annotated[bool, typer.Option("--diff", help="What compression leaves out, sentence by sentence.")] = False,
@@ -56,32 +41,11 @@ def simulate(
     """
     if diff and (compare or as_json):
         raise UsageError("--diff shows one plan to a person", "leave out --compare and --json")
-    session = Session(quiet=True)
+    session = Session()
     text = request.prompt_for_simulate(prompt, session.settings["firewall.max_bytes"])
     if text is None:
         raise UsageError("there is no prompt", "nexscout simulate prompt.txt   (--help shows more)")
-    asked = request.build(
-        session,
-        text,
-        feature=feature,
-        user=user,
-        model=model,
-        mode=mode,
-        goal=goal,
-        tone=tone,
-        system=system,
-        context=context,
-        attach=attach,
-        temperature=temperature,
-        max_tokens=max_tokens,
-        max_cost=max_cost,
-        no_cache=no_cache,
-        no_charge=no_charge,
-        policy=policy,
-        compress=compress,
-        keep=keep,
-        idempotency_key=idempotency_key,
-    )
+    asked = request.build(session, text, given)
     engine = session.engine(writes=False)
     if compare and explain:
         raise UsageError("--compare shows every model, --explain how one is chosen", "give one of them")

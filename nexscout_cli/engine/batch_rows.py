@@ -4,26 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from nexscout_cli.engine.money import to_nano
+from nexscout_cli.engine import options
 from nexscout_cli.engine.request import AIRequest, Attachment, Json, Options
 from nexscout_cli.errors import UsageError
-from nexscout_cli.terms import MODES
 
-FIELDS = ("id", "user", "user_id", "feature", "prompt", "goal", "tone", "context", "attachments", "options")
-_OPTIONS: dict[str, type | tuple[type, ...]] = {
-    "allow_cache": bool,
-    "force_model": str,
-    "mode": str,
-    "skip_energy_charge": bool,
-    "max_tokens": int,
-    "max_cost": (int, float, str),
-    "system": str,
-    "temperature": (int, float),
-    "idempotency_key": str,
-    "policy": str,
-    "compress": str,
-    "keep": (int, float),
-}
+FIELDS = ("id", "prompt", "user", *options.FIELDS, "options")
+"""The names a line may have; ``user`` is another word for ``user_id``."""
 
 ReadAttachment = Callable[[str], Attachment]
 
@@ -31,25 +17,24 @@ ReadAttachment = Callable[[str], Attachment]
 def parse(row: Json, defaults: AIRequest, attach: ReadAttachment) -> AIRequest:
     """The request a line stands for. Raises UsageError with the field that is wrong."""
     if not isinstance(row, dict):
-        raise UsageError("the line is no JSON object", 'for instance {"id": "1", "prompt": "…"}')
+        raise UsageError("the line is not a JSON object", 'for instance {"id": "1", "prompt": "…"}')
     if unknown := [str(name) for name in row if name not in FIELDS]:
-        raise UsageError(f"there is no field {unknown[0]!r:.80}", f"fields: {', '.join(FIELDS)}")
-    texts = {name: _text(row, name) for name in ("user", "user_id", "feature", "prompt", "goal", "tone")}
-    if texts["prompt"] is None:
+        raise _unknown_field(unknown[0])
+    prompt, user = _text(row, "prompt"), _text(row, "user")
+    if prompt is None:
         raise UsageError("the line has no prompt", 'for instance {"id": "1", "prompt": "…"}')
-    names = [] if row.get("attachments") is None else row["attachments"]
-    if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
-        raise UsageError("attachments is a list of file names", 'for instance ["notes.txt"]')
-    return defaults._replace(
-        user_id=next((name for name in (texts["user"], texts["user_id"]) if name is not None), defaults.user_id),
-        feature=defaults.feature if texts["feature"] is None else texts["feature"],
-        prompt=texts["prompt"],
-        goal=texts["goal"],
-        tone=texts["tone"],
-        context=row.get("context"),
-        attachments=tuple(attach(name) for name in names),
-        options=_options(row.get("options") or {}, defaults.options),
-    )
+    given: dict[str, Json] = {} if user is None else {"user_id": user}
+    for name, field in options.FIELDS.items():
+        value = _text(row, name) if field.kind == "text" else row.get(name)
+        if value is not None:
+            given.setdefault(name, _attached(value, attach) if field.kind == "files" else value)
+    return defaults._replace(prompt=prompt, options=_options(row.get("options") or {}, defaults.options), **given)
+
+
+def _unknown_field(name: str) -> UsageError:
+    if name in options.OPTIONS:
+        return UsageError(f"there is no field {name!r:.80}", f'it is an option: "options": {{"{name}": …}}')
+    return UsageError(f"there is no field {name!r:.80}", f"fields: {', '.join(FIELDS)}")
 
 
 def _text(row: dict[str, Json], name: str) -> str | None:
@@ -59,21 +44,22 @@ def _text(row: dict[str, Json], name: str) -> str | None:
     return value
 
 
+def _attached(names: Json, attach: ReadAttachment) -> tuple[Attachment, ...]:
+    if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
+        raise UsageError("attachments is a list of file names", 'for instance ["notes.txt"]')
+    return tuple(attach(name) for name in names)
+
+
 def _options(given: Json, defaults: Options) -> Options:
     if not isinstance(given, dict):
         raise UsageError("options is a JSON object", 'for instance {"max_tokens": 200}')
+    values: dict[str, Json] = {}
     for name, value in given.items():
-        kind = _OPTIONS.get(name)
-        if kind is None:
-            raise UsageError(f"there is no option {name!r:.80}", f"options: {', '.join(_OPTIONS)}")
-        if value is not None and (not isinstance(value, kind) or (isinstance(value, bool) and kind is not bool)):
-            raise UsageError(f"option {name} cannot be {value!r:.80}", 'see the README, "Batch"')
-    given = {name: value for name, value in given.items() if value is not None}
-    if "mode" in given and given["mode"] not in MODES:
-        raise UsageError(f"there is no mode {given['mode']!r:.80}", f"modes: {', '.join(MODES)}")
-    if "max_cost" in given:
-        try:
-            given["max_cost"] = to_nano(given["max_cost"])
-        except ValueError as error:
-            raise UsageError(f"option max_cost: {str(error)[:120]}", "an amount in dollars") from error
-    return defaults._replace(**given)
+        option = options.OPTIONS.get(name)
+        if option is None:
+            near = options.nearest(str(name))
+            names = f"options: {', '.join(options.OPTIONS)}"
+            raise UsageError(f"there is no option {name!r:.80}", f"did you mean {near}?" if near else names)
+        if value is not None:
+            values[name] = options.from_json(option, value, f"option {name}")
+    return defaults._replace(**values)

@@ -108,10 +108,11 @@ class Engine:
         asked, known = self._asked(request, actor), first.metadata
         assert known is not None and known.model_used is not None and first.result is not None
         try:
+            asked = asked._replace(fingerprint=key.fingerprint(request))
             snapshot = self.snapshot(request, asked.actor)
-            rules.permit(request, snapshot, self.settings)
             if (earlier := self._recall(asked)) is not None:
                 return earlier
+            rules.permit(request, snapshot, self.settings)
             model = snapshot.model(known.model_used)
             shared = CachedAnswer(
                 id=0,

@@ -1,4 +1,4 @@
-"""What one user asks: the prompt, what goes with it, and how it is to be run."""
+"""What one user asks: the prompt, what goes with it, and how it is run."""
 
 from __future__ import annotations
 
@@ -15,9 +15,10 @@ class Attachment(NamedTuple):
 
 
 class Options(NamedTuple):
-    """How one request is to be run. ``max_cost`` in nano-dollars, ``max_tokens`` bounds the answer, ``temperature`` 0–2.
+    """How one request is run. Each field has an entry in the table of :mod:`nexscout_cli.engine.options`.
 
-    ``compress`` is one of COMPRESS; ``keep`` the share (0.1–0.9) of a text that extraction keeps.
+    ``max_cost`` is in nano-dollars; ``max_tokens`` bounds the answer; ``temperature`` lies in 0–2; ``mode``, ``policy`` and
+    ``compress`` are words of :mod:`nexscout_cli.terms`; ``keep`` is the share (0.1–0.9) of a text that extraction keeps.
     """
 
     allow_cache: bool = True

@@ -6,18 +6,20 @@ what the actor may not do, UsageError for what there is not, StoreError where th
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
-from contextlib import AbstractContextManager
-from datetime import datetime
-from pathlib import Path
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
-from nexscout_cli.engine.book_types import Energy, Feedback, Preferences, Problem, Recovered, Unresolved, UserRow
-from nexscout_cli.engine.budgets import Budget, Used
-from nexscout_cli.engine.learning.profile import ProfileState
-from nexscout_cli.engine.model import Model
-from nexscout_cli.engine.ports import Ledger
-from nexscout_cli.engine.report_window import Window
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Sequence
+    from contextlib import AbstractContextManager
+    from datetime import datetime
+    from pathlib import Path
+
+    from nexscout_cli.engine.book_types import Energy, Feedback, Preferences, Problem, Recovered, Unresolved, UserRow
+    from nexscout_cli.engine.budgets import Budget, Used
+    from nexscout_cli.engine.learning.profile import ProfileState
+    from nexscout_cli.engine.model import Model
+    from nexscout_cli.engine.ports import Ledger
+    from nexscout_cli.engine.report_window import Window
 
 Row = dict[str, Any]
 

@@ -174,6 +174,11 @@ def open_engine(path: Path, url: str, **settings: Any) -> Iterator[Engine]:
         store.close()
 
 
+def store_of(engine: Engine) -> SqliteStore:
+    """The store under an engine that :func:`open_engine` made."""
+    return engine.ledger._store  # type: ignore[attr-defined,no-any-return]
+
+
 def request(prompt: str, **options: Any) -> AIRequest:
     """A request of ada's for one model, so that nothing but budgets decides."""
     from nexscout_cli.engine.request import AIRequest, Options

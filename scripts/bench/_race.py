@@ -12,7 +12,7 @@ from collections import Counter
 from pathlib import Path
 from typing import Any
 
-from _common import FORK, MODEL, PLENTY, Seen, Server, in_child, open_engine, request, say
+from _common import FORK, MODEL, PLENTY, Seen, Server, in_child, open_engine, request, say, store_of
 
 CROWD = 50
 BOUND = 200  # tokens of an answer; the provider uses them all
@@ -152,16 +152,14 @@ def compare(seen: list[Seen], model: Any, budget: int) -> Tally:
 
 def our_books(path: Path, url: str, budget: int) -> list[tuple[str, str]]:
     """(tag, state) of every attempt after recovery, and what ``db check`` finds as states of no tag."""
-    from nexscout_cli.store.sqlite.check import check
-
     with open_engine(path, url, **caps(budget)) as engine:
-        store = engine.ledger.store
+        store = store_of(engine)
         with store.db.read() as c:
             rows = c.execute("SELECT r.key, a.state FROM attempts a JOIN requests r USING (request_id)").fetchall()
             used = c.execute(
                 "SELECT held + spent FROM accounts WHERE owner = 'ada' AND kind = 'usd' AND length(period) = 10"
             ).fetchone()
-        faults = [("", str(problem)) for problem in check(store)]
+        faults = [("", str(problem)) for problem in store.maintenance.check("ada")]
         if used and used[0] > budget:
             faults.append(("", f"the books hold {used[0]} of a budget of {budget}"))
         return [(row[0], row[1]) for row in rows] + faults

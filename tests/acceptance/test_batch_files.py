@@ -236,3 +236,96 @@ def test_every_row_is_refused_for_itself_when_the_user_may_not(six: Any, server:
 def test_from_cron_a_batch_without_failures_says_nothing(six: Any, tmp_path: Path) -> None:
     done = six("batch", write(tmp_path / "rows.jsonl", [{"prompt": "Hello"}]), "--out", str(tmp_path / "out.jsonl"))
     assert (done.out, done.err) == ("", "")
+
+
+def test_options_of_the_command_line_hold_for_every_row_that_says_nothing_else(
+    six: Any, server: OpenAIServer, tmp_path: Path
+) -> None:
+    rows = [
+        {"id": "as said", "prompt": "a"},
+        {"id": "own", "prompt": "b", "goal": "a sale", "tone": "cold", "options": {"max_tokens": 44, "mode": "pro"}},
+    ]
+    words = "--mode fast --max-tokens 33 --temperature 0.5 --system kind --policy learned --goal call --tone warm"
+    done = six("batch", write(tmp_path / "rows.jsonl", rows), *words.split(), "--no-cache")
+    answers = {row["id"]: row["metadata"] for row in map(json.loads, done.out.splitlines())}
+    assert answers["as said"]["routing_reason"] == "manual_fast" and answers["own"]["routing_reason"] == "manual_pro"
+    sent = {"a sale" in str(request.body): request.body for request in server.requests}
+    assert [sent[own]["temperature"] for own in (False, True)] == [0.5, 0.5]
+    assert [sent[own].get("max_tokens") or sent[own]["max_completion_tokens"] for own in (False, True)] == [33, 44]
+    assert all("kind" in str(body) for body in sent.values())
+    assert "call" in str(sent[False]) and "warm" in str(sent[False]) and "cold" in str(sent[True])
+
+
+def test_a_policy_may_be_said_for_a_whole_batch_and_for_a_row(six: Any, tmp_path: Path) -> None:
+    rows = [
+        {"id": "all", "prompt": "Why is the sky blue?"},
+        {"id": "own", "prompt": "Why?", "options": {"policy": "rules"}},
+    ]
+    done = six("batch", write(tmp_path / "rows.jsonl", rows), "--policy", "learned", "--no-cache")
+    reasons = {row["id"]: row["metadata"]["routing_reason"] for row in map(json.loads, done.out.splitlines())}
+    assert reasons["all"].startswith("learned_") and not reasons["own"].startswith("learned_")
+
+
+def test_options_may_be_columns_of_a_csv(six: Any, server: OpenAIServer, tmp_path: Path) -> None:
+    file = tmp_path / "rows.csv"
+    file.write_text(
+        "id,prompt,max_tokens,temperature,force_model,allow_cache,policy,max_cost,options\n"
+        'a,Hello,33,0.5,gpt-4o,no,rules,0.5,"{""system"": ""Be kind""}"\n'
+        "b,Hello again,,,,,,,\n"
+    )
+    done = six("batch", str(file))
+    answers = {row["id"]: row["metadata"] for row in map(json.loads, done.out.splitlines())}
+    assert answers["a"]["model_used"] == "gpt-4o" and answers["b"]["model_used"] != "gpt-4o"
+    (body,) = [r.body for r in server.requests if r.body["model"] == "gpt-4o"]
+    assert body["temperature"] == 0.5 and (body.get("max_tokens") or body["max_completion_tokens"]) == 33
+    assert "Be kind" in str(body)
+
+
+WRONG_CELLS = {
+    "max_tokens": ("many", "line 3, column max_tokens cannot be 'many'"),
+    "temperature": ("9", "line 3, column temperature cannot be 9"),
+    "allow_cache": ("perhaps", "line 3, column allow_cache cannot be 'perhaps'"),
+    "policy": ("best", "line 3, column policy cannot be 'best'"),
+    "max_cost": ("cheap", "line 3, column max_cost"),
+    "keep": ("0.95", "line 3, column keep cannot be 0.95"),
+    "options": ("{oops", "line 3, column options is not valid JSON"),
+    "max-tokens": ("5", "line 3: there is no column 'max-tokens'"),
+}
+
+
+@pytest.mark.parametrize("column", WRONG_CELLS)
+def test_a_wrong_cell_is_said_with_its_line_and_column_and_the_other_rows_run(
+    six: Any, server: OpenAIServer, tmp_path: Path, column: str
+) -> None:
+    cell, says = WRONG_CELLS[column]
+    (tmp_path / "rows.csv").write_text(f"id,prompt,{column}\na,Hello,\nb,Hello,{cell}\n")
+    done = six("batch", str(tmp_path / "rows.csv"), ok=False)
+    answers = {row["id"]: row for row in map(json.loads, done.out.splitlines())}
+    assert done.status == 7 and answers["a"]["success"] and server.hits == 1
+    assert says in answers["b"]["error"]["message"] and answers["b"]["error"]["suggestion"]
+    if column == "max-tokens":
+        assert answers["b"]["error"]["suggestion"] == "did you mean max_tokens?"
+
+
+def test_an_option_that_a_row_says_twice_is_refused(six: Any, server: OpenAIServer, tmp_path: Path) -> None:
+    (tmp_path / "rows.csv").write_text('prompt,max_tokens,options\nHello,5,"{""max_tokens"": 9}"\n')
+    done = six("batch", str(tmp_path / "rows.csv"), ok=False)
+    assert done.status == 7 and server.hits == 0
+    assert "column max_tokens and in column options" in json.loads(done.out)["error"]["message"]
+
+
+def test_an_option_beside_the_options_of_a_json_line_is_told_where_it_goes(six: Any, tmp_path: Path) -> None:
+    done = six("batch", write(tmp_path / "rows.jsonl", [{"prompt": "Hello", "max_tokens": 5}]), ok=False)
+    error = json.loads(done.out)["error"]
+    assert "there is no field 'max_tokens'" in error["message"] and '"options": {"max_tokens"' in error["suggestion"]
+
+
+def test_rows_without_the_charge_are_for_admins(six: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    file = write(tmp_path / "rows.jsonl", [{"prompt": "a"}, {"prompt": "b", "options": {"skip_energy_charge": True}}])
+    done = six("batch", file, "--no-charge")
+    assert [row["metadata"]["energy_cost"] for row in map(json.loads, done.out.splitlines())] == [0, 0]
+    six("user", "set-tier", "bob", "pro")
+    monkeypatch.setenv("NEXSCOUT_ACTOR", "bob")
+    done = six("batch", file, ok=False)
+    answers = sorted(map(json.loads, done.out.splitlines()), key=lambda row: row["id"])
+    assert done.status == 7 and answers[0]["success"] and answers[1]["error"]["code"] == "not_permitted"

@@ -28,7 +28,8 @@ def towns(tmp_path: Path) -> str:
 
 @pytest.mark.parametrize("mode", ["auto", "off", "lossless", "extract"])
 def test_what_simulate_shows_is_what_is_sent(six: Any, server: OpenAIServer, towns: str, mode: str) -> None:
-    line = ("-m", "gpt-4o", "--compress", mode, "--keep", "0.4", "--attach", towns, QUESTION, "--json")
+    keep = ("--keep", "0.4") if mode in ("auto", "extract") else ()
+    line = ("-m", "gpt-4o", "--compress", mode, *keep, "--attach", towns, QUESTION, "--json")
     plan = six("simulate", *line).json
     meta = six("run", *line).json["metadata"]
     assert meta["plan"] == plan
@@ -128,7 +129,10 @@ def test_a_batch_row_names_its_own_way_and_a_wrong_one_is_its_own_error(
     assert done.status == 7
     answers = {row["id"]: row for row in map(json.loads, (tmp_path / "out.jsonl").read_text().splitlines())}
     assert [answers[name]["success"] for name in "abcd"] == [True, True, False, False]
-    assert "ways: auto" in answers["c"]["error"]["suggestion"] and "0.1" in answers["d"]["error"]["message"]
+    assert (
+        "one of: auto, off, lossless, extract" in answers["c"]["error"]["suggestion"]
+        and "0.1" in answers["d"]["error"]["message"]
+    )
     sizes = [len(request.body["messages"][-1]["content"]) for request in server.requests[-2:]]
     assert min(sizes) < 0.4 * max(sizes)
 

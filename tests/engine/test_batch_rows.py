@@ -63,8 +63,8 @@ def test_user_id_is_understood_as_user() -> None:
 @pytest.mark.parametrize(
     ("row", "says"),
     [
-        ([], "no JSON object"),
-        ("Hi", "no JSON object"),
+        ([], "not a JSON object"),
+        ("Hi", "not a JSON object"),
         ({}, "no prompt"),
         ({"prompt": None}, "no prompt"),
         ({"prompt": 5}, "prompt is text"),
@@ -78,7 +78,7 @@ def test_user_id_is_understood_as_user() -> None:
         ({"prompt": "x", "options": {"max_tokens": "9"}}, "max_tokens cannot"),
         ({"prompt": "x", "options": {"max_tokens": True}}, "max_tokens cannot"),
         ({"prompt": "x", "options": {"allow_cache": 1}}, "allow_cache cannot"),
-        ({"prompt": "x", "options": {"mode": "turbo"}}, "no mode"),
+        ({"prompt": "x", "options": {"mode": "turbo"}}, "mode cannot be 'turbo'"),
         ({"prompt": "x", "options": {"max_cost": -1}}, "max_cost"),
         ({"prompt": "x", "options": {"max_cost": True}}, "max_cost"),
         ({"prompt": "x", "id": {}, "options": {"temperature": "hot"}}, "temperature cannot"),

@@ -115,5 +115,5 @@ def test_any_request_of_a_program_is_taken_or_refused_by_name(texts: list[str], 
 def test_a_programs_context_that_is_no_json_is_refused_by_name(context: object) -> None:
     from nexscout_cli.config import Settings
 
-    with pytest.raises(NexScoutError, match="no JSON value"):
+    with pytest.raises(NexScoutError, match="is not a JSON value"):
         check_request(AIRequest("ada", "ai_chatbot", "Hi", context=context), Settings())

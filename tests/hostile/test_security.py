@@ -483,7 +483,7 @@ def test_a_projects_file_that_sets_anything_else_is_refused(home: Home, key: str
     text = {True: "true", False: "false"}[value] if isinstance(value, bool) else json.dumps(value)
     Path("nexscout.toml").write_text(f"{key} = {text}")
     done = home("run", "Hi")
-    assert done.status == 6 and "no say over money" in done.err
+    assert done.status == 6 and "cannot change money" in done.err
 
 
 @pytest.mark.parametrize(

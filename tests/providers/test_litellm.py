@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import json
+import os
 import socket
 import subprocess
 import sys
@@ -11,6 +12,7 @@ import threading
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -433,7 +435,6 @@ def test_fifty_calls_at_once_each_get_their_own_answer() -> None:
 
 def test_a_connection_is_given_back_without_the_help_of_the_garbage_collector() -> None:
     """Left to it, httpcore's pool can deadlock on its own lock; seen once in some ten runs of these tests."""
-    import litellm
 
     def leave(text: str) -> None:
         raise ReaderGone
@@ -445,7 +446,7 @@ def test_a_connection_is_given_back_without_the_help_of_the_garbage_collector() 
             ask(server.url, stream=True)
             ask(server.url, leave, stream=True)
             fails(cut, stream=True)
-            pool = litellm.client_session._transport._pool
+            pool = provider._client._transport._pool
             end = time.monotonic() + 3
             while pool._requests and time.monotonic() < end:
                 time.sleep(0.02)
@@ -466,6 +467,49 @@ def test_a_call_that_hangs_does_not_keep_the_program_from_ending_and_nothing_is_
         )
         done = subprocess.run([sys.executable, "-c", program], capture_output=True, timeout=30)
     assert (done.returncode, done.stdout, done.stderr) == (0, b"", b"")
+
+
+LIBRARY = """
+import json, logging, os, sys, warnings
+import litellm
+from litellm.llms.custom_httpx.http_handler import HTTPHandler
+before = (dict(os.environ), {n: logging.getLogger(n).level for n in ("LiteLLM", "openai", "httpx")}, warnings.filters[:],
+          litellm.client_session, logging.root.handlers[:], __import__("gc").get_threshold(), __import__("signal").getsignal(2))
+from nexscout_cli import AIRequest, Options, open_engine
+engine = open_engine()
+assert engine.run(AIRequest("ada", "ai_message", "Hello", options=Options(force_model="gpt-4o-mini"))).success
+after = (dict(os.environ), {n: logging.getLogger(n).level for n in ("LiteLLM", "openai", "httpx")}, warnings.filters[:],
+         litellm.client_session, logging.root.handlers[:], __import__("gc").get_threshold(), __import__("signal").getsignal(2))
+assert before == after, [(a, b) for a, b in zip(before, after) if a != b]
+assert HTTPHandler().client.__class__.__name__ == "Client", "another's client is ours"
+told = []
+class Listener(logging.Handler):
+    def emit(self, record): told.append(record.getMessage())
+logging.getLogger("httpx").addHandler(Listener()); logging.getLogger("httpx").setLevel("INFO")
+asked = [{"role": "user", "content": "Hi"}]
+litellm.completion(model="openai/gpt-4o-mini", api_base=os.environ["BASE"], api_key="x", messages=asked)
+assert told, "what others log is kept from them"
+told.clear()
+assert engine.run(AIRequest("ada", "ai_message", "Hello you", options=Options(force_model="gpt-4o-mini"))).success
+assert not told, told
+"""
+
+
+def test_a_program_that_uses_litellm_itself_finds_its_process_as_it_was(tmp_path: Path) -> None:
+    with OpenAIServer("Hi.") as server:
+        env = {
+            "PATH": os.environ["PATH"],
+            "HOME": str(tmp_path),
+            "NEXSCOUT_HOME": str(tmp_path),
+            "NEXSCOUT_ACTOR": "ada",
+            "OPENAI_API_KEY": "x",
+            "LITELLM_LOCAL_MODEL_COST_MAP": "True",
+            "BASE": server.url,
+        }
+        nexscout = Path(sys.executable).with_name("nexscout")
+        subprocess.run([nexscout, "models", "set", "gpt-4o-mini", "--api-base", server.url], env=env, check=True)
+        done = subprocess.run([sys.executable, "-c", LIBRARY], env=env, capture_output=True, text=True, timeout=60)
+    assert (done.returncode, done.stderr) == (0, "")
 
 
 def test_who_collects_garbage_goes_on_with_it_after_an_import() -> None:

@@ -6,6 +6,7 @@ import hashlib
 import json
 import unicodedata
 
+from nexscout_cli.engine.options import OPTIONS, default_of
 from nexscout_cli.engine.plan_types import Shape
 from nexscout_cli.engine.request import AIRequest, Json
 
@@ -25,7 +26,7 @@ def normalized(prompt: str) -> str:
 
 
 def canonical_json(value: Json) -> Json:
-    """A JSON value in the one form its equals share: 0, 0.0 and -0.0 are one number, text is NFC, key order is no matter."""
+    """A JSON value in the one form its equals share: 0, 0.0 and -0.0 are one number, text is NFC, keys are in any order."""
     if isinstance(value, dict):
         return {unicodedata.normalize("NFC", str(k)): canonical_json(v) for k, v in value.items()}
     if isinstance(value, list | tuple):
@@ -46,7 +47,7 @@ def _digest(parts: dict[str, Json]) -> str:
 
 
 def _content(request: AIRequest) -> dict[str, Json]:
-    options = request.options
+    """What the request itself says that shapes its answer: which options these are is in the table of options."""
     return {
         "user": request.user_id,
         "feature": request.feature,
@@ -55,11 +56,16 @@ def _content(request: AIRequest) -> dict[str, Json]:
         "tone": request.tone,
         "context": request.context,
         "attachments": [[a.name, a.text] for a in request.attachments],
-        "system": options.system,
-        "temperature": options.temperature,
-        "max_tokens": options.max_tokens,
-        "model": options.force_model,
-        "mode": options.mode,
+    } | _options(request, "always", "given")
+
+
+def _options(request: AIRequest, *in_key: str) -> dict[str, Json]:
+    """The options of these sorts by the name they have in a key; all but ``always`` only where they are given."""
+    return {
+        option.key_name or name: value
+        for name, option in OPTIONS.items()
+        if option.in_key in in_key
+        and ((value := getattr(request.options, name)) != default_of(option) or option.in_key == "always")
     }
 
 
@@ -80,8 +86,5 @@ def form_key(request: AIRequest, shape: Shape, mode: str, how: Json, form: str) 
 
 
 def fingerprint(request: AIRequest) -> str:
-    """What an idempotency key stands for: the request, without what does not change it."""
-    options = request.options
-    own = {"policy": options.policy, "compress": options.compress, "keep": options.keep}
-    asked = {name: value for name, value in own.items() if value is not None}
-    return _digest(_content(request) | {"prompt": request.prompt} | asked)
+    """What an idempotency key stands for: the request, without what does not change its answer."""
+    return _digest(_content(request) | {"prompt": request.prompt} | _options(request, "in force"))

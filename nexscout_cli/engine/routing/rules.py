@@ -118,9 +118,11 @@ def requirement(facts: Facts, settings: Settings) -> Need:
 def permit(request: AIRequest, snapshot: Snapshot, settings: Settings) -> Model | None:
     """The model the request forces, or None when it forces none (or names a mode).
 
-    Raises UsageError for a name nobody knows, NotPermitted for a mode or a model above the tier,
-    Blocked for a model that cannot be called here.
+    Raises UsageError for a name nobody knows; NotPermitted for a mode or a model above the tier, and for
+    ``skip_energy_charge`` by an actor who is not an admin; Blocked for a model that cannot be called here.
     """
+    if request.options.skip_energy_charge and not snapshot.is_admin:
+        raise NotPermitted("only an admin may skip the energy charge", "leave it out: --no-charge, skip_energy_charge")
     name, mode = request.options.force_model, request.options.mode
     modes = settings[f"tiers.{snapshot.tier}.modes"]
     for wanted in (name if name in MODES else None, mode):

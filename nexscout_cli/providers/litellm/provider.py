@@ -9,13 +9,14 @@ import os
 import queue
 import threading
 import time
-import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 from nexscout_cli.engine.call import Call, Completion, OnText
 from nexscout_cli.engine.failures import CallInterrupted, ProviderFailure, ReaderGone
 from nexscout_cli.providers.litellm.refusals import failure, identifier
-from nexscout_cli.providers.litellm.traffic import Stopped, Traffic, current, guarded_client
+from nexscout_cli.providers.litellm.traffic import Stopped, Traffic, current, guarded_client, in_our_call
 
 _OURS = {
     "instruction",
@@ -33,6 +34,8 @@ _LAST_WORDS = 2.0
 """Seconds that a cancelled call has to end by itself."""
 _import_lock = threading.Lock()
 _litellm: Any = None
+_client: Any = None
+"""The HTTP client of all our calls."""
 
 
 class LiteLLMProvider:
@@ -203,22 +206,56 @@ def _imported(name: str) -> Any:
 
 
 def _load() -> Any:
-    """LiteLLM, imported once, quiet, offline, and with an HTTP client that follows no redirect."""
-    global _litellm
+    """LiteLLM, imported once, without a word and without the network.
+
+    What this changes in the process, for as long as it lives: LiteLLM prints no advice after errors
+    (``suppress_debug_info``) and logs no streams (``disable_streaming_logging``); a filter keeps what is logged during our
+    calls from the loggers of LiteLLM, openai and httpx; and LiteLLM's HTTP clients are ours in the threads of our calls,
+    so that redirects are refused and what was sent is known. Calls of others to LiteLLM go on as before.
+    """
+    global _litellm, _client
     with _import_lock:
-        if _litellm is not None:
-            return _litellm
-        # Without these the import asks the network for prices, and reads a .env file of the current folder.
-        os.environ["LITELLM_LOCAL_MODEL_COST_MAP"] = "True"
-        os.environ["LITELLM_MODE"] = "PRODUCTION"
-        litellm: Any = _imported("litellm")
-        handlers: Any = importlib.import_module("litellm.llms.custom_httpx.http_handler")
-        for name in ("LiteLLM", "LiteLLM Router", "LiteLLM Proxy", "openai", "httpx"):
-            logging.getLogger(name).setLevel(logging.CRITICAL + 1)
-        warnings.filterwarnings("ignore", module="pydantic|litellm")
-        litellm.suppress_debug_info = litellm.disable_streaming_logging = True
-        # Two doors to the network: OpenAI's client takes client_session, all others make a client of their own.
-        client = litellm.client_session = guarded_client(handlers.get_ssl_configuration())
-        handlers.HTTPHandler.create_client = lambda handler: client
-        _litellm = litellm
-        return litellm
+        if _litellm is None:
+            with _environment(_AT_IMPORT):
+                litellm: Any = _imported("litellm")
+                handlers: Any = importlib.import_module("litellm.llms.custom_httpx.http_handler")
+                openai: Any = importlib.import_module("litellm.llms.openai.common_utils")
+            for name in _LOGGERS:
+                logging.getLogger(name).addFilter(lambda record: not in_our_call())
+            litellm.suppress_debug_info = litellm.disable_streaming_logging = True
+            _client = guarded_client(handlers.get_ssl_configuration())
+            # Two doors to the network: that of OpenAI's client, and that of all others.
+            _guard(handlers.HTTPHandler, "create_client", _client, staticmethod_=False)
+            _guard(openai.BaseOpenAILLM, "_get_sync_http_client", _client, staticmethod_=True)
+            _litellm = litellm
+        return _litellm
+
+
+_AT_IMPORT = {"LITELLM_LOCAL_MODEL_COST_MAP": "True", "LITELLM_MODE": "PRODUCTION"}
+"""Without these the import asks the network for prices, and reads a .env file of the current folder."""
+_LOGGERS = ("LiteLLM", "LiteLLM Router", "LiteLLM Proxy", "openai", "openai._base_client", "httpx")
+
+
+@contextmanager
+def _environment(values: dict[str, str]) -> Iterator[None]:
+    """The environment with those values, for a while."""
+    before = {name: os.environ.get(name) for name in values}
+    os.environ.update(values)
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            if value is None:
+                os.environ.pop(name, None)
+            else:
+                os.environ[name] = value
+
+
+def _guard(owner: Any, name: str, client: Any, *, staticmethod_: bool) -> None:
+    """Let a method of LiteLLM's that makes HTTP clients return ours, in the threads of our calls alone."""
+    real = getattr(owner, name)
+
+    def chosen(*args: Any, **options: Any) -> Any:
+        return client if in_our_call() else real(*args, **options)
+
+    setattr(owner, name, staticmethod(chosen) if staticmethod_ else chosen)

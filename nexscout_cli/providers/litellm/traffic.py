@@ -38,7 +38,12 @@ _ADDED = {
 _ENDS = ("finish_reason", "stop_reason", "finishReason", "stopReason", "done_reason")
 _CODING = ("content-encoding", "content-length", "transfer-encoding")
 current = threading.local()
-"""``current.wire`` is the wire of the call that this thread makes."""
+"""``current.traffic`` is that of the call which this thread makes."""
+
+
+def in_our_call() -> bool:
+    """Whether this thread makes a call of ours."""
+    return getattr(current, "traffic", None) is not None
 
 
 class Stopped(Exception):
@@ -180,9 +185,11 @@ def guarded_client(verify: Any) -> Any:
     class GuardedClient(httpx.Client):
         def send(self, request: httpx.Request, *, stream: bool = False, **options: Any) -> httpx.Response:
             traffic: Traffic | None = getattr(current, "traffic", None)
+            if traffic is None:  # LiteLLM keeps clients, and may use one for somebody else's call
+                return super().send(request, stream=stream, **options)
             request.headers["accept-encoding"] = "identity"
             options["follow_redirects"] = False
-            if traffic is None or not traffic.begin(request):
+            if not traffic.begin(request):
                 return super().send(request, stream=stream, **options)
             response = super().send(request, stream=True, **options)
             traffic.answered(response)

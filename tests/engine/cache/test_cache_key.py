@@ -10,8 +10,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from nexscout_cli.engine.cache.key import cache_key, fingerprint, form_key, normalized
+from nexscout_cli.engine.options import OPTIONS, Option
+from nexscout_cli.engine.pipeline import Engine
 from nexscout_cli.engine.plan_types import Shape
-from nexscout_cli.engine.request import AIRequest, Attachment
+from nexscout_cli.engine.request import AIRequest, Attachment, Options
+from tests.support.bench import Bench, EveryoneAvailable, count
 from tests.support.values import request
 
 SHAPE = Shape(500, 350, "concise", "brief", "Be concise.")
@@ -153,3 +156,75 @@ def of_fields(fields: dict[str, Any]) -> AIRequest:
 @pytest.mark.parametrize("row", BESIDE, ids=lambda row: f"{row['kind']} {row['a']}")
 def test_what_stands_beside_the_prompt_counts_by_its_value(row: dict[str, Any]) -> None:
     assert (key(of_fields(row["a"])) == key(of_fields(row["b"]))) == bool(row["label"])
+
+
+EVERYTHING = AIRequest(
+    "ada",
+    "ai_message",
+    "Write to Sarah",
+    "a call",
+    "warm",
+    {"n": 1},
+    (Attachment("a.txt", "one"),),
+    Options(False, "gpt-4o", "fast", False, 200, 5, "Be kind", 0.5, "k", "learned", "extract", 0.4),
+)
+
+
+def test_keys_are_those_of_the_first_release_so_that_kept_answers_are_found() -> None:
+    bare = AIRequest("ada", "ai_message", "Write to Sarah")
+    assert keys(bare) == (
+        "443a61ffedc84ae47acf3ab24e77aeed468c92c7c60852c753bd60850a5f4844",
+        "2769ea8fe33d7803fb580222dd37821ebb970dbe8b76645c028617754e26e82b",
+        "887f4c67d109f75ec2366d67cec743a45b369d89117ac28a7759c970629f284a",
+    )
+    assert keys(EVERYTHING) == (
+        "d5079906053ffe7fdcd5ce7f33cc34bbdba18a63846c528654029fb0db503754",
+        "e02b1073030602faee36d964c8142ba82d503e95f61190341d6036c9cc95e5aa",
+        "57a79a7c2c72055f1e80ac75c492e9a52364f07c177b3c5b17ce858bda54208e",
+    )
+
+
+def keys(asked: AIRequest) -> tuple[str, str, str]:
+    return (key(asked, how=["rules"]), form_key(asked, SHAPE, "auto", ["rules"], "form"), fingerprint(asked))
+
+
+VALUES: dict[str, Any] = {
+    "allow_cache": False,
+    "force_model": "gpt-4o",
+    "mode": "fast",
+    "skip_energy_charge": True,
+    "max_tokens": 9,
+    "max_cost": 5,
+    "system": "s",
+    "temperature": 0.3,
+    "idempotency_key": "k",
+    "policy": "learned",
+    "compress": "off",
+    "keep": 0.4,
+}
+
+
+@pytest.mark.parametrize("option", OPTIONS.values(), ids=OPTIONS)
+def test_the_table_says_which_options_are_in_the_key_and_in_the_fingerprint(option: Option) -> None:
+    with_it = request(**{option.name: VALUES[option.name]})
+    assert (key(with_it) != key(request())) == (option.in_key in ("always", "given"))
+    assert (fingerprint(with_it) != fingerprint(request())) == (option.in_key != "never")
+
+
+def test_a_new_option_leaves_the_keys_of_requests_without_it_as_they_are(monkeypatch: pytest.MonkeyPatch) -> None:
+    new = OPTIONS["skip_energy_charge"]._replace(in_key="given")
+    before, changed = key(request()), key(request(skip_energy_charge=True))
+    monkeypatch.setitem(OPTIONS, new.name, new)
+    assert key(request()) == before and key(request(skip_energy_charge=True)) != changed
+
+
+@pytest.mark.parametrize(
+    "option", [option for option in OPTIONS.values() if option.in_key == "in force"], ids=lambda option: option.name
+)
+def test_what_is_in_force_by_an_option_is_in_the_key_by_way_of_the_engine(option: Option, tmp_path: Path) -> None:
+    bench = Bench(tmp_path / "nexscout.db")
+    engine = Engine(bench.ledger, EveryoneAvailable(), bench.settings, bench.clock, count, "ada")
+    plain, with_it = bench.request(model=None), bench.request(model=None, **{option.name: VALUES[option.name]})
+    world = bench.snapshot(plain)
+    assert engine.cache_keys(plain, world) != engine.cache_keys(with_it, world)
+    bench.store.close()

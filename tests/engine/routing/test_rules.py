@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from nexscout_cli.config import SEED_ORDER, Settings
+from nexscout_cli.config import Settings
 from nexscout_cli.engine.catalog.seed import EMBEDDED
 from nexscout_cli.engine.plan_types import Plan
 from nexscout_cli.engine.planning.planner import Planner
@@ -22,6 +22,7 @@ DEEP = " ".join(
     f"Entry {n}: the number {n * 7919} was found beside {n * 104729} in the book of the year {1700 + n % 300}."
     for n in range(330)
 )
+SEED_ORDER = ["panic", "forced", "mode", "short", "emotional", "generation", "deepscan", "chatbot", "balanced"]
 
 # what, request, snapshot, required quality (tier elite), model with all six, with Anthropic's alone, reason
 CASES: list[tuple[str, dict[str, Any], dict[str, Any], float, str, str, str]] = [

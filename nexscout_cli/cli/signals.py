@@ -1,0 +1,35 @@
+"""Signals: the first SIGINT or SIGTERM stops what goes on and lets it be settled, the second leaves at once."""
+
+from __future__ import annotations
+
+import os
+import signal
+
+from nexscout_cli.cli import output
+from nexscout_cli.engine.interrupts import Interrupts
+from nexscout_cli.errors import Interrupted
+
+_SHOW_CURSOR = b"\x1b[?25h\n"  # a progress bar hides it
+_command = Interrupts()
+
+
+def of_this_command() -> Interrupts:
+    """What the signals of the command that runs are told to; its engine looks there."""
+    return _command
+
+
+def listen() -> None:
+    """Handle signals from now on, for a new command."""
+    global _command
+    _command = Interrupts()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        if signal.getsignal(number) is not signal.SIG_IGN:  # as a shell has it for what runs in the background
+            signal.signal(number, _signalled)
+
+
+def _signalled(signum: int, frame: object) -> None:
+    if _command.stopping:
+        if output.stderr_is_terminal():
+            os.write(2, _SHOW_CURSOR)
+        os._exit(Interrupted.exit_status)
+    _command.arrived()

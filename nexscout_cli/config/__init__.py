@@ -1,0 +1,34 @@
+"""Settings and the places of files: the table, its values from files and environment, and where the files live."""
+
+from __future__ import annotations
+
+from nexscout_cli.config.files import read_file, save
+from nexscout_cli.config.locations import PROJECT_FILE, cache_dir, config_dir, data_dir, db_path, home, user_file
+from nexscout_cli.config.settings import Settings, UnknownVariable, load, unknown_variables
+from nexscout_cli.config.table import FEATURE_FIRST, SETTINGS, TIER_DEFAULTS, Setting, Tier
+from nexscout_cli.config.values import check, env_name, known, parse
+
+__all__ = [
+    "FEATURE_FIRST",
+    "PROJECT_FILE",
+    "SETTINGS",
+    "Setting",
+    "Settings",
+    "TIER_DEFAULTS",
+    "Tier",
+    "UnknownVariable",
+    "cache_dir",
+    "check",
+    "config_dir",
+    "data_dir",
+    "db_path",
+    "env_name",
+    "home",
+    "known",
+    "load",
+    "parse",
+    "read_file",
+    "save",
+    "unknown_variables",
+    "user_file",
+]

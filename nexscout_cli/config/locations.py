@@ -1,0 +1,74 @@
+"""Where the files live: the database, the configuration, the embedded model, and what can be made again."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from nexscout_cli.errors import ConfigError
+
+PROJECT_FILE = "nexscout.toml"
+"""A project's settings, looked for in the current folder."""
+
+
+def home() -> Path | None:
+    """The one folder for data and configuration that ``NEXSCOUT_HOME`` names, or None."""
+    return _place("NEXSCOUT_HOME")
+
+
+def _place(variable: str) -> Path | None:
+    """The path that an environment variable names, or None. Raises ConfigError for one that cannot be used."""
+    value = os.environ.get(variable)
+    if not value:
+        return None
+    try:
+        value.encode()
+        path = Path(value).expanduser()
+        path.exists()
+        if not path.name:
+            raise ValueError("a folder")
+    except (OSError, ValueError, RuntimeError) as error:
+        raise ConfigError(
+            f"{variable} does not name a usable path: {getattr(error, 'strerror', None) or error}", "name another"
+        ) from error
+    return path
+
+
+def data_dir() -> Path:
+    """The folder of the database, backups and the embedded model."""
+    if folder := home():
+        return folder
+    from platformdirs import user_data_path
+
+    return user_data_path("nexscout", appauthor=False)
+
+
+def config_dir() -> Path:
+    """The folder of ``config.toml``."""
+    if folder := home():
+        return folder
+    from platformdirs import user_config_path
+
+    return user_config_path("nexscout", appauthor=False)
+
+
+def cache_dir() -> Path:
+    """The folder of files that can be made again at any time."""
+    if folder := home():
+        return folder / "cache"
+    from platformdirs import user_cache_path
+
+    return user_cache_path("nexscout", appauthor=False)
+
+
+def db_path() -> Path:
+    """The database file: ``NEXSCOUT_DB``, or ``nexscout.db`` in the data folder. Raises ConfigError for a pipe."""
+    path = _place("NEXSCOUT_DB") or data_dir() / "nexscout.db"
+    if path.is_fifo():  # opening one would wait for ever
+        raise ConfigError(f"{path} is a pipe, not a database", "set NEXSCOUT_DB to another file")
+    return path
+
+
+def user_file() -> Path:
+    """The user's own configuration file."""
+    return config_dir() / "config.toml"

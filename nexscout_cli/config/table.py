@@ -1,0 +1,177 @@
+"""The table of settings: every name with its default, type, range and meaning."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+from nexscout_cli.terms import COMPRESS, MODES, POLICIES, TIERS
+
+Value = Any
+
+_MOST_DOLLARS = 1_000_000_000
+"""The largest cap. In nano-dollars it still fits the database's integers."""
+
+
+class Setting(NamedTuple):
+    """One setting.
+
+    ``kind`` is int, float, bool, str or list (of str). ``low`` and ``high`` bound numbers, both included. ``project`` tells
+    whether a project's file may set it, ``optional`` whether it may be None.
+    """
+
+    default: Value
+    kind: type
+    doc: str
+    low: float | None = None
+    high: float | None = None
+    choices: tuple[str, ...] = ()
+    project: bool = False
+    optional: bool = False
+
+
+FEATURE_FIRST = ["panic", "forced", "mode", "generation", "deepscan", "emotional", "chatbot", "short", "balanced"]
+"""The default order of the routing rules: what a request is for counts before how short it is."""
+
+
+class Tier(NamedTuple):
+    """What a tier gives by default. ``answer_tokens`` bounds one answer; ``price`` is dollars a month."""
+
+    energy: int
+    daily_tokens: int
+    price: float
+    answer_tokens: int
+    verbosity: str
+    style: str
+    modes: tuple[str, ...]
+
+
+TIER_DEFAULTS = {
+    "free": Tier(
+        energy=100,
+        daily_tokens=50_000,
+        price=0,
+        answer_tokens=500,
+        verbosity="concise",
+        style="brief",
+        modes=("auto", "fast"),
+    ),
+    "pro": Tier(
+        energy=1_000,
+        daily_tokens=250_000,
+        price=29,
+        answer_tokens=1_500,
+        verbosity="balanced",
+        style="professional",
+        modes=("auto", "fast", "pro"),
+    ),
+    "elite": Tier(
+        energy=5_000,
+        daily_tokens=1_000_000,
+        price=99,
+        answer_tokens=3_000,
+        verbosity="detailed",
+        style="comprehensive",
+        modes=MODES,
+    ),
+    "enterprise": Tier(
+        energy=25_000,
+        daily_tokens=5_000_000,
+        price=499,
+        answer_tokens=5_000,
+        verbosity="complete",
+        style="executive",
+        modes=MODES,
+    ),
+}
+
+
+def _tier_settings(name: str) -> dict[str, Setting]:
+    tier = TIER_DEFAULTS[name]
+    return {
+        f"tiers.{name}.energy": Setting(tier.energy, int, f"energy that {name} users get each month", 0),
+        f"tiers.{name}.daily_tokens": Setting(tier.daily_tokens, int, f"tokens that a {name} user may use a day", 0),
+        f"tiers.{name}.price": Setting(tier.price, float, f"what a {name} user pays a month, in dollars", 0),
+        f"tiers.{name}.answer_tokens": Setting(
+            tier.answer_tokens, int, f"the most tokens in one answer to a {name} user", 1
+        ),
+        f"tiers.{name}.verbosity": Setting(tier.verbosity, str, f"how much detail answers to {name} users have"),
+        f"tiers.{name}.style": Setting(tier.style, str, f"the style of answers to {name} users"),
+        f"tiers.{name}.modes": Setting(list(tier.modes), list, f"modes that a {name} user may choose"),
+    }
+
+
+SETTINGS: dict[str, Setting] = {
+    "user": Setting("", str, "the user that requests are for without --user; empty: the actor", project=True),
+    "feature": Setting("ai_chatbot", str, "the feature of requests without --feature", project=True),
+    "users.auto_create": Setting(
+        True, bool, "when an admin names a new user, that user is made, in tier free, by the first request"
+    ),
+    "routing.policy": Setting(
+        "rules",
+        str,
+        "how a model is chosen: by rules, by the prompt's difficulty, or by asking a cheap model first",
+        choices=POLICIES,
+        project=True,
+    ),
+    "routing.quality_target": Setting(
+        0.95, float, "share of the strong model's advantage that learned and cascade keep", 0, 1
+    ),
+    "routing.order": Setting(FEATURE_FIRST, list, "order of the routing rules; the first that matches decides"),
+    "routing.floor": Setting(0.5, float, "models below this quality are used only when no better one is there", 0, 1),
+    "firewall.block_tokens": Setting(20_000, int, "a call predicted to use more tokens than this is refused", 1),
+    "firewall.warn_tokens": Setting(15_000, int, "a call predicted to use more tokens than this has a warning", 1),
+    "firewall.max_bytes": Setting(
+        2_000_000, int, "the most bytes of prompt, context and attachments together; more is not read", 1
+    ),
+    "caps.usd.user_day": Setting(None, float, "dollars a user may spend a day", 0, _MOST_DOLLARS, optional=True),
+    "caps.usd.user_month": Setting(None, float, "dollars a user may spend a month", 0, _MOST_DOLLARS, optional=True),
+    "caps.usd.total_day": Setting(
+        None, float, "dollars the installation may spend a day", 0, _MOST_DOLLARS, optional=True
+    ),
+    "caps.usd.total_month": Setting(
+        None, float, "dollars the installation may spend a month", 0, _MOST_DOLLARS, optional=True
+    ),
+    "caps.tokens.user_month": Setting(None, int, "tokens a user may use a month", 0, optional=True),
+    "caps.tokens.total_day": Setting(None, int, "tokens the installation may use a day", 0, optional=True),
+    "caps.tokens.total_month": Setting(None, int, "tokens the installation may use a month", 0, optional=True),
+    "energy.usd_per_unit": Setting(0.015, float, "dollars that one unit of energy stands for", 0.000001),
+    "surge.capacity": Setting(1_000, int, "calls a minute at which surge pricing starts", 1),
+    "cache.enabled": Setting(True, bool, "answer repeated requests from the cache", project=True),
+    "cache.days": Setting(30, int, "days an answer is kept", 1, 3650),
+    "cache.max_tokens": Setting(1_000, int, "answers of this many tokens or more are not kept", 1),
+    "cache.features": Setting(
+        ["ai_message", "ai_objection", "ai_chatbot", "ai_sequence"], list, "features whose answers are kept"
+    ),
+    "cache.match": Setting(
+        "exact",
+        str,
+        "what counts as a repeat: the same request, or also a short question that asks the same in other words",
+        choices=("exact", "canonical"),
+    ),
+    "cache.max_mb": Setting(
+        None, int, "above this many megabytes `cache clean` drops the answers not used for longest", 1, optional=True
+    ),
+    "compress": Setting(
+        "auto",
+        str,
+        "what is left out of prompts: nothing, what carries no meaning, or also sentences beside the point",
+        choices=COMPRESS,
+        project=True,
+    ),
+    "compression.keep": Setting(0.5, float, "share of a long text that extraction keeps", 0.1, 0.9),
+    "compression.min_tokens": Setting(1_000, int, "auto shortens prompts of this many tokens or more", 1),
+    "compression.low_energy": Setting(
+        0.1, float, "auto shortens every prompt below this share of the monthly energy", 0, 1
+    ),
+    "learning.patterns": Setting(True, bool, "learn phrases that recur (numbers and names masked)"),
+    "providers.timeout": Setting(
+        60.0, float, "seconds a call may take; for a stream, seconds between two tokens", 0.1, 3600
+    ),
+    "providers.stream_timeout": Setting(600.0, float, "seconds a whole stream may take", 0.1, 86_400),
+    "providers.retries": Setting(2, int, "how often one model is tried again after a fault that may pass", 0, 10),
+    "providers.backoff_min": Setting(0.5, float, "seconds before the first retry", 0, 60),
+    "providers.backoff_max": Setting(8.0, float, "the most seconds before a retry", 0, 300),
+    "store.lock_timeout": Setting(30.0, float, "seconds a writer waits for its turn at the database", 0.1, 600),
+    "report.tz": Setting("UTC", str, "time zone of a report's days", project=True),
+    "report.baseline": Setting("gpt-4o", str, "the model that savings are compared with"),
+} | {key: setting for tier in TIERS for key, setting in _tier_settings(tier).items()}

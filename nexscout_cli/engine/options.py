@@ -1,0 +1,293 @@
+"""The one table of what a request may say beside its prompt.
+
+``run``, ``simulate`` and ``batch`` (flags, JSONL and CSV), the check of what programs hand over, the cache key and the
+fingerprint of idempotency all read it. A new option is a field of :class:`~nexscout_cli.engine.request.Options` and one
+entry here.
+"""
+
+from __future__ import annotations
+
+import sys
+from typing import Literal, NamedTuple
+
+from nexscout_cli.engine.money import to_nano
+from nexscout_cli.engine.request import Json, Options
+from nexscout_cli.errors import UsageError
+from nexscout_cli.terms import COMPRESS, FEATURES, MODES, POLICIES, YES_OR_NO
+
+Kind = Literal["text", "whole", "number", "switch", "dollars", "json", "files"]
+"""What a value is.
+
+========  ===================  ==========================  ======================  =========================
+kind      in a program         in JSON                     in a CSV cell           on the command line
+========  ===================  ==========================  ======================  =========================
+text      str                  text                        as it is                ``--flag TEXT``
+whole     int                  whole number                digits                  ``--flag 200``
+number    int or float         number                      digits                  ``--flag 0.7``
+switch    bool                 true or false               yes, no, true, false …  ``--flag``: not the default
+dollars   int, nano-dollars    number or text, in dollars  dollars                 dollars
+json      any JSON value       any JSON value              JSON or text            ``KEY=VALUE`` or ``@FILE``
+files     tuple of Attachment  list of file names          names parted by ;       a file's name
+========  ===================  ==========================  ======================  =========================
+"""
+
+InKey = Literal["always", "given", "in force", "never"]
+"""How an option is part of the cache key.
+
+``always``: its value, also where it is not given. ``given``: its value, where it is not the default; so a new option leaves
+the keys of requests without it as they were. ``in force``: the engine puts what is in force for the request there, by
+option, user or setting (``Engine.cache_keys``). ``never``: it does not shape the answer.
+The fingerprint holds what the key holds, and an ``in force`` option where it is given.
+"""
+
+
+class Option(NamedTuple):
+    """One entry.
+
+    ``name`` is the field of Options, or of AIRequest where ``part_of`` is ``request``. ``low`` and ``high`` bound numbers
+    and the length of texts, both included. ``key_name`` is what the cache key calls it, if not ``name``. ``for_batch`` tells
+    whether ``batch`` takes it on the command line, for every row that does not say otherwise.
+    """
+
+    name: str
+    kind: Kind
+    flags: tuple[str, ...]
+    help: str
+    example: str = ""
+    part_of: Literal["request", "options"] = "options"
+    low: float | None = None
+    high: float | None = None
+    choices: tuple[str, ...] = ()
+    in_key: InKey = "never"
+    key_name: str = ""
+    for_batch: bool = True
+
+
+TABLE = (
+    Option(
+        "feature",
+        "text",
+        ("-f", "--feature"),
+        f"What the request is for: {', '.join(FEATURES)} or any other ai_* name.",
+        part_of="request",
+    ),
+    Option(
+        "user_id", "text", ("-u", "--user"), "The user it is for (admins only; default: yourself).", part_of="request"
+    ),
+    Option(
+        "force_model",
+        "text",
+        ("-m", "--model"),
+        "Use this model, or this mode.",
+        "gpt-4o-mini",
+        in_key="always",
+        key_name="model",
+    ),
+    Option("mode", "text", ("--mode",), f"The mode: {', '.join(MODES)}.", "fast", choices=MODES, in_key="always"),
+    Option("goal", "text", ("--goal",), "What the answer should achieve.", part_of="request"),
+    Option("tone", "text", ("--tone",), "Tone of the answer, for example friendly.", part_of="request"),
+    Option("system", "text", ("--system",), "System text for the model.", in_key="always"),
+    Option(
+        "context",
+        "json",
+        ("-c", "--context"),
+        "Facts to use: KEY=VALUE, or @FILE with JSON; may be repeated.",
+        part_of="request",
+        for_batch=False,
+    ),
+    Option(
+        "attachments",
+        "files",
+        ("--attach",),
+        "A text file to send with the prompt; may be repeated.",
+        part_of="request",
+        for_batch=False,
+    ),
+    Option(
+        "temperature",
+        "number",
+        ("--temperature",),
+        "How varied answers are, from 0 to 2.",
+        "0.7",
+        low=0,
+        high=2,
+        in_key="always",
+    ),
+    Option(
+        "max_tokens",
+        "whole",
+        ("--max-tokens",),
+        "The most tokens an answer may have.",
+        "200",
+        low=1,
+        in_key="always",
+    ),
+    Option(
+        "max_cost",
+        "dollars",
+        ("--max-cost",),
+        "The most the call may cost, in dollars.",
+        "0.05",
+        low=0,
+        for_batch=False,  # there it bounds all rows together
+    ),
+    Option("allow_cache", "switch", ("--no-cache",), "Do not answer from the cache, and do not keep the answer."),
+    Option("skip_energy_charge", "switch", ("--no-charge",), "Charge no energy (admins only)."),
+    Option(
+        "idempotency_key",
+        "text",
+        ("--idempotency-key",),
+        "Your name for this request; the same name again gives the first answer, free.",
+        "order-1234",
+        low=1,
+        high=200,
+        for_batch=False,
+    ),
+    Option(
+        "policy",
+        "text",
+        ("--policy",),
+        f"How the model is chosen: {', '.join(POLICIES)}.",
+        "learned",
+        choices=POLICIES,
+        in_key="in force",
+    ),
+    Option(
+        "compress",
+        "text",
+        ("--compress",),
+        "How the prompt is shortened: auto, off, lossless, or extract (leaves out sentences beside the point).",
+        "lossless",
+        choices=COMPRESS,
+        in_key="in force",
+    ),
+    Option(
+        "keep",
+        "number",
+        ("--keep",),
+        "Share of a long text that extract keeps, from 0.1 to 0.9.",
+        "0.5",
+        low=0.1,
+        high=0.9,
+        in_key="in force",
+    ),
+)
+"""In the order that ``--help`` shows them."""
+
+OPTIONS = {option.name: option for option in TABLE if option.part_of == "options"}
+FIELDS = {option.name: option for option in TABLE if option.part_of == "request"}
+"""A request's own fields, but the prompt."""
+
+_PROGRAM: dict[Kind, tuple[type, ...]] = {
+    "text": (str,),
+    "whole": (int,),
+    "number": (int, float),
+    "switch": (bool,),
+    "dollars": (int,),
+}
+_JSON = _PROGRAM | {"dollars": (int, float, str)}
+_WORDS: dict[Kind, str] = {
+    "text": "text",
+    "whole": "a whole number",
+    "number": "a number",
+    "switch": "true or false",
+    "dollars": "an amount in dollars",
+}
+_IN_NANO = "a whole number of nano-dollars, 0 or more"
+
+
+def default_of(option: Option) -> Json:
+    """The value of an entry of OPTIONS that is not given."""
+    return Options._field_defaults[option.name]
+
+
+def check(option: Option, value: Json, label: str) -> None:
+    """Refuse a value that an option cannot have. ``label`` is what the error calls the option. Raises UsageError."""
+    kinds = _PROGRAM[option.kind]
+    right = isinstance(value, kinds) and (option.kind == "switch" or not isinstance(value, bool))
+    if right and (option.low is not None or option.high is not None):
+        size = len(value) if option.kind == "text" else value
+        right = (option.low is None or size >= option.low) and (option.high is None or size <= option.high)
+    if right and option.choices:
+        right = value in option.choices
+    if not right:
+        raise _refusal(option, value, label, _IN_NANO if option.kind == "dollars" else None)
+
+
+def from_json(option: Option, value: Json, label: str) -> Json:
+    """An option's value from a JSON document, checked. Raises UsageError."""
+    kinds = _JSON[option.kind]
+    if not isinstance(value, kinds) or (isinstance(value, bool) and option.kind != "switch"):
+        raise _refusal(option, value, label)
+    if isinstance(value, str | int | float) and option.kind == "dollars":
+        try:
+            value = to_nano(value)
+        except ValueError as error:
+            raise UsageError(
+                f"{label}: {str(error)[:120]}", f"an amount in dollars, for instance {option.example}"
+            ) from error
+    check(option, value, label)
+    return value
+
+
+def from_cell(option: Option, text: str, label: str) -> Json:
+    """What a CSV cell would be in a JSON document, checked. Raises UsageError."""
+    value: Json = text
+    text = text.strip()
+    try:
+        if option.kind == "whole":
+            value = int(text)
+        elif option.kind == "number":
+            value = float(text)
+        elif option.kind == "switch":
+            value = YES_OR_NO[text.lower()]
+    except (ValueError, KeyError) as error:
+        raise _refusal(option, text, label) from error
+    from_json(option, value, label)
+    return value
+
+
+def nearest(name: str) -> str | None:
+    """The option that somebody who wrote ``name`` probably meant: by a flag's name, or a similar one."""
+    by_flag = {flag.lstrip("-"): option.name for option in OPTIONS.values() for flag in option.flags}
+    wanted = name.strip().lower().lstrip("-")
+    if found := by_flag.get(wanted.replace("_", "-")):
+        return found
+    from difflib import get_close_matches
+
+    near = get_close_matches(wanted.replace("-", "_"), OPTIONS, 1)
+    return near[0] if near else None
+
+
+def _refusal(option: Option, value: Json, label: str, expected: str | None = None) -> UsageError:
+    cannot = f"{label} cannot be {_shown(value)}"
+    if option.choices:
+        from difflib import get_close_matches
+
+        near = get_close_matches(value.lower(), option.choices, 1) if isinstance(value, str) else []
+        meant = f"did you mean {near[0]}? " if near else ""
+        return UsageError(cannot, f"{meant}one of: {', '.join(option.choices)}")
+    expected = expected or _expected(option)
+    example = f"for instance {option.example}" if option.example and expected != _IN_NANO else f"give {expected}"
+    return UsageError(f"{cannot}; it must be {expected}", example)
+
+
+def _expected(option: Option) -> str:
+    """What a value must be, in words."""
+    what = _WORDS[option.kind]
+    if option.low is None or option.kind == "dollars":
+        return what
+    if option.kind == "text":
+        return f"{what} of {option.low:g} to {option.high:g} characters"
+    return (
+        f"{what} of at least {option.low:g}"
+        if option.high is None
+        else f"{what} from {option.low:g} to {option.high:g}"
+    )
+
+
+def _shown(value: Json) -> str:
+    """A value as an error shows it, not longer than 60 characters."""
+    if isinstance(value, int) and abs(value) > sys.maxsize:
+        return "a number this large" if value > 0 else "a number this small"
+    return f"{value!r:.60}" if isinstance(value, str | int | float | None) else f"a {type(value).__name__}"

@@ -1,0 +1,151 @@
+"""What a test may know of a store's books: one reader for every store, so that a test says what holds and not how it is kept.
+
+Amounts are nano-dollars, tokens or units of energy. A row is a dict by the names of DESIGN's tables; JSON columns are values.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import sqlite3
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, NamedTuple, Protocol
+
+Row = dict[str, Any]
+DAY, MONTH, PREPAID = "2026-11-10", "2026-11", "prepaid"
+"""The periods in which the tests' clock begins."""
+_JSON = {"metadata", "decision", "plan", "price", "params", "answer"} | {
+    "writing_style_profile",
+    "common_patterns",
+    "pattern_counts",
+    "peak_usage_hours",
+    "model_preference_score",
+    "prompt_heads",
+}
+
+
+class Account(NamedTuple):
+    """granted is None where nothing limits it."""
+
+    granted: int | None
+    held: int
+    spent: int
+
+
+NONE = Account(None, 0, 0)
+
+
+class Books(Protocol):
+    """Everything that is kept, read past every right and rule."""
+
+    def account(self, owner: str, kind: str = "energy", period: str = PREPAID) -> Account:
+        """An account; ``NONE`` before it was first drawn on."""
+
+    def accounts(self) -> list[Row]:
+        """All accounts: owner, kind, period, granted, held, spent."""
+
+    def attempts(self, request_id: str | None = None) -> list[Row]:
+        """Attempts in the order they were held."""
+
+    def requests(self) -> list[Row]:
+        """Requests in the order of their ids."""
+
+    def entries(self, request_id: str | None = None) -> list[Row]:
+        """Ledger entries in order, each with its account's owner, account (its kind) and period, and its attempt's n."""
+
+    def usage(self, request_id: str | None = None) -> list[Row]:
+        """Rows of usage in order."""
+
+    def predictions(self) -> list[Row]:
+        """Predictions in order."""
+
+    def cached(self) -> list[Row]:
+        """Kept answers in order."""
+
+    def users(self) -> list[Row]:
+        """Users by name."""
+
+    def profile(self, user_id: str) -> Row:
+        """What was learned of a user."""
+
+    def verdicts(self) -> list[Row]:
+        """What users said of answers."""
+
+
+class SqliteBooks:
+    """The books of a SQLite file."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+
+    def account(self, owner: str, kind: str = "energy", period: str = PREPAID) -> Account:
+        """An account; ``NONE`` before it was first drawn on."""
+        found = self._rows("accounts", "WHERE owner = ? AND kind = ? AND period = ?", owner, kind, period)
+        return Account(found[0]["granted"], found[0]["held"], found[0]["spent"]) if found else NONE
+
+    def accounts(self) -> list[Row]:
+        """All accounts."""
+        return self._rows("accounts", "ORDER BY id")
+
+    def attempts(self, request_id: str | None = None) -> list[Row]:
+        """Attempts in the order they were held."""
+        return self._of(request_id, "attempts", "ORDER BY id")
+
+    def requests(self) -> list[Row]:
+        """Requests in the order of their ids."""
+        return self._rows("requests", "ORDER BY request_id")
+
+    def entries(self, request_id: str | None = None) -> list[Row]:
+        """Ledger entries in order."""
+        source = (
+            "(SELECT e.id, e.kind, e.amount, e.reason, e.actor, e.created_at, a.owner, a.kind AS account, a.period, t.n, "
+            "t.request_id FROM ledger_entries e JOIN accounts a ON a.id = e.account LEFT JOIN attempts t ON t.id = e.attempt)"
+        )
+        return self._of(request_id, source, "ORDER BY id")
+
+    def usage(self, request_id: str | None = None) -> list[Row]:
+        """Rows of usage in order."""
+        return self._of(request_id, "ai_model_usage", "ORDER BY id")
+
+    def predictions(self) -> list[Row]:
+        """Predictions in order."""
+        return self._rows("ai_cost_predictions", "ORDER BY id")
+
+    def cached(self) -> list[Row]:
+        """Kept answers in order."""
+        return self._rows("cached_ai_responses", "ORDER BY id")
+
+    def users(self) -> list[Row]:
+        """Users by name."""
+        return self._rows("users", "ORDER BY user_id")
+
+    def profile(self, user_id: str) -> Row:
+        """What was learned of a user."""
+        return self._rows("user_efficiency_profiles", "WHERE user_id = ?", user_id)[0]
+
+    def verdicts(self) -> list[Row]:
+        """What users said of answers."""
+        return self._rows("feedback", "ORDER BY created_at, request_id")
+
+    def _of(self, request_id: str | None, source: str, order: str) -> list[Row]:
+        if request_id is None:
+            return self._rows(source, order)
+        return self._rows(source, f"WHERE request_id = ? {order}", request_id)
+
+    def _rows(self, source: str, rest: str, *values: object) -> list[Row]:
+        with self._opened() as connection:
+            rows = connection.execute(f"SELECT * FROM {source} {rest}", values).fetchall()
+        return [
+            {
+                name: json.loads(value) if name in _JSON and value is not None else value
+                for name, value in dict(row).items()
+            }
+            for row in rows
+        ]
+
+    @contextlib.contextmanager
+    def _opened(self) -> Iterator[sqlite3.Connection]:
+        with contextlib.closing(sqlite3.connect(self._path, timeout=30)) as connection:
+            connection.row_factory = sqlite3.Row
+            yield connection

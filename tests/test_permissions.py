@@ -1,0 +1,304 @@
+"""Every permission there is, asked for below the command line by somebody who does not have it.
+
+What a front end forgets to check, the engine or the store must refuse: so none of these goes through a command.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import pytest
+
+from nexscout_cli.engine import batch
+from nexscout_cli.engine.call import Call, Completion, OnText, Usage
+from nexscout_cli.engine.pipeline import Engine
+from nexscout_cli.engine.request import AIRequest, Options
+from nexscout_cli.engine.response import AIResponse
+from nexscout_cli.errors import NotPermitted, UsageError
+from tests.support.bench import Bench
+from tests.support.values import OPENAI, count
+
+# --- The store, as this file calls it. Whoever changes the store's interface changes these lines and no others. ----------
+from nexscout_cli.store.sqlite import (  # isort: skip
+    cache, catalog, check, cleaning, energy, feedback, log, models, profiles, recovery, reports, users, why, windows
+)  # fmt: skip
+
+
+class Books:
+    """The store as one actor may use it."""
+
+    def __init__(self, bench: Bench) -> None:
+        s, ledger = bench.store, bench.ledger
+        day = windows.Window(datetime.now(UTC) - timedelta(days=400), datetime.now(UTC) + timedelta(days=400), UTC)
+        self.snapshot = ledger.snapshot
+        self.recall = ledger.recall
+        self.cached = ledger.cached
+        self.users = lambda: users.listing(s)
+        self.set_tier = lambda user, tier: users.set_tier(s, user, tier)
+        self.forget_user = lambda user: users.forget(s, user)
+        self.energy = lambda user: energy.show(s, user)
+        self.energy_history = lambda user: energy.history(s, user, 10)
+        self.balances = lambda: energy.balances(s)
+        self.grant = lambda user, amount: energy.grant(s, user, amount, "gift")
+        self.set_energy = lambda user, amount: energy.set_balance(s, user, amount, "gift")
+        self.profile = lambda user: profiles.forecast(s, user)
+        self.preferences = lambda user: (profiles.mode_and_panic(s, user), profiles.policy_of(s, user))
+        self.rate = lambda user: profiles.update_efficiency_rating(s, user, 1, 1)
+        self.set_mode = lambda user, mode: profiles.set_mode(s, user, mode)
+        self.set_policy = lambda user, policy: profiles.set_policy(s, user, policy)
+        self.set_panic = lambda on: profiles.set_panic(s, on)
+        self.log = lambda user=None: log.latest(s, user)
+        self.log_of = lambda request_id: log.show(s, request_id)
+        self.why = lambda request_id: why.facts(s, request_id)
+        self.report = lambda user=None: reports.build(s, "models", day, user)["rows"]
+        self.feedback = lambda request_id: feedback.record(s, request_id, "bad")
+        self.cache_stats = lambda: cache.stats(s)["rows"]
+        self.cache_list = lambda user=None: cache.listing(s, user, 100)
+        self.cache_show = lambda number: cache.show(s, number)
+        self.cache_clear = lambda user: cleaning.clear(s, user, None)
+        self.cache_forget = lambda request_id: cleaning.forget(s, request_id)
+        self.unresolved = lambda: recovery.unresolved(s)
+        self.resolve = lambda request_id: recovery.resolve(s, request_id, None)
+        self.reset_clock = lambda: recovery.reset_clock(s)
+        self.check = lambda: check.check(s)
+        self.backup = lambda path: s.db.backup(path)
+        self.seed = lambda: catalog.seed(s, models.seeded())
+        self.add_model = lambda: catalog.add(s, "house", HOUSE, lambda name: None)
+        self.change_model = lambda: catalog.change(s, "gpt-4o", catalog.Change(quality=0.9), lambda name: None)
+        self.enable_model = lambda on: catalog.enable(s, "gpt-4o", on)
+        self.sync = lambda: catalog.sync(s, lambda name: None, apply=True)
+
+
+HOUSE = catalog.Change(
+    "openai/house",
+    1,
+    1,
+    max_tokens=8192,
+    type="small",
+    quality=0.6,
+    api_base="http://127.0.0.1:1/v1",
+    api_key_env="HOUSE_KEY",
+)
+
+
+def written(bench: Bench) -> str:
+    """Everything that is in the store."""
+    return "\n".join(bench.store.db.connection.iterdump())
+
+
+def engine_of(bench: Bench, provider: Answers) -> Engine:
+    bench.ledger = type(bench.ledger)(bench.store, provider)
+    return Engine(bench.ledger, provider, bench.store.settings, bench.clock, count)
+
+
+# --------------------------------------------------------------------------------------------------------------------
+
+
+class Answers:
+    """A provider in memory that counts what it is asked."""
+
+    def __init__(self) -> None:
+        self.asked = 0
+
+    def available(self, model_name: str, litellm_model: str, api_key_env: str | None) -> str | None:
+        return None if model_name in OPENAI else "not here"
+
+    def complete(self, call: Call, on_text: OnText | None) -> Completion:
+        self.asked += 1
+        return Completion("Hi Sarah", "stop", Usage(100, 50), "id", None)
+
+
+class World(NamedTuple):
+    """Ada owns the installation; alice (pro) and bob (free) are users. Alice has asked twice, and one attempt is unknown."""
+
+    ada: Bench
+    bob: Bench
+    engine: Engine
+    admins_engine: Engine
+    provider: Answers
+    alices: str
+    unknown: str
+    cached: int
+    key: str
+
+    @property
+    def books(self) -> Books:
+        return Books(self.bob)
+
+
+@pytest.fixture
+def world(tmp_path: Path) -> Iterator[World]:
+    ada = Bench(tmp_path / "nexscout.db")
+    Books(ada).set_tier("alice", "pro")
+    Books(ada).set_tier("bob", "free")
+    alice, bob = ada.actor("alice"), ada.actor("bob")
+    done = alice.sent(alice.plan("alice's own words", idempotency_key="k"))
+    alice.post(done)
+    unknown = alice.unknown(alice.plan("alice's own words"))
+    row = alice.sql("SELECT id, prompt_hash FROM cached_ai_responses")[0]
+    provider = Answers()
+    engines = [engine_of(bench, provider) for bench in (bob, ada)]
+    yield World(ada, bob, *engines, provider, done.request_id, unknown.request_id, row[0], row[1])
+    for bench in (alice, bob, ada):
+        bench.store.close()
+
+
+def ask(user: str = "bob", prompt: str = "Write to Sarah", **options: Any) -> AIRequest:
+    return AIRequest(user, "ai_message", prompt, options=Options(**options))
+
+
+FOR_ALICE = ask("alice")
+
+# Name of the permission, and how bob tries to do without it. Each raises NotPermitted, or UsageError where saying "not
+# permitted" would tell that there is such a thing.
+REFUSED: dict[str, Callable[[World], Any]] = {
+    "act for another user: simulate": lambda w: w.engine.simulate(FOR_ALICE),
+    "act for another user: compare": lambda w: w.engine.compare(FOR_ALICE),
+    "act for another user: snapshot": lambda w: w.books.snapshot(FOR_ALICE),
+    "act for another user: replay": lambda w: w.books.recall("alice", "k", "any"),
+    "act for another user: cached answer": lambda w: w.books.cached("alice", w.key),
+    "read another's energy": lambda w: w.books.energy("alice"),
+    "read another's energy history": lambda w: w.books.energy_history("alice"),
+    "read another's profile": lambda w: w.books.profile("alice"),
+    "read another's mode and policy": lambda w: w.books.preferences("alice"),
+    "read another's log": lambda w: w.books.log("alice"),
+    "read another's request": lambda w: w.books.log_of(w.alices),
+    "read why, of another's request": lambda w: w.books.why(w.alices),
+    "read another's report": lambda w: w.books.report("alice"),
+    "read another's cached answer": lambda w: w.books.cache_show(w.cached),
+    "judge another's answer": lambda w: w.books.feedback(w.alices),
+    "rate another's profile": lambda w: w.books.rate("alice"),
+    "set another's mode": lambda w: w.books.set_mode("alice", "pro"),
+    "set another's policy": lambda w: w.books.set_policy("alice", "learned"),
+    "forget another user": lambda w: w.books.forget_user("alice"),
+    "remove another's answer from the cache": lambda w: w.books.cache_forget(w.alices),
+    "grant energy": lambda w: w.books.grant("bob", 1_000),
+    "set energy": lambda w: w.books.set_energy("bob", 1_000),
+    "set a tier": lambda w: w.books.set_tier("bob", "elite"),
+    "make a user": lambda w: w.books.set_tier("eve", "free"),
+    "turn panic on": lambda w: w.books.set_panic(True),
+    "seed the catalog": lambda w: w.books.seed(),
+    "add a model": lambda w: w.books.add_model(),
+    "change a model": lambda w: w.books.change_model(),
+    "disable a model": lambda w: w.books.enable_model(False),
+    "enable a model": lambda w: w.books.enable_model(True),
+    "sync prices": lambda w: w.books.sync(),
+    "check the database": lambda w: w.books.check(),
+    "resolve an attempt": lambda w: w.books.resolve(w.unknown),
+    "reset the clock": lambda w: w.books.reset_clock(),
+    "a mode above the tier: set": lambda w: w.books.set_mode("bob", "expert"),
+    "a mode above the tier: simulate": lambda w: w.engine.simulate(ask(mode="expert")),
+    "a mode above the tier, as a model": lambda w: w.engine.simulate(ask(force_model="expert")),
+    "a mode above the tier: compare": lambda w: w.engine.compare(ask(mode="pro")),
+    "a model above the tier: simulate": lambda w: w.engine.simulate(ask(force_model="gpt-4o")),
+    "skip the charge: simulate": lambda w: w.engine.simulate(ask(skip_energy_charge=True)),
+    "skip the charge: compare": lambda w: w.engine.compare(ask(skip_energy_charge=True)),
+}
+
+
+@pytest.mark.parametrize("name", REFUSED)
+def test_who_lacks_a_permission_is_refused_below_the_command_line(world: World, name: str) -> None:
+    before = written(world.ada)
+    with pytest.raises((NotPermitted, UsageError)) as caught:
+        REFUSED[name](world)
+    assert caught.value.suggestion and "alice's own words" not in str(caught.value)
+    assert written(world.ada) == before and world.provider.asked == 0
+
+
+HIDDEN = {
+    "read another's request",
+    "read why, of another's request",
+    "read another's cached answer",
+    "judge another's answer",
+    "remove another's answer from the cache",
+}
+
+
+@pytest.mark.parametrize("name", REFUSED)
+def test_the_refusal_says_not_permitted_but_where_that_would_tell_what_there_is(world: World, name: str) -> None:
+    with pytest.raises(UsageError if name in HIDDEN else NotPermitted):
+        REFUSED[name](world)
+
+
+@pytest.mark.xfail(strict=True, reason="the SQLite store's own backup knows no actor yet; the port Maintenance does")
+def test_a_copy_of_the_whole_database_is_for_admins(world: World, tmp_path: Path) -> None:
+    with pytest.raises(NotPermitted):
+        world.books.backup(tmp_path / "copy.db")
+
+
+# What bob sees, or reaches, of the others: nothing of alice's.
+NOTHING: dict[str, Callable[[Books], Any]] = {
+    "users": lambda books: [row for row in books.users() if row["user_id"] != "bob"],
+    "balances": lambda books: [user for user in books.balances() if user != "bob"],
+    "log": lambda books: books.log(),
+    "report": lambda books: books.report(),
+    "cache": lambda books: books.cache_list(),
+    "cache of alice": lambda books: books.cache_list("alice"),
+    "figures of the cache": lambda books: books.cache_stats(),
+    "unresolved attempts": lambda books: books.unresolved(),
+    "clearing the cache of alice": lambda books: books.cache_clear("alice"),
+    "clearing the cache": lambda books: books.cache_clear(None),
+}
+
+
+@pytest.mark.parametrize("name", NOTHING)
+def test_lists_and_clearing_reach_only_what_is_the_actors_own(world: World, name: str) -> None:
+    kept = "SELECT count(*) FROM cached_ai_responses"
+    assert not NOTHING[name](world.books)
+    assert world.ada.sql(kept)[0][0] == 1
+    assert NOTHING[name](Books(world.ada))
+
+
+RUN: dict[str, AIRequest] = {
+    "for another user": FOR_ALICE,
+    "a mode above the tier": ask(mode="expert"),
+    "a mode above the tier, as a model": ask(force_model="pro"),
+    "a model above the tier": ask(force_model="gpt-4o"),
+    "without the charge": ask(skip_energy_charge=True),
+    "without the charge or the cache": ask(skip_energy_charge=True, allow_cache=False),
+}
+
+
+@pytest.mark.parametrize("name", RUN)
+def test_a_call_without_the_permission_for_it_is_not_made(world: World, name: str) -> None:
+    for answer in (world.engine.run(RUN[name]), *batch.run(world.engine, [RUN[name]])):
+        assert refused(answer)
+    assert world.provider.asked == 0
+
+
+def refused(answer: AIResponse) -> bool:
+    return answer.error is not None and (answer.error["code"], answer.exit_status) == ("not_permitted", 8)
+
+
+def test_a_cached_answer_is_not_given_without_the_charge_to_who_may_not_skip_it(world: World) -> None:
+    assert world.engine.run(ask()).success
+    again = world.engine.run(ask())
+    assert again.success and again.metadata["from_cache"]
+    assert refused(world.engine.run(ask(skip_energy_charge=True)))
+    assert world.provider.asked == 1
+
+
+def test_a_row_that_is_like_another_is_not_answered_without_the_charge_either(world: World) -> None:
+    rows = [ask(), ask(skip_energy_charge=True), ask()]
+    first, second, third = batch.run(world.engine, rows)
+    assert first.success and third.success and refused(second)
+    assert world.provider.asked == 1
+
+
+def test_an_admin_may_skip_the_charge_for_whom_he_acts(world: World) -> None:
+    request = ask("bob", skip_energy_charge=True)
+    before = Books(world.ada).energy("bob").balance
+    answer = world.admins_engine.run(request)
+    assert answer.success and answer.metadata["energy_cost"] == 0
+    assert Books(world.ada).energy("bob").balance == before
+    assert refused(world.engine.run(request))
+
+
+def test_what_is_refused_above_the_tier_is_granted_within_it(world: World) -> None:
+    Books(world.ada).set_tier("bob", "elite")
+    for name in ("a mode above the tier", "a model above the tier"):
+        assert world.engine.run(RUN[name]).success
+    world.books.set_mode("bob", "expert")
