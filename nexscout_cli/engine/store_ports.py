@@ -210,7 +210,7 @@ class Recovery(Protocol):
     def resolve(self, actor: str, request_id: str, cost: int | None, *, beyond_hold: bool = False) -> int:
         """Decide a request's unknown attempts: post them at ``cost`` nano-dollars in all, or void them when it is None.
 
-        Returns how many there were. Admins only.
+        ``request_id`` may be the beginning of one. Returns how many there were. Admins only.
         """
 
     def unresolved(self, actor: str) -> list[Unresolved]:

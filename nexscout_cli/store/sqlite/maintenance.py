@@ -14,6 +14,11 @@ if TYPE_CHECKING:
     from nexscout_cli.store.sqlite.store import SqliteStore
 
 
+def engine_version() -> tuple[str, str]:
+    """What keeps the books, and its version."""
+    return "sqlite", sqlite3.sqlite_version
+
+
 class SqliteMaintenance:
     """Checking and copying the whole database. Admins only."""
 
@@ -53,8 +58,7 @@ class SqliteMaintenance:
         """engine, version, schema, path, size (bytes), and durability: the journal mode and why it is that one."""
         why = "write-ahead log" if wal_is_safe() else "since this version's write-ahead log can lose commits"
         return {
-            "engine": "sqlite",
-            "version": sqlite3.sqlite_version,
+            **dict(zip(("engine", "version"), engine_version(), strict=True)),
             "schema": str(SCHEMA_VERSION),
             "path": str(self._store.path),
             "size": str(self._store.path.stat().st_size),
