@@ -20,7 +20,7 @@ class Window(NamedTuple):
 
     since: datetime
     until: datetime
-    tz: tzinfo
+    tz: tzinfo = UTC
 
 
 def zone(name: str) -> tzinfo:

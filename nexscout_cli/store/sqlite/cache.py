@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from nexscout_cli.engine.request import Json
 from nexscout_cli.errors import UsageError
+from nexscout_cli.store.sqlite import cleaning, parts
 from nexscout_cli.store.sqlite.transaction import OWN_OR_ADMIN, Transaction
 
 if TYPE_CHECKING:
@@ -15,22 +16,19 @@ if TYPE_CHECKING:
 
 Row = dict[str, Any]
 
-PART = 20_000
-"""Answers that one read looks at, where all are looked at."""
-
 _REQUESTS_OF_ALL = "SELECT feature, sum(requests) AS requests FROM usage_by_model_day GROUP BY feature"
 _REQUESTS_OF_ONE = """SELECT feature, count(DISTINCT request_id) AS requests FROM ai_model_usage
     WHERE user_id = :actor GROUP BY feature"""
 _COUNTED = ("answers", "expired", "bytes", "requests", "hits", "tokens_saved", "saved_usd")
 
 # From a request to the one whose answer it was given, and on to where that came from. UNION: a circle ends.
-_SOURCES = f"""WITH RECURSIVE sources (id) AS (
-  SELECT :request UNION
-  SELECT json_extract(u.metadata, '$.cached_from') FROM sources JOIN ai_model_usage u ON u.request_id = sources.id
-  WHERE u.outcome = 'hit' AND {OWN_OR_ADMIN})"""
-# +request_id: found among the answers of one user, which have an index.
-_FORGET = f"""{_SOURCES} DELETE FROM cached_ai_responses
-  WHERE user_id = :user AND +request_id IN (SELECT id FROM sources WHERE id IS NOT NULL) AND {OWN_OR_ADMIN}"""
+# Answers are looked for among those of the request's user, which an index finds.
+_FORGET = f"""DELETE FROM cached_ai_responses WHERE user_id = :user AND {OWN_OR_ADMIN} AND request_id IN (
+  WITH RECURSIVE sources (id) AS (
+    SELECT :request UNION
+    SELECT json_extract(u.metadata, '$.cached_from') FROM sources JOIN ai_model_usage u ON u.request_id = sources.id
+    WHERE u.outcome = 'hit')
+  SELECT id FROM sources WHERE id IS NOT NULL)"""
 
 
 def forget_answer(t: Transaction, request_id: str) -> int:
@@ -84,7 +82,7 @@ class SqliteCache:
 
     def _kept(self, values: Mapping[str, str]) -> Iterator[sqlite3.Row]:
         """Answers, expired ones among them, and bytes of text, by feature; a feature may come in several rows."""
-        return in_parts(
+        return parts.of_kept_answers(
             self._store,
             f"""SELECT feature, count(*) AS answers, sum(expires_at <= :now) AS expired,
                 sum(length(CAST(response_text AS BLOB))) AS bytes FROM cached_ai_responses
@@ -93,13 +91,8 @@ class SqliteCache:
         )
 
     def listing(self, actor: str, user_id: str | None, limit: int) -> list[Row]:
-        """The latest answers the actor may see, without their text; of one user where one is named.
-
-        Raises NotPermitted, UsageError.
-        """
+        """The latest answers the actor may see, without their text; of one user where one is named."""
         with self._store.read(actor) as t:
-            if user_id is not None:
-                t.require_access(user_id)
             rows = t.execute(
                 f"""SELECT id, user_id, feature, model_used, tokens_saved, hit_count, created_at, last_used_at, expires_at
                     FROM cached_ai_responses WHERE {OWN_OR_ADMIN} AND (:user IS NULL OR user_id = :user)
@@ -121,23 +114,14 @@ class SqliteCache:
 
     def clean(self, *, dry_run: bool = False) -> int:
         """Remove what has expired, everyone's; returns how many answers that were (or would be)."""
-        from nexscout_cli.store.sqlite import cleaning
-
         return cleaning.expired(self._store, dry_run=dry_run)
 
     def evict(self, *, dry_run: bool = False) -> int:
         """Remove the least recently used answers until their texts fit; returns how many that were (or would be)."""
-        from nexscout_cli.store.sqlite import cleaning
-
         return cleaning.evict(self._store, dry_run=dry_run)
 
     def clear(self, actor: str, user_id: str | None, feature: str | None, *, dry_run: bool = False) -> int:
-        """Remove answers the actor may see, of one user or feature or all; returns how many that were (or would be).
-
-        Raises NotPermitted, UsageError.
-        """
-        from nexscout_cli.store.sqlite import cleaning
-
+        """Remove answers the actor may see, of one user or feature or all; returns how many that were (or would be)."""
         return cleaning.clear(self._store, actor, user_id, feature, dry_run=dry_run)
 
     def forget(self, actor: str, request_id: str) -> int:
@@ -147,18 +131,6 @@ class SqliteCache:
         """
         with self._store.write(actor) as t:
             return forget_answer(t, request_id)
-
-
-def in_parts(store: SqliteStore, sql: str, values: Mapping[str, Json]) -> Iterator[sqlite3.Row]:
-    """Rows of a query over kept answers with id > :first and ≤ :last: a bounded part in each read, so that writers get
-    their turn in between. Whose rows they may be stands in the query.
-    """
-    with store.read("") as t:
-        most = t.execute("SELECT coalesce(max(id), 0) FROM cached_ai_responses").fetchone()[0]
-    for first in range(0, most, PART):
-        with store.read("") as t:
-            rows = t.execute(sql, {**values, "first": first, "last": first + PART}).fetchall()
-        yield from rows
 
 
 def _disk_bytes(t: Transaction) -> int | None:

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from nexscout_cli.engine.request import Json
-from nexscout_cli.store.sqlite import cache
+from nexscout_cli.store.sqlite import parts
 from nexscout_cli.store.sqlite.transaction import OWN_OR_ADMIN, Transaction
 
 if TYPE_CHECKING:
@@ -103,20 +103,18 @@ def evict(store: SqliteStore, *, dry_run: bool = False) -> int:
 
 
 def clear(store: SqliteStore, actor: str, user_id: str | None, feature: str | None, *, dry_run: bool = False) -> int:
-    """Remove answers the actor may see, of one user or feature or all; returns how many. Raises NotPermitted, UsageError."""
+    """Remove answers the actor may see, of one user or feature or all; returns how many."""
     where = f"{OWN_OR_ADMIN} AND (:user IS NULL OR user_id = :user) AND (:feature IS NULL OR feature = :feature)"
     values = {"actor": actor, "user": user_id, "feature": feature}
-    with store.read(actor) as t:
-        if user_id is not None:
-            t.require_access(user_id)
-        if dry_run:
+    if dry_run:
+        with store.read(actor) as t:
             return int(t.execute(f"SELECT count(*) FROM cached_ai_responses WHERE {where}", values).fetchone()[0])
     return _remove(store, [number for number, _, _ in _answers(store, where, values)])
 
 
 def _answers(store: SqliteStore, where: str = "1", values: Mapping[str, Json] | None = None) -> Iterator[sqlite3.Row]:
     """Number, time of last use and bytes of text of the answers for which ``where`` holds, a bounded part at a time."""
-    return cache.in_parts(
+    return parts.of_kept_answers(
         store,
         f"""SELECT id, last_used_at, length(CAST(response_text AS BLOB)) FROM cached_ai_responses
             WHERE id > :first AND id <= :last AND {where} ORDER BY id""",

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from datetime import timedelta
 
 from nexscout_cli.engine.budgets import Budget
-from nexscout_cli.engine.snapshot import Experience, Subject, World
+from nexscout_cli.engine.snapshot import Experience, Given, Subject, World, pooled
 from nexscout_cli.store.sqlite import accounts, lengths, models, profiles
 from nexscout_cli.store.sqlite.transaction import Transaction, stamp
 
@@ -46,31 +46,21 @@ def _load(t: Transaction) -> int:
     return int(row[0])
 
 
-# One user's many verdicts must not choose everybody's models: of every other user the majority counts, as one.
-_VERDICTS = """
-SELECT model, bucket, sum(good) AS good, sum(bad) AS bad FROM (
-  SELECT model, bucket, sum(good) AS good, sum(1 - good) AS bad
-  FROM feedback WHERE feature = :feature AND user_id = :user GROUP BY model, bucket
-  UNION ALL
-  SELECT model, bucket, sum(good) > sum(1 - good), sum(good) < sum(1 - good)
-  FROM feedback WHERE feature = :feature AND user_id <> :user GROUP BY user_id, model, bucket)
-GROUP BY model, bucket HAVING sum(good) + sum(bad) > 0"""
-
-
 def experience(t: Transaction, user_id: str, feature: str) -> Experience:
-    """Verdicts on a feature's answers, by model and difficulty bucket, and the doubts of the user's first answers.
-
-    The user's own verdicts all count. Every other user has one vote on a model and bucket, good or bad as most of their
-    verdicts are; who is undecided has none.
+    """Verdicts on a feature's answers, by model and difficulty bucket, pooled so that no user's many outweigh the others',
+    and the doubts of the user's first answers.
     """
     t.require_access(user_id)
-    verdicts = t.execute(_VERDICTS, {"user": user_id, "feature": feature})
+    given = t.execute(
+        "SELECT user_id, model, bucket, sum(good), sum(1 - good) FROM feedback WHERE feature = ? "
+        "GROUP BY user_id, model, bucket",
+        (feature,),
+    )
+    verdicts = pooled(user_id, (Given(*row) for row in given))
     doubts = t.execute(
         """SELECT json_extract(metadata, '$.doubt.score') FROM
            (SELECT feature, routing_reason, metadata FROM ai_model_usage WHERE user_id = ? ORDER BY created_at DESC LIMIT ?)
            WHERE feature = ? AND routing_reason = 'cascade_first' AND json_type(metadata, '$.doubt') IS NOT NULL""",
         (user_id, DOUBTS_SEEN, feature),
     )
-    return Experience(
-        {(model, bucket): (good, bad) for model, bucket, good, bad in verdicts}, tuple(row[0] for row in doubts)
-    )
+    return Experience(verdicts, tuple(row[0] for row in doubts))
