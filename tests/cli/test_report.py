@@ -15,8 +15,10 @@ import pytest
 from nexscout_cli.cli import report
 from nexscout_cli.cli.app import main
 from nexscout_cli.config import Settings
-from nexscout_cli.store.sqlite import reports, usage
-from nexscout_cli.store.sqlite.store import Store
+from nexscout_cli.engine.reports.build import COLUMNS
+from nexscout_cli.engine.store_rules import store_rules
+from nexscout_cli.store.sqlite import usage
+from nexscout_cli.store.sqlite.store import SqliteStore
 
 EVIL = "=HYPERLINK(1)|[red]x[/red]\x1b[31m"
 
@@ -46,18 +48,16 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 @pytest.fixture
 def used(home: Path) -> Path:
-    store = Store(home / "nexscout.db", "root", Settings(), Clock())
+    store = SqliteStore(home / "nexscout.db", Clock(), store_rules(Settings()), "root")
     rows = [
         ("a", EVIL, "gpt-4o", 1500),
         ("b", "ai_message", "gpt-4o-mini", 500),
         ("c", "ai_message", "gpt-4o", 2_000_000_001),
     ]
     for request_id, feature, model, cost in rows:
-        with store.db.write() as c:
+        with store.write("root") as t:
             usage.record(
-                store,
-                c,
-                store.touch(c),
+                t,
                 {
                     "request_id": request_id,
                     "n": 1,
@@ -109,7 +109,7 @@ def test_format_json_is_the_same_as_json(capsys: pytest.CaptureFixture[str]) -> 
 
 
 @pytest.mark.usefixtures("used")
-@pytest.mark.parametrize("name", list(reports.COLUMNS))
+@pytest.mark.parametrize("name", list(COLUMNS))
 @pytest.mark.parametrize("kind", report.FORMATS)
 def test_every_report_has_every_format(capsys: pytest.CaptureFixture[str], name: str, kind: str) -> None:
     status, out, _ = run(capsys, name, "--format", kind)
@@ -121,7 +121,7 @@ def test_every_report_has_every_format(capsys: pytest.CaptureFixture[str], name:
 def test_csv_holds_rows_alone_and_nothing_a_spreadsheet_would_run(capsys: pytest.CaptureFixture[str]) -> None:
     _, out, _ = run(capsys, "features", "--format", "csv")
     rows = list(csv.DictReader(io.StringIO(out)))
-    assert tuple(rows[0]) == reports.COLUMNS["features"]
+    assert tuple(rows[0]) == COLUMNS["features"]
     assert [row["feature"] for row in rows] == ["ai_message", "'" + EVIL]
     assert sum(Decimal(row["cost_usd"]) for row in rows) == Decimal("2.000002001")
 
@@ -188,7 +188,7 @@ def test_a_mistake_ends_with_status_2_and_says_what_to_type(
 
 
 @pytest.mark.usefixtures("home")
-@pytest.mark.parametrize("name", list(reports.COLUMNS))
+@pytest.mark.parametrize("name", list(COLUMNS))
 @pytest.mark.parametrize("kind", report.FORMATS)
 def test_an_empty_window_is_said_politely_and_is_no_error(
     capsys: pytest.CaptureFixture[str], name: str, kind: str
@@ -199,7 +199,7 @@ def test_an_empty_window_is_said_politely_and_is_no_error(
     if kind == "json":
         assert json.loads(out)["rows"] == []
     if kind == "csv":
-        assert out == ",".join(reports.COLUMNS[name]) + "\n"
+        assert out == ",".join(COLUMNS[name]) + "\n"
 
 
 @pytest.mark.usefixtures("used")

@@ -7,8 +7,8 @@ from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 
 import pytest
-from nexscout_cli.engine.report_window import Window
 
+from nexscout_cli.engine.report_window import Window
 from nexscout_cli.errors import StalePlan
 from tests.contract.books import DAY, Books
 from tests.contract.conftest import Shop

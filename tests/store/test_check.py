@@ -7,7 +7,6 @@ from pathlib import Path
 import pytest
 
 from nexscout_cli.errors import NotPermitted
-from nexscout_cli.store.sqlite.check import check
 from tests.support.bench import Bench
 
 
@@ -20,16 +19,16 @@ def master(tmp_path_factory: pytest.TempPathFactory) -> Path:
     bench.sent(request_id="sent")
     bench.unknown()
     voided = bench.sent(request_id="voided")
-    bench.ledger.void(voided, "refused")
+    bench.void(voided, "refused")
     bench.fail(voided)
     again = bench.sent(request_id="again")
-    bench.ledger.void(again, "overloaded")
+    bench.void(again, "overloaded")
     bench.post(bench.sent(bench.plan(), "again"))
     request = bench.request("kept", idempotency_key="k")
-    hit = bench.ledger.cached("ada", "key again")
+    hit = bench.ledger.cached("ada", "ada", "key again")
     assert hit is not None
-    bench.ledger.record_hit("hit", request, hit, "f", {"success": True}, "auto")
-    bench.ledger.record_refusal("refused", bench.plan(), "budget")
+    bench.hit(request, hit, "hit")
+    bench.refuse(bench.plan(), "budget", "refused")
     assert bench.check() == []
     copy = bench.path.with_name("copy")
     bench.store.db.backup(copy)
@@ -103,7 +102,7 @@ def test_damage_is_found_and_named(busy: Bench, name: str, said: str, damage: st
     if admin:
         admin.append("UPDATE user_efficiency_profiles SET user_id = 'nobody'")
     busy.damage(*damage.split(";"), *admin)
-    problems = check(busy.store)
+    problems = busy.check()
     assert any(problem.name == name and said in problem.message for problem in problems), problems
     assert all(problem.fix for problem in problems)
 
@@ -114,7 +113,7 @@ def test_a_damaged_page_is_a_problem_and_not_a_crash(busy: Bench) -> None:
     with busy.path.open("r+b") as file:
         file.seek((page - 1) * size)
         file.write(b"\xff" * size)
-    problems = check(Bench(busy.path).store)
+    problems = Bench(busy.path).check()
     assert {problem.name for problem in problems} == {"integrity"}
 
 
@@ -148,10 +147,10 @@ def test_many_problems_of_one_kind_are_counted(bench: Bench) -> None:
 def test_only_an_admin_sees_the_whole_database(bench: Bench) -> None:
     bench.post(bench.sent(bench.plan(user="bob")))
     with pytest.raises(NotPermitted):
-        check(bench.actor("bob").store)
+        bench.as_actor("bob").check()
 
 
 def test_a_check_writes_nothing(busy: Bench) -> None:
     before = busy.path.read_bytes()
-    assert check(busy.store) == []
+    assert busy.check() == []
     assert busy.path.read_bytes() == before

@@ -1,9 +1,7 @@
 from __future__ import annotations
 
-import sqlite3
 from datetime import timedelta
 from pathlib import Path
-from typing import Any
 
 import pytest
 import sqlite_utils
@@ -11,8 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from nexscout_cli.errors import DuplicateInFlight
-from nexscout_cli.store.sqlite import cache, cleaning, database, schema
-from nexscout_cli.store.sqlite.store import stamp
+from nexscout_cli.store.sqlite import answers, cleaning, database, parts, schema
+from nexscout_cli.store.sqlite.transaction import Transaction, stamp
 from tests.support.bench import Bench
 
 KB = "x" * 1_000
@@ -40,25 +38,31 @@ def left(bench: Bench) -> list[str]:
 
 @pytest.fixture
 def small(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A megabyte of a kilobyte, and transactions and reads of a few answers."""
-    monkeypatch.setattr(cleaning, "_MEGABYTE", 1_000)
-    monkeypatch.setattr(cleaning, "_BATCH", 3)
-    monkeypatch.setattr(cache, "PART", 4)
+    """Transactions and reads of a few answers."""
+    for name in ("FIRST", "LEAST", "MOST"):
+        monkeypatch.setattr(cleaning, name, 3)
+    monkeypatch.setattr(parts, "PART", 4)
+
+
+def limited(bench: Bench, kilobytes: int) -> Bench:
+    """The same with room for so much text."""
+    bench.store.rules = bench.store.rules._replace(cache_bytes=kilobytes * 1_000)
+    return bench
 
 
 def test_without_a_limit_nothing_is_evicted(bench: Bench, small: None) -> None:
     keep(bench, 1)
-    assert cleaning.evict(bench.store) == 0 and left(bench) == ["h1"]
+    assert bench.store.cache.evict() == 0 and left(bench) == ["h1"]
 
 
 def test_the_least_recently_used_go_until_the_rest_fits(bench: Bench, small: None) -> None:
-    limited = bench.actor("ada", cache__max_mb=3)
+    limited(bench, 3)
     for number, used in enumerate((5, 1, 400, 0.1, 0.2, 26, 2)):
-        keep(limited, number, used)
-    assert cleaning.evict(limited.store, dry_run=True) == 4 and len(left(limited)) == 7
-    assert cleaning.evict(limited.store) == 4
-    assert left(limited) == ["h1", "h3", "h4"]
-    assert cleaning.evict(limited.store) == 0
+        keep(bench, number, used)
+    assert bench.store.cache.evict(dry_run=True) == 4 and len(left(bench)) == 7
+    assert bench.store.cache.evict() == 4
+    assert left(bench) == ["h1", "h3", "h4"]
+    assert bench.store.cache.evict() == 0
 
 
 @settings(max_examples=25, deadline=None)
@@ -67,12 +71,11 @@ def test_what_stays_fits_and_was_used_last(
     tmp_path_factory: pytest.TempPathFactory, used: list[int], most: int
 ) -> None:
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(cleaning, "_MEGABYTE", 1_000)
-        patch.setattr(cache, "PART", 5)
-        bench = Bench(tmp_path_factory.mktemp("lru") / "nexscout.db", cache__max_mb=most)
+        patch.setattr(parts, "PART", 5)
+        bench = limited(Bench(tmp_path_factory.mktemp("lru") / "nexscout.db"), most)
         for number, quarters in enumerate(used):
             keep(bench, number, quarters / 4)
-        cleaning.evict(bench.store)
+        bench.store.cache.evict()
         kept = {int(name[1:]) for name in left(bench)}
         bench.store.close()
     assert len(kept) == min(most, len(used))
@@ -81,10 +84,10 @@ def test_what_stays_fits_and_was_used_last(
 
 
 def test_bytes_count_not_characters(bench: Bench, small: None) -> None:
-    limited = bench.actor("ada", cache__max_mb=1)
-    keep(limited, 1, used=1, text="ä" * 600)
-    keep(limited, 2, text="ä" * 400)
-    assert cleaning.evict(limited.store) == 1 and left(limited) == ["h2"]
+    limited(bench, 1)
+    keep(bench, 1, used=1, text="ä" * 600)
+    keep(bench, 2, text="ä" * 400)
+    assert bench.store.cache.evict() == 1 and left(bench) == ["h2"]
 
 
 def test_expired_answers_go_in_short_transactions(bench: Bench, small: None, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -92,28 +95,28 @@ def test_expired_answers_go_in_short_transactions(bench: Bench, small: None, mon
         keep(bench, number, expires=-1)
     keep(bench, 8)
     writes: list[int] = []
-    begin = bench.store.touch
+    begin = Transaction.touch
 
-    def counted(c: sqlite3.Connection) -> Any:
+    def counted(t: Transaction) -> None:
         writes.append(len(left(bench)))
-        return begin(c)
+        begin(t)
 
-    monkeypatch.setattr(bench.store, "touch", counted)
-    assert cleaning.clean_expired_cache(bench.store) == 8
+    monkeypatch.setattr(Transaction, "touch", counted)
+    assert bench.store.cache.clean() == 8
     assert left(bench) == ["h8"] and writes == [9, 6, 3]
 
 
 def test_clear_removes_in_short_transactions_too(bench: Bench, small: None) -> None:
     for number in range(11):
         keep(bench, number, user="ada" if number % 2 else "bob")
-    assert cleaning.clear(bench.store, "bob", None) == 6
+    assert bench.store.cache.clear("ada", "bob", None) == 6
     assert left(bench) == ["h1", "h3", "h5", "h7", "h9"]
 
 
 def test_forgetting_a_shared_answer_removes_what_the_first_request_filled(bench: Bench) -> None:
     attempt = bench.sent()
     bench.post(attempt)
-    assert cleaning.forget(bench.store, attempt.request_id) == 1
+    assert bench.store.cache.forget("ada", attempt.request_id) == 1
     assert left(bench) == []
 
 
@@ -121,30 +124,30 @@ def test_a_newer_answer_is_not_forgotten_with_an_older_request(bench: Bench) -> 
     first, second = bench.sent(), bench.sent()
     bench.post(first)
     bench.sql("UPDATE cached_ai_responses SET request_id = ?", second.request_id)
-    assert cleaning.forget(bench.store, first.request_id) == 0
+    assert bench.store.cache.forget("ada", first.request_id) == 0
     assert len(left(bench)) == 1
 
 
 def test_of_identical_requests_one_at_a_time_is_open(bench: Bench) -> None:
-    ledger, plan, deadline = bench.ledger, bench.plan(), bench.clock.now() + timedelta(seconds=60)
-    ledger.hold("one", "f", plan, deadline, "key")
+    plan = bench.plan()
+    bench.hold(plan, "one", cache_key="key")
     before = bench.account("ada")
     with pytest.raises(DuplicateInFlight):
-        ledger.hold("two", "f", plan, deadline, "key")
+        bench.hold(plan, "two", cache_key="key")
     assert bench.account("ada") == before and bench.sql("SELECT count(*) FROM attempts")[0][0] == 1
-    assert ledger.in_flight("ada", "key") and not ledger.in_flight("ada", "other")
-    ledger.hold("alone", "f", plan, deadline)
+    assert bench.ledger.in_flight("ada", "ada", "key") and not bench.ledger.in_flight("ada", "ada", "other")
+    bench.hold(plan, "alone")
     assert bench.check() == []
 
 
 def test_a_request_whose_process_is_gone_is_not_in_flight(bench: Bench) -> None:
-    bench.ledger.hold("one", "f", bench.plan(), bench.clock.now() + timedelta(seconds=60), "key")
+    bench.hold(request_id="one", cache_key="key")
     bench.sql("UPDATE attempts SET owner = replace(owner, '/', '/0')")
-    assert not bench.ledger.in_flight("ada", "key")
+    assert not bench.ledger.in_flight("ada", "ada", "key")
 
 
 def test_a_look_up_takes_an_index_whatever_it_looks_for(bench: Bench) -> None:
-    for query in (cache._BY_REQUEST, cache._BY_FORM):
+    for query in (answers._BY_REQUEST, answers._BY_FORM):
         plan = " ".join(row["detail"] for row in bench.sql(f"EXPLAIN QUERY PLAN {query}", "ada", "k", "2026"))
         assert "USING INDEX" in plan and "SCAN" not in plan
 
@@ -162,5 +165,5 @@ def test_hits_of_before_count_as_exact(tmp_path: Path, monkeypatch: pytest.Monke
             "7, 9, '2026-11-01T00:00:00.000000Z')"
         )
         bench.store.close()
-    (row,) = cache.stats(Bench(tmp_path / "nexscout.db").store)["matches"]
+    (row,) = Bench(tmp_path / "nexscout.db").store.cache.stats("ada")["matches"]
     assert (row["match"], row["hits"], row["tokens_saved"], row["saved_usd"]) == ("exact", 1, 7, 9)

@@ -13,10 +13,11 @@ from nexscout_cli.engine.call import Call, Completion, OnText, Usage
 from nexscout_cli.engine.failures import ProviderFailure
 from nexscout_cli.engine.pipeline import Engine
 from nexscout_cli.engine.request import AIRequest, Options
+from nexscout_cli.engine.store_rules import store_rules
 from nexscout_cli.errors import NotPermitted, UsageError
-from nexscout_cli.store.sqlite import log, recovery, users
-from nexscout_cli.store.sqlite.ledger import SqliteLedger
-from nexscout_cli.store.sqlite.store import Store
+from nexscout_cli.store import owner
+from nexscout_cli.store.sqlite import log
+from nexscout_cli.store.sqlite.store import SqliteStore
 
 
 class Clock:
@@ -56,13 +57,14 @@ class World:
     def __init__(self, path: Path) -> None:
         self.provider = Answers()
         self.settings = Settings().with_values(providers__retries=0)
-        self.store = Store(path, "root", self.settings, Clock())
+        self.store = SqliteStore(path, Clock(), store_rules(self.settings), "root")
         self.engine = Engine(
-            SqliteLedger(self.store, self.provider),
+            self.store.ledger,
             self.provider,
             self.settings,
             self.store.clock,
             lambda text, model: (len(text) // 4 + 1, True),
+            "root",
         )
 
     def ask(self, prompt: str, user: str = "root", *, cache: bool = False) -> str:
@@ -84,7 +86,7 @@ def test_each_request_is_one_line_with_its_outcome_newest_first(world: World) ->
     failed = world.ask("hello there")
     world.provider.failure = ProviderFailure("unknown", "the connection was reset")
     unknown = world.ask("hello again")
-    rows = log.latest(world.store)
+    rows = world.store.log.latest("root")
     assert [(row["request_id"], row["outcome"]) for row in rows] == [
         (unknown, "unknown"),
         (failed, "failed"),
@@ -102,7 +104,7 @@ def test_each_request_is_one_line_with_its_outcome_newest_first(world: World) ->
 @pytest.mark.parametrize("limit", [1, 2, 3, 20])
 def test_the_limit_keeps_the_newest_of_all_kinds(world: World, limit: int) -> None:
     ids = [world.ask("one"), world.ask("word " * 120_000), world.ask("two"), world.ask("word " * 120_000)]
-    assert [row["request_id"] for row in log.latest(world.store, limit=limit)] == ids[::-1][:limit]
+    assert [row["request_id"] for row in world.store.log.latest("root", limit=limit)] == ids[::-1][:limit]
 
 
 def test_a_request_whose_process_died_before_it_was_sent_is_in_progress_and_then_voided(
@@ -117,15 +119,15 @@ def test_a_request_whose_process_died_before_it_was_sent_is_in_progress_and_then
     monkeypatch.setattr(type(ledger), "void", die)
     with pytest.raises(SystemExit):
         world.ask("hello")
-    assert [row["outcome"] for row in log.latest(world.store)] == ["in progress"]
-    monkeypatch.setattr(recovery.owner, "alive", lambda _: False)
-    recovery.recover(world.store)
-    assert [row["outcome"] for row in log.latest(world.store)] == ["voided"]
+    assert [row["outcome"] for row in world.store.log.latest("root")] == ["in progress"]
+    monkeypatch.setattr(owner, "alive", lambda _: False)
+    world.store.recovery.recover("root")
+    assert [row["outcome"] for row in world.store.log.latest("root")] == ["voided"]
 
 
 def test_one_request_shows_prediction_attempts_and_entries_that_add_up(world: World) -> None:
     request_id = world.ask("hello")
-    shown = log.show(world.store, request_id)
+    shown = world.store.log.show("root", request_id)
     assert shown["request"]["request_id"] == request_id
     assert shown["prediction"]["actual_tokens"] == 50
     [attempt] = shown["attempts"]
@@ -145,31 +147,31 @@ def test_one_request_shows_prediction_attempts_and_entries_that_add_up(world: Wo
 def test_the_beginning_of_an_id_is_enough_where_it_names_only_one(world: World) -> None:
     first, second = world.ask("hello"), world.ask("hello there")
     shared = next(n for n, (a, b) in enumerate(zip(first, second, strict=True)) if a != b)
-    assert log.show(world.store, first[: shared + 1])["request"]["request_id"] == first
+    assert world.store.log.show("root", first[: shared + 1])["request"]["request_id"] == first
     with pytest.raises(UsageError, match="more than one"):
-        log.show(world.store, first[: max(shared, log.MIN_PREFIX)])
+        world.store.log.show("root", first[: max(shared, log.MIN_PREFIX)])
     for name in ("zzzzzzzz", first[:5], "", "%%%%%%", "______"):
         with pytest.raises(UsageError, match="no request"):
-            log.show(world.store, name)
+            world.store.log.show("root", name)
 
 
 def test_a_refused_request_can_be_shown_too(world: World) -> None:
-    shown = log.show(world.store, world.ask("word " * 120_000))
+    shown = world.store.log.show("root", world.ask("word " * 120_000))
     assert (shown["request"]["outcome"], shown["attempts"], shown["entries"]) == ("refused", [], [])
 
 
 def test_whoever_is_no_admin_sees_their_own_requests_alone(world: World) -> None:
-    users.set_tier(world.store, "ann", "elite")
+    world.store.users.set_tier("root", "ann", "elite")
     theirs, own = world.ask("hello"), world.ask("hello", "ann")
-    ann = Store(world.store.db.path, "ann", world.settings, world.store.clock)
-    assert [row["request_id"] for row in log.latest(ann)] == [own]
-    assert [row["request_id"] for row in log.latest(world.store, "ann")] == [own]
-    assert log.show(ann, own)["request"]["user_id"] == "ann"
+    books = world.store.log
+    assert [row["request_id"] for row in books.latest("ann")] == [own]
+    assert [row["request_id"] for row in world.store.log.latest("root", "ann")] == [own]
+    assert books.show("ann", own)["request"]["user_id"] == "ann"
     with pytest.raises(UsageError, match="no request"):
-        log.show(ann, theirs)
+        books.show("ann", theirs)
     with pytest.raises(NotPermitted):
-        log.latest(ann, "root")
+        books.latest("ann", "root")
     with pytest.raises(UsageError, match="no user"):
-        log.latest(world.store, "nobody")
+        world.store.log.latest("root", "nobody")
     with pytest.raises(NotPermitted):
-        log.latest(Store(world.store.db.path, "mallory", world.settings, world.store.clock))
+        books.latest("mallory")

@@ -16,10 +16,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from nexscout_cli.config import Settings
+from nexscout_cli.engine.book_types import SUMS
+from nexscout_cli.engine.report_window import Window, zone
+from nexscout_cli.engine.reports.build import COLUMNS, report
+from nexscout_cli.engine.store_rules import store_rules
 from nexscout_cli.errors import NotPermitted, UsageError
-from nexscout_cli.store.sqlite import reports, usage, users, windows
-from nexscout_cli.store.sqlite.store import Store, stamp
-from nexscout_cli.store.sqlite.windows import Window, parse_when, split, zone
+from nexscout_cli.store.sqlite import usage, users
+from nexscout_cli.store.sqlite.reports import split
+from nexscout_cli.store.sqlite.store import SqliteStore
+from nexscout_cli.store.sqlite.transaction import stamp
 
 START = datetime(2026, 10, 20, tzinfo=UTC)
 NOW = datetime(2026, 11, 3, 14, 30, 0, 250_000, tzinfo=UTC)
@@ -42,7 +47,13 @@ class Clock:
         pass
 
 
-def fill(store: Store, clock: Clock, moments: list[datetime], seed: int = 1) -> None:
+def build(
+    store: SqliteStore, name: str, window: Window, user: str | None = None, actor: str = "root"
+) -> dict[str, Any]:
+    return report(store, actor, name, window, Settings(), user)
+
+
+def fill(store: SqliteStore, clock: Clock, moments: list[datetime], seed: int = 1) -> None:
     """Usage at those moments; now and then an earlier request gets a further row, on another day and model."""
     dice, known = random.Random(seed), []
     for n, moment in enumerate(sorted(moments)):
@@ -79,17 +90,17 @@ def fill(store: Store, clock: Clock, moments: list[datetime], seed: int = 1) -> 
                 "tokens_saved": 500,
                 "cached_response": 1,
             }
-        with store.db.write() as c:
-            usage.record(store, c, store.touch(c), row)
+        with store.write("root") as t:
+            usage.record(t, row)
 
 
 @pytest.fixture(scope="module")
-def store() -> Iterator[Store]:
+def store() -> Iterator[SqliteStore]:
     with tempfile.TemporaryDirectory() as folder:
         clock = Clock(START)
-        made = Store(Path(folder) / "n.db", "root", Settings(), clock)
+        made = SqliteStore(Path(folder) / "n.db", clock, store_rules(Settings()), "root")
         for user, tier in zip(USERS, ("free", "pro", "elite"), strict=True):
-            users.set_tier(made, user, tier)
+            made.users.set_tier("root", user, tier)
         dice = random.Random(7)
         midnights = [START + timedelta(days=day) for day in range(14)]
         moments = [
@@ -101,7 +112,7 @@ def store() -> Iterator[Store]:
         made.close()
 
 
-def plain(store: Store, window: Window, user: str | None = None, by: str = "''") -> dict[str, dict[str, Any]]:
+def plain(store: SqliteStore, window: Window, user: str | None = None, by: str = "''") -> dict[str, dict[str, Any]]:
     """The same by hand: sums over rows alone, requests by their first row."""
     rows = store.db.connection.execute(
         f"""SELECT {by} AS k, sum(first) AS requests, sum(outcome = 'posted') AS calls, sum(outcome = 'hit') AS hits,
@@ -137,25 +148,21 @@ def figures(row: dict[str, Any], names: tuple[str, ...] = COMMON) -> dict[str, A
     return {name: nano(row[name]) for name in names}
 
 
-def as_actor(store: Store, actor: str) -> Store:
-    return Store(store.db.path, actor, store.settings, store.clock)
-
-
 WHOLE = Window(START, NOW + timedelta(microseconds=1), UTC)
 ODD = Window(START + timedelta(days=2, hours=5, seconds=1), START + timedelta(days=9, hours=17), UTC)
 
 
-def test_the_reports_know_the_columns_of_the_roll_ups(store: Store) -> None:
+def test_the_reports_know_the_columns_of_the_roll_ups(store: SqliteStore) -> None:
     with store.db.read() as c:
         columns = [row["name"] for row in c.execute("PRAGMA table_info(usage_by_user_day)")]
-    assert columns == ["user_id", "day", *usage.SUMS]
+    assert columns == ["user_id", "day", *SUMS]
 
 
-@pytest.mark.parametrize("name", list(reports.COLUMNS))
-def test_every_row_has_the_published_columns_in_their_order(store: Store, name: str) -> None:
-    rows = reports.build(store, name, WHOLE)["rows"]
+@pytest.mark.parametrize("name", list(COLUMNS))
+def test_every_row_has_the_published_columns_in_their_order(store: SqliteStore, name: str) -> None:
+    rows = build(store, name, WHOLE)["rows"]
     assert name == "accuracy" or rows
-    assert all(tuple(row) == reports.COLUMNS[name] for row in rows)
+    assert all(tuple(row) == COLUMNS[name] for row in rows)
 
 
 @pytest.mark.parametrize("user", [None, "ann", "cy"])
@@ -171,25 +178,25 @@ def test_every_row_has_the_published_columns_in_their_order(store: Store, name: 
     ],
 )
 def test_rows_and_totals_equal_plain_sums(
-    store: Store, name: str, key: str, by: str, window: Window, user: str | None
+    store: SqliteStore, name: str, key: str, by: str, window: Window, user: str | None
 ) -> None:
-    result = reports.build(store, name, window, user)
+    result = build(store, name, window, user)
     assert {row[key]: figures(row) for row in result["rows"]} == {
         k: {n: v[n] for n in COMMON} for k, v in plain(store, window, user, by).items()
     }
     assert figures(result["totals"]) == {n: plain(store, window, user)[""][n] for n in COMMON}
 
 
-def test_a_window_over_everything_counts_each_request_once(store: Store) -> None:
+def test_a_window_over_everything_counts_each_request_once(store: SqliteStore) -> None:
     counted = store.db.connection.execute(
         "SELECT count(DISTINCT request_id), sum(cost_usd), sum(total_tokens) FROM ai_model_usage"
     ).fetchone()
-    totals = reports.build(store, "overview", WHOLE)["totals"]
+    totals = build(store, "overview", WHOLE)["totals"]
     assert (totals["requests"], nano(totals["cost_usd"]), totals["total_tokens"]) == tuple(counted)
 
 
-def test_shares_and_rates_are_those_of_the_totals(store: Store) -> None:
-    result = reports.build(store, "models", WHOLE)
+def test_shares_and_rates_are_those_of_the_totals(store: SqliteStore) -> None:
+    result = build(store, "models", WHOLE)
     rows, totals = result["rows"], result["totals"]
     assert [row["cost_usd"] for row in rows] == sorted((row["cost_usd"] for row in rows), reverse=True)
     assert sum(row["cost_share"] for row in rows) == pytest.approx(1, abs=1e-5)
@@ -197,8 +204,8 @@ def test_shares_and_rates_are_those_of_the_totals(store: Store) -> None:
     assert float(totals["avg_cost_usd"]) == pytest.approx(float(totals["cost_usd"]) / totals["requests"], abs=1e-9)
 
 
-def test_savings_split_the_difference_from_the_baseline_without_a_rest(store: Store) -> None:
-    result, expected = reports.build(store, "savings", ODD), plain(store, ODD, None, "feature")
+def test_savings_split_the_difference_from_the_baseline_without_a_rest(store: SqliteStore) -> None:
+    result, expected = build(store, "savings", ODD), plain(store, ODD, None, "feature")
     for row in [*result["rows"], result["totals"] | {"feature": ""}]:
         by_hand = expected.get(row["feature"]) or plain(store, ODD)[""]
         assert nano(row["baseline_usd"]) == by_hand["baseline_usd"]
@@ -209,21 +216,23 @@ def test_savings_split_the_difference_from_the_baseline_without_a_rest(store: St
 
 
 @pytest.mark.parametrize("user", [None, "bob"])
-def test_the_cache_report_counts_tokens_that_hits_saved_and_answers_still_kept(store: Store, user: str | None) -> None:
-    result, expected = reports.build(store, "cache", ODD, user), plain(store, ODD, user)[""]
+def test_the_cache_report_counts_tokens_that_hits_saved_and_answers_still_kept(
+    store: SqliteStore, user: str | None
+) -> None:
+    result, expected = build(store, "cache", ODD, user), plain(store, ODD, user)[""]
     assert result["totals"]["hits"] == expected["hits"]
     assert result["totals"]["tokens_saved"] == 500 * expected["hits"]
     assert nano(result["totals"]["avoided_usd"]) == expected["avoided_usd"]
     assert result["totals"]["answers"] == 0
 
 
-def test_unprofitable_users_are_those_whose_cost_exceeds_their_tiers_price_for_that_time(store: Store) -> None:
+def test_unprofitable_users_are_those_whose_cost_exceeds_their_tiers_price_for_that_time(store: SqliteStore) -> None:
     window = Window(START + timedelta(days=1), START + timedelta(days=8), UTC)
     costs = {k: v["cost_usd"] for k, v in plain(store, window, None, "user_id").items()}
     prices = {"ann": 0, "bob": 29, "cy": 99, "root": 99}
     revenue = {user: round(Decimal(price * 10**9) * 7 / Decimal("30.4375")) for user, price in prices.items()}
     losses = {user: costs.get(user, 0) - revenue[user] for user in prices}
-    result = reports.build(store, "unprofitable", window)
+    result = build(store, "unprofitable", window)
     worst_first = sorted((user for user in losses if losses[user] > 0), key=lambda user: -losses[user])
     assert worst_first
     assert [row["user_id"] for row in result["rows"]] == worst_first
@@ -245,12 +254,12 @@ PREDICTED = [
 
 
 @pytest.fixture
-def predicted(tmp_path: Path) -> Store:
-    store = Store(tmp_path / "n.db", "root", Settings(), Clock(NOW))
-    with store.db.write() as c:
-        users.ensure(store, c, "bob", NOW)
+def predicted(tmp_path: Path) -> SqliteStore:
+    store = SqliteStore(tmp_path / "n.db", Clock(NOW), store_rules(Settings()), "root")
+    with store.write("root") as t:
+        users.ensure(t, "bob")
         for name, user, model, tokens, p90, actual, formula, accuracy in PREDICTED:
-            c.execute(
+            t.execute(
                 """INSERT INTO ai_cost_predictions (request_id, user_id, feature, predicted_tokens, predicted_tokens_p90,
                    predicted_output_tokens, predicted_cost_usd, max_cost_usd, predicted_energy, formula_tokens,
                    recommended_model, routing_reason, actual_tokens, prediction_accuracy, approved, created_at)
@@ -260,9 +269,9 @@ def predicted(tmp_path: Path) -> Store:
     return store
 
 
-def test_accuracy_is_measured_against_actual_tokens_beside_the_formula(predicted: Store) -> None:
+def test_accuracy_is_measured_against_actual_tokens_beside_the_formula(predicted: SqliteStore) -> None:
     window = Window(NOW, NOW + timedelta(seconds=1), UTC)
-    result = reports.build(predicted, "accuracy", window)
+    result = build(predicted, "accuracy", window)
 
     def expected(*models: str) -> dict[str, Any]:
         rows = [row for row in PREDICTED if row[2] in models and row[5] is not None]
@@ -290,16 +299,16 @@ def test_accuracy_is_measured_against_actual_tokens_beside_the_formula(predicted
     assert result["rows"] == [
         {"feature": "ai_message", "recommended_model": name, **expected(name)} for name in ("gpt-4o-mini", "gpt-4o")
     ]
-    assert reports.build(predicted, "accuracy", window, "bob")["totals"] == expected("gpt-4o-mini")
+    assert build(predicted, "accuracy", window, "bob")["totals"] == expected("gpt-4o-mini")
 
 
-def test_the_accuracy_of_nothing_is_nothing(predicted: Store) -> None:
-    result = reports.build(predicted, "accuracy", Window(NOW - timedelta(days=2), NOW - timedelta(days=1), UTC))
+def test_the_accuracy_of_nothing_is_nothing(predicted: SqliteStore) -> None:
+    result = build(predicted, "accuracy", Window(NOW - timedelta(days=2), NOW - timedelta(days=1), UTC))
     assert result["rows"] == []
     assert result["totals"] == dict.fromkeys(result["totals"], 0) | {"p90_coverage": None}
 
 
-def test_days_of_another_zone_begin_at_its_midnight_and_survive_a_change_of_the_clock(store: Store) -> None:
+def test_days_of_another_zone_begin_at_its_midnight_and_survive_a_change_of_the_clock(store: SqliteStore) -> None:
     berlin = zone("Europe/Berlin")  # summer time ends on 25 October 2026, within the window
     window = Window(START + timedelta(hours=3), NOW, berlin)
     expected: dict[str, dict[str, int]] = {}
@@ -311,34 +320,33 @@ def test_days_of_another_zone_begin_at_its_midnight_and_survive_a_change_of_the_
         sums = expected.setdefault(day, {"cost_usd": 0, "total_tokens": 0})
         sums["cost_usd"] += row["cost_usd"]
         sums["total_tokens"] += row["total_tokens"]
-    rows = reports.build(store, "days", window)["rows"]
+    rows = build(store, "days", window)["rows"]
     assert {row["day"]: figures(row, ("cost_usd", "total_tokens")) for row in rows} == expected
     assert [row["day"] for row in rows] == sorted(expected)
 
 
-@pytest.mark.parametrize("name", list(reports.COLUMNS))
-def test_whoever_is_no_admin_sees_their_own_figures_alone(store: Store, name: str) -> None:
-    ann = as_actor(store, "ann")
-    mine = reports.build(ann, name, WHOLE)
+@pytest.mark.parametrize("name", list(COLUMNS))
+def test_whoever_is_no_admin_sees_their_own_figures_alone(store: SqliteStore, name: str) -> None:
+    mine = build(store, name, WHOLE, actor="ann")
     assert mine["user"] == "ann"
-    assert mine["rows"] == reports.build(store, name, WHOLE, "ann")["rows"]
+    assert mine["rows"] == build(store, name, WHOLE, "ann")["rows"]
     assert not any(repr(other) in str(mine) for other in ("bob", "cy", "root"))
     with pytest.raises(NotPermitted):
-        reports.build(ann, name, WHOLE, "bob")
+        build(store, name, WHOLE, "bob", "ann")
 
 
-def test_a_stranger_and_a_user_there_is_not_are_told_so(store: Store) -> None:
+def test_a_stranger_and_a_user_there_is_not_are_told_so(store: SqliteStore) -> None:
     with pytest.raises(NotPermitted):
-        reports.build(as_actor(store, "mallory"), "models", WHOLE)
+        build(store, "models", WHOLE, actor="mallory")
     with pytest.raises(UsageError, match="no user 'nobody'"):
-        reports.build(store, "models", WHOLE, "nobody")
+        build(store, "models", WHOLE, "nobody")
 
 
-def test_a_report_reads_the_roll_ups_and_only_the_edges_by_time(store: Store) -> None:
+def test_a_report_reads_the_roll_ups_and_only_the_edges_by_time(store: SqliteStore) -> None:
     plans = []
     store.db.connection.set_trace_callback(plans.append)
     try:
-        reports.build(store, "models", ODD)
+        build(store, "models", ODD)
     finally:
         store.db.connection.set_trace_callback(None)
     assert any("usage_by_model_day" in sql for sql in plans)
@@ -361,14 +369,14 @@ midnights = st.integers(-2, 17).map(lambda day: START + timedelta(days=day))
     st.sampled_from(["model_used", "feature", "user_id", "''"]),
 )
 def test_roll_ups_and_edges_equal_row_sums_for_any_window(
-    store: Store, a: datetime, b: datetime, user: str | None, key: str
+    store: SqliteStore, a: datetime, b: datetime, user: str | None, key: str
 ) -> None:
     window = Window(min(a, b), max(a, b) + timedelta(microseconds=1), UTC)
     expected = plain(store, window, user, key)
-    with store.db.read() as c:
-        found = windows.Reader(store, c, window, user).sums(*([] if key == "''" else [key]))
-    assert {row.get(key, ""): {n: row[n] for n in usage.SUMS} for row in found} == {
-        k: {n: v[n] for n in usage.SUMS} for k, v in expected.items()
+    with store.reports.reading("root", window, user) as reader:
+        found = reader.sums(*([] if key == "''" else [key]))
+    assert {row.get(key, ""): {n: row[n] for n in SUMS} for row in found} == {
+        k: {n: v[n] for n in SUMS} for k, v in expected.items()
     }
 
 
@@ -379,43 +387,3 @@ def test_a_split_window_covers_each_moment_until_now_exactly_once(a: datetime, b
     parts = split(since, until, NOW)
     whole = parts.days is not None and parts.days[0] <= when.date().isoformat() < parts.days[1]
     assert whole + sum(x <= stamp(when) < y for x, y in parts.edges) == (since <= when < until)
-
-
-@pytest.mark.parametrize(
-    ("text", "expected"),
-    [
-        ("7d", NOW - timedelta(days=7)),
-        ("24h", NOW - timedelta(hours=24)),
-        ("30m", NOW - timedelta(minutes=30)),
-        ("2W", NOW - timedelta(weeks=2)),
-        ("2026-11-01", datetime(2026, 10, 31, 23, tzinfo=UTC)),
-        ("2026-11-01T09:30", datetime(2026, 11, 1, 8, 30, tzinfo=UTC)),
-        ("2026-11-01T09:30Z", datetime(2026, 11, 1, 9, 30, tzinfo=UTC)),
-        ("2026-11-01 09:30:00.5+05:30", datetime(2026, 11, 1, 4, 0, 0, 500_000, tzinfo=UTC)),
-        ("today", datetime(2026, 11, 2, 23, tzinfo=UTC)),
-        ("yesterday", datetime(2026, 11, 1, 23, tzinfo=UTC)),
-    ],
-)
-def test_a_time_may_be_written_in_many_ways(text: str, expected: datetime) -> None:
-    assert parse_when(text, NOW, zone("Europe/Berlin")) == expected
-
-
-@pytest.mark.parametrize(
-    "text", ["", "soon", "7", "7y", "-7d", "2026-13-01", "0001-01-01", "9999-12-31", "999999999d", "1e3d"]
-)
-def test_what_is_no_time_is_refused_with_examples(text: str) -> None:
-    with pytest.raises(UsageError) as error:
-        parse_when(text, NOW, UTC)
-    assert "7d" in error.value.suggestion
-
-
-@pytest.mark.parametrize(("since", "until"), [("1d", "2d"), ("1d", "1d"), ("2030-01-01", None)])
-def test_a_window_that_ends_before_it_begins_is_refused(store: Store, since: str, until: str | None) -> None:
-    with pytest.raises(UsageError):
-        windows.between(store, since, until, UTC)
-
-
-def test_an_unknown_zone_is_refused() -> None:
-    for name in ("Mars/Olympus", "../etc/passwd", ""):
-        with pytest.raises(UsageError):
-            zone(name)
