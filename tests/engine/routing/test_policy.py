@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 from nexscout_cli.config import Settings
 from nexscout_cli.engine.plan_types import Plan
 from nexscout_cli.engine.planning.planner import Planner
+from nexscout_cli.engine.planning.resolve import resolve
 from nexscout_cli.engine.routing.difficulty import Difficulty
-from nexscout_cli.engine.routing.policy import shaping
 from nexscout_cli.engine.routing.thresholds import Threshold
 from nexscout_cli.engine.snapshot import Limit, Profile
 from nexscout_cli.errors import UsageError
@@ -184,7 +184,7 @@ def test_the_decision_says_what_was_weighed_and_what_became_of_each_model() -> N
 
 def test_only_a_policy_that_governs_is_part_of_a_cached_answers_key() -> None:
     def key(**asked: Any) -> str:
-        return shaping(request(**asked), snapshot(), Settings())
+        return resolve(request(**asked), snapshot(), Settings()).policy_in_key
 
     assert (
         key()
@@ -195,7 +195,7 @@ def test_only_a_policy_that_governs_is_part_of_a_cached_answers_key() -> None:
     )
     assert len({key(), key(policy="learned"), key(policy="cascade")}) == 3
     other = Settings().with_values(routing__quality_target=0.8)
-    assert shaping(request(policy="learned"), snapshot(), other) != key(policy="learned")
+    assert resolve(request(policy="learned"), snapshot(), other).policy_in_key != key(policy="learned")
 
 
 @settings(max_examples=80, deadline=None)
