@@ -63,6 +63,27 @@ def open_store(
     return SqliteStore(path or config.db_path(), clock or SystemClock(), rules, actor or login_name())
 
 
+def store_version() -> tuple[str, str]:
+    """What keeps the books, and its version; no store is opened."""
+    from nexscout_cli.store.sqlite.maintenance import engine_version
+
+    return engine_version()
+
+
+def newest_schema() -> int:
+    """The schema that this program brings a store to."""
+    from nexscout_cli.store.sqlite.database import SCHEMA_VERSION
+
+    return SCHEMA_VERSION
+
+
+def schema_version(path: Path) -> int | None:
+    """The schema of a database file, which is not changed; None where there is none, 0 for one that cannot be read."""
+    from nexscout_cli.store.sqlite.database import schema_version
+
+    return schema_version(path)
+
+
 def tokenizer() -> Count:
     """Tokens of a text for a litellm model, and whether its provider counts the same way."""
     counters: list[object] = []

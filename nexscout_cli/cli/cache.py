@@ -10,8 +10,6 @@ from nexscout_cli.cli import choices, output, tables
 from nexscout_cli.cli.session import Session
 from nexscout_cli.engine.money import dollars, usd
 from nexscout_cli.errors import UsageError
-from nexscout_cli.store.sqlite import cache as kept
-from nexscout_cli.store.sqlite import cleaning
 
 app = typer.Typer(rich_markup_mode=None, no_args_is_help=True, add_completion=False)
 
@@ -54,8 +52,8 @@ def clean(
     session = Session(quiet)
     if not dry_run:
         session.recover()
-    expired = cleaning.clean_expired_cache(session.store, dry_run=dry_run)
-    evicted = cleaning.evict(session.store, dry_run=dry_run)
+    expired = session.store.cache.clean(dry_run=dry_run)
+    evicted = session.store.cache.evict(dry_run=dry_run)
     removed = expired + evicted
     if as_json:
         output.emit({"removed": removed, "expired": expired, "evicted": evicted, "dry_run": dry_run})
@@ -76,7 +74,8 @@ def stats(as_json: AsJson = False) -> int:
     nexscout cache stats
     nexscout cache stats --json
     """
-    found = kept.stats(Session().store)
+    session = Session()
+    found = session.store.cache.stats(session.actor)
     rows, totals, matches = found["rows"], found["totals"], found["matches"]
     if as_json:
         output.emit(
@@ -132,8 +131,7 @@ def list_(
     nexscout cache list --user bob --limit 100 --json
     """
     session = Session()
-    _may_see(session, user)
-    rows = kept.listing(session.store, user, limit)
+    rows = session.store.cache.listing(session.actor, user, limit)
     if as_json:
         output.emit({"rows": rows})
         return 0
@@ -159,7 +157,8 @@ def show(
     number = choices.whole(cached_id, "ID")
     if not 0 < number <= _LAST_ID:
         raise UsageError(f"there is no cached answer {number}", "`nexscout cache list` shows them")
-    row = kept.show(Session().store, number)
+    session = Session()
+    row = session.store.cache.show(session.actor, number)
     if as_json:
         output.emit(row | {"cost_usd": usd(int(str(row["cost_usd"])))})
         return 0
@@ -185,7 +184,7 @@ def forget(
     """
     session = Session()
     session.recover()
-    removed = cleaning.forget(session.store, request_id)
+    removed = session.store.cache.forget(session.actor, request_id)
     if as_json:
         output.emit({"removed": removed})
     elif not removed:
@@ -211,15 +210,14 @@ def clear(
     nexscout cache clear --user bob
     """
     session = Session()
-    _may_see(session, user)
-    found = cleaning.clear(session.store, user, feature, dry_run=True)
+    found = session.store.cache.clear(session.actor, user, feature, dry_run=True)
     removed = found
     if not dry_run:
         if not choices.confirmed(f"Remove {_answers(found)}?", yes):
             output.note("nothing was removed")
             return 0
         session.recover()
-        removed = cleaning.clear(session.store, user, feature)
+        removed = session.store.cache.clear(session.actor, user, feature)
     if as_json:
         output.emit({"removed": removed, "dry_run": dry_run})
     elif dry_run:
@@ -227,13 +225,6 @@ def clear(
     elif output.stderr_is_terminal():
         output.note(f"{_answers(removed)} removed")
     return 0
-
-
-def _may_see(session: Session, user: str | None) -> None:
-    """Refuse another user's answers aloud; the SQL would only show none."""
-    if user is not None:
-        with session.store.db.read() as c:
-            session.store.require_access(c, user)
 
 
 def _saved(row: dict[str, int]) -> dict[str, object]:

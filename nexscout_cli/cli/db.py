@@ -10,6 +10,7 @@ import typer
 from nexscout_cli import config
 from nexscout_cli.cli import output, request
 from nexscout_cli.cli.session import Session
+from nexscout_cli.engine.book_types import Problem, Unresolved
 from nexscout_cli.engine.money import dollars, usd
 from nexscout_cli.errors import StoreError, UsageError
 
@@ -54,16 +55,14 @@ def check(as_json: AsJson = False) -> int:
     nexscout db check
     nexscout db check --json
     """
-    from nexscout_cli.store.sqlite import check as checks
-
     session = Session()
     where = _existing()
     try:
-        problems = checks.check(session.store)
+        problems = session.store.maintenance.check(session.actor)
     except StoreError as error:
         if error.code == "busy":
             raise
-        problems = [checks.Problem(error.code, error.message, error.suggestion)]
+        problems = [Problem(error.code, error.message, error.suggestion)]
     if as_json:
         output.emit({"path": str(where), "healthy": not problems, "problems": [p._asdict() for p in problems]})
     elif problems:
@@ -87,18 +86,7 @@ def backup(
     """
     session = Session()
     _existing()
-    store = session.store
-    with store.db.read() as c:
-        store.require_admin(c, "copy the whole database")
-    target = file or store.db.backup_path()
-    try:
-        store.db.backup(target)
-    except FileExistsError as error:
-        raise UsageError(f"{target} exists already; it is not overwritten", "give another name") from error
-    except OSError as error:
-        raise StoreError(
-            f"cannot write {target}: {error.strerror}", "check the folder's permissions and space"
-        ) from error
+    target = session.store.maintenance.backup(session.actor, file)
     if as_json:
         output.emit({"path": str(target), "bytes": target.stat().st_size})
     else:
@@ -113,21 +101,21 @@ def migrate(as_json: AsJson = False) -> int:
     \b
     nexscout db migrate
     """
-    from nexscout_cli.store.sqlite.database import SCHEMA_VERSION, schema_version
+    from nexscout_cli.assemble import newest_schema, schema_version
 
     session = Session()
-    where = config.db_path()
+    where, newest = config.db_path(), newest_schema()
     before = schema_version(where)
     session.store  # noqa: B018 - opening migrates
     if as_json:
-        older = before if before is not None and before < SCHEMA_VERSION else None
-        output.emit({"path": str(where), "schema_version": SCHEMA_VERSION, "migrated_from": older})
+        older = before if before is not None and before < newest else None
+        output.emit({"path": str(where), "schema_version": newest, "migrated_from": older})
     elif before is None:
-        output.out(f"made {where} with schema {SCHEMA_VERSION}")
-    elif before < SCHEMA_VERSION:
-        output.out(f"migrated from schema {before} to {SCHEMA_VERSION}; the backup lies beside {where}")
+        output.out(f"made {where} with schema {newest}")
+    elif before < newest:
+        output.out(f"migrated from schema {before} to {newest}; the backup lies beside {where}")
     else:
-        output.out(f"schema {SCHEMA_VERSION} is the newest; nothing to do")
+        output.out(f"schema {newest} is the newest; nothing to do")
     return 0
 
 
@@ -148,15 +136,12 @@ def resolve(
     nexscout db resolve 0199f2c3a4b5d6e7f8a9b --void
     nexscout db resolve --clock                            after the clock stood in the future
     """
-    from nexscout_cli.store.sqlite import recovery
-    from nexscout_cli.store.sqlite.log import full_id
-
     session = Session()
     _existing()
     if clock:
         if request_id is not None or post is not None or void:
             raise UsageError("--clock stands alone", "nexscout db resolve --clock")
-        recovery.reset_clock(session.store)
+        session.store.recovery.reset_clock(session.actor)
         return _told("the last-seen time is the clock's again", {"clock": "reset"}, as_json)
     cost = request.dollars(post, "--post")
     if request_id is None and (cost is not None or void):
@@ -165,13 +150,11 @@ def resolve(
         raise UsageError("--post and --void exclude each other", "give one of them")
     session.recover()
     if request_id is None:
-        return _list(recovery.unresolved(session.store), as_json)
+        return _list(session.store.recovery.unresolved(session.actor), as_json)
     if cost is None and not void:
         raise UsageError("say what became of it", f"nexscout db resolve {request_id} --post COST   or   --void")
-    with session.store.db.read() as c:
-        session.store.require_admin(c, "resolve an attempt")
-    request_id = full_id(session.store, request_id)
-    decided = recovery.resolve(session.store, request_id, cost, beyond_hold=yes)
+    decided = session.store.recovery.resolve(session.actor, request_id, cost, beyond_hold=yes)
+    request_id = session.store.log.full_id(session.actor, request_id)
     what = "voided" if cost is None else f"posted at ${dollars(cost)}"
     facts = {
         "request_id": request_id,
@@ -191,12 +174,13 @@ def _existing() -> Path:
     return where
 
 
-def _list(rows: list[dict[str, Any]], as_json: bool) -> int:
+def _list(rows: list[Unresolved], as_json: bool) -> int:
     if as_json:
         output.emit(
             {
                 "rows": [
-                    {name: value for name, value in row.items() if name != "hold"} | {"hold_usd": usd(row["hold"])}
+                    {name: value for name, value in row._asdict().items() if name != "hold"}
+                    | {"hold_usd": usd(row.hold)}
                     for row in rows
                 ]
             }
@@ -204,8 +188,8 @@ def _list(rows: list[dict[str, Any]], as_json: bool) -> int:
     elif rows:
         for row in rows:
             output.out(
-                f"{row['request_id']}  attempt {row['n']}  {row['user_id']}  {row['model']}  "
-                f"holds ${dollars(row['hold'])}  since {row['settled_at'][:16]}Z  {row['reason'] or ''}"
+                f"{row.request_id}  attempt {row.n}  {row.user_id}  {row.model}  "
+                f"holds ${dollars(row.hold)}  since {row.settled_at[:16]}Z  {row.reason or ''}"
             )
         output.note("nexscout db resolve REQUEST_ID --post COST   or   --void")
     elif output.stdout_is_terminal():

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import shutil
-import sqlite3
 import sys
 from collections.abc import Iterable, Iterator
 from pathlib import Path
@@ -13,13 +12,14 @@ from typing import Any, NamedTuple
 import typer
 
 from nexscout_cli import __version__, config
+from nexscout_cli.assemble import open_store, store_version
 from nexscout_cli.cli import output, request
 from nexscout_cli.cli.session import Session
 from nexscout_cli.config import Settings
 from nexscout_cli.engine.model import Model
 from nexscout_cli.engine.money import usd
+from nexscout_cli.engine.store_ports import Store
 from nexscout_cli.errors import ConfigError, StoreError
-from nexscout_cli.store.sqlite.store import Store
 
 app = typer.Typer(rich_markup_mode=None, add_completion=False)
 
@@ -62,14 +62,15 @@ def doctor(as_json: request.AsJson = False) -> int:
 def _examine(session: Session) -> tuple[list[Finding], dict[str, Any]]:
     python = ".".join(map(str, sys.version_info[:3]))
     findings = [Finding("nexscout", OK, f"{__version__} on Python {python}")]
-    facts: dict[str, Any] = {"version": __version__, "python": python, "sqlite": sqlite3.sqlite_version}
+    engine, version = store_version()
+    facts: dict[str, Any] = {"version": __version__, "python": python, engine: version}
     settings, line = _config(session)
     findings += [line, *_variables()]
-    store, lines = _database(settings)
+    store, lines = _database(settings, session.actor)
     findings += lines
     if store is not None:
-        findings += [_actor(store), *_unresolved(store)]
-    catalog = _catalog(store)
+        findings += [_actor(store, session.actor), *_unresolved(store, session.actor)]
+    catalog = _catalog(store, session.actor)
     keys = _keys(catalog)
     available, lines = _models(catalog)
     findings += [_key_line(keys), *lines, *_prices(catalog), _embedded(), _tokenizers(), _disk()]
@@ -104,44 +105,24 @@ def _variables() -> list[Finding]:
     return [Finding("config", WARN, each.message, each.suggestion) for each in config.unknown_variables()]
 
 
-def _database(settings: Settings) -> tuple[Store | None, list[Finding]]:
-    from nexscout_cli.assemble import open_store
-
+def _database(settings: Settings, actor: str) -> tuple[Store | None, list[Finding]]:
+    engine, version = store_version()
     try:
-        store = open_store(settings)
-        journal = store.db.journal()
+        store = open_store(settings, actor)
+        about = store.maintenance.about()
     except StoreError as error:
-        return None, [
-            Finding("sqlite", OK, sqlite3.sqlite_version),
-            Finding("database", FAIL, error.message, error.suggestion),
-        ]
-    return store, [_journal(journal), *_books(store)]
+        return None, [Finding(engine, OK, version), Finding("database", FAIL, error.message, error.suggestion)]
+    return store, [Finding(engine, OK, f"{version}, {about['durability']}"), *_books(store, actor, about)]
 
 
-def _journal(mode: str) -> Finding:
-    from nexscout_cli.store.sqlite.database import wal_is_safe
-
-    why = "write-ahead log" if wal_is_safe() else "since this version's write-ahead log can lose commits"
-    return Finding("sqlite", OK, f"{sqlite3.sqlite_version}, journal mode {mode} ({why})")
-
-
-def _books(store: Store) -> list[Finding]:
-    from nexscout_cli.store.sqlite import check
-
-    path = store.db.path
+def _books(store: Store, actor: str, about: dict[str, str]) -> list[Finding]:
+    path = about["path"]
     try:
-        with store.db.read() as c:
-            admin = store.is_admin(c)
-        if not admin or path.stat().st_size > _LARGE:
-            return [
-                Finding(
-                    "database",
-                    OK,
-                    f"{path} opens; "
-                    + ("it is large: `nexscout db check` says more" if admin else "an admin can check it"),
-                )
-            ]
-        problems = check.check(store)
+        admin = store.users.is_admin(actor)
+        if not admin or int(about["size"]) > _LARGE:
+            more = "it is large: `nexscout db check` says more" if admin else "an admin can check it"
+            return [Finding("database", OK, f"{path} opens; {more}")]
+        problems = store.maintenance.check(actor)
     except StoreError as error:
         return [Finding("database", FAIL, error.message, error.suggestion)]
     if not problems:
@@ -152,41 +133,37 @@ def _books(store: Store) -> list[Finding]:
     return lines
 
 
-def _actor(store: Store) -> Finding:
+def _actor(store: Store, actor: str) -> Finding:
     from nexscout_cli.errors import NexScoutError
 
     try:
-        with store.db.read() as c:
-            row = store.require_access(c, store.actor)
+        found = store.users.find(actor, actor)
     except NexScoutError as error:
         return Finding("actor", FAIL, error.message, error.suggestion)
-    return Finding("actor", OK, f"{store.actor}, {row['role']}, tier {row['tier']}" if row else store.actor)
+    return Finding("actor", OK, f"{actor}, {found[0]}, tier {found[1]}" if found else actor)
 
 
-def _unresolved(store: Store) -> list[Finding]:
-    from nexscout_cli.store.sqlite import recovery
-
+def _unresolved(store: Store, actor: str) -> list[Finding]:
     try:
-        rows = recovery.unresolved(store)
+        rows = store.recovery.unresolved(actor)
     except StoreError:
         return []
     if not rows:
         return [Finding("attempts", OK, "none is unresolved")]
-    held = sum(int(str(row["hold"])) for row in rows)
+    held = sum(row.hold for row in rows)
     return [Finding("attempts", WARN, f"{len(rows)} of unknown outcome, holding ${usd(held):f}", "nexscout db resolve")]
 
 
-def _catalog(store: Store | None) -> tuple[Model, ...]:
+def _catalog(store: Store | None, actor: str) -> tuple[Model, ...]:
     """The database's models; the seeded ones where it cannot be read."""
-    from nexscout_cli.store.sqlite import models
-
     if store is not None:
         try:
-            with store.db.read() as c:
-                return models.read(c)
+            return store.catalog.models(actor)
         except StoreError:
             pass
-    return tuple(models.seeded())
+    from nexscout_cli.engine.catalog.seed import seeded
+
+    return tuple(seeded())
 
 
 def _keys(catalog: tuple[Model, ...]) -> dict[str, bool]:
@@ -201,8 +178,8 @@ def _key_line(keys: dict[str, bool]) -> Finding:
 
 
 def _models(catalog: tuple[Model, ...]) -> tuple[list[str], list[Finding]]:
+    from nexscout_cli.engine.world import availability
     from nexscout_cli.providers import Providers
-    from nexscout_cli.store.sqlite.snapshot import availability
 
     names, missing = availability(catalog, Providers(config.data_dir()))
     available = [model.name for model in catalog if model.name in names]

@@ -8,8 +8,8 @@ import typer
 
 from nexscout_cli.cli import choices, output, tables
 from nexscout_cli.cli.session import Session
+from nexscout_cli.engine.book_types import Energy
 from nexscout_cli.errors import UsageError
-from nexscout_cli.store.sqlite import energy as book
 
 app = typer.Typer(rich_markup_mode=None, no_args_is_help=True, add_completion=False)
 
@@ -41,7 +41,7 @@ def show(user: User = None, as_json: AsJson = False) -> int:
     balance = granted − held − spent; held is what calls under way may still cost.
     """
     session = Session()
-    _print(book.show(session.store, session.subject(user)), as_json)
+    _print(session.store.energy.show(session.actor, session.subject(user)), as_json)
     return 0
 
 
@@ -63,7 +63,7 @@ def history(
     """
     session = Session()
     subject = session.subject(user)
-    rows = book.history(session.store, subject, limit)
+    rows = session.store.energy.history(session.actor, subject, limit)
     if as_json:
         output.emit({"user_id": subject, "rows": rows})
         return 0
@@ -98,7 +98,7 @@ def grant(
     units = choices.whole(amount, "AMOUNT")
     session = Session()
     session.recover()
-    _done(book.grant(session.store, user, units, reason), as_json)
+    _done(session.store.energy.grant(session.actor, user, units, reason), as_json)
     return 0
 
 
@@ -120,18 +120,18 @@ def set_(
         raise UsageError("a correction needs a reason", f'nexscout energy set {user} {units} --reason "…"')
     session = Session()
     session.recover()
-    _done(book.set_balance(session.store, user, units, reason), as_json)
+    _done(session.store.energy.set_balance(session.actor, user, units, reason), as_json)
     return 0
 
 
-def _done(state: book.Energy, as_json: bool) -> None:
+def _done(state: Energy, as_json: bool) -> None:
     if as_json:
         output.emit(state._asdict())
     elif output.stderr_is_terminal():
         output.note(f"{state.user_id} has {state.balance:,} energy")
 
 
-def _print(state: book.Energy, as_json: bool) -> None:
+def _print(state: Energy, as_json: bool) -> None:
     if as_json:
         output.emit(state._asdict())
         return

@@ -8,7 +8,6 @@ import typer
 
 from nexscout_cli.cli import output
 from nexscout_cli.cli.session import Session
-from nexscout_cli.store.sqlite import feedback as records
 
 app = typer.Typer(rich_markup_mode=None, add_completion=False)
 
@@ -28,7 +27,7 @@ def feedback(
     """
     session = Session()
     session.recover()
-    given = records.record(session.store, request_id, verdict, note)
+    given = session.store.feedback.record(session.actor, request_id, verdict, note)
     if as_json:
         output.emit(given._asdict())
     elif output.stderr_is_terminal():

@@ -10,7 +10,6 @@ import typer
 from nexscout_cli.cli import output, tables
 from nexscout_cli.cli.session import Session
 from nexscout_cli.errors import UsageError
-from nexscout_cli.store.sqlite import log as records
 
 app = typer.Typer(rich_markup_mode=None, add_completion=False)
 
@@ -35,7 +34,7 @@ def log(
     """
     session = Session()
     if request_id is not None:
-        found = records.show(session.store, request_id)
+        found = session.store.log.show(session.actor, request_id)
         if as_json:
             output.emit(found)
         else:
@@ -43,7 +42,7 @@ def log(
         return 0
     if not 0 < limit <= _MOST:
         raise UsageError(f"--limit {limit} is not between 1 and {_MOST:,}", "for instance --limit 50")
-    rows = records.latest(session.store, user, limit)
+    rows = session.store.log.latest(session.actor, user, limit)
     if not rows:
         output.note("no requests yet")
     if as_json:

@@ -64,10 +64,8 @@ def set_(
     choices.one_of(mode, MODES, "mode")
     session = Session()
     session.recover()
-    from nexscout_cli.store.sqlite import profiles
-
     subject = session.subject(user)
-    profiles.set_mode(session.store, subject, mode)
+    session.store.profiles.set_mode(session.actor, subject, mode)
     return _report(session, subject, as_json, f"{subject} is now in mode {mode}")
 
 
@@ -82,9 +80,7 @@ def panic(state: Annotated[str, typer.Argument(help="on or off.")], as_json: AsJ
     choices.one_of(state, ("on", "off"), "state of panic:")
     session = Session()
     session.recover()
-    from nexscout_cli.store.sqlite import profiles
-
-    profiles.set_panic(session.store, state == "on")
+    session.store.profiles.set_panic(session.actor, state == "on")
     return _report(session, session.subject(None), as_json, f"panic is {state}")
 
 
@@ -108,10 +104,8 @@ def _show(user: str | None, as_json: bool) -> int:
 
 
 def _facts(session: Session, subject: str) -> dict[str, Any]:
-    from nexscout_cli.store.sqlite import profiles
-
-    tier, preferred, forced = profiles.mode_and_panic(session.store, subject)
-    panic_by = "admin" if forced else "cap" if _near_cap(session) else None
+    tier, preferred, _, forced = session.store.profiles.preferences(session.actor, subject)
+    panic_by = "admin" if forced else "cap" if _near_cap(session, subject, tier) else None
     return {
         "user_id": subject,
         "tier": tier,
@@ -123,12 +117,15 @@ def _facts(session: Session, subject: str) -> dict[str, Any]:
     }
 
 
-def _near_cap(session: Session) -> bool:
-    if session.settings["caps.usd.total_day"] is None:
-        return False
-    from nexscout_cli.store.sqlite import energy
+def _near_cap(session: Session, subject: str, tier: str) -> bool:
+    """Whether panic has set in by itself."""
+    from nexscout_cli.engine.budgets import budgets, presses
 
-    return energy.near_daily_cap(session.store)
+    dollars = [
+        budget for budget in budgets(session.settings, tier) if budget.is_daily_dollars and budget.cap is not None
+    ]
+    used = session.store.energy.used(session.actor, subject, dollars) if dollars else {}
+    return any(presses(budget, gone) for budget, gone in used.items())
 
 
 def _report(session: Session, subject: str, as_json: bool, line: str) -> int:

@@ -10,10 +10,9 @@ import typer
 from nexscout_cli import files
 from nexscout_cli.cli import choices
 from nexscout_cli.engine.catalog import endpoints
+from nexscout_cli.engine.catalog.rules import TYPES, Change
 from nexscout_cli.engine.money import price_per_1k
 from nexscout_cli.errors import UsageError
-from nexscout_cli.store.sqlite import catalog
-from nexscout_cli.store.sqlite.catalog import Change
 
 Target = Annotated[
     str | None, typer.Option("--litellm-model", help="What is really called, for instance openai/gpt-4o-mini.")
@@ -76,7 +75,7 @@ def change(
         price_out=_per_token(output_price, "--output-price"),
         free=free,
         max_tokens=max_tokens,
-        type=None if kind is None else choices.one_of(kind, catalog.TYPES, "type"),
+        type=None if kind is None else choices.one_of(kind, TYPES, "type"),
         quality=_share(quality, "--quality"),
         speed=_share(speed, "--speed"),
         best_for=best_for,

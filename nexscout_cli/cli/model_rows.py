@@ -6,11 +6,10 @@ from decimal import Decimal
 from typing import Any
 
 from nexscout_cli import config
+from nexscout_cli.engine.catalog.comparison import Difference, Listed, notes
 from nexscout_cli.engine.model import Model
 from nexscout_cli.engine.money import usd
 from nexscout_cli.errors import StoreError
-from nexscout_cli.store.sqlite import catalog
-from nexscout_cli.store.sqlite.catalog import Difference, Listed
 
 
 def lookup(target: str) -> Listed | None:
@@ -22,8 +21,8 @@ def lookup(target: str) -> Listed | None:
 
 def described(found: tuple[Model, ...]) -> list[dict[str, Any]]:
     """Models as rows: every column, whether they can be called, and notes."""
+    from nexscout_cli.engine.world import availability
     from nexscout_cli.providers import Providers
-    from nexscout_cli.store.sqlite.snapshot import availability
 
     available, missing = availability(found, Providers(config.data_dir()))
     needless = _dominated(tuple(m for m in found if m.enabled))
@@ -64,7 +63,7 @@ def _dominated(found: tuple[Model, ...]) -> dict[str, dict[str, Any]]:
 
 def _notes(model: Model) -> list[str]:
     try:
-        return catalog.notes(model, lookup)
+        return notes(model, lookup)
     except StoreError as error:
         return [error.message]
 

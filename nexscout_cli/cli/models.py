@@ -11,11 +11,11 @@ from nexscout_cli.cli import model_options as options
 from nexscout_cli.cli import output, tables
 from nexscout_cli.cli.model_rows import beside, described, difference, lookup, price, text
 from nexscout_cli.cli.session import Session
+from nexscout_cli.engine.catalog import keeping, rules
+from nexscout_cli.engine.catalog.rules import Change
 from nexscout_cli.engine.model import Model
 from nexscout_cli.engine.money import usd
 from nexscout_cli.errors import UsageError
-from nexscout_cli.store.sqlite import catalog
-from nexscout_cli.store.sqlite.catalog import Change
 
 app = typer.Typer(rich_markup_mode=None, no_args_is_help=True, add_completion=False)
 
@@ -46,7 +46,8 @@ def list_(
     nexscout models list
     nexscout models list --all --json
     """
-    rows = described(catalog.listing(Session().store))
+    session = Session()
+    rows = described(session.store.catalog.models(session.actor))
     shown = [row for row in rows if all_ or row["enabled"]]
     if as_json:
         output.emit({"rows": shown})
@@ -89,7 +90,8 @@ def show(name: Name, as_json: AsJson = False) -> int:
     nexscout models show gpt-4o
     nexscout models show gpt-4o-mini-high --json
     """
-    row = described((catalog.get(Session().store, name),))[0]
+    session = Session()
+    row = described((rules.find(session.store.catalog.models(session.actor), name),))[0]
     if as_json:
         output.emit(row)
         return 0
@@ -120,7 +122,7 @@ def seed(
     session = Session()
     if not dry_run:
         session.recover()
-    names = catalog.seed(session.store, more, dry_run=dry_run)
+    names = keeping.seed(session.store.catalog, session.actor, more, dry_run=dry_run)
     if as_json:
         output.emit({"added": names, "dry_run": dry_run})
     elif dry_run:
@@ -172,7 +174,7 @@ def add(
     )
     session = Session()
     session.recover()
-    return _written(*catalog.add(session.store, name, change, lookup), as_json)
+    return _written(*keeping.add(session.store.catalog, session.actor, name, change, lookup), as_json)
 
 
 @app.command("set")
@@ -222,7 +224,7 @@ def set_(
         raise UsageError("there is nothing to change", f"`nexscout models set {name} --help` shows what can be")
     session = Session()
     session.recover()
-    return _written(*catalog.change(session.store, name, change, lookup), as_json)
+    return _written(*keeping.change(session.store.catalog, session.actor, name, change, lookup), as_json)
 
 
 @app.command()
@@ -261,7 +263,7 @@ def sync(
     session = Session()
     if apply:
         session.recover()
-    found = catalog.sync(session.store, lookup, apply=apply)
+    found = keeping.sync(session.store.catalog, session.actor, lookup, apply=apply)
     rows = [difference(one) for one in found]
     if as_json:
         output.emit({"rows": rows})
@@ -313,7 +315,7 @@ def pull(
 def _enabled(name: str, on: bool, as_json: bool) -> int:
     session = Session()
     session.recover()
-    return _written(catalog.enable(session.store, name, on), [], as_json)
+    return _written(keeping.enable(session.store.catalog, session.actor, name, on), [], as_json)
 
 
 def _written(model: Model, notes: list[str], as_json: bool) -> int:

@@ -11,8 +11,10 @@ import typer
 
 from nexscout_cli.cli import output
 from nexscout_cli.cli.session import Session
+from nexscout_cli.engine.report_window import Window, between, zone
+from nexscout_cli.engine.reports.build import COLUMNS
+from nexscout_cli.engine.reports.build import report as built
 from nexscout_cli.errors import UsageError
-from nexscout_cli.store.sqlite import reports, windows
 
 app = typer.Typer(rich_markup_mode=None, add_completion=False)
 
@@ -99,7 +101,7 @@ class Section(NamedTuple):
 
 @app.command()
 def report(
-    name: Annotated[str, typer.Argument(help=f"Which report: {', '.join(reports.COLUMNS)}.")] = "overview",
+    name: Annotated[str, typer.Argument(help=f"Which report: {', '.join(COLUMNS)}.")] = "overview",
     since: Annotated[str, typer.Option("--since", help="From when: 7d, 24h, 2026-11-01, yesterday.")] = "7d",
     until: Annotated[str | None, typer.Option("--until", help="Up to when, not included (default: now).")] = None,
     user: Annotated[str | None, typer.Option("-u", "--user", help="One user only.")] = None,
@@ -115,19 +117,20 @@ def report(
     nexscout report savings --since 30d --json
     nexscout report users --format csv > users.csv
     """
-    one_of(name, tuple(reports.COLUMNS), "report")
+    one_of(name, tuple(COLUMNS), "report")
     one_of(kind, FORMATS, "format")
     if as_json and kind not in ("table", "json"):
         raise UsageError(f"--json and --format {kind} contradict each other", "leave one of them out")
     session = Session()
-    window = windows.between(session.store, since, until, windows.zone(tz or session.settings["report.tz"]))
-    result = reports.build(session.store, name, window, user)
+    now = session.store.reports.now(session.actor)
+    window = between(now, since, until, zone(tz or session.settings["report.tz"]))
+    result = built(session.store, session.actor, name, window, session.settings, user)
     if not result["rows"]:
         output.note(_nothing(name, window))
     if as_json or kind == "json":
         output.emit(result)
     elif kind == "csv":
-        output.out(as_csv(reports.COLUMNS[name], result["rows"]), end="")
+        output.out(as_csv(COLUMNS[name], result["rows"]), end="")
     elif kind == "md":
         output.out("\n".join(as_markdown(section) for section in sections(result)), end="")
     else:
@@ -146,7 +149,7 @@ def one_of(word: str, known: tuple[str, ...], what: str) -> None:
     raise UsageError(f"there is no {what} {word!r}", hint)
 
 
-def _nothing(name: str, window: windows.Window) -> str:
+def _nothing(name: str, window: Window) -> str:
     since, until = (f"{moment.astimezone(window.tz):%Y-%m-%d %H:%M}" for moment in (window.since, window.until))
     what = "no user cost more than they paid" if name == "unprofitable" else "nothing was recorded"
     return f"{what} from {since} to {until} ({window.tz})"
@@ -164,7 +167,7 @@ def sections(result: dict[str, Any]) -> list[Section]:
         ]
     if name in _SHOWN:
         return [Section("", _SHOWN[name], rows, totals)]
-    keys = tuple(column for column in reports.COLUMNS[name] if column in _TEXT)
+    keys = tuple(column for column in COLUMNS[name] if column in _TEXT)
     return [Section("", _usage(keys[0], totals, keys[1:]), rows, totals)]
 
 

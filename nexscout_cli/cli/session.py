@@ -7,12 +7,12 @@ from functools import cached_property
 from typing import TYPE_CHECKING
 
 from nexscout_cli import config
-from nexscout_cli.cli import output
+from nexscout_cli.cli import output, signals
 from nexscout_cli.config import Settings
 
 if TYPE_CHECKING:
     from nexscout_cli.engine.pipeline import Engine
-    from nexscout_cli.store.sqlite.store import Store
+    from nexscout_cli.engine.store_ports import Store
 
 
 class Notes:
@@ -52,24 +52,36 @@ class Session:
         return loaded
 
     @cached_property
+    def actor(self) -> str:
+        """Who is at the keyboard."""
+        from nexscout_cli.assemble import login_name
+
+        return login_name()
+
+    @cached_property
     def store(self) -> Store:
-        """The open database."""
+        """The open store."""
         from nexscout_cli.assemble import open_store
 
-        return open_store(self.settings)
+        return open_store(self.settings, self.actor)
 
     def subject(self, user: str | None) -> str:
         """Who a request is for: ``--user``, else ``NEXSCOUT_USER`` or the config's, else the actor."""
-        return user or self.settings["user"] or self.store.actor
+        return user or self.settings["user"] or self.actor
 
     def engine(self, *, writes: bool) -> Engine:
         """The engine over the store."""
         from nexscout_cli.assemble import build_engine
 
-        return build_engine(self.store, Notes(self.quiet), writes=writes)
+        return build_engine(
+            self.store,
+            self.settings,
+            self.actor,
+            Notes(self.quiet),
+            interrupts=signals.of_this_command(),
+            writes=writes,
+        )
 
     def recover(self) -> None:
         """Settle what dead processes left behind: what every writing command begins with."""
-        from nexscout_cli.store.sqlite.recovery import recover
-
-        recover(self.store)
+        self.store.recovery.recover(self.actor)

@@ -8,9 +8,9 @@ import typer
 
 from nexscout_cli.cli import choices, output, tables
 from nexscout_cli.cli.session import Session
+from nexscout_cli.engine.book_types import Energy
 from nexscout_cli.engine.learning.profile import ProfileState
 from nexscout_cli.errors import UsageError
-from nexscout_cli.store.sqlite import cleaning, energy, profiles, users
 from nexscout_cli.terms import POLICIES, TIERS
 
 app = typer.Typer(rich_markup_mode=None, no_args_is_help=True, add_completion=False)
@@ -49,11 +49,8 @@ def list_(as_json: AsJson = False) -> int:
     nexscout user list
     nexscout user list --json
     """
-    store = Session().store
-    extra = energy.balances(store)
-    rows = [
-        row | dict(zip(("role", "balance"), extra[str(row["user_id"])], strict=True)) for row in users.listing(store)
-    ]
+    session = Session()
+    rows = [row._asdict() for row in session.store.users.listing(session.actor)]
     if as_json:
         output.emit({"rows": rows})
         return 0
@@ -90,8 +87,8 @@ def show(
     """
     session = Session()
     subject = session.subject(who)
-    _must_exist(session, subject)
-    facts = _facts(session, subject)
+    role = _role(session, subject)
+    facts = _facts(session, subject, role)
     if as_json:
         output.emit(facts)
         return 0
@@ -141,9 +138,9 @@ def set_tier(
     choices.one_of(tier, TIERS, "tier")
     session = Session()
     session.recover()
-    users.set_tier(session.store, who, tier)
+    session.store.users.set_tier(session.actor, who, tier)
     if as_json:
-        output.emit(energy.show(session.store, who)._asdict())
+        output.emit(session.store.energy.show(session.actor, who)._asdict())
     elif output.stderr_is_terminal():
         output.note(f"{who} is now in tier {tier}")
     return 0
@@ -165,7 +162,7 @@ def set_policy(
     session = Session()
     session.recover()
     own = None if policy == "default" else policy
-    profiles.set_policy(session.store, who, own)
+    session.store.profiles.set_policy(session.actor, who, own)
     if as_json:
         output.emit({"user_id": who, "policy": own, "effective": own or session.settings["routing.policy"]})
     elif output.stderr_is_terminal():
@@ -187,14 +184,14 @@ def forget(
     nexscout user forget bob --yes
     """
     session = Session()
-    _must_exist(session, who)
+    _role(session, who)
     if dry_run:
         return _would_forget(session, who, as_json)
     if not choices.confirmed(f"Remove every text of {who}'s? It cannot be undone.", yes):
         output.note("nothing was removed")
         return 0
     session.recover()
-    gone = users.forget(session.store, who)
+    gone = session.store.users.forget(session.actor, who)
     if as_json:
         output.emit({"user_id": who, "dry_run": False, **gone})
     elif output.stderr_is_terminal():
@@ -206,9 +203,9 @@ def forget(
 
 
 def _would_forget(session: Session, who: str, as_json: bool) -> int:
-    learned = profiles.forecast(session.store, who)
+    learned = session.store.profiles.learned(session.actor, who)
     found = {
-        "cached_answers": cleaning.clear(session.store, who, None, dry_run=True),
+        "cached_answers": session.store.cache.clear(session.actor, who, None, dry_run=True),
         "common_patterns": len(learned.common_patterns),
         "writing_style": bool(learned.writing_style_profile),
     }
@@ -222,25 +219,24 @@ def _would_forget(session: Session, who: str, as_json: bool) -> int:
     return 0
 
 
-def _must_exist(session: Session, who: str) -> None:
-    """Refuse a name that is nobody's, with the nearest, and one that the actor may not look at."""
-    with session.store.db.read() as c:
-        row = session.store.require_access(c, who)
-    if row is None:
-        from difflib import get_close_matches
+def _role(session: Session, who: str) -> str:
+    """A user's role. Refuses a name that is nobody's, with the nearest, and one that the actor may not look at."""
+    found = session.store.users.find(session.actor, who)
+    if found is not None:
+        return found[0]
+    from difflib import get_close_matches
 
-        near = get_close_matches(who, list(energy.balances(session.store)), 1)
-        raise UsageError(
-            f"there is no user {who!r}", f"did you mean {near[0]}?" if near else "`nexscout user list` shows them"
-        )
+    near = get_close_matches(who, [user.user_id for user in session.store.users.listing(session.actor)], 1)
+    raise UsageError(
+        f"there is no user {who!r}", f"did you mean {near[0]}?" if near else "`nexscout user list` shows them"
+    )
 
 
-def _facts(session: Session, subject: str) -> dict[str, Any]:
+def _facts(session: Session, subject: str, role: str) -> dict[str, Any]:
     """Everything known of a user, profile and forecast included."""
-    store = session.store
-    state = energy.show(store, subject)
-    learned = profiles.forecast(store, subject)
-    role = energy.balances(store).get(subject, ("user", 0))[0]
+    store, actor = session.store, session.actor
+    state, preferences = store.energy.show(actor, subject), store.profiles.preferences(actor, subject)
+    learned = store.profiles.learned(actor, subject).with_verdicts(store.feedback.by_model(actor, subject))
     profile = learned._asdict() | {
         "common_patterns": list(learned.common_patterns),
         "peak_usage_hours": list(learned.peak_usage_hours),
@@ -249,14 +245,14 @@ def _facts(session: Session, subject: str) -> dict[str, Any]:
     return {
         **state._asdict(),
         "role": role,
-        "mode": profiles.mode_and_panic(store, subject)[1],
-        "policy": profiles.policy_of(store, subject),
+        "mode": preferences.mode,
+        "policy": preferences.policy,
         "forecast": _forecast(state, learned),
         "profile": profile,
     }
 
 
-def _forecast(state: energy.Energy, learned: ProfileState) -> dict[str, Any]:
+def _forecast(state: Energy, learned: ProfileState) -> dict[str, Any]:
     """What the days ahead look like: expected tokens against the budget, and the hours they fall into (UTC)."""
     budget, expected = state.daily_token_budget, max(learned.predicted_daily_usage, state.daily_tokens_used)
     hours = sorted(

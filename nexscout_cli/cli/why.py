@@ -10,7 +10,6 @@ from nexscout_cli.cli import output, tables
 from nexscout_cli.cli.session import Session
 from nexscout_cli.engine.money import usd
 from nexscout_cli.engine.routing import explain
-from nexscout_cli.store.sqlite import why as records
 
 app = typer.Typer(rich_markup_mode=None, add_completion=False)
 
@@ -26,7 +25,8 @@ def why(
     nexscout why 3f9a1c
     nexscout why 3f9a1c --json
     """
-    found = records.facts(Session().store, request_id)
+    session = Session()
+    found = session.store.log.why(session.actor, request_id)
     decision, came = found["decision"], explain.course(found)
     if as_json:
         output.emit(found | {"decision": decision and document(decision), "text": came})

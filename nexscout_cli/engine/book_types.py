@@ -6,6 +6,21 @@ from typing import NamedTuple
 
 MAX_ENERGY = 10**12
 """Units of energy that one grant may give, and that a balance may be set to, at most."""
+SUMS = (
+    "requests",
+    "calls",
+    "hits",
+    "failures",
+    "input_tokens",
+    "output_tokens",
+    "cost_usd",
+    "energy",
+    "baseline_usd",
+    "avoided_usd",
+    "compression_saved_usd",
+    "tokens_saved",
+)
+"""What is summed up of usage, per user and day and per day, model and feature; from the fifth on they are columns of its rows."""
 
 
 class Energy(NamedTuple):

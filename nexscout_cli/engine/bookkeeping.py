@@ -6,7 +6,7 @@ from datetime import datetime
 
 from nexscout_cli.config import Settings
 from nexscout_cli.engine.budgets import budgets
-from nexscout_cli.engine.catalog.seed import seeded
+from nexscout_cli.engine.catalog.baseline import baseline_model
 from nexscout_cli.engine.compression.head_hashes import PREFIX_TOKENS, head_hashes
 from nexscout_cli.engine.learning.observation import Lesson, observe
 from nexscout_cli.engine.model import Model
@@ -17,15 +17,6 @@ from nexscout_cli.engine.planning.texts import originals
 from nexscout_cli.engine.request import AIRequest, Json
 from nexscout_cli.engine.settlement import CachedAnswer, Charge, Failure, Hit, Order, Prediction, Settlement
 from nexscout_cli.engine.snapshot import Snapshot
-
-_DEFAULT_BASELINE = "gpt-4o"
-
-
-def baseline_model(models: tuple[Model, ...], settings: Settings) -> Model:
-    """The model that savings are counted against: ``report.baseline``, or gpt-4o as seeded where that is not in the catalog."""
-    name = settings["report.baseline"]
-    known = next((model for model in models if model.name == name), None)
-    return known or next(model for model in seeded() if model.name == _DEFAULT_BASELINE)
 
 
 def prediction(request_id: str, plan: Plan) -> Prediction:

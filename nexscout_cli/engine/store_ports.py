@@ -145,7 +145,12 @@ class ReportReader(Protocol):
         """Tokens that cached answers saved in the window, by feature."""
 
     def predictions(self, *keys: str) -> list[Row]:
-        """Sums over predictions that came true or not, by ``keys``: feature, recommended_model."""
+        """Predictions whose actual tokens are known, summed up by ``keys`` (feature, recommended_model), most first.
+
+        n; predicted, actual and formula: sums of tokens; accuracy: mean of 0..1; error, median_error, formula_error and
+        formula_median_error: of |predicted − actual| ÷ actual; covered: share within the P90, None where none has one.
+        Without keys one row, or none where nothing is known.
+        """
 
 
 class Reports(Protocol):
@@ -205,7 +210,7 @@ class Recovery(Protocol):
     def resolve(self, actor: str, request_id: str, cost: int | None, *, beyond_hold: bool = False) -> int:
         """Decide a request's unknown attempts: post them at ``cost`` nano-dollars in all, or void them when it is None.
 
-        Returns how many there were. Admins only.
+        ``request_id`` may be the beginning of one. Returns how many there were. Admins only.
         """
 
     def unresolved(self, actor: str) -> list[Unresolved]:

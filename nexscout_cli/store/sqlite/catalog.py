@@ -1,384 +1,47 @@
-"""The catalog as its admins keep it: adding models, pointing names elsewhere, and comparing prices with a table's.
-
-Prices are pico-dollars per token. What a table of prices says comes in as a function: the store reads no such table.
-"""
+"""The model catalog's rows, for those who keep it. What may stand in them is decided by the engine's rules."""
 
 from __future__ import annotations
 
-import sqlite3
-from collections.abc import Callable, Iterable
-from typing import NamedTuple, Protocol
+from collections.abc import Callable, Iterable, Sequence
+from typing import TYPE_CHECKING
 
-from nexscout_cli.engine.catalog import endpoints
-from nexscout_cli.engine.model import EMBEDDED_PREFIX, Model
-from nexscout_cli.engine.request import Json
-from nexscout_cli.errors import UsageError
+from nexscout_cli.engine.model import Model
 from nexscout_cli.store.sqlite import models
-from nexscout_cli.store.sqlite.store import Store
+from nexscout_cli.store.sqlite.transaction import Transaction
 
-TYPES = ("small", "medium", "large", "xl")
-QUALITY = {"small": 0.70, "medium": 0.85, "large": 0.95, "xl": 0.98}
-"""The quality an added model is taken to have when nobody says: what its type's seeded model has."""
-_UP_TO = (("small", 1_500_000), ("medium", 6_000_000), ("large", 20_000_000))
-_SPEED = 0.8
-_CHAT = ("chat", "completion", "responses")
+if TYPE_CHECKING:
+    from nexscout_cli.store.sqlite.store import SqliteStore
 
 
-class Listed(Protocol):
-    """What a table of prices says of a model; the window holds as far as its prices do when it is ``tiered``."""
+class SqliteCatalog:
+    """The model catalog. Everyone may read it; admins alone write it."""
 
-    @property
-    def name(self) -> str:
-        """Its name in the table."""
+    def __init__(self, store: SqliteStore) -> None:
+        self._store = store
 
-    @property
-    def mode(self) -> str:
-        """chat, completion, embedding and so on."""
+    def models(self, actor: str) -> tuple[Model, ...]:
+        """The whole catalog, dearest last."""
+        with self._store.read(actor) as t:
+            return models.read(t)
 
-    @property
-    def price_in(self) -> int:
-        """Pico-dollars per input token."""
+    def add(self, actor: str, new: Iterable[Model]) -> list[str]:
+        """Write the models whose names are not there yet; returns those names. Raises NotPermitted."""
+        with self._store.write(actor) as t:
+            _require_admin(t)
+            return models.add_missing(t, new)
 
-    @property
-    def price_out(self) -> int:
-        """Pico-dollars per output token."""
+    def change(self, actor: str, make: Callable[[tuple[Model, ...]], Sequence[Model]]) -> Sequence[Model]:
+        """Write the models that ``make`` returns for the catalog as it is, in one transaction; returns them.
 
-    @property
-    def max_input_tokens(self) -> int | None:
-        """The context window."""
-
-    @property
-    def tiered(self) -> bool:
-        """Whether the two prices do not bound every call."""
-
-    @property
-    def flat_input_tokens(self) -> int | None:
-        """How many input tokens the prices hold up to, where that is all that stands in the way."""
+        Raises NotPermitted, and what ``make`` raises: then nothing is written.
+        """
+        with self._store.write(actor) as t:
+            _require_admin(t)
+            changed = make(models.read(t))
+            for model in changed:
+                models.put(t, model)
+            return changed
 
 
-Lookup = Callable[[str], Listed | None]
-
-
-class Change(NamedTuple):
-    """What an admin says of a model; None: nothing. ``api_base`` and ``api_key_env`` are "" to be cleared; a param that
-    is None is removed. ``free`` allows a price of 0.
-    """
-
-    litellm_model: str | None = None
-    price_in: int | None = None
-    price_out: int | None = None
-    free: bool = False
-    max_tokens: int | None = None
-    type: str | None = None
-    quality: float | None = None
-    speed: float | None = None
-    best_for: str | None = None
-    api_base: str | None = None
-    api_key_env: str | None = None
-    params: dict[str, Json] = {}  # noqa: RUF012
-    retired: bool | None = None
-
-
-class Difference(NamedTuple):
-    """A model beside its provider's price and window. ``status``: same, differs, unknown (not in the table),
-    unbounded (no two prices bound its calls), own_server or embedded. ``window`` is None where the table has none.
-    """
-
-    model: Model
-    status: str
-    price_in: int | None = None
-    price_out: int | None = None
-    window: int | None = None
-    applied: bool = False
-
-
-def listing(store: Store) -> tuple[Model, ...]:
-    """The whole catalog; everyone may read it."""
-    with store.db.read() as c:
-        return models.read(c)
-
-
-def get(store: Store, name: str) -> Model:
-    """One model. Raises UsageError with the nearest name."""
-    with store.db.read() as c:
-        return _find(c, name)
-
-
-def seed(store: Store, more: Iterable[Model], *, dry_run: bool = False) -> list[str]:
-    """Write the seeded models and ``more`` where missing; returns their names. Admins only, but for a dry run."""
-    wanted = [*models.seeded(), *more]
-    if dry_run:
-        have = {model.name for model in listing(store)}
-        return [model.name for model in wanted if model.name not in have]
-    with store.db.write() as c:
-        store.require_admin(c, "change the catalog")
-        store.touch(c)
-        have = {model.name for model in models.read(c)}
-        missing = [model for model in wanted if model.name not in have]
-        for model in missing:
-            models.put(c, model)
-    return [model.name for model in missing]
-
-
-def add(store: Store, name: str, change: Change, lookup: Lookup) -> tuple[Model, list[str]]:
-    """Add a model; what is not said comes from the table. Returns it with what should be said of it. Admins only.
-
-    Raises UsageError for a name or value that cannot be, and for a price that is unknown, unbounded, or 0 without
-    ``free``; NotPermitted.
-    """
-    endpoints.check_name(name)
-    target = change.litellm_model or (
-        f"openai/{name}" if change.api_base and endpoints.speaks_openai(change.api_base) else name
-    )
-    listed = lookup(target)
-    if listed is not None and "/" not in target and "/" in listed.name:
-        target = listed.name
-    if target.startswith(EMBEDDED_PREFIX):
-        raise UsageError(
-            "there is one embedded model, and no other can be added",
-            f"`nexscout models show {models.EMBEDDED}` shows it",
-        )
-    price_in, price_out, window = _prices(target, change, listed)
-    told: list[str] = []
-    kind = change.type or next((kind for kind, most in _UP_TO if price_out <= most), "xl")
-    quality = QUALITY[kind] if change.quality is None else change.quality
-    if change.type is None or change.quality is None:
-        told.append(
-            f"{name} counts as {kind} with quality {quality:g}; `nexscout models set {name} --quality …` says otherwise"
-        )
-    if window is None:
-        raise UsageError(f"the context window of {target} is not known", "add --max-tokens N")
-    key = endpoints.key_variable(target) if change.api_key_env is None else change.api_key_env
-    if change.api_key_env is None and key:
-        told.append(f"its key is read from {key}")
-    model = Model(
-        name,
-        target,
-        kind,
-        price_in,
-        price_out,
-        window,
-        quality,
-        _SPEED if change.speed is None else change.speed,
-        change.best_for or "",
-        True,
-        bool(change.retired),
-        change.api_base or None,
-        key or None,
-        {k: v for k, v in change.params.items() if v is not None},
-    )
-    with store.db.write() as c:
-        store.require_admin(c, "change the catalog")
-        store.touch(c)
-        if any(other.name == name for other in models.read(c)):
-            raise UsageError(f"{name} is in the catalog already", f"`nexscout models set {name} …` changes it")
-        models.put(c, model)
-    return model, told
-
-
-def change(store: Store, name: str, change: Change, lookup: Lookup) -> tuple[Model, list[str]]:
-    """Change a model. Returns it with what should be said of it. Admins only.
-
-    A name that is pointed elsewhere is no longer retired. Prices stay what they are, unless told. Raises UsageError,
-    NotPermitted.
-    """
-    with store.db.write() as c:
-        store.require_admin(c, "change the catalog")
-        store.touch(c)
-        before = _find(c, name)
-        after, told = _pointed(before, change)
-        given = {
-            key: value
-            for key in ("type", "price_in", "price_out", "max_tokens", "quality", "speed", "best_for")
-            if (value := getattr(change, key)) is not None
-        }
-        after = after._replace(
-            **given, params={k: v for k, v in (before.params | change.params).items() if v is not None}
-        )
-        if change.retired is not None:
-            after = after._replace(retired=change.retired)
-        _check_free(after, before, change)
-        told += _price_note(after, before, lookup)
-        if after != before:
-            models.put(c, after)
-    return after, told
-
-
-def enable(store: Store, name: str, on: bool) -> Model:
-    """Let a model be used, or keep it from being used. Admins only."""
-    with store.db.write() as c:
-        store.require_admin(c, "change the catalog")
-        store.touch(c)
-        model = _find(c, name)._replace(enabled=on)
-        models.put(c, model)
-    return model
-
-
-def sync(store: Store, lookup: Lookup, *, apply: bool) -> list[Difference]:
-    """Every model beside its provider's price; ``apply`` adopts price and window where they differ (admins).
-
-    A provider's price of 0 is never adopted: a free model is an admin's word.
-    """
-    if not apply:
-        return [difference(model, lookup) for model in listing(store)]
-    with store.db.write() as c:
-        store.require_admin(c, "change the catalog")
-        store.touch(c)
-        found = [difference(model, lookup) for model in models.read(c)]
-        for at, one in enumerate(found):
-            if one.status == "differs" and one.price_in and one.price_out:
-                changed = one.model._replace(
-                    price_in=one.price_in, price_out=one.price_out, max_tokens=one.window or one.model.max_tokens
-                )
-                models.put(c, changed)
-                found[at] = one._replace(applied=True)
-    return found
-
-
-def difference(model: Model, lookup: Lookup) -> Difference:
-    """A model's price and window beside the table's."""
-    if model.embedded:
-        return Difference(model, "embedded")
-    if model.api_base is not None:
-        return Difference(model, "own_server")
-    listed = lookup(model.litellm_model)
-    if listed is None:
-        return Difference(model, "unknown")
-    if listed.tiered and listed.flat_input_tokens is None:
-        return Difference(model, "unbounded")
-    window = _window(listed)
-    same = (listed.price_in, listed.price_out, window or model.max_tokens) == (
-        model.price_in,
-        model.price_out,
-        model.max_tokens,
-    )
-    return Difference(model, "same" if same else "differs", listed.price_in, listed.price_out, window)
-
-
-def notes(model: Model, lookup: Lookup) -> list[str]:
-    """What a reader of the catalog should know of a model, each in a few words."""
-    if model.retired:
-        return ["retired"]
-    found = difference(model, lookup)
-    if found.status == "differs" and (found.price_in, found.price_out) != (model.price_in, model.price_out):
-        return ["price differs from its provider's"]
-    words = {
-        "unknown": "not in LiteLLM's table",
-        "unbounded": "its provider's price is not bounded",
-        "own_server": "own server",
-    }
-    return [words[found.status]] if found.status in words else []
-
-
-def _find(c: sqlite3.Connection, name: str) -> Model:
-    catalog = models.read(c)
-    for model in catalog:
-        if model.name == name:
-            return model
-    from difflib import get_close_matches
-
-    near = get_close_matches(name, [model.name for model in catalog], 1)
-    raise UsageError(
-        f"there is no model {name!r} in the catalog",
-        f"did you mean {near[0]}?" if near else "`nexscout models list` shows them, `nexscout models add` adds one",
-    )
-
-
-def _window(listed: Listed) -> int | None:
-    """The table's context window, cut to where dearer rates begin."""
-    bounds = [n for n in (listed.max_input_tokens, listed.flat_input_tokens if listed.tiered else None) if n]
-    return min(bounds, default=None)
-
-
-def _prices(target: str, change: Change, listed: Listed | None) -> tuple[int, int, int | None]:
-    """Prices and window of a new model: as told, else the table's. Raises UsageError where neither bounds its calls."""
-    told = (change.price_in, change.price_out)
-    window = change.max_tokens or (_window(listed) if listed else None)
-    if listed is not None and listed.mode and listed.mode not in _CHAT:
-        raise UsageError(f"{target} is no chat model but one for {listed.mode}", "name a chat model")
-    if None in told:
-        if listed is None:
-            raise UsageError(
-                f"the price of {target} is not known",
-                "add --input-price and --output-price, in dollars per 1,000 tokens "
-                "(0 and --free for one that costs nothing)",
-            )
-        flat = listed.flat_input_tokens
-        if listed.tiered and (flat is None or (window or 0) > flat):
-            why = f"rises above {flat:,} input tokens" if flat else "does not depend on tokens alone"
-            raise UsageError(
-                f"the price of {target} {why}",
-                f"add --max-tokens {flat} or less"
-                if flat
-                else "add --input-price and --output-price that bound it, in dollars per 1,000 tokens",
-            )
-    price_in = listed.price_in if change.price_in is None and listed else change.price_in
-    price_out = listed.price_out if change.price_out is None and listed else change.price_out
-    assert price_in is not None and price_out is not None
-    if 0 in (price_in, price_out) and not change.free:
-        raise UsageError(
-            f"the price of {target} would be 0", "add --free if it costs nothing; else --input-price and --output-price"
-        )
-    return price_in, price_out, window
-
-
-def _check_free(after: Model, before: Model, change: Change) -> None:
-    """A price of 0 is an admin's word: --free, said once, for the target it was said of."""
-    moved = after.litellm_model != before.litellm_model or after.api_base != before.api_base
-    set_now = 0 in (change.price_in, change.price_out)
-    if 0 in (after.price_in, after.price_out) and (moved or set_now) and not change.free:
-        raise UsageError(
-            f"the price of {after.name} would be 0",
-            "add --free if it costs nothing; else --input-price and --output-price",
-        )
-
-
-def _pointed(model: Model, change: Change) -> tuple[Model, list[str]]:
-    """The model with its target, address and key as told, and what of that was not told."""
-    target, told = change.litellm_model or model.litellm_model, list[str]()
-    own = model.embedded and target == model.litellm_model
-    if target.startswith(EMBEDDED_PREFIX) and not own:
-        raise UsageError(
-            "there is one embedded model, and no other can be made",
-            f"`nexscout models show {models.EMBEDDED}` shows it",
-        )
-    base = model.api_base if change.api_base is None else change.api_base or None
-    if own and (base or change.api_key_env):
-        raise UsageError(
-            f"{model.name} runs in this process: it has no address and no key",
-            "add --litellm-model to point it elsewhere",
-        )
-    key = model.api_key_env if change.api_key_env is None else change.api_key_env or None
-    rewritten = bool(change.api_base) and change.litellm_model is None and not endpoints.openai_target(target)
-    if rewritten and endpoints.speaks_openai(change.api_base or ""):
-        target = f"openai/{endpoints.bare(target)}"
-        key = "OPENAI_API_KEY" if change.api_key_env is None else key
-        told.append(
-            f"an address that ends in /v1 speaks OpenAI's protocol: {model.name} now calls {target} there, "
-            f"{f'with the key from {key}' if key else 'without a key'}"
-        )
-    elif (
-        change.litellm_model
-        and change.api_key_env is None
-        and endpoints.provider(target) != endpoints.provider(model.litellm_model)
-    ):
-        key = endpoints.key_variable(target) or None
-        told.append(f"its key is now read from {key}" if key else "it is now called without a key")
-    moved = (target, base) != (model.litellm_model, model.api_base) and (change.litellm_model or change.api_base)
-    return model._replace(
-        litellm_model=target, api_base=base, api_key_env=key, retired=model.retired and not moved
-    ), told
-
-
-def _price_note(after: Model, before: Model, lookup: Lookup) -> list[str]:
-    """Whether a name that now calls something else should have another price."""
-    if after.litellm_model == before.litellm_model or after.api_base:
-        return []
-    found = difference(after, lookup)
-    if found.status == "differs":
-        return ["its price here is not its provider's; `nexscout models sync` compares, `--apply` adopts"]
-    return (
-        []
-        if found.status == "same"
-        else [f"its provider's price is {found.status}: the one of the catalog is what counts"]
-    )
+def _require_admin(t: Transaction) -> None:
+    t.require_admin("change the catalog")

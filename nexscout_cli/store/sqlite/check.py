@@ -9,21 +9,14 @@ from datetime import timedelta
 from pathlib import Path
 from typing import NamedTuple
 
-from nexscout_cli.store.sqlite.store import Store, parse_stamp
+from nexscout_cli.engine.book_types import SUMS, Problem
+from nexscout_cli.store.sqlite.transaction import Transaction, parse_stamp
 
 AHEAD = timedelta(days=1)
 """How far the last-seen time may lie ahead of the clock."""
 _SHOWN = 10
 """Findings of one kind that are named one by one; the rest is counted."""
 _RESTORE = "keep a copy (`nexscout db backup`), then restore the newest backup that passes `nexscout db check`"
-
-
-class Problem(NamedTuple):
-    """Something wrong: ``name`` is what was examined, ``message`` what was found, ``fix`` what to do about it."""
-
-    name: str
-    message: str
-    fix: str
 
 
 class Examination(NamedTuple):
@@ -33,51 +26,43 @@ class Examination(NamedTuple):
     sql: str
 
 
-def check(store: Store) -> list[Problem]:
-    """Everything that is wrong with the database, in one read transaction; empty when it is sound.
+def problems(t: Transaction, path: Path) -> list[Problem]:
+    """Everything that is wrong with the database at ``path``, as the transaction sees it; empty when it is sound.
 
-    Admins only: raises NotPermitted. Raises StoreError where the file cannot be read at all.
+    Raises StoreError where the file cannot be read at all.
     """
-    problems: list[Problem] = []
-    with store.db.read() as c:
-        store.require_admin(c, "check the whole database")
-        problems += _capped("integrity", _integrity(c))
-        if not problems:
-            problems += _books(c)
-            problems += _rollups(c)
-            problems += _clock(store, c)
-    return problems + file_modes(store.db.path)
+    found = _capped("integrity", _integrity(t))
+    if not found:
+        found += _books(t) + _rollups(t) + _clock(t)
+    return found + file_modes(path)
 
 
 def _capped(name: str, messages: Iterable[str], fix: str = _RESTORE) -> list[Problem]:
     found = list(messages)
-    problems = [Problem(name, message, fix) for message in found[:_SHOWN]]
+    told = [Problem(name, message, fix) for message in found[:_SHOWN]]
     if len(found) > _SHOWN:
-        problems.append(Problem(name, f"and {len(found) - _SHOWN:,} more like these", fix))
-    return problems
+        told.append(Problem(name, f"and {len(found) - _SHOWN:,} more like these", fix))
+    return told
 
 
-def _integrity(c: sqlite3.Connection) -> Iterator[str]:
+def _integrity(t: Transaction) -> Iterator[str]:
     try:
-        for (line,) in c.execute("PRAGMA integrity_check"):
+        for (line,) in t.execute("PRAGMA integrity_check"):
             if line != "ok":
                 yield str(line)
-        for row in c.execute("PRAGMA foreign_key_check"):
+        for row in t.execute("PRAGMA foreign_key_check"):
             yield f"row {row[1]} of {row[0]} refers to a row of {row[2]} that is not there"
     except sqlite3.DatabaseError as error:
         yield str(error)
 
 
-def _books(c: sqlite3.Connection) -> list[Problem]:
-    problems = []
-    for name, sql in _EXAMINATIONS:
-        problems += _capped(name, _messages(c, sql))
-    return problems
+def _books(t: Transaction) -> list[Problem]:
+    return [problem for name, sql in _EXAMINATIONS for problem in _capped(name, _messages(t, sql))]
 
 
-def _messages(c: sqlite3.Connection, sql: str) -> Iterator[str]:
+def _messages(t: Transaction, sql: str) -> Iterator[str]:
     try:
-        for (message,) in c.execute(sql):
+        for (message,) in t.execute(sql):
             yield str(message)
     except sqlite3.DatabaseError as error:
         yield f"cannot be examined: {error}"
@@ -188,11 +173,10 @@ _EXAMINATIONS = (
 )
 
 
-def _rollups(c: sqlite3.Connection) -> list[Problem]:
+def _rollups(t: Transaction) -> list[Problem]:
     from nexscout_cli.store.sqlite.schema import ROLLUPS
-    from nexscout_cli.store.sqlite.usage import SUMS
 
-    problems = []
+    found: list[Problem] = []
     for table, (keys, _) in ROLLUPS.items():
         names = ", ".join(keys)
         sums = ", ".join(
@@ -214,13 +198,13 @@ def _rollups(c: sqlite3.Connection) -> list[Problem]:
             SELECT {label} || ': the sums are not those of its rows'
             FROM (SELECT {names} FROM (SELECT * FROM rows EXCEPT SELECT * FROM kept)
             UNION SELECT {names} FROM (SELECT * FROM kept EXCEPT SELECT * FROM rows))"""
-        problems += _capped(table, _messages(c, sql))
-    return problems
+        found += _capped(table, _messages(t, sql))
+    return found
 
 
-def _clock(store: Store, c: sqlite3.Connection) -> list[Problem]:
-    seen = c.execute("SELECT value FROM meta WHERE key = 'last_seen'").fetchone()[0]
-    if not seen or parse_stamp(seen) <= store.clock.now() + AHEAD:
+def _clock(t: Transaction) -> list[Problem]:
+    seen = t.execute("SELECT value FROM meta WHERE key = 'last_seen'").fetchone()[0]
+    if not seen or parse_stamp(seen) <= t.clock.now() + AHEAD:
         return []
     return [
         Problem(

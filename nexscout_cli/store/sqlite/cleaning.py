@@ -6,52 +6,85 @@ from __future__ import annotations
 
 import sqlite3
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING
 
 from nexscout_cli.engine.request import Json
-from nexscout_cli.errors import UsageError
 from nexscout_cli.store.sqlite import cache
-from nexscout_cli.store.sqlite.store import OWN_OR_ADMIN, Store, stamp
+from nexscout_cli.store.sqlite.transaction import OWN_OR_ADMIN, Transaction
 
-_BATCH = 1_000
-"""Answers that one transaction removes."""
+if TYPE_CHECKING:
+    from nexscout_cli.store.sqlite.store import SqliteStore
+
+FIRST, LEAST, MOST = 250, 50, 2_000
+"""Answers that the first transaction removes, and that any one removes at least and at most."""
+AIM = 0.03
+"""Seconds that a transaction should take: others wait about as long."""
+_PAUSE = 0.001
+"""Seconds between two transactions, in which a thread of this process that waits for its turn wakes up."""
+# The keys of answers have no order, so each answer is on another page of their index: with SQLite's usual 2 MB of pages in
+# memory a transaction would write and read the same ones again and again.
+_MORE_PAGES = "PRAGMA cache_size = -16384"
 _HOUR = len("2026-01-01T00")
-_MEGABYTE = 1_000_000
 
 
-def clean_expired_cache(store: Store, *, dry_run: bool = False) -> int:
-    """Remove what has expired, everyone's; returns how many answers that were (or would be)."""
-    with store.db.read() as c:
-        now = {"now": stamp(store.now(c))}
-        expired = c.execute("SELECT count(*) FROM cached_ai_responses WHERE expires_at <= :now", now).fetchone()[0]
-    removed = 0
-    while not dry_run and removed < expired:
-        with store.db.write() as c:
-            store.touch(c)
-            done = c.execute(
-                "DELETE FROM cached_ai_responses WHERE id IN (SELECT id FROM cached_ai_responses "
-                "WHERE expires_at <= :now LIMIT :most)",
-                now | {"most": _BATCH},
-            ).rowcount
+def next_size(size: int, seconds: float) -> int:
+    """How many answers the next transaction removes, where one that removed ``size`` took so many seconds.
+
+    Twice as many at most, a quarter at least.
+    """
+    fits = 2 * size if seconds <= 0 else int(size * AIM / seconds)
+    return max(LEAST, min(MOST, 2 * size, max(size // 4, fits)))
+
+
+def _in_turns(store: SqliteStore, count: int, remove: Callable[[Transaction, int, int], int]) -> int:
+    """Remove ``count`` answers, a few in each transaction; returns how many that were.
+
+    ``remove`` is told how many are gone and how many to remove now, and says how many that were; 0 ends it.
+    """
+    removed, size = 0, FIRST
+    while removed < count:
+        with store.write("") as t:
+            began = store.clock.monotonic()
+            t.execute(_MORE_PAGES)
+            done = remove(t, removed, size)
         if not done:
             break
         removed += done
-    return int(expired) if dry_run else removed
+        size = next_size(size, store.clock.monotonic() - began)
+        if removed < count:
+            store.clock.sleep(_PAUSE)
+    return removed
 
 
-def evict(store: Store, *, dry_run: bool = False) -> int:
-    """Remove the least recently used answers until their texts fit into ``cache.max_mb``; returns how many.
+def expired(store: SqliteStore, *, dry_run: bool = False) -> int:
+    """Remove what has expired, everyone's; returns how many answers that were (or would be)."""
+    with store.read("") as t:
+        now = {"now": t.stamp}
+        count: int = t.execute("SELECT count(*) FROM cached_ai_responses WHERE expires_at <= :now", now).fetchone()[0]
+
+    def remove(t: Transaction, gone: int, most: int) -> int:
+        return t.execute(
+            "DELETE FROM cached_ai_responses WHERE id IN (SELECT id FROM cached_ai_responses "
+            "WHERE expires_at <= :now ORDER BY expires_at LIMIT :most)",
+            {**now, "most": most},
+        ).rowcount
+
+    return count if dry_run else _in_turns(store, count, remove)
+
+
+def evict(store: SqliteStore, *, dry_run: bool = False) -> int:
+    """Remove the least recently used answers until their texts fit into ``cache_bytes``; returns how many.
 
     Two passes over the table: one adds up bytes by the hour of last use, so that the second knows which hours go
     entirely and which one in part. Memory is that of one hour's answers.
     """
-    most = store.settings["cache.max_mb"]
-    if most is None:
+    room = store.rules.cache_bytes
+    if room is None:
         return 0
     sizes: Counter[str] = Counter()
     for _, used, size in _answers(store):
         sizes[used[:_HOUR]] += size
-    room = most * _MEGABYTE
     for hour in sorted(sizes, reverse=True):
         if sizes[hour] > room:
             break
@@ -69,40 +102,19 @@ def evict(store: Store, *, dry_run: bool = False) -> int:
     return len(doomed) if dry_run else _remove(store, doomed)
 
 
-def clear(store: Store, user_id: str | None, feature: str | None, *, dry_run: bool = False) -> int:
-    """Remove answers the actor may see, of one user or feature or all; returns how many."""
+def clear(store: SqliteStore, actor: str, user_id: str | None, feature: str | None, *, dry_run: bool = False) -> int:
+    """Remove answers the actor may see, of one user or feature or all; returns how many. Raises NotPermitted, UsageError."""
     where = f"{OWN_OR_ADMIN} AND (:user IS NULL OR user_id = :user) AND (:feature IS NULL OR feature = :feature)"
-    values = {"actor": store.actor, "user": user_id, "feature": feature}
-    if not dry_run:
-        return _remove(store, [number for number, _, _ in _answers(store, where, values)])
-    with store.db.read() as c:
-        return int(c.execute(f"SELECT count(*) FROM cached_ai_responses WHERE {where}", values).fetchone()[0])
+    values = {"actor": actor, "user": user_id, "feature": feature}
+    with store.read(actor) as t:
+        if user_id is not None:
+            t.require_access(user_id)
+        if dry_run:
+            return int(t.execute(f"SELECT count(*) FROM cached_ai_responses WHERE {where}", values).fetchone()[0])
+    return _remove(store, [number for number, _, _ in _answers(store, where, values)])
 
 
-def forget(store: Store, request_id: str) -> int:
-    """Remove the answer that a request left in the cache, or was given from it; returns how many that were.
-
-    Raises UsageError when the actor may see no such request.
-    """
-    with store.db.write() as c:
-        store.touch(c)
-        values = {"actor": store.actor, "request": request_id}
-        while row := c.execute(
-            f"""SELECT json_extract(metadata, '$.cached_from') AS source FROM ai_model_usage
-                WHERE request_id = :request AND {OWN_OR_ADMIN} ORDER BY n LIMIT 1""",
-            values,
-        ).fetchone():
-            if row["source"] is None:
-                break
-            values["request"] = row["source"]
-        if row is None:
-            raise UsageError(f"there is no request {request_id!r}", "`nexscout log` lists them")
-        return c.execute(
-            f"DELETE FROM cached_ai_responses WHERE request_id = :request AND {OWN_OR_ADMIN}", values
-        ).rowcount
-
-
-def _answers(store: Store, where: str = "1", values: Mapping[str, Json] | None = None) -> Iterator[sqlite3.Row]:
+def _answers(store: SqliteStore, where: str = "1", values: Mapping[str, Json] | None = None) -> Iterator[sqlite3.Row]:
     """Number, time of last use and bytes of text of the answers for which ``where`` holds, a bounded part at a time."""
     return cache.in_parts(
         store,
@@ -112,11 +124,10 @@ def _answers(store: Store, where: str = "1", values: Mapping[str, Json] | None =
     )
 
 
-def _remove(store: Store, numbers: Sequence[int]) -> int:
-    for start in range(0, len(numbers), _BATCH):
-        with store.db.write() as c:
-            store.touch(c)
-            c.executemany(
-                "DELETE FROM cached_ai_responses WHERE id = ?", [(n,) for n in numbers[start : start + _BATCH]]
-            )
-    return len(numbers)
+def _remove(store: SqliteStore, numbers: Sequence[int]) -> int:
+    def remove(t: Transaction, gone: int, most: int) -> int:
+        part = numbers[gone : gone + most]
+        t.executemany("DELETE FROM cached_ai_responses WHERE id = ?", [(number,) for number in part])
+        return len(part)
+
+    return _in_turns(store, len(numbers), remove)

@@ -1,14 +1,20 @@
-"""The log: the latest requests, and one with all that the books say of it. Dollars exact, times as stamps."""
+"""The log: the latest requests, one with all that the books say of it, and how its model was chosen.
+
+Dollars exact, times as stamps.
+"""
 
 from __future__ import annotations
 
 import json
 import sqlite3
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from nexscout_cli.engine.money import usd
 from nexscout_cli.errors import UsageError
-from nexscout_cli.store.sqlite.store import OWN_OR_ADMIN, Store
+from nexscout_cli.store.sqlite.transaction import OWN_OR_ADMIN, Transaction
+
+if TYPE_CHECKING:
+    from nexscout_cli.store.sqlite.store import SqliteStore
 
 Row = dict[str, Any]
 
@@ -16,7 +22,6 @@ MIN_PREFIX = 6
 """Characters of a request's id that are enough to name it, where they name only one."""
 
 _LAST = chr(0x10FFFF)
-_MINE = f"{OWN_OR_ADMIN} AND (:user IS NULL OR user_id = :user)"
 _ONLY = {False: "", True: "AND user_id = :user"}
 
 # Each source is read newest first and stops at :limit. The second, which no index serves alone, looks back no further
@@ -29,59 +34,102 @@ _UNUSED = """SELECT request_id, created_at FROM ai_cost_predictions p WHERE crea
   ORDER BY created_at DESC, id DESC LIMIT :limit"""
 
 
-def latest(store: Store, user: str | None = None, limit: int = 20) -> list[Row]:
-    """The latest requests that the actor may see, newest first: answered, cached, failed, refused, live and unknown.
+class SqliteLog:
+    """What became of requests, and why. Requests are named by their id or the beginning of it."""
 
-    Raises NotPermitted for another user's, UsageError for a user there is not.
-    """
-    with store.db.read() as c:
-        if user is not None and store.require_access(c, user) is None:
-            raise UsageError(f"there is no user {user!r}", "`nexscout user list` shows them")
-        if user is None and not store.is_admin(c):
-            store.require_access(c, store.actor)
-            user = store.actor
-        values = {"actor": store.actor, "user": user, "limit": limit, "since": ""}
-        names = {"mine": OWN_OR_ADMIN, "only": _ONLY[user is not None]}
-        found = c.execute(_USED.format(**names), values).fetchall()
-        if len(found) == limit:
-            values["since"] = found[-1]["created_at"]
-        found += c.execute(_UNUSED.format(**names), values).fetchall()
-        newest = sorted(found, key=lambda row: str(row["created_at"]), reverse=True)[:limit]
-        return [summary(c, row["request_id"]) for row in newest]
+    def __init__(self, store: SqliteStore) -> None:
+        self._store = store
+
+    def latest(self, actor: str, user: str | None = None, limit: int = 20) -> list[Row]:
+        """The latest requests that the actor may see, newest first: answered, cached, failed, refused, live and unknown.
+
+        Raises NotPermitted for another user's, UsageError for a user there is not.
+        """
+        with self._store.read(actor) as t:
+            user = t.readable_user(user)
+            values = {"actor": actor, "user": user, "limit": limit, "since": ""}
+            names = {"mine": OWN_OR_ADMIN, "only": _ONLY[user is not None]}
+            found = t.execute(_USED.format(**names), values).fetchall()
+            if len(found) == limit:
+                values["since"] = found[-1]["created_at"]
+            found += t.execute(_UNUSED.format(**names), values).fetchall()
+            newest = sorted(found, key=lambda row: str(row["created_at"]), reverse=True)[:limit]
+            return [summary(t, row["request_id"]) for row in newest]
+
+    def show(self, actor: str, request: str) -> Row:
+        """One request: summary, prediction, attempts, entries, usage rows.
+
+        Raises UsageError when there is none that the actor may see, or more than one that begins so.
+        """
+        with self._store.read(actor) as t:
+            return _record(t, find(t, request))
+
+    def why(self, actor: str, request: str) -> Row:
+        """One request: its summary, the decision as it was made, its attempts, and the verdict on it.
+
+        The decision is None for a cached answer, for which none was made, and for requests older than the record of
+        decisions. Raises UsageError as :meth:`show` does.
+        """
+        with self._store.read(actor) as t:
+            return _reasons(t, find(t, request))
+
+    def full_id(self, actor: str, request: str) -> str:
+        """The one request id that begins so. Raises UsageError for none or several."""
+        with self._store.read(actor) as t:
+            return find(t, request)
 
 
-def show(store: Store, name: str) -> Row:
-    """One request by its id or the beginning of it: summary, prediction, attempts, entries, usage rows.
+def find(t: Transaction, request: str) -> str:
+    """The one request id that begins with ``request``, of those the actor may see. Raises UsageError for none or several."""
+    values = {"actor": t.actor, "name": request, "past": request + _LAST}
+    where = f"request_id >= :name AND request_id < :past AND {OWN_OR_ADMIN}"
+    found = [
+        str(row[0])
+        for row in t.execute(
+            f"""SELECT request_id FROM ai_model_usage WHERE {where} UNION SELECT request_id FROM requests WHERE {where}
+            UNION SELECT request_id FROM ai_cost_predictions WHERE {where} ORDER BY 1 LIMIT 4""",
+            values,
+        )
+    ]
+    if request in found:
+        return request
+    if len(request) < MIN_PREFIX:
+        raise UsageError(
+            f"there is no request {request!r}", f"give its id, or {MIN_PREFIX} characters of its beginning"
+        )
+    if not found:
+        raise UsageError(f"there is no request {request!r}", "`nexscout log` lists the latest ones")
+    if len(found) > 1:
+        raise UsageError(f"more than one request begins with {request!r}", f"for instance {', '.join(found[:3])}")
+    return found[0]
 
-    Raises UsageError when there is none that the actor may see, or more than one that begins so.
-    """
-    with store.db.read() as c:
-        request_id = find(store, c, name)
-        prediction = c.execute("SELECT * FROM ai_cost_predictions WHERE request_id = ?", (request_id,)).fetchone()
-        attempts = c.execute(
-            """SELECT n, model, state, estimate, hold, hold_tokens, actual, reason, provider_id, created_at, settled_at
-               FROM attempts WHERE request_id = ? ORDER BY n""",
-            (request_id,),
-        ).fetchall()
-        entries = c.execute(
-            """SELECT t.n AS attempt, a.kind AS account, a.owner, a.period, e.kind, e.amount, e.reason, e.actor,
-               e.created_at
-               FROM attempts t JOIN ledger_entries e ON e.attempt = t.id JOIN accounts a ON a.id = e.account
-               WHERE t.request_id = ? ORDER BY e.id""",
-            (request_id,),
-        ).fetchall()
-        rows = c.execute("SELECT * FROM ai_model_usage WHERE request_id = ? ORDER BY id", (request_id,)).fetchall()
-        return {
-            "request": summary(c, request_id),
-            "prediction": prediction and _predicted(prediction),
-            "attempts": [_dollars(row, "estimate", "hold", "actual") for row in attempts],
-            "entries": [_dollars(row, *(("amount",) if row["account"] == "usd" else ())) for row in entries],
-            "usage": [
-                _dollars(row, "cost_usd", "baseline_usd", "avoided_usd", "compression_saved_usd")
-                | {"metadata": json.loads(row["metadata"])}
-                for row in rows
-            ],
-        }
+
+def _record(t: Transaction, request_id: str) -> Row:
+    prediction = t.execute("SELECT * FROM ai_cost_predictions WHERE request_id = ?", (request_id,)).fetchone()
+    attempts = t.execute(
+        """SELECT n, model, state, estimate, hold, hold_tokens, actual, reason, provider_id, created_at, settled_at
+           FROM attempts WHERE request_id = ? ORDER BY n""",
+        (request_id,),
+    ).fetchall()
+    entries = t.execute(
+        """SELECT t.n AS attempt, a.kind AS account, a.owner, a.period, e.kind, e.amount, e.reason, e.actor,
+           e.created_at
+           FROM attempts t JOIN ledger_entries e ON e.attempt = t.id JOIN accounts a ON a.id = e.account
+           WHERE t.request_id = ? ORDER BY e.id""",
+        (request_id,),
+    ).fetchall()
+    rows = t.execute("SELECT * FROM ai_model_usage WHERE request_id = ? ORDER BY id", (request_id,)).fetchall()
+    return {
+        "request": summary(t, request_id),
+        "prediction": prediction and _predicted(prediction),
+        "attempts": [_dollars(row, "estimate", "hold", "actual") for row in attempts],
+        "entries": [_dollars(row, *(("amount",) if row["account"] == "usd" else ())) for row in entries],
+        "usage": [
+            _dollars(row, "cost_usd", "baseline_usd", "avoided_usd", "compression_saved_usd")
+            | {"metadata": json.loads(row["metadata"])}
+            for row in rows
+        ],
+    }
 
 
 def _predicted(row: sqlite3.Row) -> Row:
@@ -97,41 +145,43 @@ def _dollars(row: sqlite3.Row, *names: str) -> Row:
     return values | {name: usd(values[name]) for name in names if values[name] is not None}
 
 
-def full_id(store: Store, name: str) -> str:
-    """The one request id that begins with ``name``. Raises UsageError for none or several."""
-    with store.db.read() as c:
-        return find(store, c, name)
+def _reasons(t: Transaction, request_id: str) -> Row:
+    prediction = t.execute("SELECT decision FROM ai_cost_predictions WHERE request_id = ?", (request_id,)).fetchone()
+    attempts = t.execute(
+        """SELECT a.n, a.model, a.state, a.reason, a.actual, json_extract(a.plan, '$.routing_reason') AS routing_reason,
+           json_extract(u.metadata, '$.delivered') AS delivered, json_extract(u.metadata, '$.doubt') AS doubt
+           FROM attempts a LEFT JOIN ai_model_usage u USING (request_id, n) WHERE a.request_id = ? ORDER BY a.n""",
+        (request_id,),
+    ).fetchall()
+    verdict = t.execute(
+        "SELECT good, note, actor, created_at FROM feedback WHERE request_id = ?", (request_id,)
+    ).fetchone()
+    return {
+        "request": summary(t, request_id),
+        "decision": json.loads(prediction[0]) if prediction and prediction[0] else None,
+        "attempts": [
+            {
+                "n": row["n"],
+                "model": row["model"],
+                "routing_reason": row["routing_reason"],
+                "state": row["state"],
+                "reason": row["reason"],
+                "cost_usd": None if row["actual"] is None else usd(row["actual"]),
+                "delivered": bool(row["delivered"]),
+                "doubt": row["doubt"] and json.loads(row["doubt"]),
+            }
+            for row in attempts
+        ],
+        "feedback": verdict and dict(verdict) | {"good": bool(verdict["good"])},
+    }
 
 
-def find(store: Store, c: sqlite3.Connection, name: str) -> str:
-    """:func:`full_id` inside a transaction."""
-    values = {"actor": store.actor, "name": name, "past": name + _LAST, "user": None}
-    where = f"request_id >= :name AND request_id < :past AND {_MINE}"
-    found = [
-        str(row[0])
-        for row in c.execute(
-            f"""SELECT request_id FROM ai_model_usage WHERE {where} UNION SELECT request_id FROM requests WHERE {where}
-            UNION SELECT request_id FROM ai_cost_predictions WHERE {where} ORDER BY 1 LIMIT 4""",
-            values,
-        )
-    ]
-    if name in found:
-        return name
-    if len(name) < MIN_PREFIX:
-        raise UsageError(f"there is no request {name!r}", f"give its id, or {MIN_PREFIX} characters of its beginning")
-    if not found:
-        raise UsageError(f"there is no request {name!r}", "`nexscout log` lists the latest ones")
-    if len(found) > 1:
-        raise UsageError(f"more than one request begins with {name!r}", f"for instance {', '.join(found[:3])}")
-    return found[0]
-
-
-def summary(c: sqlite3.Connection, request_id: str) -> Row:
-    """What became of a request, in one line. Sums are over its rows; the model is that of the last one."""
-    rows = c.execute("SELECT * FROM ai_model_usage WHERE request_id = ? ORDER BY id", (request_id,)).fetchall()
-    request = c.execute("SELECT * FROM requests WHERE request_id = ?", (request_id,)).fetchone()
-    prediction = c.execute("SELECT * FROM ai_cost_predictions WHERE request_id = ?", (request_id,)).fetchone()
-    attempt = c.execute(
+def summary(t: Transaction, request_id: str) -> Row:
+    """What became of a request, in one line. Sums are over its rows; the model is that of the answer, else the last one."""
+    rows = t.execute("SELECT * FROM ai_model_usage WHERE request_id = ? ORDER BY id", (request_id,)).fetchall()
+    request = t.execute("SELECT * FROM requests WHERE request_id = ?", (request_id,)).fetchone()
+    prediction = t.execute("SELECT * FROM ai_cost_predictions WHERE request_id = ?", (request_id,)).fetchone()
+    attempt = t.execute(
         "SELECT model, reason FROM attempts WHERE request_id = ? ORDER BY n DESC LIMIT 1", (request_id,)
     ).fetchone()
     about = rows[0] if rows else request or prediction

@@ -11,7 +11,7 @@ from nexscout_cli.engine.catalog.recovery_rules import LiveAttempt
 from nexscout_cli.engine.money import dollars
 from nexscout_cli.errors import UsageError
 from nexscout_cli.store import owner
-from nexscout_cli.store.sqlite import accounts, claims, states, usage
+from nexscout_cli.store.sqlite import accounts, claims, log, states, usage
 from nexscout_cli.store.sqlite.transaction import OWN_OR_ADMIN, Transaction, parse_stamp, stamp
 
 if TYPE_CHECKING:
@@ -53,11 +53,13 @@ class SqliteRecovery:
     def resolve(self, actor: str, request_id: str, cost: int | None, *, beyond_hold: bool = False) -> int:
         """Decide a request's unknown attempts: post them at ``cost`` nano-dollars in all, or void them when it is None.
 
-        Returns how many there were. Raises UsageError when there is none, or when the cost is beyond what they hold and
-        ``beyond_hold`` does not say that this is meant: entries stay for ever. Admins only: to void is to give budget back.
+        ``request_id`` may be the beginning of one. Returns how many there were. Admins only: to void is to give budget back.
+        Raises UsageError when there is none, or when the cost is beyond what they hold and ``beyond_hold`` does not say that
+        this is meant: entries stay for ever.
         """
         with self._store.write(actor) as t:
             t.require_admin("resolve an attempt")
+            request_id = log.find(t, request_id)
             rows = t.execute(
                 f"{_ATTEMPTS} WHERE a.request_id = ? AND a.state = 'unknown' ORDER BY a.n", (request_id,)
             ).fetchall()

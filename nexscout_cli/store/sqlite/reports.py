@@ -1,375 +1,226 @@
-"""Reports: where the money went. Money is in dollars, exact; shares and rates are in 0..1.
-
-Every figure is a sum over ``ai_model_usage`` (of ``ai_cost_predictions`` in ``accuracy``) in the window. A request
-counts once, with its first row: where a later attempt of it was billed to another day or model, that row adds calls,
-tokens and cost there, and no request, so that rows add up to the totals.
-"""
+"""Sums of usage over a report's window: roll-ups for whole UTC days, rows for what they leave over."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
-from decimal import Decimal
-from typing import Any
+import sqlite3
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, date, datetime, time, timedelta
+from typing import TYPE_CHECKING, Any, NamedTuple
 
-from nexscout_cli.config import Settings
-from nexscout_cli.engine.money import NANO, usd
-from nexscout_cli.store.sqlite.store import OWN_OR_ADMIN, Store, stamp
-from nexscout_cli.store.sqlite.usage import SUMS, baseline_model
-from nexscout_cli.store.sqlite.windows import Reader, Row, Window
+from nexscout_cli.engine.book_types import SUMS
+from nexscout_cli.engine.report_window import Window
+from nexscout_cli.store.sqlite.transaction import OWN_OR_ADMIN, Transaction, parse_stamp, stamp
 
-Report = dict[str, Any]
+if TYPE_CHECKING:
+    from nexscout_cli.store.sqlite.store import SqliteStore
 
-DAYS_A_MONTH = Decimal("30.4375")
-"""Days of an average month, by which a monthly price is shared out over a window."""
-TOP = 5
-"""How many models, features and users the overview names."""
+Row = dict[str, Any]
 
-_FIGURES = (
-    "requests",
-    "calls",
-    "hits",
-    "failures",
-    "input_tokens",
-    "output_tokens",
-    "total_tokens",
-    "cost_usd",
-    "energy",
-    "hit_rate",
-    "avg_cost_usd",
-    "cost_share",
-    "token_share",
-)
-_PREDICTIONS = (
-    "n",
-    "predicted_tokens",
-    "actual_tokens",
-    "mape",
-    "mdape",
-    "bias",
-    "p90_coverage",
-    "prediction_accuracy",
-    "formula_tokens",
-    "formula_mape",
-    "formula_mdape",
-    "formula_bias",
-)
-
-COLUMNS: dict[str, tuple[str, ...]] = {
-    "overview": ("day", *_FIGURES),
-    "models": ("model_used", *_FIGURES),
-    "features": ("feature", *_FIGURES),
-    "users": ("user_id", "tier", *_FIGURES),
-    "days": ("day", *_FIGURES),
-    "accuracy": ("feature", "recommended_model", *_PREDICTIONS),
-    "savings": (
-        "feature",
-        "requests",
-        "calls",
-        "hits",
-        "baseline_usd",
-        "cost_usd",
-        "caching_saved_usd",
-        "routing_saved_usd",
-        "compression_saved_usd",
-        "saved_usd",
-        "saved_share",
-    ),
-    "cache": ("feature", "requests", "hits", "hit_rate", "tokens_saved", "avoided_usd", "answers"),
-    "unprofitable": (
-        "user_id",
-        "tier",
-        "requests",
-        "total_tokens",
-        "cost_usd",
-        "revenue_usd",
-        "margin_usd",
-        "ratio",
-        "unprofitable",
-    ),
-}
-"""The columns of each report's rows, in order."""
+_DAY = timedelta(days=1)
+_FIRST = "NOT EXISTS (SELECT 1 FROM ai_model_usage e WHERE e.request_id = a.request_id AND e.id < a.id)"
+_OF_ROWS = (_FIRST, "outcome = 'posted'", "outcome = 'hit'", "outcome = 'failed'", *SUMS[4:])
+_ROW_SUMS = ", ".join(f"coalesce(sum({value}), 0)" for value in _OF_ROWS)
+_ROLLUP_SUMS = ", ".join(f"coalesce(sum({name}), 0)" for name in SUMS)
+_IS_ADMIN = "EXISTS (SELECT 1 FROM users WHERE user_id = :actor AND role = 'admin')"
+_MINE = f"{OWN_OR_ADMIN} AND (:user IS NULL OR user_id = :user)"
+# The key of usage_by_user_day begins with the user: step from user to user instead of reading every day of the table.
+_OWNERS = """WITH RECURSIVE owners (id) AS (
+  SELECT min(user_id) FROM usage_by_user_day UNION ALL
+  SELECT (SELECT min(user_id) FROM usage_by_user_day WHERE user_id > owners.id)
+  FROM owners WHERE owners.id IS NOT NULL)"""
 
 
-def build(store: Store, name: str, window: Window, user: str | None = None) -> Report:
-    """The report of that name (a key of COLUMNS) over what the actor may see, or over one user.
+class Split(NamedTuple):
+    """A window as whole UTC days, first and one past the last, and the stretches of time beside them, as stamps."""
 
-    Raises NotPermitted for another user's figures, UsageError for a user there is not.
-    """
-    with store.db.read() as c:
-        reader = Reader(store, c, window, user)
-        body = _BUILDERS[name](reader, store.settings)
-    return {
-        "report": name,
-        "since": stamp(window.since),
-        "until": stamp(window.until),
-        "tz": str(window.tz),
-        "user": reader.user,
-        **body,
-    }
+    days: tuple[str, str] | None
+    edges: tuple[tuple[str, str], ...]
 
 
-def _total(rows: Iterable[Row]) -> Row:
-    total = dict.fromkeys(SUMS, 0)
-    for row in rows:
-        for name in SUMS:
-            total[name] += row[name]
-    return total
-
-
-def _ratio(part: float, whole: float, places: int = 6) -> float:
-    return round(part / whole, places) if whole else 0.0
-
-
-def _tokens(sums: Row) -> int:
-    return int(sums["input_tokens"] + sums["output_tokens"])
-
-
-def _figures(sums: Row, total: Row) -> Row:
-    """The common figures of a row, with its shares of the total."""
-    requests, cost = sums["requests"], sums["cost_usd"]
-    return {
-        "requests": requests,
-        "calls": sums["calls"],
-        "hits": sums["hits"],
-        "failures": sums["failures"],
-        "input_tokens": sums["input_tokens"],
-        "output_tokens": sums["output_tokens"],
-        "total_tokens": _tokens(sums),
-        "cost_usd": usd(cost),
-        "energy": sums["energy"],
-        "hit_rate": _ratio(sums["hits"], requests),
-        "avg_cost_usd": usd((2 * cost + requests) // (2 * requests) if requests else 0),
-        "cost_share": _ratio(cost, total["cost_usd"]),
-        "token_share": _ratio(_tokens(sums), _tokens(total)),
-    }
-
-
-def _by(reader: Reader, key: str) -> tuple[list[Row], Row]:
-    """The window by one key, dearest first, and its total as sums."""
-    rows = sorted(reader.sums(key), key=lambda row: (-row["cost_usd"], -_tokens(row), -row["requests"], row[key]))
-    total = _total(rows)
-    return [{key: row[key], **_figures(row, total)} for row in rows], total
-
-
-def _models(reader: Reader, settings: Settings) -> Report:
-    rows, total = _by(reader, "model_used")
-    return {"rows": rows, "totals": _figures(total, total)}
-
-
-def _features(reader: Reader, settings: Settings) -> Report:
-    rows, total = _by(reader, "feature")
-    return {"rows": rows, "totals": _figures(total, total)}
-
-
-def _tiers(reader: Reader) -> dict[str, str]:
-    rows = reader.select(f"SELECT user_id, tier FROM users WHERE {OWN_OR_ADMIN} AND (:user IS NULL OR user_id = :user)")
-    return {row["user_id"]: row["tier"] for row in rows}
-
-
-def _users(reader: Reader, settings: Settings) -> Report:
-    rows, total = _by(reader, "user_id")
-    tiers = _tiers(reader)
-    return {
-        "rows": [{"user_id": row["user_id"], "tier": tiers.get(row["user_id"]), **row} for row in rows],
-        "totals": _figures(total, total),
-    }
-
-
-def _days(reader: Reader, settings: Settings) -> Report:
-    rows = reader.days()
-    total = _total(rows)
-    return {"rows": [{"day": row["day"], **_figures(row, total)} for row in rows], "totals": _figures(total, total)}
-
-
-def _overview(reader: Reader, settings: Settings) -> Report:
-    """Days as rows, the whole window as totals, and the dearest models, features and users."""
-    models, total = _by(reader, "model_used")
-    features, users = _by(reader, "feature")[0], _by(reader, "user_id")[0]
-    figures = _figures(total, total)
-    saved = total["baseline_usd"] - total["cost_usd"]
-    return {
-        "rows": _days(reader, settings)["rows"],
-        "totals": figures
-        | {
-            "baseline_usd": usd(total["baseline_usd"]),
-            "saved_usd": usd(saved),
-            "saved_share": _ratio(saved, total["baseline_usd"]),
-            "users": len(users),
-            "top_model": models[0]["model_used"] if models else None,
-            "top_feature": features[0]["feature"] if features else None,
-        },
-        "baseline": baseline_model(settings, reader.c)[0],
-        "top": {"models": models[:TOP], "features": features[:TOP], "users": users[:TOP]},
-    }
-
-
-def _saved(sums: Row) -> Row:
-    """What was saved against the baseline, and by what. Routing is what caching and compression leave to explain."""
-    saved = sums["baseline_usd"] - sums["cost_usd"]
-    caching, compression = sums["avoided_usd"], sums["compression_saved_usd"]
-    return {
-        "requests": sums["requests"],
-        "calls": sums["calls"],
-        "hits": sums["hits"],
-        "baseline_usd": usd(sums["baseline_usd"]),
-        "cost_usd": usd(sums["cost_usd"]),
-        "caching_saved_usd": usd(caching),
-        "routing_saved_usd": usd(saved - caching - compression),
-        "compression_saved_usd": usd(compression),
-        "saved_usd": usd(saved),
-        "saved_share": _ratio(saved, sums["baseline_usd"]),
-    }
-
-
-def _savings(reader: Reader, settings: Settings) -> Report:
-    rows = sorted(reader.sums("feature"), key=lambda row: (row["cost_usd"] - row["baseline_usd"], row["feature"]))
-    return {
-        "rows": [{"feature": row["feature"], **_saved(row)} for row in rows],
-        "totals": _saved(_total(rows)),
-        "baseline": baseline_model(settings, reader.c)[0],
-    }
-
-
-def _cache(reader: Reader, settings: Settings) -> Report:
-    """Hits by feature, with the answers that are kept now; tokens saved by hits alone, not by compression."""
-    mine = f"{OWN_OR_ADMIN} AND (:user IS NULL OR user_id = :user)"
-    kept: dict[str, int] = dict(
-        tuple(row)
-        for row in reader.select(
-            f"SELECT feature, count(*) FROM cached_ai_responses WHERE expires_at > :now AND {mine} GROUP BY feature"
-        )
+def split(since: datetime, until: datetime, now: datetime) -> Split:
+    """Cut a window at UTC midnights. No row lies after ``now``, so a day that ends in the future counts as whole."""
+    first = _midnight(since + _DAY - timedelta(microseconds=1))
+    end = until if until <= now else _midnight(until + _DAY - timedelta(microseconds=1))
+    last = _midnight(end)
+    if first >= last:
+        return Split(None, ((stamp(since), stamp(end)),))
+    edges = ((since, first), (last, end))
+    return Split(
+        (first.date().isoformat(), last.date().isoformat()), tuple((stamp(a), stamp(b)) for a, b in edges if a < b)
     )
-    only = "AND user_id = :user" if reader.user is not None else ""
-    tokens: dict[str, int] = dict(
-        tuple(row)
-        for row in reader.select(
-            f"SELECT feature, sum(tokens_saved) FROM ai_model_usage WHERE created_at >= :since AND created_at < :until "
-            f"AND outcome = 'hit' AND {OWN_OR_ADMIN} {only} GROUP BY feature"
-        )
-    )
-    sums = {row["feature"]: row for row in reader.sums("feature")}
 
-    def line(part: Row, saved: int, answers: int) -> Row:
-        return {
-            "requests": part["requests"],
-            "hits": part["hits"],
-            "hit_rate": _ratio(part["hits"], part["requests"]),
-            "tokens_saved": saved,
-            "avoided_usd": usd(part["avoided_usd"]),
-            "answers": answers,
+
+def _midnight(moment: datetime) -> datetime:
+    return datetime.combine(moment.date(), time(), UTC)
+
+
+class SqliteReports:
+    """Where the money went."""
+
+    def __init__(self, store: SqliteStore) -> None:
+        self._store = store
+
+    def now(self, actor: str) -> datetime:
+        """The store's time."""
+        with self._store.read(actor) as t:
+            return t.now
+
+    @contextmanager
+    def reading(self, actor: str, window: Window, user: str | None = None) -> Iterator[SqliteReportReader]:
+        """A reader of one window. ``user`` None: everyone's for an admin, else the actor's own.
+
+        Raises NotPermitted, UsageError.
+        """
+        with self._store.read(actor) as t:
+            yield SqliteReportReader(t, window, t.readable_user(user))
+
+
+class SqliteReportReader:
+    """Sums over a window of what the actor may see, from one consistent state of the database; money in nano-dollars."""
+
+    def __init__(self, t: Transaction, window: Window, user: str | None) -> None:
+        self._t = t
+        self.now = t.now
+        self.window = window
+        self.user = user
+
+    def _select(self, sql: str, **values: Any) -> list[sqlite3.Row]:
+        """Rows of a query, which may name :actor, :user, :now, :since and :until."""
+        known = {
+            "actor": self._t.actor,
+            "user": self.user,
+            "now": self._t.stamp,
+            "since": stamp(self.window.since),
+            "until": stamp(self.window.until),
         }
+        return self._t.execute(sql, known | values).fetchall()
 
-    rows = [
-        {"feature": name, **line(sums.get(name) or _total(()), tokens.get(name, 0), kept.get(name, 0))}
-        for name in sums.keys() | kept.keys()
-    ]
-    return {
-        "rows": sorted(rows, key=lambda row: (-row["hits"], row["feature"])),
-        "totals": line(_total(sums.values()), sum(tokens.values()), sum(kept.values())),
-    }
+    @property
+    def _only(self) -> str:
+        """SQL that narrows rows to the user's; nothing where they are everyone's, so that an index by time is used."""
+        return "AND user_id = :user" if self.user is not None else ""
+
+    def sums(self, *keys: str) -> list[Row]:
+        """The window's sums by ``keys``: user_id, day, model_used, feature. A request counts with its first row."""
+        return self._sums(keys, self.window.since, self.window.until)
+
+    def days(self) -> list[Row]:
+        """The sums by day of the window's time zone, in order, days without use left out."""
+        if self.window.tz is UTC:
+            return sorted(self.sums("day"), key=lambda row: str(row["day"]))
+        rows = []
+        for day, start, end in self._local_days():
+            rows += [{"day": day.isoformat(), **row} for row in self._sums((), start, end)]
+        return rows
+
+    def tiers(self) -> dict[str, str]:
+        """The present tier of each user."""
+        return {row["user_id"]: row["tier"] for row in self._select(f"SELECT user_id, tier FROM users WHERE {_MINE}")}
+
+    def kept_answers(self) -> dict[str, int]:
+        """How many answers are kept now, by feature."""
+        rows = self._select(
+            f"SELECT feature, count(*) FROM cached_ai_responses WHERE expires_at > :now AND {_MINE} GROUP BY feature"
+        )
+        return {row[0]: row[1] for row in rows}
+
+    def tokens_saved_by_hits(self) -> dict[str, int]:
+        """Tokens that cached answers saved in the window, by feature."""
+        rows = self._select(
+            f"SELECT feature, sum(tokens_saved) FROM ai_model_usage WHERE created_at >= :since AND created_at < :until "
+            f"AND outcome = 'hit' AND {OWN_OR_ADMIN} {self._only} GROUP BY feature"
+        )
+        return {row[0]: row[1] for row in rows}
+
+    def predictions(self, *keys: str) -> list[Row]:
+        """Predictions whose actual tokens are known, summed up by ``keys``, most first; see the port for the columns."""
+        group = ", ".join(keys)
+        part = f"PARTITION BY {group}" if keys else ""
+        by = f"GROUP BY {group} ORDER BY n DESC, {group}" if keys else "HAVING count(*) > 0"
+        # SQLite has no median: the mean of the one or two rows in the middle of a part.
+        middle = "avg(CASE WHEN {rank} IN ((many + 1) / 2, (many + 2) / 2) THEN {of} END)"
+        found = self._select(
+            f"""WITH known AS (
+                  SELECT *, abs(predicted_tokens - actual_tokens) * 1.0 / actual_tokens AS error,
+                         abs(formula_tokens - actual_tokens) * 1.0 / actual_tokens AS formula_error
+                  FROM ai_cost_predictions WHERE created_at >= :since AND created_at < :until
+                  AND actual_tokens > 0 AND {OWN_OR_ADMIN} {self._only}),
+                ranked AS (
+                  SELECT *, count(*) OVER ({part}) AS many, row_number() OVER ({part} ORDER BY error) AS rank,
+                         row_number() OVER ({part} ORDER BY formula_error) AS formula_rank FROM known)
+                SELECT {", ".join((*keys, "count(*) AS n"))}, sum(predicted_tokens) AS predicted,
+                       sum(actual_tokens) AS actual, sum(formula_tokens) AS formula,
+                       avg(prediction_accuracy) AS accuracy,
+                       avg(error) AS error, {middle.format(rank="rank", of="error")} AS median_error,
+                       avg(formula_error) AS formula_error,
+                       {middle.format(rank="formula_rank", of="formula_error")} AS formula_median_error,
+                       avg(actual_tokens <= predicted_tokens_p90) AS covered
+                FROM ranked {by}"""
+        )
+        return [dict(row) for row in found]
+
+    def _local_days(self) -> Iterator[tuple[date, datetime, datetime]]:
+        tz = self.window.tz
+        oldest = self._select("SELECT min(created_at) FROM ai_model_usage")[0][0]
+        if oldest is None:
+            return
+        start = max(self.window.since, parse_stamp(oldest))
+        until = min(self.window.until, self.now + timedelta(microseconds=1))
+        while start < until:
+            day = start.astimezone(tz).date()
+            end = min(datetime.combine(day + _DAY, time(), tz).astimezone(UTC), until)
+            yield day, start, end
+            start = end
+
+    def _sums(self, keys: tuple[str, ...], since: datetime, until: datetime) -> list[Row]:
+        table = self._rollup(keys)
+        parts = split(since, until, self.now)
+        if table is None and parts.days is not None:
+            parts = Split(None, ((stamp(since), stamp(until)),))
+        merged: dict[tuple[str, ...], list[int]] = {}
+        found = [row for a, b in parts.edges for row in self._from_rows(keys, a, b)]
+        if table is not None and parts.days is not None:
+            found += self._from_rollup(table, keys, *parts.days)
+        for row in found:
+            key, values = tuple(row[: len(keys)]), row[len(keys) :]
+            before = merged.get(key)
+            merged[key] = [a + b for a, b in zip(before, values, strict=True)] if before else list(values)
+        return [
+            {**dict(zip(keys, key, strict=True)), **dict(zip(SUMS, values, strict=True))}
+            for key, values in merged.items()
+            if any(values)
+        ]
+
+    def _rollup(self, keys: tuple[str, ...]) -> str | None:
+        """The roll-up that can answer for these keys, None where only rows can."""
+        if "user_id" in keys or self.user is not None:
+            return "usage_by_user_day" if {"user_id", "day"}.issuperset(keys) else None
+        return "usage_by_model_day"
+
+    def _from_rows(self, keys: tuple[str, ...], since: str, until: str) -> list[sqlite3.Row]:
+        names = [{"day": "substr(created_at, 1, 10)"}.get(key, key) for key in keys]
+        return self._select(
+            f"SELECT {', '.join([*names, _ROW_SUMS])} FROM ai_model_usage a "
+            f"WHERE created_at >= :start AND created_at < :end AND {OWN_OR_ADMIN} {self._only} {_group(names)}",
+            start=since,
+            end=until,
+        )
+
+    def _from_rollup(self, table: str, keys: tuple[str, ...], first: str, end: str) -> list[sqlite3.Row]:
+        names = [{"model_used": "model"}.get(key, key) for key in keys]
+        head, source, where = "", table, _IS_ADMIN
+        if self.user is not None:
+            where = f"user_id = :user AND {OWN_OR_ADMIN}"
+        elif table == "usage_by_user_day":
+            head, source, where = _OWNERS, f"owners CROSS JOIN {table}", f"user_id = owners.id AND {OWN_OR_ADMIN}"
+        return self._select(
+            f"{head} SELECT {', '.join([*names, _ROLLUP_SUMS])} FROM {source} "
+            f"WHERE day >= :start AND day < :end AND {where} {_group(names)}",
+            start=first,
+            end=end,
+        )
 
 
-def _accuracy(reader: Reader, settings: Settings) -> Report:
-    """Predictions whose actual tokens are known, by feature and model, beside the characters-by-four formula."""
-    keys = ("feature", "recommended_model")
-    rows = [{**{key: part[key] for key in keys}, **_errors(part)} for part in _predictions(reader, keys)]
-    return {"rows": rows, "totals": _errors(next(iter(_predictions(reader, ())), None))}
-
-
-def _predictions(reader: Reader, keys: tuple[str, ...]) -> list[Row]:
-    """Sums over predictions by those keys, most first. Errors are of total tokens, absolute, as shares of what was used."""
-    only = "AND user_id = :user" if reader.user is not None else ""
-    group = ", ".join(keys)
-    part = f"PARTITION BY {group}" if keys else ""
-    by = f"GROUP BY {group} ORDER BY n DESC, {group}" if keys else "HAVING count(*) > 0"
-    middle = "avg(CASE WHEN {rank} IN ((many + 1) / 2, (many + 2) / 2) THEN {of} END)"
-    found = reader.select(
-        f"""WITH known AS (
-              SELECT *, abs(predicted_tokens - actual_tokens) * 1.0 / actual_tokens AS error,
-                     abs(formula_tokens - actual_tokens) * 1.0 / actual_tokens AS formula_error
-              FROM ai_cost_predictions
-              WHERE created_at >= :since AND created_at < :until AND actual_tokens > 0 AND {OWN_OR_ADMIN} {only}),
-            ranked AS (
-              SELECT *, count(*) OVER ({part}) AS many, row_number() OVER ({part} ORDER BY error) AS rank,
-                     row_number() OVER ({part} ORDER BY formula_error) AS formula_rank FROM known)
-            SELECT {group or "1"}, count(*) AS n, sum(predicted_tokens) AS predicted, sum(actual_tokens) AS actual,
-                   sum(formula_tokens) AS formula, avg(prediction_accuracy) AS accuracy,
-                   avg(error) AS error, {middle.format(rank="rank", of="error")} AS middle,
-                   avg(formula_error) AS formula_error,
-                   {middle.format(rank="formula_rank", of="formula_error")} AS formula_middle,
-                   avg(actual_tokens <= predicted_tokens_p90) AS covered
-            FROM ranked {by}"""
-    )
-    return [dict(row) for row in found]
-
-
-def _errors(part: Row | None) -> Row:
-    """The figures of a part; ``p90_coverage`` is None where no prediction had a P90."""
-    if part is None:
-        return dict.fromkeys(_PREDICTIONS, 0) | {"p90_coverage": None}
-    return {
-        "n": part["n"],
-        "predicted_tokens": part["predicted"],
-        "actual_tokens": part["actual"],
-        "mape": round(part["error"], 6),
-        "mdape": round(part["middle"], 6),
-        "bias": _ratio(part["predicted"], part["actual"]),
-        "p90_coverage": None if part["covered"] is None else round(part["covered"], 6),
-        "prediction_accuracy": round(part["accuracy"], 6),
-        "formula_tokens": part["formula"],
-        "formula_mape": round(part["formula_error"], 6),
-        "formula_mdape": round(part["formula_middle"], 6),
-        "formula_bias": _ratio(part["formula"], part["actual"]),
-    }
-
-
-def _unprofitable(reader: Reader, settings: Settings) -> Report:
-    """Users who cost more than their tier pays for that time, worst first; the totals are over all users."""
-    window = reader.window
-    days = Decimal(str((window.until - window.since).total_seconds())) / 86_400
-    sums, tiers = {row["user_id"]: row for row in reader.sums("user_id")}, _tiers(reader)
-    empty, rows, revenues = _total(()), [], 0
-    for user in sorted(sums.keys() | tiers.keys()):
-        tier = tiers.get(user)
-        revenue = _revenue(Decimal(str(settings[f"tiers.{tier}.price"])), days) if tier else 0
-        revenues += revenue
-        part = sums.get(user, empty)
-        if part["cost_usd"] > revenue:
-            rows.append((part["cost_usd"] - revenue, {"user_id": user, "tier": tier, **_margin(part, revenue)}))
-    rows.sort(key=lambda row: (-row[0], row[1]["user_id"]))
-    return {
-        "rows": [row for _, row in rows],
-        "totals": _margin(_total(sums.values()), revenues)
-        | {"users": len(sums.keys() | tiers.keys()), "unprofitable_users": len(rows), "days": round(float(days), 6)},
-    }
-
-
-def _revenue(price: Decimal, days: Decimal) -> int:
-    """Nano-dollars that a monthly price brings in over that many days."""
-    return int((price * NANO * days / DAYS_A_MONTH).to_integral_value())
-
-
-def _margin(sums: Row, revenue: int) -> Row:
-    cost = sums["cost_usd"]
-    return {
-        "requests": sums["requests"],
-        "total_tokens": _tokens(sums),
-        "cost_usd": usd(cost),
-        "revenue_usd": usd(revenue),
-        "margin_usd": usd(revenue - cost),
-        "ratio": _ratio(cost, revenue) if revenue else None,
-        "unprofitable": cost > revenue,
-    }
-
-
-_BUILDERS: dict[str, Callable[[Reader, Settings], Report]] = {
-    "overview": _overview,
-    "models": _models,
-    "features": _features,
-    "users": _users,
-    "days": _days,
-    "accuracy": _accuracy,
-    "savings": _savings,
-    "cache": _cache,
-    "unprofitable": _unprofitable,
-}
+def _group(names: list[str]) -> str:
+    return f"GROUP BY {', '.join(names)}" if names else ""

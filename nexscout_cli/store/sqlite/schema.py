@@ -11,7 +11,7 @@ from pathlib import Path
 
 from sqlite_utils import Database, Migrations
 
-from nexscout_cli.store.sqlite.usage import SUMS
+from nexscout_cli.engine.book_types import SUMS
 
 MIGRATIONS = Migrations("nexscout")
 

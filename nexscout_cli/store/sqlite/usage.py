@@ -6,22 +6,6 @@ from nexscout_cli.engine.request import Json
 from nexscout_cli.jsontext import plain
 from nexscout_cli.store.sqlite.transaction import Transaction
 
-SUMS = (
-    "requests",
-    "calls",
-    "hits",
-    "failures",
-    "input_tokens",
-    "output_tokens",
-    "cost_usd",
-    "energy",
-    "baseline_usd",
-    "avoided_usd",
-    "compression_saved_usd",
-    "tokens_saved",
-)
-"""What the roll-ups keep of usage rows, per user and day and per day, model and feature."""
-
 
 def record(t: Transaction, row: dict[str, Json]) -> None:
     """Insert a usage row; ``metadata`` is given as a value."""

@@ -46,13 +46,25 @@ def _load(t: Transaction) -> int:
     return int(row[0])
 
 
+# One user's many verdicts must not choose everybody's models: of every other user the majority counts, as one.
+_VERDICTS = """
+SELECT model, bucket, sum(good) AS good, sum(bad) AS bad FROM (
+  SELECT model, bucket, sum(good) AS good, sum(1 - good) AS bad
+  FROM feedback WHERE feature = :feature AND user_id = :user GROUP BY model, bucket
+  UNION ALL
+  SELECT model, bucket, sum(good) > sum(1 - good), sum(good) < sum(1 - good)
+  FROM feedback WHERE feature = :feature AND user_id <> :user GROUP BY user_id, model, bucket)
+GROUP BY model, bucket HAVING sum(good) + sum(bad) > 0"""
+
+
 def experience(t: Transaction, user_id: str, feature: str) -> Experience:
-    """Everyone's verdicts on a feature's answers, by model and difficulty bucket, and the doubts of the user's first ones."""
+    """Verdicts on a feature's answers, by model and difficulty bucket, and the doubts of the user's first answers.
+
+    The user's own verdicts all count. Every other user has one vote on a model and bucket, good or bad as most of their
+    verdicts are; who is undecided has none.
+    """
     t.require_access(user_id)
-    verdicts = t.execute(
-        "SELECT model, bucket, sum(good), sum(1 - good) FROM feedback WHERE feature = ? GROUP BY model, bucket",
-        (feature,),
-    )
+    verdicts = t.execute(_VERDICTS, {"user": user_id, "feature": feature})
     doubts = t.execute(
         """SELECT json_extract(metadata, '$.doubt.score') FROM
            (SELECT feature, routing_reason, metadata FROM ai_model_usage WHERE user_id = ? ORDER BY created_at DESC LIMIT ?)

@@ -1,0 +1,139 @@
+"""Reports: where the money went. Money is in dollars, exact; shares and rates are in 0..1.
+
+Every figure is a sum over usage (over predictions in ``accuracy``) in the window. A request counts once, with its first
+row: where a later attempt of it was billed to another day or model, that row adds calls, tokens and cost there, and no
+request, so that rows add up to the totals.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import UTC, datetime
+from typing import NamedTuple
+
+from nexscout_cli.config import Settings
+from nexscout_cli.engine.catalog.baseline import baseline_model
+from nexscout_cli.engine.money import usd
+from nexscout_cli.engine.report_window import Window
+from nexscout_cli.engine.reports import savings
+from nexscout_cli.engine.reports.accuracy import COLUMNS as ACCURACY
+from nexscout_cli.engine.reports.accuracy import accuracy
+from nexscout_cli.engine.reports.figures import FIGURES, Row, figures, ratio, tokens, total
+from nexscout_cli.engine.store_ports import ReportReader, Store
+
+TOP = 5
+"""How many models, features and users the overview names."""
+
+COLUMNS: dict[str, tuple[str, ...]] = {
+    "overview": ("day", *FIGURES),
+    "models": ("model_used", *FIGURES),
+    "features": ("feature", *FIGURES),
+    "users": ("user_id", "tier", *FIGURES),
+    "days": ("day", *FIGURES),
+    "accuracy": ACCURACY,
+    "savings": savings.SAVINGS,
+    "cache": savings.CACHE,
+    "unprofitable": savings.UNPROFITABLE,
+}
+"""The columns of each report's rows, in order."""
+
+
+class Terms(NamedTuple):
+    """What reports are made with beside the books: settings (for the tiers' prices), and the baseline model's name."""
+
+    settings: Settings
+    baseline: str
+
+
+def report(store: Store, actor: str, name: str, window: Window, settings: Settings, user: str | None = None) -> Row:
+    """The report of that name (a key of COLUMNS) over what the actor may see, or over one user.
+
+    Raises NotPermitted for another user's figures, UsageError for a user there is not.
+    """
+    terms = Terms(settings, baseline_model(store.catalog.models(actor), settings).name)
+    with store.reports.reading(actor, window, user) as reader:
+        return build(reader, name, terms)
+
+
+def build(reader: ReportReader, name: str, terms: Terms) -> Row:
+    """The report of that name from what a reader sums up."""
+    window = reader.window
+    return {
+        "report": name,
+        "since": _iso(window.since),
+        "until": _iso(window.until),
+        "tz": str(window.tz),
+        "user": reader.user,
+        **_BUILDERS[name](reader, terms),
+    }
+
+
+def _iso(moment: datetime) -> str:
+    """UTC with microseconds and a Z."""
+    return moment.astimezone(UTC).isoformat(timespec="microseconds")[:-6] + "Z"
+
+
+def _by(reader: ReportReader, key: str) -> tuple[list[Row], Row]:
+    """The window by one key, dearest first, and its total as sums."""
+    rows = sorted(reader.sums(key), key=lambda row: (-row["cost_usd"], -tokens(row), -row["requests"], row[key]))
+    whole = total(rows)
+    return [{key: row[key], **figures(row, whole)} for row in rows], whole
+
+
+def _models(reader: ReportReader, terms: Terms) -> Row:
+    rows, whole = _by(reader, "model_used")
+    return {"rows": rows, "totals": figures(whole, whole)}
+
+
+def _features(reader: ReportReader, terms: Terms) -> Row:
+    rows, whole = _by(reader, "feature")
+    return {"rows": rows, "totals": figures(whole, whole)}
+
+
+def _users(reader: ReportReader, terms: Terms) -> Row:
+    rows, whole = _by(reader, "user_id")
+    tiers = reader.tiers()
+    return {
+        "rows": [{"user_id": row["user_id"], "tier": tiers.get(row["user_id"]), **row} for row in rows],
+        "totals": figures(whole, whole),
+    }
+
+
+def _days(reader: ReportReader, terms: Terms) -> Row:
+    rows = reader.days()
+    whole = total(rows)
+    return {"rows": [{"day": row["day"], **figures(row, whole)} for row in rows], "totals": figures(whole, whole)}
+
+
+def _overview(reader: ReportReader, terms: Terms) -> Row:
+    """Days as rows, the whole window as totals, and the dearest models, features and users."""
+    models, whole = _by(reader, "model_used")
+    features, users = _by(reader, "feature")[0], _by(reader, "user_id")[0]
+    saved = whole["baseline_usd"] - whole["cost_usd"]
+    return {
+        "rows": _days(reader, terms)["rows"],
+        "totals": figures(whole, whole)
+        | {
+            "baseline_usd": usd(whole["baseline_usd"]),
+            "saved_usd": usd(saved),
+            "saved_share": ratio(saved, whole["baseline_usd"]),
+            "users": len(users),
+            "top_model": models[0]["model_used"] if models else None,
+            "top_feature": features[0]["feature"] if features else None,
+        },
+        "baseline": terms.baseline,
+        "top": {"models": models[:TOP], "features": features[:TOP], "users": users[:TOP]},
+    }
+
+
+_BUILDERS: dict[str, Callable[[ReportReader, Terms], Row]] = {
+    "overview": _overview,
+    "models": _models,
+    "features": _features,
+    "users": _users,
+    "days": _days,
+    "accuracy": lambda reader, terms: accuracy(reader),
+    "savings": lambda reader, terms: savings.savings(reader, terms.baseline),
+    "cache": lambda reader, terms: savings.cache(reader),
+    "unprofitable": lambda reader, terms: savings.unprofitable(reader, terms.settings),
+}
