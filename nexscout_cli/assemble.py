@@ -16,7 +16,7 @@ from nexscout_cli.engine.store_rules import store_rules
 if TYPE_CHECKING:
     from nexscout_cli.engine.interrupts import Interrupts
     from nexscout_cli.engine.pipeline import Engine
-    from nexscout_cli.engine.planning.planner import Count
+    from nexscout_cli.engine.planning.texts import Count
     from nexscout_cli.engine.ports import Clock, Observer
     from nexscout_cli.engine.store_ports import Store
     from nexscout_cli.store.sqlite.store import SqliteStore

@@ -122,7 +122,14 @@ MAX_MODULE, MAX_FUNCTION, MAX_PARAMETERS = 400, 60, 8
 LONG_MODULES = {
     "store/sqlite/schema.py": "every migration there has been, in order; a migration is never rewritten",
 }
-LONG_FUNCTIONS: dict[str, str] = {}
+LONG_FUNCTIONS = {
+    "engine/answers/doubt.py:symptoms": "one table: what may be wrong with an answer, an entry for each symptom",
+}
+
+
+WIDE_FUNCTIONS = {
+    "cli/model_options.py:change": "the options that `models add` and `models set` share, as the command line hands them over",
+}
 
 
 def test_no_module_is_too_long() -> None:
@@ -131,7 +138,8 @@ def test_no_module_is_too_long() -> None:
 
 
 def test_no_function_is_too_long_or_takes_too_much() -> None:
-    """A command's parameters are the command line's."""
-    long = {one.place for one in functions() if one.lines > MAX_FUNCTION}
-    wide = {one.place for one in functions() if one.parameters > MAX_PARAMETERS and not one.place.startswith("cli/")}
-    assert (long, wide) == (set(LONG_FUNCTIONS), set())
+    """Commands are excepted: their parameters and help are the command line's."""
+    own = [one for one in functions() if not one.command]
+    long = {one.place for one in own if one.lines > MAX_FUNCTION}
+    wide = {one.place for one in own if one.parameters > MAX_PARAMETERS}
+    assert (long, wide) == (set(LONG_FUNCTIONS), set(WIDE_FUNCTIONS))

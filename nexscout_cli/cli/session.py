@@ -7,7 +7,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING
 
 from nexscout_cli import config
-from nexscout_cli.cli import output
+from nexscout_cli.cli import output, signals
 from nexscout_cli.config import Settings
 
 if TYPE_CHECKING:
@@ -73,7 +73,14 @@ class Session:
         """The engine over the store."""
         from nexscout_cli.assemble import build_engine
 
-        return build_engine(self.store, self.settings, self.actor, Notes(self.quiet), writes=writes)
+        return build_engine(
+            self.store,
+            self.settings,
+            self.actor,
+            Notes(self.quiet),
+            interrupts=signals.of_this_command(),
+            writes=writes,
+        )
 
     def recover(self) -> None:
         """Settle what dead processes left behind: what every writing command begins with."""

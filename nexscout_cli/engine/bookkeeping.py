@@ -7,12 +7,13 @@ from datetime import datetime
 from nexscout_cli.config import Settings
 from nexscout_cli.engine.budgets import budgets
 from nexscout_cli.engine.catalog.baseline import baseline_model
-from nexscout_cli.engine.compression.choice import PREFIX_TOKENS, head_hashes
+from nexscout_cli.engine.compression.head_hashes import PREFIX_TOKENS, head_hashes
 from nexscout_cli.engine.learning.observation import Lesson, observe
 from nexscout_cli.engine.model import Model
 from nexscout_cli.engine.money import cost
 from nexscout_cli.engine.plan_types import Plan
-from nexscout_cli.engine.planning.planner import formula_tokens, originals
+from nexscout_cli.engine.planning.planner import formula_tokens
+from nexscout_cli.engine.planning.texts import originals
 from nexscout_cli.engine.request import AIRequest, Json
 from nexscout_cli.engine.settlement import CachedAnswer, Charge, Failure, Hit, Order, Prediction, Settlement
 from nexscout_cli.engine.snapshot import Snapshot

@@ -54,7 +54,8 @@ from nexscout_cli.engine.failures import ProviderFailure
 from nexscout_cli.engine.model import Model
 from nexscout_cli.engine.money import usd
 from nexscout_cli.engine.plan_types import Plan
-from nexscout_cli.engine.planning.planner import Count, Planner
+from nexscout_cli.engine.planning.planner import Planner
+from nexscout_cli.engine.planning.texts import Count
 from nexscout_cli.engine.response import AIResponse
 from nexscout_cli.engine.settlement import Charge, Delivery, Failure, Posting
 from nexscout_cli.engine.snapshot import Snapshot

@@ -9,19 +9,19 @@ from nexscout_cli.config import Settings
 from nexscout_cli.engine import bookkeeping
 from nexscout_cli.engine.cache import in_flight, key
 from nexscout_cli.engine.call import OnText
-from nexscout_cli.engine.compression.choice import compression_choice
 from nexscout_cli.engine.course import Asked, Course, Moment, metadata, new_id, refusal
 from nexscout_cli.engine.execution import Execution
 from nexscout_cli.engine.failures import ReaderGone
 from nexscout_cli.engine.idempotency import answered_before
 from nexscout_cli.engine.interrupts import Interrupts
-from nexscout_cli.engine.model import Model
 from nexscout_cli.engine.plan_types import Plan
-from nexscout_cli.engine.planning.planner import Count, Planner, plain_shape
+from nexscout_cli.engine.planning.planner import Planner
+from nexscout_cli.engine.planning.resolve import Resolved, resolve
+from nexscout_cli.engine.planning.shape import plain_shape
+from nexscout_cli.engine.planning.texts import Count
 from nexscout_cli.engine.ports import Clock, Ledger, Observer, Provider
 from nexscout_cli.engine.request import AIRequest
 from nexscout_cli.engine.response import AIResponse
-from nexscout_cli.engine.routing import policy, rules
 from nexscout_cli.engine.runner import Runner
 from nexscout_cli.engine.settlement import CachedAnswer
 from nexscout_cli.engine.snapshot import Snapshot
@@ -112,7 +112,7 @@ class Engine:
             snapshot = self.snapshot(request, asked.actor)
             if (earlier := self._recall(asked)) is not None:
                 return earlier
-            rules.permit(request, snapshot, self.settings)
+            resolved = resolve(request, snapshot, self.settings)
             model = snapshot.model(known.model_used)
             shared = CachedAnswer(
                 id=0,
@@ -124,7 +124,7 @@ class Engine:
                 cost=int(known.cost_usd.scaleb(9)),
                 source=known.request_id,
             )
-            return self._serve(asked, snapshot, shared, None)
+            return self._serve(asked, snapshot, resolved, shared, None)
         except NexScoutError as error:
             return refusal(asked, self._moment(asked), error.as_json(), error.exit_status)
 
@@ -147,13 +147,13 @@ class Engine:
         asked = asked._replace(fingerprint=key.fingerprint(request))
         if (earlier := self._recall(asked)) is not None:
             return earlier
-        forced = rules.permit(request, snapshot, self.settings)
+        resolved = resolve(request, snapshot, self.settings)
         if self._cacheable(request):
-            cache_key, form_key = self.cache_keys(request, snapshot)
+            cache_key, form_key = self.cache_keys(request, snapshot, resolved)
             asked = asked._replace(cache_key=cache_key, form_key=form_key)
-            if (hit := self._cached(asked, snapshot, forced)) is not None:
-                return self._serve(asked, snapshot, hit, on_text)
-        plan = self.planner.plan(request, snapshot)
+            if (hit := self._cached(asked, snapshot, resolved)) is not None:
+                return self._serve(asked, snapshot, resolved, hit, on_text)
+        plan = self.planner.plan(request, snapshot, resolved)
         if plan.error is not None:
             return self._refuse(asked, plan, plan.error, plan.exit_status)
         if confirm is not None and not confirm(plan):
@@ -165,23 +165,25 @@ class Engine:
         except DuplicateInFlight:
             self.observer.note("the same request is in flight; waiting for its answer")
             in_flight.wait(self.ledger, self.clock, self.interrupts, asked, self.settings["providers.timeout"])
-            if (hit := self._cached(asked, snapshot, forced)) is not None:
-                return self._serve(asked, snapshot, hit, on_text)
+            if (hit := self._cached(asked, snapshot, resolved)) is not None:
+                return self._serve(asked, snapshot, resolved, hit, on_text)
             return self.runner.run(course._replace(asked=asked._replace(claims=False)), on_text)
 
     def _refuse(self, asked: Asked, plan: Plan, error: dict[str, str], exit_status: int) -> AIResponse:
         self.ledger.record_refusal(asked.actor, bookkeeping.prediction(asked.request_id, plan), error["code"])
         return refusal(asked, self._moment(asked), error, exit_status, plan)
 
-    def cache_keys(self, request: AIRequest, snapshot: Snapshot) -> tuple[str, str | None]:
+    def cache_keys(
+        self, request: AIRequest, snapshot: Snapshot, resolved: Resolved | None = None
+    ) -> tuple[str, str | None]:
         """The keys that an answer may lie under: the request's own, and that of its canonical form where it has one.
 
         Raises NotPermitted, UsageError for a model or mode that cannot be forced.
         """
-        settings, forced = self.settings, rules.permit(request, snapshot, self.settings)
-        shape, mode = plain_shape(request, snapshot, settings), rules.effective_mode(request, snapshot)
+        settings, known = self.settings, resolved or resolve(request, snapshot, self.settings)
+        shape, mode, forced = plain_shape(request, snapshot, settings), known.mode, known.forced
         endpoint = [forced.litellm_model, forced.api_base, forced.params] if forced else None
-        how = [policy.shaping(request, snapshot, settings), *compression_choice(request, settings), endpoint]
+        how = [known.policy_in_key, *known.compression, endpoint]
         form = None
         if settings["cache.match"] == "canonical":
             from nexscout_cli.engine.cache.canonical import canonical_question
@@ -190,11 +192,11 @@ class Engine:
             form = canonical_question(key.normalized(request.prompt), english())
         return key.cache_key(request, shape, mode, how), form and key.form_key(request, shape, mode, how, form)
 
-    def _cached(self, asked: Asked, snapshot: Snapshot, forced: Model | None) -> CachedAnswer | None:
+    def _cached(self, asked: Asked, snapshot: Snapshot, resolved: Resolved) -> CachedAnswer | None:
         """Step 2: an answer that is kept and good enough."""
         assert asked.cache_key is not None
         hit = self.ledger.cached(asked.actor, asked.request.user_id, asked.cache_key, asked.form_key)
-        return hit if hit is not None and self._good_enough(hit, snapshot, forced) else None
+        return hit if hit is not None and self._good_enough(hit, snapshot, resolved) else None
 
     def _cacheable(self, request: AIRequest) -> bool:
         settings = self.settings
@@ -202,14 +204,16 @@ class Engine:
             settings["cache.enabled"] and request.options.allow_cache and request.feature in settings["cache.features"]
         )
 
-    def _good_enough(self, hit: CachedAnswer, snapshot: Snapshot, forced: Model | None) -> bool:
+    def _good_enough(self, hit: CachedAnswer, snapshot: Snapshot, resolved: Resolved) -> bool:
         """An answer of a model below the floor counts only while nothing better is available, or where it was forced."""
         floor = self.settings["routing.floor"]
-        if forced is not None or hit.quality >= floor:
+        if resolved.forced is not None or hit.quality >= floor:
             return True
         return not any(m.quality >= floor for m in snapshot.models if m.name in snapshot.available)
 
-    def _serve(self, asked: Asked, snapshot: Snapshot, hit: CachedAnswer, on_text: OnText | None) -> AIResponse:
+    def _serve(
+        self, asked: Asked, snapshot: Snapshot, resolved: Resolved, hit: CachedAnswer, on_text: OnText | None
+    ) -> AIResponse:
         known = metadata(asked, self._moment(asked))._replace(
             model_used=hit.model, routing_reason="cache", from_cache=True, cache_match=hit.match
         )
@@ -221,7 +225,7 @@ class Engine:
             snapshot,
             self.settings,
             self.clock.now(),
-            mode=rules.effective_mode(asked.request, snapshot),
+            mode=resolved.mode,
             answer=response.as_json(),
             fingerprint=asked.fingerprint,
         )

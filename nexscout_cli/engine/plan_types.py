@@ -10,6 +10,7 @@ from nexscout_cli.engine.request import AIRequest, Json
 
 if TYPE_CHECKING:
     from nexscout_cli.engine.length.learning import Trend
+    from nexscout_cli.engine.planning.basis import Basis
 
 
 class Shape(NamedTuple):
@@ -138,7 +139,8 @@ class Cascade(NamedTuple):
 class Plan(NamedTuple):
     """Everything decided before money moves. ``simulate`` shows it, ``run`` executes it.
 
-    With a ``cascade`` it is the plan of the first step; what it quotes is of the whole.
+    With a ``cascade`` it is the plan of the first step; what it quotes is of the whole. ``basis`` is what it was made from,
+    for plans of later attempts.
     """
 
     request: AIRequest
@@ -158,6 +160,7 @@ class Plan(NamedTuple):
     mode: str
     version: int
     decision: Decision
+    basis: Basis
     error: dict[str, str] | None = None
     exit_status: int = 0
     cascade: Cascade | None = None

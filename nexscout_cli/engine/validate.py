@@ -6,7 +6,7 @@ from nexscout_cli.config import Settings
 from nexscout_cli.engine import options
 from nexscout_cli.engine.compression.choice import compression_choice
 from nexscout_cli.engine.names import check_feature, check_user
-from nexscout_cli.engine.planning.planner import context_text
+from nexscout_cli.engine.planning.texts import context_text
 from nexscout_cli.engine.request import AIRequest, Attachment, Json, Options
 from nexscout_cli.errors import Blocked, UsageError
 from nexscout_cli.terms import EXTRACTING

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from concurrent.futures import ThreadPoolExecutor
-from datetime import timedelta
+from datetime import UTC, timedelta
 
 import pytest
 
@@ -59,7 +59,7 @@ def test_sums_are_those_of_the_rows(shop: Shop, ada: Steps, bob: Steps, books: B
         at = (ada, bob)[n % 2]
         at.post(at.sent(at.plan(model="gpt-4o-mini")))
         shop.clock.move(hours=7)
-    window = Window(shop.clock.now() - timedelta(hours=30), shop.clock.now())
+    window = Window(shop.clock.now() - timedelta(hours=30), shop.clock.now(), UTC)
     with ada.store.reports.reading("ada", window) as reader:
         rows = reader.sums(*keys)
     inside = [
@@ -77,7 +77,7 @@ def test_a_reader_sees_what_its_actor_may(shop: Shop, ada: Steps, bob: Steps) ->
     ada.post(ada.sent())
     bob.post(bob.sent())
     shop.clock.move(seconds=5)
-    window = Window(shop.clock.now() - timedelta(days=1), shop.clock.now())
+    window = Window(shop.clock.now() - timedelta(days=1), shop.clock.now(), UTC)
 
     def users(at: Steps, user: str | None = None) -> set[str]:
         with at.store.reports.reading(at.actor, window, user) as reader:

@@ -15,11 +15,15 @@ FILES = sorted(ROOT.rglob("*.py"))
 
 
 class Function(NamedTuple):
-    """A function or method: where it is, how many lines and parameters it has (``self`` and ``cls`` not counted)."""
+    """A function or method: where it is, how many lines and parameters it has (``self`` and ``cls`` not counted).
+
+    ``command``: it is one of the command line's.
+    """
 
     place: str
     lines: int
     parameters: int
+    command: bool
 
 
 def name_of(path: Path) -> str:
@@ -99,4 +103,5 @@ def functions() -> Iterator[Function]:
                 names = [arg.arg for arg in (*given.posonlyargs, *given.args, *given.kwonlyargs)]
                 count = len([name for name in names if name not in ("self", "cls")])
                 lines = (node.end_lineno or node.lineno) - node.lineno + 1
-                yield Function(f"{path.relative_to(ROOT)}:{node.name}", lines, count)
+                command = any(ast.unparse(mark).startswith("app.c") for mark in node.decorator_list)
+                yield Function(f"{path.relative_to(ROOT)}:{node.name}", lines, count, command)

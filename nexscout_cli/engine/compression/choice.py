@@ -13,22 +13,16 @@ saving is of the rest alone.
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Callable
 from typing import NamedTuple
 
 from nexscout_cli.config import Settings
+from nexscout_cli.engine.compression.head_hashes import recurring_heads
 from nexscout_cli.engine.plan_types import Compression
 from nexscout_cli.engine.request import AIRequest
 from nexscout_cli.engine.snapshot import Snapshot
 
 Count = Callable[[str, str], tuple[int, bool]]
-
-PREFIX_TOKENS = 1_024
-"""The shortest beginning that providers bill at less when it recurs (OpenAI's and Anthropic's prompt caching)."""
-_MARK = 1_024  # characters between two places at which a head is compared
-_MAX_MARKS = 32
-_DIGITS = 12  # of a hash
 
 SURVIVES = ((0.5, 0.95), (0.3, 0.92))
 """(keep, share of answers that are still there at least), as ``scripts/bench/compress`` measures it."""
@@ -51,7 +45,12 @@ def compression_choice(request: AIRequest, settings: Settings) -> CompressionCho
 
 
 def compress_texts(
-    request: AIRequest, texts: tuple[str, ...], snapshot: Snapshot, settings: Settings, count: Count
+    request: AIRequest,
+    texts: tuple[str, ...],
+    snapshot: Snapshot,
+    settings: Settings,
+    count: Count,
+    choice: CompressionChoice | None = None,
 ) -> tuple[tuple[str, ...], Compression]:
     """The texts of a request (prompt, context, attachments) as they are sent, and what was saved."""
 
@@ -59,13 +58,13 @@ def compress_texts(
         return sum(count(text, "")[0] for text in of)
 
     before = total(texts)
-    mode, keep = compression_choice(request, settings)
+    mode, keep = choice or compression_choice(request, settings)
     low = snapshot.energy < settings["compression.low_energy"] * settings[f"tiers.{snapshot.tier}.energy"]
     large = before >= settings["compression.min_tokens"]
     nothing = Compression(False, before, before, ())
     if mode == "off" or (mode == "auto" and not (low or large)):
         return texts, nothing
-    heads = _heads(request, snapshot, texts, count)
+    heads = recurring_heads(request, snapshot.profile.prompt_heads, texts, count)
     if heads == tuple(map(len, texts)):
         return texts, nothing._replace(left_alone=before)
 
@@ -146,43 +145,3 @@ def _extracted(
 def _is_text(name: str) -> bool:
     """True for the name of a file that holds prose, not data or code."""
     return "." not in name or name.lower().endswith(_TEXT_FILES)
-
-
-def head_hashes(request: AIRequest, texts: tuple[str, ...]) -> str:
-    """What a request's head is known by later: hashes of its beginnings, one every ``_MARK`` characters, in one string."""
-    text = "\n\n".join(texts)
-    digest = hashlib.blake2b((request.options.system or "").encode(), digest_size=_DIGITS // 2)
-    found = []
-    for end in range(_MARK, min(len(text), _MAX_MARKS * _MARK) + 1, _MARK):
-        digest.update(text[end - _MARK : end].encode())
-        found.append(digest.hexdigest())
-    return "".join(found)
-
-
-def _heads(request: AIRequest, snapshot: Snapshot, texts: tuple[str, ...], count: Count) -> tuple[int, ...]:
-    """How many characters at the head of each text recur and are billed at less: 0 for all where nothing does."""
-    none = (0,) * len(texts)
-    if not snapshot.profile.prompt_heads:
-        return none
-    own = head_hashes(request, texts)
-    recurs = max(_common(own, other) for other in snapshot.profile.prompt_heads) * _MARK
-    if not recurs:
-        return none
-    heads = []
-    for text in texts:
-        head = min(recurs, len(text))
-        if head < len(text):  # a block that is cut in two is none
-            head = text.rfind("\n", 0, head) + 1
-        heads.append(head)
-        recurs = max(0, recurs - len(text) - 2)
-    tokens = count(request.options.system or "", "")[0]
-    tokens += sum(count(text[:head], "")[0] for text, head in zip(texts, heads, strict=True))
-    return tuple(heads) if tokens >= PREFIX_TOKENS else none
-
-
-def _common(one: str, other: str) -> int:
-    """How many marks two heads share. Each covers all before it, so the last that is equal tells."""
-    for size in range(min(len(one), len(other)) // _DIGITS, 0, -1):
-        if one[(size - 1) * _DIGITS : size * _DIGITS] == other[(size - 1) * _DIGITS : size * _DIGITS]:
-            return size
-    return 0

@@ -17,6 +17,7 @@ import itertools
 import math
 import re
 from collections import defaultdict
+from collections.abc import Mapping
 from typing import NamedTuple
 
 from nexscout_cli.engine.compression.sentences import Line, lines
@@ -184,19 +185,9 @@ def _scores(text: str, found: list[Line], units: list[Sentence], question: str) 
         if line.kind == "heading" or line.label > line.start
     }
     matches = _matches(asked, set().union(*(unit.words for unit in units), *titles.values()))
-    known = matches.keys()
-
-    def hits(of: frozenset[str]) -> Hits:
-        result: Hits = {}
-        for word in of & known:
-            at, share = matches[word]
-            if share > result.get(at, 0.0):
-                result[at] = share
-        return result
-
-    in_title = {number: hits(of) for number, of in titles.items()}
+    in_title = {number: _hits(of, matches) for number, of in titles.items()}
     in_line: list[Hits] = [dict(in_title.get(number, {})) for number in range(len(found))]
-    in_unit = [hits(unit.words) for unit in units]
+    in_unit = [_hits(unit.words, matches) for unit in units]
     for unit, its in zip(units, in_unit, strict=True):
         _merge(in_line[unit.line], its)
     weigh = _weigher(asked, in_unit)
@@ -236,6 +227,16 @@ def _scores(text: str, found: list[Line], units: list[Sentence], question: str) 
         )
         scores.append(sum(map(float.__mul__, signs, _SIGNS)))
     return scores
+
+
+def _hits(of: frozenset[str], matches: Mapping[str, tuple[int, float]]) -> Hits:
+    """The words of the question that stand in a text, each with the best share of a match."""
+    result: Hits = {}
+    for word in of & matches.keys():
+        at, share = matches[word]
+        if share > result.get(at, 0.0):
+            result[at] = share
+    return result
 
 
 def _around(found: list[Line], of_line: list[float]) -> list[float]:

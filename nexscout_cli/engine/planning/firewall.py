@@ -35,70 +35,72 @@ def check(
     """
     expected = forecast.input_tokens + forecast.output_tokens
     block, warn = settings["firewall.block_tokens"], settings["firewall.warn_tokens"]
+    bound = min(forecast.max_output_tokens, model.max_tokens - forecast.max_input_tokens)
+    refusal: NexScoutError | None = _too_large(request, model, forecast, bound, block)
+    if refusal is not None:
+        return Verdict(forecast.max_output_tokens if expected > block else bound, (), refusal)
     warnings: list[str] = []
-    if expected > block:
-        return Verdict(
-            forecast.max_output_tokens,
-            (),
-            Blocked(
-                f"the call is predicted to take {expected:,} tokens; the limit is {block:,}",
-                "split your input into smaller parts"
-                + ("" if request.options.compress == "extract" else ", or use compression: `--compress extract`"),
-                code="too_many_tokens",
-            ),
-        )
     if expected > warn:
         warnings.append(f"the call is predicted to take {expected:,} tokens; from {block:,} on it is refused")
-    bound = min(forecast.max_output_tokens, model.max_tokens - forecast.max_input_tokens)
-    if bound < forecast.output_tokens:
-        return Verdict(
-            bound,
-            (),
-            Blocked(
-                f"{model.name} takes {model.max_tokens:,} tokens in all; the call needs {expected:,}",
-                "split your input into smaller parts",
-                code="context_window",
-            ),
-        )
-    refusal: NexScoutError | None = None
     if not model.free:
-        for limit in snapshot.limits:
-            bound, refusal = _afford(limit, model, forecast, bound)
-            if refusal:
-                return Verdict(bound, tuple(warnings), refusal)
-        if request.options.max_cost is not None:
-            bound, refusal = _afford_usd(
-                request.options.max_cost,
-                model,
-                forecast,
-                bound,
-                Blocked(
-                    f"the call is predicted to cost ${dollars(model.cost(forecast.input_tokens, forecast.output_tokens))}; "
-                    f"--max-cost is ${dollars(request.options.max_cost)}",
-                    "raise --max-cost or shorten the prompt",
-                    code="max_cost",
-                ),
-            )
+        bound, refusal = _by_budgets(request, snapshot, model, forecast, bound)
         if refusal is None and charge_energy:
-            unit = nano_per_unit(settings)
-            affordable = nano_for_energy(max(0, snapshot.energy), snapshot.surge_milli, unit)
-            bound, refusal = _afford_usd(
-                affordable,
-                model,
-                forecast,
-                bound,
-                NotEnoughEnergy(
-                    f"the balance of {snapshot.energy} energy does not cover the call",
-                    f"ask for more energy, upgrade your plan, {FREE_HINT}",
-                ),
-            )
-            if refusal is None and snapshot.energy < 1:
-                refusal = NotEnoughEnergy(
-                    "the energy balance is empty", f"ask for more energy, upgrade your plan, {FREE_HINT}"
-                )
+            bound, refusal = _by_energy(snapshot, nano_per_unit(settings), model, forecast, bound)
     if refusal is None and bound < forecast.max_output_tokens:
         warnings.append(f"the answer is bounded to {bound:,} tokens, which is what the budget affords")
     return Verdict(bound, tuple(warnings), refusal)
+
+
+def _too_large(request: AIRequest, model: Model, forecast: Forecast, bound: int, block: int) -> Blocked | None:
+    """The refusal of a call that is too large for the installation or for the model."""
+    expected = forecast.input_tokens + forecast.output_tokens
+    if expected > block:
+        extracts = request.options.compress == "extract"
+        return Blocked(
+            f"the call is predicted to take {expected:,} tokens; the limit is {block:,}",
+            "split your input into smaller parts" + ("" if extracts else ", or use compression: `--compress extract`"),
+            code="too_many_tokens",
+        )
+    if bound < forecast.output_tokens:
+        return Blocked(
+            f"{model.name} takes {model.max_tokens:,} tokens in all; the call needs {expected:,}",
+            "split your input into smaller parts",
+            code="context_window",
+        )
+    return None
+
+
+def _by_budgets(
+    request: AIRequest, snapshot: Snapshot, model: Model, forecast: Forecast, bound: int
+) -> tuple[int, NexScoutError | None]:
+    """The bound that token budgets, dollar caps and the request's own limit afford, or the refusal."""
+    for limit in snapshot.limits:
+        bound, refusal = _afford(limit, model, forecast, bound)
+        if refusal:
+            return bound, refusal
+    most = request.options.max_cost
+    if most is None:
+        return bound, None
+    refused = Blocked(
+        f"the call is predicted to cost ${dollars(model.cost(forecast.input_tokens, forecast.output_tokens))}; "
+        f"--max-cost is ${dollars(most)}",
+        "raise --max-cost or shorten the prompt",
+        code="max_cost",
+    )
+    return _afford_usd(most, model, forecast, bound, refused)
+
+
+def _by_energy(
+    snapshot: Snapshot, nano_per_energy: int, model: Model, forecast: Forecast, bound: int
+) -> tuple[int, NexScoutError | None]:
+    """The bound that the balance affords, or the refusal."""
+    suggestion = f"ask for more energy, upgrade your plan, {FREE_HINT}"
+    affordable = nano_for_energy(max(0, snapshot.energy), snapshot.surge_milli, nano_per_energy)
+    poor = NotEnoughEnergy(f"the balance of {snapshot.energy} energy does not cover the call", suggestion)
+    bound, refusal = _afford_usd(affordable, model, forecast, bound, poor)
+    if refusal is None and snapshot.energy < 1:
+        refusal = NotEnoughEnergy("the energy balance is empty", suggestion)
+    return bound, refusal
 
 
 def nano_per_unit(settings: Settings) -> int:

@@ -3,45 +3,87 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
+from nexscout_cli.config import Settings
 from nexscout_cli.engine.plan_types import Shape
+from nexscout_cli.engine.request import AIRequest
+from nexscout_cli.engine.snapshot import Snapshot
 
 LOW_EFFICIENCY = 0.7
 WORDS_PER_TOKEN = 0.7
 MIN_SAMPLES = 5
+LEARNED_FROM = 5
+"""Answers seen before a user's preferred length shapes the next one."""
 FORMAL, INFORMAL = 0.65, 0.35
 
 
-def make_shape(
-    tier_bound: int,
-    verbosity: str,
-    style: str,
-    efficiency: float,
-    preferred_length: str,
-    writing_style: Mapping[str, Any],
-    asked_max_tokens: int | None,
-    tone: str | None,
-    goal: str | None,
-) -> Shape:
+class Manner(NamedTuple):
+    """How answers of a tier are: the bound in tokens, and what the model is told of length and style."""
+
+    bound: int
+    verbosity: str
+    style: str
+
+
+class Reader(NamedTuple):
+    """What is known of who reads the answer: efficiency (0..1), the length they prefer, how they write themselves."""
+
+    efficiency: float = 0.8
+    preferred_length: str = "medium"
+    writing_style: Mapping[str, Any] = {}
+
+
+class Wish(NamedTuple):
+    """What the request asks of its answer: at most so many tokens, a tone, a goal."""
+
+    max_tokens: int | None = None
+    tone: str | None = None
+    goal: str | None = None
+
+
+def shape_of(request: AIRequest, snapshot: Snapshot, settings: Settings, *bounds: int | None) -> Shape:
+    """Step 5. ``bounds`` lower the answer's bound below what tier, efficiency and request ask for."""
+    profile = snapshot.profile
+    known = profile.writing_style.get("n", 0) >= LEARNED_FROM
+    length = profile.preferred_output_length if known else "medium"
+    reader = Reader(profile.efficiency_rating, length, profile.writing_style)
+    return make_shape(_manner(snapshot.tier, settings), reader, _wish(request, *bounds))
+
+
+def plain_shape(request: AIRequest, snapshot: Snapshot, settings: Settings) -> Shape:
+    """The shape without what was learned of the user, for the cache's key: learning goes on, an answer stays right."""
+    return make_shape(_manner(snapshot.tier, settings), Reader(), _wish(request))
+
+
+def _manner(tier: str, settings: Settings) -> Manner:
+    return Manner(*(settings[f"tiers.{tier}.{name}"] for name in ("answer_tokens", "verbosity", "style")))
+
+
+def _wish(request: AIRequest, *bounds: int | None) -> Wish:
+    limits = [bound for bound in (request.options.max_tokens, *bounds) if bound is not None]
+    return Wish(min(limits, default=None), request.tone, request.goal)
+
+
+def make_shape(manner: Manner, reader: Reader, wish: Wish) -> Shape:
     """The shape of an answer.
 
-    ``tier_bound`` and ``asked_max_tokens`` are in tokens; an efficiency (0..1) below 0.7 takes 20% off the tier's
-    bound. The
-    length in words is 0.7 of the bound, rounded down to a round number; a user who prefers short answers is told
-    half of it.
+    An efficiency below 0.7 takes 20% off the tier's bound. The length in words is 0.7 of the bound, rounded down to a round
+    number; a user who prefers short answers is told half of it.
     """
-    bound = tier_bound * 4 // 5 if efficiency < LOW_EFFICIENCY else tier_bound
-    if asked_max_tokens is not None:
-        bound = min(bound, asked_max_tokens)
+    bound = manner.bound * 4 // 5 if reader.efficiency < LOW_EFFICIENCY else manner.bound
+    if wish.max_tokens is not None:
+        bound = min(bound, wish.max_tokens)
     bound = max(1, bound)
     words = _round_number(int(bound * WORDS_PER_TOKEN))
-    if preferred_length == "short":
+    short = reader.preferred_length == "short"
+    if short:
         words = _round_number(words // 2)
-    first = f"Be {verbosity}, in a {style} style. Answer in at most about {words} {'word' if words == 1 else 'words'}"
-    parts = [f"{first}; they usually prefer short answers." if preferred_length == "short" else f"{first}."]
-    hints = _hints(writing_style, tone, goal)
-    return Shape(bound, words, verbosity, style, " ".join(parts + hints))
+    first = f"Be {manner.verbosity}, in a {manner.style} style. Answer in at most about {words} "
+    first += "word" if words == 1 else "words"
+    parts = [f"{first}; they usually prefer short answers." if short else f"{first}."]
+    hints = _hints(reader.writing_style, wish.tone, wish.goal)
+    return Shape(bound, words, manner.verbosity, manner.style, " ".join(parts + hints))
 
 
 def _hints(writing_style: Mapping[str, Any], tone: str | None, goal: str | None) -> list[str]:

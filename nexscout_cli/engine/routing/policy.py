@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, NamedTuple
 from nexscout_cli.config import Settings
 from nexscout_cli.engine.model import Model
 from nexscout_cli.engine.request import AIRequest
-from nexscout_cli.engine.routing.rules import Need, effective_mode
-from nexscout_cli.engine.snapshot import Profile, Snapshot
+from nexscout_cli.engine.routing.rules import Need
+from nexscout_cli.engine.snapshot import Profile
 from nexscout_cli.errors import UsageError
 from nexscout_cli.terms import POLICIES
 
@@ -29,7 +29,7 @@ which the difficulty of a question says nothing. The other rows only guess the d
 PRIOR_ANSWERS = 20
 
 
-class Aim(NamedTuple):
+class Needs(NamedTuple):
     """The quality that the first call needs, and that of the second one where there is a cascade."""
 
     first: Need
@@ -44,16 +44,10 @@ def effective_policy(request: AIRequest, profile: Profile, settings: Settings) -
     return str(policy)
 
 
-def governs(policy: str, request: AIRequest, snapshot: Snapshot) -> bool:
+def governs(policy: str, request: AIRequest, mode: str) -> bool:
     """Whether the prompt's difficulty has a say: not under rules, in a mode, in panic, nor where a model is forced."""
     forced = request.options.force_model not in (None, "auto")
-    return policy != "rules" and not forced and effective_mode(request, snapshot) == "auto"
-
-
-def shaping(request: AIRequest, snapshot: Snapshot, settings: Settings) -> str:
-    """What the policy adds to a cached answer's key: empty where rules, a mode or the caller choose the model."""
-    policy = effective_policy(request, snapshot.profile, settings)
-    return f"{policy} {settings['routing.quality_target']:g}" if governs(policy, request, snapshot) else ""
+    return policy != "rules" and not forced and mode == "auto"
 
 
 def chance_of_second(threshold: Threshold, doubts: tuple[float, ...]) -> float:
@@ -69,13 +63,13 @@ def second_opinion_of(models: list[Model], first: Model, strong: Model, price: C
     return min(others, key=lambda m: (price(m), m.name), default=None)
 
 
-def aim(policy: str, rule: Need, tier: str, difficulty: Difficulty, threshold: Threshold) -> Aim:
+def needs(policy: str, rule: Need, tier: str, difficulty: Difficulty, threshold: Threshold) -> Needs:
     """The required quality by the estimate, never below what :data:`LEAST` rows ask for."""
     top = HARD_FREE if tier == "free" else HARD
     least = rule.quality if rule.reason in LEAST else 0.0
     hard = difficulty.probability >= threshold.difficulty
     if least >= (top if hard or policy == "cascade" else EASY):
-        return Aim(rule, None)
+        return Needs(rule, None)
     if policy == "learned":
-        return Aim(Need(top, "learned_hard") if hard else Need(EASY, "learned_easy"), None)
-    return Aim(Need(top, "cascade_hard"), None) if hard else Aim(Need(max(EASY, least), "cascade_first"), top)
+        return Needs(Need(top, "learned_hard") if hard else Need(EASY, "learned_easy"), None)
+    return Needs(Need(top, "cascade_hard"), None) if hard else Needs(Need(max(EASY, least), "cascade_first"), top)

@@ -161,7 +161,7 @@ def _nearest(name: str, snapshot: Snapshot) -> str:
 
 
 class Choice(NamedTuple):
-    """The models to try a plan with, best first; ``reason`` and ``degraded`` hold for all of them.
+    """The models to try a plan with, best first; ``reason``, ``quality`` (the one required) and ``warnings`` hold for all.
 
     ``candidates`` says of every model of the catalog what became of it.
     """
@@ -171,6 +171,49 @@ class Choice(NamedTuple):
     quality: float
     warnings: tuple[str, ...] = ()
     candidates: tuple[Candidate, ...] = ()
+
+
+class _Ranking:
+    """The models that can be called and whose window takes the request, with what each would cost and how good it is.
+
+    One that is dearer and no better than another is needless, where there are estimates to tell.
+    """
+
+    def __init__(
+        self, models: list[Model], snapshot: Snapshot, price: Callable[[Model], int], estimates: Estimates | None
+    ) -> None:
+        self._snapshot = snapshot
+        self._preference = snapshot.profile.model_preference
+        self.costs = {m.name: price(m) for m in models}
+        self.quality = {m.name: estimates.quality(m) if estimates else m.quality for m in models}
+        self._needless = estimates.dominated(models, lambda m: self.costs[m.name]) if estimates else {}
+        self.useful = [m for m in models if m.name not in self._needless]
+
+    def cheapest(self, model: Model) -> tuple[int, float, float, str]:
+        """A key that sorts by cost; ties are broken by what served this user well."""
+        name = model.name
+        return (self.costs[name], -self._preference.get(name, 0.5), -self.quality[name], name)
+
+    def best(self, model: Model) -> tuple[float, int, float, float, str]:
+        """A key that sorts by quality, then as :meth:`cheapest`."""
+        return (-self.quality[model.name], *self.cheapest(model))
+
+    def candidates(self, chosen: Model, need: Need) -> tuple[Candidate, ...]:
+        """What became of every model of the catalog."""
+        return tuple(self._candidate(model, chosen, need) for model in self._snapshot.models)
+
+    def _candidate(self, model: Model, chosen: Model, need: Need) -> Candidate:
+        if model.name not in self.costs:
+            why = self._snapshot.missing.get(model.name, "it is retired at its provider")
+            verdict = ("window", "") if model.name in self._snapshot.available else ("unavailable", why)
+            return Candidate(model.name, None, model.quality, *verdict)
+        cost, good = self.costs[model.name], self.quality[model.name]
+        if model is chosen:
+            return Candidate(model.name, cost, good, "chosen")
+        if rival := self._needless.get(model.name):
+            told = f"{rival.by} costs less and is as good: {rival.theirs:.2f} against {rival.own:.2f}, {rival.basis}"
+            return Candidate(model.name, cost, good, "dominated", told)
+        return Candidate(model.name, cost, good, "below" if good < need.quality else "dearer")
 
 
 def choose(
@@ -184,10 +227,9 @@ def choose(
 ) -> Choice:
     """Candidates for a request, best first.
 
-    The cheapest available model that reaches ``need`` by ``price`` (nano-dollars for this very request) comes first, ties
-    broken by what served this user well; then, for when budgets do not allow it, cheaper ones down to the floor.
-    ``fits`` tells whether a model's context window takes the request. With ``estimates`` they say how good a model is, and
-    one that is dearer and no better than another is left out. Raises Blocked when no model is available.
+    The cheapest available model that reaches ``need`` by ``price`` (nano-dollars for this very request) comes first; then,
+    for when budgets do not allow it, cheaper ones down to the quality floor. ``fits`` tells whether a model's context window
+    takes the request. With ``estimates`` they say how good a model is. Raises Blocked when no model is available.
     """
     if forced is not None and (need.reason == "forced" or forced.free):
         warnings = (f"{forced.name} is retired at its provider; the call may fail",) if forced.retired else ()
@@ -197,51 +239,28 @@ def choose(
     available = [m for m in snapshot.models if m.name in snapshot.available]
     roomy = [m for m in available if fits(m)] or available
     if not roomy:
-        hints = [
-            f"{m.name}: {snapshot.missing[m.name]}"
-            for m in snapshot.models
-            if m.embedded and m.name in snapshot.missing
-        ]
-        raise Blocked(
-            "no model is available",
-            "; ".join([*hints, "or set a provider's key; `nexscout doctor` says more"]),
-            code="no_model",
-        )
-    preference = snapshot.profile.model_preference
-    costs = {m.name: price(m) for m in roomy}
-    quality = {m.name: estimates.quality(m) if estimates else m.quality for m in roomy}
-    needless = estimates.dominated(roomy, lambda m: costs[m.name]) if estimates else {}
-    useful = [m for m in roomy if m.name not in needless]
-
-    def cheapest(model: Model) -> tuple[int, float, float, str]:
-        return (costs[model.name], -preference.get(model.name, 0.5), -quality[model.name], model.name)
-
-    def seen(model: Model, chosen: Model) -> Candidate:
-        """What became of a model."""
-        if model.name not in costs:
-            why = snapshot.missing.get(model.name, "it is retired at its provider")
-            verdict = ("window", "") if model.name in snapshot.available else ("unavailable", why)
-            return Candidate(model.name, None, model.quality, *verdict)
-        cost, good = costs[model.name], quality[model.name]
-        if model is chosen:
-            return Candidate(model.name, cost, good, "chosen")
-        if rival := needless.get(model.name):
-            told = f"{rival.by} costs less and is as good: {rival.theirs:.2f} against {rival.own:.2f}, {rival.basis}"
-            return Candidate(model.name, cost, good, "dominated", told)
-        return Candidate(model.name, cost, good, "below" if good < need.quality else "dearer")
-
-    able = sorted((m for m in useful if quality[m.name] >= need.quality), key=cheapest)
-    floor = settings["routing.floor"]
+        raise _no_model(snapshot)
+    ranking, floor = _Ranking(roomy, snapshot, price, estimates), settings["routing.floor"]
+    costs, quality = ranking.costs, ranking.quality
+    able = sorted((m for m in ranking.useful if quality[m.name] >= need.quality), key=ranking.cheapest)
     if able:
-        ladder = sorted(
-            (m for m in useful if floor <= quality[m.name] < need.quality and costs[m.name] < costs[able[0].name]),
-            key=lambda m: (-quality[m.name], *cheapest(m)),
-        )
-        seen_all = tuple(seen(m, able[0]) for m in snapshot.models)
-        return Choice((able[0], *ladder), need.reason, need.quality, ignored, seen_all)
-    best = sorted(useful, key=lambda m: (-quality[m.name], *cheapest(m)))
+        first = able[0]
+        cheaper = [
+            m for m in ranking.useful if floor <= quality[m.name] < need.quality and costs[m.name] < costs[first.name]
+        ]
+        models = (first, *sorted(cheaper, key=ranking.best))
+        return Choice(models, need.reason, need.quality, ignored, ranking.candidates(first, need))
+    best = sorted(ranking.useful, key=ranking.best)
     usable = [m for m in best if quality[m.name] >= floor] or best[:1]
     named = f"{usable[0].name} ({usable[0].quality:g})"
     warning = f"no available model reaches quality {need.quality:g}; {named} is the best there is"
-    seen_all = tuple(seen(m, usable[0]) for m in snapshot.models)
-    return Choice(tuple(usable), "best_available", need.quality, (*ignored, warning), seen_all)
+    seen = ranking.candidates(usable[0], need)
+    return Choice(tuple(usable), "best_available", need.quality, (*ignored, warning), seen)
+
+
+def _no_model(snapshot: Snapshot) -> Blocked:
+    hints = [
+        f"{m.name}: {snapshot.missing[m.name]}" for m in snapshot.models if m.embedded and m.name in snapshot.missing
+    ]
+    hints.append("or set a provider's key; `nexscout doctor` says more")
+    return Blocked("no model is available", "; ".join(hints), code="no_model")

@@ -6,13 +6,15 @@ from typing import Any
 import pytest
 
 from nexscout_cli.config import Settings
-from nexscout_cli.engine.compression.choice import PREFIX_TOKENS, compress_texts, head_hashes
+from nexscout_cli.engine.compression.choice import compress_texts
 from nexscout_cli.engine.compression.extract import CUT
+from nexscout_cli.engine.compression.head_hashes import PREFIX_TOKENS, head_hashes
 from nexscout_cli.engine.compression.json_tables import tabled
 from nexscout_cli.engine.compression.lossless import compress
 from nexscout_cli.engine.compression.prompt_parts import INSTRUCTS, question, split
 from nexscout_cli.engine.plan_types import Compression
-from nexscout_cli.engine.planning.planner import Planner, originals
+from nexscout_cli.engine.planning.planner import Planner
+from nexscout_cli.engine.planning.texts import originals
 from nexscout_cli.engine.request import AIRequest, Attachment
 from nexscout_cli.engine.snapshot import Profile
 from nexscout_cli.engine.validate import check_request

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from typing import Any
 
 import pytest
@@ -11,13 +12,15 @@ from nexscout_cli.config import Settings
 from nexscout_cli.engine.length.learning import Level
 from nexscout_cli.engine.plan_types import Plan
 from nexscout_cli.engine.planning.firewall import nano_per_unit
-from nexscout_cli.engine.planning.planner import Planner, plain_shape
+from nexscout_cli.engine.planning.planner import Planner
+from nexscout_cli.engine.planning.resolve import resolve
+from nexscout_cli.engine.planning.shape import plain_shape
 from nexscout_cli.engine.request import Attachment
 from nexscout_cli.engine.snapshot import Limit, Profile
 from nexscout_cli.engine.validate import check_request
 from nexscout_cli.errors import Blocked, NexScoutError, UsageError
 from nexscout_cli.jsontext import dumps
-from tests.support.values import EMBEDDED, NOW, OPENAI, count, model, request, snapshot
+from tests.support.values import EMBEDDED, NOW, OPENAI, QUESTION, count, model, request, snapshot
 
 PLANNER = Planner(Settings(), count)
 WORDY = "Please could you kindly note that it is very important to say, in order to be clear, that we met. " * 60
@@ -287,3 +290,57 @@ def test_a_plan_that_may_proceed_holds_no_more_than_there_is(
         assert made.nano_per_energy == nano_per_unit(Settings())
     else:
         assert made.error and made.error["suggestion"] and made.exit_status in (3, 4)
+
+
+class Tokenizer:
+    """Counts as the others do, and how often each text was counted for each model."""
+
+    def __init__(self) -> None:
+        self.asked: Counter[tuple[str, str]] = Counter()
+
+    def __call__(self, text: str, litellm_model: str) -> tuple[int, bool]:
+        self.asked[text, litellm_model] += 1
+        return count(text, litellm_model)
+
+
+@pytest.mark.parametrize("policy", ["rules", "learned", "cascade"])
+def test_no_text_is_counted_twice_for_a_model(policy: str) -> None:
+    tokens = Tokenizer()
+    plan = Planner(Settings(), tokens).plan(request(QUESTION, policy=policy), snapshot())
+    of_models = {key: times for key, times in tokens.asked.items() if key[1]}
+    assert len({model for _, model in of_models}) > 2 and set(of_models.values()) == {1}
+    assert plan.error is None
+
+
+def test_a_further_attempt_at_the_same_model_counts_and_decides_nothing_again() -> None:
+    tokens = Tokenizer()
+    planner = Planner(Settings(), tokens)
+    asked, world = request("Write a haiku. " * 400), snapshot()
+    plan = planner.plan(asked, world)
+    tokens.asked.clear()
+    again = planner.alternative(plan, asked, plan.model, world, last_resort=False)
+    assert tokens.asked == {}
+    assert again.basis.texts is plan.basis.texts and again.decision is plan.decision
+    assert again._replace(basis=plan.basis, warnings=plan.warnings) == plan
+
+
+def test_a_further_attempt_looks_at_budgets_again() -> None:
+    planner, asked, world = Planner(Settings(), count), request(), snapshot()
+    plan = planner.plan(asked, world)
+    poor = world._replace(limits=(Limit("usd", "user", "day", 10**9, 0),))
+    again = planner.alternative(plan, asked, plan.model, poor, last_resort=False)
+    assert again.error is not None and again.error["code"] == "usd_cap"
+
+
+def test_what_a_request_asks_for_is_resolved_once_and_handed_on() -> None:
+    asked, world = request(mode="fast", compress="off"), snapshot()
+    resolved = resolve(asked, world, Settings())
+    assert (resolved.mode, resolved.forced, resolved.by_difficulty, resolved.compression.mode) == (
+        "fast",
+        None,
+        False,
+        "off",
+    )
+    planner = Planner(Settings(), count)
+    assert planner.plan(asked, world, resolved) == planner.plan(asked, world)
+    assert planner.plan(asked, world, resolved._replace(mode="panic")).mode == "panic"

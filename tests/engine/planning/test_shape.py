@@ -7,15 +7,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from nexscout_cli.engine.plan_types import Shape
-from nexscout_cli.engine.planning.shape import make_shape
+from nexscout_cli.engine.planning.shape import Manner, Reader, Wish, make_shape
 
 
 def shape(**changes: Any) -> Shape:
     base: dict[str, Any] = {
-        "tier_bound": 500, "verbosity": "concise", "style": "brief", "efficiency": 0.8, "preferred_length": "medium",
-        "writing_style": {}, "asked_max_tokens": None, "tone": None, "goal": None,
+        "bound": 500, "verbosity": "concise", "style": "brief", "efficiency": 0.8, "preferred_length": "medium",
+        "writing_style": {}, "max_tokens": None, "tone": None, "goal": None,
     }  # fmt: skip
-    return make_shape(**(base | changes))
+    assert changes.keys() <= base.keys()
+    values = base | changes
+    return make_shape(*(kind(**{name: values[name] for name in kind._fields}) for kind in (Manner, Reader, Wish)))
 
 
 def test_the_model_is_told_verbosity_style_and_a_length_in_words() -> None:
@@ -31,7 +33,7 @@ def test_an_efficiency_below_seven_tenths_takes_a_fifth_off(efficiency: float, b
 
 @pytest.mark.parametrize(("asked", "bound"), [(100, 100), (9000, 500)])
 def test_what_was_asked_for_lowers_the_bound_and_never_raises_it(asked: int, bound: int) -> None:
-    assert shape(asked_max_tokens=asked).max_tokens == bound
+    assert shape(max_tokens=asked).max_tokens == bound
 
 
 def test_a_user_of_short_answers_is_told_half_the_length_under_the_same_bound() -> None:
@@ -63,7 +65,7 @@ def test_tone_and_goal_are_given_on_one_line_and_a_tone_replaces_the_hint() -> N
 def test_the_words_always_fit_the_bound_and_the_bound_the_tier(
     tier: int, efficiency: float, length: str, asked: int | None
 ) -> None:
-    made = shape(tier_bound=tier, efficiency=efficiency, preferred_length=length, asked_max_tokens=asked)
+    made = shape(bound=tier, efficiency=efficiency, preferred_length=length, max_tokens=asked)
     assert 1 <= made.max_tokens <= tier
     assert 1 <= made.words <= max(1, made.max_tokens * 0.7)
     assert f" {made.words} word" in made.instructions

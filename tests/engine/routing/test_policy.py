@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 from nexscout_cli.config import Settings
 from nexscout_cli.engine.plan_types import Plan
 from nexscout_cli.engine.planning.planner import Planner
+from nexscout_cli.engine.planning.resolve import resolve
 from nexscout_cli.engine.routing.difficulty import Difficulty
-from nexscout_cli.engine.routing.policy import shaping
 from nexscout_cli.engine.routing.thresholds import Threshold
 from nexscout_cli.engine.snapshot import Limit, Profile
 from nexscout_cli.errors import UsageError
@@ -84,7 +84,7 @@ def test_difficulty_moves_the_requirement_but_never_below_what_the_feature_asks_
 )
 def test_a_forced_model_a_mode_and_panic_are_followed_under_every_policy(policy: str, world: dict[str, Any]) -> None:
     made, ruled = plan(policy, "A hard one", **world), plan("rules", "A hard one", **world)
-    assert made._replace(request=ruled.request, decision=ruled.decision) == ruled
+    assert made._replace(request=ruled.request, decision=ruled.decision, basis=ruled.basis) == ruled
     assert made.cascade is None and made.decision.target is None
 
 
@@ -124,9 +124,11 @@ def test_how_often_a_second_step_comes_is_learned_from_the_own_ledger() -> None:
 
 def test_max_cost_covers_the_whole_cascade_or_there_is_none() -> None:
     whole = plan("cascade")
-    assert plan("cascade", max_cost=whole.max_cost) == whole._replace(
+    bounded = plan("cascade", max_cost=whole.max_cost)
+    assert bounded == whole._replace(
         request=whole.request._replace(options=whole.request.options._replace(max_cost=whole.max_cost)),
-        cascade=plan("cascade", max_cost=whole.max_cost).cascade,
+        cascade=bounded.cascade,
+        basis=bounded.basis,
     )
     less = plan("cascade", max_cost=whole.max_cost - 10_000_000)
     assert less.cascade is not None and less.max_cost <= whole.max_cost - 10_000_000
@@ -169,7 +171,8 @@ def test_verdicts_in_a_bucket_decide_there_and_nowhere_else() -> None:
     assert plan("learned", verdicts=bad).model.name == "gpt-4o-mini-high"
     assert plan("learned", verdicts={("gpt-4o-mini", 3): (0, 8)}).model.name == "gpt-4o-mini"
     assert plan("learned", verdicts={("gpt-4o-mini", None): (0, 8)}).model.name == "gpt-4o-mini-high"
-    assert plan("learned", verdicts={("gpt-4o-mini", 0): (0, 2)}) == plan("learned")
+    few, none = plan("learned", verdicts={("gpt-4o-mini", 0): (0, 2)}), plan("learned")
+    assert few._replace(basis=none.basis) == none
 
 
 def test_the_decision_says_what_was_weighed_and_what_became_of_each_model() -> None:
@@ -184,7 +187,7 @@ def test_the_decision_says_what_was_weighed_and_what_became_of_each_model() -> N
 
 def test_only_a_policy_that_governs_is_part_of_a_cached_answers_key() -> None:
     def key(**asked: Any) -> str:
-        return shaping(request(**asked), snapshot(), Settings())
+        return resolve(request(**asked), snapshot(), Settings()).policy_in_key
 
     assert (
         key()
@@ -195,7 +198,7 @@ def test_only_a_policy_that_governs_is_part_of_a_cached_answers_key() -> None:
     )
     assert len({key(), key(policy="learned"), key(policy="cascade")}) == 3
     other = Settings().with_values(routing__quality_target=0.8)
-    assert shaping(request(policy="learned"), snapshot(), other) != key(policy="learned")
+    assert resolve(request(policy="learned"), snapshot(), other).policy_in_key != key(policy="learned")
 
 
 @settings(max_examples=80, deadline=None)

@@ -1,0 +1,194 @@
+"""How a request's model is chosen: what all its plans have in common, decided once."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+from nexscout_cli.config import Settings
+from nexscout_cli.engine.model import Model
+from nexscout_cli.engine.plan_types import Candidate, Compression, Decision, Forecast, Shape
+from nexscout_cli.engine.planning import predict
+from nexscout_cli.engine.planning.resolve import Resolved
+from nexscout_cli.engine.planning.shape import shape_of
+from nexscout_cli.engine.planning.texts import Count, messages, originals
+from nexscout_cli.engine.request import AIRequest
+from nexscout_cli.engine.routing import policy, rules
+from nexscout_cli.engine.snapshot import Snapshot
+
+MAX_REASONS = 5
+"""Features of a prompt that are named when somebody asks why it was taken for easy or hard."""
+
+
+class Forecasts:
+    """Forecasts of one request's plans. Each text is counted once for a model, each model forecast once for a shape."""
+
+    def __init__(self, request: AIRequest, snapshot: Snapshot, texts: tuple[str, ...], count: Count) -> None:
+        self._request = request
+        self._snapshot = snapshot
+        self._texts = texts
+        self._count = count
+        self._tokens: dict[tuple[str, str], tuple[int, bool]] = {}
+        self._made: dict[tuple[str, Shape], Forecast] = {}
+
+    def __eq__(self, other: object) -> bool:
+        """Whether both forecast the same: what has been worked out already is no difference."""
+        if not isinstance(other, Forecasts):
+            return NotImplemented
+        own, its = (self._request, self._snapshot, self._texts), (other._request, other._snapshot, other._texts)
+        return own == its
+
+    __hash__ = None  # type: ignore[assignment]
+
+    def of(self, model: Model, shape: Shape) -> Forecast:
+        """What the request takes of a model whose answer has that shape."""
+        known = self._made.get((model.name, shape))
+        if known is None:
+            known = self._made[model.name, shape] = self._forecast(model, shape)
+        return known
+
+    def in_world(self, snapshot: Snapshot) -> Forecasts:
+        """The same texts' forecasts by what a later snapshot has learned; what was counted stays counted."""
+        later = Forecasts(self._request, snapshot, self._texts, self._count)
+        later._tokens = self._tokens
+        return later
+
+    def _forecast(self, model: Model, shape: Shape) -> Forecast:
+        sent = messages(self._request, model, shape, self._texts)
+        content, asked, exact = 0, 0, True
+        for message in sent:
+            asked, exact = self._counted(message.content, model.litellm_model)
+            content += asked
+        tokens = predict.counted(sent, content)
+        return predict.estimate(self._request, self._snapshot, model, tokens, exact, asked, shape)
+
+    def _counted(self, text: str, litellm_model: str) -> tuple[int, bool]:
+        known = self._tokens.get((text, litellm_model))
+        if known is None:
+            known = self._tokens[text, litellm_model] = self._count(text, litellm_model)
+        return known
+
+
+class SecondStep(NamedTuple):
+    """What follows a doubtful first answer: the strong model, a second cheap one where there is one.
+
+    ``doubt`` (0..1) is the limit, ``chance`` how probable it is that an answer reaches it.
+    """
+
+    strong: rules.Choice
+    other: Model | None
+    doubt: float
+    chance: float
+
+
+class Basis(NamedTuple):
+    """What a request's plans have in common. It is kept between attempts, so that a later one decides nothing again.
+
+    ``texts`` are prompt, context and attachments as they are sent. ``second`` is there where a cascade may follow.
+    """
+
+    resolved: Resolved
+    choice: rules.Choice
+    decision: Decision
+    compression: Compression
+    texts: tuple[str, ...]
+    forecasts: Forecasts
+    second: SecondStep | None = None
+
+
+class Bidding(NamedTuple):
+    """What rules and estimates are asked with: whether a model's window takes the request, and what it would cost."""
+
+    snapshot: Snapshot
+    settings: Settings
+    fits: Callable[[Model], bool]
+    price: Callable[[Model], int]
+
+
+def make_basis(request: AIRequest, snapshot: Snapshot, settings: Settings, count: Count, resolved: Resolved) -> Basis:
+    """Steps 3 and 4. Raises Blocked when no model is available."""
+    from nexscout_cli.engine.compression.choice import compress_texts
+    from nexscout_cli.engine.routing.emotion import emotional_complexity
+
+    texts, compression = compress_texts(request, originals(request), snapshot, settings, count, resolved.compression)
+    emotion, shape = emotional_complexity(request.prompt), shape_of(request, snapshot, settings)
+    size = compression.tokens_after
+    length = predict.answer(request, snapshot.output_lengths, "", "", size, shape).expected
+    facts = rules.Facts(request, snapshot.tier, snapshot.panic, resolved.mode, emotion, size + length)
+    rule, forecasts = rules.requirement(facts, settings), Forecasts(request, snapshot, texts, count)
+    bidding = Bidding(
+        snapshot,
+        settings,
+        fits=lambda model: forecasts.of(model, shape).max_input_tokens < model.max_tokens,
+        # The same answer's length for all: a model that was asked first must not win by what was learned of it alone.
+        price=lambda model: model.cost(forecasts.of(model, shape).input_tokens, length),
+    )
+    decision = Decision(
+        policy=resolved.policy,
+        rule=rule.reason,
+        rule_quality=rule.quality,
+        quality=rule.quality,
+        reason=rule.reason,
+        mode=resolved.mode,
+        tier=snapshot.tier,
+        feature=request.feature,
+        prompt_chars=len(request.prompt),
+        emotion=emotion,
+    )
+    if resolved.by_difficulty:
+        choice, decision, second = _by_difficulty(request, rule, bidding, decision)
+    else:
+        choice = rules.choose(rule, resolved.forced, *bidding)
+        second = None
+    decided = _decided(decision, choice)
+    return Basis(resolved, choice, decided, compression, texts, forecasts, second)
+
+
+def _by_difficulty(
+    request: AIRequest, rule: rules.Need, bidding: Bidding, decision: Decision
+) -> tuple[rules.Choice, Decision, SecondStep | None]:
+    """The choice under a policy that looks at how difficult the prompt is."""
+    from nexscout_cli.engine.routing.difficulty import difficulty
+    from nexscout_cli.engine.routing.estimates import Estimates
+    from nexscout_cli.engine.routing.thresholds import threshold
+
+    snapshot, settings = bidding.snapshot, bidding.settings
+    target = float(settings["routing.quality_target"])
+    estimate, limit = difficulty(request.prompt), threshold(decision.policy, target)
+    needs = policy.needs(decision.policy, rule, snapshot.tier, estimate, limit)
+    estimates = Estimates(snapshot.verdicts, estimate.bucket)
+    choice = rules.choose(needs.first, None, *bidding, estimates)
+    decision = decision._replace(
+        difficulty=round(estimate.probability, 4),
+        bucket=estimate.bucket,
+        weighed=_reasons(estimate.reasons, words=settings["learning.patterns"]),
+        limit=limit.difficulty,
+        target=target,
+        strong_share=limit.strong_share,
+        kept=limit.kept,
+    )
+    if needs.second is None:
+        return choice, decision, None
+    above = rules.choose(rules.Need(needs.second, "cascade_escalated"), None, *bidding, estimates)
+    strong, weak = above.models[0], choice.models[0]
+    if bidding.price(strong) <= bidding.price(weak) or estimates.quality(strong) <= estimates.quality(weak):
+        return choice, decision, None
+    able = [m for m in snapshot.models if m.name in snapshot.available and bidding.fits(m)]
+    good = [m for m in able if estimates.quality(m) >= needs.first.quality]
+    other = policy.second_opinion_of(good, weak, strong, bidding.price)
+    second = SecondStep(above, other, limit.doubt, policy.chance_of_second(limit, snapshot.doubts))
+    return choice, decision._replace(doubt=limit.doubt, strong=strong.name), second
+
+
+def _reasons(reasons: tuple[tuple[str, float], ...], *, words: bool) -> tuple[tuple[str, float], ...]:
+    """The heaviest reasons of an estimate; without ``words`` none that repeats words of the prompt."""
+    kept = [(name, weight) for name, weight in reasons if words or not name.startswith("words: ")]
+    return tuple(kept[:MAX_REASONS])
+
+
+def _decided(decision: Decision, choice: rules.Choice) -> Decision:
+    def shown(one: Candidate) -> Candidate:
+        return one._replace(verdict="second") if one.model == decision.strong else one
+
+    candidates = tuple(shown(one) for one in choice.candidates)
+    return decision._replace(quality=choice.quality, reason=choice.reason, candidates=candidates)

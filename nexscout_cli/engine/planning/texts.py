@@ -1,0 +1,46 @@
+"""A request's texts: as they were given, and as the messages that are sent."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+
+from nexscout_cli.engine.model import Model
+from nexscout_cli.engine.plan_types import Message, Shape
+from nexscout_cli.engine.request import AIRequest
+
+Count = Callable[[str, str], tuple[int, bool]]
+"""Tokens of a text for a litellm model, and whether that model's provider counts the same way."""
+
+
+def context_text(request: AIRequest) -> str:
+    """The context as it is sent: JSON, or the text itself."""
+    if request.context is None:
+        return ""
+    if isinstance(request.context, str):
+        return request.context
+    return json.dumps(request.context, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
+
+
+def originals(request: AIRequest) -> tuple[str, ...]:
+    """The texts of a request as they were given: prompt, context, attachments."""
+    return (request.prompt, context_text(request), *(a.text for a in request.attachments))
+
+
+def user_text(request: AIRequest, texts: tuple[str, ...]) -> str:
+    """The user's message that those texts make."""
+    prompt, context, *attachments = texts
+    user = [prompt]
+    if context:
+        user.append(f"Context:\n{context}")
+    user += [
+        f'<attachment name="{a.name}">\n{text}\n</attachment>'
+        for a, text in zip(request.attachments, attachments, strict=True)
+    ]
+    return "\n\n".join(user)
+
+
+def messages(request: AIRequest, model: Model, shape: Shape, texts: tuple[str, ...]) -> tuple[Message, ...]:
+    """The messages of a call: system text and instructions, then the user's."""
+    system = [part for part in (request.options.system, model.instruction, shape.instructions) if part]
+    return (Message("system", "\n".join(system)), Message("user", user_text(request, texts)))
