@@ -1,7 +1,10 @@
 from __future__ import annotations
 
+import threading
 from datetime import timedelta
+from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 import pytest
 import sqlite_utils
@@ -12,6 +15,7 @@ from nexscout_cli.errors import DuplicateInFlight
 from nexscout_cli.store.sqlite import answers, cleaning, database, parts, schema
 from nexscout_cli.store.sqlite.transaction import Transaction, stamp
 from tests.support.bench import Bench
+from tests.support.clock import SettableClock
 
 KB = "x" * 1_000
 
@@ -104,6 +108,78 @@ def test_expired_answers_go_in_short_transactions(bench: Bench, small: None, mon
     monkeypatch.setattr(Transaction, "touch", counted)
     assert bench.store.cache.clean() == 8
     assert left(bench) == ["h8"] and writes == [9, 6, 3]
+
+
+def test_a_writer_gets_its_turn_while_many_are_removed(
+    bench: Bench, small: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With a process of its own: what waits for the queue there is let in between two transactions."""
+    for number in range(300):
+        keep(bench, number, expires=-1)
+    other, seen = bench.as_actor("ada"), list[int]()
+    begun, remove = threading.Event(), cleaning._in_turns
+
+    def write() -> None:
+        begun.wait(30)
+        with other.store.write("ada") as t:
+            seen.append(t.execute("SELECT count(*) FROM cached_ai_responses").fetchone()[0])
+
+    def first_of_all(store: Any, count: int, each: Any) -> int:
+        def told(t: Transaction, gone: int, most: int) -> int:
+            begun.set()
+            return int(each(t, gone, most))
+
+        return remove(store, count, told)
+
+    monkeypatch.setattr(cleaning, "_in_turns", first_of_all)
+    writer = threading.Thread(target=write)
+    writer.start()
+    assert bench.store.cache.clean() == 300
+    writer.join(30)
+    assert 0 < seen[0] < 300
+
+
+class SlowDisk(SettableClock):
+    """A clock by which every transaction takes ``took`` seconds: each second look at it is that much later."""
+
+    took = 0.0
+    looks = 0
+
+    def monotonic(self) -> float:
+        self.looks += 1
+        self.time += timedelta(seconds=self.took * (self.looks % 2 == 0))
+        return super().monotonic()
+
+
+@pytest.mark.parametrize(("took", "grows"), [(cleaning.AIM / 4, True), (cleaning.AIM * 4, False)])
+def test_transactions_grow_where_they_are_quick_and_shrink_where_others_would_wait(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, took: float, grows: bool
+) -> None:
+    monkeypatch.setattr(cleaning, "FIRST", 16)
+    monkeypatch.setattr(cleaning, "LEAST", 2)
+    clock = SlowDisk()
+    clock.took = took
+    bench = Bench(tmp_path / "nexscout.db", clock=clock)
+    for number in range(100):
+        keep(bench, number, expires=-1)
+    sizes: list[int] = []
+    begin = Transaction.touch
+
+    def counted(t: Transaction) -> None:
+        sizes.append(len(left(bench)))
+        begin(t)
+
+    monkeypatch.setattr(Transaction, "touch", counted)
+    assert bench.store.cache.clean() == 100
+    sizes = [a - b for a, b in pairwise([*sizes, 0])]
+    assert sizes[0] == 16 and sizes[1] == (32 if grows else 4) and sizes[2] == (52 if grows else 2)
+
+
+@given(size=st.integers(cleaning.LEAST, cleaning.MOST), seconds=st.floats(0, 100))
+def test_the_next_size_stays_within_its_bounds(size: int, seconds: float) -> None:
+    found = cleaning.next_size(size, seconds)
+    assert cleaning.LEAST <= found <= cleaning.MOST and found <= 2 * size
+    assert found >= size or seconds > cleaning.AIM * size / (size + 1)
 
 
 def test_clear_removes_in_short_transactions_too(bench: Bench, small: None) -> None:

@@ -7,9 +7,12 @@ from typing import Any
 import pytest
 
 from nexscout_cli.api import get_efficiency_profile
+from nexscout_cli.engine.call import Call, Completion, OnText, Usage
+from nexscout_cli.engine.pipeline import Engine
 from nexscout_cli.engine.request import AIRequest, Options
 from nexscout_cli.errors import UsageError
 from tests.support.bench import Bench
+from tests.support.steps import count
 
 
 def answered(bench: Bench, user: str | None = None) -> str:
@@ -113,3 +116,114 @@ def test_forgetting_a_person_takes_the_verdicts_and_the_words_along(bench: Bench
     assert bench.store.log.why("ada", request_id)["feedback"] is None
     assert b"secret plan" not in bench.path.read_bytes()
     assert bench.check() == []
+
+
+class Counting:
+    """A provider that answers, and counts what it is asked."""
+
+    def __init__(self) -> None:
+        self.asked = 0
+
+    def available(self, model_name: str, litellm_model: str, api_key_env: str | None) -> str | None:
+        return None
+
+    def complete(self, call: Call, on_text: OnText | None) -> Completion:
+        self.asked += 1
+        return Completion(f"Answer {self.asked}", "stop", Usage(40, 10), "p1", None)
+
+
+class Desk:
+    """ada's engine over the store; each request is asked as it comes from the command line."""
+
+    def __init__(self, bench: Bench) -> None:
+        self.bench = bench
+        self.provider = Counting()
+        self.engine = Engine(bench.ledger, self.provider, bench.settings, bench.clock, count, "ada")
+
+    def ask(self, prompt: str) -> tuple[str, str | None, str | None]:
+        """A request's id, the answer, and how the cache matched it."""
+        self.bench.clock.move(seconds=1)
+        request = AIRequest("ada", "ai_chatbot", prompt, options=Options(force_model="gpt-4o-mini"))
+        response = self.engine.run(request)
+        return str(response.metadata.request_id), response.result, response.metadata.cache_match
+
+    def bad(self, request_id: str) -> None:
+        self.bench.store.feedback.record("ada", request_id, "bad")
+
+
+@pytest.fixture
+def desk(bench: Bench) -> Desk:
+    return Desk(bench.as_actor("ada", cache__match="canonical"))
+
+
+def test_after_a_bad_word_on_a_cached_answer_the_third_ask_is_asked_anew(desk: Desk) -> None:
+    desk.ask("How do I boil 3 eggs?")
+    second, answer, match = desk.ask("How do I boil 3 eggs?")
+    assert (answer, match, desk.provider.asked) == ("Answer 1", "exact", 1)
+    desk.bad(second)
+    assert desk.ask("How do I boil 3 eggs?")[1:] == ("Answer 2", None)
+    assert desk.ask("How do I boil 3 eggs?")[1:] == ("Answer 2", "exact")
+
+
+def test_that_holds_where_the_cached_answer_was_to_the_same_question_in_other_words(desk: Desk) -> None:
+    desk.ask("How do I boil 3 eggs?")
+    second, answer, match = desk.ask("How can I boil 3 eggs?")
+    assert (answer, match) == ("Answer 1", "canonical")
+    desk.bad(second)
+    assert desk.ask("How do I boil 3 eggs?")[1:] == ("Answer 2", None)
+
+
+def test_that_holds_where_the_answer_was_given_on_from_hit_to_hit(bench: Bench) -> None:
+    first = answered(bench)
+    kept = bench.ledger.cached("ada", "ada", f"key {first}")
+    assert kept is not None
+    second = bench.hit(bench.request(), kept)
+    third = bench.hit(bench.request(), kept._replace(id=0, source=second))
+    bench.store.feedback.record("ada", third, "bad")
+    assert bench.sql("SELECT * FROM cached_ai_responses") == []
+
+
+def test_a_bad_word_on_a_hit_leaves_the_answer_that_has_taken_its_place(desk: Desk) -> None:
+    first = desk.ask("How do I boil 3 eggs?")[0]
+    second = desk.ask("How do I boil 3 eggs?")[0]
+    desk.bad(first)
+    desk.ask("How do I boil 3 eggs?")
+    desk.bad(second)
+    assert desk.ask("How do I boil 3 eggs?")[1:] == ("Answer 2", "exact")
+
+
+def test_hits_that_name_each_other_do_not_go_round_for_ever(bench: Bench) -> None:
+    kept = bench.ledger.cached("ada", "ada", f"key {answered(bench)}")
+    assert kept is not None
+    bench.hit(bench.request(), kept._replace(id=0, source="two"), "one")
+    bench.hit(bench.request(), kept._replace(id=0, source="one"), "two")
+    bench.store.feedback.record("ada", "one", "bad")
+    assert len(bench.sql("SELECT * FROM cached_ai_responses")) == 1
+
+
+def test_a_bad_word_of_another_users_finds_nothing_of_ones_own(bench: Bench) -> None:
+    for user in ("bob", "eve"):
+        bench.store.users.set_tier("ada", user, "free")
+    of_bob = answered(bench, "bob")
+    eve = bench.as_actor("eve")
+    kept = eve.ledger.cached("ada", "bob", f"key {of_bob}")
+    assert kept is not None
+    mine = eve.hit(eve.request(), kept._replace(id=0))
+    eve.store.feedback.record("eve", mine, "bad")
+    assert [row[0] for row in bench.sql("SELECT user_id FROM cached_ai_responses")] == ["bob"]
+
+
+def test_a_hundred_bad_words_of_one_user_do_not_outweigh_a_good_one_each_of_five_others(bench: Bench) -> None:
+    others = [f"user{n}" for n in range(5)]
+    for user in ("eve", *others):
+        bench.store.users.set_tier("ada", user, "elite")
+    for user in others:
+        bench.store.feedback.record("ada", answered(bench, user), "good")
+    for _ in range(100):
+        bench.store.feedback.record("eve", answered(bench, "eve"), "bad")
+    seen = {user: bench.ledger.experience("ada", user, "ai_message").verdicts for user in ("ada", "eve", "user0")}
+    assert seen == {
+        "ada": {("gpt-4o-mini", None): (5, 1)},
+        "user0": {("gpt-4o-mini", None): (5, 1)},
+        "eve": {("gpt-4o-mini", None): (5, 5)},
+    }

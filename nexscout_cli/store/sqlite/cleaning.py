@@ -33,7 +33,7 @@ def next_size(size: int, seconds: float) -> int:
 
     Twice as many at most, a quarter at least.
     """
-    fits = 2 * size if seconds <= 0 else int(size * AIM / seconds)
+    fits = 2 * size if 2 * seconds <= AIM else int(size * AIM / seconds)
     return max(LEAST, min(MOST, 2 * size, max(size // 4, fits)))
 
 

@@ -63,6 +63,12 @@ _FORGET = {
     "pattern_counts = '{}', peak_usage_hours = '[]', prompt_heads = '[]' WHERE user_id = :user",
 }
 """What is removed of a person's text, by what it is called in the answer. Money stays in the books."""
+_FORGET_TOO = (
+    # What a prompt was can be guessed and hashed. Where an idempotency key still stands, so must what it is for.
+    "UPDATE requests SET fingerprint = '' WHERE user_id = :user AND key IS NULL AND fingerprint <> ''",
+    "UPDATE feedback SET note = NULL WHERE actor = :user AND note IS NOT NULL",
+)
+"""What goes as well: hashes of whole requests, and notes on other people's answers."""
 
 
 class SqliteUsers:
@@ -140,5 +146,7 @@ class SqliteUsers:
         with self._store.write(actor) as t:
             t.require_user(user_id)
             gone = {name: t.execute(sql, {"user": user_id}).rowcount for name, sql in _FORGET.items()}
+            for sql in _FORGET_TOO:
+                t.execute(sql, {"user": user_id})
         self._store.db.flush_log()
         return gone
