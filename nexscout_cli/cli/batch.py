@@ -81,7 +81,7 @@ def batch(
             asked.append(job.parse(line, row))
             job.rows.append(row)
         except NexScoutError as error:
-            job.write(row, AIResponse(False, None, error.as_json(), {}, error.exit_status))
+            job.write(row, AIResponse(False, None, error.as_json(), None, error.exit_status))
     return job.run(asked, concurrency, purse, as_json)
 
 

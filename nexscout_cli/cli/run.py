@@ -12,7 +12,7 @@ from nexscout_cli.cli.request_options import Given, takes_options
 from nexscout_cli.cli.session import Session
 from nexscout_cli.engine.failures import ReaderGone
 from nexscout_cli.engine.plan_types import Plan
-from nexscout_cli.engine.response import AIResponse
+from nexscout_cli.engine.response import AIResponse, Metadata
 from nexscout_cli.errors import NexScoutError, UsageError
 
 app = typer.Typer(rich_markup_mode=None, add_completion=False)
@@ -83,41 +83,42 @@ class _Screen:
 
 def _deliver(response: AIResponse, as_json: bool, screen: _Screen | None, quiet: bool) -> int:
     """Print the answer, or the error; then one quiet line for the person at the terminal."""
+    known = response.metadata
+    assert known is not None, "only a bad batch row has none"
     if as_json:
         output.emit(response.as_json())
     elif response.success and response.result is not None:
         if screen is None or not screen.shown:
             output.out(response.result, end="" if response.result.endswith("\n") else "\n")
-        elif "reader_gone" not in response.metadata.flags and not screen.shown.endswith("\n"):
+        elif "reader_gone" not in known.flags and not screen.shown.endswith("\n"):
             output.out("")
     if response.error is not None:
         error = NexScoutError(response.error["message"], response.error["suggestion"])
         output.failure(error, as_json=False)
         return response.exit_status
-    if response.metadata.cache_match == "canonical" and not quiet:
-        name = response.metadata.request_id
+    if known.cache_match == "canonical" and not quiet:
         output.note(
             "note: the cached answer to a request that asks the same in other words; --no-cache asks again, "
-            f"`nexscout cache forget {name}` drops it"
+            f"`nexscout cache forget {known.request_id}` drops it"
         )
     if not quiet and output.stderr_is_terminal():
-        for warning in response.metadata.warnings:
+        for warning in known.warnings:
             output.note(f"note: {warning}")
-        output.note(_summary(response.metadata))
+        output.note(_summary(known))
     return 0
 
 
-def _summary(meta: dict[str, Any]) -> str:
-    parts = [str(meta["model_used"])]
-    if meta["from_cache"]:
-        parts.append("cached" if meta["cache_match"] == "exact" else "cached, canonical")
+def _summary(known: Metadata) -> str:
+    parts = [str(known.model_used)]
+    if known.from_cache:
+        parts.append("cached" if known.cache_match == "exact" else "cached, canonical")
     parts += [
-        f"{meta['input_tokens']}+{meta['output_tokens']} tokens",
-        f"${meta['cost_usd']:.6f}",
-        f"{meta['energy_cost']} energy",
-        f"{meta['execution_time_ms'] / 1000:.1f} s",
+        f"{known.input_tokens}+{known.output_tokens} tokens",
+        f"${known.cost_usd:.6f}",
+        f"{known.energy_cost} energy",
+        f"{known.execution_time_ms / 1000:.1f} s",
     ]
-    if meta["degraded"]:
+    if known.degraded:
         parts.append("degraded")
     return " · ".join(parts)
 

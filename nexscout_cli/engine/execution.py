@@ -381,8 +381,8 @@ def _asks_other(course: Course, doubted: Doubted) -> bool:
 
 
 def _streams(course: Course, plan: Plan) -> bool:
-    """Whether an answer is handed over as it comes: to nobody, where it is to be checked first."""
-    return course.streams and plan.cascade is None
+    """Whether an answer is handed over as it comes: not one that is checked first, nor an opinion of another one."""
+    return course.streams and plan.cascade is None and course.step.role != OPINION
 
 
 def _useless(completion: Completion) -> bool:

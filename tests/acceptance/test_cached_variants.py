@@ -123,7 +123,7 @@ def test_a_stream_fills_the_cache_and_is_answered_from_it(six: Any, server: Open
 def engine(six: Any) -> Iterator[Engine]:
     """The engine over the home's database, in this process."""
     store = assemble.open_store(config.load())
-    yield assemble.build_engine(store)
+    yield assemble.build_engine(store, config.load(), "ada")
     store.close()
 
 

@@ -243,6 +243,13 @@ def test_a_doubted_answer_is_posted_without_delivery_and_the_strong_model_asked(
     assert last.response.metadata.plan["cascade"] is not None
 
 
+def test_only_the_last_step_of_a_cascade_streams() -> None:
+    driver = Driver(cascade()._replace(streams=True))
+    driver.play(said(WRONG), said(WRONG), said(RIGHT))
+    assert [(send.held.plan.model.name, send.call.stream) for send in driver.did(Send)][-1] == ("gpt-4o", True)
+    assert [send.call.stream for send in driver.did(Send)[:-1]] == [False] * (len(driver.did(Send)) - 1)
+
+
 def test_a_doubted_answer_is_delivered_where_no_second_one_comes() -> None:
     driver = Driver(cascade())
     driver.play(said(WRONG), *[failed("rejected")] * 6)
