@@ -175,11 +175,61 @@ def test_transactions_grow_where_they_are_quick_and_shrink_where_others_would_wa
     assert sizes[0] == 16 and sizes[1] == (32 if grows else 4) and sizes[2] == (52 if grows else 2)
 
 
-@given(size=st.integers(cleaning.LEAST, cleaning.MOST), seconds=st.floats(0, 100))
-def test_the_next_size_stays_within_its_bounds(size: int, seconds: float) -> None:
-    found = cleaning.next_size(size, seconds)
-    assert cleaning.LEAST <= found <= cleaning.MOST and found <= 2 * size
-    assert found >= size or seconds > cleaning.AIM * size / (size + 1)
+@given(st.lists(st.tuples(st.booleans(), st.floats(0, 100)), max_size=60))
+def test_the_size_of_transactions_stays_within_its_bounds(turns: list[tuple[bool, float]]) -> None:
+    pace = cleaning.Pace()
+    for others, took in turns:
+        before = pace.size
+        pace.after(took, others=others)
+        most = cleaning.FIRST if others else cleaning.MOST
+        assert cleaning.LEAST <= pace.size <= min(most, 2 * before)
+        assert pace.size >= min(most, before) or took > cleaning.AIM
+
+
+def seconds_of(size: int) -> float:
+    """What a transaction takes on a disk that removes ten answers in a millisecond."""
+    return size / 10_000
+
+
+def test_a_writer_who_is_alone_takes_longer_turns_and_gives_them_up_when_another_comes() -> None:
+    pace = cleaning.Pace()
+    for _ in range(cleaning.QUIET - 1):
+        pace.after(seconds_of(pace.size), others=False)
+    assert seconds_of(pace.size) == pytest.approx(cleaning.AIM, rel=0.1)
+    for _ in range(10):
+        pace.after(seconds_of(pace.size), others=False)
+    assert seconds_of(pace.size) == pytest.approx(cleaning.ALONE, rel=0.1)
+    pace.after(seconds_of(pace.size), others=True)
+    assert pace.size == cleaning.FIRST
+    for _ in range(cleaning.QUIET - 1):
+        pace.after(seconds_of(pace.size), others=False)
+        assert seconds_of(pace.size) <= cleaning.AIM * 1.1
+
+
+@pytest.mark.parametrize("where", ["another process", "this one"])
+def test_turns_stay_short_while_others_write(bench: Bench, monkeypatch: pytest.MonkeyPatch, where: str) -> None:
+    for name, value in (("FIRST", 4), ("LEAST", 2), ("QUIET", 3)):
+        monkeypatch.setattr(cleaning, name, value)
+    for number in range(200):
+        keep(bench, number, expires=-1)
+    writer = bench.as_actor("ada").store if where == "another process" else bench.store
+    writes = iter([True] * 10 + [False] * 1_000)
+    told: list[bool] = []
+    after, sleep = cleaning.Pace.after, bench.clock.sleep
+
+    def seen(pace: cleaning.Pace, took: float, *, others: bool) -> None:
+        told.append(others)
+        after(pace, took, others=others)
+
+    def between_two(seconds: float) -> None:
+        if next(writes):
+            writer.users.set_tier("ada", "ada", "elite")
+        sleep(seconds)
+
+    monkeypatch.setattr(cleaning.Pace, "after", seen)
+    monkeypatch.setattr(bench.clock, "sleep", between_two)
+    assert bench.store.cache.clean() == 200
+    assert told[:12] == [False, *[True] * 10, False] and not any(told[12:])
 
 
 def test_clear_removes_in_short_transactions_too(bench: Bench, small: None) -> None:

@@ -7,7 +7,7 @@ from __future__ import annotations
 import sqlite3
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from nexscout_cli.engine.request import Json
 from nexscout_cli.store.sqlite import parts
@@ -16,25 +16,56 @@ from nexscout_cli.store.sqlite.transaction import OWN_OR_ADMIN, Transaction
 if TYPE_CHECKING:
     from nexscout_cli.store.sqlite.store import SqliteStore
 
-FIRST, LEAST, MOST = 250, 50, 2_000
+FIRST, LEAST, MOST = 250, 50, 8_000
 """Answers that the first transaction removes, and that any one removes at least and at most."""
-AIM = 0.03
-"""Seconds that a transaction should take: others wait about as long."""
+AIM, ALONE = 0.03, 0.25
+"""Seconds that a transaction should take: where others write too, for they wait about as long, and where nobody does."""
+QUIET = 20
+"""Turns in a row between which nobody else wrote, after which this is taken to be the only writer."""
 _PAUSE = 0.001
 """Seconds between two transactions, in which a thread of this process that waits for its turn wakes up."""
 # The keys of answers have no order, so each answer is on another page of their index: with SQLite's usual 2 MB of pages in
 # memory a transaction would write and read the same ones again and again.
-_MORE_PAGES = "PRAGMA cache_size = -16384"
+_MORE_PAGES = "PRAGMA cache_size = -32768"
 _HOUR = len("2026-01-01T00")
 
 
-def next_size(size: int, seconds: float) -> int:
-    """How many answers the next transaction removes, where one that removed ``size`` took so many seconds.
+class Pace:
+    """How many answers the next transaction removes.
 
-    Twice as many at most, a quarter at least.
+    Most of what one costs is spent in writing each page of the index of keys back. Many answers share a page, so a large
+    transaction costs less for each answer, and others wait longer for it: it is large while nobody else writes.
     """
-    fits = 2 * size if 2 * seconds <= AIM else int(size * AIM / seconds)
-    return max(LEAST, min(MOST, 2 * size, max(size // 4, fits)))
+
+    def __init__(self) -> None:
+        self.size = FIRST
+        self._quiet = 0
+
+    def after(self, took: float, *, others: bool) -> None:
+        """Fit the size to the seconds that the last transaction took; ``others``: whether somebody wrote before it.
+
+        Twice the size at most, a quarter at least; the first size at most where others write.
+        """
+        self._quiet = 0 if others else self._quiet + 1
+        aim = ALONE if self._quiet >= QUIET else AIM
+        fits = 2 * self.size if 2 * took <= aim else int(self.size * aim / took)
+        size = max(self.size // 4, min(2 * self.size, fits))
+        self.size = max(LEAST, min(FIRST if others else MOST, size))
+
+
+class _Changes(NamedTuple):
+    """How often the database was changed: by other connections (a number that only differs), and by this one."""
+
+    elsewhere: int
+    here: int
+
+    @classmethod
+    def until_now(cls, t: Transaction) -> _Changes:
+        return cls(t.execute("PRAGMA data_version").fetchone()[0], t.connection.total_changes)
+
+    def others_since(self, before: _Changes) -> bool:
+        """Whether somebody else wrote; one change here may be this transaction's own, of the time last seen."""
+        return self.elsewhere != before.elsewhere or self.here > before.here + 1
 
 
 def _in_turns(store: SqliteStore, count: int, remove: Callable[[Transaction, int, int], int]) -> int:
@@ -42,18 +73,19 @@ def _in_turns(store: SqliteStore, count: int, remove: Callable[[Transaction, int
 
     ``remove`` is told how many are gone and how many to remove now, and says how many that were; 0 ends it.
     """
-    removed, size = 0, FIRST
+    removed, pace, clock, known = 0, Pace(), store.clock, None
     while removed < count:
         with store.write("") as t:
-            began = store.clock.monotonic()
+            began, found = clock.monotonic(), _Changes.until_now(t)
             t.execute(_MORE_PAGES)
-            done = remove(t, removed, size)
+            done = remove(t, removed, pace.size)
+            others, known = known is not None and found.others_since(known), _Changes.until_now(t)
         if not done:
             break
         removed += done
-        size = next_size(size, store.clock.monotonic() - began)
+        pace.after(clock.monotonic() - began, others=others)
         if removed < count:
-            store.clock.sleep(_PAUSE)
+            clock.sleep(_PAUSE)
     return removed
 
 
