@@ -10,7 +10,6 @@ import json
 import os
 import random
 import signal
-import sqlite3
 import sys
 import time
 from collections.abc import Callable
@@ -201,14 +200,14 @@ def main() -> None:
     use_stand_in()
     if asked.get("newer"):
         with_another_migration()
-    seed = models.seed
+    add_missing = models.add_missing
 
-    def seeded(c: sqlite3.Connection) -> int:
-        number = seed(c)
+    def seeded(*what: Any) -> list[str]:
+        names = add_missing(*what)
         die_if_told()
-        return number
+        return names
 
-    models.seed = seeded
+    models.add_missing = seeded
     for left in (*Path().glob("ready-*"), Path("go"), Path("outcomes")):
         left.unlink(missing_ok=True)
     print(json.dumps(Crowd(asked["tasks"]).run(asked.get("kills", 0), asked.get("seed", 0))))

@@ -13,11 +13,11 @@ from pathlib import Path
 
 import pytest
 
+from nexscout_cli.engine.book_types import Recovered
 from nexscout_cli.errors import StoreError
 from nexscout_cli.store import owner
 from nexscout_cli.store.sqlite.database import Database
 from nexscout_cli.store.sqlite.queue import QueueLock
-from nexscout_cli.store.sqlite.recovery import Recovered, recover
 from tests.support.bench import Bench
 
 
@@ -36,8 +36,7 @@ connection.execute("BEGIN IMMEDIATE")
 
 
 def test_opening_the_file_a_second_time_does_not_let_go_of_the_first_ones_locks(bench: Bench) -> None:
-    with bench.store.db.write() as c:
-        bench.store.touch(c)
+    with bench.store.write("ada"):
         Bench(bench.path).store.close()
         Database(bench.path).open(lambda c: None)
         other = subprocess.run([sys.executable, "-c", WRITES, bench.path], capture_output=True, text=True, check=False)
@@ -57,7 +56,7 @@ def test_a_forked_child_is_an_owner_of_its_own(bench: Bench) -> None:
     os.waitpid(child, 0)
     owners = bench.sql("SELECT owner FROM attempts ORDER BY id")
     assert owners[0][0] == parent and owners[1][0] != parent
-    assert recover(bench.store) == Recovered(unknown=1)
+    assert bench.store.recovery.recover("ada") == Recovered(unknown=1)
     assert bench.state(attempt) == "held" and bench.check() == []
 
 
@@ -105,7 +104,7 @@ def test_settling_what_was_left_behind_reads_no_whole_table(bench: Bench) -> Non
     bench.clock.move(hours=1)
     asked: list[str] = []
     bench.store.db.connection.set_trace_callback(asked.append)
-    recover(bench.store)
+    bench.store.recovery.recover("ada")
     bench.store.db.connection.set_trace_callback(None)
     plans = [
         row[3]
