@@ -166,6 +166,8 @@ REFUSED: dict[str, Callable[[World], Any]] = {
     "read why, of another's request": lambda w: w.books.why(w.alices),
     "read another's report": lambda w: w.books.report("alice"),
     "read another's cached answer": lambda w: w.books.cache_show(w.cached),
+    "list another's cached answers": lambda w: w.books.cache_list("alice"),
+    "clear another's cached answers": lambda w: w.books.cache_clear("alice"),
     "judge another's answer": lambda w: w.books.feedback(w.alices),
     "rate another's profile": lambda w: w.books.rate("alice"),
     "set another's mode": lambda w: w.books.set_mode("alice", "pro"),
@@ -232,10 +234,8 @@ NOTHING: dict[str, Callable[[Books], Any]] = {
     "log": lambda books: books.log(),
     "report": lambda books: books.report(),
     "cache": lambda books: books.cache_list(),
-    "cache of alice": lambda books: books.cache_list("alice"),
     "figures of the cache": lambda books: books.cache_stats(),
     "unresolved attempts": lambda books: books.unresolved(),
-    "clearing the cache of alice": lambda books: books.cache_clear("alice"),
     "clearing the cache": lambda books: books.cache_clear(None),
 }
 

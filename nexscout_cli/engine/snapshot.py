@@ -32,10 +32,6 @@ Verdicts = dict[tuple[str, int | None], tuple[int, int]]
 """Good and bad verdicts of a feature's answers by (model, difficulty bucket); the bucket is None where it was not estimated."""
 
 
-OWN_VERDICTS = 5
-"""How much a user's own verdicts on a model weigh at most for the user's requests."""
-
-
 class Given(NamedTuple):
     """How many good and bad verdicts one user gave on a model's answers to prompts of a difficulty bucket."""
 
@@ -45,27 +41,19 @@ class Given(NamedTuple):
     good: int
     bad: int
 
-    def own(self) -> tuple[int, int]:
-        """What they weigh for the user's own requests: all of them, or their shares of ``OWN_VERDICTS``."""
-        n = self.good + self.bad
-        if n <= OWN_VERDICTS:
-            return self.good, self.bad
-        good = round(OWN_VERDICTS * self.good / n)
-        return good, OWN_VERDICTS - good
-
     def vote(self) -> tuple[int, int]:
-        """What they weigh for everyone else's: one vote, that of the majority; none where they are undecided."""
+        """What they weigh for other users' requests: one vote, that of the majority; none where they are undecided."""
         return int(self.good > self.bad), int(self.bad > self.good)
 
 
 def pooled(user_id: str, given: Iterable[Given]) -> Verdicts:
-    """Everyone's verdicts as they count for a user's requests: the user's own, and one vote of each other user.
+    """Everyone's verdicts as they count for a user's requests: all of the user's own, and one vote of each other user.
 
     So that nobody moves everybody's requests to another model by judging often.
     """
     found: Verdicts = {}
     for each in given:
-        good, bad = each.own() if each.user_id == user_id else each.vote()
+        good, bad = (each.good, each.bad) if each.user_id == user_id else each.vote()
         if good or bad:
             before = found.get((each.model, each.bucket), (0, 0))
             found[each.model, each.bucket] = (before[0] + good, before[1] + bad)

@@ -183,7 +183,7 @@ class Cache(Protocol):
         """What is kept, what hits have saved, and what the cache takes on disk, over what the actor may see."""
 
     def listing(self, actor: str, user_id: str | None, limit: int) -> list[Row]:
-        """The latest answers the actor may see, without their text."""
+        """The latest answers the actor may see, without their text; of one user where one is named."""
 
     def show(self, actor: str, cached_id: int) -> Row:
         """One answer with its text."""

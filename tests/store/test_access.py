@@ -64,6 +64,9 @@ CALLS: dict[str, Callable[[Bench, Bench], Any]] = {
     "energy history": lambda bob, alice: bob.store.energy.history("bob", "alice", 10),
     "budgets": lambda bob, alice: bob.store.energy.used("bob", "alice", []),
     "log": lambda bob, alice: bob.store.log.latest("bob", "alice"),
+    "answers": lambda bob, alice: bob.store.cache.listing("bob", "alice", 100),
+    "clear": lambda bob, alice: bob.store.cache.clear("bob", "alice", None),
+    "how many to clear": lambda bob, alice: bob.store.cache.clear("bob", "alice", None, dry_run=True),
 }
 
 
@@ -98,11 +101,10 @@ def test_nobody_but_an_admin_acts_for_or_looks_at_another_user(alice: Bench, bob
 LISTS: dict[str, Callable[[Bench], Any]] = {
     "users": lambda who: who.store.users.listing(who.actor),
     "answers": lambda who: who.store.cache.listing(who.actor, None, 100),
-    "answers of alice": lambda who: who.store.cache.listing(who.actor, "alice", 100),
     "cache": lambda who: who.store.cache.stats(who.actor)["rows"],
     "unresolved": lambda who: who.store.recovery.unresolved(who.actor),
     "log": lambda who: who.store.log.latest(who.actor),
-    "cleared": lambda who: who.store.cache.clear(who.actor, "alice", None),
+    "cleared": lambda who: who.store.cache.clear(who.actor, None, None),
 }
 
 

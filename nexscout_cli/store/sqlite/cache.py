@@ -91,8 +91,13 @@ class SqliteCache:
         )
 
     def listing(self, actor: str, user_id: str | None, limit: int) -> list[Row]:
-        """The latest answers the actor may see, without their text; of one user where one is named."""
+        """The latest answers the actor may see, without their text; of one user where one is named.
+
+        Raises NotPermitted, UsageError.
+        """
         with self._store.read(actor) as t:
+            if user_id is not None:
+                t.require_access(user_id)
             rows = t.execute(
                 f"""SELECT id, user_id, feature, model_used, tokens_saved, hit_count, created_at, last_used_at, expires_at
                     FROM cached_ai_responses WHERE {OWN_OR_ADMIN} AND (:user IS NULL OR user_id = :user)
@@ -121,7 +126,10 @@ class SqliteCache:
         return cleaning.evict(self._store, dry_run=dry_run)
 
     def clear(self, actor: str, user_id: str | None, feature: str | None, *, dry_run: bool = False) -> int:
-        """Remove answers the actor may see, of one user or feature or all; returns how many that were (or would be)."""
+        """Remove answers the actor may see, of one user or feature or all; returns how many that were (or would be).
+
+        Raises NotPermitted, UsageError.
+        """
         return cleaning.clear(self._store, actor, user_id, feature, dry_run=dry_run)
 
     def forget(self, actor: str, request_id: str) -> int:

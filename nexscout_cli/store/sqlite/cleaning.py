@@ -135,11 +135,13 @@ def evict(store: SqliteStore, *, dry_run: bool = False) -> int:
 
 
 def clear(store: SqliteStore, actor: str, user_id: str | None, feature: str | None, *, dry_run: bool = False) -> int:
-    """Remove answers the actor may see, of one user or feature or all; returns how many."""
+    """Remove answers the actor may see, of one user or feature or all; returns how many. Raises NotPermitted, UsageError."""
     where = f"{OWN_OR_ADMIN} AND (:user IS NULL OR user_id = :user) AND (:feature IS NULL OR feature = :feature)"
     values = {"actor": actor, "user": user_id, "feature": feature}
-    if dry_run:
-        with store.read(actor) as t:
+    with store.read(actor) as t:
+        if user_id is not None:
+            t.require_access(user_id)
+        if dry_run:
             return int(t.execute(f"SELECT count(*) FROM cached_ai_responses WHERE {where}", values).fetchone()[0])
     return _remove(store, [number for number, _, _ in _answers(store, where, values)])
 
