@@ -135,3 +135,13 @@ def test_every_exit_code_is_explained() -> None:
 def test_lines_of_prose_are_short_enough_to_read_in_a_terminal(page: Path) -> None:
     long = [line for line in prose(page).splitlines() if len(line) > LINE and not line.startswith("|")]
     assert long == []
+
+
+def test_the_page_of_architecture_names_every_room_of_the_engine_and_only_files_that_exist() -> None:
+    text = (ROOT / "docs" / "architecture.md").read_text()
+    package = ROOT / "nexscout_cli"
+    rooms = [folder.parent.name for folder in (package / "engine").glob("*/__init__.py")]
+    assert [room for room in rooms if f"`{room}/`" not in text] == []
+    named = set(re.findall(r"`([\w./-]+\.py)`", text))
+    files = [str(path) for path in (*package.rglob("*.py"), *(ROOT / "tests").rglob("*.py"))]
+    assert [name for name in sorted(named) if not any(file.endswith(f"/{name}") for file in files)] == []
