@@ -76,7 +76,7 @@ def call(task: Task, start: Callable[[], None], first: int) -> None:
         options = Options(force_model="gpt-4o-mini", allow_cache=False, idempotency_key=key)
         response = engine.run(AIRequest(task["user"], "ai_message", task.get("prompt", name), options=options))
         code = response.error["code"] if response.error else None
-        metadata = response.metadata.get("request_id")
+        metadata = response.metadata and response.metadata.request_id
         say(name=task["name"], call=number, status=response.exit_status, code=code, request=metadata)
         if response.exit_status == task.get("until"):
             return

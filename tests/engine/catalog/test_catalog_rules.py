@@ -79,7 +79,6 @@ def test_the_type_of_a_new_model_follows_its_price_and_its_quality_the_type(pric
         (Change("openai/new", 0, 1, max_tokens=9), nothing, "would be 0"),
         (Change("embedded/other"), nothing, "one embedded model"),
     ],
-    ids=str,
 )
 def test_a_model_whose_cost_nothing_bounds_is_refused(change: Change, listed: Any, says: str) -> None:
     with pytest.raises(UsageError, match=says) as caught:
