@@ -17,7 +17,7 @@ _TYPES = {
     "AIResponse": "response",
     "Attachment": "request",
     "Options": "request",
-    "Plan": "plan_types",
+    "Plan": "planning.plan",
 }
 
 __all__ = [
@@ -58,7 +58,7 @@ if TYPE_CHECKING:
         set_routing_policy,
         simulate_cost,
     )
-    from nexscout_cli.engine.plan_types import Plan
+    from nexscout_cli.engine.planning.plan import Plan
     from nexscout_cli.engine.request import AIRequest, Attachment, Options
     from nexscout_cli.engine.response import AIResponse
 

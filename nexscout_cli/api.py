@@ -16,7 +16,7 @@ from nexscout_cli.engine.book_types import Feedback
 from nexscout_cli.engine.learning.profile import ProfileState
 from nexscout_cli.engine.model import Model
 from nexscout_cli.engine.pipeline import Engine
-from nexscout_cli.engine.plan_types import Plan
+from nexscout_cli.engine.planning.plan import Plan
 from nexscout_cli.engine.request import AIRequest
 from nexscout_cli.engine.response import AIResponse
 from nexscout_cli.engine.store_ports import Store

@@ -11,7 +11,7 @@ from nexscout_cli.cli import output, request, request_options
 from nexscout_cli.cli.request_options import Given, takes_options
 from nexscout_cli.cli.session import Session
 from nexscout_cli.engine.failures import ReaderGone
-from nexscout_cli.engine.plan_types import Plan
+from nexscout_cli.engine.planning.plan import Plan
 from nexscout_cli.engine.response import AIResponse, Metadata
 from nexscout_cli.errors import NexScoutError, UsageError
 

@@ -9,7 +9,8 @@ import typer
 from nexscout_cli.cli import output, request, request_options
 from nexscout_cli.cli.request_options import Given, takes_options
 from nexscout_cli.cli.session import Session
-from nexscout_cli.engine.plan_types import Compression, Plan
+from nexscout_cli.engine.plan_types import Compression
+from nexscout_cli.engine.planning.plan import Plan
 from nexscout_cli.engine.planning.texts import originals, user_text
 from nexscout_cli.errors import NexScoutError, UsageError
 

@@ -7,7 +7,7 @@ from typing import NamedTuple
 from nexscout_cli.engine.call import Call, Completion
 from nexscout_cli.engine.course import Held, Step
 from nexscout_cli.engine.failures import ProviderFailure
-from nexscout_cli.engine.plan_types import Plan
+from nexscout_cli.engine.planning.plan import Plan
 from nexscout_cli.engine.response import AIResponse
 from nexscout_cli.engine.settlement import Charge, Delivery, Failure, Order, Posting, Prediction
 from nexscout_cli.engine.snapshot import Snapshot

@@ -11,7 +11,7 @@ from nexscout_cli.engine.compression.head_hashes import PREFIX_TOKENS, head_hash
 from nexscout_cli.engine.learning.observation import Lesson, observe
 from nexscout_cli.engine.model import Model
 from nexscout_cli.engine.money import cost
-from nexscout_cli.engine.plan_types import Plan
+from nexscout_cli.engine.planning.plan import Plan
 from nexscout_cli.engine.planning.planner import formula_tokens
 from nexscout_cli.engine.planning.texts import originals
 from nexscout_cli.engine.request import AIRequest, Json

@@ -9,7 +9,7 @@ from nexscout_cli.engine.call import Completion
 from nexscout_cli.engine.failures import ProviderFailure
 from nexscout_cli.engine.model import Model
 from nexscout_cli.engine.money import usd
-from nexscout_cli.engine.plan_types import Plan
+from nexscout_cli.engine.planning.plan import Plan
 from nexscout_cli.engine.ports import Clock
 from nexscout_cli.engine.request import AIRequest
 from nexscout_cli.engine.response import AIResponse, Metadata

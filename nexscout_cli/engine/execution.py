@@ -53,7 +53,7 @@ from nexscout_cli.engine.course import (
 from nexscout_cli.engine.failures import ProviderFailure
 from nexscout_cli.engine.model import Model
 from nexscout_cli.engine.money import usd
-from nexscout_cli.engine.plan_types import Plan
+from nexscout_cli.engine.planning.plan import Plan
 from nexscout_cli.engine.planning.planner import Planner
 from nexscout_cli.engine.planning.texts import Count
 from nexscout_cli.engine.response import AIResponse

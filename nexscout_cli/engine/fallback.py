@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Sequence
 from nexscout_cli.config import Settings
 from nexscout_cli.engine.failures import ProviderFailure
 from nexscout_cli.engine.model import Model
-from nexscout_cli.engine.plan_types import Plan
+from nexscout_cli.engine.planning.plan import Plan
 from nexscout_cli.engine.snapshot import Snapshot
 
 DEARER = 3

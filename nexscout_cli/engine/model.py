@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from typing import NamedTuple
 
 from nexscout_cli.engine.money import cost
 from nexscout_cli.engine.request import Json
 
 EMBEDDED_PREFIX = "embedded/"
+_VERSION = re.compile(r"(?:[-@:](?:\d[\d.:-]*|v\d[\d:]*|latest|preview))+")
 
 
 class Model(NamedTuple):
@@ -46,3 +48,8 @@ class Model(NamedTuple):
     def cost(self, input_tokens: int, output_tokens: int) -> int:
         """Nano-dollars for that many tokens, rounded up."""
         return cost(input_tokens, output_tokens, self.price_in, self.price_out)
+
+
+def is_version(name: str, family: str) -> bool:
+    """Whether a model's name is the family's name with a version or a date behind it."""
+    return name.startswith(family) and _VERSION.fullmatch(name, len(family)) is not None

@@ -14,7 +14,7 @@ from nexscout_cli.engine.execution import Execution
 from nexscout_cli.engine.failures import ReaderGone
 from nexscout_cli.engine.idempotency import answered_before
 from nexscout_cli.engine.interrupts import Interrupts
-from nexscout_cli.engine.plan_types import Plan
+from nexscout_cli.engine.planning.plan import Plan
 from nexscout_cli.engine.planning.planner import Planner
 from nexscout_cli.engine.planning.resolve import Resolved, resolve
 from nexscout_cli.engine.planning.shape import plain_shape

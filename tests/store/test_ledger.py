@@ -9,7 +9,7 @@ import pytest
 
 from nexscout_cli.engine.cache.key import fingerprint
 from nexscout_cli.engine.idempotency import answered_before
-from nexscout_cli.engine.plan_types import Plan
+from nexscout_cli.engine.planning.plan import Plan
 from nexscout_cli.engine.response import AIResponse
 from nexscout_cli.engine.settlement import Charge
 from nexscout_cli.errors import InProgress, StalePlan, StoreError, UsageError

@@ -33,10 +33,14 @@ def name_of(path: Path) -> str:
 
 
 @cache
-def imports(path: Path) -> frozenset[str]:
-    """Every module that a file imports anywhere, but for type checking alone; ``import_module`` of a constant counts."""
+def imports(path: Path, typing: bool = False) -> frozenset[str]:
+    """Every module that a file imports anywhere; ``import_module`` of a constant counts.
+
+    ``typing``: what is imported for type checking alone counts too.
+    """
     names: set[str] = set()
-    for node in _run(ast.parse(path.read_text())):
+    tree = ast.parse(path.read_text())
+    for node in ast.walk(tree) if typing else _run(tree):
         if isinstance(node, ast.Import):
             names |= {alias.name for alias in node.names}
         elif isinstance(node, ast.ImportFrom) and node.module:
@@ -56,13 +60,13 @@ def _run(tree: ast.AST) -> Iterator[ast.AST]:
 
 
 def graph() -> dict[str, set[str]]:
-    """The modules of the package, each with those of the package that it imports."""
+    """The modules of the package, each with those of the package that it names, be it for type checking alone."""
     modules = {name_of(path) for path in FILES}
     found: dict[str, set[str]] = {}
     for path in FILES:
         own = name_of(path)
         # `from package import module` names the package too; what is meant is the module.
-        wanted = imports(path) & modules
+        wanted = imports(path, typing=True) & modules
         packages = {name for name in wanted if any(other.startswith(name + ".") for other in wanted)}
         found[own] = wanted - packages - {own}
     return found

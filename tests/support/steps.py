@@ -11,7 +11,7 @@ from nexscout_cli.engine.book_types import Problem
 from nexscout_cli.engine.cache.key import fingerprint
 from nexscout_cli.engine.call import Call, Completion, OnText
 from nexscout_cli.engine.money import cost
-from nexscout_cli.engine.plan_types import Plan
+from nexscout_cli.engine.planning.plan import Plan
 from nexscout_cli.engine.planning.planner import Planner
 from nexscout_cli.engine.request import AIRequest, Options
 from nexscout_cli.engine.settlement import Attempt, CachedAnswer, Charge, Delivery, Order, Posting

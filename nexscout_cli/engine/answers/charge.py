@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable
 
 from nexscout_cli.engine.call import Completion, Usage
 from nexscout_cli.engine.failures import ProviderFailure
-from nexscout_cli.engine.model import Model
-from nexscout_cli.engine.plan_types import Plan
+from nexscout_cli.engine.model import Model, is_version
+from nexscout_cli.engine.planning.plan import Plan
 from nexscout_cli.engine.request import Json
 from nexscout_cli.engine.settlement import Charge
-
-_VERSION = re.compile(r"(?:[-@:](?:\d[\d.:-]*|v\d[\d:]*|latest|preview))+")
 
 
 def charge_for(
@@ -78,8 +75,3 @@ def _others(answered: str | None, asked: Model, models: tuple[Model, ...]) -> li
 
 def _bare(model: Model) -> str:
     return model.litellm_model.partition("/")[2] or model.litellm_model
-
-
-def is_version(name: str, family: str) -> bool:
-    """Whether a model's name is the family's name with a version or a date behind it."""
-    return name.startswith(family) and _VERSION.fullmatch(name, len(family)) is not None

@@ -6,8 +6,8 @@ from collections.abc import Callable
 
 from nexscout_cli.engine.model import Model
 from nexscout_cli.engine.money import dollars
-from nexscout_cli.engine.plan_types import Cascade, Plan
 from nexscout_cli.engine.planning.basis import Basis, SecondStep
+from nexscout_cli.engine.planning.plan import Cascade, Plan
 from nexscout_cli.engine.request import AIRequest
 from nexscout_cli.engine.routing import rules
 from nexscout_cli.engine.snapshot import Snapshot

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from nexscout_cli.config import Settings
 from nexscout_cli.engine.model import Model
-from nexscout_cli.engine.plan_types import Candidate, Decision, Plan
+from nexscout_cli.engine.plan_types import Candidate, Decision
 from nexscout_cli.engine.planning import firewall, predict
 from nexscout_cli.engine.planning.basis import Basis, make_basis
 from nexscout_cli.engine.planning.cascade import with_cascade, within_what_is_left
+from nexscout_cli.engine.planning.plan import Plan
 from nexscout_cli.engine.planning.resolve import Resolved, resolve
 from nexscout_cli.engine.planning.shape import shape_of
 from nexscout_cli.engine.planning.texts import Count, context_text, messages

@@ -9,8 +9,7 @@ import math
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
-from nexscout_cli.engine.answers.charge import is_version
-from nexscout_cli.engine.model import Model
+from nexscout_cli.engine.model import Model, is_version
 from nexscout_cli.engine.shipped_data import table
 from nexscout_cli.engine.snapshot import Verdicts
 

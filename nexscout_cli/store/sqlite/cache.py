@@ -12,7 +12,7 @@ from nexscout_cli.store.sqlite import cleaning, parts
 from nexscout_cli.store.sqlite.transaction import OWN_OR_ADMIN, Transaction
 
 if TYPE_CHECKING:
-    from nexscout_cli.store.sqlite.store import SqliteStore
+    from nexscout_cli.store.sqlite.transactions import Transactions
 
 Row = dict[str, Any]
 
@@ -48,7 +48,7 @@ def forget_answer(t: Transaction, request_id: str) -> int:
 class SqliteCache:
     """Answers that are kept. What removes many does so in short transactions, so that writers get their turn in between."""
 
-    def __init__(self, store: SqliteStore) -> None:
+    def __init__(self, store: Transactions) -> None:
         self._store = store
 
     def stats(self, actor: str) -> Row:

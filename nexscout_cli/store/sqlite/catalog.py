@@ -10,13 +10,13 @@ from nexscout_cli.store.sqlite import models
 from nexscout_cli.store.sqlite.transaction import Transaction
 
 if TYPE_CHECKING:
-    from nexscout_cli.store.sqlite.store import SqliteStore
+    from nexscout_cli.store.sqlite.transactions import Transactions
 
 
 class SqliteCatalog:
     """The model catalog. Everyone may read it; admins alone write it."""
 
-    def __init__(self, store: SqliteStore) -> None:
+    def __init__(self, store: Transactions) -> None:
         self._store = store
 
     def models(self, actor: str) -> tuple[Model, ...]:

@@ -14,7 +14,7 @@ from nexscout_cli.store.sqlite import parts
 from nexscout_cli.store.sqlite.transaction import OWN_OR_ADMIN, Transaction
 
 if TYPE_CHECKING:
-    from nexscout_cli.store.sqlite.store import SqliteStore
+    from nexscout_cli.store.sqlite.transactions import Transactions
 
 FIRST, LEAST, MOST = 250, 50, 8_000
 """Answers that the first transaction removes, and that any one removes at least and at most."""
@@ -68,7 +68,7 @@ class _Changes(NamedTuple):
         return self.elsewhere != before.elsewhere or self.here > before.here + 1
 
 
-def _in_turns(store: SqliteStore, count: int, remove: Callable[[Transaction, int, int], int]) -> int:
+def _in_turns(store: Transactions, count: int, remove: Callable[[Transaction, int, int], int]) -> int:
     """Remove ``count`` answers, a few in each transaction; returns how many that were.
 
     ``remove`` is told how many are gone and how many to remove now, and says how many that were; 0 ends it.
@@ -89,7 +89,7 @@ def _in_turns(store: SqliteStore, count: int, remove: Callable[[Transaction, int
     return removed
 
 
-def expired(store: SqliteStore, *, dry_run: bool = False) -> int:
+def expired(store: Transactions, *, dry_run: bool = False) -> int:
     """Remove what has expired, everyone's; returns how many answers that were (or would be)."""
     with store.read("") as t:
         now = {"now": t.stamp}
@@ -105,7 +105,7 @@ def expired(store: SqliteStore, *, dry_run: bool = False) -> int:
     return count if dry_run else _in_turns(store, count, remove)
 
 
-def evict(store: SqliteStore, *, dry_run: bool = False) -> int:
+def evict(store: Transactions, *, dry_run: bool = False) -> int:
     """Remove the least recently used answers until their texts fit into ``cache_bytes``; returns how many.
 
     Two passes over the table: one adds up bytes by the hour of last use, so that the second knows which hours go
@@ -134,7 +134,7 @@ def evict(store: SqliteStore, *, dry_run: bool = False) -> int:
     return len(doomed) if dry_run else _remove(store, doomed)
 
 
-def clear(store: SqliteStore, actor: str, user_id: str | None, feature: str | None, *, dry_run: bool = False) -> int:
+def clear(store: Transactions, actor: str, user_id: str | None, feature: str | None, *, dry_run: bool = False) -> int:
     """Remove answers the actor may see, of one user or feature or all; returns how many. Raises NotPermitted, UsageError."""
     where = f"{OWN_OR_ADMIN} AND (:user IS NULL OR user_id = :user) AND (:feature IS NULL OR feature = :feature)"
     values = {"actor": actor, "user": user_id, "feature": feature}
@@ -146,7 +146,7 @@ def clear(store: SqliteStore, actor: str, user_id: str | None, feature: str | No
     return _remove(store, [number for number, _, _ in _answers(store, where, values)])
 
 
-def _answers(store: SqliteStore, where: str = "1", values: Mapping[str, Json] | None = None) -> Iterator[sqlite3.Row]:
+def _answers(store: Transactions, where: str = "1", values: Mapping[str, Json] | None = None) -> Iterator[sqlite3.Row]:
     """Number, time of last use and bytes of text of the answers for which ``where`` holds, a bounded part at a time."""
     return parts.of_kept_answers(
         store,
@@ -156,7 +156,7 @@ def _answers(store: SqliteStore, where: str = "1", values: Mapping[str, Json] | 
     )
 
 
-def _remove(store: SqliteStore, numbers: Sequence[int]) -> int:
+def _remove(store: Transactions, numbers: Sequence[int]) -> int:
     def remove(t: Transaction, gone: int, most: int) -> int:
         part = numbers[gone : gone + most]
         t.executemany("DELETE FROM cached_ai_responses WHERE id = ?", [(number,) for number in part])

@@ -14,7 +14,7 @@ from nexscout_cli.store.sqlite import accounts, users
 from nexscout_cli.store.sqlite.transaction import Transaction
 
 if TYPE_CHECKING:
-    from nexscout_cli.store.sqlite.store import SqliteStore
+    from nexscout_cli.store.sqlite.transactions import Transactions
 
 
 def _of(t: Transaction, user_id: str, row: sqlite3.Row | None) -> Energy:
@@ -38,7 +38,7 @@ def _of(t: Transaction, user_id: str, row: sqlite3.Row | None) -> Energy:
 class SqliteEnergy:
     """Energy accounts of users."""
 
-    def __init__(self, store: SqliteStore) -> None:
+    def __init__(self, store: Transactions) -> None:
         self._store = store
 
     def show(self, actor: str, user_id: str) -> Energy:

@@ -25,13 +25,13 @@ from nexscout_cli.store.sqlite.states import require_own, set_state
 from nexscout_cli.store.sqlite.transaction import Transaction
 
 if TYPE_CHECKING:
-    from nexscout_cli.store.sqlite.store import SqliteStore
+    from nexscout_cli.store.sqlite.transactions import Transactions
 
 
 class SqliteLedger:
     """The ledger in SQLite."""
 
-    def __init__(self, store: SqliteStore) -> None:
+    def __init__(self, store: Transactions) -> None:
         self._store = store
 
     def world(self, actor: str, user_id: str, feature: str, budgets: Sequence[Budget]) -> World:

@@ -11,7 +11,7 @@ from nexscout_cli.errors import StoreError, UsageError
 from nexscout_cli.store.sqlite.database import SCHEMA_VERSION, wal_is_safe
 
 if TYPE_CHECKING:
-    from nexscout_cli.store.sqlite.store import SqliteStore
+    from nexscout_cli.store.sqlite.transactions import Transactions
 
 
 def engine_version() -> tuple[str, str]:
@@ -22,7 +22,7 @@ def engine_version() -> tuple[str, str]:
 class SqliteMaintenance:
     """Checking and copying the whole database. Admins only."""
 
-    def __init__(self, store: SqliteStore) -> None:
+    def __init__(self, store: Transactions) -> None:
         self._store = store
 
     def check(self, actor: str) -> list[Problem]:

@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING
 from nexscout_cli.engine.request import Json
 
 if TYPE_CHECKING:
-    from nexscout_cli.store.sqlite.store import SqliteStore
+    from nexscout_cli.store.sqlite.transactions import Transactions
 
 PART = 20_000
 """Answers that one read looks at."""
 
 
-def of_kept_answers(store: SqliteStore, sql: str, values: Mapping[str, Json]) -> Iterator[sqlite3.Row]:
+def of_kept_answers(store: Transactions, sql: str, values: Mapping[str, Json]) -> Iterator[sqlite3.Row]:
     """Rows of a query over kept answers with id > :first and ≤ :last: a bounded part in each read, so that writers get
     their turn in between. Whose rows they may be stands in the query.
     """

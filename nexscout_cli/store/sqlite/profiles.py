@@ -17,7 +17,7 @@ from nexscout_cli.store.sqlite import users
 from nexscout_cli.store.sqlite.transaction import Transaction
 
 if TYPE_CHECKING:
-    from nexscout_cli.store.sqlite.store import SqliteStore
+    from nexscout_cli.store.sqlite.transactions import Transactions
 
 
 def _tuple(text: str) -> tuple[Any, ...]:
@@ -76,7 +76,7 @@ def for_plan(t: Transaction, user_id: str) -> Profile:
 class SqliteProfiles:
     """Profiles and preferences of users."""
 
-    def __init__(self, store: SqliteStore) -> None:
+    def __init__(self, store: Transactions) -> None:
         self._store = store
 
     def learned(self, actor: str, user_id: str) -> ProfileState:

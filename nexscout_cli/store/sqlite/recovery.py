@@ -15,7 +15,7 @@ from nexscout_cli.store.sqlite import accounts, claims, log, states, usage
 from nexscout_cli.store.sqlite.transaction import OWN_OR_ADMIN, Transaction, parse_stamp, stamp
 
 if TYPE_CHECKING:
-    from nexscout_cli.store.sqlite.store import SqliteStore
+    from nexscout_cli.store.sqlite.transactions import Transactions
 
 _ATTEMPTS = """SELECT a.*, r.user_id, r.feature, r.state = 'open' AS goes_on
     FROM attempts a JOIN requests r USING (request_id)"""
@@ -24,7 +24,7 @@ _ATTEMPTS = """SELECT a.*, r.user_id, r.feature, r.state = 'open' AS goes_on
 class SqliteRecovery:
     """Attempts that nobody looks after."""
 
-    def __init__(self, store: SqliteStore) -> None:
+    def __init__(self, store: Transactions) -> None:
         self._store = store
 
     def recover(self, actor: str) -> Recovered:

@@ -13,7 +13,7 @@ from nexscout_cli.engine.report_window import Window
 from nexscout_cli.store.sqlite.transaction import OWN_OR_ADMIN, Transaction, parse_stamp, stamp
 
 if TYPE_CHECKING:
-    from nexscout_cli.store.sqlite.store import SqliteStore
+    from nexscout_cli.store.sqlite.transactions import Transactions
 
 Row = dict[str, Any]
 
@@ -58,7 +58,7 @@ def _midnight(moment: datetime) -> datetime:
 class SqliteReports:
     """Where the money went."""
 
-    def __init__(self, store: SqliteStore) -> None:
+    def __init__(self, store: Transactions) -> None:
         self._store = store
 
     def now(self, actor: str) -> datetime:

@@ -5,19 +5,15 @@ A book's module is imported when it is first asked for: a command opens few of t
 
 from __future__ import annotations
 
-import sqlite3
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING
 
-from nexscout_cli.engine.names import check_user
 from nexscout_cli.engine.ports import Clock
 from nexscout_cli.engine.store_rules import StoreRules
 from nexscout_cli.engine.tiers import OWNER_TIER
-from nexscout_cli.store.sqlite.database import Database
 from nexscout_cli.store.sqlite.transaction import Transaction
+from nexscout_cli.store.sqlite.transactions import Transactions
 
 if TYPE_CHECKING:
     from nexscout_cli.store.sqlite.cache import SqliteCache
@@ -32,65 +28,12 @@ if TYPE_CHECKING:
     from nexscout_cli.store.sqlite.reports import SqliteReports
     from nexscout_cli.store.sqlite.users import SqliteUsers
 
-T = TypeVar("T")
 
-
-class SqliteStore:
-    """An open database. Who opens a new one first owns it: admin, tier elite."""
+class SqliteStore(Transactions):
+    """An open database and its books. Who opens a new one first owns it: admin, tier elite."""
 
     def __init__(self, path: Path, clock: Clock, rules: StoreRules, owner: str) -> None:
-        check_user(owner)  # before a new database would be theirs
-        self.clock = clock
-        self.rules = rules
-        self.db = Database(path, rules.lock_timeout)
-        self.db.open(lambda c: self._prepare(self._transaction(c, owner)))
-
-    def _prepare(self, t: Transaction) -> None:
-        from nexscout_cli.engine.catalog.seed import seeded
-        from nexscout_cli.store.sqlite import models
-
-        models.add_missing(t, seeded())
-        t.touch()
-        t.execute(
-            "INSERT INTO users (user_id, tier, role, daily_token_budget, created_at) VALUES (?, ?, 'admin', ?, ?)",
-            (t.actor, OWNER_TIER, self.rules.tiers[OWNER_TIER].daily_tokens, t.stamp),
-        )
-
-    def _transaction(self, connection: sqlite3.Connection, actor: str) -> Transaction:
-        return Transaction(connection, actor, self.rules, self.clock)
-
-    @contextmanager
-    def read(self, actor: str) -> Iterator[Transaction]:
-        """One consistent state of the database, as the actor may see it."""
-        with self.db.read() as connection:
-            yield self._transaction(connection, actor)
-
-    @contextmanager
-    def write(self, actor: str) -> Iterator[Transaction]:
-        """A transaction that holds the writers' queue; committed at the end, rolled back on any exception."""
-        with self.db.write() as connection:
-            transaction = self._transaction(connection, actor)
-            transaction.touch()
-            yield transaction
-
-    def together(self, actor: str, make: Callable[[Transaction], T]) -> T:
-        """Commit what ``make`` writes and return its value; what other threads write meanwhile goes into the same commit."""
-
-        def change(connection: sqlite3.Connection) -> T:
-            transaction = self._transaction(connection, actor)
-            transaction.touch()
-            return make(transaction)
-
-        return self.db.together(change)
-
-    @property
-    def path(self) -> Path:
-        """Where the file lies."""
-        return self.db.path
-
-    def close(self) -> None:
-        """Close the database."""
-        self.db.close()
+        super().__init__(path, clock, rules, owner, _fill)
 
     @cached_property
     def ledger(self) -> SqliteLedger:
@@ -168,3 +111,16 @@ class SqliteStore:
         from nexscout_cli.store.sqlite.maintenance import SqliteMaintenance
 
         return SqliteMaintenance(self)
+
+
+def _fill(t: Transaction) -> None:
+    """What a new database starts with: the models we know, and its owner."""
+    from nexscout_cli.engine.catalog.seed import seeded
+    from nexscout_cli.store.sqlite import models
+
+    models.add_missing(t, seeded())
+    t.touch()
+    t.execute(
+        "INSERT INTO users (user_id, tier, role, daily_token_budget, created_at) VALUES (?, ?, 'admin', ?, ?)",
+        (t.actor, OWNER_TIER, t.rules.tiers[OWNER_TIER].daily_tokens, t.stamp),
+    )

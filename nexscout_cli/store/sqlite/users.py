@@ -12,7 +12,7 @@ from nexscout_cli.store.sqlite import accounts
 from nexscout_cli.store.sqlite.transaction import OWN_OR_ADMIN, Transaction
 
 if TYPE_CHECKING:
-    from nexscout_cli.store.sqlite.store import SqliteStore
+    from nexscout_cli.store.sqlite.transactions import Transactions
 
 
 def due(t: Transaction, row: sqlite3.Row | None) -> int:
@@ -74,7 +74,7 @@ _FORGET_TOO = (
 class SqliteUsers:
     """Who there is."""
 
-    def __init__(self, store: SqliteStore) -> None:
+    def __init__(self, store: Transactions) -> None:
         self._store = store
 
     def listing(self, actor: str) -> list[UserRow]:

@@ -8,7 +8,7 @@ from nexscout_cli.config import Settings
 from nexscout_cli.engine.answers.charge import charge_for
 from nexscout_cli.engine.call import Completion, Usage
 from nexscout_cli.engine.model import Model
-from nexscout_cli.engine.plan_types import Plan
+from nexscout_cli.engine.planning.plan import Plan
 from nexscout_cli.engine.planning.planner import Planner
 from nexscout_cli.engine.settlement import Charge
 from tests.support.values import catalog, count, request, snapshot

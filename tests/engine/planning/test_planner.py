@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 
 from nexscout_cli.config import Settings
 from nexscout_cli.engine.length.learning import Level
-from nexscout_cli.engine.plan_types import Plan
 from nexscout_cli.engine.planning.firewall import nano_per_unit
+from nexscout_cli.engine.planning.plan import Plan
 from nexscout_cli.engine.planning.planner import Planner
 from nexscout_cli.engine.planning.resolve import resolve
 from nexscout_cli.engine.planning.shape import plain_shape

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from nexscout_cli.config import Settings
-from nexscout_cli.engine.plan_types import Plan
+from nexscout_cli.engine.planning.plan import Plan
 from nexscout_cli.engine.planning.planner import Planner
 from nexscout_cli.engine.planning.resolve import resolve
 from nexscout_cli.engine.routing.difficulty import Difficulty

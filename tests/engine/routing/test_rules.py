@@ -8,7 +8,7 @@ import pytest
 
 from nexscout_cli.config import Settings
 from nexscout_cli.engine.catalog.seed import EMBEDDED
-from nexscout_cli.engine.plan_types import Plan
+from nexscout_cli.engine.planning.plan import Plan
 from nexscout_cli.engine.planning.planner import Planner
 from nexscout_cli.engine.snapshot import Profile
 from nexscout_cli.errors import Blocked, NotPermitted, UsageError

@@ -1,0 +1,66 @@
+"""Where transactions come from: an open database whose reads and writes are done in an actor's name."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TypeVar
+
+from nexscout_cli.engine.names import check_user
+from nexscout_cli.engine.ports import Clock
+from nexscout_cli.engine.store_rules import StoreRules
+from nexscout_cli.store.sqlite.database import Database
+from nexscout_cli.store.sqlite.transaction import Transaction
+
+T = TypeVar("T")
+
+
+class Transactions:
+    """An open database. ``fill`` writes what a new one starts with, in the name of its ``owner``."""
+
+    def __init__(
+        self, path: Path, clock: Clock, rules: StoreRules, owner: str, fill: Callable[[Transaction], None]
+    ) -> None:
+        check_user(owner)  # before a new database would be theirs
+        self.clock = clock
+        self.rules = rules
+        self.db = Database(path, rules.lock_timeout)
+        self.db.open(lambda c: fill(self._transaction(c, owner)))
+
+    def _transaction(self, connection: sqlite3.Connection, actor: str) -> Transaction:
+        return Transaction(connection, actor, self.rules, self.clock)
+
+    @contextmanager
+    def read(self, actor: str) -> Iterator[Transaction]:
+        """One consistent state of the database, as the actor may see it."""
+        with self.db.read() as connection:
+            yield self._transaction(connection, actor)
+
+    @contextmanager
+    def write(self, actor: str) -> Iterator[Transaction]:
+        """A transaction that holds the writers' queue; committed at the end, rolled back on any exception."""
+        with self.db.write() as connection:
+            transaction = self._transaction(connection, actor)
+            transaction.touch()
+            yield transaction
+
+    def together(self, actor: str, make: Callable[[Transaction], T]) -> T:
+        """Commit what ``make`` writes and return its value; what other threads write meanwhile goes into the same commit."""
+
+        def change(connection: sqlite3.Connection) -> T:
+            transaction = self._transaction(connection, actor)
+            transaction.touch()
+            return make(transaction)
+
+        return self.db.together(change)
+
+    @property
+    def path(self) -> Path:
+        """Where the file lies."""
+        return self.db.path
+
+    def close(self) -> None:
+        """Close the database."""
+        self.db.close()
