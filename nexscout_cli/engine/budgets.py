@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from functools import lru_cache
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
-from nexscout_cli.config import Settings
 from nexscout_cli.engine.money import NANO
+
+if TYPE_CHECKING:
+    from nexscout_cli.config import Settings
 
 UNITS, SCOPES, WINDOWS = ("usd", "tokens"), ("user", "total"), ("day", "month")
 PANIC_SHARE = 0.95

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import os
 from typing import NamedTuple
 
+from nexscout_cli.engine import asked
+from nexscout_cli.engine.asked import Asked, Moment
 from nexscout_cli.engine.call import Completion
 from nexscout_cli.engine.failures import ProviderFailure
 from nexscout_cli.engine.model import Model
 from nexscout_cli.engine.money import usd
 from nexscout_cli.engine.planning.plan import Plan
-from nexscout_cli.engine.ports import Clock
 from nexscout_cli.engine.request import AIRequest
 from nexscout_cli.engine.response import AIResponse, Metadata
 from nexscout_cli.engine.settlement import Attempt, Charge
@@ -19,32 +19,6 @@ from nexscout_cli.engine.snapshot import Snapshot
 FIRST, RETRY, FALLBACK, OPINION, STRONG = "first", "retry", "fallback", "opinion", "strong"
 """Why a model is asked: by the plan; again after a failure; after another one failed; for a second opinion on a doubtful
 answer; as the strong model of a cascade."""
-
-
-class Asked(NamedTuple):
-    """A request under way: who asks, its name, its keys. ``started`` is on the clock that never goes back, in seconds.
-
-    ``claims``: whether its call stands for all requests under its cache key; one that has waited in vain goes alone.
-    """
-
-    request_id: str
-    request: AIRequest
-    actor: str
-    started: float
-    fingerprint: str = ""
-    cache_key: str | None = None
-    form_key: str | None = None
-    claims: bool = True
-
-
-class Moment(NamedTuple):
-    """What the outside says when the next action is decided: milliseconds since the start, whether a signal asks to stop,
-    and a number from 0 to 1 by chance, for the jitter of pauses.
-    """
-
-    elapsed_ms: int
-    stopping: bool = False
-    chance: float = 1.0
 
 
 class Held(NamedTuple):
@@ -140,33 +114,21 @@ class Course(NamedTuple):
         return self._replace(warnings=(*self.warnings, *warnings))
 
 
-def new_id(clock: Clock) -> str:
-    """A request's name: 11 hexadecimal digits of the time in milliseconds and 10 of chance, so that names sort by time."""
-    return f"{int(clock.now().timestamp() * 1000):011x}{os.urandom(5).hex()}"
-
-
 def answer(course: Course, plan: Plan, text: str, at: Moment, *, truncated: bool) -> AIResponse:
     """The response that delivers ``text``, made by ``plan``."""
     quote = course.first if course.doubted else plan  # what was quoted was the whole cascade
-    told = metadata(course.asked, at, plan, course=course)._replace(
-        degraded=plan.degraded, truncated=truncated, plan=quote.as_json()
-    )
-    return AIResponse(True, text, None, told)
+    known = metadata(course, at, plan)._replace(degraded=plan.degraded, truncated=truncated, plan=quote.as_json())
+    return AIResponse(True, text, None, known)
 
 
-def metadata(asked: Asked, at: Moment, plan: Plan | None = None, *, course: Course | None = None) -> Metadata:
-    """What is known of a request: its plan, and what it has come to where it was begun."""
-    known = Metadata(asked.request_id, execution_time_ms=at.elapsed_ms)
-    if plan is not None:
-        known = known._replace(
-            model_used=plan.model.name,
-            routing_reason=plan.routing_reason,
-            compression_applied=plan.compression.applied,
-            warnings=plan.warnings,
-            plan=plan.as_json(),
-        )
-    if course is None:
-        return known
+def failed(course: Course, at: Moment, error: dict[str, str], exit_status: int, plan: Plan) -> AIResponse:
+    """The response that says why there is no answer; ``plan`` was tried last."""
+    return AIResponse(False, None, error, metadata(course, at, plan), exit_status)
+
+
+def metadata(course: Course, at: Moment, plan: Plan) -> Metadata:
+    """What a request has come to, under the plan that was carried out last."""
+    known = asked.metadata(course.asked, at, plan)
     tokens_in = sum(charge.input_tokens for charge in course.posted)
     tokens_out = sum(charge.output_tokens for charge in course.posted)
     return known._replace(
@@ -179,15 +141,3 @@ def metadata(asked: Asked, at: Moment, plan: Plan | None = None, *, course: Cour
         flags=tuple(sorted({flag for charge in course.posted for flag in charge.flags})),
         warnings=(*known.warnings, *course.warnings),
     )
-
-
-def refusal(
-    asked: Asked,
-    at: Moment,
-    error: dict[str, str],
-    exit_status: int,
-    plan: Plan | None = None,
-    course: Course | None = None,
-) -> AIResponse:
-    """The response that says why there is no answer."""
-    return AIResponse(False, None, error, metadata(asked, at, plan, course=course), exit_status)

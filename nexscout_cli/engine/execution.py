@@ -34,6 +34,7 @@ from nexscout_cli.engine.actions import (
     Waited,
 )
 from nexscout_cli.engine.answers.charge import charge_for, least_charge
+from nexscout_cli.engine.asked import Moment
 from nexscout_cli.engine.call import Call, Completion
 from nexscout_cli.engine.course import (
     FALLBACK,
@@ -45,10 +46,9 @@ from nexscout_cli.engine.course import (
     Doubted,
     Ended,
     Held,
-    Moment,
     Step,
     answer,
-    refusal,
+    failed,
 )
 from nexscout_cli.engine.failures import ProviderFailure
 from nexscout_cli.engine.model import Model
@@ -166,7 +166,7 @@ class Execution:
         return course, self._refuse(course, plan, error.as_json(), error.exit_status, at)
 
     def _refuse(self, course: Course, plan: Plan, error: dict[str, str], exit_status: int, at: Moment) -> Refuse:
-        response = refusal(course.asked, at, error, exit_status, plan, course)
+        response = failed(course, at, error, exit_status, plan)
         return Refuse(bookkeeping.prediction(course.asked.request_id, plan), error["code"], response)
 
     def _not_allowed(self, course: Course, why: str, at: Moment) -> Next:
@@ -325,7 +325,7 @@ class Execution:
             f"no model answered: {shown}",
             "`nexscout doctor` says what works; `nexscout models pull` fetches the embedded model",
         )
-        response = refusal(course.asked, at, error.as_json(), error.exit_status, course.first, course)
+        response = failed(course, at, error.as_json(), error.exit_status, course.first)
         return course, Close(self._failure(course, error.code, shown), response)
 
     def _close_interrupted(self, course: Course, at: Moment) -> Next:

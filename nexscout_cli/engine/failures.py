@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from nexscout_cli.engine.call import Usage
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from nexscout_cli.engine.call import Usage
 
 
 class ProviderFailure(Exception):

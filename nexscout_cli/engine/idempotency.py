@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from nexscout_cli.engine.response import AIResponse
-from nexscout_cli.engine.settlement import Recalled
 from nexscout_cli.errors import InProgress, UsageError
+
+if TYPE_CHECKING:
+    from nexscout_cli.engine.recalled import Recalled
 
 
 def answered_before(earlier: Recalled | None, key: str, fingerprint: str) -> AIResponse | None:

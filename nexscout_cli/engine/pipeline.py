@@ -2,34 +2,39 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from contextlib import suppress
+from functools import cached_property
+from typing import TYPE_CHECKING
 
-from nexscout_cli.config import Settings
-from nexscout_cli.engine import bookkeeping
-from nexscout_cli.engine.cache import in_flight, key
-from nexscout_cli.engine.call import OnText
-from nexscout_cli.engine.course import Asked, Course, Moment, metadata, new_id, refusal
-from nexscout_cli.engine.execution import Execution
+from nexscout_cli.engine.asked import Asked, Moment, elapsed_ms, metadata, new_id, refusal
+from nexscout_cli.engine.cache import hits, in_flight, key
 from nexscout_cli.engine.failures import ReaderGone
 from nexscout_cli.engine.idempotency import answered_before
 from nexscout_cli.engine.interrupts import Interrupts
-from nexscout_cli.engine.planning.plan import Plan
-from nexscout_cli.engine.planning.planner import Planner
 from nexscout_cli.engine.planning.resolve import Resolved, resolve
 from nexscout_cli.engine.planning.shape import plain_shape
-from nexscout_cli.engine.planning.texts import Count
-from nexscout_cli.engine.ports import Clock, Ledger, Observer, Provider
-from nexscout_cli.engine.request import AIRequest
+from nexscout_cli.engine.recalled import CachedAnswer
 from nexscout_cli.engine.response import AIResponse
-from nexscout_cli.engine.runner import Runner
-from nexscout_cli.engine.settlement import CachedAnswer
-from nexscout_cli.engine.snapshot import Snapshot
 from nexscout_cli.engine.validate import check_request
 from nexscout_cli.engine.world import read_snapshot
 from nexscout_cli.errors import Blocked, DuplicateInFlight, Interrupted, NexScoutError
 
-Confirm = Callable[[Plan], bool]
+if (
+    TYPE_CHECKING
+):  # what makes and carries out plans is imported when a request needs one: an answer from the cache does not
+    from collections.abc import Callable
+
+    from nexscout_cli.config import Settings
+    from nexscout_cli.engine.call import OnText
+    from nexscout_cli.engine.planning.plan import Plan
+    from nexscout_cli.engine.planning.planner import Planner
+    from nexscout_cli.engine.planning.texts import Count
+    from nexscout_cli.engine.ports import Clock, Ledger, Observer, Provider
+    from nexscout_cli.engine.request import AIRequest
+    from nexscout_cli.engine.runner import Runner
+    from nexscout_cli.engine.snapshot import Snapshot
+
+    Confirm = Callable[[Plan], bool]
 
 
 class Silent:
@@ -64,9 +69,23 @@ class Engine:
         self.actor = actor
         self.observer = observer or Silent()
         self.interrupts = interrupts or Interrupts()
-        self.planner = Planner(settings, count)
-        execution = Execution(settings, count, self.planner, clock.now)
-        self.runner = Runner(execution, ledger, provider, settings, clock, self.observer, self.interrupts)
+        self._count = count
+
+    @cached_property
+    def planner(self) -> Planner:
+        """Makes plans."""
+        from nexscout_cli.engine.planning.planner import Planner
+
+        return Planner(self.settings, self._count)
+
+    @cached_property
+    def runner(self) -> Runner:
+        """Carries plans out."""
+        from nexscout_cli.engine.execution import Execution
+        from nexscout_cli.engine.runner import Runner
+
+        execution = Execution(self.settings, self._count, self.planner, self.clock.now)
+        return Runner(execution, self.ledger, self.provider, self.settings, self.clock, self.observer, self.interrupts)
 
     def snapshot(self, request: AIRequest, actor: str | None = None) -> Snapshot:
         """Step 0: the world that a request is planned in. Raises NotPermitted, UsageError."""
@@ -132,7 +151,7 @@ class Engine:
         return Asked(new_id(self.clock), request, actor or self.actor, self.clock.monotonic())
 
     def _moment(self, asked: Asked) -> Moment:
-        return self.runner.moment(asked.started)
+        return Moment(elapsed_ms(self.clock, asked.started))
 
     def _recall(self, asked: Asked) -> AIResponse | None:
         """Step 1: the first answer under the request's idempotency key."""
@@ -159,6 +178,8 @@ class Engine:
         if confirm is not None and not confirm(plan):
             declined = Blocked("the quote was declined; nothing was sent", code="declined")
             return self._refuse(asked, plan, declined.as_json(), declined.exit_status)
+        from nexscout_cli.engine.course import Course
+
         course = Course(asked, snapshot, plan, on_text is not None, confirmed=plan if confirm else None)
         try:
             return self.runner.run(course, on_text)
@@ -170,6 +191,8 @@ class Engine:
             return self.runner.run(course._replace(asked=asked._replace(claims=False)), on_text)
 
     def _refuse(self, asked: Asked, plan: Plan, error: dict[str, str], exit_status: int) -> AIResponse:
+        from nexscout_cli.engine import bookkeeping
+
         self.ledger.record_refusal(asked.actor, bookkeeping.prediction(asked.request_id, plan), error["code"])
         return refusal(asked, self._moment(asked), error, exit_status, plan)
 
@@ -218,7 +241,7 @@ class Engine:
             model_used=hit.model, routing_reason="cache", from_cache=True, cache_match=hit.match
         )
         response = AIResponse(True, hit.text, None, known)
-        record = bookkeeping.hit(
+        record = hits.hit(
             asked.request_id,
             asked.request,
             hit,

@@ -5,25 +5,25 @@ The actor is part of each call: a store answers for many at once, and checks for
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from datetime import datetime
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
-from nexscout_cli.engine.budgets import Budget
-from nexscout_cli.engine.call import Call, Completion, OnText
-from nexscout_cli.engine.settlement import (
-    Attempt,
-    CachedAnswer,
-    Charge,
-    Delivery,
-    Failure,
-    Hit,
-    Order,
-    Posting,
-    Prediction,
-    Recalled,
-)
-from nexscout_cli.engine.snapshot import Experience, World
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from datetime import datetime
+
+    from nexscout_cli.engine.budgets import Budget
+    from nexscout_cli.engine.call import Call, Completion, OnText
+    from nexscout_cli.engine.recalled import CachedAnswer, Hit, Recalled
+    from nexscout_cli.engine.settlement import (
+        Attempt,
+        Charge,
+        Delivery,
+        Failure,
+        Order,
+        Posting,
+        Prediction,
+    )
+    from nexscout_cli.engine.snapshot import Experience, World
 
 
 class Clock(Protocol):

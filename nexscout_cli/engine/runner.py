@@ -26,8 +26,9 @@ from nexscout_cli.engine.actions import (
     Void,
     Waited,
 )
+from nexscout_cli.engine.asked import Moment, elapsed_ms
 from nexscout_cli.engine.call import OnText
-from nexscout_cli.engine.course import Course, Held, Moment
+from nexscout_cli.engine.course import Course, Held
 from nexscout_cli.engine.execution import Execution
 from nexscout_cli.engine.failures import CallInterrupted, ProviderFailure, ReaderGone
 from nexscout_cli.engine.interrupts import Interrupts
@@ -84,8 +85,7 @@ class Runner:
 
     def moment(self, started: float) -> Moment:
         """What the machine is told of the outside."""
-        elapsed = round((self._clock.monotonic() - started) * 1000)
-        return Moment(elapsed, self._interrupts.stopping, random.random())
+        return Moment(elapsed_ms(self._clock, started), self._interrupts.stopping, random.random())
 
     def _perform(self, course: Course, action: Action, on_text: OnText | None) -> Event | AIResponse:
         """Do one thing, and say what came of it: an event, or the answer that ends the course."""

@@ -6,7 +6,7 @@ nothing itself. Amounts are nano-dollars, prices pico-dollars per token.
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from nexscout_cli.engine.budgets import Budget
 from nexscout_cli.engine.learning.observation import Lesson
@@ -199,39 +199,6 @@ class Posting(NamedTuple):
     doubt: dict[str, Json] | None = None
 
 
-class CachedAnswer(NamedTuple):
-    """An answer kept from before. ``cost`` is what it cost then, in nano-dollars; ``source`` the request it answered first.
-
-    ``match``: exact, or canonical where that request was worded otherwise. ``id`` is 0 for an answer of a moment ago
-    that is shared and not kept.
-    """
-
-    id: int
-    text: str
-    model: str
-    quality: float
-    input_tokens: int
-    output_tokens: int
-    cost: int
-    match: str = "exact"
-    source: str | None = None
-
-
-class Hit(NamedTuple):
-    """A cached answer that was given. ``baseline`` is what the baseline model would have billed for it."""
-
-    request_id: str
-    user_id: str
-    feature: str
-    cached: CachedAnswer
-    mode: str
-    baseline: int
-    lesson: Lesson
-    answer: dict[str, Json]
-    fingerprint: str
-    idempotency_key: str | None
-
-
 class Failure(NamedTuple):
     """The end of a request that delivered nothing; ``model`` is the last one that was tried."""
 
@@ -244,12 +211,3 @@ class Failure(NamedTuple):
     code: str
     message: str
     lesson: Lesson
-
-
-class Recalled(NamedTuple):
-    """What is on record under an idempotency key. ``state``: open, posted, unknown, voided."""
-
-    request_id: str
-    fingerprint: str
-    state: str
-    answer: dict[str, Any] | None

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from datetime import datetime
 from typing import TYPE_CHECKING, NamedTuple
 
-from nexscout_cli.engine.model import Model
-from nexscout_cli.engine.request import Json
-
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from datetime import datetime
+
     from nexscout_cli.engine.budgets import Budget, Used
     from nexscout_cli.engine.length.learning import Level
+    from nexscout_cli.engine.model import Model
+    from nexscout_cli.engine.request import Json
 
 
 class Profile(NamedTuple):

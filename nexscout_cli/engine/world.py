@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
-from nexscout_cli.config import Settings
+from typing import TYPE_CHECKING
+
 from nexscout_cli.engine.budgets import Budget, Used, budgets, presses
 from nexscout_cli.engine.catalog.surge import surge_milli
-from nexscout_cli.engine.model import Model
 from nexscout_cli.engine.planning.predict import input_factor
-from nexscout_cli.engine.ports import Ledger, Provider
-from nexscout_cli.engine.request import AIRequest
 from nexscout_cli.engine.routing.policy import effective_policy
 from nexscout_cli.engine.snapshot import Experience, Limit, Snapshot, World
 from nexscout_cli.engine.tiers import FIRST_TIER, tier_terms
+
+if TYPE_CHECKING:
+    from nexscout_cli.config import Settings
+    from nexscout_cli.engine.model import Model
+    from nexscout_cli.engine.ports import Ledger, Provider
+    from nexscout_cli.engine.request import AIRequest
 
 _MONTH = len("2026-11")
 

@@ -249,14 +249,14 @@ def test_seed_adds_what_is_missing_and_current_todays_models(nexscout):
 
 
 def test_pull_keeps_a_file_that_is_here_and_says_where(nexscout, monkeypatch, tmp_path):
-    from nexscout_cli.providers.embedded import model_file
+    from nexscout_cli.providers.embedded import pull as puller
 
     def pull(folder, progress, note, force):
         note("checking")
         progress(1, 2)
         return folder / "models" / "file"
 
-    monkeypatch.setattr(model_file, "pull", pull)
+    monkeypatch.setattr(puller, "pull", pull)
     ran = nexscout("models", "pull")
     assert ran == (0, "", f"checking\nthe embedded model is at {tmp_path}/models/file\n")
     assert nexscout("models", "pull", "--quiet") == (0, "", "")

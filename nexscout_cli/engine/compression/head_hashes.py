@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable
+from typing import TYPE_CHECKING
 
-from nexscout_cli.engine.request import AIRequest
+if TYPE_CHECKING:
+    from nexscout_cli.engine.request import AIRequest
 
 PREFIX_TOKENS = 1_024
 """The shortest beginning that providers bill at less when it recurs (OpenAI's and Anthropic's prompt caching)."""

@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import re
+from datetime import datetime
 from typing import NamedTuple
 from zlib import crc32
+
+from nexscout_cli.config import Settings
+from nexscout_cli.engine.request import AIRequest
 
 MAX_CHARS = 4_000
 MAX_CANDIDATES = 200
@@ -151,3 +155,20 @@ def _phrases(prompt: str) -> list[str]:
 def phrase_checksum(phrase: str) -> str:
     """What a phrase is counted under before it is known to recur: its CRC-32, so that what was said once is not kept."""
     return f"{crc32(phrase.encode('utf-8', 'surrogatepass')):x}"
+
+
+def unbilled(request: AIRequest, model: str, now: datetime, settings: Settings) -> Lesson:
+    """The lesson of a request for which no provider was paid: a failed one, until more is said."""
+    return Lesson(
+        day=now.date().isoformat(),
+        hour=now.hour,
+        observation=observe(request.prompt),
+        model=model,
+        input_tokens=0,
+        output_tokens=0,
+        predicted_tokens=0,
+        cached=False,
+        tokens_saved=0,
+        outcome=0.0,
+        patterns=settings["learning.patterns"],
+    )

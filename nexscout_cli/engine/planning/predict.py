@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from nexscout_cli.engine.length.learning import Level, Trend, forecast, scopes
-from nexscout_cli.engine.model import Model
 from nexscout_cli.engine.plan_types import Forecast, Message, Shape
-from nexscout_cli.engine.request import AIRequest
-from nexscout_cli.engine.snapshot import Snapshot
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from nexscout_cli.engine.model import Model
+    from nexscout_cli.engine.request import AIRequest
+    from nexscout_cli.engine.snapshot import Snapshot
 
 MESSAGE_OVERHEAD = 4
 REPLY_OVERHEAD = 3

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
-from nexscout_cli.config import Settings
 from nexscout_cli.engine.compression.choice import CompressionChoice, compression_choice
-from nexscout_cli.engine.model import Model
-from nexscout_cli.engine.request import AIRequest
 from nexscout_cli.engine.routing import policy, rules
-from nexscout_cli.engine.snapshot import Snapshot
+
+if TYPE_CHECKING:
+    from nexscout_cli.config import Settings
+    from nexscout_cli.engine.model import Model
+    from nexscout_cli.engine.request import AIRequest
+    from nexscout_cli.engine.snapshot import Snapshot
 
 
 class Resolved(NamedTuple):

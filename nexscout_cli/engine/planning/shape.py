@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
-from nexscout_cli.config import Settings
 from nexscout_cli.engine.plan_types import Shape
-from nexscout_cli.engine.request import AIRequest
-from nexscout_cli.engine.snapshot import Snapshot
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from nexscout_cli.config import Settings
+    from nexscout_cli.engine.request import AIRequest
+    from nexscout_cli.engine.snapshot import Snapshot
 
 LOW_EFFICIENCY = 0.7
 WORDS_PER_TOKEN = 0.7

@@ -6,20 +6,21 @@ under every policy.
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import TYPE_CHECKING, NamedTuple
 
-from nexscout_cli.config import Settings
-from nexscout_cli.engine.model import Model
-from nexscout_cli.engine.request import AIRequest
 from nexscout_cli.engine.routing.rules import Need
-from nexscout_cli.engine.snapshot import Profile
 from nexscout_cli.errors import UsageError
 from nexscout_cli.terms import POLICIES
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from nexscout_cli.config import Settings
+    from nexscout_cli.engine.model import Model
+    from nexscout_cli.engine.request import AIRequest
     from nexscout_cli.engine.routing.difficulty import Difficulty
     from nexscout_cli.engine.routing.thresholds import Threshold
+    from nexscout_cli.engine.snapshot import Profile
 
 EASY, HARD, HARD_FREE = 0.70, 0.95, 0.85
 """Required quality of an easy prompt and of a hard one (of tier free, as for its pitch decks)."""

@@ -5,19 +5,20 @@ The rules are an ordered list of named tests, first match wins; ``routing.order`
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import TYPE_CHECKING, NamedTuple
 
-from nexscout_cli.config import Settings
-from nexscout_cli.engine.model import Model
 from nexscout_cli.engine.plan_types import Candidate
-from nexscout_cli.engine.request import AIRequest
-from nexscout_cli.engine.snapshot import Snapshot
 from nexscout_cli.errors import Blocked, NotPermitted, UsageError
 from nexscout_cli.terms import MODES
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from nexscout_cli.config import Settings
+    from nexscout_cli.engine.model import Model
+    from nexscout_cli.engine.request import AIRequest
     from nexscout_cli.engine.routing.estimates import Estimates
+    from nexscout_cli.engine.snapshot import Snapshot
 
 MODE_QUALITY = {"expert": 0.95, "fast": 0.70, "pro": 0.85}
 FORCEABLE = {"free": ("small",), "pro": ("small", "medium")}

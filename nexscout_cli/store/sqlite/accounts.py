@@ -7,14 +7,17 @@ is what the users' days had in that window when the account was opened.
 
 from __future__ import annotations
 
-import sqlite3
-from collections.abc import Sequence
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from nexscout_cli.engine.budgets import Budget, Used
 from nexscout_cli.engine.names import EVERYONE
 from nexscout_cli.errors import StalePlan
-from nexscout_cli.store.sqlite.transaction import Transaction
+
+if TYPE_CHECKING:
+    import sqlite3
+    from collections.abc import Sequence
+
+    from nexscout_cli.store.sqlite.transaction import Transaction
 
 PREPAID = "prepaid"
 """The period of energy accounts: what is granted and not used stays."""

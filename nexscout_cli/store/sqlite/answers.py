@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from typing import TYPE_CHECKING
 
-from nexscout_cli.engine.settlement import Attempt, CachedAnswer, Charge, Delivery
+from nexscout_cli.engine.recalled import CachedAnswer
 from nexscout_cli.store import owner
 from nexscout_cli.store.sqlite import claims
 from nexscout_cli.store.sqlite.transaction import Transaction, stamp
+
+if TYPE_CHECKING:
+    from nexscout_cli.engine.settlement import Attempt, Charge, Delivery
 
 _LOOK_UP = """SELECT id, response_text, model_used, quality, input_tokens, output_tokens, cost_usd, {match}, request_id
     FROM cached_ai_responses WHERE user_id = ? AND {column} = ? AND expires_at > ? ORDER BY id DESC LIMIT 1"""

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
-from nexscout_cli.engine.request import Json
 from nexscout_cli.errors import UsageError
 from nexscout_cli.store.sqlite import cleaning, parts
 from nexscout_cli.store.sqlite.transaction import OWN_OR_ADMIN, Transaction
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    from nexscout_cli.engine.request import Json
     from nexscout_cli.store.sqlite.transactions import Transactions
 
 Row = dict[str, Any]

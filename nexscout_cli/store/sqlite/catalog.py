@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING
 
-from nexscout_cli.engine.model import Model
 from nexscout_cli.store.sqlite import models
-from nexscout_cli.store.sqlite.transaction import Transaction
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Sequence
+
+    from nexscout_cli.engine.model import Model
+    from nexscout_cli.store.sqlite.transaction import Transaction
     from nexscout_cli.store.sqlite.transactions import Transactions
 
 

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import sqlite3
 import stat
-from collections.abc import Iterable, Iterator
 from datetime import timedelta
-from pathlib import Path
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from nexscout_cli.engine.book_types import SUMS, Problem
 from nexscout_cli.store.sqlite.transaction import Transaction, parse_stamp
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+    from pathlib import Path
 
 AHEAD = timedelta(days=1)
 """How far the last-seen time may lie ahead of the clock."""

@@ -7,7 +7,10 @@ is what recovery reads.
 
 from __future__ import annotations
 
-from nexscout_cli.store.sqlite.transaction import Transaction
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from nexscout_cli.store.sqlite.transaction import Transaction
 
 _ITSELF = "request_id || '/' || n"
 _STALE = """claim IS NOT NULL AND state IN ('posted', 'voided')

@@ -4,16 +4,17 @@ writers get their turn in between however many there are.
 
 from __future__ import annotations
 
-import sqlite3
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
-from nexscout_cli.engine.request import Json
 from nexscout_cli.store.sqlite import parts
 from nexscout_cli.store.sqlite.transaction import OWN_OR_ADMIN, Transaction
 
 if TYPE_CHECKING:
+    import sqlite3
+    from collections.abc import Callable, Iterator, Mapping, Sequence
+
+    from nexscout_cli.engine.request import Json
     from nexscout_cli.store.sqlite.transactions import Transactions
 
 FIRST, LEAST, MOST = 250, 50, 8_000

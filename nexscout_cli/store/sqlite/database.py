@@ -9,12 +9,14 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from nexscout_cli.errors import StoreError
 from nexscout_cli.store.sqlite.changes import Change, Commit
 from nexscout_cli.store.sqlite.queue import QueueLock
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 SCHEMA_VERSION = 7
 Prepare = Callable[[sqlite3.Connection], None]

@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-import sqlite3
-from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from nexscout_cli.engine.book_types import MAX_ENERGY, Energy
-from nexscout_cli.engine.budgets import Budget, Used
 from nexscout_cli.engine.tiers import FIRST_TIER
 from nexscout_cli.errors import UsageError
 from nexscout_cli.store.sqlite import accounts, users
-from nexscout_cli.store.sqlite.transaction import Transaction
 
 if TYPE_CHECKING:
+    import sqlite3
+    from collections.abc import Sequence
+
+    from nexscout_cli.engine.budgets import Budget, Used
+    from nexscout_cli.store.sqlite.transaction import Transaction
     from nexscout_cli.store.sqlite.transactions import Transactions
 
 

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 from nexscout_cli.engine.book_types import Feedback
 from nexscout_cli.errors import UsageError
 from nexscout_cli.store.sqlite import cache, log
-from nexscout_cli.store.sqlite.transaction import Transaction
 
 if TYPE_CHECKING:
+    from nexscout_cli.store.sqlite.transaction import Transaction
     from nexscout_cli.store.sqlite.transactions import Transactions
 
 NOTE_CHARS = 2_000

@@ -5,10 +5,11 @@ from __future__ import annotations
 from datetime import timedelta
 
 from nexscout_cli.engine.settlement import Attempt, Order, Prediction
-from nexscout_cli.errors import DuplicateInFlight, InProgress, StalePlan
+from nexscout_cli.errors import DuplicateInFlight, StalePlan
 from nexscout_cli.jsontext import plain
 from nexscout_cli.store import owner
 from nexscout_cli.store.sqlite import accounts, claims, users
+from nexscout_cli.store.sqlite.requests import enter_request, take_key
 from nexscout_cli.store.sqlite.states import elsewhere
 from nexscout_cli.store.sqlite.transaction import Transaction, stamp
 
@@ -58,33 +59,6 @@ def open_request(t: Transaction, order: Order) -> bool:
         raise elsewhere(f"request {about.request_id}")
     t.execute("UPDATE requests SET state = 'open' WHERE request_id = ?", (about.request_id,))
     return False
-
-
-def take_key(t: Transaction, user_id: str, key: str | None, request_id: str) -> None:
-    """Let a request have an idempotency key whose earlier call was voided.
-
-    Raises InProgress where another request has it that was not.
-    """
-    if key is None:
-        return
-    names = (user_id, key, request_id)
-    t.execute(
-        "UPDATE requests SET key = NULL WHERE user_id = ? AND key = ? AND state = 'voided' AND request_id <> ?", names
-    )
-    if t.execute("SELECT 1 FROM requests WHERE user_id = ? AND key = ? AND request_id <> ?", names).fetchone():
-        raise InProgress(f"the request under key {key!r} is in progress", "wait for it, then ask again")
-
-
-def enter_request(
-    t: Transaction, request_id: str, user_id: str, feature: str, key: str | None, fingerprint: str
-) -> bool:
-    """Enter an open request; False when it is there already."""
-    entered = t.execute(
-        "INSERT INTO requests (request_id, user_id, feature, key, fingerprint, state, created_at) "
-        "VALUES (?, ?, ?, ?, ?, 'open', ?) ON CONFLICT (request_id) DO NOTHING",
-        (request_id, user_id, feature, key, fingerprint, t.stamp),
-    )
-    return bool(entered.rowcount)
 
 
 def _insert_attempt(t: Transaction, order: Order, n: int, claim: str | None) -> int:

@@ -1,30 +1,25 @@
-"""The engine's port onto the books of calls. Each method is one transaction: T1 hold, T2 sent, T3 post, and other ends."""
+"""The engine's port onto the books of calls. Each method is one transaction: T1 hold, T2 sent, T3 post, and other ends.
+
+What makes holds and posts is imported when one is made: an answer from the cache needs neither.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from nexscout_cli.engine.budgets import Budget
-from nexscout_cli.engine.settlement import (
-    Attempt,
-    CachedAnswer,
-    Charge,
-    Delivery,
-    Failure,
-    Hit,
-    Order,
-    Posting,
-    Prediction,
-    Recalled,
-)
-from nexscout_cli.engine.snapshot import Experience, World
+from nexscout_cli.engine.recalled import Recalled
 from nexscout_cli.jsontext import loads
-from nexscout_cli.store.sqlite import accounts, answers, holds, postings, world
+from nexscout_cli.store.sqlite import accounts, answers, hits, world
 from nexscout_cli.store.sqlite.states import require_own, set_state
-from nexscout_cli.store.sqlite.transaction import Transaction
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from nexscout_cli.engine.budgets import Budget
+    from nexscout_cli.engine.recalled import CachedAnswer, Hit
+    from nexscout_cli.engine.settlement import Attempt, Charge, Delivery, Failure, Order, Posting, Prediction
+    from nexscout_cli.engine.snapshot import Experience, World
+    from nexscout_cli.store.sqlite.transaction import Transaction
     from nexscout_cli.store.sqlite.transactions import Transactions
 
 
@@ -71,16 +66,20 @@ class SqliteLedger:
 
     def record_hit(self, actor: str, hit: Hit) -> None:
         """The one small write of a cached answer."""
-        self._store.together(actor, lambda t: postings.hit(t, hit))
+        self._store.together(actor, lambda t: hits.record(t, hit))
 
     def record_refusal(self, actor: str, prediction: Prediction, reason: str) -> None:
         """A refused run: its prediction, and nothing else."""
+        from nexscout_cli.store.sqlite import holds
+
         with self._store.write(actor) as t:
             t.require_access(prediction.user_id)
             holds.predict(t, prediction, reason)
 
     def hold(self, actor: str, order: Order) -> Attempt:
         """T1."""
+        from nexscout_cli.store.sqlite import holds
+
         return self._store.together(actor, lambda t: holds.hold(t, order))
 
     def mark_sent(self, actor: str, attempt: Attempt) -> None:
@@ -113,14 +112,20 @@ class SqliteLedger:
 
     def post(self, actor: str, attempt: Attempt, posting: Posting) -> None:
         """T3: the true charge in every book at once."""
+        from nexscout_cli.store.sqlite import postings
+
         self._store.together(actor, lambda t: postings.post(t, attempt, posting))
 
     def deliver(self, actor: str, attempt: Attempt, charge: Charge, delivery: Delivery) -> None:
         """Deliver the answer of an attempt that was posted without a delivery."""
+        from nexscout_cli.store.sqlite import postings
+
         with self._store.write(actor) as t:
             postings.deliver(t, attempt, charge, delivery)
 
     def fail(self, actor: str, failure: Failure) -> None:
         """Nothing was delivered: energy is given back, and the failure is on record."""
+        from nexscout_cli.store.sqlite import postings
+
         with self._store.write(actor) as t:
             postings.fail(t, failure)

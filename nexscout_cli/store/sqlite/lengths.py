@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import json
+from typing import TYPE_CHECKING
 
 from nexscout_cli.engine.length.learning import Level
 from nexscout_cli.engine.names import EVERYONE
-from nexscout_cli.engine.settlement import Settlement
-from nexscout_cli.store.sqlite.transaction import Transaction
+
+if TYPE_CHECKING:
+    from nexscout_cli.engine.settlement import Settlement
+    from nexscout_cli.store.sqlite.transaction import Transaction
 
 _STATE = f"[{', '.join(['%.9g'] * len(Level._fields))}]"
 """A level as JSON."""

@@ -6,7 +6,6 @@ Dollars exact, times as stamps.
 from __future__ import annotations
 
 import json
-import sqlite3
 from typing import TYPE_CHECKING, Any
 
 from nexscout_cli.engine.money import usd
@@ -14,6 +13,8 @@ from nexscout_cli.errors import UsageError
 from nexscout_cli.store.sqlite.transaction import OWN_OR_ADMIN, Transaction
 
 if TYPE_CHECKING:
+    import sqlite3
+
     from nexscout_cli.store.sqlite.transactions import Transactions
 
 Row = dict[str, Any]

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import sqlite3
-from pathlib import Path
 from typing import TYPE_CHECKING
 
-from nexscout_cli.engine.book_types import Problem
 from nexscout_cli.errors import StoreError, UsageError
 from nexscout_cli.store.sqlite.database import SCHEMA_VERSION, wal_is_safe
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
+    from nexscout_cli.engine.book_types import Problem
     from nexscout_cli.store.sqlite.transactions import Transactions
 
 

@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
+from typing import TYPE_CHECKING
 
 from nexscout_cli.engine.model import Model
-from nexscout_cli.store.sqlite.transaction import Transaction
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from nexscout_cli.store.sqlite.transaction import Transaction
 
 COLUMNS = (
     "model",

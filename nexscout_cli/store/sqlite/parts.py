@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import sqlite3
-from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING
 
-from nexscout_cli.engine.request import Json
-
 if TYPE_CHECKING:
+    import sqlite3
+    from collections.abc import Iterator, Mapping
+
+    from nexscout_cli.engine.request import Json
     from nexscout_cli.store.sqlite.transactions import Transactions
 
 PART = 20_000

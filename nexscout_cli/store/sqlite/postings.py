@@ -1,13 +1,16 @@
-"""T3 and what else ends a request: the true charge in every book at once, a cache hit, a failure."""
+"""T3 and what else ends a request: the true charge in every book at once, a failure."""
 
 from __future__ import annotations
 
-from nexscout_cli.engine.settlement import Attempt, Charge, Delivery, Failure, Hit, Posting
+from typing import TYPE_CHECKING
+
 from nexscout_cli.jsontext import dumps
-from nexscout_cli.store.sqlite import accounts, answers, lengths, profiles, usage, users
-from nexscout_cli.store.sqlite.holds import enter_request, take_key
+from nexscout_cli.store.sqlite import accounts, answers, lengths, profiles, usage
 from nexscout_cli.store.sqlite.states import elsewhere, end_request, require_own, set_state
-from nexscout_cli.store.sqlite.transaction import Transaction
+
+if TYPE_CHECKING:
+    from nexscout_cli.engine.settlement import Attempt, Charge, Delivery, Failure, Posting
+    from nexscout_cli.store.sqlite.transaction import Transaction
 
 
 def post(t: Transaction, attempt: Attempt, posting: Posting) -> None:
@@ -103,40 +106,6 @@ def _settle_prediction(t: Transaction, attempt: Attempt, charge: Charge) -> None
         "prediction_accuracy = ? WHERE request_id = ?",
         (tokens, charge.cost, attempt.settlement.accuracy_in_all(tokens), attempt.request_id),
     )
-
-
-def hit(t: Transaction, hit: Hit) -> None:
-    """The one small write of a cached answer."""
-    cached = hit.cached
-    users.ensure(t, hit.user_id)
-    if hit.idempotency_key is not None:
-        take_key(t, hit.user_id, hit.idempotency_key, hit.request_id)
-        enter_request(t, hit.request_id, hit.user_id, hit.feature, hit.idempotency_key, hit.fingerprint)
-        t.execute(
-            "UPDATE requests SET state = 'posted', answer = ? WHERE request_id = ?", (dumps(hit.answer), hit.request_id)
-        )
-    if cached.id:
-        answers.count_use(t, cached.id)
-    usage.record(
-        t,
-        {
-            "request_id": hit.request_id,
-            "n": 0,
-            "user_id": hit.user_id,
-            "feature": hit.feature,
-            "model_used": cached.model,
-            "outcome": "hit",
-            "mode": hit.mode,
-            "routing_reason": "cache",
-            "cached_response": 1,
-            "cache_match": cached.match,
-            "baseline_usd": hit.baseline,
-            "avoided_usd": cached.cost,
-            "tokens_saved": cached.input_tokens + cached.output_tokens,
-            "metadata": {"cached_from": cached.source},
-        },
-    )
-    profiles.learn(t, hit.user_id, hit.lesson)
 
 
 def fail(t: Transaction, failure: Failure) -> None:

@@ -3,20 +3,21 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from nexscout_cli.engine.book_types import Preferences
-from nexscout_cli.engine.learning.observation import Lesson
 from nexscout_cli.engine.learning.profile import ProfileState
 from nexscout_cli.engine.snapshot import Profile
 from nexscout_cli.engine.tiers import FIRST_TIER
 from nexscout_cli.errors import NotPermitted
 from nexscout_cli.jsontext import plain
 from nexscout_cli.store.sqlite import users
-from nexscout_cli.store.sqlite.transaction import Transaction
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from nexscout_cli.engine.learning.observation import Lesson
+    from nexscout_cli.store.sqlite.transaction import Transaction
     from nexscout_cli.store.sqlite.transactions import Transactions
 
 

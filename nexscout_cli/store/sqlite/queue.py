@@ -6,12 +6,15 @@ import fcntl
 import os
 import threading
 import time
-from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
+from typing import TYPE_CHECKING
 from weakref import WeakSet
 
 from nexscout_cli.errors import StoreError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
 
 
 class QueueLock:

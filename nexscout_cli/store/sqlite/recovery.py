@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import json
-import sqlite3
 from typing import TYPE_CHECKING
 
-from nexscout_cli.engine.book_types import Recovered, Unresolved
 from nexscout_cli.engine.catalog.recovery_rules import LiveAttempt
 from nexscout_cli.engine.money import dollars
 from nexscout_cli.errors import UsageError
@@ -15,6 +13,9 @@ from nexscout_cli.store.sqlite import accounts, claims, log, states, usage
 from nexscout_cli.store.sqlite.transaction import OWN_OR_ADMIN, Transaction, parse_stamp, stamp
 
 if TYPE_CHECKING:
+    import sqlite3
+
+    from nexscout_cli.engine.book_types import Recovered, Unresolved
     from nexscout_cli.store.sqlite.transactions import Transactions
 
 _ATTEMPTS = """SELECT a.*, r.user_id, r.feature, r.state = 'open' AS goes_on
@@ -29,6 +30,8 @@ class SqliteRecovery:
 
     def recover(self, actor: str) -> Recovered:
         """Settle what dead processes left behind; runs at the start of every writing command, over all users."""
+        from nexscout_cli.engine.book_types import Recovered
+
         with self._store.read(actor) as t:
             if not (_left_behind(t) or _abandoned(t) or claims.stale(t) or states.keys_to_expire(t)):
                 return Recovered()
@@ -84,6 +87,8 @@ class SqliteRecovery:
 
     def unresolved(self, actor: str) -> list[Unresolved]:
         """The unknown attempts the actor may see."""
+        from nexscout_cli.engine.book_types import Unresolved
+
         with self._store.read(actor) as t:
             # +a.id: by the small index of claims, not by the table's own order.
             rows = t.execute(

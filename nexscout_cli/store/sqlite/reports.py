@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-import sqlite3
-from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, date, datetime, time, timedelta
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from nexscout_cli.engine.book_types import SUMS
-from nexscout_cli.engine.report_window import Window
 from nexscout_cli.store.sqlite.transaction import OWN_OR_ADMIN, Transaction, parse_stamp, stamp
 
 if TYPE_CHECKING:
+    import sqlite3
+    from collections.abc import Iterator
+
+    from nexscout_cli.engine.report_window import Window
     from nexscout_cli.store.sqlite.transactions import Transactions
 
 Row = dict[str, Any]

@@ -7,11 +7,14 @@ from __future__ import annotations
 
 import os
 import sqlite3
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 from sqlite_utils import Database, Migrations
 
 from nexscout_cli.engine.book_types import SUMS
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 MIGRATIONS = Migrations("nexscout")
 

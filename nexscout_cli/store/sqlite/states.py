@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import sqlite3
+from typing import TYPE_CHECKING
 
-from nexscout_cli.engine.settlement import Attempt
 from nexscout_cli.errors import StoreError
 from nexscout_cli.store.sqlite import accounts, claims
 from nexscout_cli.store.sqlite.transaction import Transaction, stamp
+
+if TYPE_CHECKING:
+    from nexscout_cli.engine.settlement import Attempt
 
 _MOVE = """UPDATE attempts SET state = ?, actual = ?, reason = coalesce(?, reason), provider_id = coalesce(?, provider_id),
     settled_at = ?{} WHERE id = ?"""

@@ -6,16 +6,16 @@ A book's module is imported when it is first asked for: a command opens few of t
 from __future__ import annotations
 
 from functools import cached_property
-from pathlib import Path
 from typing import TYPE_CHECKING
 
-from nexscout_cli.engine.ports import Clock
-from nexscout_cli.engine.store_rules import StoreRules
 from nexscout_cli.engine.tiers import OWNER_TIER
-from nexscout_cli.store.sqlite.transaction import Transaction
 from nexscout_cli.store.sqlite.transactions import Transactions
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
+    from nexscout_cli.engine.ports import Clock
+    from nexscout_cli.engine.store_rules import StoreRules
     from nexscout_cli.store.sqlite.cache import SqliteCache
     from nexscout_cli.store.sqlite.catalog import SqliteCatalog
     from nexscout_cli.store.sqlite.energy import SqliteEnergy
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from nexscout_cli.store.sqlite.profiles import SqliteProfiles
     from nexscout_cli.store.sqlite.recovery import SqliteRecovery
     from nexscout_cli.store.sqlite.reports import SqliteReports
+    from nexscout_cli.store.sqlite.transaction import Transaction
     from nexscout_cli.store.sqlite.users import SqliteUsers
 
 

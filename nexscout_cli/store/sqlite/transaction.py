@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
-import sqlite3
 from datetime import UTC, datetime
 from functools import lru_cache
+from typing import TYPE_CHECKING
 
 from nexscout_cli.engine.names import check_user
-from nexscout_cli.engine.ports import Clock
-from nexscout_cli.engine.store_rules import StoreRules
 from nexscout_cli.errors import NotPermitted, UsageError
+
+if TYPE_CHECKING:
+    import sqlite3
+
+    from nexscout_cli.engine.ports import Clock
+    from nexscout_cli.engine.store_rules import StoreRules
 
 OWN_OR_ADMIN = "(user_id = :actor OR EXISTS (SELECT 1 FROM users WHERE user_id = :actor AND role = 'admin'))"
 """SQL that every read of a person's rows carries: their own, or an admin reads."""

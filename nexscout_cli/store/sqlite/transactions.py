@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
-import sqlite3
-from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from pathlib import Path
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 from nexscout_cli.engine.names import check_user
-from nexscout_cli.engine.ports import Clock
-from nexscout_cli.engine.store_rules import StoreRules
 from nexscout_cli.store.sqlite.database import Database
 from nexscout_cli.store.sqlite.transaction import Transaction
+
+if TYPE_CHECKING:
+    import sqlite3
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
+
+    from nexscout_cli.engine.ports import Clock
+    from nexscout_cli.engine.store_rules import StoreRules
 
 T = TypeVar("T")
 

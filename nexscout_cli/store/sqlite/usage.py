@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
-from nexscout_cli.engine.request import Json
+from typing import TYPE_CHECKING
+
 from nexscout_cli.jsontext import plain
-from nexscout_cli.store.sqlite.transaction import Transaction
+
+if TYPE_CHECKING:
+    from nexscout_cli.engine.request import Json
+    from nexscout_cli.store.sqlite.transaction import Transaction
 
 
 def record(t: Transaction, row: dict[str, Json]) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sqlite3
 from typing import TYPE_CHECKING
 
 from nexscout_cli.engine.book_types import UserRow
@@ -12,6 +11,8 @@ from nexscout_cli.store.sqlite import accounts
 from nexscout_cli.store.sqlite.transaction import OWN_OR_ADMIN, Transaction
 
 if TYPE_CHECKING:
+    import sqlite3
+
     from nexscout_cli.store.sqlite.transactions import Transactions
 
 

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from datetime import timedelta
+from typing import TYPE_CHECKING
 
-from nexscout_cli.engine.budgets import Budget
 from nexscout_cli.engine.snapshot import Experience, Given, Subject, World, pooled
 from nexscout_cli.store.sqlite import accounts, lengths, models, profiles
 from nexscout_cli.store.sqlite.transaction import Transaction, stamp
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from nexscout_cli.engine.budgets import Budget
 
 DOUBTS_SEEN = 200
 """Rows of usage that are looked through for how often first answers were doubted."""
