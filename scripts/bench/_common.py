@@ -189,7 +189,7 @@ def request(prompt: str, **options: Any) -> AIRequest:
 def pay(engine: Engine, plan: Any) -> list[float]:
     """A paid call's three transactions with nothing between them: hold, mark_sent, post. The seconds each took."""
     from nexscout_cli.engine import bookkeeping
-    from nexscout_cli.engine.course import new_id
+    from nexscout_cli.engine.asked import new_id
     from nexscout_cli.engine.settlement import Charge, Delivery, Posting
 
     ledger, name, now = engine.ledger, new_id(engine.clock), engine.clock.now()
