@@ -1,4 +1,4 @@
-"""Whoever answers calls: remote models through LiteLLM, and one small model that runs in this process."""
+"""Whoever answers calls: our own wires, LiteLLM for other providers, and one small model that runs in this process."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import threading
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
     from nexscout_cli.engine.call import Call, Completion, OnText
@@ -38,12 +39,25 @@ class Providers:
     def complete(self, call: Call, on_text: OnText | None) -> Completion:
         """Make the call; raises ProviderFailure, and CallInterrupted for a signal."""
         try:
-            side = self._local() if call.model.litellm_model.startswith(_EMBEDDED) else self._far()
+            complete = self._of(call)
         except KeyboardInterrupt:
             from nexscout_cli.engine.failures import CallInterrupted, ProviderFailure
 
             raise CallInterrupted(ProviderFailure("unreached", "interrupted; not sent")) from None
-        return side.complete(call, on_text)
+        return complete(call, on_text)
+
+    def _of(self, call: Call) -> Callable[[Call, OnText | None], Completion]:
+        """Who makes a call: the model in this process, one of our own wires, or LiteLLM."""
+        if call.model.litellm_model.startswith(_EMBEDDED):
+            return self._local().complete
+        from nexscout_cli.providers.wires.targets import target_of
+
+        target = target_of(call.model)
+        if target is None:
+            return self._far().complete
+        from nexscout_cli.providers.wires import provider
+
+        return lambda call, on_text: provider.complete(call, target, on_text)
 
     def _local(self) -> Provider:
         with self._lock:

@@ -23,6 +23,8 @@ from nexscout_cli.engine.model import Model
 from nexscout_cli.engine.plan_types import Message
 from nexscout_cli.providers.litellm import provider
 from nexscout_cli.providers.litellm.provider import LiteLLMProvider
+from nexscout_cli.providers.wires import provider as wires
+from nexscout_cli.providers.wires.targets import target_of
 from tests.support.openai_server import OpenAIServer, answer, delta, events, raw_server, respond
 
 KEY = "sk-very-secret-key-0123456789"
@@ -51,8 +53,33 @@ def call(
     return Call(row, (Message("user", PROMPT),), max_tokens, temperature, timeout, total, stream)
 
 
+def by_litellm(made: Call, on_text: Callable[[str], None] | None) -> Completion:
+    return LiteLLMProvider().complete(made, on_text)
+
+
+def by_wire(made: Call, on_text: Callable[[str], None] | None) -> Completion:
+    target = target_of(made.model)
+    assert target is not None
+    return wires.complete(made, target, on_text)
+
+
+SIDES = {"litellm": by_litellm, "wire": by_wire}
+_side = by_litellm
+
+
+@pytest.fixture(autouse=True, params=SIDES)
+def side(request: pytest.FixtureRequest) -> str:
+    """Every test runs twice: through LiteLLM, and over our own wires."""
+    global _side
+    _side = SIDES[request.param]
+    return str(request.param)
+
+
+litellm_alone = pytest.mark.parametrize("side", ["litellm"], indirect=True)
+
+
 def ask(url: str, on_text: Callable[[str], None] | None = None, **options: Any) -> Completion:
-    return LiteLLMProvider().complete(call(url, **options), on_text)
+    return _side(call(url, **options), on_text)
 
 
 def fails(url: str, on_text: Callable[[str], None] | None = None, **options: Any) -> ProviderFailure:
@@ -105,6 +132,7 @@ def test_the_bound_on_the_answer_always_reaches_the_provider(model: str) -> None
     assert body.get("max_tokens", body.get("max_completion_tokens")) == 33
 
 
+@litellm_alone
 def test_extra_parameters_of_the_catalog_are_passed_on_but_not_the_instruction() -> None:
     with OpenAIServer("Yes.") as server:
         ask(server.url, model="openai/gpt-5-mini", params={"reasoning_effort": "low", "instruction": "Think.", "n": 5})
@@ -112,6 +140,7 @@ def test_extra_parameters_of_the_catalog_are_passed_on_but_not_the_instruction()
     assert body["reasoning_effort"] == "low" and "instruction" not in body and "n" not in body
 
 
+@litellm_alone
 def test_a_catalog_parameter_that_raises_the_bound_is_refused_before_it_is_sent() -> None:
     with OpenAIServer("Yes.") as server:
         failure = fails(server.url, params={"extra_body": {"max_tokens": 9999}})
@@ -433,6 +462,7 @@ def test_fifty_calls_at_once_each_get_their_own_answer() -> None:
         assert server.hits == 50 and server.max_in_flight > 25
 
 
+@litellm_alone
 def test_a_connection_is_given_back_without_the_help_of_the_garbage_collector() -> None:
     """Left to it, httpcore's pool can deadlock on its own lock; seen once in some ten runs of these tests."""
 
@@ -455,6 +485,7 @@ def test_a_connection_is_given_back_without_the_help_of_the_garbage_collector() 
         gc.enable()
 
 
+@litellm_alone
 def test_a_call_that_hangs_does_not_keep_the_program_from_ending_and_nothing_is_printed() -> None:
     with raw_server(lambda connection: time.sleep(30)) as (url, _):
         program = (
@@ -495,6 +526,7 @@ assert not told, told
 """
 
 
+@litellm_alone
 def test_a_program_that_uses_litellm_itself_finds_its_process_as_it_was(tmp_path: Path) -> None:
     with OpenAIServer("Hi.") as server:
         env = {
@@ -512,6 +544,7 @@ def test_a_program_that_uses_litellm_itself_finds_its_process_as_it_was(tmp_path
     assert (done.returncode, done.stderr) == (0, "")
 
 
+@litellm_alone
 def test_who_collects_garbage_goes_on_with_it_after_an_import() -> None:
     try:
         for collecting in (False, True):

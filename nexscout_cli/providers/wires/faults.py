@@ -1,0 +1,122 @@
+"""What a failed call over one of our wires means for its hold, and what of it may be shown. Pure but for the environment."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from nexscout_cli.engine.call import Call
+from nexscout_cli.engine.failures import ProviderFailure
+from nexscout_cli.engine.request import Json
+from nexscout_cli.providers.litellm.refusals import _TOO_LONG, _cause, _clean, _retry_after, _said
+from nexscout_cli.providers.wires.reader import Damaged, ErrorAnswer, Reader
+
+if TYPE_CHECKING:
+    from nexscout_cli.providers.transport import Exchange
+
+_STATUS_OF = {
+    "rate_limit": 429,
+    "quota": 429,
+    "resource_exhausted": 429,
+    "overloaded": 529,
+    "unavailable": 503,
+    "server_error": 500,
+    "api_error": 500,
+    "internal": 500,
+    "timeout": 504,
+    "deadline": 504,
+    "authentication": 401,
+    "permission": 403,
+    "not_found": 404,
+    "invalid": 400,
+}
+"""Statuses of the words by which providers name their errors, the first that the word contains."""
+
+
+class Head:
+    """The head of an answer, and the body of one that is an error."""
+
+    def __init__(self) -> None:
+        self.status: int | None = None
+        self.headers: dict[str, str] = {}
+        self.body = b""
+
+
+def failure(error: Exception, call: Call, reader: Reader, exchange: Exchange, head: Head) -> ProviderFailure:
+    """What went wrong, as the engine takes it."""
+    kind, why, status = _kind(error, call, reader, exchange, head)
+    return ProviderFailure(
+        kind,
+        _clean(why, call),
+        status=status,
+        retry_after=_retry_after(head.headers) if kind == "limited" else None,
+        partial=reader.text,
+        usage=reader.usage(),
+        provider_id=identifier(reader, call) or head.headers.get("x-request-id") or head.headers.get("request-id"),
+    )
+
+
+def ended(call: Call, reader: Reader, exchange: Exchange, what: str) -> ProviderFailure:
+    """A call that was ended here, before the provider did: its outcome is unknown, unless it was not sent yet."""
+    return ProviderFailure(
+        "unknown" if exchange.sent else "unreached",
+        what if exchange.sent else f"{what}; not sent",
+        partial=reader.text,
+        usage=reader.usage(),
+        provider_id=identifier(reader, call),
+    )
+
+
+def identifier(reader: Reader, call: Call) -> str | None:
+    """The provider's name for the call, as harmless as a message: it is kept in the books."""
+    return _clean(reader.id, call) if reader.id else None
+
+
+def error_text(body: bytes) -> str:
+    """The message in an error body, whatever its shape."""
+    return _said(body)
+
+
+def _kind(error: Exception, call: Call, reader: Reader, exchange: Exchange, head: Head) -> tuple[str, str, int | None]:
+    if not exchange.sent:
+        return "unreached", f"could not connect: {_cause(error)}", None
+    if isinstance(error, ErrorAnswer):
+        failed = head.status is not None and head.status >= 300
+        status = head.status if failed else status_of(error.code)
+        if reader.text:  # what came is billed, whatever is said of it afterwards
+            return "unknown", f"the stream was cut: {error.message}", status
+        if status is None:
+            return "unknown", error.message, head.status
+        return *by_status(status, error.message, head.body if failed else error.message.encode()), status
+    if isinstance(error, Damaged):
+        return "unknown", str(error), head.status
+    if type(error).__name__ in ("ReadTimeout", "WriteTimeout"):
+        limit = call.total_timeout if call.stream and exchange.over else call.timeout
+        return "unknown", f"no {'further text' if reader.text else 'answer'} within {limit:g} s", head.status
+    if head.status is None:
+        return "unknown", f"no answer: {_cause(error)}", None
+    return "unknown", "the stream was cut" if reader.streamed else "the answer is damaged", head.status
+
+
+def by_status(status: int, text: str, body: bytes) -> tuple[str, str]:
+    """Kind and message of an error with that status."""
+    if status < 400:
+        return "rejected", f"{status}: the provider redirects elsewhere, which is refused"
+    if status == 429:
+        return "limited", f"429: {text}"
+    if status < 500 and status != 408:
+        too_long = status in (400, 413, 422) and _TOO_LONG.search(text)
+        return "too_long" if too_long else "rejected", f"{status}: {text}"
+    if status in (500, 502, 503, 529) and body.strip():
+        return "server", f"{status}: {text}"
+    return "unknown", f"{status}: {text}"
+
+
+def status_of(code: Json) -> int | None:
+    """The HTTP status that an error's code stands for; None where it says nothing."""
+    if isinstance(code, int) and not isinstance(code, bool) and 400 <= code < 600:
+        return code
+    if isinstance(code, str):
+        if code.isdecimal() and len(code) == 3 and "400" <= code < "600":
+            return int(code)
+        return next((status for word, status in _STATUS_OF.items() if word in code.lower()), None)
+    return None

@@ -1,0 +1,94 @@
+"""Calls over our own wires, one at a time a thread. Importing this imports no HTTP library."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Iterator
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+from nexscout_cli.engine.call import Call, Completion, OnText
+from nexscout_cli.engine.failures import CallInterrupted, ProviderFailure, ReaderGone
+from nexscout_cli.providers.wires import faults
+from nexscout_cli.providers.wires.reader import ERROR_LIMIT, ErrorAnswer, Reader
+from nexscout_cli.providers.wires.targets import Target
+
+if TYPE_CHECKING:
+    from nexscout_cli.providers.transport import Exchange
+
+_READERS = {"openai": "ChatReader", "anthropic": "MessagesReader", "gemini": "ContentReader"}
+
+
+def complete(call: Call, target: Target, on_text: OnText | None) -> Completion:
+    """Make the call within ``call.timeout`` (streams: between signs of life, and ``call.total_timeout`` in all).
+
+    Raises ProviderFailure, whose message holds neither a key nor the prompt; CallInterrupted for a signal.
+    """
+    from nexscout_cli.providers.transport import Exchange
+
+    wire = import_module(f"nexscout_cli.providers.wires.{target.wire}")
+    reader: Reader = getattr(wire, _READERS[target.wire])(call.max_tokens)
+    exchange = Exchange(call.timeout, call.total_timeout if call.stream else call.timeout)
+    pieces = _pieces(wire, call, target, reader, exchange)
+    finish = None
+    try:
+        for piece in pieces:
+            if piece and call.stream and on_text is not None:
+                on_text(piece)
+    except ReaderGone:
+        finish = "reader_gone"
+    except KeyboardInterrupt:
+        raise CallInterrupted(faults.ended(call, reader, exchange, "interrupted")) from None
+    finally:
+        pieces.close()
+    finish = finish or reader.finish_reason or "stop"
+    return Completion(reader.text, finish, reader.usage(), faults.identifier(reader, call), reader.model)
+
+
+def _pieces(wire: Any, call: Call, target: Target, reader: Reader, exchange: Exchange) -> Iterator[str]:
+    """The pieces of the answer as they come. Whatever goes wrong on the way is a ProviderFailure."""
+    from nexscout_cli.providers.transport import post
+
+    head = faults.Head()
+    try:
+        request = wire.request(call, target, _key(call))
+        with post(request, exchange) as (head.status, head.headers, body):
+            if head.status >= 300:
+                head.body = _beginning(body)
+                raise ErrorAnswer(head.status, faults.error_text(head.body))
+            reader.start(head.headers)
+            for data in body:
+                for piece in reader.feed(data):
+                    exchange.alive()
+                    yield piece
+            yield from reader.finish()
+        return
+    except ProviderFailure as error:
+        failure = error
+    except Exception as error:  # noqa: BLE001 - one call's trouble is that call's, whatever it is
+        failure = faults.failure(error, call, reader, exchange, head)
+    raise failure  # here, and not above: it keeps no link to an exception that may hold a key
+
+
+def _key(call: Call) -> str | None:
+    """The key, from the environment. Raises ProviderFailure where it is missing or no header can carry it."""
+    name = call.model.api_key_env
+    if name is None:
+        return None
+    key = os.environ.get(name, "").strip()
+    if not key:
+        raise ProviderFailure("unreached", f"{name} is not set")
+    if not key.isascii() or not key.isprintable():
+        raise ProviderFailure("unreached", f"{name} holds characters that a key cannot have")
+    return key
+
+
+def _beginning(body: Iterable[bytes]) -> bytes:
+    """As much of an error as is read."""
+    found, size = [], 0
+    for part in body:
+        found.append(part)
+        size += len(part)
+        if size >= ERROR_LIMIT:
+            break
+    return b"".join(found)[:ERROR_LIMIT]

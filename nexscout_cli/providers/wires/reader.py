@@ -1,0 +1,192 @@
+"""What every wire's reader does: bytes of an answer in, pieces of text out, and at the end what was said of the call."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import Any, NoReturn
+
+from nexscout_cli.engine.call import Usage
+from nexscout_cli.engine.request import Json
+from nexscout_cli.providers.wires.sse import EventStream
+
+BODY_BASE = 2_000_000
+BODY_PER_TOKEN = 2_000
+"""Bytes that an answer may have: these, and so many for each token it may have. An event with one token takes some 300."""
+ERROR_LIMIT = 100_000
+"""Bytes of an error that are read."""
+
+
+class Damaged(Exception):
+    """The answer cannot be read; the message says why."""
+
+
+class ErrorAnswer(Exception):
+    """The provider answered with an error, be it under status 200. ``code`` is an HTTP status or the provider's word."""
+
+    def __init__(self, code: Json, message: str) -> None:
+        super().__init__(message)
+        self.code = code
+        self.message = message
+
+
+class Reader:
+    """Reads one answer. Subclasses know the shapes: ``_whole`` of a whole answer, ``_event`` of one event of a stream.
+
+    ``text`` so far, ``finish_reason`` in OpenAI's words, ``reported`` usage in the provider's own words and unchecked,
+    ``id`` and ``model`` as the provider names them. ``ended``: the provider said that the answer is complete.
+    """
+
+    counts = ("prompt_tokens", "completion_tokens")
+    """The names of the two counts in this wire's usage."""
+
+    def __init__(self, max_tokens: int) -> None:
+        self._limit = BODY_BASE + BODY_PER_TOKEN * max_tokens
+        self._size = 0
+        self._body: list[bytes] = []
+        self._events: EventStream | None = None
+        self._half = ""
+        self._texts: list[str] = []
+        self.streamed = self.ended = False
+        self.finish_reason: str | None = None
+        self.reported: dict[str, Json] = {}
+        self.id: str | None = None
+        self.model: str | None = None
+
+    @property
+    def text(self) -> str:
+        """The answer so far."""
+        return "".join(self._texts)
+
+    def start(self, headers: Mapping[str, str]) -> None:
+        """The head has come: its content type says whether events follow, whatever had been asked for."""
+        self.streamed = "text/event-stream" in headers.get("content-type", "").lower()
+        self._events = EventStream() if self.streamed else None
+
+    def feed(self, data: bytes) -> list[str]:
+        """The pieces of text that these bytes bring; an empty one is a sign of life without text, such as thinking.
+
+        Raises Damaged for what cannot be read and for more bytes than the answer's bound allows, ErrorAnswer for an error.
+        """
+        self._size += len(data)
+        if self._size > self._limit:
+            raise Damaged(f"the answer is larger than {self._limit} bytes")
+        if self._events is None:
+            self._body.append(data)
+            return []
+        pieces: list[str] = []
+        for event in self._events.feed(data):
+            if event.data == b"[DONE]":
+                continue
+            document = parsed(event.data)
+            piece = self._valid(self._event(document))
+            if piece is not None:
+                pieces.append(piece)
+        return pieces
+
+    def finish(self) -> list[str]:
+        """The body has ended. Returns the last pieces; raises as ``feed`` does, Damaged also for a stream that was cut."""
+        if self._events is None:
+            body = b"".join(self._body)
+            if body.lstrip()[:5] in (b"data:", b"event"):  # events under a wrong content type
+                self._events, self._body, self.streamed = EventStream(), [], True
+                self._size = 0
+                return [*self.feed(body), *self.finish()]
+            self._texts.append(joined(self._whole(parsed(body))))
+            return [self.text] if self.text else []
+        if not self.ended:
+            raise Damaged("the stream was cut")
+        if self._half:
+            self._texts.append("\ufffd")
+        return ["\ufffd"] if self._half else []
+
+    def _whole(self, document: dict[str, Any]) -> str:
+        raise NotImplementedError
+
+    def _event(self, document: dict[str, Any]) -> str | None:
+        """The text of one event; None where nothing happened."""
+        raise NotImplementedError
+
+    def _valid(self, text: str | None) -> str | None:
+        """Text that can be stored and printed: a character may come in two halves, in two events."""
+        if not text:
+            return text
+        text = self._half + text
+        self._half = text[-1:] if "\ud800" <= text[-1:] <= "\udbff" else ""
+        text = joined(text[: len(text) - len(self._half)])
+        self._texts.append(text)
+        return text
+
+    def _note(self, *, id: Json = None, model: Json = None, usage: Json = None) -> None:
+        """Keep what the answer says of itself; ``usage`` that is no object is kept as what both counts are said to be."""
+        if isinstance(id, str) and id:
+            self.id = id
+        if isinstance(model, str) and model:
+            self.model = model
+        if usage is not None:
+            self.reported |= usage if isinstance(usage, dict) else dict.fromkeys(self.counts, usage)
+
+    def usage(self) -> Usage | None:
+        """What the provider reported, unchecked; None where it reported nothing."""
+        first, second = self.counts
+        if first not in self.reported and second not in self.reported:
+            return None
+        return Usage(_sum(self.reported, first), _sum(self.reported, second))
+
+
+_ADDED = {
+    "input_tokens": ("cache_creation_input_tokens", "cache_read_input_tokens"),
+    "candidatesTokenCount": ("thoughtsTokenCount",),
+}
+"""Counted apart by Anthropic and Gemini, and billed all the same."""
+
+
+def _sum(usage: dict[str, Json], key: str) -> Json:
+    value = usage.get(key)
+    more = [usage[name] for name in _ADDED.get(key, ()) if isinstance(usage.get(name), int)]
+    return value + sum(more) if isinstance(value, int) and not isinstance(value, bool) else value
+
+
+def parsed(data: bytes) -> dict[str, Any]:
+    """A JSON object. Raises Damaged for anything else: bad UTF-8, too deep, too long a number, another type."""
+    try:
+        document = json.loads(data.decode("utf-8-sig", "strict"))
+    except (ValueError, RecursionError):
+        raise Damaged("the answer is damaged") from None
+    if not isinstance(document, dict):
+        raise Damaged("the answer is damaged")
+    return document
+
+
+def joined(text: str) -> str:
+    """Text without lone surrogates: halves of a character that stand together become one, others U+FFFD."""
+    return text if text.isascii() else text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+
+
+def an_object(value: Json) -> dict[str, Any]:
+    """The value where it is an object, else an empty one."""
+    return value if isinstance(value, dict) else {}
+
+
+def objects(value: Json) -> list[dict[str, Any]]:
+    """The objects of a list; none where the value is no list."""
+    return [one for one in value if isinstance(one, dict)] if isinstance(value, list) else []
+
+
+def a_text(value: Json) -> str:
+    """The value where it is text, "" where there is none. Raises Damaged for another type."""
+    if value is None:
+        return ""
+    if not isinstance(value, str):
+        raise Damaged("the answer is damaged: its text is not a string")
+    return value
+
+
+def fail(error: Json, code: Json = None) -> NoReturn:
+    """Raise the error that an answer carries, whatever its shape."""
+    if isinstance(error, dict):
+        metadata = an_object(error.get("metadata"))
+        said = [error.get("message") or error.get("detail") or metadata.get("raw"), error.get("type")]
+        message = next((str(part) for part in said if part), "no reason given")
+        raise ErrorAnswer(next((error[k] for k in ("code", "status", "type") if error.get(k)), code), message)
+    raise ErrorAnswer(code, str(error))
