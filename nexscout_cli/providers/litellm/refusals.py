@@ -2,24 +2,10 @@
 
 from __future__ import annotations
 
-import contextlib
-import json
-import os
-import re
-import time
-from email.utils import parsedate_to_datetime
-from typing import Any
-
 from nexscout_cli.engine.call import Call
 from nexscout_cli.engine.failures import ProviderFailure
+from nexscout_cli.providers.failing import by_status, cause, cleaned, error_text, retry_after
 from nexscout_cli.providers.litellm.traffic import Traffic
-
-_TOO_LONG = re.compile(
-    r"context_length_exceeded|context (?:length|window)|prompt is too long|maximum context|"
-    r"input is too long|exceeds the maximum number of tokens",
-    re.IGNORECASE,
-)
-_SECRET = re.compile(r"KEY|TOKEN|SECRET|PASSWORD")
 
 
 def failure(error: BaseException, traffic: Traffic, call: Call, partial: str) -> ProviderFailure:
@@ -27,9 +13,9 @@ def failure(error: BaseException, traffic: Traffic, call: Call, partial: str) ->
     kind, why = _kind(error, traffic)
     return ProviderFailure(
         kind,
-        _clean(why, call),
+        cleaned(why, call),
         status=traffic.status,
-        retry_after=_retry_after(traffic.headers) if kind == "limited" else None,
+        retry_after=retry_after(traffic.headers) if kind == "limited" else None,
         partial=partial,
         usage=traffic.usage(),
         provider_id=identifier(traffic, call),
@@ -38,79 +24,21 @@ def failure(error: BaseException, traffic: Traffic, call: Call, partial: str) ->
 
 def identifier(traffic: Traffic, call: Call) -> str | None:
     """The provider's name for the call, as harmless as a message: it is kept in the books."""
-    return _clean(traffic.id, call) if traffic.id else None
+    return cleaned(traffic.id, call) if traffic.id else None
 
 
 def _kind(error: BaseException, traffic: Traffic) -> tuple[str, str]:
-    status, text = traffic.status, _said(traffic.body)
+    status, text = traffic.status, error_text(traffic.body)
     if traffic.unbounded:
         return "rejected", "not sent: this model takes no bound on the length of its answer"
     if not traffic.used:  # LiteLLM refused by itself, or this provider has a client that cannot be watched
         refused = getattr(error, "status_code", None) in (400, 401, 403, 404, 413, 422)
         return "rejected" if refused else "unknown", str(error).partition("\n")[0] or type(error).__name__
     if not traffic.sent:
-        return "unreached", f"could not connect: {_cause(error)}"
+        return "unreached", f"could not connect: {cause(error)}"
     if status is None:
-        return "unknown", f"no answer: {_cause(error)}"
+        return "unknown", f"no answer: {cause(error)}"
     if status < 300:
         return "unknown", "the stream was cut" if traffic.watched else "the answer is damaged"
-    if status < 400:
-        return "rejected", f"{status}: the provider redirects elsewhere, which is refused"
-    if status == 429:
-        return "limited", f"429: {text}"
-    if status < 500 and status != 408:
-        too_long = status in (400, 413, 422) and (
-            type(error).__name__ == "ContextWindowExceededError" or _TOO_LONG.search(text)
-        )
-        return "too_long" if too_long else "rejected", f"{status}: {text}"
-    if status in (500, 502, 503, 529) and traffic.body.strip():
-        return "server", f"{status}: {text}"
-    return "unknown", f"{status}: {text}"
-
-
-def _cause(error: BaseException) -> str:
-    """The innermost reason, as the system words it."""
-    for _ in range(20):
-        error = error.__cause__ or error.__context__ or error
-    return str(error).strip() or type(error).__name__
-
-
-def _said(body: bytes) -> str:
-    """The message in an error body, whatever its shape."""
-    with contextlib.suppress(ValueError):
-        answer = json.loads(body)
-        answer = answer[0] if isinstance(answer, list) and answer else answer
-        if isinstance(answer, dict):
-            error = answer.get("error", answer)
-            if isinstance(error, dict):
-                words = [error.get("message") or error.get("detail"), error.get("code")]
-                return " ".join(str(word) for word in words if word) or "no reason given"
-            return str(error)
-    return re.sub(r"<[^>]*>", " ", body[:2000].decode("utf-8", "replace")).strip() or "no reason given"
-
-
-def _retry_after(headers: Any) -> float | None:
-    """Seconds to wait, from either form of the header."""
-    value = str(headers.get("retry-after", ""))
-    with contextlib.suppress(ValueError):
-        return max(0.0, float(value))
-    with contextlib.suppress(ValueError):
-        return max(0.0, parsedate_to_datetime(value).timestamp() - time.time())
-    return None
-
-
-def _clean(text: str, call: Call) -> str:
-    """One short line without keys and without what the user wrote."""
-    secrets = {
-        value.strip()
-        for name, value in os.environ.items()
-        if name == call.model.api_key_env or (_SECRET.search(name) and len(value) > 5)
-    }
-    for secret in sorted(secrets - {""}, key=len, reverse=True):
-        text = text.replace(secret, "***")
-    for message in call.messages:
-        for line in [message.content, *message.content.splitlines()]:
-            if len(line) > 8:
-                text = text.replace(line, "…")
-    text = text.encode("utf-8", "replace").decode()
-    return re.sub(r"[\x00-\x1f\x7f-\x9f\s]+", " ", text).strip()[:200]
+    window_exceeded = type(error).__name__ == "ContextWindowExceededError"
+    return by_status(status, text, traffic.body, window_exceeded=window_exceeded)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from nexscout_cli.engine.call import Call
 from nexscout_cli.engine.failures import ProviderFailure
 from nexscout_cli.engine.request import Json
-from nexscout_cli.providers.litellm.refusals import _TOO_LONG, _cause, _clean, _retry_after, _said
+from nexscout_cli.providers.failing import by_status, cause, cleaned, retry_after
 from nexscout_cli.providers.wires.reader import Damaged, ErrorAnswer, Reader
 
 if TYPE_CHECKING:
@@ -46,9 +46,9 @@ def failure(error: Exception, call: Call, reader: Reader, exchange: Exchange, he
     kind, why, status = _kind(error, call, reader, exchange, head)
     return ProviderFailure(
         kind,
-        _clean(why, call),
+        cleaned(why, call),
         status=status,
-        retry_after=_retry_after(head.headers) if kind == "limited" else None,
+        retry_after=retry_after(head.headers) if kind == "limited" else None,
         partial=reader.text,
         usage=reader.usage(),
         provider_id=identifier(reader, call) or head.headers.get("x-request-id") or head.headers.get("request-id"),
@@ -68,17 +68,12 @@ def ended(call: Call, reader: Reader, exchange: Exchange, what: str) -> Provider
 
 def identifier(reader: Reader, call: Call) -> str | None:
     """The provider's name for the call, as harmless as a message: it is kept in the books."""
-    return _clean(reader.id, call) if reader.id else None
-
-
-def error_text(body: bytes) -> str:
-    """The message in an error body, whatever its shape."""
-    return _said(body)
+    return cleaned(reader.id, call) if reader.id else None
 
 
 def _kind(error: Exception, call: Call, reader: Reader, exchange: Exchange, head: Head) -> tuple[str, str, int | None]:
     if not exchange.sent:
-        return "unreached", f"could not connect: {_cause(error)}", None
+        return "unreached", f"could not connect: {cause(error)}", None
     if isinstance(error, ErrorAnswer):
         failed = head.status is not None and head.status >= 300
         status = head.status if failed else status_of(error.code)
@@ -93,22 +88,8 @@ def _kind(error: Exception, call: Call, reader: Reader, exchange: Exchange, head
         limit = call.total_timeout if call.stream and exchange.over else call.timeout
         return "unknown", f"no {'further text' if reader.text else 'answer'} within {limit:g} s", head.status
     if head.status is None:
-        return "unknown", f"no answer: {_cause(error)}", None
+        return "unknown", f"no answer: {cause(error)}", None
     return "unknown", "the stream was cut" if reader.streamed else "the answer is damaged", head.status
-
-
-def by_status(status: int, text: str, body: bytes) -> tuple[str, str]:
-    """Kind and message of an error with that status."""
-    if status < 400:
-        return "rejected", f"{status}: the provider redirects elsewhere, which is refused"
-    if status == 429:
-        return "limited", f"429: {text}"
-    if status < 500 and status != 408:
-        too_long = status in (400, 413, 422) and _TOO_LONG.search(text)
-        return "too_long" if too_long else "rejected", f"{status}: {text}"
-    if status in (500, 502, 503, 529) and body.strip():
-        return "server", f"{status}: {text}"
-    return "unknown", f"{status}: {text}"
 
 
 def status_of(code: Json) -> int | None:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from nexscout_cli.engine.call import Call, Completion, OnText
 from nexscout_cli.engine.failures import CallInterrupted, ProviderFailure, ReaderGone
+from nexscout_cli.providers.failing import error_text
 from nexscout_cli.providers.wires import faults
 from nexscout_cli.providers.wires.reader import ERROR_LIMIT, ErrorAnswer, Reader
 from nexscout_cli.providers.wires.targets import Target
@@ -55,7 +56,7 @@ def _pieces(wire: Any, call: Call, target: Target, reader: Reader, exchange: Exc
         with post(request, exchange) as (head.status, head.headers, body):
             if head.status >= 300:
                 head.body = _beginning(body)
-                raise ErrorAnswer(head.status, faults.error_text(head.body))
+                raise ErrorAnswer(head.status, error_text(head.body))
             reader.start(head.headers)
             for data in body:
                 for piece in reader.feed(data):
