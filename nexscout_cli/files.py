@@ -39,7 +39,7 @@ def read_text(path: Path, limit: int, *, within: Path | None = None) -> str:
 
 
 def read_regular(path: Path, limit: int) -> bytes:
-    """A regular file's bytes. Raises OSError, UsageError for what is no regular file, Blocked for what is too large."""
+    """A regular file's bytes. Raises OSError, UsageError for what is not a regular file, Blocked for what is too large."""
     # O_NONBLOCK: opening a FIFO nobody writes to must not wait.
     fd = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
     try:
@@ -69,7 +69,7 @@ def decode(data: bytes, name: str, limit: int) -> str:
     except UnicodeDecodeError as error:
         raise UsageError(f"{name} is not UTF-8 text (byte {error.start})", "convert it to UTF-8 first") from error
     if "\0" in text:
-        raise UsageError(f"{name} has a NUL character: it is no text", "give a text file")
+        raise UsageError(f"{name} has a NUL character: it is not text", "give a text file")
     return text
 
 
@@ -104,7 +104,7 @@ def parse_json(text: str, name: str) -> Any:
             json.dumps(json.loads(text), ensure_ascii=False).encode()
         value = json.loads(text, parse_constant=_number, parse_float=_number, object_pairs_hook=_object)
     except UnicodeEncodeError as error:
-        raise UsageError(f"{name} has a lone surrogate, which is no text", "send valid Unicode") from error
+        raise UsageError(f"{name} has a lone surrogate, which is not valid Unicode", "send valid Unicode") from error
     except (ValueError, RecursionError) as error:
         raise UsageError(
             f"{name} is not valid JSON: {str(error)[:120]}", "check it with `python -m json.tool`"
@@ -117,7 +117,7 @@ def parse_json(text: str, name: str) -> Any:
 def _number(text: str) -> float:
     value = float(text)
     if not isfinite(value):
-        raise ValueError(f"{text[:40]} is no number of JSON's, or too large a one")
+        raise ValueError(f"{text[:40]} is not a JSON number, or is too large")
     return value
 
 

@@ -81,12 +81,12 @@ def _show(findings: Iterable[Finding]) -> None:
     encoding = sys.stdout.encoding or "ascii"
     try:
         "".join(_MARKS.values()).encode(encoding)
-        marks = _MARKS
+        signs = _MARKS
     except (UnicodeEncodeError, LookupError):
-        marks = _ASCII
+        signs = _ASCII
         encoding = "ascii"
     for finding in findings:
-        text = f"{marks[finding.status]} {finding.name:<10} {finding.message}"
+        text = f"{signs[finding.status]} {finding.name:<10} {finding.message}"
         if finding.fix:
             text += f"\n{'':13}{finding.fix}"
         output.out(output.harmless(text).encode(encoding, "backslashreplace").decode(encoding))

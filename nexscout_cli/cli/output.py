@@ -62,7 +62,7 @@ def stderr_is_terminal() -> bool:
 
 
 def stream(text: str) -> None:
-    """Write to stdout at once; raises BrokenPipeError when it goes nowhere: nobody reads, or there is no room."""
+    """Write to stdout at once; raises BrokenPipeError when nobody reads it or there is no room."""
     try:
         sys.stdout.write(harmless(text) if stdout_is_terminal() else text)
         sys.stdout.flush()
@@ -73,7 +73,7 @@ def stream(text: str) -> None:
 
 
 def out(text: str, end: str = "\n") -> None:
-    """Write to stdout. A reader who has gone away is no failure: the rest goes nowhere."""
+    """Write to stdout. A reader who has gone away is not an error: the rest is dropped."""
     rendered((harmless(text) if stdout_is_terminal() else text) + end)
 
 

@@ -86,7 +86,7 @@ def simulate(
 
 def sheet(plan: Plan) -> str:
     """A plan as a person reads it."""
-    forecast, shape, squeezed = plan.forecast, plan.shape, plan.compression
+    forecast, shape, compression = plan.forecast, plan.shape, plan.compression
     surge = f", surge {plan.surge_milli / 1000:g}×" if plan.surge_milli > 1000 else ""
     rows = [
         (
@@ -108,7 +108,7 @@ def sheet(plan: Plan) -> str:
             f"{plan.predicted_energy}   (P90 {plan.p90_energy}; at most {plan.max_energy}{surge})",
         ),
         ("answer", f"{shape.verbosity}, {shape.style}; about {shape.words:,} words at the most"),
-        ("compression", _compression(squeezed)),
+        ("compression", _compression(compression)),
         ("emotion", f"{plan.emotional_complexity:.2f}"),
         *(("warning", warning) for warning in plan.warnings),
         ("verdict", "may proceed" if plan.error is None else f"refused: {plan.error['code']}"),
@@ -141,14 +141,14 @@ def _target(plan: Plan) -> list[tuple[str, str]]:
 
 def _compression(done: Compression) -> str:
     """Tokens before and after, by which steps, and what was left alone because it is billed at less as it is."""
-    told = "none"
+    text = "none"
     if done.applied:
         steps = ", ".join(f"{step} −{tokens:,}" for step, tokens in done.saved_by)
         share = 1 - done.tokens_after / done.tokens_before
-        told = f"{done.mode}: {done.tokens_before:,} → {done.tokens_after:,} tokens (−{share:.0%}; {steps})"
+        text = f"{done.mode}: {done.tokens_before:,} → {done.tokens_after:,} tokens (−{share:.0%}; {steps})"
     if done.left_alone:
-        told += f"; {done.left_alone:,} tokens recur at the head and are left alone"
-    return told
+        text += f"; {done.left_alone:,} tokens recur at the head and are left alone"
+    return text
 
 
 def _compare(plans: list[Plan], as_json: bool) -> int:

@@ -43,7 +43,7 @@ def user() -> None:
 
 @app.command("list")
 def list_(as_json: AsJson = False) -> int:
-    """List the users with tier, role and balance; who is no admin sees themselves.
+    """List the users with tier, role and balance; without the role of admin you see yourself.
 
     \b
     nexscout user list

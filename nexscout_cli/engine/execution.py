@@ -218,8 +218,8 @@ class Execution:
             score, reasons = doubt(course.asked.request.prompt, completion.text, completion.finish_reason)
             found = {"score": round(score, 4), "limit": plan.cascade.doubt, "reasons": list(reasons)}
             if score >= plan.cascade.doubt:
-                told = f" ({'; '.join(reasons)})" if reasons else ""
-                note = f"{plan.model.name}'s answer is doubtful{told}; asking further"
+                because = f" ({'; '.join(reasons)})" if reasons else ""
+                note = f"{plan.model.name}'s answer is doubtful{because}; asking further"
                 course = course._replace(doubted=Doubted(held, charge, completion, score))
                 return course, Post(held, undelivered._replace(doubt=found), note=note)
         course, delivery, response = self._delivery(course, held, charge, completion, at)
@@ -362,8 +362,8 @@ def _holding(course: Course, held: Held) -> Course:
 
 def _failed(course: Course, plan: Plan, failure: ProviderFailure | None, why: str) -> Course:
     """The course after an attempt that gave no answer, or (without a failure) an empty one."""
-    told = f"{plan.model.name}: {why}"
-    return course._replace(ended=(*course.ended, Ended(plan.model, failure)), failures=(*course.failures, told))
+    line = f"{plan.model.name}: {why}"
+    return course._replace(ended=(*course.ended, Ended(plan.model, failure)), failures=(*course.failures, line))
 
 
 def _last(course: Course) -> Ended:

@@ -37,7 +37,8 @@ def pause(
 def ladder(
     first: Plan, snapshot: Snapshot, settings: Settings, price: Callable[[Model], int], larger_than: int
 ) -> Iterator[Model]:
-    """What to try after ``first``'s model: cheaper ones above the floor, dearer ones up to 3 × its quote, the embedded one.
+    """What to try after ``first``'s model: cheaper ones above the quality floor, dearer ones up to 3 × its quote,
+    then the embedded one.
 
     ``larger_than`` asks for a larger context window (0: any). ``price`` is the expected cost of this request in nano-dollars.
     """

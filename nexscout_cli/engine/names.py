@@ -15,7 +15,7 @@ def check_user(user: str) -> None:
 
 
 def check_feature(feature: str) -> None:
-    """Raises UsageError for what is no feature's name."""
+    """Raises UsageError for what is not a feature's name."""
     word = feature.removeprefix("ai_")
     if word == feature or not 0 < len(word) <= 61 or not word.isascii() or not word.replace("_", "a").isalnum():
         raise UsageError(

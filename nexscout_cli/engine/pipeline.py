@@ -228,7 +228,7 @@ class Engine:
         )
 
     def _good_enough(self, hit: CachedAnswer, snapshot: Snapshot, resolved: Resolved) -> bool:
-        """An answer of a model below the floor counts only while nothing better is available, or where it was forced."""
+        """An answer of a model below the quality floor counts only while nothing better is available, or where it was forced."""
         floor = self.settings["routing.floor"]
         if resolved.forced is not None or hit.quality >= floor:
             return True

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
 
 class Shape(NamedTuple):
-    """What the answer is asked to be: a bound in tokens and how it is told to the model."""
+    """What the answer is asked to be: a bound in tokens, and what the model is told of length and style."""
 
     max_tokens: int
     words: int
@@ -82,7 +82,7 @@ class Decision(NamedTuple):
     policy that estimates: ``difficulty`` 0..1 and ``bucket`` 0..4 of the prompt, ``weighed``: what counted most for (+)
     or against (−) it, and from ``limit`` on it is hard; ``target`` is the share of the strong model's advantage to keep,
     ``strong_share`` and ``kept`` what was measured at that limit; ``doubt`` from which a first answer is sent up to the
-    model ``strong``, unless ``other`` comes to the same.
+    model ``strong``, unless ``other`` gives the same answer.
     """
 
     policy: str

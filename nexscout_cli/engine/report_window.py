@@ -55,7 +55,7 @@ def parse_when(text: str, now: datetime, tz: tzinfo) -> datetime:
                 moment = moment.replace(tzinfo=tz)
         moment = moment.astimezone(UTC)
     except (ValueError, OverflowError) as error:
-        raise UsageError(f"{text!r} is no time", _EXAMPLES) from error
+        raise UsageError(f"{text!r} is not a time", _EXAMPLES) from error
     if moment.year not in _YEARS:
         raise UsageError(f"{text!r} lies too far away", _EXAMPLES)
     return moment

@@ -179,7 +179,7 @@ def _dearest(value: Any) -> int:
 
 
 def _pico(value: Any) -> int | None:
-    """Pico-dollars from dollars; None for what is no price."""
+    """Pico-dollars from dollars; None for what is not a price."""
     if isinstance(value, bool) or not isinstance(value, (int, Decimal)) or value < 0:
         return None
     return int((Decimal(value) * _PICO).to_integral_value(ROUND_CEILING))

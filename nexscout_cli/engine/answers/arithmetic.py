@@ -148,7 +148,7 @@ def _open(before: str, side: str) -> bool:
 
 
 def _unknown(after: str) -> bool:
-    """Whether a variable follows: ``5x`` is no number."""
+    """Whether a variable follows: ``5x`` is not a number."""
     return re.match(r"[a-zA-Z](?![a-zA-Z])", after) is not None
 
 

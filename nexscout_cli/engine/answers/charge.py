@@ -17,7 +17,7 @@ def charge_for(
 ) -> Charge:
     """The charge of a completion.
 
-    Usage as billed; a missing usage is counted here (``estimated``); one that is no number, negative or beyond the
+    Usage as billed; a missing usage is counted here (``estimated``); one that is not a number, negative or beyond the
     context window posts the hold (``usage_invalid``). More than the hold is posted as billed (``provider_excess``).
     When another known model answered, the dearer of the two prices counts (``other_model``).
     """

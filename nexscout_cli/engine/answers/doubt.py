@@ -20,7 +20,7 @@ from nexscout_cli.engine.shipped_data import table
 
 CLIP = 3.0
 """No symptom counts for more than this many standard deviations."""
-FATAL = ("it was cut", "it is empty", "it names none of the options", "it declines", "it is no JSON at all")
+FATAL = ("it was cut", "it is empty", "it names none of the options", "it declines", "it is not JSON")
 """What makes an answer useless, whatever else holds."""
 DECLINED_BELOW = 80
 """Words below which an answer that begins with a refusal is nothing else."""
@@ -239,7 +239,7 @@ def symptoms(prompt: str, answer: str, finish_reason: str) -> dict[str, float]:
         "it was cut": float(finish_reason in ("length", "max_tokens") or answer.count("```") % 2 == 1),
         "it is empty": float(not answer.strip()),
         "it declines": float(words < DECLINED_BELOW and _DECLINES.match(answer) is not None),
-        "it is no JSON at all": float(_JSON_WANTED.search(asked) is not None and not _is_json(_ends(answer))),
+        "it is not JSON": float(_JSON_WANTED.search(asked) is not None and not _is_json(_ends(answer))),
         "it is not the JSON that was asked for": float(bool(_JSON_ASKED.search(asked)) and read.fields is None),
         "it lacks the code that was asked for": float(
             bool(_CODE_ASKED.search(asked)) and "```" not in answer and "def " not in answer
@@ -262,7 +262,7 @@ def symptoms(prompt: str, answer: str, finish_reason: str) -> dict[str, float]:
         ),
         "its answer stands in the question": float(numeric and value is not None and value in stated),
         "its answer is negative": float(value is not None and value < 0 and numeric),
-        "its answer is no whole number": float(exact is not None and exact != int(exact)),
+        "its answer is not a whole number": float(exact is not None and exact != int(exact)),
         "its answer has many decimals": float(exact is not None and abs(exact * 100 - round(exact * 100)) > 1e-6),
         "its answer is zero": float(exact == 0),
         "its answer is huge": float(exact is not None and abs(exact) > 100 * max([*stated, 10.0])),

@@ -6,7 +6,7 @@ from nexscout_cli.engine.answers.doubt import second_opinion
 
 
 def chance_of_agreement(score: float) -> float:
-    """The probability that a second cheap model comes to the same answer, 0..1, where the first one's doubt is ``score``.
+    """The probability that a second cheap model gives the same answer, 0..1, where the first one's doubt is ``score``.
 
     What an agreement and a disagreement tell (their likelihood ratios, wrong to right answers) leaves one share of wrong
     answers, w, and one of right ones, r, that are agreed to: w ÷ r is the one, (1 − w) ÷ (1 − r) the other.

@@ -13,7 +13,7 @@ count, spell …) have one. It differs from the sentence in what is listed here 
   makes a known word of it; never in a name, a number or an abbreviation.
 
 Everything else stays, in its order: names, numbers, negations, quantifiers, comparatives, prepositions, dates, units,
-languages, constraints. Where in doubt there is no form: a missed repeat costs a call, a wrong one the truth.
+languages, constraints. When in doubt there is no form: a missed repeat costs one call, a wrong one gives a wrong answer.
 """
 
 from __future__ import annotations
@@ -114,7 +114,7 @@ _MENDED = _set(
     "they their than then your you for not some should would could about into over after before more most many much any "
     "best good make know is in of to at do on"
 )
-"""Short words that a slip is mended into: none that could stand for a thing, lest "cna" became "can"."""
+"""Short words that a slip is mended into: none that could stand for a thing, so that "cna" does not become "can"."""
 _OPENERS = _set(
     "am are can could did do does had has have how if is may might must shall should was were what when where "
     "which who whom whose why will would i in on for give list name tell explain describe show find help suggest "

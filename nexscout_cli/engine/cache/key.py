@@ -73,7 +73,7 @@ def cache_key(request: AIRequest, shape: Shape, mode: str, how: Json) -> str:
     """The key of a cached answer: a SHA-256 over all that shapes it.
 
     ``mode`` is the one in force. ``how`` is any JSON value with what else decides how the request is answered: a forced
-    model's endpoint, the routing policy, the way of compressing.
+    model's endpoint, the routing policy, the kind of compression.
     """
     return _digest(_content(request) | {"shape": list(shape), "effective_mode": mode, "how": how})
 

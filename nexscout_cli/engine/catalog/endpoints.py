@@ -49,7 +49,7 @@ def check_target(target: str) -> str:
         or target[0] in "/-"
         or target[-1] == "/"
     ):
-        raise UsageError(f"{target[:80]!r} is no model of LiteLLM's", "for instance openai/gpt-4o-mini")
+        raise UsageError(f"{target[:80]!r} is not the name of a LiteLLM model", "for instance openai/gpt-4o-mini")
     return target
 
 
@@ -64,7 +64,7 @@ def check_base(address: str) -> str:
         parts = urlsplit(address)
         port = parts.port
     except ValueError as error:
-        raise UsageError("--api-base is no address", example) from error
+        raise UsageError("--api-base is not an address", example) from error
     if parts.username is not None or parts.password is not None or "@" in parts.netloc:
         raise UsageError(
             "--api-base may hold no credentials: keys are never stored",

@@ -23,14 +23,14 @@ def seed(catalog: Catalog, actor: str, more: Iterable[Model], *, dry_run: bool =
 
 def add(catalog: Catalog, actor: str, name: str, change: Change, lookup: Lookup) -> tuple[Model, list[str]]:
     """Add a model; returns it with what should be said of it. Admins only. Raises NotPermitted, UsageError."""
-    model, told = rules.new_model(name, change, lookup)
+    model, notes = rules.new_model(name, change, lookup)
 
     def make(models: tuple[Model, ...]) -> list[Model]:
         rules.check_new(models, name)
         return [model]
 
     catalog.change(actor, make)
-    return model, told
+    return model, notes
 
 
 def change(catalog: Catalog, actor: str, name: str, change: Change, lookup: Lookup) -> tuple[Model, list[str]]:

@@ -81,18 +81,18 @@ def new_model(name: str, change: Change, lookup: Lookup) -> tuple[Model, list[st
             f"`nexscout models show {EMBEDDED}` shows it",
         )
     price_in, price_out, most = _prices(target, change, listed)
-    told: list[str] = []
+    notes: list[str] = []
     kind = change.type or next((kind for kind, most in _UP_TO if price_out <= most), "xl")
     quality = QUALITY[kind] if change.quality is None else change.quality
     if change.type is None or change.quality is None:
-        told.append(
+        notes.append(
             f"{name} counts as {kind} with quality {quality:g}; `nexscout models set {name} --quality …` says otherwise"
         )
     if most is None:
         raise UsageError(f"the context window of {target} is not known", "add --max-tokens N")
     key = endpoints.key_variable(target) if change.api_key_env is None else change.api_key_env
     if change.api_key_env is None and key:
-        told.append(f"its key is read from {key}")
+        notes.append(f"its key is read from {key}")
     model = Model(
         name,
         target,
@@ -109,15 +109,15 @@ def new_model(name: str, change: Change, lookup: Lookup) -> tuple[Model, list[st
         key or None,
         {k: v for k, v in change.params.items() if v is not None},
     )
-    return model, told
+    return model, notes
 
 
 def changed(before: Model, change: Change, lookup: Lookup) -> tuple[Model, list[str]]:
     """A model as it is after a change, with what should be said of it.
 
-    A name that is pointed elsewhere is no longer retired. Prices stay what they are, unless told. Raises UsageError.
+    A name that is pointed elsewhere is no longer retired. Prices stay as they are unless new ones are given. Raises UsageError.
     """
-    after, told = _pointed(before, change)
+    after, notes = _pointed(before, change)
     given = {
         key: value
         for key in ("type", "price_in", "price_out", "max_tokens", "quality", "speed", "best_for")
@@ -127,16 +127,16 @@ def changed(before: Model, change: Change, lookup: Lookup) -> tuple[Model, list[
     if change.retired is not None:
         after = after._replace(retired=change.retired)
     _check_free(after, before, change)
-    return after, told + _price_note(after, before, lookup)
+    return after, notes + _price_note(after, before, lookup)
 
 
 def _prices(target: str, change: Change, listed: Listed | None) -> tuple[int, int, int | None]:
-    """Prices and window of a new model: as told, else the table's. Raises UsageError where neither bounds its calls."""
-    told = (change.price_in, change.price_out)
+    """Prices and window of a new model: as given, else the table's. Raises UsageError where neither bounds its calls."""
+    given = (change.price_in, change.price_out)
     most = change.max_tokens or (window(listed) if listed else None)
     if listed is not None and listed.mode and listed.mode not in _CHAT:
-        raise UsageError(f"{target} is no chat model but one for {listed.mode}", "name a chat model")
-    if None in told:
+        raise UsageError(f"{target} is not a chat model: it is for {listed.mode}", "name a chat model")
+    if None in given:
         if listed is None:
             raise UsageError(
                 f"the price of {target} is not known",
@@ -174,8 +174,8 @@ def _check_free(after: Model, before: Model, change: Change) -> None:
 
 
 def _pointed(model: Model, change: Change) -> tuple[Model, list[str]]:
-    """The model with its target, address and key as told, and what of that was not told."""
-    target, told = change.litellm_model or model.litellm_model, list[str]()
+    """The model with its target, address and key after a change, and notes on what else the change made different."""
+    target, notes = change.litellm_model or model.litellm_model, list[str]()
     own = model.embedded and target == model.litellm_model
     if target.startswith(EMBEDDED_PREFIX) and not own:
         raise UsageError(
@@ -193,7 +193,7 @@ def _pointed(model: Model, change: Change) -> tuple[Model, list[str]]:
     if rewritten and endpoints.speaks_openai(change.api_base or ""):
         target = f"openai/{endpoints.bare(target)}"
         key = "OPENAI_API_KEY" if change.api_key_env is None else key
-        told.append(
+        notes.append(
             f"an address that ends in /v1 speaks OpenAI's protocol: {model.name} now calls {target} there, "
             f"{f'with the key from {key}' if key else 'without a key'}"
         )
@@ -203,11 +203,11 @@ def _pointed(model: Model, change: Change) -> tuple[Model, list[str]]:
         and endpoints.provider(target) != endpoints.provider(model.litellm_model)
     ):
         key = endpoints.key_variable(target) or None
-        told.append(f"its key is now read from {key}" if key else "it is now called without a key")
+        notes.append(f"its key is now read from {key}" if key else "it is now called without a key")
     moved = (target, base) != (model.litellm_model, model.api_base) and (change.litellm_model or change.api_base)
     return model._replace(
         litellm_model=target, api_base=base, api_key_env=key, retired=model.retired and not moved
-    ), told
+    ), notes
 
 
 def _price_note(after: Model, before: Model, lookup: Lookup) -> list[str]:

@@ -22,7 +22,7 @@ _DECODER = json.JSONDecoder(
 
 
 def tabled(text: str) -> str | None:
-    """The JSON text as a table; None where it is no list of three or more flat records of the same names in the same order."""
+    """The JSON text as a table; None where it is not a list of three or more flat records of the same names in the same order."""
     try:
         records = _DECODER.decode(text)
     except (ValueError, RecursionError):

@@ -157,8 +157,8 @@ def _patterns(state: ProfileState, seen: dict[str, str]) -> tuple[dict[str, int]
     if not kept_all:
         kept = set(sorted(counts, key=counts.__getitem__)[-MAX_CANDIDATES:])
         counts = {name: n for name, n in counts.items() if name in kept}
-    told = "".join(f" {phrase} |" for phrase in state.common_patterns)
-    if kept_all and all(counts[name] < RECURRED or f" {phrase} " in told for phrase, name in seen.items()):
+    phrases = "".join(f" {phrase} |" for phrase in state.common_patterns)
+    if kept_all and all(counts[name] < RECURRED or f" {phrase} " in phrases for phrase, name in seen.items()):
         return counts, state.common_patterns
     known = {phrase: phrase_checksum(phrase) for phrase in state.common_patterns} | seen
     recurred = [(counts[name], phrase) for phrase, name in known.items() if counts.get(name, 0) >= RECURRED]

@@ -53,8 +53,8 @@ def shipped(prompt: str, tokens: int, feature: str, manner: str, model: str, wor
         mean += named[1] * (math.log(named[0]) - mean)
         sd += named[1] * (NAMED_SD - sd)
     if words is not None:
-        told = math.log(words * TOKENS_PER_WORD)
-        mean = min(mean, told) - math.log1p(math.exp(-CEILING * abs(mean - told))) / CEILING
+        asked_for = math.log(words * TOKENS_PER_WORD)
+        mean = min(mean, asked_for) - math.log1p(math.exp(-CEILING * abs(mean - asked_for))) / CEILING
     return Trend(math.log(max(tokens, 1)), min(max(mean, 0.0), MAX_LN_TOKENS), sd, edge)
 
 

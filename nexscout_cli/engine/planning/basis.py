@@ -32,7 +32,7 @@ class Forecasts:
         self._made: dict[tuple[str, Shape], Forecast] = {}
 
     def __eq__(self, other: object) -> bool:
-        """Whether both forecast the same: what has been worked out already is no difference."""
+        """Whether both forecast the same: what has been worked out already makes no difference."""
         if not isinstance(other, Forecasts):
             return NotImplemented
         own, its = (self._request, self._snapshot, self._texts), (other._request, other._snapshot, other._texts)

@@ -76,5 +76,5 @@ def within_what_is_left(plan: Plan, left: int | None) -> Plan:
     """A later step's plan; a refusal for its cost names the dollars that the steps before leave, not --max-cost."""
     if left is None or plan.error is None or plan.error["code"] != "max_cost":
         return plan
-    told = f"the call is predicted to cost ${dollars(plan.own_cost)}; ${dollars(left)} is left for it"
-    return plan._replace(error=plan.error | {"message": told})
+    message = f"the call is predicted to cost ${dollars(plan.own_cost)}; ${dollars(left)} is left for it"
+    return plan._replace(error=plan.error | {"message": message})

@@ -15,7 +15,7 @@ class Cascade(NamedTuple):
     """What follows a first answer whose doubt (0..1) reaches ``doubt``, which it does with probability ``chance``.
 
     The plan ``strong``; before it ``other``, a second cheap model, where that is expected to pay: with probability
-    ``agreement`` it comes to the same answer, which then stands.
+    ``agreement`` it gives the same answer, which is then kept.
     """
 
     strong: Plan

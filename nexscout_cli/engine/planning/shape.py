@@ -1,4 +1,4 @@
-"""The answer's bound and how it is told to the model, from tier, efficiency and what is known of the user."""
+"""The answer's bound and what the model is told of it, from tier, efficiency and what is known of the user."""
 
 from __future__ import annotations
 

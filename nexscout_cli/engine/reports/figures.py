@@ -38,7 +38,7 @@ def total(rows: Iterable[Row]) -> Row:
 
 
 def ratio(part: float, whole: float) -> float:
-    """``part`` ÷ ``whole`` to six places; 0 where there is no whole."""
+    """``part`` ÷ ``whole`` to six places; 0 where the whole is 0."""
     return round(part / whole, 6) if whole else 0.0
 
 

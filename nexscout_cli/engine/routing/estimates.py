@@ -59,14 +59,14 @@ class Estimates:
         self._verdicts = verdicts
         self._bucket = bucket
 
-    def said(self, name: str) -> tuple[int, int]:
+    def verdicts_on(self, name: str) -> tuple[int, int]:
         """Good and bad verdicts on a model in this bucket; those given where no bucket was known count in every one."""
         found = [self._verdicts.get((name, bucket), (0, 0)) for bucket in dict.fromkeys((self._bucket, None))]
         return sum(good for good, _ in found), sum(bad for _, bad in found)
 
     def quality(self, model: Model) -> float:
         """The catalog's quality, corrected by verdicts."""
-        return corrected(model.quality, *self.said(model.name))
+        return corrected(model.quality, *self.verdicts_on(model.name))
 
     def dominated(
         self, models: Sequence[Model], price: Callable[[Model], int], rivals: frozenset[str] | None = None
@@ -96,7 +96,7 @@ class Estimates:
             basis = "measured on " + ", ".join(sets)
         else:
             own, theirs, basis = model.quality, other.quality, "the catalog's quality"
-        (good, bad), (their_good, their_bad) = self.said(model.name), self.said(other.name)
+        (good, bad), (their_good, their_bad) = self.verdicts_on(model.name), self.verdicts_on(other.name)
         if good + bad + their_good + their_bad:
             own, theirs = corrected(own, good, bad), corrected(theirs, their_good, their_bad)
             basis += ", corrected by feedback"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from nexscout_cli.engine.request import Json
 
 ROWS = {
-    "panic": "panic mode: the cheapest model above the floor",
+    "panic": "panic mode: the cheapest model above the quality floor",
     "forced": "the request names the model, or the mode, itself",
     "manual_expert": "mode expert",
     "manual_pro": "mode pro",
@@ -51,24 +51,26 @@ def requirement(made: Json) -> list[str]:
         return [f"By the rules: row {row} asks for quality {made['rule_quality']:g}.{mode}", *_best(made)]
     hard = made["difficulty"] >= made["limit"]
     estimate, limit = _apart(made["difficulty"], made["limit"])
-    told = [
+    lines = [
         f"Policy {made['policy']}: the prompt's difficulty is estimated at {estimate} (bucket {made['bucket']} of "
         f"0–4); from {limit} on it counts as hard, so it is {'hard' if hard else 'easy'}.",
         f"That limit is to keep {made['target']:.0%} of the strong model's advantage; as measured it keeps "
         f"{made['kept']:.0%} and sends {made['strong_share']:.0%} of prompts to the strong model.",
     ]
     if made.get("weighed"):
-        told.append(
+        lines.append(
             "What weighed most: " + ", ".join(f"{name} ({weight:+.3f})" for name, weight in made["weighed"]) + "."
         )
     if made["reason"] == made["rule"]:
-        told.append(f"Row {row} asks for quality {made['rule_quality']:g} at least, whatever the difficulty.")
+        lines.append(f"Row {row} asks for quality {made['rule_quality']:g} at least, whatever the difficulty.")
     else:
-        told.append(f"So quality {made['quality']:g} is required ({made['reason']}).")
+        lines.append(f"So quality {made['quality']:g} is required ({made['reason']}).")
     if "strong" in made:
-        unless = f", unless {made['other']} comes to the same" if "other" in made else ""
-        told.append(f"The answer is checked: from a doubt of {made['doubt']:.2f} on {made['strong']} is asked{unless}.")
-    return [*told, *_best(made)]
+        unless = f", unless {made['other']} gives the same answer" if "other" in made else ""
+        lines.append(
+            f"The answer is checked: from a doubt of {made['doubt']:.2f} on {made['strong']} is asked{unless}."
+        )
+    return [*lines, *_best(made)]
 
 
 def _apart(value: float, limit: float) -> tuple[str, str]:
@@ -91,21 +93,21 @@ def candidate(one: Json) -> str:
 
 def course(found: Json) -> list[str]:
     """What came of a request, sentence by sentence; ``found`` has its request, decision and attempts."""
-    request, said = found["request"], _said(found["feedback"])
+    request, verdicts = found["request"], _verdicts(found["feedback"])
     if request["outcome"] == "cached":
         return [
             f"An answer that {request['model_used']} gave before was taken from the cache; no model was chosen anew.",
-            *said,
+            *verdicts,
         ]
     if request["outcome"] == "refused":
         return [f"It was refused ({request['reason']}), and nothing was sent."]
-    told = [_attempt(one) for one in found["attempts"]]
+    lines = [_attempt(one) for one in found["attempts"]]
     if not any(one["delivered"] for one in found["attempts"]):
-        told.append(f"No answer was delivered: {request['outcome']}.")
-    return [*told, *said]
+        lines.append(f"No answer was delivered: {request['outcome']}.")
+    return [*lines, *verdicts]
 
 
-def _said(verdict: Json) -> list[str]:
+def _verdicts(verdict: Json) -> list[str]:
     if verdict is None:
         return []
     word, note = "good" if verdict["good"] else "bad", f": {verdict['note']}" if verdict["note"] else ""
@@ -116,18 +118,18 @@ def _attempt(one: Json) -> str:
     why = {"fallback": "after the one before had failed", "last_resort": "as the last resort"}.get(
         one["routing_reason"]
     )
-    told = f"Attempt {one['n']}, {one['model']} ({why or one['routing_reason']}): {_OUTCOMES[one['state']]}"
+    text = f"Attempt {one['n']}, {one['model']} ({why or one['routing_reason']}): {_OUTCOMES[one['state']]}"
     if one["reason"]:
-        told += f" ({one['reason']})"
+        text += f" ({one['reason']})"
     if one["cost_usd"] is not None:
-        told += f" for ${one['cost_usd']:f}"
+        text += f" for ${one['cost_usd']:f}"
     if doubt := one["doubt"]:
         if "agrees" in doubt:
-            told += "; it comes to the same answer" if doubt["agrees"] else "; it comes to another answer"
+            text += "; it gives the same answer" if doubt["agrees"] else "; it gives another answer"
         score, limit = _apart(doubt["score"], doubt["limit"])
-        told += f"; doubt {score} against a limit of {limit}"
+        text += f"; doubt {score} against a limit of {limit}"
         if doubt["reasons"] and doubt["score"] >= doubt["limit"]:
-            told += f" ({'; '.join(doubt['reasons'])})"
+            text += f" ({'; '.join(doubt['reasons'])})"
     if one["state"] == "posted":
-        told += "; delivered" if one["delivered"] else "; not delivered"
-    return told + "."
+        text += "; delivered" if one["delivered"] else "; not delivered"
+    return text + "."

@@ -110,7 +110,7 @@ RULES: dict[str, Callable[[Facts], Need | None]] = {
 
 
 def requirement(facts: Facts, settings: Settings) -> Need:
-    """The first rule that matches. Panic requires the floor."""
+    """The first rule that matches. Panic requires the quality floor."""
     matches = (RULES[name](facts) for name in settings["routing.order"])
     need = next((match for match in matches if match), None) or Need(0.85, "balanced")
     return need if need.quality >= 0 else Need(settings["routing.floor"], need.reason)
@@ -212,8 +212,8 @@ class _Ranking:
         if model is chosen:
             return Candidate(model.name, cost, good, "chosen")
         if rival := self._needless.get(model.name):
-            told = f"{rival.by} costs less and is as good: {rival.theirs:.2f} against {rival.own:.2f}, {rival.basis}"
-            return Candidate(model.name, cost, good, "dominated", told)
+            reason = f"{rival.by} costs less and is as good: {rival.theirs:.2f} against {rival.own:.2f}, {rival.basis}"
+            return Candidate(model.name, cost, good, "dominated", reason)
         return Candidate(model.name, cost, good, "below" if good < need.quality else "dearer")
 
 

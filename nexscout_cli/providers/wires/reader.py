@@ -118,7 +118,7 @@ class Reader:
         return text
 
     def _note(self, *, id: Json = None, model: Json = None, usage: Json = None) -> None:
-        """Keep what the answer says of itself; ``usage`` that is no object is kept as what both counts are said to be."""
+        """Keep what the answer says of itself; a ``usage`` that is not an object is kept as the value of both counts."""
         if isinstance(id, str) and id:
             self.id = id
         if isinstance(model, str) and model:
@@ -169,7 +169,7 @@ def an_object(value: Json) -> dict[str, Any]:
 
 
 def objects(value: Json) -> list[dict[str, Any]]:
-    """The objects of a list; none where the value is no list."""
+    """The objects of a list; none where the value is not a list."""
     return [one for one in value if isinstance(one, dict)] if isinstance(value, list) else []
 
 

@@ -73,8 +73,8 @@ def _accounts(t: Transaction, places: Sequence[_Place]) -> dict[_Place, sqlite3.
     """Those of the accounts that were drawn on before, all in one query."""
     owners, periods = sorted({place.owner for place in places}), sorted({place.period for place in places})
     rows = t.execute(
-        f"SELECT * FROM accounts WHERE owner IN ({_marks(owners)}) AND kind IN ('usd', 'tokens') "
-        f"AND period IN ({_marks(periods)})",
+        f"SELECT * FROM accounts WHERE owner IN ({_placeholders(owners)}) AND kind IN ('usd', 'tokens') "
+        f"AND period IN ({_placeholders(periods)})",
         (*owners, *periods),
     )
     return {_Place(row["owner"], row["kind"], row["period"]): row for row in rows}
@@ -155,7 +155,7 @@ def release(t: Transaction, attempt: int, spend: dict[str, int | None], reason: 
     # A hold that was settled before has a post or a void beside it, and is left alone.
     rows = t.execute(
         f"""SELECT e.account, e.amount, a.kind FROM ledger_entries e JOIN accounts a ON a.id = e.account
-            WHERE e.attempt = ? AND e.kind = 'hold' AND a.kind IN ({_marks([*spend])})
+            WHERE e.attempt = ? AND e.kind = 'hold' AND a.kind IN ({_placeholders([*spend])})
             AND NOT EXISTS (SELECT 1 FROM ledger_entries s
                             WHERE s.attempt = e.attempt AND s.account = e.account AND s.kind IN ('post', 'void'))""",
         (attempt, *spend),
@@ -181,5 +181,5 @@ def _enter(t: Transaction, attempt: int, entries: list[tuple[int, str, int]], re
     )
 
 
-def _marks(values: Sequence[str]) -> str:
+def _placeholders(values: Sequence[str]) -> str:
     return ", ".join("?" * len(values))

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 class QueueLock:
     """The ``flock`` beside the database on which writers queue, in turn and with a deadline.
 
-    Two locks: who waits holds the door to the writers' lock, so that a writer who comes straight back for more must wait
+    Two locks: the next writer holds the queue's own lock while it waits, so that a writer who comes straight back must wait
     behind it. On one lock alone that writer would have it again before those who wait are even awake.
     The files stay open between two turns, but not in a child that is forked: the lock would stay with it.
     """
