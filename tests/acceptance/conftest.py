@@ -15,6 +15,7 @@ from typing import Any
 import pytest
 
 from nexscout_cli.cli.app import main
+from tests.contract.books import SqliteBooks
 from tests.support.openai_server import OpenAIServer
 
 PROVIDER_KEYS = ("_API_KEY", "_API_BASE", "_BASE_URL")
@@ -59,6 +60,11 @@ class Home:
         done = Done(status, out.getvalue(), err.getvalue())
         assert not ok or status == 0, (argv, done)
         return done
+
+    @property
+    def books(self) -> SqliteBooks:
+        """What the database holds, past every right and rule."""
+        return SqliteBooks(self.db)
 
     def sql(self, query: str, *values: Any) -> list[Any]:
         """Rows of the database; bare values where there is one column."""

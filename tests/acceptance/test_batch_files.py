@@ -48,10 +48,10 @@ def test_two_hundred_rows_with_20_doubles_and_3_bad_ones_make_177_requests_five_
     assert all(by_id[f"r{n}"]["result"] == f"About Write to customer {n}" for n in range(177))
     assert all(by_id[f"d{n}"]["result"] == f"About Write to customer {n * 3}" for n in range(20))
     assert done.json == {"rows": 200, "succeeded": 197, "failed": 3, "skipped": 0, "cost_usd": done.json["cost_usd"]}
-    nano = six.sql("SELECT sum(cost_usd) FROM ai_model_usage")[0]
+    nano = six.books.total("usage", "cost_usd")
     assert done.json["cost_usd"] == f"{nano / 1e9:.9f}"
-    assert six.sql("SELECT sum(outcome = 'posted'), sum(outcome = 'hit') FROM ai_model_usage") == [(177, 20)]
-    assert six.sql("SELECT sum(spent) FROM accounts WHERE kind = 'energy'") == [177]
+    assert (six.books.count("usage", outcome="posted"), six.books.count("usage", outcome="hit")) == (177, 20)
+    assert six.books.total("accounts", "spent", kind="energy") == 177
     before = server.hits
     assert (
         six("batch", str(tmp_path / "rows.jsonl"), "--out", str(tmp_path / "out.jsonl"), "--resume", ok=False).status
@@ -86,7 +86,7 @@ def test_a_csv_has_the_same_fields(six: Any, server: OpenAIServer, tmp_path: Pat
         '<attachment name="notes.txt">\nPrice: 40\n</attachment>'
     )
     assert sent["max_tokens"] == 33
-    assert six.sql("SELECT user_id FROM ai_model_usage ORDER BY user_id") == ["ada", "bob"]
+    assert six.books.listed("usage", "user_id") == ["ada", "bob"]
 
 
 @pytest.mark.parametrize("outside", ["/etc/hostname", "../secret.txt", "link.txt", "sub/../../secret.txt"])
@@ -122,7 +122,7 @@ def test_max_cost_bounds_the_whole_batch(six: Any, server: OpenAIServer, tmp_pat
     )
     done = six("batch", file, "--out", str(tmp_path / "out.jsonl"), "--max-cost", "0.002", "--json", ok=False)
     assert done.status == 7 and done.json["failed"] > 0 and done.json["succeeded"] >= 5
-    spent = six.sql("SELECT sum(cost_usd) FROM ai_model_usage")[0]
+    spent = six.books.total("usage", "cost_usd")
     assert 1_500_000 < spent <= 2_000_000
     assert {line["error"]["code"] for line in read(tmp_path / "out.jsonl") if not line["success"]} == {"max_cost"}
 
@@ -141,7 +141,7 @@ def test_what_was_spent_before_counts_towards_max_cost_when_a_batch_goes_on(
     line = ("batch", file, "--out", str(tmp_path / "out.jsonl"), "--max-cost", "0.002", "--resume")
     for _ in range(2):
         assert six(*line, ok=False).status == 7
-    assert six.sql("SELECT sum(cost_usd) <= 2000000 FROM ai_model_usage") == [1]
+    assert six.books.total("usage", "cost_usd") <= 2_000_000
 
 
 def test_a_row_that_failed_is_asked_again_and_one_that_was_answered_is_not(

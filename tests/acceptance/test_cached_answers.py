@@ -40,10 +40,8 @@ def test_the_same_line_again_costs_no_tokens_no_energy_and_no_request(echo: Any,
     assert (meta["tokens_used"], meta["input_tokens"], meta["output_tokens"], meta["energy_cost"]) == (0, 0, 0, 0)
     assert meta["cost_usd"] == "0.000000000" and meta["model_used"] == first["metadata"]["model_used"]
     assert server.hits == 1
-    assert echo.sql("SELECT hit_count, tokens_saved FROM cached_ai_responses") == [
-        (1, first["metadata"]["tokens_used"])
-    ]
-    rows = echo.sql("SELECT outcome, cached_response, total_tokens, cost_usd, energy FROM ai_model_usage ORDER BY id")
+    assert echo.books.listed("cached", "hit_count", "tokens_saved") == [(1, first["metadata"]["tokens_used"])]
+    rows = echo.books.listed("usage", "outcome", "cached_response", "total_tokens", "cost_usd", "energy")
     assert rows[1] == ("hit", 1, 0, 0, 0)
 
 
@@ -131,14 +129,14 @@ def test_an_answer_that_is_not_whole_or_too_long_is_not_kept(
         setattr(server, name, value)
     for _ in range(2):
         six("run", "-f", "ai_message", "Hello")
-    assert server.hits == 2 and six.sql("SELECT count(*) FROM cached_ai_responses") == [0]
+    assert server.hits == 2 and six.books.count("cached") == 0
 
 
 def test_a_filtered_answer_is_not_an_answer(six: Any, server: OpenAIServer) -> None:
     server.finish_reason = "content_filter"
     done = six("run", "-f", "ai_message", "Hello", "--json", ok=False)
     assert done.status == 5 and done.json["metadata"]["energy_cost"] == 0
-    assert six.sql("SELECT count(*) FROM cached_ai_responses") == [0]
+    assert six.books.count("cached") == 0
 
 
 def test_another_mode_or_tier_has_answers_of_its_own(echo: Any) -> None:
@@ -167,10 +165,10 @@ def test_an_answer_expires_after_30_days_and_clean_removes_exactly_what_is_expir
     ask(echo, "new")
     now[0] = start + timedelta(days=30, seconds=1)
     assert ask(echo, "old -- again")[1] is False
-    kept = echo.sql("SELECT count(*) FROM cached_ai_responses")
+    kept = [echo.books.count("cached")]
     done = echo("cache", "clean", "--quiet")
     assert (done.out, done.err) == ("", "")
-    assert echo.sql("SELECT count(*) FROM cached_ai_responses") == [kept[0] - 1]
+    assert [echo.books.count("cached")] == [kept[0] - 1]
     assert ask(echo, "new")[1] is True
     assert ask(echo, "old")[1] is False
 

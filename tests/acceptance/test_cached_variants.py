@@ -87,7 +87,7 @@ def test_forget_removes_the_answer_that_a_request_filled_or_was_served_from(
     assert canonical("cache", "forget", name, "--json").json == {"removed": 1}
     assert asked(canonical, SAME)["cache_match"] is None and server.hits == 2
     assert canonical("cache", "forget", name, "--json").json == {"removed": 0}
-    assert canonical.sql("SELECT count(*) FROM cached_ai_responses") == [1]
+    assert canonical.books.count("cached") == 1
 
 
 def test_forget_is_for_ones_own_requests(canonical: Any, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -96,7 +96,7 @@ def test_forget_is_for_ones_own_requests(canonical: Any, monkeypatch: pytest.Mon
     monkeypatch.setenv("NEXSCOUT_ACTOR", "bob")
     done = canonical("cache", "forget", name, ok=False)
     assert done.status == 2 and "there is no request" in done.err
-    assert canonical.sql("SELECT count(*) FROM cached_ai_responses") == [1]
+    assert canonical.books.count("cached") == 1
 
 
 def test_stats_tell_what_each_kind_of_match_saved(canonical: Any) -> None:
@@ -197,7 +197,7 @@ def test_threads_that_ask_the_same_at_once_make_one_call(six: Any, server: OpenA
     answers = at_once(engine, 6)
     assert sorted(str(answer.metadata.cache_match) for answer in answers) == ["None"] + ["exact"] * 5
     assert {answer.result for answer in answers} == {"Hello there."} and server.hits == 1
-    assert six.sql("SELECT count(*) FROM requests WHERE state = 'open'") == [0]
+    assert six.books.count("requests", state="open") == 0
 
 
 def test_an_answer_that_is_not_kept_is_asked_for_by_each(server: OpenAIServer, engine: Engine) -> None:
@@ -218,7 +218,7 @@ def test_what_is_not_cached_does_not_wait(six: Any, server: OpenAIServer, argv: 
     claims_itself: list[int] = []
 
     def reply(body: dict[str, Any]) -> str:
-        claims_itself.extend(six.sql("SELECT claim = request_id || '/' || n FROM attempts"))
+        claims_itself.extend(row["claim"] == f"{row['request_id']}/{row['n']}" for row in six.books.attempts())
         return "Hello there."
 
     server.reply = reply

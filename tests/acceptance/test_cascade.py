@@ -14,7 +14,11 @@ from tests.support.values import QUESTION, WRONG
 from tests.support.values import RIGHT as STRONG
 
 RUN = ("run", "--policy", "cascade", "--json", QUESTION)
-DOLLARS = "SELECT model, state, actual FROM attempts ORDER BY id"
+
+
+def delivered(home: Any) -> list[bool]:
+    """Which of what was billed reached the user."""
+    return [bool(row["metadata"].get("delivered")) for row in home.books.usage()]
 
 
 def by_model(weak: str) -> Callable[[Body], str]:
@@ -43,7 +47,7 @@ def desk(six: Any, server: OpenAIServer, monkeypatch: pytest.MonkeyPatch) -> Any
 def sound(home: Any) -> None:
     """The books balance, and nothing is held."""
     assert home("db", "check", "--json").status == 0
-    assert home.sql("SELECT coalesce(sum(held), 0) FROM accounts") == [0]
+    assert home.books.total("accounts", "held") == 0
 
 
 def test_a_doubtful_answer_is_billed_and_sent_up_and_only_the_second_is_delivered(
@@ -54,17 +58,16 @@ def test_a_doubtful_answer_is_billed_and_sent_up_and_only_the_second_is_delivere
     meta = done["metadata"]
     assert (done["result"], meta["model_used"], meta["routing_reason"]) == (STRONG, "gpt-4o", "cascade_escalated")
     assert [r.body["model"] for r in server.requests] == ["gpt-4o-mini", "gpt-4o"]
-    (weak, _, low), (strong, _, high) = desk.sql(DOLLARS)
+    (weak, low), (strong, high) = desk.books.listed("attempts", "model", "actual")
     assert (weak, strong) == ("gpt-4o-mini", "gpt-4o") and Decimal(meta["cost_usd"]) == Decimal(low + high).scaleb(-9)
     assert Decimal(meta["cost_usd"]) <= Decimal(meta["plan"]["max_cost_usd"])
     assert meta["plan"] == quoted
-    used = desk.sql(
-        "SELECT model_used, energy, routing_reason, json_extract(metadata, '$.delivered') FROM ai_model_usage"
-    )
-    assert used == [("gpt-4o-mini", 0, "cascade_first", 0), ("gpt-4o", 1, "cascade_escalated", 1)]
-    assert meta["tokens_used"] == sum(desk.sql("SELECT total_tokens FROM ai_model_usage"))
-    assert desk.sql("SELECT total_requests FROM user_efficiency_profiles WHERE user_id = 'ada'") == [1]
-    assert desk.sql("SELECT response_text FROM cached_ai_responses") == [STRONG]
+    used = desk.books.listed("usage", "model_used", "energy", "routing_reason")
+    assert used == [("gpt-4o-mini", 0, "cascade_first"), ("gpt-4o", 1, "cascade_escalated")]
+    assert delivered(desk) == [False, True]
+    assert meta["tokens_used"] == sum(desk.books.listed("usage", "total_tokens"))
+    assert desk.books.profile("ada")["total_requests"] == 1
+    assert desk.books.listed("cached", "response_text") == [STRONG]
     again = desk(*RUN).json
     assert again["metadata"]["from_cache"] and again["result"] == STRONG and server.hits == 2
     sound(desk)
@@ -74,7 +77,7 @@ def test_an_answer_that_holds_is_delivered_as_it_is(desk: Any, server: OpenAISer
     server.reply = by_model(STRONG)
     meta = desk(*RUN).json["metadata"]
     assert (meta["model_used"], meta["routing_reason"], server.hits) == ("gpt-4o-mini", "cascade_first", 1)
-    assert desk.sql("SELECT count(*) FROM cached_ai_responses") == [1]
+    assert desk.books.count("cached") == 1
     sound(desk)
 
 
@@ -88,11 +91,12 @@ def test_where_the_strong_model_fails_the_first_answer_is_delivered_and_not_kept
     meta = done["metadata"]
     assert (done["success"], done["result"], meta["model_used"]) == (True, WRONG, "gpt-4o-mini")
     assert any("may be wrong" in warning for warning in meta["warnings"])
-    assert desk.sql("SELECT state FROM attempts ORDER BY id") == states
-    assert desk.sql("SELECT energy, json_extract(metadata, '$.delivered') FROM ai_model_usage") == [(1, 1)]
-    assert desk.sql("SELECT energy FROM usage_by_user_day") == desk.sql("SELECT energy FROM usage_by_model_day") == [1]
-    assert desk.sql("SELECT count(*) FROM cached_ai_responses") == [0]
-    assert desk.sql("SELECT state FROM requests") == ["posted"]
+    assert desk.books.listed("attempts", "state") == states
+    assert desk.books.listed("usage", "energy") == [1] and delivered(desk) == [True]
+    by = {name: desk("report", name, "--json").json["totals"]["energy"] for name in ("users", "models")}
+    assert by == {"users": 1, "models": 1}
+    assert desk.books.count("cached") == 0
+    assert desk.books.listed("requests", "state") == ["posted"]
     sound(desk)
 
 
@@ -103,7 +107,7 @@ def test_a_strong_call_of_unknown_outcome_keeps_its_hold_and_the_first_answer_is
     meta = desk(*RUN).json["metadata"]
     assert meta["model_used"] == "gpt-4o-mini" and Decimal(meta["unsettled_usd"]) > 0
     assert Decimal(meta["cost_usd"]) + Decimal(meta["unsettled_usd"]) <= Decimal(meta["plan"]["max_cost_usd"])
-    states = desk.sql("SELECT state FROM attempts ORDER BY id")
+    states = desk.books.listed("attempts", "state")
     assert states[0] == "posted" and set(states[1:]) == {"unknown"}
     assert desk("db", "resolve", meta["request_id"], "--void").status == 0
     sound(desk)
@@ -119,7 +123,7 @@ def test_where_the_cheap_model_fails_the_ladder_goes_on_as_ever(desk: Any, serve
 def test_a_retry_of_the_first_step_is_still_the_first_step(desk: Any, server: OpenAIServer) -> None:
     server.fail = lambda body: refuse(503, "gpt-4o-mini")(body) if server.hits == 1 else None
     assert desk(*RUN).json["metadata"]["model_used"] == "gpt-4o"
-    assert desk.sql("SELECT state FROM attempts ORDER BY id") == ["voided", "posted", "posted"]
+    assert desk.books.listed("attempts", "state") == ["voided", "posted", "posted"]
     sound(desk)
 
 
@@ -230,10 +234,10 @@ def test_a_doubted_answer_that_a_second_cheap_model_comes_to_as_well_is_delivere
     assert asked(server) == ["gpt-4o-mini", "claude-haiku-test"]
     assert (done["result"], done["metadata"]["model_used"]) == (WRONG, "gpt-4o-mini")
     assert not any("may be wrong" in warning for warning in done["metadata"]["warnings"])
-    used = three.sql("SELECT routing_reason, energy, json_extract(metadata, '$.delivered') FROM ai_model_usage")
-    assert used == [("cascade_first", 1, 1), ("cascade_second_opinion", 0, 0)]
-    assert three.sql("SELECT count(*) FROM cached_ai_responses") == [1]
-    spent = sum(three.sql("SELECT actual FROM attempts"))
+    used = three.books.listed("usage", "routing_reason", "energy")
+    assert used == [("cascade_first", 1), ("cascade_second_opinion", 0)] and delivered(three) == [True, False]
+    assert three.books.count("cached") == 1
+    spent = sum(three.books.listed("attempts", "actual"))
     assert Decimal(done["metadata"]["cost_usd"]) == Decimal(spent).scaleb(-9)
     assert Decimal(done["metadata"]["cost_usd"]) <= Decimal(quoted["max_cost_usd"])
     told = three("why", done["metadata"]["request_id"]).out
@@ -249,7 +253,7 @@ def test_a_second_model_that_does_not_agree_sends_the_doubted_answer_up(
     done = three(*RUN).json
     assert asked(server) == ["gpt-4o-mini", "claude-haiku-test", "gpt-4o"]
     assert (done["result"], done["metadata"]["model_used"]) == (STRONG, "gpt-4o")
-    assert three.sql("SELECT state FROM attempts") == ["posted"] * 3
+    assert three.books.listed("attempts", "state") == ["posted"] * 3
     sound(three)
 
 
@@ -257,7 +261,7 @@ def test_a_second_opinion_that_fails_is_done_without(three: Any, server: OpenAIS
     server.fail = refuse(503, "claude-haiku-test")
     done = three(*RUN).json
     assert asked(server) == ["gpt-4o-mini", "claude-haiku-test", "gpt-4o"] and done["result"] == STRONG
-    assert three.sql("SELECT state FROM attempts ORDER BY id") == ["posted", "voided", "posted"]
+    assert three.books.listed("attempts", "state") == ["posted", "voided", "posted"]
     sound(three)
 
 

@@ -53,11 +53,11 @@ def test_what_was_saved_is_in_the_books_apart_from_routing_and_caching(
     six("run", *line)
     six("run", "-m", "gpt-4o", "-f", "ai_chatbot", "Hello there")
     saved = plan["compression"]["tokens_before"] - plan["compression"]["tokens_after"]
-    assert six.sql("SELECT compression_applied, tokens_saved, compression_saved_usd FROM ai_model_usage") == [
+    assert six.books.listed("usage", "compression_applied", "tokens_saved", "compression_saved_usd") == [
         (1, saved, saved * 2_500),
         (0, 0, 0),
     ]
-    assert six.sql("SELECT total_tokens_saved FROM user_efficiency_profiles WHERE user_id = 'ada'") == [saved]
+    assert six.books.profile("ada")["total_tokens_saved"] == saved
     report = six("report", "savings", "--json").json
     by_feature = {row["feature"]: row for row in report["rows"]}
     assert float(by_feature["ai_deepscan"]["compression_saved_usd"]) == saved * 2_500 / 1e9

@@ -16,7 +16,7 @@ def test_the_same_key_gives_the_first_answer_again_for_one_request(six: Any, ser
     server.reply = "Something else."
     again = six(*KEYED, "Hello", "--json").json
     assert again == first and server.hits == 1
-    assert six.sql("SELECT count(*), sum(cost_usd) FROM ai_model_usage")[0][0] == 1
+    assert six.books.count("usage") == 1
     assert six(*KEYED, "Hello").out == first["result"] + "\n"
 
 
@@ -71,11 +71,11 @@ def test_a_key_whose_outcome_is_unknown_is_refused_with_how_to_resolve_it(
         and "db resolve" in done.json["error"]["suggestion"]
     )
     assert server.hits == before
-    (request_id,) = six.sql("SELECT request_id FROM requests")
+    (request_id,) = six.books.listed("requests", "request_id")
     six("db", "resolve", request_id, "--void")
     six(*KEYED, "Hello")
     assert server.hits == before + 1
-    assert six.sql("SELECT sum(held) FROM accounts") == [0]
+    assert six.books.total("accounts", "held") == 0
 
 
 def test_the_key_is_looked_at_before_the_cache(six: Any, server: OpenAIServer) -> None:

@@ -51,11 +51,11 @@ def models(server: OpenAIServer) -> list[str]:
 
 
 def states(home: Any) -> list[Any]:
-    return home.sql("SELECT n, model, state FROM attempts ORDER BY id")
+    return home.books.listed("attempts", "n", "model", "state")
 
 
 def nothing_left_held(home: Any) -> bool:
-    return home.sql("SELECT coalesce(sum(held), 0) FROM accounts") == [0]
+    return home.books.total("accounts", "held") == 0
 
 
 @pytest.mark.parametrize("status", [500, 502, 503, 529])
@@ -66,7 +66,7 @@ def test_a_fault_that_passes_is_tried_again_at_the_same_model(six: Any, server: 
     assert models(server) == ["gpt-4o"] * 3
     assert states(six) == [(1, "gpt-4o", "voided"), (2, "gpt-4o", "voided"), (3, "gpt-4o", "posted")]
     assert nothing_left_held(six)
-    assert six.sql("SELECT sum(spent) FROM accounts WHERE kind = 'energy'") == [meta["energy_cost"]] == [1]
+    assert [six.books.total("accounts", "spent", kind="energy")] == [meta["energy_cost"]] == [1]
 
 
 def test_three_faults_in_a_row_and_the_next_model_is_asked(six: Any, server: OpenAIServer) -> None:
@@ -146,9 +146,9 @@ def test_an_unknown_outcome_keeps_its_hold_is_tried_once_more_and_then_the_ladde
     answer = six("run", "-m", "gpt-4o", "Hello", "--json").json
     assert models(server) == ["gpt-4o", "gpt-4o", "gpt-4o-mini"]
     assert [row[2] for row in states(six)] == ["unknown", "unknown", "posted"]
-    holds = six.sql("SELECT sum(hold) FROM attempts WHERE state = 'unknown'")
-    assert six.sql("SELECT DISTINCT held FROM accounts WHERE kind = 'usd'") == holds
-    assert six.sql("SELECT held FROM accounts WHERE kind = 'energy'") == [0]
+    holds = [six.books.total("attempts", "hold", state="unknown")]
+    assert sorted(set(six.books.listed("accounts", "held", kind="usd"))) == holds
+    assert six.books.listed("accounts", "held", kind="energy") == [0]
     assert sum("unknown outcome" in warning for warning in answer["metadata"]["warnings"]) == 2
 
 
@@ -160,19 +160,17 @@ def test_an_answer_that_does_not_come_in_time_is_unknown(
     done = six("run", "-m", "gpt-4o-mini", "Hello", "--json", ok=False)
     assert done.status == 5
     assert {row[2] for row in states(six)} == {"unknown"}
-    assert six.sql("SELECT state FROM requests") == ["unknown"]
-    assert six.sql("SELECT sum(spent) FROM accounts") == [0]
+    assert six.books.listed("requests", "state") == ["unknown"]
+    assert six.books.total("accounts", "spent") == 0
 
 
 def test_an_empty_answer_is_paid_for_and_the_next_model_is_asked(six: Any, server: OpenAIServer) -> None:
     server.reply = lambda body: "" if body["model"] == "gpt-4o" else "Here."
     answer = six("run", "-m", "gpt-4o", "Hello", "--json").json
     assert answer["result"] == "Here." and models(server) == ["gpt-4o", "gpt-4o-mini"]
-    costs = six.sql("SELECT cost_usd FROM ai_model_usage ORDER BY n")
+    costs = six.books.listed("usage", "cost_usd")
     assert len(costs) == 2 and answer["metadata"]["cost_usd"] == f"{sum(costs) / 1e9:.9f}"
-    assert six.sql("SELECT sum(energy) FROM ai_model_usage") == six.sql(
-        "SELECT spent FROM accounts WHERE kind = 'energy'"
-    )
+    assert [six.books.total("usage", "energy")] == six.books.listed("accounts", "spent", kind="energy")
 
 
 @pytest.mark.parametrize("stream", [False, True])
@@ -186,10 +184,10 @@ def test_with_every_provider_down_and_nothing_embedded_it_is_exit_5_and_no_energ
     if not stream:
         assert done.json["error"]["code"] == "providers_failed" and done.json["metadata"]["energy_cost"] == 0
     assert nothing_left_held(six)
-    assert six.sql("SELECT coalesce(sum(spent), 0) FROM accounts") == [0]
+    assert six.books.total("accounts", "spent") == 0
     assert six("energy", "show", "--json").json["balance"] == 5_000
-    assert six.sql("SELECT outcome, total_tokens, cost_usd FROM ai_model_usage") == [("failed", 0, 0)]
-    assert six.sql("SELECT state FROM requests") == ["voided"]
+    assert six.books.listed("usage", "outcome", "total_tokens", "cost_usd") == [("failed", 0, 0)]
+    assert six.books.listed("requests", "state") == ["voided"]
 
 
 def test_the_embedded_model_is_the_last_resort_marked_degraded_and_not_kept(
@@ -206,8 +204,8 @@ def test_the_embedded_model_is_the_last_resort_marked_degraded_and_not_kept(
         True,
         0,
     )
-    assert nothing_left_held(six) and six.sql("SELECT sum(spent) FROM accounts") == [0]
-    assert six.sql("SELECT count(*) FROM cached_ai_responses") == [0]
+    assert nothing_left_held(six) and six.books.total("accounts", "spent") == 0
+    assert six.books.count("cached") == 0
     server.fail = None
     again = six(*line).json["metadata"]
     assert (again["from_cache"], again["model_used"]) == (False, "gpt-4o-mini")
@@ -217,7 +215,7 @@ def test_budgets_are_checked_again_for_the_model_that_will_bill(six: Any, server
     server.fail = refuses("gpt-4o-mini")
     done = six("run", "--max-cost", "0.0006", "--max-tokens", "900", "Hello", "--json", ok=False)
     assert done.status in (0, 5)
-    assert six.sql("SELECT max(hold) <= 600000 FROM attempts") == [1]
+    assert max(six.books.listed("attempts", "hold")) <= 600_000
 
 
 def test_no_key_is_ever_shown(six: Any, server: OpenAIServer, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -128,17 +128,18 @@ def test_over_220_varied_requests_what_is_used_never_exceeds_the_worst_case_and_
         assert meta["truncated"] and not meta["flags"], (line, meta["flags"])
         assert meta["output_tokens"] == plan["shape"]["max_tokens"], line
     assert server.hits == 220
-    assert six.sql("SELECT count(*), count(DISTINCT model_used), count(DISTINCT user_id) FROM ai_model_usage") == [
-        (220, 6, 4)
-    ]
-    assert six.sql("SELECT coalesce(sum(held), 0) FROM accounts") == [0]
-    assert six.sql("SELECT count(*) FROM attempts WHERE actual > hold OR state <> 'posted'") == [0]
-    spent = six.sql("SELECT sum(cost_usd) FROM ai_model_usage")
-    assert spent == six.sql("SELECT sum(spent) FROM accounts WHERE kind = 'usd'")
-    by_user = six.sql("SELECT owner, sum(spent) FROM accounts WHERE kind = 'usd' GROUP BY owner ORDER BY owner")
-    assert by_user == six.sql("SELECT user_id, sum(cost_usd) FROM ai_model_usage GROUP BY user_id ORDER BY user_id")
-    energy = six.sql("SELECT owner, spent FROM accounts WHERE kind = 'energy' AND spent > 0 ORDER BY owner")
-    assert energy == six.sql("SELECT user_id, sum(energy) FROM ai_model_usage GROUP BY user_id ORDER BY user_id")
+    assert six.books.count("usage") == 220
+    assert [len(set(six.books.listed("usage", name))) for name in ("model_used", "user_id")] == [6, 4]
+    assert six.books.total("accounts", "held") == 0
+    assert [row for row in six.books.attempts() if row["state"] != "posted" or row["actual"] > row["hold"]] == []
+    spent = [six.books.total("usage", "cost_usd")]
+    assert spent == [six.books.total("accounts", "spent", kind="usd")]
+    for unit, column in (("usd", "cost_usd"), ("energy", "energy")):
+        by_user = {
+            name: six.books.total("usage", column, user_id=name) for name in six.books.listed("usage", "user_id")
+        }
+        assert by_user == {name: six.books.total("accounts", "spent", kind=unit, owner=name) for name in by_user}
+        assert sum(by_user.values()) == six.books.total("accounts", "spent", kind=unit)
 
 
 def test_a_refused_request_has_the_same_plan_in_both_too(six: Any, server: OpenAIServer) -> None:

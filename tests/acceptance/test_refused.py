@@ -36,17 +36,13 @@ def prose(size: int) -> str:
 
 def untouched(home: Any) -> bool:
     """Whether nothing is charged, held, called or kept."""
-    money = home.sql("SELECT coalesce(sum(held), 0), coalesce(sum(spent), 0) FROM accounts")
-    rows = home.sql(
-        "SELECT (SELECT count(*) FROM attempts) + (SELECT count(*) FROM ai_model_usage) "
-        "+ (SELECT count(*) FROM requests) "
-        "+ (SELECT count(*) FROM cached_ai_responses)"
-    )
+    money = [(home.books.total("accounts", "held"), home.books.total("accounts", "spent"))]
+    rows = [sum(home.books.count(kind) for kind in ("attempts", "usage", "requests", "cached"))]
     return money == [(0, 0)] and rows == [0]
 
 
 def rejections(home: Any) -> list[Any]:
-    return home.sql("SELECT approved, rejected_reason, actual_tokens FROM ai_cost_predictions ORDER BY id")
+    return home.books.listed("predictions", "approved", "rejected_reason", "actual_tokens")
 
 
 @pytest.mark.parametrize("as_json", [False, True])
@@ -113,7 +109,7 @@ def test_a_balance_for_the_expected_call_alone_shortens_the_answer_and_is_never_
     plan = answer["metadata"]["plan"]
     assert plan["shape"]["max_tokens"] < 3_000 and any("bounded" in warning for warning in plan["warnings"])
     assert answer["metadata"]["energy_cost"] == 1
-    assert six.sql("SELECT granted - held - spent FROM accounts WHERE kind = 'energy' AND owner = 'ada'") == [0]
+    assert [granted - held - spent for granted, held, spent in [six.books.account("ada")]] == [0]
 
 
 CAPS = ["CAPS_USD_USER_DAY", "CAPS_USD_USER_MONTH", "CAPS_USD_TOTAL_DAY", "CAPS_USD_TOTAL_MONTH"]
@@ -131,9 +127,9 @@ def test_a_dollar_cap_blocks_with_exit_3_before_it_is_passed(
     assert refused.json["error"]["code"] == "usd_cap" and refused.json["error"]["suggestion"]
     day = len("2026-11-22") if cap.endswith("DAY") else len("2026-11")
     owner = "ada" if "USER" in cap else "*"
-    account = "FROM accounts WHERE kind = 'usd' AND owner = ? AND length(period) = ?"
-    assert six.sql(f"SELECT granted, held {account}", owner, day) == [(6_000_000, 0)]
-    assert 4_000_000 < six.sql(f"SELECT spent {account}", owner, day)[0] <= 6_000_000
+    accounts = six.books.listed("accounts", "period", "granted", "held", "spent", kind="usd", owner=owner)
+    ((granted, held, spent),) = (rest for period, *rest in accounts if len(period) == day)
+    assert (granted, held) == (6_000_000, 0) and 4_000_000 < spent <= 6_000_000
 
 
 TOKEN_CAPS = ["TIERS_ELITE_DAILY_TOKENS", "CAPS_TOKENS_USER_MONTH", "CAPS_TOKENS_TOTAL_DAY", "CAPS_TOKENS_TOTAL_MONTH"]
@@ -149,7 +145,8 @@ def test_a_token_budget_blocks_with_exit_3_before_it_is_passed(
     refused = next(done for done in statuses if done.status)
     assert statuses[0].status == 0 and refused.status == 3
     assert refused.json["error"]["code"] == "token_budget" and "5,000" in refused.json["error"]["message"]
-    assert six.sql("SELECT max(spent) <= 5000, sum(held) FROM accounts WHERE kind = 'tokens'") == [(1, 0)]
+    assert max(six.books.listed("accounts", "spent", kind="tokens")) <= 5000
+    assert six.books.total("accounts", "held", kind="tokens") == 0
 
 
 def test_near_a_cap_the_ladder_is_descended_before_anything_is_refused(
@@ -166,7 +163,8 @@ def test_near_a_cap_the_ladder_is_descended_before_anything_is_refused(
     assert done.status == 3 and done.json["error"]["code"] == "usd_cap"
     descent = ["gpt-4o", "gpt-4o-mini-high", "claude-3-haiku", "gpt-4o-mini"]
     assert used == sorted(used, key=descent.index) and used[0] == "gpt-4o" and len(set(used)) > 1
-    spent = six.sql("SELECT spent FROM accounts WHERE kind = 'usd' AND owner = 'ada' AND length(period) = 10")[0]
+    accounts = six.books.listed("accounts", "period", "spent", kind="usd", owner="ada")
+    (spent,) = (spent for period, spent in accounts if len(period) == 10)
     assert 19_000_000 < spent <= 20_000_000
 
 
@@ -234,7 +232,7 @@ def test_a_refusal_is_not_remembered_against_the_next_try(six: Any, server: Open
 def test_answers_for_two_users_are_charged_to_each_their_own(six: Any, server: OpenAIServer) -> None:
     for user in ("bob", "cyd", "bob"):
         six("run", "-u", user, "--no-cache", "Hello")
-    assert six.sql("SELECT owner, spent FROM accounts WHERE kind = 'energy' ORDER BY owner") == [("bob", 2), ("cyd", 1)]
+    assert six.books.listed("accounts", "owner", "spent", kind="energy") == [("bob", 2), ("cyd", 1)]
 
 
 def body_text(body: Body) -> str:

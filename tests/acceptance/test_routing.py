@@ -119,9 +119,9 @@ def world(request: pytest.FixtureRequest, module_home: Any) -> Iterator[tuple[st
 def prepare(home: Any, tier: str, row: Row) -> tuple[str, ...]:
     """Make the state of a row; the options and the prompt of its command line."""
     user = f"user-{tier}"
-    if bool(home.sql("SELECT value FROM meta WHERE key = 'panic'")[0] == "1") is not row.panic:
+    if home("mode", "show", "--json").json["panic"] is not row.panic:
         home("mode", "panic", "on" if row.panic else "off")
-    if home.sql("SELECT preferred_mode FROM user_efficiency_profiles WHERE user_id = ?", user) != [row.mode or "auto"]:
+    if home.books.profile(user)["preferred_mode"] != (row.mode or "auto"):
         home("mode", "set", row.mode or "auto", "--user", user)
     return ("--user", user, *row.argv, row.prompt)
 
@@ -149,9 +149,7 @@ def test_simulate_and_run_choose_what_the_table_says(world: tuple[str, Any, Open
     meta = home("run", *line, "--no-cache", "--json").json["metadata"]
     assert (meta["model_used"], meta["routing_reason"]) == expected(models, row)
     assert (server.hits, server.requests[-1].body["model"]) == (before + 1, SIX[meta["model_used"]])
-    assert home.sql("SELECT model_used, routing_reason FROM ai_model_usage ORDER BY id DESC LIMIT 1") == [
-        expected(models, row)
-    ]
+    assert home.books.listed("usage", "model_used", "routing_reason")[-1:] == [expected(models, row)]
 
 
 FORBIDDEN = [

@@ -46,26 +46,25 @@ def test_cost_is_usage_times_price_in_every_book(
             completion,
             prompt + completion,
         )
-    assert six.sql(
-        "SELECT sum(cost_usd), sum(input_tokens), sum(output_tokens), sum(total_tokens) FROM ai_model_usage"
-    ) == [(nano, prompt, completion, prompt + completion)]
-    assert six.sql("SELECT DISTINCT spent, held FROM accounts WHERE kind = 'usd'") == [(nano, 0)]
-    assert six.sql("SELECT count(*) FROM accounts WHERE kind = 'usd'") == [1]
-    assert six.sql("SELECT DISTINCT spent, held FROM accounts WHERE kind = 'tokens'") == [(prompt + completion, 0)]
-    assert six.sql("SELECT actual_cost_usd, actual_tokens, approved, rejected_reason FROM ai_cost_predictions") == [
+    columns = ("cost_usd", "input_tokens", "output_tokens", "total_tokens")
+    assert [six.books.total("usage", name) for name in columns] == [nano, prompt, completion, prompt + completion]
+    assert set(six.books.listed("accounts", "spent", "held", kind="usd")) == {(nano, 0)}
+    assert six.books.count("accounts", kind="usd") == 1
+    assert set(six.books.listed("accounts", "spent", "held", kind="tokens")) == {(prompt + completion, 0)}
+    assert six.books.listed("predictions", "actual_cost_usd", "actual_tokens", "approved", "rejected_reason") == [
         (nano, prompt + completion, 1, None)
     ]
-    assert six.sql("SELECT actual, state FROM attempts") == [(nano, "posted")]
+    assert six.books.listed("attempts", "actual", "state") == [(nano, "posted")]
     energy = -(-nano // 15_000_000)
-    assert six.sql("SELECT spent, held FROM accounts WHERE kind = 'energy'") == [(energy, 0)]
-    assert six.sql("SELECT energy FROM ai_model_usage") == [energy]
+    assert six.books.listed("accounts", "spent", "held", kind="energy") == [(energy, 0)]
+    assert six.books.listed("usage", "energy") == [energy]
 
 
 def test_the_servers_own_count_is_what_is_billed_plain_and_streamed_alike(six: Any, server: OpenAIServer) -> None:
     server.reply = "A longer answer, with ümlauts and 🎈, which the server counts itself."
     for option in ("--stream", "--no-stream"):
         six("run", "--no-cache", option, "Hello")
-    rows = six.sql("SELECT input_tokens, output_tokens, cost_usd FROM ai_model_usage")
+    rows = six.books.listed("usage", "input_tokens", "output_tokens", "cost_usd")
     assert len(set(rows)) == 1 and rows[0][1] > 10
     assert rows[0][2] == rows[0][0] * 150 + rows[0][1] * 600
 
@@ -74,15 +73,15 @@ def test_fractions_of_a_nano_dollar_are_rounded_up_once_a_call(six: Any, server:
     six("models", "set", "gpt-4o-mini", "--input-price", "0.0000000033", "--output-price", "0.0000000077")
     server.usage = fixed(100, 100)
     six("run", "Hello")
-    assert six.sql("SELECT cost_usd FROM ai_model_usage") == [2]  # 100 × 4 + 100 × 8 pico-dollars are 1.2 nano-dollars
+    assert six.books.listed("usage", "cost_usd") == [2]  # 100 × 4 + 100 × 8 pico-dollars are 1.2 nano-dollars
 
 
 def test_a_missing_usage_is_counted_here_and_flagged(six: Any, server: OpenAIServer) -> None:
     server.usage = lambda body, text: None
     for option in ((), ("--stream",)):
         six("run", "--no-cache", *option, "Hello")
-    rows = six.sql("SELECT cost_usd > 0, output_tokens, json_extract(metadata, '$.flags') FROM ai_model_usage")
-    assert rows == [(1, 3, '["estimated"]')] * 2
+    rows = [(row["cost_usd"] > 0, row["output_tokens"], row["metadata"]["flags"]) for row in six.books.usage()]
+    assert rows == [(True, 3, ["estimated"])] * 2
 
 
 @pytest.mark.parametrize(
@@ -97,7 +96,7 @@ def test_a_usage_that_is_none_posts_the_hold(six: Any, server: OpenAIServer, usa
     server.usage = lambda body, text: usage
     meta = six("run", "Hello", "--json").json["metadata"]
     assert meta["flags"] == ["usage_invalid"] and meta["cost_usd"] == meta["plan"]["max_cost_usd"]
-    assert six.sql("SELECT actual = hold FROM attempts") == [1]
+    assert [row["actual"] == row["hold"] for row in six.books.attempts()] == [True]
 
 
 def test_a_provider_that_bills_more_than_allowed_is_flagged_and_energy_stays_within_the_hold(
@@ -126,7 +125,7 @@ def test_the_answer_is_always_asked_for_with_a_bound(six: Any, server: OpenAISer
 def test_a_free_call_is_not_charged_where_an_admin_says_so(six: Any, server: OpenAIServer) -> None:
     meta = six("run", "--no-charge", "Hello", "--json").json["metadata"]
     assert meta["energy_cost"] == 0 and float(meta["cost_usd"]) > 0
-    assert six.sql("SELECT coalesce(sum(spent), 0) FROM accounts WHERE kind = 'energy'") == [0]
+    assert six.books.total("accounts", "spent", kind="energy") == 0
 
 
 def test_only_an_admin_may_say_so(six: Any, server: OpenAIServer, monkeypatch: pytest.MonkeyPatch) -> None:

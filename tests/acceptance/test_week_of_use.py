@@ -204,14 +204,13 @@ def test_after_a_week_every_account_is_the_sum_of_its_entries_and_the_database_i
            OR a.held <> coalesce(s.held, 0)""")
     assert wrong == []
     assert week.home("db", "check").status == 0
-    spent = week.home.sql("SELECT sum(cost_usd) FROM ai_model_usage")
-    assert spent == week.home.sql(
-        "SELECT sum(spent) FROM accounts WHERE owner <> '*' AND kind = 'usd' AND length(period) = 10"
-    )
-    assert week.home.sql("SELECT sum(energy) FROM ai_model_usage") == week.home.sql(
-        "SELECT sum(spent) FROM accounts WHERE kind = 'energy'"
-    )
-    assert week.home.sql("SELECT count(*) FROM accounts WHERE granted - held - spent < 0") == [0]
+    spent = [week.home.books.total("usage", "cost_usd")]
+    accounts = week.home.books.accounts()
+    assert spent == [
+        sum(a["spent"] for a in accounts if a["owner"] != "*" and a["kind"] == "usd" and len(a["period"]) == 10)
+    ]
+    assert [week.home.books.total("usage", "energy")] == [week.home.books.total("accounts", "spent", kind="energy")]
+    assert [a for a in accounts if a["granted"] is not None and a["granted"] < a["held"] + a["spent"]] == []
 
 
 @pytest.mark.slow
@@ -226,9 +225,8 @@ def test_after_a_week_what_was_learned_is_of_each_user_and_is_read(week: Week) -
     }
     assert rows.keys() == TIERS.keys()
     for user, (_, requests, hit_rate, seen, patterns, hours, _length, daily, saved) in rows.items():
-        counted = week.home.sql(
-            "SELECT count(DISTINCT request_id), sum(outcome = 'hit') FROM ai_model_usage WHERE user_id = ?", user
-        )[0]
+        rows = [row for row in week.home.books.usage() if row["user_id"] == user]
+        counted = len({row["request_id"] for row in rows}), sum(row["outcome"] == "hit" for row in rows)
         assert requests == counted[0] and hit_rate == pytest.approx(counted[1] / counted[0])
         assert seen > 10 and daily > 0 and saved > 0 and sum(json.loads(hours)) == requests
         assert "write a friendly" in patterns.lower() or "follow-up" in patterns.lower(), patterns
@@ -239,5 +237,5 @@ def test_after_a_week_what_was_learned_is_of_each_user_and_is_read(week: Week) -
 @pytest.mark.slow
 def test_after_a_week_the_report_is_the_sum_of_the_rows(week: Week) -> None:
     totals = week.home("report", "users", "--since", "30d", "--until", "2099-01-01", "--json").json["totals"]
-    nano = week.home.sql("SELECT sum(cost_usd) FROM ai_model_usage")[0]
+    nano = week.home.books.total("usage", "cost_usd")
     assert totals["cost_usd"] == f"{nano / 1e9:.9f}"

@@ -123,7 +123,7 @@ def test_resolve_posts_at_a_cost_in_dollars(nexscout: Any, bench: Bench, lost: A
         "state": "posted",
         "cost_usd": 0.000001234,
     }
-    assert bench.sql("SELECT actual FROM attempts WHERE id = ?", lost.id)[0][0] == 1234
+    assert bench.books.listed("attempts", "actual", id=lost.id) == [1234]
     assert nexscout("db", "check").exit == 0
 
 
@@ -159,7 +159,7 @@ def test_resolve_first_finds_what_a_dead_process_left(nexscout: Any, bench: Benc
 
 
 def attempt_host(bench: Bench) -> str:
-    return str(bench.sql("SELECT owner FROM attempts ORDER BY id DESC")[0][0]).split("/")[0]
+    return str(bench.books.attempts()[-1]["owner"]).split("/")[0]
 
 
 def test_resolve_clock_ends_a_last_seen_time_in_the_future(nexscout: Any, bench: Bench) -> None:

@@ -73,7 +73,32 @@ class Books(Protocol):
         """What users said of answers."""
 
 
-class SqliteBooks:
+class Questions:
+    """Short questions about the rows of a kind: attempts, requests, entries, usage, predictions, cached, accounts, users.
+
+    ``where``: values that the rows' columns must have.
+    """
+
+    def listed(self: Books, kind: str, /, *columns: str, **where: object) -> list[Any]:
+        """The rows' columns, in order; bare values where one column is asked for."""
+        rows = [tuple(row[column] for column in columns) for row in _found(self, kind, where)]
+        return [row[0] for row in rows] if len(columns) == 1 else rows
+
+    def count(self: Books, kind: str, /, **where: object) -> int:
+        """How many rows there are."""
+        return len(_found(self, kind, where))
+
+    def total(self: Books, kind: str, column: str, /, **where: object) -> int:
+        """A column's sum; what has no value counts as 0."""
+        return sum(row[column] or 0 for row in _found(self, kind, where))
+
+
+def _found(books: Books, kind: str, where: dict[str, object]) -> list[Row]:
+    rows: list[Row] = getattr(books, kind)()
+    return [row for row in rows if all(row[name] == value for name, value in where.items())]
+
+
+class SqliteBooks(Questions):
     """The books of a SQLite file."""
 
     def __init__(self, path: Path) -> None:

@@ -12,6 +12,7 @@ import sqlite3
 import subprocess
 import sys
 from collections.abc import Iterator
+from fnmatch import fnmatch
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -20,6 +21,7 @@ import pytest
 from nexscout_cli import assemble
 from nexscout_cli.cli.app import main
 from nexscout_cli.providers import Providers
+from tests.contract.books import SqliteBooks
 from tests.crash.launcher import stand_in
 from tests.support.openai_server import Body, OpenAIServer
 
@@ -88,6 +90,11 @@ class Home:
             status = main(list(argv))
         return Done(status, out.getvalue(), err.getvalue())
 
+    @property
+    def books(self) -> SqliteBooks:
+        """What the database holds, past every right and rule."""
+        return SqliteBooks(self.db)
+
     def sql(self, query: str, *values: Any) -> list[Any]:
         """Rows of the database; bare values where there is one column."""
         with contextlib.closing(sqlite3.connect(self.db)) as connection:
@@ -104,20 +111,16 @@ class Home:
 
     def states(self) -> list[str]:
         """The attempts' states, in order."""
-        return self.sql("SELECT state FROM attempts ORDER BY id")
+        return self.books.listed("attempts", "state")
 
     def requests(self) -> list[str]:
         """The requests' states, in order."""
-        return self.sql("SELECT state FROM requests ORDER BY created_at")
+        return self.books.listed("requests", "state")
 
-    def held(self, kind: str, period: str = "%") -> int:
+    def held(self, kind: str, period: str = "*") -> int:
         """What is held of a kind by ada: energy, or dollars or tokens in each period that is like that."""
-        (amount,) = self.sql(
-            "SELECT coalesce(max(held), 0) FROM accounts WHERE owner = 'ada' AND kind = ? AND period LIKE ?",
-            kind,
-            period,
-        )
-        return int(amount)
+        accounts = self.books.listed("accounts", "period", "held", kind=kind, owner="ada")
+        return max((int(held) for name, held in accounts if fnmatch(name, period)), default=0)
 
     def granted(self, amount: int) -> None:
         """Give ada that balance."""

@@ -47,7 +47,7 @@ def test_a_crowd_with_kills_overspends_forgets_and_doubles_nothing(home: Any, se
     total = PROCESSES * CALLS
     grant = total * 9 // 10
     home.granted(grant)
-    (spent_before,) = home.sql("SELECT spent FROM accounts WHERE kind = 'energy' AND owner = 'ada'")
+    (spent_before,) = home.books.listed("accounts", "spent", kind="energy", owner="ada")
     tasks = [{"do": "call", "user": "ada", "name": f"p{n}", "calls": CALLS} for n in range(PROCESSES)]
     assert crowd(home, tasks=tasks, kills=KILLS, seed=seed)["killed"] == KILLS
     assert home("cache", "clean").status == 0
@@ -56,24 +56,21 @@ def test_a_crowd_with_kills_overspends_forgets_and_doubles_nothing(home: Any, se
     reached = asked_for(server)
     assert reached.total() == server.hits
     assert max(reached.values()) == 1  # nothing is sent twice
-    states = dict(
-        home.sql(
-            "SELECT r.key, a.state FROM attempts a JOIN requests r USING (request_id) "
-            "WHERE a.state <> 'voided' AND r.key IS NOT NULL"
-        )
-    )
+    keys = dict(home.books.listed("requests", "request_id", "key"))
+    states = {
+        keys[request_id]: state
+        for request_id, state in home.books.listed("attempts", "request_id", "state")
+        if state != "voided" and keys[request_id] is not None
+    }
     forgotten = [key for key in reached if states.get(key) not in ("posted", "unknown")]
     assert forgotten == []
     assert set(states.values()) <= {"posted", "unknown"}
     counted = Counter(states.values())
     assert counted["unknown"] <= KILLS
-    assert home.sql("SELECT count(*), count(DISTINCT request_id) FROM ai_model_usage WHERE n > 0") == [
-        (counted["posted"] + 1, counted["posted"] + 1)
-    ]
+    billed = [row["request_id"] for row in home.books.usage() if row["n"] > 0]
+    assert len(billed) == len(set(billed)) == counted["posted"] + 1
 
-    granted, held, spent = home.sql(
-        "SELECT granted, held, spent FROM accounts WHERE kind = 'energy' AND owner = 'ada'"
-    )[0]
+    granted, held, spent = home.books.listed("accounts", "granted", "held", "spent", kind="energy", owner="ada")[0]
     assert granted - spent_before == grant
     assert (spent - spent_before, held) == (counted["posted"], counted["unknown"])
     assert spent - spent_before + held == grant  # all of it was wanted, and not a unit more was given
@@ -89,7 +86,7 @@ def test_the_last_unit_wanted_by_twenty_processes_goes_to_one(home: Any, server:
     if wanted == "energy":
         home.granted(1)
     else:
-        (spent,) = home.sql("SELECT sum(spent) FROM accounts WHERE kind = 'usd' AND owner = 'ada'")
+        (spent,) = [home.books.total("accounts", "spent", kind="usd", owner="ada")]
         home.env["NEXSCOUT_CAPS_USD_TOTAL_MONTH"] = str(spent / 1e9 + plan["max_cost_usd"] * 1.01)
         # What the call does not use of its hold would be there for the next one.
         server.usage = lambda body, text: {"prompt_tokens": 40, "completion_tokens": body["max_tokens"]}
@@ -98,7 +95,9 @@ def test_the_last_unit_wanted_by_twenty_processes_goes_to_one(home: Any, server:
     said = Counter(outcome["status"] for outcome in outcomes())
     assert said == {0: 1, (4 if wanted == "energy" else 3): 19}
     assert server.hits == 1 and home.check() == []
-    assert home.sql("SELECT min(granted - held - spent) >= 0 FROM accounts WHERE granted IS NOT NULL") == [1]
+    assert [
+        a for a in home.books.accounts() if a["granted"] is not None and a["granted"] < a["held"] + a["spent"]
+    ] == []
 
 
 def test_caps_by_day_and_month_hold_across_midnight_and_when_the_clock_goes_back(
@@ -132,8 +131,8 @@ def test_caps_by_day_and_month_hold_across_midnight_and_when_the_clock_goes_back
         crowd(home, tasks=tasks)
         ends = {outcome["name"]: outcome["status"] for outcome in outcomes()}
         assert set(ends.values()) == {3} and len(ends) == 6
-        over = "SELECT owner, period FROM accounts WHERE granted IS NOT NULL AND held + spent > granted"
-        assert home.sql(over) == []
+        limited = [account for account in home.books.accounts() if account["granted"] is not None]
+        assert [account for account in limited if account["held"] + account["spent"] > account["granted"]] == []
         return int(server.hits - before)
 
     home("user", "set-tier", "bob", "elite")
@@ -151,12 +150,8 @@ def test_caps_by_day_and_month_hold_across_midnight_and_when_the_clock_goes_back
     assert used_up() == 0
     days = [moment.strftime("%Y-%m-%d") for moment in (yesterday, today, month)]
     months = [moment.strftime("%Y-%m") for moment in (yesterday, month)]
-    drawn = home.sql(
-        "SELECT DISTINCT period FROM accounts WHERE owner = '*' AND kind = 'usd' AND period >= ? AND spent > 0 "
-        "ORDER BY length(period) DESC, period",
-        months[0],
-    )
-    assert drawn == [*days, *months]
+    drawn = home.books.listed("accounts", "period", "spent", kind="usd", owner="*")
+    assert {period for period, spent in drawn if period >= months[0] and spent} == {*days, *months}
     store = assemble.open_store(actor="ada", clock=clock)
     assert store.maintenance.check("ada") == []
     store.close()
@@ -175,13 +170,13 @@ def test_thirty_processes_that_open_at_once_make_one_new_database(home: Any, kil
     said = outcomes()
     assert len(said) == OPENERS and len({tuple(outcome["owners"]) for outcome in said}) == 1
     (owner,) = said[0]["owners"]
-    assert owner.startswith("user") and home.sql("SELECT user_id FROM users") == [owner]
+    assert owner.startswith("user") and home.books.listed("users", "user_id") == [owner]
     assert list(home.folder.glob("*.new*")) == []
 
 
 @pytest.mark.parametrize("killed", [False, True])
 def test_thirty_processes_that_open_an_old_database_at_once_migrate_it_once(home: Any, killed: bool) -> None:
-    before = home.sql("SELECT request_id, cost_usd FROM ai_model_usage")
+    before = home.books.listed("usage", "request_id", "cost_usd")
     if killed:
         (home.folder / "die").touch()
     done = crowd(home, newer=True, tasks=[{"do": "open", "user": "ada"} for _ in range(OPENERS)])
@@ -189,7 +184,7 @@ def test_thirty_processes_that_open_an_old_database_at_once_migrate_it_once(home
     said = outcomes()
     assert [(outcome["owners"], outcome["version"]) for outcome in said] == [(["ada"], SCHEMA_VERSION + 1)] * OPENERS
     assert "nickname" in home.sql("SELECT name FROM pragma_table_info('users')")
-    assert home.sql("SELECT request_id, cost_usd FROM ai_model_usage") == before
+    assert home.books.listed("usage", "request_id", "cost_usd") == before
     # Whoever migrates makes a copy first, and so does the one who comes after a migration that was killed.
     assert len(list(home.folder.glob("*.bak"))) == 1 + killed
 

@@ -48,7 +48,7 @@ def settled(home: Any) -> tuple[list[str], list[str]]:
 
 def assert_held(home: Any, left: str) -> None:
     """Whatever may have been sent keeps its hold; nothing else holds anything."""
-    (hold,) = home.sql("SELECT coalesce(sum(hold), 0) FROM attempts WHERE state = 'unknown'")
+    (hold,) = [home.books.total("attempts", "hold", state="unknown")]
     assert (hold > 0) == (left == UNKNOWN)
     assert home.held("usd") == hold
     assert home.held("energy") == (left == UNKNOWN)
@@ -69,13 +69,13 @@ def test_a_run_killed_at_any_step_is_settled_by_the_next_command(
     assert settled(home) == (expected, expected)
     assert server.hits == reached
     assert_held(home, left)
-    assert home.sql("SELECT count(*) FROM ai_model_usage") == [BEFORE + (left == POSTED)]
+    assert home.books.count("usage") == BEFORE + (left == POSTED)
     assert killed.out == "" or how == "--stream"
 
     again = home(*RUN, PROMPT)
     if left == UNKNOWN:
         assert again.status == 9 and "db resolve" in again.err and server.hits == reached
-        (request_id,) = home.sql("SELECT request_id FROM requests WHERE state = 'unknown'")
+        (request_id,) = home.books.listed("requests", "request_id", state="unknown")
         assert home("db", "resolve", request_id, "--void").status == 0
         again = home(*RUN, PROMPT)
     assert again.status == 0 and again.out == "Dear Sarah, see you.\n"
@@ -105,12 +105,12 @@ def test_a_cached_answer_killed_at_any_step_is_counted_whole_or_not_at_all(
 ) -> None:
     home.killed(point, *RUN, how, CACHED)
     assert settled(home) == ([], ["posted"] * left)
-    assert home.sql("SELECT count(*) FROM ai_model_usage WHERE outcome = 'hit'") == [left]
-    assert home.sql("SELECT hit_count FROM cached_ai_responses") == [left]
+    assert home.books.count("usage", outcome="hit") == left
+    assert home.books.listed("cached", "hit_count") == [left]
     assert_held(home, NOTHING)
     again = home(*RUN, CACHED)
     assert (again.status, again.out) == (0, "Dear Tom.\n")
-    assert home.sql("SELECT count(*) FROM ai_model_usage WHERE outcome = 'hit'") == [1]
+    assert home.books.count("usage", outcome="hit") == 1
     assert server.hits == 0 and home.check() == []
 
 
@@ -141,7 +141,7 @@ def test_a_batch_killed_at_any_step_goes_on_and_asks_for_nothing_twice(
     assert len(answers) == ROWS and len(lost) == counted[UNKNOWN]
     assert all(a["error"]["code"] == "unknown" for a in lost)
     assert resumed.status == (7 if lost else 0)
-    for request_id in set(home.sql("SELECT request_id FROM attempts WHERE state = 'unknown'")):
+    for request_id in set(home.books.listed("attempts", "request_id", state="unknown")):
         assert home("db", "resolve", request_id, "--post", "0.000001").status == 0
     asked = Counter(str(request.body["messages"][-1]["content"]) for request in server.requests)
     assert asked.total() == len(asked) == server.hits
@@ -162,7 +162,7 @@ def test_a_run_killed_around_a_refused_attempt_owes_only_what_may_have_been_sent
     home.killed(point, *RUN, PROMPT, nth=nth)
     assert settled(home) == (states, [request_state])
     assert home.held("energy") == energy
-    (hold,) = home.sql("SELECT coalesce(sum(hold), 0) FROM attempts WHERE state = 'unknown'")
+    (hold,) = [home.books.total("attempts", "hold", state="unknown")]
     assert home.held("usd") == hold
 
 
@@ -180,7 +180,7 @@ def test_energy_stays_held_after_a_crash_until_what_is_unknown_is_resolved(
     home.killed(point, *RUN, PROMPT, nth=nth)
     assert settled(home) == (states, [request_state])
     assert home.held("energy") == energy
-    (request_id,) = set(home.sql("SELECT request_id FROM attempts WHERE state = 'unknown'"))
+    (request_id,) = set(home.books.listed("attempts", "request_id", state="unknown"))
     assert home("db", "resolve", request_id, "--post", "0.0001").status == 0
     assert home.check() == [] and home.held("usd") == home.held("energy") == 0
     assert home.requests()[BEFORE:] == [POSTED if request_state == POSTED else VOIDED]
@@ -212,17 +212,17 @@ def test_a_cascade_killed_at_any_step_owes_what_was_sent_and_delivers_one_answer
         server.fail = lambda body: (503, {}, "{}") if body["model"] == "gpt-4o" else None
     killed = home.killed(point, *CASCADE, how, nth=nth)
     assert settled(home) == (states, [request_state])
-    (hold,) = home.sql("SELECT coalesce(sum(hold), 0) FROM attempts WHERE state = 'unknown'")
+    (hold,) = [home.books.total("attempts", "hold", state="unknown")]
     assert home.held("usd") == hold and (home.held("energy") > 0) == (request_state == UNKNOWN)
     assert WRONG not in killed.out or strong_fails
-    charged = home.sql("SELECT count(*) FROM ai_model_usage WHERE energy > 0 OR json_extract(metadata, '$.delivered')")
-    assert charged == [BEFORE + (request_state == POSTED)]
+    charged = [row for row in home.books.usage() if row["energy"] > 0 or row["metadata"].get("delivered")]
+    assert len(charged) == BEFORE + (request_state == POSTED)
     asked = server.hits
     server.fail = None
     again = home(*CASCADE)
     if request_state == UNKNOWN:
         assert again.status == 9 and server.hits == asked
-        (request_id,) = home.sql("SELECT request_id FROM requests WHERE state = 'unknown'")
+        (request_id,) = home.books.listed("requests", "request_id", state="unknown")
         assert home("db", "resolve", request_id, "--void").status == 0
         again = home(*CASCADE)
     assert again.out == (WRONG if strong_fails and request_state == POSTED else "The answer is 5.") + "\n"
@@ -247,7 +247,7 @@ def test_a_run_killed_while_it_gives_up_ends_as_if_it_had(home: Any, server: Any
 def test_a_run_killed_while_it_is_refused_leaves_nothing(home: Any, server: Any) -> None:
     home.killed("inside a refusal", *RUN, "--max-cost", "0", PROMPT)
     assert settled(home) == ([], [])
-    assert server.hits == 0 and home.sql("SELECT count(*) FROM ai_cost_predictions") == [BEFORE]
+    assert server.hits == 0 and home.books.count("predictions") == BEFORE
 
 
 @pytest.mark.parametrize("point", ["after T1", "after T2"])
@@ -263,7 +263,7 @@ def test_a_recovery_that_is_killed_is_done_by_the_next_one(home: Any, point: str
 def test_a_decision_that_is_killed_is_no_decision(home: Any, how: tuple[str, ...]) -> None:
     home.killed("after T2", *RUN, PROMPT)
     settled(home)
-    (request_id,) = home.sql("SELECT request_id FROM requests WHERE state = 'unknown'")
+    (request_id,) = home.books.listed("requests", "request_id", state="unknown")
     home.killed("inside a decision", "db", "resolve", request_id, *how)
     assert settled(home) == ([UNKNOWN], [UNKNOWN])
     assert_held(home, UNKNOWN)
@@ -302,4 +302,4 @@ def test_killed_while_or_after_litellm_streams_the_call_is_owed_once(
     assert server.hits == 1
     assert settled(real) == ([left], [left])
     assert_held(real, left)
-    assert real.sql("SELECT count(*) FROM ai_model_usage") == [BEFORE + (left == POSTED)]
+    assert real.books.count("usage") == BEFORE + (left == POSTED)

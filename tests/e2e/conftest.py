@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
 import os
 import shutil
-import sqlite3
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -15,6 +13,7 @@ from typing import Any
 
 import pytest
 
+from tests.contract.books import SqliteBooks
 from tests.support.openai_server import OpenAIServer
 
 COMMAND = Path(sys.executable).with_name("nexscout")
@@ -73,11 +72,10 @@ class Command:
             [COMMAND, *argv], env=self.env, cwd=self.folder, **({"stdin": subprocess.DEVNULL} | options)
         )
 
-    def sql(self, query: str, *values: Any) -> list[Any]:
-        """Rows of the database; bare values where there is one column."""
-        with contextlib.closing(sqlite3.connect(self.db)) as connection:
-            rows = connection.execute(query, values).fetchall()
-        return [row[0] if len(row) == 1 else row for row in rows]
+    @property
+    def books(self) -> SqliteBooks:
+        """What the database holds, past every right and rule."""
+        return SqliteBooks(self.db)
 
 
 @pytest.fixture(scope="session")

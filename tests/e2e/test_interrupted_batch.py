@@ -39,8 +39,8 @@ def test_after_an_interrupt_resume_asks_only_for_what_was_not_answered(
     assert len(answered) == stopped and all(
         answer["success"] for answer in answered
     )  # what was in flight was waited for
-    assert served.sql("SELECT state, count(*) FROM attempts GROUP BY state") == [("posted", stopped)]
-    assert served.sql("SELECT sum(held) FROM accounts") == [0]
+    assert served.books.listed("attempts", "state") == ["posted"] * stopped
+    assert served.books.total("accounts", "held") == 0
 
     server.delay = 0
     done = served(*line, "--resume", "--json").json
@@ -52,9 +52,8 @@ def test_after_an_interrupt_resume_asks_only_for_what_was_not_answered(
         answer["id"]: answer["result"] for answer in map(json.loads, (tmp_path / "out.jsonl").read_text().splitlines())
     }
     assert results == {f"r{n}": f"About customer {n}" for n in range(ROWS)}
-    assert served.sql(
-        "SELECT count(*), sum(cost_usd) = (SELECT sum(spent) FROM accounts WHERE kind = 'usd') FROM ai_model_usage"
-    ) == [(ROWS, 1)]
+    assert served.books.count("usage") == ROWS
+    assert served.books.total("usage", "cost_usd") == served.books.total("accounts", "spent", kind="usd")
 
 
 @pytest.mark.slow

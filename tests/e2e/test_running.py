@@ -28,7 +28,7 @@ def test_the_first_run_of_all_sets_everything_up_and_answers_with_the_embedded_m
     nexscout.env |= {"NEXSCOUT_HOME": str(tmp_path / "nothing-here-yet"), "NEXSCOUT_EMBEDDED_MODEL": embedded}
     nexscout.db = tmp_path / "nothing-here-yet" / "nexscout.db"
     assert len(nexscout(*FOLLOW_UP, "--max-tokens", "40").out.split()) > 5
-    assert nexscout.sql("SELECT model_used, routing_reason, cost_usd, energy FROM ai_model_usage") == [
+    assert nexscout.books.listed("usage", "model_used", "routing_reason", "cost_usd", "energy") == [
         ("smollm2-135m", "best_available", 0, 0)
     ]
     assert oct(nexscout.db.stat().st_mode)[-3:] == "600"
@@ -72,8 +72,8 @@ def test_cost_is_usage_times_price_plain_and_streamed(served: Any, server: OpenA
     streamed = served("run", "Hello", "--no-cache", "--stream")
     assert (streamed.out, streamed.err) == ("Hello there.\n", "")
     assert server.requests[-1].body["stream"] is True and server.requests[-1].body["model"] == "gpt-4o-mini"
-    assert served.sql("SELECT sum(cost_usd), count(*) FROM ai_model_usage") == [(2 * nano, 2)]
-    assert served.sql("SELECT DISTINCT spent FROM accounts WHERE kind = 'usd'") == [2 * nano]
+    assert (served.books.total("usage", "cost_usd"), served.books.count("usage")) == (2 * nano, 2)
+    assert set(served.books.listed("accounts", "spent", kind="usd")) == {2 * nano}
 
 
 def test_what_is_piped_in_comes_after_the_prompt(served: Any, server: OpenAIServer) -> None:
@@ -127,7 +127,7 @@ def test_a_files_name_is_never_sent_as_a_prompt(
         (tmp_path / file).write_text("Something")
     done = served("run", name, ok=False)
     assert done.status == 2 and says in done.err and server.hits == 0
-    assert served.sql("SELECT count(*) FROM ai_cost_predictions") == [0]
+    assert served.books.count("predictions") == 0
 
 
 def test_simulate_takes_a_files_name_for_the_file(served: Any, tmp_path: Path) -> None:
@@ -152,13 +152,11 @@ def test_a_reader_who_goes_away_leaves_a_posted_call_and_no_noise(served: Any, s
     process.stdout.close()
     assert process.wait(60) == 0
     assert process.stderr.read() == b""
-    assert served.sql("SELECT state FROM attempts") == ["posted"]
-    assert served.sql("SELECT sum(held) FROM accounts") == [0]
-    flags, cost, energy = served.sql("SELECT json_extract(metadata, '$.flags'), cost_usd, energy FROM ai_model_usage")[
-        0
-    ]
-    assert "reader_gone" in flags and cost > 0 and energy == 1
-    assert served.sql("SELECT count(*) FROM cached_ai_responses") == [0]
+    assert served.books.listed("attempts", "state") == ["posted"]
+    assert served.books.total("accounts", "held") == 0
+    metadata, cost, energy = served.books.listed("usage", "metadata", "cost_usd", "energy")[0]
+    assert "reader_gone" in metadata["flags"] and cost > 0 and energy == 1
+    assert served.books.count("cached") == 0
 
 
 def test_a_closed_stdout_without_a_stream_is_a_posted_call_too(served: Any) -> None:
@@ -166,7 +164,7 @@ def test_a_closed_stdout_without_a_stream_is_a_posted_call_too(served: Any) -> N
     process.stdout.close()
     assert process.wait(60) == 0
     assert process.stderr.read() == b""
-    assert served.sql("SELECT state FROM attempts") == ["posted"]
+    assert served.books.listed("attempts", "state") == ["posted"]
 
 
 def test_the_text_of_a_stream_comes_as_it_comes(served: Any, server: OpenAIServer) -> None:
@@ -215,8 +213,8 @@ def test_on_a_terminal_the_quote_is_shown_and_the_answer_is_kept(
     ended, screen = on_a_terminal(served, "run", "--confirm", "Hello", answer=answer, until=b"Send it?")
     assert (ended, server.hits) == (status, hits)
     assert "gpt-4o-mini" in screen and "at most $" in screen and "energy" in screen
-    assert served.sql("SELECT approved, rejected_reason FROM ai_cost_predictions") == [row]
-    assert served.sql("SELECT coalesce(sum(held), 0) FROM accounts") == [0]
+    assert served.books.listed("predictions", "approved", "rejected_reason") == [row]
+    assert served.books.total("accounts", "held") == 0
 
 
 def test_on_a_terminal_there_is_one_quiet_summary_line(served: Any, server: OpenAIServer) -> None:
@@ -248,14 +246,13 @@ def test_an_interrupt_in_mid_call_leaves_it_unknown_and_says_how_to_settle_it(
     process.send_signal(signal.SIGINT)
     _, err = process.communicate(timeout=30)
     assert process.returncode == 130 and b"db resolve" in err and b"Traceback" not in err
-    assert served.sql("SELECT state FROM attempts") == ["unknown"]
-    assert served.sql("SELECT DISTINCT held FROM accounts WHERE kind = 'usd'") == served.sql(
-        "SELECT hold FROM attempts"
-    )
-    assert served.sql("SELECT held FROM accounts WHERE kind = 'energy'") == [0]  # nothing was delivered
-    (request_id,) = served.sql("SELECT request_id FROM requests")
+    assert served.books.listed("attempts", "state") == ["unknown"]
+    assert set(served.books.listed("accounts", "held", kind="usd")) == set(served.books.listed("attempts", "hold"))
+    assert served.books.count("attempts") == 1
+    assert served.books.listed("accounts", "held", kind="energy") == [0]  # nothing was delivered
+    (request_id,) = served.books.listed("requests", "request_id")
     served("db", "resolve", request_id, "--void")
-    assert served.sql("SELECT sum(held), sum(spent) FROM accounts") == [(0, 0)]
+    assert [served.books.total("accounts", name) for name in ("held", "spent")] == [0, 0]
 
 
 @pytest.mark.parametrize(

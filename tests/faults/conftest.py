@@ -18,6 +18,7 @@ import pytest
 
 from nexscout_cli.assemble import open_store
 from nexscout_cli.cli.app import main
+from tests.contract.books import SqliteBooks
 from tests.support.fault_server import FaultServer
 
 COMMAND = Path(sys.executable).with_name("nexscout")
@@ -25,7 +26,7 @@ MODELS = ("gpt-4o", "gpt-4o-mini")
 """Asked for in this order: the second is what the ladder has after the first."""
 ENERGY_HELD = 3
 """What a call to gpt-4o may cost at the most, in energy."""
-LIVE = "('held', 'sent', 'unknown')"
+LIVE = ("held", "sent", "unknown")
 
 
 class Done:
@@ -84,6 +85,11 @@ class Desk:
             out, err = process.communicate(timeout=90)
         return Done(process.returncode, out.decode(), err.decode())
 
+    @property
+    def books(self) -> SqliteBooks:
+        """What the database holds, past every right and rule."""
+        return SqliteBooks(self.db)
+
     def sql(self, query: str) -> list[Any]:
         """Rows of the database; bare values where there is one column."""
         with contextlib.closing(sqlite3.connect(self.db)) as connection:
@@ -92,25 +98,24 @@ class Desk:
 
     def states(self) -> list[str]:
         """The states of all attempts, in their order."""
-        return self.sql("SELECT state FROM attempts ORDER BY id")
+        return self.books.listed("attempts", "state")
 
     def flags(self) -> list[str]:
         """The flags of all that was posted."""
-        return [f for row in self.sql("SELECT metadata FROM ai_model_usage") for f in json.loads(row).get("flags", [])]
+        return [f for row in self.books.listed("usage", "metadata") for f in json.loads(row).get("flags", [])]
 
     def settled(self, states: list[str], *, energy: int = 0, energy_held: int = 0) -> None:
         """The attempts are in these states; every account holds what is live, has spent what was posted; nothing is wrong."""
         assert self.states() == states
-        held, tokens = self.sql(
-            f"SELECT coalesce(sum(hold), 0), coalesce(sum(hold_tokens), 0) FROM attempts WHERE state IN {LIVE}"
-        )[0]
-        spent = self.sql("SELECT coalesce(sum(actual), 0) FROM attempts")[0]
-        assert set(self.sql("SELECT held FROM accounts WHERE kind = 'usd'")) <= {held}
-        assert set(self.sql("SELECT spent FROM accounts WHERE kind = 'usd'")) <= {spent}
-        assert set(self.sql("SELECT held FROM accounts WHERE kind = 'tokens'")) <= {tokens}
-        balance = self.sql("SELECT held, spent FROM accounts WHERE kind = 'energy'") or [(0, 0)]
+        live = [row for row in self.books.attempts() if row["state"] in LIVE]
+        held, tokens = (sum(row[name] for row in live) for name in ("hold", "hold_tokens"))
+        spent = self.books.total("attempts", "actual")
+        assert set(self.books.listed("accounts", "held", kind="usd")) <= {held}
+        assert set(self.books.listed("accounts", "spent", kind="usd")) <= {spent}
+        assert set(self.books.listed("accounts", "held", kind="tokens")) <= {tokens}
+        balance = self.books.listed("accounts", "held", "spent", kind="energy") or [(0, 0)]
         assert balance == [(energy_held, energy)]
-        assert self.sql("SELECT coalesce(sum(cost_usd), 0) FROM ai_model_usage") == [spent]
+        assert self.books.total("usage", "cost_usd") == spent
         store = open_store(path=self.db)
         try:
             assert store.maintenance.check("ada") == []

@@ -98,11 +98,9 @@ def test_a_context_too_long_is_voided_and_a_larger_window_is_asked_under_a_new_h
     server.script = [status(400, "maximum context length is 10 tokens", code="context_length_exceeded")]
     answered(desk.ask(), "claude-3-haiku")
     assert server.models == ["gpt-4o", "large-window"]
-    assert desk.sql("SELECT n, model, hold > 0 FROM attempts ORDER BY id") == [
-        (1, "gpt-4o", 1),
-        (2, "claude-3-haiku", 1),
-    ]
-    assert desk.sql("SELECT count(*) FROM ledger_entries WHERE kind = 'hold' AND attempt = 2") != [0]
+    assert desk.books.listed("attempts", "n", "model") == [(1, "gpt-4o"), (2, "claude-3-haiku")]
+    assert min(desk.books.listed("attempts", "hold")) > 0
+    assert desk.books.count("entries", kind="hold", n=2) > 0
     desk.settled(["voided", "posted"], energy=1)
 
 
@@ -162,9 +160,8 @@ def test_a_server_error_with_a_body_is_voided_and_each_retry_is_a_new_attempt_wi
     server.script = [status(code)] * 2
     answered(desk.ask(), "gpt-4o")
     assert server.models == ["gpt-4o"] * 3
-    assert desk.sql("SELECT n FROM attempts ORDER BY id") == [1, 2, 3]
-    holds = "SELECT count(DISTINCT attempt) FROM ledger_entries JOIN accounts a ON a.id = account"
-    assert desk.sql(f"{holds} WHERE ledger_entries.kind = 'hold' AND a.kind = 'usd'") == [3]
+    assert desk.books.listed("attempts", "n") == [1, 2, 3]
+    assert set(desk.books.listed("entries", "n", kind="hold", account="usd")) == {1, 2, 3}
     desk.settled(["voided", "voided", "posted"], energy=1)
 
 
@@ -194,7 +191,7 @@ def test_a_fault_after_sending_is_unknown_and_that_model_is_tried_at_most_once_m
     done = desk.ask()
     answered(done)
     assert server.hits == (3 if fault.reads else 1)
-    assert desk.sql("SELECT model FROM attempts ORDER BY n") == [
+    assert desk.books.listed("attempts", "model") == [
         "gpt-4o",
         "gpt-4o",
         "gpt-4o-mini",
@@ -247,7 +244,7 @@ def test_unknown_attempts_of_a_request_that_failed_keep_their_usd_and_give_energ
     server.script = [reset_after()] * 4
     failed(desk.ask())
     assert server.models == ["gpt-4o", "gpt-4o", "gpt-4o-mini", "gpt-4o-mini"]
-    assert desk.sql("SELECT state FROM requests") == ["unknown"]
+    assert desk.books.listed("requests", "state") == ["unknown"]
     desk.settled(["unknown"] * 4)
 
 
@@ -266,9 +263,9 @@ def test_a_stream_that_is_cut_is_unknown_and_what_was_counted_so_far_is_kept_as_
     server.script = [stream(chunk("One "), chunk("two three"), *end)] * 2
     assert desk("run", "-m", "gpt-4o", "--stream", "Hello").status == 0
     assert server.models == ["gpt-4o", "gpt-4o", "gpt-4o-mini"]
-    reasons = desk.sql("SELECT reason FROM attempts WHERE state = 'unknown'")
+    reasons = desk.books.listed("attempts", "reason", state="unknown")
     assert all("+3 tokens, $0.0" in reason and "at least" in reason for reason in reasons), reasons
-    assert desk.sql("SELECT count(*) FROM cached_ai_responses WHERE model_used = 'gpt-4o'") == [0]
+    assert desk.books.count("cached", model_used="gpt-4o") == 0
     desk.settled(UNKNOWN_ONCE_MORE, energy=1)
 
 
@@ -303,8 +300,8 @@ def test_an_answer_that_is_empty_or_filtered_is_paid_costs_no_energy_and_is_not_
     else:
         failed(desk.ask("-f", "ai_message"))
     assert server.models == ["gpt-4o", "gpt-4o-mini"]
-    assert desk.sql("SELECT actual FROM attempts ORDER BY id") == [cost(), 20 * 150 + 5 * 600]
-    assert desk.sql("SELECT count(*) FROM cached_ai_responses") == [0]
+    assert desk.books.listed("attempts", "actual") == [cost(), 20 * 150 + 5 * 600]
+    assert desk.books.count("cached") == 0
     desk.settled(["posted", "posted"])
 
 
@@ -323,7 +320,7 @@ def test_a_missing_usage_posts_the_local_count_flagged_estimated(desk: Any, serv
     server.script = [fine("Hello there.", usage=None)]
     assert desk("run", "-m", "gpt-4o", how, "Hello").status == 0
     assert server.hits == 1 and desk.flags() == ["estimated"]
-    given, taken, paid = desk.sql("SELECT input_tokens, output_tokens, cost_usd FROM ai_model_usage")[0]
+    given, taken, paid = desk.books.listed("usage", "input_tokens", "output_tokens", "cost_usd")[0]
     assert taken == 3 and given > 10 and paid == cost(given, taken)
     desk.settled(["posted"], energy=1)
 
@@ -358,8 +355,8 @@ def test_a_usage_negative_no_number_or_beyond_the_window_posts_the_hold_flagged_
     server.script = [fine(usage=usage)]
     assert desk("run", "-m", "gpt-4o", how, "Hello").status == 0
     assert server.hits == 1 and desk.flags() == ["usage_invalid"]
-    assert desk.sql("SELECT actual = hold AND hold > 0 FROM attempts") == [1]
-    energy = desk.sql("SELECT energy FROM ai_model_usage")[0]
+    assert [row["actual"] == row["hold"] > 0 for row in desk.books.attempts()] == [True]
+    energy = desk.books.listed("usage", "energy")[0]
     desk.settled(["posted"], energy=energy)
 
 
@@ -369,10 +366,9 @@ def test_a_usage_above_the_hold_is_posted_as_billed_flagged_and_never_more_energ
     server.script = [fine(usage={"prompt_tokens": 100_000, "completion_tokens": 100_000})]
     answered(desk.ask(), "gpt-4o")
     assert desk.flags() == ["provider_excess"]
-    assert desk.sql("SELECT actual FROM attempts") == [cost(100_000, 100_000)]
-    assert desk.sql("SELECT actual > hold FROM attempts") == [1]
-    held = desk.sql("SELECT amount FROM ledger_entries e JOIN accounts a ON a.id = account "
-                    "WHERE a.kind = 'energy' AND e.kind = 'hold'")  # fmt: skip
+    assert desk.books.listed("attempts", "actual") == [cost(100_000, 100_000)]
+    assert [row["actual"] > row["hold"] for row in desk.books.attempts()] == [True]
+    held = desk.books.listed("entries", "amount", kind="hold", account="energy")
     desk.settled(["posted"], energy=held[0])
 
 
@@ -391,7 +387,7 @@ def test_when_another_model_answered_than_asked_the_dearer_price_is_posted_flagg
     server.script = [fine(model=said)]
     assert desk("run", "-m", asked, how, "Hello").status == 0
     assert server.models == [asked] and desk.flags() == ["other_model"]
-    assert desk.sql("SELECT actual FROM attempts") == [price]
+    assert desk.books.listed("attempts", "actual") == [price]
     desk.settled(["posted"], energy=1)
 
 
@@ -406,7 +402,7 @@ def test_a_lone_surrogate_in_the_reply_is_settled_and_replaced(
     server.script = [fine("Good \ud800 morning \udc00.", **({} if usage else {"usage": None}))]
     done = desk("run", "-m", "gpt-4o", "-f", "ai_message", how, "Hello")
     assert (done.status, done.out) == (0, "Good \ufffd morning \ufffd.\n")
-    assert server.hits == 1 and desk.sql("SELECT response_text FROM cached_ai_responses") == [done.out.strip()]
+    assert server.hits == 1 and desk.books.listed("cached", "response_text") == [done.out.strip()]
     desk.settled(["posted"], energy=1)
 
 
@@ -421,7 +417,7 @@ def test_a_lone_surrogate_in_an_error_or_an_id_is_settled_as_well(desk: Any, ser
     server.script = [status(400, "no \ud800 good"), fine(id="id-\udfff")]
     answered(desk.ask())
     assert server.models == ["gpt-4o", "gpt-4o-mini"]
-    assert desk.sql("SELECT reason FROM attempts WHERE n = 1") == ["400: no ? good"]
+    assert desk.books.listed("attempts", "reason", n=1) == ["400: no ? good"]
     desk.settled(["voided", "posted"], energy=1)
 
 
@@ -436,4 +432,4 @@ def test_a_key_that_a_provider_echoes_is_shown_nowhere(
     done = desk("run", "-m", "gpt-4o", "--json", "--debug", "Hello")
     assert secret not in done.out + done.err
     assert not any(secret.encode() in path.read_bytes() for path in desk.folder.glob("nexscout.db*"))
-    desk.settled(desk.states(), energy=desk.sql("SELECT sum(energy) FROM ai_model_usage")[0])
+    desk.settled(desk.states(), energy=desk.books.total("usage", "energy"))

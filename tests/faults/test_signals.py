@@ -56,7 +56,7 @@ def test_sigint_and_sigterm_in_mid_call_stop_it_and_record_it_as_unknown(
         process.send_signal(number)
         status, err = ended(process)
     assert status == 130 and "unknown" in err and server.hits == 1
-    assert desk.sql("SELECT state FROM requests") == ["unknown"]
+    assert desk.books.listed("requests", "state") == ["unknown"]
     desk.settled(["unknown"])
 
 
@@ -70,7 +70,7 @@ def test_sigint_in_the_second_step_of_a_cascade_owes_the_first_and_may_owe_the_s
         process.send_signal(signal.SIGINT)
         status, err = ended(process)
     assert status == 130 and "unknown" in err and server.models == ["gpt-4o-mini", "gpt-4o"]
-    assert desk.sql("SELECT state FROM requests") == ["unknown"]
+    assert desk.books.listed("requests", "state") == ["unknown"]
     desk.settled(["posted", "unknown"])
 
 

@@ -17,6 +17,7 @@ from typing import Any, NamedTuple
 import pytest
 
 from nexscout_cli.cli.app import main
+from tests.contract.books import SqliteBooks
 from tests.support.openai_server import OpenAIServer, count_usage
 
 COMMAND = Path(sys.executable).with_name("nexscout")
@@ -70,6 +71,11 @@ class Home:
             [COMMAND, *argv], env=base | env, cwd=self.folder.parent, capture_output=True, timeout=60, **source
         )
         return Done(ended.returncode, ended.stdout.decode(), ended.stderr.decode())
+
+    @property
+    def books(self) -> SqliteBooks:
+        """What the database holds, past every right and rule."""
+        return SqliteBooks(self.db)
 
     def sql(self, query: str, *values: Any) -> list[Any]:
         """Rows of the database; bare values where there is one column."""

@@ -387,7 +387,7 @@ def test_a_stdout_without_room_ends_in_a_plain_message_and_the_call_is_in_the_bo
     err = ended.stderr.decode()
     assert ended.returncode == 1 and "cannot write to stdout" in err and "Traceback" not in err
     assert len(err.splitlines()) <= 3
-    assert server.hits == 1 and home.sql("SELECT count(*) FROM ai_model_usage") == [1] and home.sound()
+    assert server.hits == 1 and home.books.count("usage") == 1 and home.sound()
 
 
 def test_a_closed_stdin_and_stdout_do_no_harm(home: Home, server: OpenAIServer) -> None:
@@ -414,7 +414,7 @@ def test_a_run_that_the_firewall_refuses_leaves_its_prediction_and_nothing_else(
     before = home.rows()
     Path("long.txt").write_text("".join(f"{n} differs from {n + 1}. " for n in range(8_000)))
     refused(home("run", "@long.txt"), 3, "20,000")
-    assert home.sql("SELECT approved, rejected_reason FROM ai_cost_predictions") == [(0, "too_many_tokens")]
+    assert home.books.listed("predictions", "approved", "rejected_reason") == [(0, "too_many_tokens")]
     assert home.rows() == before and server.hits == 0 and home.sound()
 
 
@@ -481,7 +481,7 @@ def test_a_bad_row_is_its_own_error_and_the_others_run(
     lines = [json.loads(line) for line in Path("out.jsonl").read_text().splitlines()]
     (bad,) = [line for line in lines if not line["success"]]
     assert len(lines) == 3 and bad["error"]["code"] == "usage" and len(bad["error"]["message"]) < 1_000
-    assert server.hits == 2 and home.sql("SELECT count(*) FROM users") == [1] and home.sound()
+    assert server.hits == 2 and home.books.count("users") == 1 and home.sound()
     assert "the secret" not in str([request.body for request in server.requests])
 
 

@@ -101,7 +101,7 @@ def test_a_key_that_the_provider_echoes_is_shown_and_kept_nowhere(
     for argv in (("log",), ("log", "--json"), ("report", "--json"), ("db", "resolve"), ("doctor",)):
         told = home(*argv)
         shown += told.out + told.err
-    for request_id in home.sql("SELECT request_id FROM requests"):
+    for request_id in home.books.listed("requests", "request_id"):
         shown += home("log", request_id, "--json").out
     assert KEY not in shown and KEY[8:20] not in shown
     assert KEY.encode() not in everywhere(home) and home.sound()
@@ -358,7 +358,7 @@ def test_text_that_is_kept_does_not_reach_a_terminal_either(home: Home, server: 
 def test_a_providers_controls_do_not_reach_a_terminal_in_its_error(home: Home, server: OpenAIServer) -> None:
     server.fail = lambda body: (401, {"Content-Type": "text/plain"}, SCREEN)
     assert not UNSAFE.search(on_a_terminal(home, "run", "Hi"))
-    assert not UNSAFE.search(on_a_terminal(home, "log", home.sql("SELECT request_id FROM requests")[0]))
+    assert not UNSAFE.search(on_a_terminal(home, "log", home.books.listed("requests", "request_id")[0]))
 
 
 @pytest.mark.parametrize(
@@ -367,7 +367,7 @@ def test_a_providers_controls_do_not_reach_a_terminal_in_its_error(home: Home, s
 def test_names_of_markup_and_sql_are_names(home: Home, server: OpenAIServer, name: str) -> None:
     assert home("user", "set-tier", name, "pro").status == 0
     assert home("run", "-u", name, "Hi").status == 0
-    assert home.sql("SELECT tier FROM users WHERE user_id = ?", name) == ["pro"]
+    assert home.books.listed("users", "tier", user_id=name) == ["pro"]
     screen = ""
     for argv in (("user", "list"), ("user", "show", name), ("report", "users"), ("report",), ("log",)):
         one = on_a_terminal(home, *argv) if argv in (("report", "users"), ("user", "list")) else home(*argv).out
@@ -513,7 +513,7 @@ def test_a_redirect_is_not_followed(home: Home, server: OpenAIServer, status: in
         server.fail = lambda body: (status, {"Location": f"{elsewhere.url}/chat/completions"}, "")
         done = home("run", *options, "Hi")
         assert done.status == 5 and "redirect" in done.err and elsewhere.hits == 0
-    assert home.sql("SELECT DISTINCT state FROM attempts") == ["voided"] and home.sound()
+    assert set(home.books.listed("attempts", "state")) == {"voided"} and home.sound()
 
 
 # 11. What is installed

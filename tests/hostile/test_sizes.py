@@ -89,8 +89,8 @@ SHAPES = {
 def test_what_the_byte_cap_lets_through_the_firewall_refuses(home: Home, server: OpenAIServer, name: str) -> None:
     Path("big").write_text(SHAPES[name])
     refused(measured("run", "@big"), 3)
-    assert server.hits == 0 and home.sql("SELECT approved FROM ai_cost_predictions") == [0]
-    assert home.sql("SELECT count(*) FROM attempts") == [0]
+    assert server.hits == 0 and home.books.listed("predictions", "approved") == [0]
+    assert home.books.count("attempts") == 0
 
 
 def test_ten_megabytes_that_an_admin_lets_through_are_refused_by_the_firewall(
@@ -120,4 +120,4 @@ def test_a_huge_or_deep_context_is_refused_in_bounded_memory(home: Home, server:
     text, status = JSON[name]
     Path("c.json").write_text(text)
     refused(measured("run", "-c", "@c.json", "Hi"), status)
-    assert server.hits == 0 and home.sql("SELECT count(*) FROM attempts") == [0]
+    assert server.hits == 0 and home.books.count("attempts") == 0

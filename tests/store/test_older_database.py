@@ -40,7 +40,9 @@ def test_what_was_spent_and_held_is_what_the_program_of_then_said(old: Bench) ->
 
 @pytest.mark.parametrize("cost", [1_000_000, None])
 def test_an_attempt_of_unknown_outcome_is_posted_or_voided(old: Bench, cost: int | None) -> None:
-    unknown = [row for row in old.store.recovery.unresolved("ada") if row.model == "gpt-4o-mini" and row.user_id == "ada"]
+    unknown = [
+        row for row in old.store.recovery.unresolved("ada") if row.model == "gpt-4o-mini" and row.user_id == "ada"
+    ]
     assert len(unknown) == 1
     before = old.account("ada", "usd", "2026-11-27")
     assert old.store.recovery.resolve("ada", unknown[0].request_id, cost) == 1
