@@ -66,6 +66,16 @@ def _line(row: dict[str, Any]) -> dict[str, str]:
     }
 
 
+def _classes(usage: list[dict[str, Any]]) -> list[str]:
+    """The tokens of a request that are not plain, in one line; none where all are."""
+    sums: dict[str, int] = {}
+    for row in usage:
+        for name, count in row["token_classes"].items():
+            sums[name] = sums.get(name, 0) + count
+    shown = ", ".join(f"{count:,} {name.replace('_', ' ')}" for name, count in sums.items())
+    return [shown] if shown else []
+
+
 def _print_one(found: dict[str, Any]) -> None:
     request, prediction = found["request"], found["prediction"]
     lines = [
@@ -75,7 +85,13 @@ def _print_one(found: dict[str, Any]) -> None:
         ("feature", request["feature"]),
         ("model", request["model_used"]),
         ("tokens", f"{request['input_tokens']:,} in, {request['output_tokens']:,} out"),
+        *(("of which", text) for text in _classes(found["usage"])),
         ("cost", _money(request["cost_usd"])),
+        *(
+            ("provider says", _money(row["provider_cost_usd"]))
+            for row in found["usage"]
+            if row["provider_cost_usd"] is not None
+        ),
         ("energy", f"{request['energy']:,}"),
         ("outcome", request["outcome"] + (f": {request['reason']}" if request["reason"] else "")),
     ]

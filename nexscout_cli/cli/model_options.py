@@ -33,6 +33,23 @@ Param = Annotated[
     list[str] | None, typer.Option("--param", help="KEY=VALUE for every call; KEY= removes it; may be repeated.")
 ]
 
+CachedPrice = Annotated[
+    str | None,
+    typer.Option("--cached-price", help="Dollars per 1,000 input tokens from the provider's cache, or none."),
+]
+CacheWritePrice = Annotated[
+    str | None,
+    typer.Option(
+        "--cache-write-price", help="Dollars per 1,000 input tokens written to the provider's cache, or none."
+    ),
+]
+ReasoningPrice = Annotated[
+    str | None, typer.Option("--reasoning-price", help="Dollars per 1,000 tokens of thinking, or none.")
+]
+MaxOutput = Annotated[
+    int | None, typer.Option("--max-output", min=1, max=10**8, help="The longest answer it can give, in tokens.")
+]
+
 _OURS = (
     "model",
     "messages",
@@ -65,6 +82,8 @@ def change(
     api_key_env: str | None,
     param: list[str] | None,
     retired: bool | None = None,
+    class_prices: dict[str, str | None] | None = None,
+    max_output: int | None = None,
 ) -> Change:
     """The options as a change. Raises UsageError for values that cannot be."""
     if free and input_price is None and output_price is None:
@@ -83,6 +102,12 @@ def change(
         api_key_env=None if api_key_env is None else endpoints.check_variable(api_key_env),
         params=_params(param or []),
         retired=retired,
+        class_prices={
+            name: None if text == "none" else _per_token(text, f"--{name.replace('_', '-')}-price")
+            for name, text in (class_prices or {}).items()
+            if text is not None
+        },
+        max_output=max_output,
     )
 
 

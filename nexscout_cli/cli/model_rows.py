@@ -9,6 +9,7 @@ from nexscout_cli import config
 from nexscout_cli.engine.catalog.comparison import Difference, Listed, notes
 from nexscout_cli.engine.model import Model
 from nexscout_cli.engine.money import usd
+from nexscout_cli.engine.usage import FEES
 from nexscout_cli.errors import StoreError
 
 
@@ -33,7 +34,10 @@ def described(found: tuple[Model, ...]) -> list[dict[str, Any]]:
             "type": m.type,
             "input_price_per_1k": usd(m.price_in),
             "output_price_per_1k": usd(m.price_out),
+            "class_prices_per_1k": {name: usd(pico) for name, pico in m.class_prices.items() if name not in FEES},
+            "fees": {name: usd(m.class_prices[name]) for name in FEES if name in m.class_prices},
             "max_tokens": m.max_tokens,
+            "max_output": m.max_output,
             "quality": m.quality,
             "speed": m.speed,
             "best_for": m.best_for,
@@ -106,4 +110,6 @@ def text(value: Any) -> str:
         return "-"
     if isinstance(value, Decimal):
         return f"{value:f}"
+    if isinstance(value, dict) and all(isinstance(one, Decimal) for one in value.values()):
+        return ", ".join(f"{name.replace('_', ' ')} {price(one)}" for name, one in value.items())
     return "; ".join(value) if isinstance(value, list) else str(value)

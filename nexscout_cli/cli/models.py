@@ -116,8 +116,7 @@ def seed(
         from nexscout_cli.providers.prices import current_models
 
         more = [
-            Model(*m[:9], enabled=True, retired=False, api_base=None, api_key_env=m.api_key_env, params={})
-            for m in current_models()
+            Model(*m[:9], True, False, None, m.api_key_env, {}, m.class_prices, m.max_output) for m in current_models()
         ]
     session = Session()
     if not dry_run:
@@ -148,6 +147,10 @@ def add(
     api_base: options.Base = None,
     api_key_env: options.KeyVariable = None,
     param: options.Param = None,
+    cached_price: options.CachedPrice = None,
+    cache_write_price: options.CacheWritePrice = None,
+    reasoning_price: options.ReasoningPrice = None,
+    max_output: options.MaxOutput = None,
     as_json: AsJson = False,
 ) -> int:
     """Add a model (admins). Price and window come from LiteLLM's table where it has them.
@@ -171,6 +174,8 @@ def add(
         api_base,
         api_key_env,
         param,
+        class_prices={"cached": cached_price, "cache_write": cache_write_price, "reasoning": reasoning_price},
+        max_output=max_output,
     )
     session = Session()
     session.recover()
@@ -192,6 +197,10 @@ def set_(
     api_base: options.Base = None,
     api_key_env: options.KeyVariable = None,
     param: options.Param = None,
+    cached_price: options.CachedPrice = None,
+    cache_write_price: options.CacheWritePrice = None,
+    reasoning_price: options.ReasoningPrice = None,
+    max_output: options.MaxOutput = None,
     retired: Annotated[
         bool | None, typer.Option("--retired/--not-retired", help="Whether its provider has withdrawn it.")
     ] = None,
@@ -219,6 +228,8 @@ def set_(
         api_key_env,
         param,
         retired,
+        class_prices={"cached": cached_price, "cache_write": cache_write_price, "reasoning": reasoning_price},
+        max_output=max_output,
     )
     if change == Change():
         raise UsageError("there is nothing to change", f"`nexscout models set {name} --help` shows what can be")

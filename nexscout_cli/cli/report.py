@@ -179,6 +179,7 @@ def _usage(key: str, totals: dict[str, Any], more: tuple[str, ...] = ()) -> tupl
 
 def _headline(result: dict[str, Any]) -> list[dict[str, Any]]:
     t = result["totals"]
+    of_which = ", ".join(f"{count:,} {name.replace('_', ' ')}" for name, count in result["token_classes"].items())
     lines = {
         "cost": money(t["cost_usd"]),
         "saved": f"{money(t['saved_usd'])}, {t['saved_share']:.1%} of the {money(t['baseline_usd'])} that "
@@ -186,6 +187,7 @@ def _headline(result: dict[str, Any]) -> list[dict[str, Any]]:
         "requests": f"{t['requests']:,}, {money(t['avg_cost_usd'])} each",
         "calls": f"{t['calls']:,} posted, {t['hits']:,} from the cache ({t['hit_rate']:.1%}), {t['failures']:,} failed",
         "tokens": f"{t['total_tokens']:,}: {t['input_tokens']:,} in, {t['output_tokens']:,} out",
+        **({"of which": of_which} if of_which else {}),
         "energy": f"{t['energy']:,}",
         "days with use": f"{len(result['rows']):,}",
     }

@@ -58,6 +58,7 @@ def settlement(plan: Plan, quoted_tokens: int, baseline: Model) -> Settlement:
         emotional_complexity=plan.emotional_complexity,
         surge_milli=plan.surge_milli,
         has_key=plan.request.options.idempotency_key is not None,
+        class_prices=plan.model.class_prices,
     )
 
 

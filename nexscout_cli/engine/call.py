@@ -23,10 +23,25 @@ class Call(NamedTuple):
 
 
 class Usage(NamedTuple):
-    """What the provider says was used; None where it said nothing, and whatever it said otherwise, unchecked."""
+    """What the provider says was used, unchecked: whatever it said, and None where it said nothing of a count.
+
+    ``input_tokens`` and ``output_tokens`` are all that is billed on each side; the classes are parts of them. ``searches``
+    are counted apart. ``cost`` is the provider's own figure in dollars, ``service_tier`` the tier it says it served.
+    """
 
     input_tokens: Json
     output_tokens: Json
+    cached: Json = 0
+    cache_write: Json = 0
+    cache_write_1h: Json = 0
+    reasoning: Json = 0
+    audio_in: Json = 0
+    audio_out: Json = 0
+    image_in: Json = 0
+    image_out: Json = 0
+    searches: Json = 0
+    cost: Json = None
+    service_tier: Json = None
 
 
 class Completion(NamedTuple):

@@ -138,6 +138,15 @@ def metadata(course: Course, at: Moment, plan: Plan) -> Metadata:
         energy_cost=course.energy,
         cost_usd=usd(sum(charge.cost for charge in course.posted)),
         unsettled_usd=usd(course.unsettled),
+        token_classes=_by_class(course),
         flags=tuple(sorted({flag for charge in course.posted for flag in charge.flags})),
         warnings=(*known.warnings, *course.warnings),
     )
+
+
+def _by_class(course: Course) -> dict[str, int]:
+    found: dict[str, int] = {}
+    for charge in course.posted:
+        for name, tokens in charge.classes.items():
+            found[name] = found.get(name, 0) + tokens
+    return found

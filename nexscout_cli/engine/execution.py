@@ -33,7 +33,7 @@ from nexscout_cli.engine.actions import (
     Void,
     Waited,
 )
-from nexscout_cli.engine.answers.charge import charge_for, least_charge
+from nexscout_cli.engine.answers.charge import FLAGS, charge_for, least_charge
 from nexscout_cli.engine.asked import Moment
 from nexscout_cli.engine.call import Call, Completion
 from nexscout_cli.engine.course import (
@@ -203,8 +203,7 @@ class Execution:
         plan = held.plan
         charge = charge_for(plan, completion, course.snapshot.models, held.attempt.hold, self._counter(plan))
         course = course._replace(posted=(*course.posted, charge))
-        if "provider_excess" in charge.flags:
-            course = course.warned("the provider billed more than it was allowed to")
+        course = course.warned(*(FLAGS[flag] for flag in charge.flags if flag != "reader_gone"))
         undelivered = Posting(charge, completion.provider_id, None)
         if course.step.role == OPINION:
             return self._second_opinion(course, held, completion, undelivered)

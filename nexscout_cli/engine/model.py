@@ -5,15 +5,19 @@ from __future__ import annotations
 import re
 from typing import NamedTuple
 
-from nexscout_cli.engine.money import cost
 from nexscout_cli.engine.request import Json
+from nexscout_cli.engine.usage import Rates, Tokens
 
 EMBEDDED_PREFIX = "embedded/"
 _VERSION = re.compile(r"(?:[-@:](?:\d[\d.:-]*|v\d[\d:]*|latest|preview))+")
 
 
 class Model(NamedTuple):
-    """A row of the catalog. Prices in pico-dollars per token; ``max_tokens`` is the context window; quality and speed in 0..1."""
+    """A row of the catalog. Prices in pico-dollars per token; ``max_tokens`` is the context window; quality and speed in 0..1.
+
+    ``class_prices``: what special classes of tokens cost, and fees (see :class:`~nexscout_cli.engine.usage.Rates`).
+    ``max_output``: the longest answer that the model can give, in tokens; None where it is not known.
+    """
 
     name: str
     litellm_model: str
@@ -29,11 +33,13 @@ class Model(NamedTuple):
     api_base: str | None
     api_key_env: str | None
     params: dict[str, Json]
+    class_prices: dict[str, int] = {}  # noqa: RUF012 - never changed
+    max_output: int | None = None
 
     @property
     def free(self) -> bool:
         """True when no call to it can cost anything."""
-        return self.price_in == 0 and self.price_out == 0
+        return self.price_in == 0 and self.price_out == 0 and not any(self.class_prices.values())
 
     @property
     def embedded(self) -> bool:
@@ -45,9 +51,22 @@ class Model(NamedTuple):
         """An instruction the catalog adds to every call of this model."""
         return self.params.get("instruction")
 
+    @property
+    def rates(self) -> Rates:
+        """What its tokens cost, by class."""
+        return Rates(self.price_in, self.price_out, self.class_prices)
+
     def cost(self, input_tokens: int, output_tokens: int) -> int:
-        """Nano-dollars for that many tokens, rounded up."""
-        return cost(input_tokens, output_tokens, self.price_in, self.price_out)
+        """Nano-dollars for that many plain tokens, rounded up."""
+        return self.rates.expected(input_tokens, output_tokens)
+
+    def most(self, input_tokens: int, output_tokens: int) -> int:
+        """Nano-dollars that so many tokens can cost at most, whatever class each turns out to be."""
+        return self.rates.most(input_tokens, output_tokens)
+
+    def cost_of(self, used: Tokens) -> int:
+        """Nano-dollars for what was used, by class."""
+        return self.rates.cost(used)
 
 
 def is_version(name: str, family: str) -> bool:

@@ -15,7 +15,7 @@ class Metadata(NamedTuple):
 
     ``unsettled_usd`` is what attempts of unknown outcome still hold. ``cache_match``: exact or canonical for a cached answer,
     None for a new one. ``truncated``: cut at its bound. ``degraded``: by a model that was the last resort. ``plan`` is the
-    plan that delivered, as ``simulate --json`` shows it.
+    plan that delivered, as ``simulate --json`` shows it. ``token_classes``: the tokens that are not plain, by class.
     """
 
     request_id: str
@@ -33,6 +33,7 @@ class Metadata(NamedTuple):
     routing_reason: str | None = None
     degraded: bool = False
     truncated: bool = False
+    token_classes: dict[str, int] = {}  # noqa: RUF012 - never changed
     flags: tuple[str, ...] = ()
     warnings: tuple[str, ...] = ()
     plan: dict[str, Json] | None = None

@@ -21,12 +21,18 @@ UNSURE = frozenset({"estimated", "usage_invalid"})
 
 
 class Charge(NamedTuple):
-    """What one posted attempt truly used: nano-dollars and tokens, with ``flags`` that say how sure that is."""
+    """What one posted attempt truly used: nano-dollars and tokens, with ``flags`` that say how sure that is.
+
+    ``classes``: the tokens that are not plain, by class (see :mod:`nexscout_cli.engine.usage`); they are part of the two
+    counts. ``provider_cost``: the provider's own figure, where it named one.
+    """
 
     input_tokens: int
     output_tokens: int
     cost: int
     flags: tuple[str, ...] = ()
+    classes: dict[str, int] = {}  # noqa: RUF012 - never changed
+    provider_cost: int | None = None
 
     @property
     def tokens(self) -> int:
@@ -45,8 +51,8 @@ class Savings(NamedTuple):
 class Settlement(NamedTuple):
     """All that it takes to post an attempt, in any process: it can be kept with the attempt as JSON.
 
-    ``price_in`` and ``price_out`` are the model's, ``baseline_in`` and ``baseline_out`` those of the model that savings
-    are counted against. ``quoted_tokens`` is what the whole request was predicted to take. ``tokens_saved`` is what
+    ``price_in``, ``price_out`` and ``class_prices`` are the model's, ``baseline_in`` and ``baseline_out`` those of the model
+    that savings are counted against. ``quoted_tokens`` is what the whole request was predicted to take. ``tokens_saved`` is what
     compression took out of the input.
     """
 
@@ -68,6 +74,7 @@ class Settlement(NamedTuple):
     emotional_complexity: float
     surge_milli: int
     has_key: bool
+    class_prices: dict[str, int] = {}  # noqa: RUF012 - never changed
 
     def as_json(self) -> dict[str, Json]:
         """The value as JSON keeps it. It holds nothing of the prompt's text."""

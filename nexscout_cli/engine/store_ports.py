@@ -144,6 +144,9 @@ class ReportReader(Protocol):
     def tokens_saved_by_hits(self) -> dict[str, int]:
         """Tokens that cached answers saved in the window, by feature."""
 
+    def token_classes(self) -> dict[str, int]:
+        """Tokens of the window that are not plain, by class (see ``engine/usage.py``)."""
+
     def predictions(self, *keys: str) -> list[Row]:
         """Predictions whose actual tokens are known, summed up by ``keys`` (feature, recommended_model), most first.
 

@@ -16,26 +16,42 @@ TABLE = "model_prices_and_context_window_backup.json"
 _MAIN = ("openai", "anthropic", "gemini", "mistral", "deepseek")
 _PICO = 10**12
 
+_CLASSES = {
+    "cache_read_input_token_cost": "cached",
+    "input_cost_per_token_cache_hit": "cached",
+    "cache_creation_input_token_cost": "cache_write",
+    "cache_creation_input_token_cost_above_1hr": "cache_write_1h",
+    "output_cost_per_reasoning_token": "reasoning",
+    "input_cost_per_audio_token": "audio_in",
+    "output_cost_per_audio_token": "audio_out",
+    "input_cost_per_image_token": "image_in",
+    "output_cost_per_image_token": "image_out",
+}
+"""Entries of the table that are prices of a class of tokens."""
+_FEES = {"input_cost_per_request": "request", "search_context_cost_per_query": "search"}
+"""Entries that are charged by the piece."""
+_NANO = 10**9
 # Extra charges that come only with what we never ask for: service tiers, batches, tools, and media in the input.
 _OPTED_INTO = re.compile(
     r"_(?:batches|priority|flex|balanced|ultrafast|decisions)$"
     r"|^(?:search_context|google_maps|code_interpreter|file_search|computer_use|vector_store)"
     r"|^(?:input|cache_\w+_input|cache_read_input|cache_creation_input)_(?:cost_per_)?(?:audio|image|video)"
+    r"|^output_cost_per_(?:image|video)"
     r"|^(?:input|output)_dbu_cost"
 )
 _TOKEN_TIER = re.compile(r"_above_(\d+)k_tokens$")
-# Providers that write to a cache, and charge for it, only when a request marks what to keep.
-_CACHES_WHEN_ASKED = ("anthropic", "bedrock", "bedrock_converse", "vertex_ai-anthropic_models")
 # Models whose every answer uses a tool that is charged apart.
-_ALWAYS_SEARCHES = re.compile(r"search|sonar|computer-use")
+_ALWAYS_SEARCHES = re.compile(r"\b(?:search|sonar|computer-use|deep-research)\b")
 
 
 class Listing(NamedTuple):
     """One entry of the table. Prices in pico-dollars per token, exact (rounded up where a pico-dollar does not divide).
 
-    ``tiered`` is True when the two prices do not bound every call: a dearer rate above some number of tokens, or
-    charges apart from tokens. ``flat_input_tokens`` is then how many input tokens the prices hold up to, when that is
-    all that stands in the way: with a window cut to it they are a bound again. None otherwise.
+    ``class_prices`` are those of special classes of tokens, and fees in nano-dollars (see ``engine/usage.py``).
+    ``tiered`` is True when the prices do not bound every call: a dearer rate above some number of tokens, or charges apart
+    from tokens. ``flat_input_tokens`` is then how many input tokens the prices hold up to, when that is all that stands in
+    the way: with a window cut to it they are a bound again; None otherwise. ``unbounded_by`` names the entries of the table
+    that charge for something else.
     """
 
     name: str
@@ -47,6 +63,8 @@ class Listing(NamedTuple):
     max_output_tokens: int | None
     tiered: bool
     flat_input_tokens: int | None
+    class_prices: dict[str, int]
+    unbounded_by: tuple[str, ...]
 
 
 class CurrentModel(NamedTuple):
@@ -62,6 +80,8 @@ class CurrentModel(NamedTuple):
     speed: float
     best_for: str
     api_key_env: str
+    class_prices: dict[str, int]
+    max_output: int | None
 
 
 def lookup(litellm_model: str) -> Listing | None:
@@ -106,6 +126,8 @@ def current_models() -> list[CurrentModel]:
                 speed,
                 best_for,
                 _KEYS[litellm_model.partition("/")[0]],
+                listing.class_prices,
+                listing.max_output_tokens,
             )
         )
     return found
@@ -130,10 +152,13 @@ def _same_provider(entry: dict[str, Any] | None, provider: str) -> bool:
 
 
 def _listing(name: str, entry: dict[str, Any]) -> Listing | None:
-    price_in, price_out = _pico(entry.get("input_cost_per_token")), _pico(entry.get("output_cost_per_token"))
+    first, end = _first_tier(entry)
+    plain = entry | first
+    price_in, price_out = _pico(plain.get("input_cost_per_token")), _pico(plain.get("output_cost_per_token"))
     if price_in is None or price_out is None:
         return None
     tiers, unbounded = _extras(name, entry, price_in, price_out)
+    tiers += [end] if end else []
     return Listing(
         name,
         str(entry.get("litellm_provider", "")),
@@ -142,28 +167,56 @@ def _listing(name: str, entry: dict[str, Any]) -> Listing | None:
         price_out,
         _whole(entry.get("max_input_tokens", entry.get("max_tokens"))),
         _whole(entry.get("max_output_tokens", entry.get("max_tokens"))),
-        bool(tiers) or unbounded,
+        bool(tiers or unbounded),
         min(tiers) if tiers and not unbounded else None,
+        _class_prices(plain),
+        unbounded,
     )
 
 
-def _extras(name: str, entry: dict[str, Any], price_in: int, price_out: int) -> tuple[list[int], bool]:
-    """Where dearer rates begin, in input tokens, and whether something else is charged that the prices do not bound."""
+def _first_tier(entry: dict[str, Any]) -> tuple[dict[str, Any], int | None]:
+    """The first tier of a list of prices by input tokens, and the last token that it holds for."""
+    tiers = entry.get("tiered_pricing")
+    first = tiers[0] if isinstance(tiers, list) and tiers and isinstance(tiers[0], dict) else {}
+    span = first.get("range")
+    end = _whole(span[1]) if isinstance(span, list) and len(span) == 2 else None
+    return first, end if len(tiers or ()) > 1 else None
+
+
+def _class_prices(entry: dict[str, Any]) -> dict[str, int]:
+    found: dict[str, int] = {}
+    for key, name in _CLASSES.items():
+        price = _pico(entry.get(key))
+        if price is not None:
+            found[name] = price
+    for key, name in _FEES.items():
+        fee = -(-_dearest(entry.get(key)) // (_PICO // _NANO))
+        if fee:
+            found[name] = fee
+    return found
+
+
+def _extras(name: str, entry: dict[str, Any], price_in: int, price_out: int) -> tuple[list[int], tuple[str, ...]]:
+    """Where dearer rates begin, in input tokens, and what else is charged that no price of a class bounds."""
     tiers: list[int] = []
-    unbounded = bool(_ALWAYS_SEARCHES.search(name)) or bool(entry.get("tiered_pricing"))
-    asks = str(entry.get("litellm_provider")) in _CACHES_WHEN_ASKED
+    unbounded = ["every answer searches"] if _ALWAYS_SEARCHES.search(name) else []
     for key, value in entry.items():
-        if ("cost" not in key and key != "off_peak_pricing") or _OPTED_INTO.search(key):
-            continue
-        if key.startswith("cache_creation") and asks:
+        if (
+            ("cost" not in key and key != "off_peak_pricing")
+            or _OPTED_INTO.search(key)
+            or key in _CLASSES
+            or key in _FEES
+        ):
             continue
         if tier := _TOKEN_TIER.search(key):
             tiers.append(int(tier[1]) * 1000)
             continue
         limit = price_out if key.startswith("output") else price_in
         if _dearest(value) > (limit if "token" in key or key == "off_peak_pricing" else 0):
-            unbounded = True
-    return tiers, unbounded or _rises_off_peak(entry, price_out)
+            unbounded.append(key)
+    if _rises_off_peak(entry, price_out):
+        unbounded.append("off_peak_pricing")
+    return tiers, tuple(dict.fromkeys(unbounded))
 
 
 def _rises_off_peak(entry: dict[str, Any], price_out: int) -> bool:

@@ -135,3 +135,67 @@ def test_only_an_admin_may_say_so(six: Any, server: OpenAIServer, monkeypatch: p
     assert six("run", "-u", "ada", "Hello", ok=False).status == 8
     assert server.hits == 0
     six("run", "Hello")
+
+
+CLASSES = [
+    (
+        "openai/gpt-4o",
+        {
+            "prompt_tokens": 2000,
+            "completion_tokens": 100,
+            "total_tokens": 2100,
+            "prompt_tokens_details": {"cached_tokens": 1920},
+        },
+        "0.003600000",
+        (2000, 100, {"cached": 1920}),
+    ),
+    (
+        "openai/o3",  # $2 and $8 a million: 30 × 2 + 320 × 8
+        {
+            "prompt_tokens": 30,
+            "completion_tokens": 20,
+            "total_tokens": 350,
+            "completion_tokens_details": {"reasoning_tokens": 300},
+        },
+        "0.002620000",
+        (30, 320, {"reasoning": 300}),
+    ),
+    (
+        "anthropic/claude-haiku-4-5",  # $1 and $5 a million: 20 + 1,000 × 1.25 + 5,000 × 0.1 + 5 × 5
+        {
+            "input_tokens": 20,
+            "cache_creation_input_tokens": 1000,
+            "cache_read_input_tokens": 5000,
+            "output_tokens": 5,
+        },
+        "0.001795000",
+        (6020, 5, {"cached": 5000, "cache_write": 1000}),
+    ),
+]
+
+
+@pytest.mark.parametrize("stream", [False, True], ids=["plain", "streamed"])
+@pytest.mark.parametrize(("target", "usage", "cost", "counted"), CLASSES, ids=[case[0] for case in CLASSES])
+def test_each_class_of_tokens_is_billed_at_its_own_price(
+    six: Any,
+    server: OpenAIServer,
+    target: str,
+    usage: dict[str, Any],
+    cost: str,
+    counted: tuple[Any, ...],
+    stream: bool,
+) -> None:
+    six("models", "add", "it", "--litellm-model", target)
+    base = server.root if target.startswith("anthropic") else server.url
+    six("models", "set", "it", "--api-base", base, "--litellm-model", target, "--api-key-env", "OPENAI_API_KEY")
+    server.usage = lambda body, text: usage
+    done = six("run", "-m", "it", "--stream" if stream else "--no-stream", "Hello there, what is new?")
+    assert done.status == 0
+    entry = six("log", "--json").json["rows"][0]["request_id"]
+    shown = six("log", entry, "--json").json
+    (row,) = shown["usage"]
+    assert row["cost_usd"] == cost and shown["request"]["cost_usd"] == cost
+    assert (row["input_tokens"], row["output_tokens"], row["token_classes"]) == counted
+    assert ", ".join(f"{n:,} {name.replace('_', ' ')}" for name, n in counted[2].items()) in six("log", entry).out
+    assert six("report", "--json").json["token_classes"] == counted[2]
+    assert six("db", "check").status == 0

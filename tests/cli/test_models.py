@@ -164,7 +164,7 @@ def test_add_takes_price_and_window_from_the_table(nexscout):
         ),
         (("x", "--litellm-model", "nobody/knows", "--input-price", "1", "--output-price", "1"), "--max-tokens"),
         (("x", "--litellm-model", "nobody/knows", "--input-price", "-1", "--output-price", "1"), "--input-price"),
-        (("x", "--litellm-model", "openai/text-embedding-3-small"), "no chat model"),
+        (("x", "--litellm-model", "openai/text-embedding-3-small"), "not a chat model"),
         (("x", "--litellm-model", "embedded/Other", "--free", "--max-tokens", "9"), "embedded"),
         (("gpt-4o",), "already"),
         (("fast", "--litellm-model", "openai/gpt-4o"), "mode"),
@@ -186,7 +186,7 @@ def test_a_tiered_price_is_refused_or_its_window_cut(nexscout, monkeypatch):
     from nexscout_cli.providers import prices
 
     def lookup(flat):
-        return lambda name: prices.Listing(name, "p", "chat", 1000, 2000, 500_000, 8_000, True, flat)
+        return lambda name: prices.Listing(name, "p", "chat", 1000, 2000, 500_000, 8_000, True, flat, {}, ())
 
     monkeypatch.setattr(prices, "lookup", lookup(None))
     assert nexscout("models", "add", "x", "--litellm-model", "p/x").exit == 2

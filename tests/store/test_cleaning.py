@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import sqlite3
 import threading
 from datetime import timedelta
 from itertools import pairwise
@@ -7,17 +8,18 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import sqlite_utils
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from nexscout_cli.errors import DuplicateInFlight
-from nexscout_cli.store.sqlite import answers, cleaning, database, parts, schema
+from nexscout_cli.store.sqlite import answers, cleaning, parts
 from nexscout_cli.store.sqlite.transaction import Transaction, stamp
 from tests.support.bench import Bench
 from tests.support.clock import SettableClock
 
 KB = "x" * 1_000
+
+FIRST_SCHEMA = Path(__file__).parents[2] / "fixtures" / "schema-1.sql"
 
 
 def keep(bench: Bench, number: int, used: float = 0, text: str = KB, expires: float = 30, user: str = "ada") -> None:
@@ -278,18 +280,16 @@ def test_a_look_up_takes_an_index_whatever_it_looks_for(bench: Bench) -> None:
         assert "USING INDEX" in plan and "SCAN" not in plan
 
 
-def test_hits_of_before_count_as_exact(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    old = sqlite_utils.Migrations("nexscout")
-    old()(schema.main_job)
-    with monkeypatch.context() as patch:
-        patch.setattr(schema, "MIGRATIONS", old)
-        patch.setattr(database, "SCHEMA_VERSION", 1)
-        bench = Bench(tmp_path / "nexscout.db")
-        bench.sql(
-            "INSERT INTO ai_model_usage (request_id, n, user_id, feature, model_used, outcome, mode, routing_reason, "
-            "tokens_saved, avoided_usd, created_at) VALUES ('h', 0, 'ada', 'ai_message', 'gpt-4o', 'hit', 'auto', 'cache', "
-            "7, 9, '2026-11-01T00:00:00.000000Z')"
-        )
-        bench.store.close()
-    (row,) = Bench(tmp_path / "nexscout.db").store.cache.stats("ada")["matches"]
+def test_hits_of_before_count_as_exact(tmp_path: Path) -> None:
+    path = tmp_path / "nexscout.db"
+    connection = sqlite3.connect(path)
+    connection.executescript(FIRST_SCHEMA.read_text())
+    connection.execute(
+        "INSERT INTO ai_model_usage (request_id, n, user_id, feature, model_used, outcome, mode, routing_reason, "
+        "tokens_saved, avoided_usd, created_at) VALUES ('h', 0, 'ada', 'ai_message', 'gpt-4o', 'hit', 'auto', 'cache', "
+        "7, 9, '2026-11-01T00:00:00.000000Z')"
+    )
+    connection.commit()
+    connection.close()
+    (row,) = Bench(path).store.cache.stats("ada")["matches"]
     assert (row["match"], row["hits"], row["tokens_saved"], row["saved_usd"]) == ("exact", 1, 7, 9)

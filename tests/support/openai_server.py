@@ -212,7 +212,9 @@ def _openai(server: OpenAIServer, body: Body, text: str, finish: str) -> Iterato
 
 def _anthropic(server: OpenAIServer, body: Body, text: str, finish: str) -> Iterator[bytes]:
     counted = server.usage(body, text) or {}
-    given, taken = counted.get("prompt_tokens", 0), counted.get("completion_tokens", 0)
+    given = counted.get("prompt_tokens", counted.get("input_tokens", 0))
+    taken = counted.get("completion_tokens", counted.get("output_tokens", 0))
+    more = {name: value for name, value in counted.items() if name.startswith("cache_")}
     reason = {"stop": "end_turn", "length": "max_tokens", "content_filter": "refusal"}.get(finish, finish)
     head = {
         "id": f"msg-test-{server.hits}",
@@ -227,11 +229,11 @@ def _anthropic(server: OpenAIServer, body: Body, text: str, finish: str) -> Iter
                 "content": [{"type": "text", "text": text}],
                 "stop_reason": reason,
                 "stop_sequence": None,
-                "usage": {"input_tokens": given, "output_tokens": taken},
+                "usage": {"input_tokens": given, "output_tokens": taken} | more,
             }
         ).encode()
         return
-    start = head | {"content": [], "stop_reason": None, "usage": {"input_tokens": given, "output_tokens": 1}}
+    start = head | {"content": [], "stop_reason": None, "usage": {"input_tokens": given, "output_tokens": 1} | more}
     yield _named({"type": "message_start", "message": start})
     yield _named({"type": "content_block_start", "index": 0, "content_block": {"type": "text", "text": ""}})
     for piece in _pieces(text):

@@ -9,6 +9,7 @@ from collections.abc import Callable
 from typing import NamedTuple, Protocol
 
 from nexscout_cli.engine.model import Model
+from nexscout_cli.engine.usage import FEES
 
 
 class Listed(Protocol):
@@ -35,6 +36,18 @@ class Listed(Protocol):
         """The context window."""
 
     @property
+    def max_output_tokens(self) -> int | None:
+        """The longest answer."""
+
+    @property
+    def class_prices(self) -> dict[str, int]:
+        """Prices of special classes of tokens, and fees."""
+
+    @property
+    def unbounded_by(self) -> tuple[str, ...]:
+        """Entries of the table that charge for what no price bounds."""
+
+    @property
     def tiered(self) -> bool:
         """Whether the two prices do not bound every call."""
 
@@ -57,6 +70,8 @@ class Difference(NamedTuple):
     price_in: int | None = None
     price_out: int | None = None
     window: int | None = None
+    class_prices: dict[str, int] = {}  # noqa: RUF012 - never changed
+    max_output: int | None = None
     applied: bool = False
 
     def adopted(self) -> Model | None:
@@ -67,7 +82,11 @@ class Difference(NamedTuple):
         if self.status != "differs" or not self.price_in or not self.price_out:
             return None
         return self.model._replace(
-            price_in=self.price_in, price_out=self.price_out, max_tokens=self.window or self.model.max_tokens
+            price_in=self.price_in,
+            price_out=self.price_out,
+            max_tokens=self.window or self.model.max_tokens,
+            class_prices=self.class_prices,
+            max_output=self.max_output or self.model.max_output,
         )
 
 
@@ -89,12 +108,22 @@ def difference(model: Model, lookup: Lookup) -> Difference:
     if listed.tiered and listed.flat_input_tokens is None:
         return Difference(model, "unbounded")
     there = window(listed)
-    same = (listed.price_in, listed.price_out, there or model.max_tokens) == (
-        model.price_in,
-        model.price_out,
-        model.max_tokens,
+    found = Difference(
+        model, "differs", listed.price_in, listed.price_out, there, listed.class_prices, listed.max_output_tokens
     )
-    return Difference(model, "same" if same else "differs", listed.price_in, listed.price_out, there)
+    return found._replace(status="same") if _is_same(found) else found
+
+
+def _is_same(found: Difference) -> bool:
+    """Whether nothing of a call's price or size is different. A search is only charged for where one is asked for."""
+    model = found.model
+    here = (model.price_in, model.price_out, model.max_tokens, model.max_output, _of_tokens(model.class_prices))
+    there = (found.price_in, found.price_out, found.window or model.max_tokens, found.max_output or model.max_output)
+    return here == (*there, _of_tokens(found.class_prices))
+
+
+def _of_tokens(prices: dict[str, int]) -> dict[str, int]:
+    return {name: price for name, price in prices.items() if name not in FEES}
 
 
 def notes(model: Model, lookup: Lookup) -> list[str]:

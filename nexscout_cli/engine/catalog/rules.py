@@ -20,12 +20,14 @@ QUALITY = {"small": 0.70, "medium": 0.85, "large": 0.95, "xl": 0.98}
 _UP_TO = (("small", 1_500_000), ("medium", 6_000_000), ("large", 20_000_000))
 """Types by the price of output that a model of unknown size has at most; above the last it is xl."""
 _SPEED = 0.8
+UNKNOWN_WINDOW = 8_192
+"""The context window of a model that no table knows: a small one, so that a request that fits here fits there."""
 _CHAT = ("chat", "completion", "responses")
 
 
 class Change(NamedTuple):
-    """What an admin says of a model; None: nothing. ``api_base`` and ``api_key_env`` are "" to be cleared; a param that
-    is None is removed. ``free`` allows a price of 0.
+    """What an admin says of a model; None: nothing. ``api_base`` and ``api_key_env`` are "" to be cleared; a param or the
+    price of a class that is None is removed. ``free`` allows a price of 0.
     """
 
     litellm_model: str | None = None
@@ -41,6 +43,8 @@ class Change(NamedTuple):
     api_key_env: str | None = None
     params: dict[str, Json] = {}  # noqa: RUF012
     retired: bool | None = None
+    class_prices: dict[str, int | None] = {}  # noqa: RUF012 - never changed
+    max_output: int | None = None
 
 
 def find(catalog: tuple[Model, ...], name: str) -> Model:
@@ -88,8 +92,11 @@ def new_model(name: str, change: Change, lookup: Lookup) -> tuple[Model, list[st
         notes.append(
             f"{name} counts as {kind} with quality {quality:g}; `nexscout models set {name} --quality …` says otherwise"
         )
-    if most is None:
+    if most is None and listed is None:
         raise UsageError(f"the context window of {target} is not known", "add --max-tokens N")
+    if most is None:
+        most = UNKNOWN_WINDOW
+        notes.append(f"its context window is not known and taken to be {most:,} tokens; --max-tokens says otherwise")
     key = endpoints.key_variable(target) if change.api_key_env is None else change.api_key_env
     if change.api_key_env is None and key:
         notes.append(f"its key is read from {key}")
@@ -108,6 +115,8 @@ def new_model(name: str, change: Change, lookup: Lookup) -> tuple[Model, list[st
         change.api_base or None,
         key or None,
         {k: v for k, v in change.params.items() if v is not None},
+        _class_prices(listed.class_prices if listed and change.price_in is change.price_out is None else {}, change),
+        change.max_output or (listed.max_output_tokens if listed else None),
     )
     return model, notes
 
@@ -126,8 +135,16 @@ def changed(before: Model, change: Change, lookup: Lookup) -> tuple[Model, list[
     after = after._replace(**given, params={k: v for k, v in (before.params | change.params).items() if v is not None})
     if change.retired is not None:
         after = after._replace(retired=change.retired)
+    if change.max_output is not None:
+        after = after._replace(max_output=change.max_output)
+    after = after._replace(class_prices=_class_prices({} if change.free else before.class_prices, change))
     _check_free(after, before, change)
     return after, notes + _price_note(after, before, lookup)
+
+
+def _class_prices(known: dict[str, int], change: Change) -> dict[str, int]:
+    """The prices of special classes after a change."""
+    return {name: price for name, price in (known | change.class_prices).items() if price is not None}
 
 
 def _prices(target: str, change: Change, listed: Listed | None) -> tuple[int, int, int | None]:
@@ -145,7 +162,7 @@ def _prices(target: str, change: Change, listed: Listed | None) -> tuple[int, in
             )
         flat = listed.flat_input_tokens
         if listed.tiered and (flat is None or (most or 0) > flat):
-            why = f"rises above {flat:,} input tokens" if flat else "does not depend on tokens alone"
+            why = f"rises above {flat:,} input tokens" if flat else f"has parts that no bound holds: {_parts(listed)}"
             raise UsageError(
                 f"the price of {target} {why}",
                 f"add --max-tokens {flat} or less"
@@ -160,6 +177,10 @@ def _prices(target: str, change: Change, listed: Listed | None) -> tuple[int, in
             f"the price of {target} would be 0", "add --free if it costs nothing; else --input-price and --output-price"
         )
     return price_in, price_out, most
+
+
+def _parts(listed: Listed) -> str:
+    return ", ".join(listed.unbounded_by) or "they do not depend on tokens alone"
 
 
 def _check_free(after: Model, before: Model, change: Change) -> None:

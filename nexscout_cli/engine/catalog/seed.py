@@ -113,6 +113,20 @@ _SEED: tuple[tuple[Any, ...], ...] = (
 )
 
 
+_CLASS_PRICES = {
+    "openai/gpt-4o-mini": {"cached": 75_000},
+    "openai/gpt-4o": {"cached": 1_250_000},
+    "anthropic/claude-3-haiku-20240307": {"cached": 30_000, "cache_write": 300_000, "cache_write_1h": 500_000},
+    "anthropic/claude-3-sonnet-20240229": {"cached": 300_000, "cache_write": 3_750_000, "cache_write_1h": 6_000_000},
+    "anthropic/claude-3-opus-20240229": {"cached": 1_500_000, "cache_write": 18_750_000, "cache_write_1h": 30_000_000},
+}
+"""Pico-dollars per token of input that a provider's cache holds or takes. Sources: the providers' pages on prices."""
+_PLAIN = {"openai/gpt-4o-mini": "0.00015"}
+"""What a target really costs, where a name of it has another price."""
+_MAX_OUTPUT = {"openai": 16_384, "anthropic": 4_096}
+"""The longest answer of these models, by provider."""
+
+
 def seeded() -> list[Model]:
     """The seed's six models and the embedded one, as a new database has them."""
     return [
@@ -131,6 +145,12 @@ def seeded() -> list[Model]:
             None,
             key,
             dict(params),
+            # gpt-4o-mini-high has twice the price of the model that it calls: so has each class.
+            {
+                part: price * price_per_1k(p_in) // price_per_1k(_PLAIN.get(target, p_in))
+                for part, price in _CLASS_PRICES.get(target, {}).items()
+            },
+            _MAX_OUTPUT.get(target.partition("/")[0]),
         )
         for name, target, kind, p_in, p_out, window, quality, speed, best_for, retired, key, params in _SEED
     ]

@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 from nexscout_cli.config import Settings
 from nexscout_cli.engine.model import Model
-from nexscout_cli.engine.money import dollars, nano_for_energy
+from nexscout_cli.engine.money import PICO_PER_NANO, dollars, nano_for_energy
 from nexscout_cli.engine.plan_types import Forecast
 from nexscout_cli.engine.request import AIRequest
 from nexscout_cli.engine.snapshot import Limit, Snapshot
@@ -136,10 +136,11 @@ def _afford_usd(
     nano: int, model: Model, forecast: Forecast, bound: int, refusal: NexScoutError
 ) -> tuple[int, NexScoutError | None]:
     """The largest bound whose worst case costs at most ``nano``; the refusal when not even the expected answer fits."""
-    if model.cost(forecast.max_input_tokens, bound) <= nano:
+    if model.most(forecast.max_input_tokens, bound) <= nano:
         return bound, None
-    room = nano * 1000 - forecast.max_input_tokens * model.price_in
-    affordable = room // model.price_out if model.price_out else bound
+    rates = model.rates
+    room = (nano - rates.request_fee) * PICO_PER_NANO - forecast.max_input_tokens * rates.dearest_in
+    affordable = room // rates.dearest_out if rates.dearest_out else bound
     if room < 0 or affordable < forecast.output_tokens:
         return bound, refusal
     return min(bound, affordable), None

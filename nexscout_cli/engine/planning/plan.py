@@ -73,7 +73,7 @@ class Plan(NamedTuple):
     @property
     def own_max_cost(self) -> int:
         """Worst-case cost of this step alone, in nano-dollars: what its attempt holds."""
-        return self.model.cost(self.forecast.max_input_tokens, self.forecast.max_output_tokens)
+        return self.model.most(self.forecast.max_input_tokens, self.forecast.max_output_tokens)
 
     @property
     def later(self) -> tuple[tuple[float, Plan], ...]:

@@ -96,13 +96,13 @@ class Planner:
     ) -> Plan:
         settings, choice = self._settings, basis.choice
         charge = not request.options.skip_energy_charge
-        own = model.params.get("max_answer_tokens")
-        shape = shape_of(request, snapshot, settings, own)
+        own = (model.params.get("max_answer_tokens"), model.max_output)
+        shape = shape_of(request, snapshot, settings, *own)
         forecast = basis.forecasts.of(model, shape)
         verdict = firewall.check(request, snapshot, settings, model, forecast, charge and not energy_held)
         if verdict.refusal is None and verdict.bound < shape.max_tokens:
             # A shorter bound is said in fewer or other words; the hold keeps the larger count of the two.
-            shape = shape_of(request, snapshot, settings, own, verdict.bound)
+            shape = shape_of(request, snapshot, settings, *own, verdict.bound)
             lowered = basis.forecasts.of(model, shape)
             forecast = lowered._replace(max_input_tokens=max(lowered.max_input_tokens, forecast.max_input_tokens))
         tokens = forecast.input_tokens + forecast.output_tokens

@@ -122,6 +122,7 @@ def _overview(reader: ReportReader, terms: Terms) -> Row:
             "top_feature": features[0]["feature"] if features else None,
         },
         "baseline": terms.baseline,
+        "token_classes": reader.token_classes(),
         "top": {"models": models[:TOP], "features": features[:TOP], "users": users[:TOP]},
     }
 

@@ -11,6 +11,7 @@ from typing import Any
 
 from nexscout_cli.engine.call import Usage
 from nexscout_cli.engine.request import Json
+from nexscout_cli.providers.usage import usage_of
 
 _ASKS = ("messages", "contents", "prompt", "input", "inputs", "instances")
 _BOUNDS = {
@@ -30,11 +31,6 @@ _COUNTS = (
     ("promptTokenCount", "candidatesTokenCount"),
     ("prompt_eval_count", "eval_count"),
 )
-# Counted apart by Anthropic and Gemini, and billed all the same.
-_ADDED = {
-    "input_tokens": ("cache_creation_input_tokens", "cache_read_input_tokens"),
-    "candidatesTokenCount": ("thoughtsTokenCount",),
-}
 _ENDS = ("finish_reason", "stop_reason", "finishReason", "stopReason", "done_reason")
 _CODING = ("content-encoding", "content-length", "transfer-encoding")
 current = threading.local()
@@ -145,6 +141,8 @@ class Traffic:
                 self.id = part["id"]
             model = part.get("model") or part.get("modelVersion")
             self.model = model if isinstance(model, str) else self.model
+            if isinstance(part.get("service_tier"), str):
+                self._reported["service_tier"] = part["service_tier"]
             for where in (part.get("usage"), part.get("usageMetadata"), part if "eval_count" in part else None):
                 if where is not None:
                     self._reported |= where if isinstance(where, dict) else dict.fromkeys(_COUNTS[0], where)
@@ -159,9 +157,9 @@ class Traffic:
 
     def usage(self, response: Any = None) -> Usage | None:
         """What the provider reported, as it reported it; LiteLLM's reading only where the wire could not be read."""
-        for first, second in _COUNTS:
-            if first in self._reported or second in self._reported:
-                return Usage(_sum(self._reported, first), _sum(self._reported, second))
+        reported = usage_of(self._reported)
+        if reported is not None:
+            return reported
         counted = getattr(response, "usage", None)
         if counted is not None and (self._reported or not self.used) and counted.total_tokens:
             return Usage(counted.prompt_tokens, counted.completion_tokens)
@@ -170,12 +168,6 @@ class Traffic:
 
 def _is_count(value: Json) -> bool:
     return value is None or (isinstance(value, int) and not isinstance(value, bool) and value >= 0)
-
-
-def _sum(usage: dict[str, Json], key: str) -> Json:
-    value = usage.get(key)
-    more = [usage[name] for name in _ADDED.get(key, ()) if isinstance(usage.get(name), int)]
-    return value + sum(more) if isinstance(value, int) and not isinstance(value, bool) else value
 
 
 def guarded_client(verify: Any) -> Any:

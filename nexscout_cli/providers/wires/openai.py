@@ -64,7 +64,12 @@ class ChatReader(Reader):
         return piece
 
     def _said(self, document: dict[str, Any]) -> None:
-        self._note(id=document.get("id"), model=document.get("model"), usage=document.get("usage"))
+        self._note(
+            id=document.get("id"),
+            model=document.get("model"),
+            usage=document.get("usage"),
+            tier=document.get("service_tier"),
+        )
         if document.get("error"):
             fail(document["error"], document.get("code"))
 

@@ -8,6 +8,7 @@ from typing import Any, NoReturn
 
 from nexscout_cli.engine.call import Usage
 from nexscout_cli.engine.request import Json
+from nexscout_cli.providers.usage import usage_of
 from nexscout_cli.providers.wires.sse import EventStream
 
 BODY_BASE = 2_000_000
@@ -117,34 +118,20 @@ class Reader:
         self._texts.append(text)
         return text
 
-    def _note(self, *, id: Json = None, model: Json = None, usage: Json = None) -> None:
+    def _note(self, *, id: Json = None, model: Json = None, usage: Json = None, tier: Json = None) -> None:
         """Keep what the answer says of itself; a ``usage`` that is not an object is kept as the value of both counts."""
         if isinstance(id, str) and id:
             self.id = id
         if isinstance(model, str) and model:
             self.model = model
+        if isinstance(tier, str):
+            self.reported["service_tier"] = tier
         if usage is not None:
             self.reported |= usage if isinstance(usage, dict) else dict.fromkeys(self.counts, usage)
 
     def usage(self) -> Usage | None:
         """What the provider reported, unchecked; None where it reported nothing."""
-        first, second = self.counts
-        if first not in self.reported and second not in self.reported:
-            return None
-        return Usage(_sum(self.reported, first), _sum(self.reported, second))
-
-
-_ADDED = {
-    "input_tokens": ("cache_creation_input_tokens", "cache_read_input_tokens"),
-    "candidatesTokenCount": ("thoughtsTokenCount",),
-}
-"""Counted apart by Anthropic and Gemini, and billed all the same."""
-
-
-def _sum(usage: dict[str, Json], key: str) -> Json:
-    value = usage.get(key)
-    more = [usage[name] for name in _ADDED.get(key, ()) if isinstance(usage.get(name), int)]
-    return value + sum(more) if isinstance(value, int) and not isinstance(value, bool) else value
+        return usage_of(self.reported)
 
 
 def parsed(data: bytes) -> dict[str, Any]:

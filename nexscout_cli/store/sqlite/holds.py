@@ -72,7 +72,7 @@ def _insert_attempt(t: Transaction, order: Order, n: int, claim: str | None) -> 
             request_id,
             n,
             settlement.model,
-            plain({"input": settlement.price_in, "output": settlement.price_out}),
+            plain({"input": settlement.price_in, "output": settlement.price_out, **settlement.class_prices}),
             order.estimate,
             order.hold,
             order.hold_tokens,

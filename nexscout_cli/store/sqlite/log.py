@@ -126,8 +126,8 @@ def _record(t: Transaction, request_id: str) -> Row:
         "attempts": [_dollars(row, "estimate", "hold", "actual") for row in attempts],
         "entries": [_dollars(row, *(("amount",) if row["account"] == "usd" else ())) for row in entries],
         "usage": [
-            _dollars(row, "cost_usd", "baseline_usd", "avoided_usd", "compression_saved_usd")
-            | {"metadata": json.loads(row["metadata"])}
+            _dollars(row, "cost_usd", "baseline_usd", "avoided_usd", "compression_saved_usd", "provider_cost_usd")
+            | {"metadata": json.loads(row["metadata"]), "token_classes": json.loads(row["token_classes"])}
             for row in rows
         ],
     }

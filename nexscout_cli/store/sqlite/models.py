@@ -27,6 +27,8 @@ COLUMNS = (
     "api_base",
     "api_key_env",
     "params",
+    "class_prices",
+    "max_output",
 )
 
 
@@ -48,6 +50,7 @@ def put(t: Transaction, model: Model) -> None:
         "enabled": int(model.enabled),
         "retired": int(model.retired),
         "params": json.dumps(model.params),
+        "class_prices": json.dumps(model.class_prices),
     }
     row = [values.get(column, getattr(model, column, None)) for column in COLUMNS]
     updates = ", ".join(f"{column} = excluded.{column}" for column in COLUMNS[1:])
@@ -70,6 +73,8 @@ def read(t: Transaction) -> tuple[Model, ...]:
                 row["api_base"],
                 row["api_key_env"],
                 json.loads(row["params"]),
+                json.loads(row["class_prices"]),
+                row["max_output"],
             )
         )
         for row in rows

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from nexscout_cli.jsontext import dumps
+from nexscout_cli.jsontext import dumps, plain
 from nexscout_cli.store.sqlite import accounts, answers, lengths, profiles, usage
 from nexscout_cli.store.sqlite.states import elsewhere, end_request, require_own, set_state
 
@@ -36,6 +36,8 @@ def post(t: Transaction, attempt: Attempt, posting: Posting) -> None:
             "input_tokens": charge.input_tokens,
             "output_tokens": charge.output_tokens,
             "cost_usd": charge.cost,
+            "token_classes": plain(charge.classes),
+            "provider_cost_usd": charge.provider_cost,
             "energy": delivery.energy if delivery else 0,
             "mode": settlement.mode,
             "routing_reason": settlement.routing_reason,

@@ -134,6 +134,15 @@ class SqliteReportReader:
         )
         return {row[0]: row[1] for row in rows}
 
+    def token_classes(self) -> dict[str, int]:
+        """Tokens of the window that are not plain, by class."""
+        rows = self._select(
+            f"SELECT j.key, sum(j.value) FROM ai_model_usage, json_each(token_classes) j "
+            f"WHERE token_classes <> '{{}}' AND created_at >= :since AND created_at < :until "
+            f"AND {OWN_OR_ADMIN} {self._only} GROUP BY j.key ORDER BY 2 DESC, 1"
+        )
+        return {row[0]: row[1] for row in rows}
+
     def predictions(self, *keys: str) -> list[Row]:
         """Predictions whose actual tokens are known, summed up by ``keys``, most first; see the port for the columns."""
         group = ", ".join(keys)

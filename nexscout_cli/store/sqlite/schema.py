@@ -507,6 +507,35 @@ def claims(db: Database) -> None:
     db.conn.execute("PRAGMA user_version = 7")
 
 
+_CLASSES_OF_TOKENS = """
+ALTER TABLE ai_model_configs ADD COLUMN class_prices TEXT NOT NULL DEFAULT '{}';
+ALTER TABLE ai_model_configs ADD COLUMN max_output INTEGER;
+UPDATE ai_model_configs SET max_output = 16384 WHERE litellm_model IN ('openai/gpt-4o', 'openai/gpt-4o-mini');
+UPDATE ai_model_configs SET max_output = 4096 WHERE litellm_model LIKE 'anthropic/claude-3-%-20240%';
+-- The seeded models, where nobody has changed their prices: half price from the cache at OpenAI, a tenth at Anthropic.
+UPDATE ai_model_configs SET class_prices = json_object('cached', input_price / 2)
+ WHERE (litellm_model, input_price, output_price) IN (VALUES ('openai/gpt-4o-mini', 150000, 600000),
+   ('openai/gpt-4o-mini', 300000, 1200000), ('openai/gpt-4o', 2500000, 10000000));
+UPDATE ai_model_configs SET class_prices =
+   json_object('cached', 30000, 'cache_write', 300000, 'cache_write_1h', 500000)
+ WHERE litellm_model = 'anthropic/claude-3-haiku-20240307' AND input_price = 250000;
+UPDATE ai_model_configs SET class_prices =
+   json_object('cached', input_price / 10, 'cache_write', input_price * 5 / 4, 'cache_write_1h', input_price * 2)
+ WHERE (litellm_model, input_price) IN (VALUES ('anthropic/claude-3-sonnet-20240229', 3000000),
+   ('anthropic/claude-3-opus-20240229', 15000000));
+ALTER TABLE ai_model_usage ADD COLUMN token_classes TEXT NOT NULL DEFAULT '{}';
+ALTER TABLE ai_model_usage ADD COLUMN provider_cost_usd INTEGER;
+CREATE INDEX usage_classes ON ai_model_usage (created_at) WHERE token_classes <> '{}';
+"""
+
+
+@MIGRATIONS()
+def classes_of_tokens(db: Database) -> None:
+    """Prices by class of token, the longest answer of a model, and what a call used by class."""
+    _script(db.conn, _CLASSES_OF_TOKENS)
+    db.conn.execute("PRAGMA user_version = 8")
+
+
 def migrate(connection: sqlite3.Connection) -> None:
     """Bring a database to the newest schema, each migration in a transaction of its own."""
     connection.execute("PRAGMA foreign_keys = OFF")  # else a table that is made anew takes those that refer to it along

@@ -29,8 +29,11 @@ class Entry(NamedTuple):
     price_in: int = 100
     price_out: int = 400
     max_input_tokens: int | None = 32_000
+    max_output_tokens: int | None = None
     tiered: bool = False
     flat_input_tokens: int | None = None
+    class_prices: dict[str, int] = {}  # noqa: RUF012 - never changed
+    unbounded_by: tuple[str, ...] = ()
 
 
 def table(**changes: Any) -> Callable[[str], Entry | None]:
@@ -72,8 +75,8 @@ def test_the_type_of_a_new_model_follows_its_price_and_its_quality_the_type(pric
         (Change("openai/new"), nothing, "price of openai/new is not known"),
         (Change("openai/new", 1), nothing, "price of openai/new is not known"),
         (Change("openai/new", 1, 1), nothing, "context window"),
-        (Change("openai/new"), table(mode="embedding"), "no chat model but one for embedding"),
-        (Change("openai/new"), table(tiered=True), "does not depend on tokens alone"),
+        (Change("openai/new"), table(mode="embedding"), "not a chat model: it is for embedding"),
+        (Change("openai/new"), table(tiered=True), "has parts that no bound holds"),
         (Change("openai/new", max_tokens=200), table(tiered=True, flat_input_tokens=100), "rises above 100"),
         (Change("openai/new"), table(price_in=0), "would be 0"),
         (Change("openai/new", 0, 1, max_tokens=9), nothing, "would be 0"),
@@ -129,10 +132,21 @@ def test_the_embedded_model_has_no_address_and_no_key(change: Change) -> None:
         rules.changed(MINI, Change(EMBEDDED.litellm_model), nothing)
 
 
+AS_IT_IS = table(
+    price_in=MINI.price_in,
+    price_out=MINI.price_out,
+    max_input_tokens=MINI.max_tokens,
+    class_prices=MINI.class_prices,
+    max_output_tokens=MINI.max_output,
+)
+
+
 @pytest.mark.parametrize(
     ("model", "listed", "status", "note"),
     [
-        (MINI, table(price_in=MINI.price_in, price_out=MINI.price_out, max_input_tokens=MINI.max_tokens), "same", []),
+        (MINI, AS_IT_IS, "same", []),
+        (MINI, lambda name: AS_IT_IS(name)._replace(class_prices={"cached": 75_000, "search": 1}), "same", []),
+        (MINI, lambda name: AS_IT_IS(name)._replace(class_prices={"cached": 70_000}), "differs", []),
         (MINI, table(), "differs", ["price differs from its provider's"]),
         (MINI, table(price_in=MINI.price_in, price_out=MINI.price_out), "differs", []),
         (MINI, nothing, "unknown", ["not in LiteLLM's table"]),
@@ -140,7 +154,7 @@ def test_the_embedded_model_has_no_address_and_no_key(change: Change) -> None:
         (MINI._replace(api_base=SERVER), table(), "own_server", ["own server"]),
         (EMBEDDED, table(), "embedded", []),
     ],
-    ids=["same", "price", "window", "unknown", "unbounded", "server", "embedded"],
+    ids=["same", "same but for a fee", "class", "price", "window", "unknown", "unbounded", "server", "embedded"],
 )
 def test_a_price_beside_its_providers(model: Model, listed: Any, status: str, note: list[str]) -> None:
     assert difference(model, listed).status == status
