@@ -69,12 +69,22 @@ class Books(Protocol):
     def profile(self, user_id: str) -> Row:
         """What was learned of a user."""
 
+    def profiles(self) -> list[Row]:
+        """What was learned of all users, by name."""
+
+    def lengths(self) -> list[Row]:
+        """Learned lengths of answers by feature, user and model; ``state`` is a list of numbers."""
+
+    def models(self) -> list[Row]:
+        """The catalog by name."""
+
     def verdicts(self) -> list[Row]:
         """What users said of answers."""
 
 
 class Questions:
-    """Short questions about the rows of a kind: attempts, requests, entries, usage, predictions, cached, accounts, users.
+    """Short questions about the rows of a kind: attempts, requests, entries, usage, predictions, cached, accounts, users,
+    profiles, lengths, models, verdicts.
 
     ``where``: values that the rows' columns must have.
     """
@@ -148,6 +158,19 @@ class SqliteBooks(Questions):
     def profile(self, user_id: str) -> Row:
         """What was learned of a user."""
         return self._rows("user_efficiency_profiles", "WHERE user_id = ?", user_id)[0]
+
+    def profiles(self) -> list[Row]:
+        """What was learned of all users, by name."""
+        return self._rows("user_efficiency_profiles", "ORDER BY user_id")
+
+    def lengths(self) -> list[Row]:
+        """Learned lengths of answers by feature, user and model."""
+        rows = self._rows("output_lengths", "ORDER BY feature, user_id, model")
+        return [row | {"state": json.loads(row["state"])} for row in rows]
+
+    def models(self) -> list[Row]:
+        """The catalog by name."""
+        return self._rows("ai_model_configs", "ORDER BY model")
 
     def verdicts(self) -> list[Row]:
         """What users said of answers."""

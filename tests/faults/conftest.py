@@ -102,7 +102,7 @@ class Desk:
 
     def flags(self) -> list[str]:
         """The flags of all that was posted."""
-        return [f for row in self.books.listed("usage", "metadata") for f in json.loads(row).get("flags", [])]
+        return [flag for kept in self.books.listed("usage", "metadata") for flag in kept.get("flags", [])]
 
     def settled(self, states: list[str], *, energy: int = 0, energy_held: int = 0) -> None:
         """The attempts are in these states; every account holds what is live, has spent what was posted; nothing is wrong."""
@@ -155,7 +155,7 @@ def template(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def desk_models(desk: Desk) -> list[str]:
     """The catalog's names."""
     assert desk("models", "list", "--json").status == 0
-    return desk.sql("SELECT model FROM ai_model_configs")
+    return desk.books.listed("models", "model")
 
 
 @pytest.fixture
