@@ -37,7 +37,7 @@ def by_status(status: int, text: str, body: bytes, *, window_exceeded: bool = Fa
 def cause(error: BaseException) -> str:
     """The innermost reason, as the system words it."""
     for _ in range(20):
-        error = error._cause__ or error.__context__ or error
+        error = error.__cause__ or error.__context__ or error
     return str(error).strip() or type(error).__name__
 
 

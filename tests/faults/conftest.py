@@ -102,7 +102,7 @@ class Desk:
 
     def flags(self) -> list[str]:
         """The flags of all that was posted."""
-        return [flag for kept in self.books.listed("usage", "metadata") for flag in kept.get("flags", [])]
+        return [f for row in self.books.listed("usage", "metadata") for f in row.get("flags", [])]
 
     def settled(self, states: list[str], *, energy: int = 0, energy_held: int = 0) -> None:
         """The attempts are in these states; every account holds what is live, has spent what was posted; nothing is wrong."""

@@ -606,9 +606,14 @@ def test_nothing_but_a_call_to_a_provider_touches_the_network(home: Home, server
     assert server.hits == 0
 
 
-def test_a_call_goes_to_its_provider_alone_litellms_import_included(home: Home, server: OpenAIServer) -> None:
-    imported, rest = watched(home, "run Hello", "run --stream --no-cache Hello")
-    assert imported == "True" and rest.startswith("[] ") and server.hits == 2
+@pytest.mark.parametrize(("target", "litellm"), [("openai/gpt-4o-mini", "False"), ("novita/gpt-4o-mini", "True")])
+def test_a_call_goes_to_its_provider_alone_litellms_import_included(
+    home: Home, server: OpenAIServer, target: str, litellm: str
+) -> None:
+    argv = ("models", "set", "gpt-4o-mini", "--litellm-model", target, "--api-base", server.url)
+    assert home(*argv, "--api-key-env", "OPENAI_API_KEY").status == 0
+    imported, rest = watched(home, "run -m gpt-4o-mini Hello", "run -m gpt-4o-mini --stream --no-cache Hello")
+    assert imported == litellm and rest.startswith("[] ") and server.hits == 2
 
 
 @pytest.mark.skipif(

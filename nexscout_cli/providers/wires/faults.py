@@ -51,7 +51,7 @@ def failure(error: Exception, call: Call, reader: Reader, exchange: Exchange, he
         retry_after=retry_after(head.headers) if kind == "limited" else None,
         partial=reader.text,
         usage=reader.usage(),
-        provider_id=identifier(reader, call) or head.headers.get("x-request-id") or head.headers.get("request-id"),
+        provider_id=identifier(reader, call, head),
     )
 
 
@@ -66,9 +66,11 @@ def ended(call: Call, reader: Reader, exchange: Exchange, what: str) -> Provider
     )
 
 
-def identifier(reader: Reader, call: Call) -> str | None:
+def identifier(reader: Reader, call: Call, head: Head | None = None) -> str | None:
     """The provider's name for the call, as harmless as a message: it is kept in the books."""
-    return cleaned(reader.id, call) if reader.id else None
+    headers = head.headers if head else {}
+    name = reader.id or headers.get("x-request-id") or headers.get("request-id")
+    return cleaned(name, call) if name else None
 
 
 def _kind(error: Exception, call: Call, reader: Reader, exchange: Exchange, head: Head) -> tuple[str, str, int | None]:

@@ -30,7 +30,8 @@ def complete(call: Call, target: Target, on_text: OnText | None) -> Completion:
     wire = import_module(f"nexscout_cli.providers.wires.{target.wire}")
     reader: Reader = getattr(wire, _READERS[target.wire])(call.max_tokens)
     exchange = Exchange(call.timeout, call.total_timeout if call.stream else call.timeout)
-    pieces = _pieces(wire, call, target, reader, exchange)
+    head = faults.Head()
+    pieces = _pieces(wire, call, target, reader, exchange, head)
     finish = None
     try:
         for piece in pieces:
@@ -43,14 +44,15 @@ def complete(call: Call, target: Target, on_text: OnText | None) -> Completion:
     finally:
         pieces.close()
     finish = finish or reader.finish_reason or "stop"
-    return Completion(reader.text, finish, reader.usage(), faults.identifier(reader, call), reader.model)
+    return Completion(reader.text, finish, reader.usage(), faults.identifier(reader, call, head), reader.model)
 
 
-def _pieces(wire: Any, call: Call, target: Target, reader: Reader, exchange: Exchange) -> Iterator[str]:
+def _pieces(
+    wire: Any, call: Call, target: Target, reader: Reader, exchange: Exchange, head: faults.Head
+) -> Iterator[str]:
     """The pieces of the answer as they come. Whatever goes wrong on the way is a ProviderFailure."""
     from nexscout_cli.providers.transport import post
 
-    head = faults.Head()
     try:
         request = wire.request(call, target, _key(call))
         with post(request, exchange) as (head.status, head.headers, body):
