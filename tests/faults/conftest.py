@@ -7,7 +7,6 @@ import io
 import json
 import os
 import shutil
-import sqlite3
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -89,12 +88,6 @@ class Desk:
     def books(self) -> SqliteBooks:
         """What the database holds, past every right and rule."""
         return SqliteBooks(self.db)
-
-    def sql(self, query: str) -> list[Any]:
-        """Rows of the database; bare values where there is one column."""
-        with contextlib.closing(sqlite3.connect(self.db)) as connection:
-            rows = connection.execute(query).fetchall()
-        return [row[0] if len(row) == 1 else row for row in rows]
 
     def states(self) -> list[str]:
         """The states of all attempts, in their order."""
