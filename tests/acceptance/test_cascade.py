@@ -241,7 +241,7 @@ def test_a_doubted_answer_that_a_second_cheap_model_comes_to_as_well_is_delivere
     assert Decimal(done["metadata"]["cost_usd"]) == Decimal(spent).scaleb(-9)
     assert Decimal(done["metadata"]["cost_usd"]) <= Decimal(quoted["max_cost_usd"])
     told = three("why", done["metadata"]["request_id"]).out
-    assert "unless claude-3-haiku comes to the same" in told and "it comes to the same answer" in told
+    assert "unless claude-3-haiku gives the same answer" in told and "it gives the same answer" in told
     sound(three)
 
 

@@ -54,8 +54,8 @@ def test_a_forked_child_is_an_owner_of_its_own(bench: Bench) -> None:
         finally:
             os.kill(os.getpid(), signal.SIGKILL)
     os.waitpid(child, 0)
-    owners = bench.books.listed("attempts", "owner")
-    assert owners[0][0] == parent and owners[1][0] != parent
+    first, second = bench.books.listed("attempts", "owner")
+    assert first == parent != second
     assert bench.store.recovery.recover("ada") == Recovered(unknown=1)
     assert bench.state(attempt) == "held" and bench.check() == []
 
