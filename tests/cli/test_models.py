@@ -164,7 +164,7 @@ def test_add_takes_price_and_window_from_the_table(nexscout):
         ),
         (("x", "--litellm-model", "nobody/knows", "--input-price", "1", "--output-price", "1"), "--max-tokens"),
         (("x", "--litellm-model", "nobody/knows", "--input-price", "-1", "--output-price", "1"), "--input-price"),
-        (("x", "--litellm-model", "openai/text-embedding-3-small"), "no chat model"),
+        (("x", "--litellm-model", "openai/text-embedding-3-small"), "is not a chat model"),
         (("x", "--litellm-model", "embedded/Other", "--free", "--max-tokens", "9"), "embedded"),
         (("gpt-4o",), "already"),
         (("fast", "--litellm-model", "openai/gpt-4o"), "mode"),

@@ -72,7 +72,7 @@ def test_the_type_of_a_new_model_follows_its_price_and_its_quality_the_type(pric
         (Change("openai/new"), nothing, "price of openai/new is not known"),
         (Change("openai/new", 1), nothing, "price of openai/new is not known"),
         (Change("openai/new", 1, 1), nothing, "context window"),
-        (Change("openai/new"), table(mode="embedding"), "no chat model but one for embedding"),
+        (Change("openai/new"), table(mode="embedding"), "is not a chat model: it is for embedding"),
         (Change("openai/new"), table(tiered=True), "does not depend on tokens alone"),
         (Change("openai/new", max_tokens=200), table(tiered=True, flat_input_tokens=100), "rises above 100"),
         (Change("openai/new"), table(price_in=0), "would be 0"),
