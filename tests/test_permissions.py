@@ -135,7 +135,7 @@ def world(tmp_path: Path) -> Iterator[World]:
     done = alice.sent(alice.plan("alice's own words", idempotency_key="k"))
     alice.post(done)
     unknown = alice.unknown(alice.plan("alice's own words"))
-    row = alice.sql("SELECT id, prompt_hash FROM cached_ai_responses")[0]
+    row = alice.books.listed("cached", "id", "prompt_hash")[0]
     provider = Answers()
     engines = [engine_of(bench, provider) for bench in (bob, ada)]
     yield World(ada, bob, *engines, provider, done.request_id, unknown.request_id, row[0], row[1])
@@ -242,9 +242,8 @@ NOTHING: dict[str, Callable[[Books], Any]] = {
 
 @pytest.mark.parametrize("name", NOTHING)
 def test_lists_and_clearing_reach_only_what_is_the_actors_own(world: World, name: str) -> None:
-    kept = "SELECT count(*) FROM cached_ai_responses"
     assert not NOTHING[name](world.books)
-    assert world.ada.sql(kept)[0][0] == 1
+    assert world.ada.books.count("cached") == 1
     assert NOTHING[name](Books(world.ada))
 
 

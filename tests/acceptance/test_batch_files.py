@@ -86,7 +86,7 @@ def test_a_csv_has_the_same_fields(six: Any, server: OpenAIServer, tmp_path: Pat
         '<attachment name="notes.txt">\nPrice: 40\n</attachment>'
     )
     assert sent["max_tokens"] == 33
-    assert six.books.listed("usage", "user_id") == ["ada", "bob"]
+    assert sorted(six.books.listed("usage", "user_id")) == ["ada", "bob"]
 
 
 @pytest.mark.parametrize("outside", ["/etc/hostname", "../secret.txt", "link.txt", "sub/../../secret.txt"])

@@ -5,6 +5,8 @@ import sqlite3
 
 import pytest
 
+from tests.contract.books import SqliteBooks
+
 
 @pytest.fixture
 def kept(nexscout, home):
@@ -37,8 +39,7 @@ def kept(nexscout, home):
 
 
 def left(home):
-    with sqlite3.connect(home / "nexscout.db") as connection:
-        return [row[0] for row in connection.execute("SELECT prompt_hash FROM cached_ai_responses ORDER BY id")]
+    return SqliteBooks(home / "nexscout.db").listed("cached", "prompt_hash")
 
 
 @pytest.mark.parametrize("argv", [("--quiet",), ("-q",), ()])

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import json
-import sqlite3
 from collections.abc import Iterator
 from typing import Any
 
 import pytest
 
+from tests.contract.books import SqliteBooks
 from tests.support.openai_server import OpenAIServer
 from tests.support.values import QUESTION, WRONG
 
@@ -35,8 +35,7 @@ def ran(desk: Any, *line: str) -> str:
 
 def refused(desk: Any, home: Any, *line: str) -> str:
     assert desk("run", *line).exit == 3
-    with sqlite3.connect(home / "nexscout.db") as c:
-        return str(c.execute("SELECT request_id FROM ai_cost_predictions ORDER BY id DESC").fetchone()[0])
+    return str(SqliteBooks(home / "nexscout.db").predictions()[-1]["request_id"])
 
 
 def test_under_the_rules_the_row_and_what_each_model_would_have_cost_are_told(desk: Any) -> None:

@@ -7,7 +7,6 @@ import io
 import json
 import os
 import shutil
-import sqlite3
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -90,12 +89,6 @@ class Desk:
         """What the database holds, past every right and rule."""
         return SqliteBooks(self.db)
 
-    def sql(self, query: str) -> list[Any]:
-        """Rows of the database; bare values where there is one column."""
-        with contextlib.closing(sqlite3.connect(self.db)) as connection:
-            rows = connection.execute(query).fetchall()
-        return [row[0] if len(row) == 1 else row for row in rows]
-
     def states(self) -> list[str]:
         """The states of all attempts, in their order."""
         return self.books.listed("attempts", "state")
@@ -155,7 +148,7 @@ def template(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def desk_models(desk: Desk) -> list[str]:
     """The catalog's names."""
     assert desk("models", "list", "--json").status == 0
-    return desk.sql("SELECT model FROM ai_model_configs")
+    return desk.books.listed("models", "model")
 
 
 @pytest.fixture

@@ -23,7 +23,7 @@ from tests.support.openai_server import OpenAIServer, count_usage
 COMMAND = Path(sys.executable).with_name("nexscout")
 KEY = "sk-live-Zq81xYw07vUt55Rr"
 """The provider's key in these tests. It may be seen nowhere but in the server's log."""
-TABLES = ("users", "accounts", "ledger_entries", "ai_model_configs", "requests", "attempts", "ai_model_usage")
+KINDS = ("users", "accounts", "entries", "models", "requests", "attempts", "usage")
 
 
 class Done(NamedTuple):
@@ -88,8 +88,8 @@ class Home:
         return b"".join(path.read_bytes() for path in sorted(self.folder.glob("nexscout.db*")) if path.is_file())
 
     def rows(self) -> dict[str, int]:
-        """How many rows each table has that a refusal must leave alone."""
-        return {table: self.sql(f"SELECT count(*) FROM {table}")[0] for table in TABLES}
+        """How many rows there are of each kind that a refusal must leave alone."""
+        return {kind: self.books.count(kind) for kind in KINDS}
 
     def sound(self) -> bool:
         """Whether the books balance."""

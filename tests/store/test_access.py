@@ -88,7 +88,7 @@ def hit_of(alice: Bench) -> Hit:
 
 
 def first_key(bench: Bench) -> str:
-    return str(bench.sql("SELECT prompt_hash FROM cached_ai_responses")[0][0])
+    return str(bench.books.cached()[0]["prompt_hash"])
 
 
 @pytest.mark.parametrize("name", CALLS)
@@ -114,11 +114,11 @@ def test_a_list_shows_a_user_only_what_is_theirs(alice: Bench, bob: Bench, name:
     assert "alice" not in str(seen) and SECRET not in str(seen)
     assert name == "users" or not seen
     assert LISTS[name](alice)
-    assert bob.sql("SELECT count(*) FROM cached_ai_responses")[0][0] == (0 if name == "cleared" else 1)
+    assert bob.books.count("cached") == (0 if name == "cleared" else 1)
 
 
 def test_a_cached_answer_is_shown_to_its_user_and_not_said_to_exist_to_others(alice: Bench, bob: Bench) -> None:
-    number = alice.sql("SELECT id FROM cached_ai_responses")[0][0]
+    number = alice.books.cached()[0]["id"]
     assert alice.store.cache.show("alice", number)["user_id"] == "alice"
     with pytest.raises(UsageError, match="there is no cached answer"):
         bob.store.cache.show("bob", number)
@@ -166,12 +166,12 @@ def test_someone_who_is_no_user_yet_is_told_how_to_become_one(alice: Bench) -> N
     with pytest.raises(NotPermitted) as caught:
         alice.as_actor("eve").plan()
     assert "set-tier eve" in caught.value.suggestion
-    assert alice.sql("SELECT 1 FROM users WHERE user_id = 'eve'") == []
+    assert alice.books.count("users", user_id="eve") == 0
 
 
 def test_an_admins_first_mention_makes_a_user_unless_that_is_off(bench: Bench) -> None:
     bench.post(bench.sent(bench.plan(user="carol")))
-    assert tuple(bench.sql("SELECT tier, role FROM users WHERE user_id = 'carol'")[0]) == ("free", "user")
+    assert bench.books.listed("users", "tier", "role", user_id="carol") == [("free", "user")]
     strict = bench.as_actor("ada", users__auto_create=False)
     with pytest.raises(UsageError, match="there is no user 'dan'"):
         strict.plan(user="dan")

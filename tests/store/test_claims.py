@@ -22,7 +22,7 @@ def hold(bench: Bench, request_id: str) -> Attempt:
 
 
 def claims(bench: Bench) -> list[str | None]:
-    return [row[0] for row in bench.sql("SELECT claim FROM attempts ORDER BY id")]
+    return bench.books.listed("attempts", "claim")
 
 
 def test_a_request_keeps_its_claim_between_two_attempts_and_hands_it_on(bench: Bench) -> None:

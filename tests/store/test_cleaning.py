@@ -39,7 +39,7 @@ def keep(bench: Bench, number: int, used: float = 0, text: str = KB, expires: fl
 
 
 def left(bench: Bench) -> list[str]:
-    return [row[0] for row in bench.sql("SELECT prompt_hash FROM cached_ai_responses ORDER BY id")]
+    return bench.books.listed("cached", "prompt_hash")
 
 
 @pytest.fixture
@@ -262,7 +262,7 @@ def test_of_identical_requests_one_at_a_time_is_open(bench: Bench) -> None:
     before = bench.account("ada")
     with pytest.raises(DuplicateInFlight):
         bench.hold(plan, "two", cache_key="key")
-    assert bench.account("ada") == before and bench.sql("SELECT count(*) FROM attempts")[0][0] == 1
+    assert bench.account("ada") == before and bench.books.count("attempts") == 1
     assert bench.ledger.in_flight("ada", "ada", "key") and not bench.ledger.in_flight("ada", "ada", "other")
     bench.hold(plan, "alone")
     assert bench.check() == []

@@ -147,7 +147,7 @@ def test_twelve_processes_that_open_at_once_make_one_database_with_one_owner(tmp
     assert len(owners) == 1 and owners <= {f"user{n}" for n in range(12)}
     bench = Bench(tmp_path / "nexscout.db", owners.pop(), SettableClock(datetime.now(UTC)))
     assert bench.check() == []
-    assert len(bench.sql("SELECT * FROM ai_model_configs")) == 7
+    assert bench.books.count("models") == 7
     assert list(tmp_path.glob("*.new*")) == []
 
 
@@ -169,7 +169,7 @@ def test_a_creator_that_is_killed_leaves_no_half_database(tmp_path: Path, when: 
     assert killed.returncode == -signal.SIGKILL
     assert not (tmp_path / "nexscout.db").exists()
     bench = Bench(tmp_path / "nexscout.db")
-    assert [row["user_id"] for row in bench.sql("SELECT user_id FROM users")] == ["ada"]
+    assert bench.books.listed("users", "user_id") == ["ada"]
     assert bench.check() == []
     assert list(tmp_path.glob("*.new*")) == []
 
@@ -219,9 +219,8 @@ def test_the_books_of_a_first_schema_are_whole_after_the_migrations(tmp_path: Pa
     old.close()
     bench = Bench(path, caps__usd__total_day=5.0)
     assert bench.check() == []
-    sql = "SELECT owner, kind, period, granted, held, spent FROM accounts ORDER BY id"
-    assert [tuple(row) for row in bench.sql(sql)] == balances
-    assert dict(bench.sql("SELECT request_id, state FROM requests")) == {
+    assert bench.books.listed("accounts", "owner", "kind", "period", "granted", "held", "spent") == balances
+    assert dict(bench.books.listed("requests", "request_id", "state")) == {
         "posted": "posted", "held": "open", "unknown": "unknown", "voided": "voided", "keyed": "posted",
     }  # fmt: skip
     bench.clock.move(hours=3)

@@ -46,10 +46,7 @@ def test_a_bad_answer_is_not_given_again(bench: Bench) -> None:
     kept, good, bad = (answered(bench) for _ in range(3))
     bench.store.feedback.record("ada", good, "good")
     bench.store.feedback.record("ada", bad, "bad")
-    assert {row[0] for row in bench.sql("SELECT prompt_hash FROM cached_ai_responses")} == {
-        f"key {kept}",
-        f"key {good}",
-    }
+    assert set(bench.books.listed("cached", "prompt_hash")) == {f"key {kept}", f"key {good}"}
 
 
 def preference(bench: Bench) -> float:
@@ -180,7 +177,7 @@ def test_that_holds_where_the_answer_was_given_on_from_hit_to_hit(bench: Bench) 
     second = bench.hit(bench.request(), kept)
     third = bench.hit(bench.request(), kept._replace(id=0, source=second))
     bench.store.feedback.record("ada", third, "bad")
-    assert bench.sql("SELECT * FROM cached_ai_responses") == []
+    assert bench.books.cached() == []
 
 
 def test_a_bad_word_on_a_hit_leaves_the_answer_that_has_taken_its_place(desk: Desk) -> None:
@@ -198,7 +195,7 @@ def test_hits_that_name_each_other_do_not_go_round_for_ever(bench: Bench) -> Non
     bench.hit(bench.request(), kept._replace(id=0, source="two"), "one")
     bench.hit(bench.request(), kept._replace(id=0, source="one"), "two")
     bench.store.feedback.record("ada", "one", "bad")
-    assert len(bench.sql("SELECT * FROM cached_ai_responses")) == 1
+    assert bench.books.count("cached") == 1
 
 
 def test_a_bad_word_of_another_users_finds_nothing_of_ones_own(bench: Bench) -> None:
@@ -210,7 +207,7 @@ def test_a_bad_word_of_another_users_finds_nothing_of_ones_own(bench: Bench) -> 
     assert kept is not None
     mine = eve.hit(eve.request(), kept._replace(id=0))
     eve.store.feedback.record("eve", mine, "bad")
-    assert [row[0] for row in bench.sql("SELECT user_id FROM cached_ai_responses")] == ["bob"]
+    assert bench.books.listed("cached", "user_id") == ["bob"]
 
 
 def test_a_hundred_bad_words_of_one_user_count_for_that_user_and_elsewhere_as_one(bench: Bench) -> None:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import json
-
 import pytest
 
 from nexscout_cli.engine.call import Call, Completion, OnText, Usage
@@ -14,9 +12,9 @@ from tests.support.steps import count
 
 SECRET = "quicksilver"
 HASHES = (
-    "SELECT fingerprint FROM requests",
-    "SELECT prompt_hash FROM cached_ai_responses",
-    "SELECT form_hash FROM cached_ai_responses WHERE form_hash IS NOT NULL",
+    ("requests", "fingerprint"),
+    ("cached", "prompt_hash"),
+    ("cached", "form_hash"),
 )
 
 
@@ -52,8 +50,7 @@ def used(bench: Bench) -> Bench:
 
 def test_forgetting_removes_the_heads_of_prompts(used: Bench) -> None:
     def heads() -> list[str]:
-        found: list[str] = json.loads(used.sql("SELECT prompt_heads FROM user_efficiency_profiles")[0][0])
-        return found
+        return list(used.books.profile("ada")["prompt_heads"])
 
     kept = heads()
     assert kept
@@ -63,7 +60,7 @@ def test_forgetting_removes_the_heads_of_prompts(used: Bench) -> None:
 
 
 def test_forgetting_leaves_no_hash_of_a_prompt(used: Bench) -> None:
-    hashes = {row[0] for sql in HASHES for row in used.sql(sql)} - {""}
+    hashes = {found for kind, column in HASHES for found in used.books.listed(kind, column)} - {"", None}
     assert len(hashes) >= 7
     used.store.users.forget("ada", "ada")
     file = used.path.read_bytes()

@@ -1,12 +1,11 @@
 from __future__ import annotations
 
-import json
-
 import pytest
 
 from nexscout_cli.engine.length.learning import Level
 from nexscout_cli.engine.planning.predict import FACTOR_MARGIN, FACTOR_SAMPLES
 from nexscout_cli.engine.settlement import Charge
+from nexscout_cli.jsontext import dumps
 from tests.support.bench import Bench
 
 SCOPES = {("*", ""), ("*", "gpt-4o-mini"), ("ada", "gpt-4o-mini")}
@@ -53,7 +52,7 @@ def test_an_answer_that_was_not_counted_or_not_whole_teaches_nothing(bench: Benc
 def test_the_prediction_keeps_its_p90(bench: Bench) -> None:
     attempt = bench.sent()
     forecast = attempt.settlement.forecast
-    ((p90, total),) = bench.sql("SELECT predicted_tokens_p90, predicted_tokens FROM ai_cost_predictions")
+    ((p90, total),) = bench.books.listed("predictions", "predicted_tokens_p90", "predicted_tokens")
     assert (p90, total) == (
         forecast.input_tokens + forecast.p90_output_tokens,
         forecast.input_tokens + forecast.output_tokens,
@@ -63,9 +62,9 @@ def test_the_prediction_keeps_its_p90(bench: Bench) -> None:
 def test_a_level_is_a_row_of_few_numbers(bench: Bench) -> None:
     for _ in range(3):
         bench.post(bench.sent())
-    rows = bench.sql("SELECT state FROM output_lengths")
-    assert len(rows) == len(SCOPES)
-    assert all(len(json.loads(row["state"])) == len(Level()) and len(row["state"]) < 150 for row in rows)
+    states = bench.books.listed("lengths", "state")
+    assert len(states) == len(SCOPES)
+    assert all(len(state) == len(Level()) and len(dumps(state)) < 150 for state in states)
 
 
 def report(bench: Bench, model: str, counted: int, reported: int) -> tuple[float, float]:

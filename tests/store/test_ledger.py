@@ -125,7 +125,7 @@ def test_a_free_model_draws_on_no_budget(bench: Bench) -> None:
     attempt = bench.sent(bench.plan(model="smollm2-135m"))
     bench.post(attempt, Charge(10, 10, 0))
     assert bench.account("ada") == (5000, 0, 0)
-    assert bench.sql("SELECT * FROM accounts WHERE kind <> 'energy'") == []
+    assert set(bench.books.listed("accounts", "kind")) == {"energy"}
 
 
 def test_of_two_plans_for_the_last_unit_of_energy_one_is_held(bench: Bench) -> None:
@@ -153,9 +153,11 @@ def test_a_hold_that_fails_halfway_leaves_nothing(bench: Bench) -> None:
     bob_has(bench, 0)
     with pytest.raises(StalePlan):
         bench.hold(plan)
-    assert bench.sql("SELECT count(*) FROM attempts")[0][0] == 0
-    assert bench.sql("SELECT count(*) FROM requests")[0][0] == 0
-    assert bench.sql("SELECT count(*) FROM ai_cost_predictions")[0][0] == 0
+    assert {kind: bench.books.count(kind) for kind in ("attempts", "requests", "predictions")} == {
+        "attempts": 0,
+        "requests": 0,
+        "predictions": 0,
+    }
 
 
 def test_among_threads_that_want_the_last_three_units_three_win(bench: Bench) -> None:
@@ -203,7 +205,7 @@ def test_entries_can_be_neither_changed_nor_removed(bench: Bench) -> None:
     for statement in ("UPDATE ledger_entries SET amount = 0", "DELETE FROM ledger_entries"):
         with pytest.raises(sqlite3.IntegrityError, match="append-only"):
             bench.sql(statement)
-    assert bench.sql("SELECT count(*) FROM ledger_entries WHERE kind = 'hold'")[0][0] == 3
+    assert bench.books.count("entries", kind="hold") == 3
 
 
 @pytest.mark.parametrize(

@@ -122,10 +122,10 @@ class Books(RuleBasedStateMachine):
 
     @invariant()
     def nobody_owes(self) -> None:
-        rows = self.bench.sql("SELECT granted, held, spent FROM accounts")
-        assert all(row["held"] >= 0 and row["spent"] >= 0 for row in rows)
-        balances = self.bench.sql("SELECT granted - held - spent FROM accounts WHERE kind = 'energy'")
-        assert all(row[0] >= 0 for row in balances)
+        accounts = self.bench.books.accounts()
+        assert all(account["held"] >= 0 and account["spent"] >= 0 for account in accounts)
+        energy = [account for account in accounts if account["kind"] == "energy"]
+        assert all(account["granted"] >= account["held"] + account["spent"] for account in energy)
 
 
 Books.TestCase.settings = settings(
