@@ -94,6 +94,7 @@ def _print_one(found: dict[str, Any]) -> None:
         ),
         ("energy", f"{request['energy']:,}"),
         ("outcome", request["outcome"] + (f": {request['reason']}" if request["reason"] else "")),
+        *(("warning", text) for row in found["usage"] for text in row["metadata"].get("warnings", ())),
     ]
     if prediction:
         cost, most = _money(prediction["predicted_cost_usd"]), _money(prediction["max_cost_usd"])

@@ -59,7 +59,7 @@ def run(
     screen = _Screen() if streams else None
     engine = session.engine(writes=True)
     response = engine.run(asked, screen.show if screen else None, _asker(yes) if confirm else None)
-    return _deliver(response, as_json, screen, quiet)
+    return _deliver(response, as_json, screen, quiet, session.notes.shown)
 
 
 class _Screen:
@@ -83,8 +83,10 @@ class _Screen:
             raise ReaderGone from error
 
 
-def _deliver(response: AIResponse, as_json: bool, screen: _Screen | None, quiet: bool) -> int:
-    """Print the answer, or the error; then one quiet line for the person at the terminal."""
+def _deliver(response: AIResponse, as_json: bool, screen: _Screen | None, quiet: bool, shown: set[str]) -> int:
+    """Print the answer, or the error; then what should be known of the answer (``shown`` has been), one line each, and for
+    the person at the terminal one quiet line.
+    """
     known = response.metadata
     assert known is not None, "only a bad batch row has none"
     if as_json:
@@ -103,9 +105,11 @@ def _deliver(response: AIResponse, as_json: bool, screen: _Screen | None, quiet:
             "note: the cached answer to a request that asks the same in other words; --no-cache asks again, "
             f"`nexscout cache forget {known.request_id}` drops it"
         )
+    if not quiet and not as_json:
+        for warning in dict.fromkeys(known.warnings):
+            if warning not in shown:
+                output.note(f"note: {warning}")
     if not quiet and output.stderr_is_terminal():
-        for warning in known.warnings:
-            output.note(f"note: {warning}")
         output.note(_summary(known))
     return 0
 

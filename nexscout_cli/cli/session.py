@@ -20,10 +20,12 @@ class Notes:
 
     def __init__(self, quiet: bool) -> None:
         self._quiet = quiet or not output.stderr_is_terminal()
+        self.shown: set[str] = set()
 
     def note(self, text: str) -> None:
         """One line on stderr."""
         if not self._quiet:
+            self.shown.add(text)
             output.note(text)
 
 
@@ -65,6 +67,11 @@ class Session:
 
         return open_store(self.settings, self.actor)
 
+    @cached_property
+    def notes(self) -> Notes:
+        """Where the engine's notes go, and which were shown."""
+        return Notes(self.quiet)
+
     def subject(self, user: str | None) -> str:
         """Who a request is for: ``--user``, else ``NEXSCOUT_USER`` or the config's, else the actor."""
         return user or self.settings["user"] or self.actor
@@ -77,7 +84,7 @@ class Session:
             self.store,
             self.settings,
             self.actor,
-            Notes(self.quiet),
+            self.notes,
             interrupts=signals.of_this_command(),
             writes=writes,
         )

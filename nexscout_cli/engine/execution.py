@@ -63,7 +63,6 @@ from nexscout_cli.errors import Blocked, Interrupted, NexScoutError, ProvidersFa
 
 MAX_REPLANS = 3
 """How often a step is planned again because the world has moved between its plan and its hold."""
-_SHOWN_FAILURES = 3
 
 Next = tuple[Course, Action]
 
@@ -195,8 +194,10 @@ class Execution:
             settings["providers.stream_timeout"],
             streams,
         )
-        note = f"{course.failures[-1]}; going on with {plan.model.name}" if course.step.role == FALLBACK else ""
-        return course, Send(held, call, note)
+        if course.step.role != FALLBACK:
+            return course, Send(held, call, "")
+        note = f"{course.failures[-1]}; going on with {plan.model.name}"
+        return course.warned(note), Send(held, call, note)
 
     def _answered(self, course: Course, held: Held, completion: Completion, at: Moment) -> Next:
         """Post what came: with a delivery, where it is an answer that is not doubted."""
@@ -273,7 +274,9 @@ class Execution:
         """The next model of the ladder; of a cascade the doubted answer, which is better than none."""
         if course.doubted is not None:
             return self._deliver_doubted(course.warned(f"no second answer came: {course.failures[-1]}"), at)
-        model = self._next_model(course)
+        last = course.ended[-1].failure if course.ended else None
+        goes_on = not course.ended or fallback.may_go_on(course.first, last, self._settings)
+        model = self._next_model(course) if goes_on else None
         return self._close(course, at) if model is None else _start(course, FALLBACK, model)
 
     def _next_model(self, course: Course) -> Model | None:
@@ -306,7 +309,7 @@ class Execution:
         )
         lesson = bookkeeping.lesson(plan, charge, 0.5 if cut else 1.0, self._now(), self._settings)
         keys = (course.asked.cache_key, course.asked.form_key) if keep else (None, None)
-        return course, Delivery(course.energy, lesson, response.as_json(), text, *keys), response
+        return course, Delivery(course.energy, lesson, response.as_json(), text, *keys, response.warnings), response
 
     def _deliver_doubted(self, course: Course, at: Moment) -> Next:
         """Deliver a cascade's first answer after all: it was confirmed, or is better than none."""
@@ -319,11 +322,8 @@ class Execution:
 
     def _close(self, course: Course, at: Moment) -> Next:
         """End a request that no model has answered."""
-        shown = "; ".join(dict.fromkeys(course.failures[-_SHOWN_FAILURES:]))
-        error = ProvidersFailed(
-            f"no model answered: {shown}",
-            "`nexscout doctor` says what works; `nexscout models pull` fetches the embedded model",
-        )
+        shown = "; ".join(dict.fromkeys(course.failures))
+        error = ProvidersFailed(f"no model answered: {shown}", fallback.remedy(course.first, course.ended))
         response = failed(course, at, error.as_json(), error.exit_status, course.first)
         return course, Close(self._failure(course, error.code, shown), response)
 

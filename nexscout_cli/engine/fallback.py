@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 
 from nexscout_cli.config import Settings
+from nexscout_cli.engine.course import Ended
 from nexscout_cli.engine.failures import ProviderFailure
 from nexscout_cli.engine.model import Model
 from nexscout_cli.engine.planning.plan import Plan
@@ -34,6 +35,36 @@ def pause(
     return min(high, low * 2.0 ** (len(outcomes) - 1)) * (0.5 + 0.5 * chance)
 
 
+def may_go_on(plan: Plan, failure: ProviderFailure | None, settings: Settings) -> bool:
+    """Whether another model may answer after ``plan``'s model has failed.
+
+    A model that was forced answers, or the call fails; a key that is refused is for a person to mend. ``--fallback`` and
+    the settings under ``fallback.`` allow more, and less.
+    """
+    if plan.request.options.allow_fallback:
+        return True
+    if refused_key(failure) and settings["fallback.refused_key"] == "stop":
+        return False
+    allowed = settings["fallback.models"]
+    return bool(allowed == "always" or (allowed == "unforced" and plan.basis.resolved.forced is None))
+
+
+def remedy(plan: Plan, ended: Sequence[Ended]) -> str:
+    """What a person can do about a request that no model has answered."""
+    refused = [end.model for end in ended if refused_key(end.failure)]
+    if refused:
+        variables = ", ".join(dict.fromkeys(model.api_key_env or model.name for model in refused))
+        return f"the provider refused the key in {variables}: put a valid one there, or let another model answer by --fallback"
+    if plan.basis.resolved.forced is not None and not plan.request.options.allow_fallback:
+        return "`nexscout doctor` says what works; --fallback lets another model answer"
+    return "`nexscout doctor` says what works; `nexscout models pull` fetches the embedded model"
+
+
+def refused_key(failure: ProviderFailure | None) -> bool:
+    """Whether the provider has refused the key."""
+    return failure is not None and failure.status in (401, 403)
+
+
 def ladder(
     first: Plan, snapshot: Snapshot, settings: Settings, price: Callable[[Model], int], larger_than: int
 ) -> Iterator[Model]:
@@ -56,4 +87,13 @@ def ladder(
     yield from sorted(
         (m for m in good if quote < price(m) <= DEARER * quote), key=lambda m: (price(m), -m.quality, m.name)
     )
-    yield from (m for m in others if m.embedded and m.quality < floor)
+    if _embedded_is_allowed(snapshot, settings):
+        yield from (m for m in others if m.embedded and m.quality < floor)
+
+
+def _embedded_is_allowed(snapshot: Snapshot, settings: Settings) -> bool:
+    """A toy in place of an answer is said loudly or not given: by default only where nothing else could be called at all."""
+    allowed = settings["fallback.embedded"]
+    if allowed == "no_key":
+        return not any(m.name in snapshot.available and not m.embedded for m in snapshot.models)
+    return bool(allowed == "always")

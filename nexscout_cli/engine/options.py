@@ -171,6 +171,12 @@ TABLE = (
         high=0.9,
         in_key="in force",
     ),
+    Option(
+        "allow_fallback",
+        "switch",
+        ("--fallback",),
+        "Let another model answer where the one of --model, or its key, fails.",
+    ),
 )
 """In the order that ``--help`` shows them."""
 

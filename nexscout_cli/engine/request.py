@@ -18,7 +18,8 @@ class Options(NamedTuple):
     """How one request is run. Each field has an entry in the table of :mod:`nexscout_cli.engine.options`.
 
     ``max_cost`` is in nano-dollars; ``max_tokens`` bounds the answer; ``temperature`` lies in 0–2; ``mode``, ``policy`` and
-    ``compress`` are words of :mod:`nexscout_cli.terms`; ``keep`` is the share (0.1–0.9) of a text that extraction keeps.
+    ``compress`` are words of :mod:`nexscout_cli.terms`; ``keep`` is the share (0.1–0.9) of a text that extraction keeps;
+    ``allow_fallback`` lets another model answer where a forced one, or a provider's key, fails.
     """
 
     allow_cache: bool = True
@@ -33,6 +34,7 @@ class Options(NamedTuple):
     policy: str | None = None
     compress: str | None = None
     keep: float | None = None
+    allow_fallback: bool = False
 
 
 class AIRequest(NamedTuple):

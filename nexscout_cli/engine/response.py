@@ -65,6 +65,11 @@ class AIResponse(NamedTuple):
     replayed: bool = False
 
     @property
+    def warnings(self) -> tuple[str, ...]:
+        """What should be known of the answer."""
+        return self.metadata.warnings if self.metadata else ()
+
+    @property
     def paid(self) -> int:
         """Nano-dollars that this answer cost or may still cost."""
         if self.replayed or self.metadata is None:

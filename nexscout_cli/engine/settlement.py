@@ -184,6 +184,7 @@ class Delivery(NamedTuple):
     """What reached the user with a posted attempt: the energy charged, the lesson learned, and what is kept of the answer.
 
     ``answer`` is kept where the request has an idempotency key; ``text`` under ``cache_key`` where there is one.
+    ``warnings`` is what was said of the answer.
     """
 
     energy: int
@@ -192,6 +193,7 @@ class Delivery(NamedTuple):
     text: str
     cache_key: str | None
     form_key: str | None = None
+    warnings: tuple[str, ...] = ()
 
 
 class Posting(NamedTuple):

@@ -56,6 +56,7 @@ def post(t: Transaction, attempt: Attempt, posting: Posting) -> None:
                 "emotional_complexity": settlement.emotional_complexity,
                 "actor": t.actor,
                 **({"doubt": doubt} if doubt else {}),
+                **({"warnings": list(delivery.warnings)} if delivery and delivery.warnings else {}),
             },
         },
     )
@@ -76,8 +77,14 @@ def deliver(t: Transaction, attempt: Attempt, charge: Charge, delivery: Delivery
         raise elsewhere(f"request {attempt.request_id}")
     t.execute(
         "UPDATE ai_model_usage SET energy = ?, baseline_usd = ?, "
-        "metadata = json_set(metadata, '$.delivered', json('true')) WHERE request_id = ? AND n = ?",
-        (delivery.energy, attempt.settlement.savings(charge).baseline, attempt.request_id, attempt.n),
+        "metadata = json_set(metadata, '$.delivered', json('true'), '$.warnings', json(?)) WHERE request_id = ? AND n = ?",
+        (
+            delivery.energy,
+            attempt.settlement.savings(charge).baseline,
+            plain(list(delivery.warnings)),
+            attempt.request_id,
+            attempt.n,
+        ),
     )
     end_request(t, attempt.request_id, "posted", delivery.energy)
     _deliver(t, attempt, charge, delivery)

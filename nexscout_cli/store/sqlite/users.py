@@ -53,8 +53,8 @@ _FORGET = {
     "cached_answers": "DELETE FROM cached_ai_responses WHERE user_id = :user",
     "kept_answers": "UPDATE requests SET answer = NULL, key = NULL WHERE user_id = :user AND answer IS NOT NULL",
     "failures": f"UPDATE attempts SET reason = NULL WHERE reason IS NOT NULL AND {_OF_REQUESTS}",
-    "messages": "UPDATE ai_model_usage SET metadata = json_remove(metadata, '$.message') WHERE user_id = :user "
-    "AND json_type(metadata, '$.message') IS NOT NULL",
+    "messages": "UPDATE ai_model_usage SET metadata = json_remove(metadata, '$.message', '$.warnings') "
+    "WHERE user_id = :user AND coalesce(json_type(metadata, '$.message'), json_type(metadata, '$.warnings')) IS NOT NULL",
     "verdicts": "DELETE FROM feedback WHERE user_id = :user",
     "decisions": "UPDATE ai_cost_predictions SET decision = json_remove(decision, '$.weighed') WHERE user_id = :user "
     "AND json_type(decision, '$.weighed') IS NOT NULL",
