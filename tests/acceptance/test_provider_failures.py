@@ -19,12 +19,16 @@ JSON = {"Content-Type": "application/json"}
 
 
 @pytest.fixture(autouse=True)
-def _soon(monkeypatch: pytest.MonkeyPatch) -> None:
+def _soon(home: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("NEXSCOUT_PROVIDERS_BACKOFF_MIN", "0.01")
+    # Other models may answer here, also for the forced one; the defaults have tests of their own at the end.
+    monkeypatch.setenv("NEXSCOUT_FALLBACK_MODELS", "always")
+    monkeypatch.setenv("NEXSCOUT_FALLBACK_REFUSED_KEY", "next")
+    monkeypatch.setenv("NEXSCOUT_FALLBACK_EMBEDDED", "always")
 
 
 @pytest.fixture
-def embedded(monkeypatch: pytest.MonkeyPatch) -> None:
+def embedded(home: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     if not EMBEDDED_FILE or not Path(EMBEDDED_FILE).is_file():
         pytest.skip("the embedded model's file is not here (NEXSCOUT_EMBEDDED_MODEL)")
     monkeypatch.setenv("NEXSCOUT_EMBEDDED_MODEL", EMBEDDED_FILE)
@@ -226,3 +230,74 @@ def test_no_key_is_ever_shown(six: Any, server: OpenAIServer, monkeypatch: pytes
     assert done.status == 5 and secret not in done.out + done.err
     assert secret.encode() not in six.db.read_bytes()
     assert server.requests[0].headers["authorization"] == f"Bearer {secret}"
+
+
+# What is done when nobody has chosen otherwise
+
+
+@pytest.fixture
+def defaults(_soon: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("MODELS", "REFUSED_KEY", "EMBEDDED"):
+        monkeypatch.delenv(f"NEXSCOUT_FALLBACK_{name}")
+
+
+@pytest.mark.usefixtures("defaults")
+@pytest.mark.parametrize("status", [401, 403])
+def test_a_refused_key_ends_the_call_and_names_its_variable(six: Any, server: OpenAIServer, status: int) -> None:
+    server.fail = failing(status)
+    done = six("run", "Hello", ok=False)
+    assert (done.status, done.out, server.hits) == (5, "", 1)
+    assert f"{status}: made to fail" in done.err and "OPENAI_API_KEY" in done.err
+    assert states(six) == [(1, "gpt-4o-mini", "voided")] and nothing_left_held(six)
+
+
+@pytest.mark.usefixtures("defaults", "embedded")
+def test_a_refused_key_is_not_answered_by_the_embedded_model(six: Any, server: OpenAIServer) -> None:
+    server.fail = lambda body: (401, JSON, ERROR)
+    done = six("run", "Hello", ok=False)
+    assert (done.status, done.out) == (5, "")
+
+
+@pytest.mark.usefixtures("defaults")
+def test_with_fallback_another_model_answers_after_a_refused_key_and_it_is_said(six: Any, server: OpenAIServer) -> None:
+    server.fail = failing(401)
+    done = six("run", "--fallback", "--no-stream", "Hello")
+    assert done.out == "Hello there.\n" and "note: gpt-4o-mini: 401: made to fail" in done.err
+    assert "going on with" in done.err
+    entry = six("log", "--json").json["rows"][0]["request_id"]
+    assert "going on with" in six("log", entry).out
+    assert six("run", "--no-cache", "-q", "Hello again").err == ""
+
+
+@pytest.mark.usefixtures("defaults")
+def test_a_forced_model_answers_or_the_call_fails(six: Any, server: OpenAIServer) -> None:
+    server.fail = refuses("gpt-4o", status=500)
+    done = six("run", "-m", "gpt-4o", "Hello", ok=False)
+    assert done.status == 5 and set(models(server)) == {"gpt-4o"} and "--fallback" in done.err
+    assert "gpt-4o: 500: made to fail" in done.err
+    done = six("run", "-m", "gpt-4o", "--fallback", "--json", "Hello").json
+    assert done["metadata"]["model_used"] != "gpt-4o"
+    assert any("gpt-4o: 500" in warning and "going on with" in warning for warning in done["metadata"]["warnings"])
+
+
+@pytest.mark.usefixtures("defaults")
+def test_an_unforced_model_that_fails_is_followed_by_others_and_every_reason_is_told(
+    six: Any, server: OpenAIServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("NEXSCOUT_PROVIDERS_RETRIES", "0")
+    server.fail = lambda body: (500, JSON, ERROR)
+    done = six("run", "--json", "Hello", ok=False).json
+    tried = list(dict.fromkeys(models(server)))
+    assert len(tried) > 1
+    message = done["error"]["message"]
+    assert message.startswith("no model answered: gpt-4o-mini: 500: made to fail")
+    assert all(f"{row}: 500: made to fail" in message for row in six.books.listed("attempts", "model"))
+
+
+@pytest.mark.parametrize(("models_may", "status"), [("never", 5), ("unforced", 0), ("always", 0)])
+def test_the_settings_say_when_others_may_answer(
+    six: Any, server: OpenAIServer, monkeypatch: pytest.MonkeyPatch, models_may: str, status: int
+) -> None:
+    monkeypatch.setenv("NEXSCOUT_FALLBACK_MODELS", models_may)
+    server.fail = failing(404)
+    assert six("run", "Hello", ok=False).status == status

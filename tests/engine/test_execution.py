@@ -39,7 +39,7 @@ from nexscout_cli.engine.settlement import Attempt
 from nexscout_cli.engine.snapshot import Limit, Snapshot
 from tests.support.values import ANTHROPIC, EMBEDDED, NOW, OPENAI, QUESTION, RIGHT, WRONG, count, request, snapshot
 
-SETTINGS = Settings()
+SETTINGS = Settings().with_values(fallback__models="always", fallback__refused_key="next", fallback__embedded="always")
 PLANNER = Planner(SETTINGS, count)
 MACHINE = Execution(SETTINGS, count, PLANNER, lambda: NOW)
 FINE = Completion("Dear Sarah", "stop", Usage(100, 50), "p1", None)

@@ -10,7 +10,7 @@ from nexscout_cli.engine.planning.planner import Planner
 from nexscout_cli.engine.snapshot import Profile, Snapshot
 from tests.support.values import ANTHROPIC, EMBEDDED, OPENAI, count, request, snapshot
 
-SETTINGS = Settings()
+SETTINGS = Settings().with_values(fallback__embedded="always")
 
 
 def failure(kind: str, retry_after: float | None = None) -> ProviderFailure:

@@ -122,6 +122,9 @@ def _clean(setenv: Callable[[str, str], None], delenv: Callable[[str], None]) ->
             delenv(name)
     setenv("NEXSCOUT_ACTOR", "ada")
     setenv("NEXSCOUT_EMBEDDED_MODEL", "/nonexistent/model.gguf")
+    # Other models may answer here, also for the forced one: what follows each fault is what these tests look at.
+    setenv("NEXSCOUT_FALLBACK_MODELS", "always")
+    setenv("NEXSCOUT_FALLBACK_REFUSED_KEY", "next")
     setenv("NEXSCOUT_PROVIDERS_BACKOFF_MIN", "0")
     setenv("NEXSCOUT_PROVIDERS_BACKOFF_MAX", "0")
     setenv("OPENAI_API_KEY", "sk-of-the-tests")
