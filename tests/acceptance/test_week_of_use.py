@@ -94,6 +94,11 @@ class Week:
     def last_day(self) -> None:
         """What happens once, near enough to the end to be seen still."""
         self.run("eve", "ai_chatbot", "A tokenizer that is not ours", "-m", "claude-3-haiku")
+        counted = self.server.usage
+        details = {"prompt_tokens_details": {"cached_tokens": 4}, "cost": 0.000001}
+        self.server.usage = lambda body, text: {"prompt_tokens": 20, "completion_tokens": 5} | details
+        self.run("eve", "ai_chatbot", "Some of it lies in the provider's cache")
+        self.server.usage = counted
         self.home("user", "set-policy", "eve", "learned")
         judged = self.run("eve", "ai_chatbot", "Is it learned?").json["metadata"]["request_id"]
         self.home("feedback", judged, "bad", "--note", "not what was asked")

@@ -51,6 +51,9 @@ class Given:
     def tokens_saved_by_hits(self) -> dict[str, int]:
         return dict(self.more.get("saved", {}))
 
+    def token_classes(self) -> dict[str, int]:
+        return dict(self.more.get("classes", {}))
+
     def predictions(self, *keys: str) -> list[dict[str, Any]]:
         return [dict.fromkeys(keys, "x") | row for row in self.more.get("predictions", [])]
 

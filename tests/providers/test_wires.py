@@ -138,7 +138,7 @@ GEMINI = {
 
 
 def test_gemini_answers_whole_and_streamed() -> None:
-    done = Completion("Hi.", "stop", Usage(7, 7), "r1", "gemini-2.5-flash-001")
+    done = Completion("Hi.", "stop", Usage(7, 7, reasoning=5), "r1", "gemini-2.5-flash-001")
     with raw_server(respond(json.dumps(GEMINI).encode())) as (url, seen):
         assert ask(model("gemini/gemini-2.5-flash", url)) == done
         assert len(seen) == 1
