@@ -15,6 +15,8 @@ FEATURES = (
     "ai_sequence",
 )
 """The features that routing, shapes and prediction know by name; any other ``ai_*`` name may be used too."""
+EFFORTS = ("none", "low", "medium", "high")
+"""How much a model is asked to think before it answers."""
 POLICIES = ("rules", "learned", "cascade")
 """How a model is chosen: by the table of rules, by the prompt's difficulty, or by asking a cheap model first."""
 COMPRESS = ("auto", "off", "lossless", "extract")

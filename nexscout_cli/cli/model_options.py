@@ -46,6 +46,9 @@ CacheWritePrice = Annotated[
 ReasoningPrice = Annotated[
     str | None, typer.Option("--reasoning-price", help="Dollars per 1,000 tokens of thinking, or none.")
 ]
+Reasons = Annotated[
+    bool | None, typer.Option("--thinks/--does-not-think", help="Whether it can think before it answers.")
+]
 MaxOutput = Annotated[
     int | None, typer.Option("--max-output", min=1, max=10**8, help="The longest answer it can give, in tokens.")
 ]
@@ -84,6 +87,7 @@ def change(
     retired: bool | None = None,
     class_prices: dict[str, str | None] | None = None,
     max_output: int | None = None,
+    reasons: bool | None = None,
 ) -> Change:
     """The options as a change. Raises UsageError for values that cannot be."""
     if free and input_price is None and output_price is None:
@@ -108,6 +112,7 @@ def change(
             if text is not None
         },
         max_output=max_output,
+        reasons=reasons,
     )
 
 

@@ -38,6 +38,7 @@ def described(found: tuple[Model, ...]) -> list[dict[str, Any]]:
             "fees": {name: usd(m.class_prices[name]) for name in FEES if name in m.class_prices},
             "max_tokens": m.max_tokens,
             "max_output": m.max_output,
+            "thinks": m.reasons,
             "quality": m.quality,
             "speed": m.speed,
             "best_for": m.best_for,

@@ -116,7 +116,8 @@ def seed(
         from nexscout_cli.providers.prices import current_models
 
         more = [
-            Model(*m[:9], True, False, None, m.api_key_env, {}, m.class_prices, m.max_output) for m in current_models()
+            Model(*m[:9], True, False, None, m.api_key_env, {}, m.class_prices, m.max_output, m.reasons)
+            for m in current_models()
         ]
     session = Session()
     if not dry_run:
@@ -151,6 +152,7 @@ def add(
     cache_write_price: options.CacheWritePrice = None,
     reasoning_price: options.ReasoningPrice = None,
     max_output: options.MaxOutput = None,
+    reasons: options.Reasons = None,
     as_json: AsJson = False,
 ) -> int:
     """Add a model (admins). Price and window come from LiteLLM's table where it has them.
@@ -176,6 +178,7 @@ def add(
         param,
         class_prices={"cached": cached_price, "cache_write": cache_write_price, "reasoning": reasoning_price},
         max_output=max_output,
+        reasons=reasons,
     )
     session = Session()
     session.recover()
@@ -201,6 +204,7 @@ def set_(
     cache_write_price: options.CacheWritePrice = None,
     reasoning_price: options.ReasoningPrice = None,
     max_output: options.MaxOutput = None,
+    reasons: options.Reasons = None,
     retired: Annotated[
         bool | None, typer.Option("--retired/--not-retired", help="Whether its provider has withdrawn it.")
     ] = None,
@@ -230,6 +234,7 @@ def set_(
         retired,
         class_prices={"cached": cached_price, "cache_write": cache_write_price, "reasoning": reasoning_price},
         max_output=max_output,
+        reasons=reasons,
     )
     if change == Change():
         raise UsageError("there is nothing to change", f"`nexscout models set {name} --help` shows what can be")

@@ -95,6 +95,11 @@ def sheet(plan: Plan) -> str:
         ),
         *_target(plan),
         ("tokens in", f"{forecast.input_tokens:,}   (at most {forecast.max_input_tokens:,})"),
+        *(
+            [("thinking", f"{forecast.thinking:,}   (room for {forecast.thinking_room:,})")]
+            if forecast.thinking_room
+            else []
+        ),
         (
             "tokens out",
             f"{forecast.output_tokens:,}   (P90 {forecast.p90_output_tokens:,}; at most {forecast.max_output_tokens:,})",

@@ -11,7 +11,11 @@ from nexscout_cli.engine.request import Json
 
 
 class Call(NamedTuple):
-    """One call to one provider, as the provider sees it. ``timeout`` and ``total_timeout`` in seconds."""
+    """One call to one provider, as the provider sees it. ``timeout`` and ``total_timeout`` in seconds.
+
+    ``max_tokens`` bounds answer and thinking together; ``thinking_room`` is the part that is meant for thinking. ``effort`` is
+    how much the model is asked to think, None where nothing is said of it.
+    """
 
     model: Model
     messages: tuple[Message, ...]
@@ -20,6 +24,8 @@ class Call(NamedTuple):
     timeout: float
     total_timeout: float
     stream: bool
+    effort: str | None = None
+    thinking_room: int = 0
 
 
 class Usage(NamedTuple):

@@ -49,10 +49,13 @@ class Step(NamedTuple):
 
 
 class Ended(NamedTuple):
-    """An attempt that gave no answer; without a failure: an answer that says nothing."""
+    """An attempt that gave no answer; without a failure: an answer that says nothing. ``thought_out``: because thinking has
+    taken all of its bound.
+    """
 
     model: Model
     failure: ProviderFailure | None
+    thought_out: bool = False
 
     @property
     def kind(self) -> str:
@@ -150,3 +153,19 @@ def _by_class(course: Course) -> dict[str, int]:
         for name, tokens in charge.classes.items():
             found[name] = found.get(name, 0) + tokens
     return found
+
+
+def with_failure(course: Course, plan: Plan, failure: ProviderFailure | None, why: str) -> Course:
+    """The course after an attempt that gave no answer, or (without a failure) an empty one."""
+    line = f"{plan.model.name}: {why}"
+    return course._replace(ended=(*course.ended, Ended(plan.model, failure)), failures=(*course.failures, line))
+
+
+def with_empty_answer(course: Course, plan: Plan, completion: Completion) -> Course:
+    """The course after an answer that says nothing: it may be that thinking has taken all of its bound."""
+    if plan.forecast.thinking_room and completion.finish_reason == "length":
+        most = plan.forecast.max_output_tokens
+        course = with_failure(course, plan, None, f"thinking took all of its {most:,} tokens")
+        return course._replace(ended=(*course.ended[:-1], course.ended[-1]._replace(thought_out=True)))
+    why = completion.finish_reason or "no reason given"
+    return with_failure(course, plan, None, f"the answer was empty ({why})")

@@ -49,6 +49,8 @@ from nexscout_cli.engine.course import (
     Step,
     answer,
     failed,
+    with_empty_answer,
+    with_failure,
 )
 from nexscout_cli.engine.failures import ProviderFailure
 from nexscout_cli.engine.model import Model
@@ -188,11 +190,13 @@ class Execution:
         call = Call(
             plan.model,
             plan.messages,
-            plan.shape.max_tokens,
+            plan.forecast.max_output_tokens,
             plan.request.options.temperature,
             settings["providers.timeout"],
             settings["providers.stream_timeout"],
             streams,
+            plan.request.options.effort if plan.model.reasons else None,
+            plan.forecast.thinking_room,
         )
         if course.step.role != FALLBACK:
             return course, Send(held, call, "")
@@ -204,13 +208,13 @@ class Execution:
         plan = held.plan
         charge = charge_for(plan, completion, course.snapshot.models, held.attempt.hold, self._counter(plan))
         course = course._replace(posted=(*course.posted, charge))
-        course = course.warned(*(FLAGS[flag] for flag in charge.flags if flag != "reader_gone"))
+        if "reader_gone" not in charge.flags:  # there is nobody left to tell
+            course = course.warned(*(FLAGS[flag] for flag in charge.flags))
         undelivered = Posting(charge, completion.provider_id, None)
         if course.step.role == OPINION:
             return self._second_opinion(course, held, completion, undelivered)
         if _useless(completion):
-            why = completion.finish_reason or "no reason given"
-            return _failed(course, plan, None, f"the answer was empty ({why})"), Post(held, undelivered)
+            return with_empty_answer(course, plan, completion), Post(held, undelivered)
         found = None
         if plan.cascade is not None:
             from nexscout_cli.engine.answers.doubt import doubt
@@ -242,7 +246,7 @@ class Execution:
     def _give_up(self, course: Course, held: Held, failure: ProviderFailure) -> Next:
         """End an attempt that gave no answer: what never arrived, or was refused, is void; what may be paid is unknown."""
         plan, hold = held.plan, held.attempt.hold
-        course = _failed(course, plan, failure, failure.message)
+        course = with_failure(course, plan, failure, failure.message)
         if failure.kind != "unknown" or not hold:
             return course, Void(held, failure.message)
         reason, least = failure.message, least_charge(plan, failure, self._counter(plan))
@@ -262,6 +266,8 @@ class Execution:
         if doubted is not None and doubted.held.attempt.id == course.attempt_id:
             return _start(course, OPINION if _asks_other(course, doubted) else STRONG)
         last = _last(course)
+        if last.thought_out and sum(end.thought_out and end.model.name == last.model.name for end in course.ended) == 1:
+            return course, Pause(0.0, f"{course.failures[-1]}; trying again with more room")
         if last.failure is not None:
             outcomes = course.outcomes(last.model)
             seconds = fallback.pause(last.failure, outcomes, self._settings, course.waited, at.chance)
@@ -357,12 +363,6 @@ def _holding(course: Course, held: Held) -> Course:
     """The course once an attempt holds its worst case."""
     quoted = course.quoted_tokens or held.plan.predicted_tokens
     return course._replace(before=held.plan, attempt_id=held.attempt.id, quoted_tokens=quoted)
-
-
-def _failed(course: Course, plan: Plan, failure: ProviderFailure | None, why: str) -> Course:
-    """The course after an attempt that gave no answer, or (without a failure) an empty one."""
-    line = f"{plan.model.name}: {why}"
-    return course._replace(ended=(*course.ended, Ended(plan.model, failure)), failures=(*course.failures, line))
 
 
 def _last(course: Course) -> Ended:

@@ -55,6 +55,8 @@ def remedy(plan: Plan, ended: Sequence[Ended]) -> str:
     if refused:
         variables = ", ".join(dict.fromkeys(model.api_key_env or model.name for model in refused))
         return f"the provider refused the key in {variables}: put a valid one there, or let another model answer by --fallback"
+    if any(end.thought_out for end in ended):
+        return "--effort low, or a larger --max-tokens, leaves room for the answer"
     if plan.basis.resolved.forced is not None and not plan.request.options.allow_fallback:
         return "`nexscout doctor` says what works; --fallback lets another model answer"
     return "`nexscout doctor` says what works; `nexscout models pull` fetches the embedded model"

@@ -17,6 +17,7 @@ class Model(NamedTuple):
 
     ``class_prices``: what special classes of tokens cost, and fees (see :class:`~nexscout_cli.engine.usage.Rates`).
     ``max_output``: the longest answer that the model can give, in tokens; None where it is not known.
+    ``reasons``: whether it can think before it answers.
     """
 
     name: str
@@ -35,6 +36,7 @@ class Model(NamedTuple):
     params: dict[str, Json]
     class_prices: dict[str, int] = {}  # noqa: RUF012 - never changed
     max_output: int | None = None
+    reasons: bool = False
 
     @property
     def free(self) -> bool:

@@ -13,7 +13,7 @@ from typing import Literal, NamedTuple
 from nexscout_cli.engine.money import to_nano
 from nexscout_cli.engine.request import Json, Options
 from nexscout_cli.errors import UsageError
-from nexscout_cli.terms import COMPRESS, FEATURES, MODES, POLICIES, YES_OR_NO
+from nexscout_cli.terms import COMPRESS, EFFORTS, FEATURES, MODES, POLICIES, YES_OR_NO
 
 Kind = Literal["text", "whole", "number", "switch", "dollars", "json", "files"]
 """What a value is.
@@ -170,6 +170,15 @@ TABLE = (
         low=0.1,
         high=0.9,
         in_key="in force",
+    ),
+    Option(
+        "effort",
+        "text",
+        ("--effort",),
+        f"How much a model thinks before it answers: {', '.join(EFFORTS)}.",
+        "low",
+        choices=EFFORTS,
+        in_key="given",
     ),
     Option(
         "allow_fallback",

@@ -52,6 +52,7 @@ class Forecast(NamedTuple):
     0 where that is the provider's too and nothing can be learned of its count.
 
     ``p90_output_tokens`` is what nine answers of ten stay below; ``shipped`` is what the answer's length is learned against.
+    Thinking is part of the output: ``thinking`` what is expected of it, ``thinking_room`` what the bound leaves for it.
     """
 
     input_tokens: int
@@ -61,6 +62,8 @@ class Forecast(NamedTuple):
     p90_output_tokens: int
     counted: int
     shipped: Trend
+    thinking: int = 0
+    thinking_room: int = 0
 
 
 class Candidate(NamedTuple):

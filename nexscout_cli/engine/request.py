@@ -19,7 +19,8 @@ class Options(NamedTuple):
 
     ``max_cost`` is in nano-dollars; ``max_tokens`` bounds the answer; ``temperature`` lies in 0–2; ``mode``, ``policy`` and
     ``compress`` are words of :mod:`nexscout_cli.terms`; ``keep`` is the share (0.1–0.9) of a text that extraction keeps;
-    ``allow_fallback`` lets another model answer where a forced one, or a provider's key, fails.
+    ``effort`` is how much a model thinks; ``allow_fallback`` lets another model answer where a forced one, or a provider's
+    key, fails.
     """
 
     allow_cache: bool = True
@@ -35,6 +36,7 @@ class Options(NamedTuple):
     compress: str | None = None
     keep: float | None = None
     allow_fallback: bool = False
+    effort: str | None = None
 
 
 class AIRequest(NamedTuple):

@@ -83,8 +83,8 @@ class Settlement(NamedTuple):
     @classmethod
     def from_json(cls, kept: dict[str, Json]) -> Settlement:
         """The value that :meth:`as_json` gave. Raises TypeError or KeyError for anything else."""
-        *sizes, shipped = kept["forecast"]
-        forecast: Json = Forecast._make([*sizes, Trend._make(shipped)])
+        sizes: Json = dict(zip(Forecast._fields, kept["forecast"], strict=False))  # an earlier version kept fewer
+        forecast: Json = Forecast(**sizes | {"shipped": Trend._make(sizes["shipped"])})
         return cls(**kept | {"forecast": forecast})
 
     @property
@@ -122,10 +122,10 @@ class Settlement(NamedTuple):
         return scopes(self.user_id, self.model)
 
     def length_after(self, level: Level, output_tokens: int) -> Level:
-        """A level of learned lengths after this attempt's answer."""
+        """A level of learned lengths after this attempt's answer of so many tokens, thinking left out."""
         expected = self.forecast
-        above = output_tokens > expected.p90_output_tokens
-        return level.after(expected.shipped, expected.output_tokens, output_tokens, above)
+        above = output_tokens > expected.p90_output_tokens - expected.thinking
+        return level.after(expected.shipped, expected.output_tokens - expected.thinking, output_tokens, above)
 
 
 class Prediction(NamedTuple):

@@ -74,6 +74,7 @@ class Snapshot(NamedTuple):
     """The world a plan is made from. The same request on an equal snapshot gives the same plan.
 
     ``verdicts`` and ``doubts`` (0..1, of this user's latest first answers to the feature) are read where a policy needs them.
+    ``thinking``: by model how many answers it thought for, the mean and the most of it, in tokens.
     """
 
     now: datetime
@@ -95,6 +96,7 @@ class Snapshot(NamedTuple):
     version: int
     verdicts: Verdicts = {}  # noqa: RUF012 - never changed
     doubts: tuple[float, ...] = ()
+    thinking: dict[str, tuple[int, float, float]] = {}  # noqa: RUF012 - never changed
 
     def model(self, name: str) -> Model | None:
         """The catalog's model of that name, whether available or not."""
@@ -128,6 +130,7 @@ class World(NamedTuple):
     input_factors: dict[str, tuple[int, float, float]]
     output_lengths: dict[tuple[str, str], Level]
     version: int
+    thinking: dict[str, tuple[int, float, float]] = {}  # noqa: RUF012 - never changed
 
 
 class Experience(NamedTuple):

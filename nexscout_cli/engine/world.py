@@ -56,6 +56,7 @@ def _snapshot(
         version=world.version,
         verdicts=known.verdicts,
         doubts=known.doubts,
+        thinking=world.thinking,
     )
 
 

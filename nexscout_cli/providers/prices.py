@@ -65,6 +65,7 @@ class Listing(NamedTuple):
     flat_input_tokens: int | None
     class_prices: dict[str, int]
     unbounded_by: tuple[str, ...]
+    reasons: bool = False
 
 
 class CurrentModel(NamedTuple):
@@ -82,6 +83,7 @@ class CurrentModel(NamedTuple):
     api_key_env: str
     class_prices: dict[str, int]
     max_output: int | None
+    reasons: bool
 
 
 def lookup(litellm_model: str) -> Listing | None:
@@ -128,6 +130,7 @@ def current_models() -> list[CurrentModel]:
                 _KEYS[litellm_model.partition("/")[0]],
                 listing.class_prices,
                 listing.max_output_tokens,
+                listing.reasons,
             )
         )
     return found
@@ -171,6 +174,7 @@ def _listing(name: str, entry: dict[str, Any]) -> Listing | None:
         min(tiers) if tiers and not unbounded else None,
         _class_prices(plain),
         unbounded,
+        entry.get("supports_reasoning") is True,
     )
 
 

@@ -98,6 +98,13 @@ class Week:
         details = {"prompt_tokens_details": {"cached_tokens": 4}, "cost": 0.000001}
         self.server.usage = lambda body, text: {"prompt_tokens": 20, "completion_tokens": 5} | details
         self.run("eve", "ai_chatbot", "Some of it lies in the provider's cache")
+        thinker = ("--litellm-model", "openai/gpt-5-mini")
+        self.home("models", "add", "thinker", *thinker)
+        base = ("--api-base", self.server.url, "--api-key-env", "OPENAI_API_KEY")
+        self.home("models", "set", "thinker", *thinker, *base)
+        thought = {"completion_tokens_details": {"reasoning_tokens": 3}}
+        self.server.usage = lambda body, text: {"prompt_tokens": 20, "completion_tokens": 5} | thought
+        self.run("eve", "ai_chatbot", "Think about it", "-m", "thinker")
         self.server.usage = counted
         self.home("user", "set-policy", "eve", "learned")
         judged = self.run("eve", "ai_chatbot", "Is it learned?").json["metadata"]["request_id"]

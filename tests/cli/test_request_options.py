@@ -33,6 +33,7 @@ SAID: dict[str, tuple[tuple[str, ...], AIRequest]] = {
     "policy": (("learned",), ALONE._replace(options=Options(policy="learned"))),
     "compress": (("extract",), ALONE._replace(options=Options(compress="extract"))),
     "keep": (("0.4",), ALONE._replace(options=Options(keep=0.4))),
+    "effort": (("low",), ALONE._replace(options=Options(effort="low"))),
     "allow_fallback": ((), ALONE._replace(options=Options(allow_fallback=True))),
 }
 """What stands behind an option's flag, and the request that this makes."""

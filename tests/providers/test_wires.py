@@ -359,3 +359,41 @@ def test_two_threads_keep_their_own_deadlines() -> None:
         for thread in threads:
             thread.join()
     assert found["short"] == "unknown" and found["long"] not in ("unknown", "")
+
+
+def body_of(target: str, **changes: Any) -> dict[str, Any]:
+    row = model(target, "http://h:1")
+    where = target_of(row)
+    assert where is not None
+    wire = {"openai": openai, "anthropic": anthropic, "gemini": gemini}[where.wire]
+    made: dict[str, Any] = json.loads(wire.request(call(row, temperature=0.5)._replace(**changes), where, None).body)
+    return made
+
+
+@pytest.mark.parametrize(
+    ("name", "effort", "sent"),
+    [
+        ("gpt-5.4-mini", "low", "low"),
+        ("gpt-5.4-mini", "none", "none"),
+        ("gpt-5-mini", "none", "minimal"),
+        ("o3", "none", "low"),
+    ],
+)
+def test_an_effort_is_sent_in_the_words_that_the_model_knows(name: str, effort: str, sent: str) -> None:
+    assert body_of(f"openai/{name}", effort=effort)["reasoning_effort"] == sent
+    assert "reasoning_effort" not in body_of(f"openai/{name}")
+
+
+def test_anthropic_thinks_within_a_budget_and_then_takes_no_temperature() -> None:
+    made = body_of("anthropic/claude-haiku-4-5", effort="low", thinking_room=1_024, max_tokens=2_000)
+    assert made["thinking"] == {"type": "enabled", "budget_tokens": 1_024} and "temperature" not in made
+    assert made["max_tokens"] == 2_000
+    for plain in ({}, {"effort": "none"}, {"effort": "low", "thinking_room": 100}):
+        made = body_of("anthropic/claude-haiku-4-5", **plain)
+        assert "thinking" not in made and made["temperature"] == 0.5
+
+
+def test_gemini_thinks_within_a_budget() -> None:
+    made = body_of("gemini/gemini-2.5-flash", effort="high", thinking_room=9_000)
+    assert made["generationConfig"]["thinkingConfig"] == {"thinkingBudget": 9_000}
+    assert "thinkingConfig" not in body_of("gemini/gemini-2.5-flash")["generationConfig"]

@@ -27,7 +27,6 @@ FLAGS = {
     "provider_excess": "the provider billed more than it was allowed to use",
     "other_model": "another model answered than was asked; the dearer price was posted",
     "cost_differs": "the provider's own figure differs from ours by more than 5%",
-    "reader_gone": "the reader went away before the end",
 }
 """What is said of a charge that is not plain, by flag."""
 

@@ -44,6 +44,10 @@ class Listed(Protocol):
         """Prices of special classes of tokens, and fees."""
 
     @property
+    def reasons(self) -> bool:
+        """Whether it can think before it answers."""
+
+    @property
     def unbounded_by(self) -> tuple[str, ...]:
         """Entries of the table that charge for what no price bounds."""
 
@@ -72,6 +76,7 @@ class Difference(NamedTuple):
     window: int | None = None
     class_prices: dict[str, int] = {}  # noqa: RUF012 - never changed
     max_output: int | None = None
+    reasons: bool = False
     applied: bool = False
 
     def adopted(self) -> Model | None:
@@ -87,6 +92,7 @@ class Difference(NamedTuple):
             max_tokens=self.window or self.model.max_tokens,
             class_prices=self.class_prices,
             max_output=self.max_output or self.model.max_output,
+            reasons=self.reasons,
         )
 
 
@@ -109,7 +115,14 @@ def difference(model: Model, lookup: Lookup) -> Difference:
         return Difference(model, "unbounded")
     there = window(listed)
     found = Difference(
-        model, "differs", listed.price_in, listed.price_out, there, listed.class_prices, listed.max_output_tokens
+        model,
+        "differs",
+        listed.price_in,
+        listed.price_out,
+        there,
+        listed.class_prices,
+        listed.max_output_tokens,
+        listed.reasons,
     )
     return found._replace(status="same") if _is_same(found) else found
 

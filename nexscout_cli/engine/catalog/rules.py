@@ -45,6 +45,7 @@ class Change(NamedTuple):
     retired: bool | None = None
     class_prices: dict[str, int | None] = {}  # noqa: RUF012 - never changed
     max_output: int | None = None
+    reasons: bool | None = None
 
 
 def find(catalog: tuple[Model, ...], name: str) -> Model:
@@ -117,6 +118,7 @@ def new_model(name: str, change: Change, lookup: Lookup) -> tuple[Model, list[st
         {k: v for k, v in change.params.items() if v is not None},
         _class_prices(listed.class_prices if listed and change.price_in is change.price_out is None else {}, change),
         change.max_output or (listed.max_output_tokens if listed else None),
+        bool(listed and listed.reasons) if change.reasons is None else change.reasons,
     )
     return model, notes
 
@@ -135,6 +137,8 @@ def changed(before: Model, change: Change, lookup: Lookup) -> tuple[Model, list[
     after = after._replace(**given, params={k: v for k, v in (before.params | change.params).items() if v is not None})
     if change.retired is not None:
         after = after._replace(retired=change.retired)
+    if change.reasons is not None:
+        after = after._replace(reasons=change.reasons)
     if change.max_output is not None:
         after = after._replace(max_output=change.max_output)
     after = after._replace(class_prices=_class_prices({} if change.free else before.class_prices, change))

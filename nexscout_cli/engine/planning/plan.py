@@ -172,6 +172,7 @@ class Plan(NamedTuple):
             "mode": self.mode,
             "compression": self.compression.as_json(),
             "shape": self.shape._asdict(),
+            "thinking": {"expected": self.forecast.thinking, "room": self.forecast.thinking_room},
             "degraded": self.degraded,
             "warnings": list(self.warnings),
             "allow_proceed": self.allow_proceed,

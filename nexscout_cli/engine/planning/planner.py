@@ -100,13 +100,24 @@ class Planner:
         shape = shape_of(request, snapshot, settings, *own)
         forecast = basis.forecasts.of(model, shape)
         verdict = firewall.check(request, snapshot, settings, model, forecast, charge and not energy_held)
-        if verdict.refusal is None and verdict.bound < shape.max_tokens:
-            # A shorter bound is said in fewer or other words; the hold keeps the larger count of the two.
-            shape = shape_of(request, snapshot, settings, *own, verdict.bound)
+        if verdict.refusal is None and verdict.bound < forecast.max_output_tokens:
+            # A shorter bound is said in fewer or other words; the hold keeps the larger count of the two. Half of it at
+            # most is left for thinking.
+            room = min(forecast.thinking_room, verdict.bound // 2)
+            shape = shape_of(request, snapshot, settings, *own, verdict.bound - room)
             lowered = basis.forecasts.of(model, shape)
-            forecast = lowered._replace(max_input_tokens=max(lowered.max_input_tokens, forecast.max_input_tokens))
+            thought = min(lowered.thinking, room)
+            forecast = lowered._replace(
+                max_input_tokens=max(lowered.max_input_tokens, forecast.max_input_tokens),
+                output_tokens=lowered.output_tokens - lowered.thinking + thought,
+                p90_output_tokens=min(lowered.p90_output_tokens, shape.max_tokens + room),
+                max_output_tokens=shape.max_tokens + room,
+                thinking=thought,
+                thinking_room=room,
+            )
         tokens = forecast.input_tokens + forecast.output_tokens
-        warnings = dict.fromkeys(choice.warnings + verdict.warnings + _daily_warning(snapshot, tokens))
+        asked = _effort_warning(request, model)
+        warnings = dict.fromkeys(choice.warnings + verdict.warnings + _daily_warning(snapshot, tokens) + asked)
         refusal = verdict.refusal
         return Plan(
             request=request,
@@ -143,6 +154,13 @@ def _allowed(decision: Decision, refused: dict[str, str], chosen: str | None) ->
         return one._replace(verdict="chosen") if one.model == chosen else one
 
     return decision._replace(candidates=tuple(shown(one) for one in decision.candidates))
+
+
+def _effort_warning(request: AIRequest, model: Model) -> tuple[str, ...]:
+    """What to say where an effort is asked of a model that does not think."""
+    if request.options.effort in (None, "none") or model.reasons:
+        return ()
+    return (f"{model.name} does not think before it answers: --effort has no effect",)
 
 
 def _daily_warning(snapshot: Snapshot, tokens: int) -> tuple[str, ...]:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from nexscout_cli.engine.length.learning import Level, Trend, forecast, scopes
 from nexscout_cli.engine.plan_types import Forecast, Message, Shape
+from nexscout_cli.engine.planning.thinking import Seen, thinking
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -99,6 +100,16 @@ def estimate(
         expected, worst = round(input_tokens * mean), math.ceil(input_tokens * most) + TEMPLATE_MARGIN
     counted = 0 if exact or model.free else input_tokens
     length = answer(request, snapshot.output_lengths, model.litellm_model, model.name, asked, shape)
+    seen = snapshot.thinking.get(model.name)
+    thought = thinking(model, request.options.effort, Seen(*seen) if seen else None, shape.max_tokens)
     return Forecast(
-        expected, length.expected, max(worst, expected), shape.max_tokens, length.p90, counted, length.shipped
+        expected,
+        length.expected + thought.expected,
+        max(worst, expected),
+        shape.max_tokens + thought.room,
+        length.p90 + min(thought.room, 2 * thought.expected),
+        counted,
+        length.shipped,
+        thought.expected,
+        thought.room,
     )

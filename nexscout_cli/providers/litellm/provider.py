@@ -140,6 +140,7 @@ def _arguments(call: Call) -> dict[str, Any]:
     optional = {
         "temperature": call.temperature,
         "api_base": model.api_base or None,
+        "reasoning_effort": call.effort,
         "stream_options": {"include_usage": True} if call.stream else None,
     }
     return (

@@ -11,6 +11,8 @@ from nexscout_cli.providers.wires.request import HttpRequest
 from nexscout_cli.providers.wires.targets import Target
 
 VERSION = "2023-06-01"
+LEAST_BUDGET = 1_024
+"""The least tokens that thinking may be given."""
 _REASONS = {
     "end_turn": "stop",
     "stop_sequence": "stop",
@@ -32,7 +34,9 @@ def request(call: Call, target: Target, key: str | None) -> HttpRequest:
     }
     if system:
         body["system"] = system
-    if call.temperature is not None:
+    if call.effort not in (None, "none") and call.thinking_room >= LEAST_BUDGET:
+        body["thinking"] = {"type": "enabled", "budget_tokens": call.thinking_room}  # takes no temperature but its own
+    elif call.temperature is not None:
         body["temperature"] = call.temperature
     if call.stream:
         body["stream"] = True

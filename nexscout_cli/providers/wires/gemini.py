@@ -29,6 +29,8 @@ def request(call: Call, target: Target, key: str | None) -> HttpRequest:
     bounds: dict[str, Any] = {"maxOutputTokens": call.max_tokens}
     if call.temperature is not None:
         bounds["temperature"] = call.temperature
+    if call.effort is not None:
+        bounds["thinkingConfig"] = {"thinkingBudget": call.thinking_room}
     body: dict[str, Any] = {
         "contents": [
             {"role": _ROLES[m.role], "parts": [{"text": m.content}]} for m in call.messages if m.role != "system"

@@ -28,6 +28,8 @@ def request(call: Call, target: Target, key: str | None) -> HttpRequest:
     }
     if call.temperature is not None and (call.temperature == 1 or not thinks):
         body["temperature"] = call.temperature
+    if call.effort is not None:
+        body["reasoning_effort"] = _effort(call.effort, target.model)
     if call.stream:
         body["stream"] = True
         if target.provider != "mistral":  # which reports usage unasked, and refuses what it does not know
@@ -36,6 +38,15 @@ def request(call: Call, target: Target, key: str | None) -> HttpRequest:
         body["usage"] = {"include": True}
     headers = () if key is None else ((target.key_header, f"{target.key_prefix}{key}"),)
     return HttpRequest(target.url, headers, json.dumps(target.params | body).encode())
+
+
+def _effort(effort: str, model: str) -> str:
+    """The effort in the words that a model knows: the first GPT-5 says minimal for none, the o series has low at least."""
+    if effort != "none":
+        return effort
+    if re.match(r"gpt-5(?:-|$)", model):
+        return "minimal"
+    return "low" if re.match(r"o\d", model) else effort
 
 
 class ChatReader(Reader):

@@ -44,6 +44,20 @@ def factors(t: Transaction) -> dict[str, tuple[int, float, float]]:
     }
 
 
+def thinking(t: Transaction) -> dict[str, tuple[int, float, float]]:
+    """By model, of the tokens that its answers took for thinking: answers, mean and maximum."""
+    return {model: (n, mean, most) for model, n, mean, most in t.execute("SELECT model, n, mean, most FROM thinking")}
+
+
+def learn_thinking(t: Transaction, model: str, tokens: int) -> None:
+    """Fold an answer's tokens of thinking into its model's running mean and maximum."""
+    t.execute(
+        """INSERT INTO thinking VALUES (:model, 1, :value, :value)
+           ON CONFLICT DO UPDATE SET mean = mean + (:value - mean) / (n + 1), most = max(most, :value), n = n + 1""",
+        {"model": model, "value": float(tokens)},
+    )
+
+
 def learn_factor(t: Transaction, model: str, ratio: float | None) -> None:
     """Fold a provider's input tokens ÷ our count into its model's running mean and maximum; None teaches nothing."""
     if ratio is None:

@@ -29,6 +29,7 @@ COLUMNS = (
     "params",
     "class_prices",
     "max_output",
+    "reasons",
 )
 
 
@@ -51,6 +52,7 @@ def put(t: Transaction, model: Model) -> None:
         "retired": int(model.retired),
         "params": json.dumps(model.params),
         "class_prices": json.dumps(model.class_prices),
+        "reasons": int(model.reasons),
     }
     row = [values.get(column, getattr(model, column, None)) for column in COLUMNS]
     updates = ", ".join(f"{column} = excluded.{column}" for column in COLUMNS[1:])
@@ -75,6 +77,7 @@ def read(t: Transaction) -> tuple[Model, ...]:
                 json.loads(row["params"]),
                 json.loads(row["class_prices"]),
                 row["max_output"],
+                bool(row["reasons"]),
             )
         )
         for row in rows

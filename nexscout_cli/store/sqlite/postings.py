@@ -61,6 +61,8 @@ def post(t: Transaction, attempt: Attempt, posting: Posting) -> None:
         },
     )
     _settle_prediction(t, attempt, charge)
+    if "reasoning" in charge.classes:
+        lengths.learn_thinking(t, settlement.model, charge.classes["reasoning"])
     lengths.learn_factor(t, settlement.model, settlement.input_ratio(charge))
     if delivery is not None:
         if attempt.n == 1:  # its claim and its energy are settled
@@ -97,7 +99,7 @@ def _deliver(t: Transaction, attempt: Attempt, charge: Charge, delivery: Deliver
     profiles.learn(t, settlement.user_id, delivery.lesson)
     # An answer nobody has counted, or that its reader left, has no length to learn.
     if not {"usage_invalid", "reader_gone"} & set(charge.flags):
-        lengths.learn(t, settlement, charge.output_tokens)
+        lengths.learn(t, settlement, charge.output_tokens - charge.classes.get("reasoning", 0))
     if delivery.cache_key is not None:
         answers.keep(t, attempt, delivery, charge)
 

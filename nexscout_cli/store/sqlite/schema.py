@@ -510,6 +510,13 @@ def claims(db: Database) -> None:
 _CLASSES_OF_TOKENS = """
 ALTER TABLE ai_model_configs ADD COLUMN class_prices TEXT NOT NULL DEFAULT '{}';
 ALTER TABLE ai_model_configs ADD COLUMN max_output INTEGER;
+ALTER TABLE ai_model_configs ADD COLUMN reasons INTEGER NOT NULL DEFAULT 0;
+CREATE TABLE thinking (
+  model TEXT PRIMARY KEY,
+  n INTEGER NOT NULL,
+  mean REAL NOT NULL,
+  most REAL NOT NULL
+) STRICT, WITHOUT ROWID;
 UPDATE ai_model_configs SET max_output = 16384 WHERE litellm_model IN ('openai/gpt-4o', 'openai/gpt-4o-mini');
 UPDATE ai_model_configs SET max_output = 4096 WHERE litellm_model LIKE 'anthropic/claude-3-%-20240%';
 -- The seeded models, where nobody has changed their prices: half price from the cache at OpenAI, a tenth at Anthropic.

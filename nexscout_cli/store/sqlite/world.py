@@ -36,6 +36,7 @@ def read(t: Transaction, user_id: str, feature: str, budgets: Sequence[Budget]) 
         input_factors=lengths.factors(t),
         output_lengths=lengths.levels(t, user_id, feature),
         version=int(meta["world_version"]),
+        thinking=lengths.thinking(t),
     )
 
 

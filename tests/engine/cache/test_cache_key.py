@@ -201,6 +201,8 @@ VALUES: dict[str, Any] = {
     "policy": "learned",
     "compress": "off",
     "keep": 0.4,
+    "allow_fallback": True,
+    "effort": "low",
 }
 
 

@@ -34,6 +34,7 @@ class Entry(NamedTuple):
     flat_input_tokens: int | None = None
     class_prices: dict[str, int] = {}  # noqa: RUF012 - never changed
     unbounded_by: tuple[str, ...] = ()
+    reasons: bool = False
 
 
 def table(**changes: Any) -> Callable[[str], Entry | None]:
