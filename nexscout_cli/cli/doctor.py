@@ -220,7 +220,7 @@ def _live(model: Model) -> str:
 
     provider = model.litellm_model.partition("/")[0]
     try:
-        current = [m for m in prices.current_models() if m.litellm_model.startswith(f"{provider}/")]
+        current = [m for m in prices.current_models()[0] if m.litellm_model.startswith(f"{provider}/")]
     except StoreError:
         current = []
     family = model.name.rpartition("-")[2]

@@ -112,24 +112,28 @@ def seed(
     nexscout models seed --current --dry-run
     """
     more: list[Model] = []
+    left_out: dict[str, str] = {}
     if current:
         from nexscout_cli.providers.prices import current_models
 
+        listed, left_out = current_models()
         more = [
-            Model(*m[:9], True, False, None, m.api_key_env, {}, m.class_prices, m.max_output, m.reasons)
-            for m in current_models()
+            Model(*m[:9], True, False, None, m.api_key_env, {}, m.class_prices, m.max_output, m.reasons) for m in listed
         ]
     session = Session()
     if not dry_run:
         session.recover()
     names = keeping.seed(session.store.catalog, session.actor, more, dry_run=dry_run)
     if as_json:
-        output.emit({"added": names, "dry_run": dry_run})
+        output.emit({"added": names, "dry_run": dry_run, "left_out": left_out})
     elif dry_run:
         for name in names:
             output.out(name)
     elif output.stderr_is_terminal():
         output.note(f"{len(names)} added{': ' if names else ''}{', '.join(names)}")
+    if not as_json:
+        for name, why in left_out.items():
+            output.note(f"note: {name} was left out: {why}")
     return 0
 
 

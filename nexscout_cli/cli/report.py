@@ -82,7 +82,7 @@ _HEADS = {
     "tokens_saved": "tokens saved",
     "ratio": "cost ÷ revenue",
 }
-_TEXT = {"day", "model_used", "feature", "user_id", "tier", "recommended_model"}
+_TEXT = {"day", "week", "month", "model_used", "feature", "user_id", "tier", "recommended_model"}
 _SHARES = {
     *("cost_share", "token_share", "saved_share", "hit_rate", "prediction_accuracy"),
     *("mape", "mdape", "p90_coverage", "formula_mape", "formula_mdape"),
@@ -102,7 +102,9 @@ class Section(NamedTuple):
 @app.command()
 def report(
     name: Annotated[str, typer.Argument(help=f"Which report: {', '.join(COLUMNS)}.")] = "overview",
-    since: Annotated[str, typer.Option("--since", help="From when: 7d, 24h, 2026-11-01, yesterday.")] = "7d",
+    since: Annotated[
+        str, typer.Option("--since", help="From when: 7d, 24h, 2026-11-01, yesterday, 2026-11, last-month.")
+    ] = "7d",
     until: Annotated[str | None, typer.Option("--until", help="Up to when, not included (default: now).")] = None,
     user: Annotated[str | None, typer.Option("-u", "--user", help="One user only.")] = None,
     tz: Annotated[str | None, typer.Option("--tz", help="Time zone of days and times (default: report.tz).")] = None,
@@ -114,7 +116,7 @@ def report(
     \b
     nexscout report --since 7d
     nexscout report models --since 2026-11-01 --until 2026-12-01
-    nexscout report savings --since 30d --json
+    nexscout report savings --since last-month --json
     nexscout report users --format csv > users.csv
     """
     one_of(name, tuple(COLUMNS), "report")

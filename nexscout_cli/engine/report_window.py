@@ -1,16 +1,17 @@
-"""A report's window, and what people may write for its ends: 7d, 24h, 2026-11-01, an ISO time, today, yesterday."""
+"""A report's window, and what people may write for its ends: 7d, 24h, 2026-11-01, an ISO time, today, yesterday, a month."""
 
 from __future__ import annotations
 
 import re
-from datetime import UTC, datetime, time, timedelta, tzinfo
+from datetime import UTC, date, datetime, time, timedelta, tzinfo
 from typing import NamedTuple
 
 from nexscout_cli.errors import UsageError
 
 _UNITS = {"m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
 _AGO = re.compile(r"(\d{1,9})([mhdw])", re.I)
-_EXAMPLES = "for instance 7d, 24h, 2026-11-01, 2026-11-01T09:30, today or yesterday"
+_MONTH = re.compile(r"(\d{4})-(\d{2})")
+_EXAMPLES = "for instance 7d, 24h, 2026-11-01, 2026-11-01T09:30, 2026-11, month, last-month, today or yesterday"
 _YEARS = range(1970, 9999)
 _DAY = timedelta(days=1)
 
@@ -36,7 +37,8 @@ def zone(name: str) -> tzinfo:
 
 
 def parse_when(text: str, now: datetime, tz: tzinfo) -> datetime:
-    """The UTC time that ``text`` means: so long ago, a day's start or an ISO time in ``tz``, today, yesterday.
+    """The UTC time that ``text`` means: so long ago, a day's start or an ISO time in ``tz``, today, yesterday, the start of
+    this or the last month, or of one that is named as 2026-11.
 
     Raises UsageError.
     """
@@ -47,6 +49,8 @@ def parse_when(text: str, now: datetime, tz: tzinfo) -> datetime:
         elif word.lower() in ("today", "yesterday"):
             today = now.astimezone(tz).date()
             moment = datetime.combine(today - _DAY * (word.lower() == "yesterday"), time(), tz)
+        elif first := _month(word.lower(), now.astimezone(tz)):
+            moment = datetime.combine(first, time(), tz)
         elif word.lower() == "now":
             moment = now
         else:
@@ -61,10 +65,25 @@ def parse_when(text: str, now: datetime, tz: tzinfo) -> datetime:
     return moment
 
 
+def _month(word: str, now: datetime) -> date | None:
+    """The first day of the month that a word means; None for another word. Raises ValueError for a month there is not."""
+    if named := _MONTH.fullmatch(word):
+        return date(int(named[1]), int(named[2]), 1)
+    first = now.date().replace(day=1)
+    return {"month": first, "last-month": (first - _DAY).replace(day=1)}.get(word)
+
+
 def between(now: datetime, since: str, until: str | None, tz: tzinfo) -> Window:
-    """A report's window; without ``until`` it takes in all up to ``now``. Raises UsageError for an empty one."""
+    """A report's window; without ``until`` it takes in all up to ``now``, or to the end of the month that ``since`` names.
+
+    Raises UsageError for an empty one.
+    """
     start = parse_when(since, now, tz)
     end = parse_when(until, now, tz) if until else max(now, start) + timedelta(microseconds=1)
+    first = None if until else _month(since.strip().lower(), now.astimezone(tz))
+    if first is not None:
+        following = (first.replace(day=28) + 4 * _DAY).replace(day=1)
+        end = min(end, datetime.combine(following, time(), tz).astimezone(UTC))
     if not until and start > now:
         raise UsageError(f"--since {since} lies in the future", _EXAMPLES)
     if start >= end:

@@ -103,17 +103,21 @@ def lookup(litellm_model: str) -> Listing | None:
     return _listing(entry_name, table[entry_name]) if entry_name is not None else None
 
 
-def current_models() -> list[CurrentModel]:
-    """Today's chat models of the main providers, as far as the table knows them with a price that bounds every call.
+def current_models() -> tuple[list[CurrentModel], dict[str, str]]:
+    """Today's chat models of the main providers, as far as the table knows them with a price that bounds every call; and why
+    others were left out, by name.
 
     Where a dearer rate begins above some number of input tokens, the window is cut to that number.
     """
-    found = []
+    found: list[CurrentModel] = []
+    left_out: dict[str, str] = {}
     for name, litellm_model, kind, quality, speed, best_for in _CURRENT:
         listing = lookup(litellm_model)
         if listing is None or listing.price_out == 0 or listing.max_input_tokens is None:
+            left_out[name] = "its price or context window is not in LiteLLM's table"
             continue
         if listing.tiered and listing.flat_input_tokens is None:
+            left_out[name] = f"its price has parts that no bound holds: {', '.join(listing.unbounded_by)}"
             continue
         window = min(listing.max_input_tokens, listing.flat_input_tokens or listing.max_input_tokens)
         found.append(
@@ -133,7 +137,7 @@ def current_models() -> list[CurrentModel]:
                 listing.reasons,
             )
         )
-    return found
+    return found, left_out
 
 
 @cache

@@ -143,3 +143,25 @@ def test_the_baseline_is_the_settings_or_the_seeded_gpt_4o() -> None:
     assert baseline_model(catalog, Settings().with_values(report__baseline="claude-3-opus")).name == "claude-3-opus"
     without = tuple(model for model in catalog if model.name != "gpt-4o")
     assert baseline_model(without, Settings().with_values(report__baseline="nothing")).name == "gpt-4o"
+
+
+@pytest.mark.parametrize(
+    ("name", "key", "periods"),
+    [
+        ("weeks", "week", ["2026-W53", "2027-W01"]),
+        ("months", "month", ["2026-12", "2027-01"]),
+    ],
+)
+def test_weeks_and_months_add_up_their_days(name: str, key: str, periods: list[str]) -> None:
+    days = {"2026-12-30": 1, "2026-12-31": 2, "2027-01-04": 4}
+
+    class ByDay(Given):
+        def days(self) -> list[dict[str, Any]]:
+            return [{"day": day} | sums(requests=n, cost_usd=n * DOLLAR) for day, n in days.items()]
+
+    made = build.build(ByDay(), name, TERMS)
+    assert [(row[key], row["requests"], row["cost_usd"]) for row in made["rows"]] == [
+        (periods[0], 3, Decimal(3)),
+        (periods[1], 4, Decimal(4)),
+    ]
+    assert made["totals"]["requests"] == 7 and COLUMNS[name][0] == key

@@ -258,6 +258,23 @@ def test_a_name_that_does_not_resolve_and_a_failed_tls_handshake_never_arrived()
         assert (failure.kind, server.hits) == ("unreached", 0)
 
 
+@litellm_alone
+@pytest.mark.parametrize(
+    ("target", "base", "says"),
+    [
+        ("novita/x", "gopher://h/v1", "gopher"),
+        ("azure/x", None, "base_url"),
+        ("vertex_ai/gemini-2.0-flash", None, "google"),
+    ],
+)
+def test_what_litellm_itself_cannot_send_never_left(
+    monkeypatch: pytest.MonkeyPatch, target: str, base: str | None, says: str
+) -> None:
+    monkeypatch.delenv("AZURE_API_BASE", raising=False)
+    failure = fails(base, model=target)  # type: ignore[arg-type]
+    assert failure.kind == "unreached" and says in failure.message
+
+
 def test_a_missing_key_is_not_sent_anywhere(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("TEST_PROVIDER_KEY")
     with OpenAIServer() as server:
@@ -452,7 +469,7 @@ def test_fifty_calls_at_once_each_get_their_own_answer() -> None:
         return f"answer {body['max_tokens']}"
 
     with OpenAIServer(
-        echo, delay=0.3, usage=lambda b, t: {"prompt_tokens": b["max_tokens"], "completion_tokens": 1}
+        echo, delay=1.0, usage=lambda b, t: {"prompt_tokens": b["max_tokens"], "completion_tokens": 1}
     ) as server:
         with ThreadPoolExecutor(50) as pool:
             done = list(

@@ -8,7 +8,7 @@ request, so that rows add up to the totals.
 from __future__ import annotations
 
 from collections.abc import Callable
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from typing import NamedTuple
 
 from nexscout_cli.config import Settings
@@ -30,6 +30,8 @@ COLUMNS: dict[str, tuple[str, ...]] = {
     "features": ("feature", *FIGURES),
     "users": ("user_id", "tier", *FIGURES),
     "days": ("day", *FIGURES),
+    "weeks": ("week", *FIGURES),
+    "months": ("month", *FIGURES),
     "accuracy": ACCURACY,
     "savings": savings.SAVINGS,
     "cache": savings.CACHE,
@@ -105,6 +107,25 @@ def _days(reader: ReportReader, terms: Terms) -> Row:
     return {"rows": [{"day": row["day"], **figures(row, whole)} for row in rows], "totals": figures(whole, whole)}
 
 
+def _periods(key: str, name_of: Callable[[str], str]) -> Callable[[ReportReader, Terms], Row]:
+    """The builder of a report by longer periods than days; ``name_of`` names the period of a day (YYYY-MM-DD)."""
+
+    def build(reader: ReportReader, terms: Terms) -> Row:
+        days = reader.days()
+        whole = total(days)
+        names = list(dict.fromkeys(name_of(day["day"]) for day in days))
+        sums = {name: total(day for day in days if name_of(day["day"]) == name) for name in names}
+        return {"rows": [{key: n, **figures(s, whole)} for n, s in sums.items()], "totals": figures(whole, whole)}
+
+    return build
+
+
+def _week(day: str) -> str:
+    """The ISO week of a day, as 2026-W48."""
+    year, week, _ = date.fromisoformat(day).isocalendar()
+    return f"{year}-W{week:02d}"
+
+
 def _overview(reader: ReportReader, terms: Terms) -> Row:
     """Days as rows, the whole window as totals, and the dearest models, features and users."""
     models, whole = _by(reader, "model_used")
@@ -129,6 +150,8 @@ def _overview(reader: ReportReader, terms: Terms) -> Row:
 
 _BUILDERS: dict[str, Callable[[ReportReader, Terms], Row]] = {
     "overview": _overview,
+    "weeks": _periods("week", _week),
+    "months": _periods("month", lambda day: day[:7]),
     "models": _models,
     "features": _features,
     "users": _users,

@@ -2,10 +2,17 @@
 
 from __future__ import annotations
 
+import re
+
 from nexscout_cli.engine.call import Call
 from nexscout_cli.engine.failures import ProviderFailure
 from nexscout_cli.providers.failing import by_status, cause, cleaned, error_text, retry_after
 from nexscout_cli.providers.litellm.traffic import Traffic
+
+_LOCAL = ("UnsupportedProtocol", "LocalProtocolError", "InvalidURL")
+_NOT_SET_UP = re.compile(
+    r"No module named|pip install|missing \w+ dependenc|must provide one of|missing required", re.IGNORECASE
+)
 
 
 def failure(error: BaseException, traffic: Traffic, call: Call, partial: str) -> ProviderFailure:
@@ -27,11 +34,26 @@ def identifier(traffic: Traffic, call: Call) -> str | None:
     return cleaned(traffic.id, call) if traffic.id else None
 
 
+def _never_left(error: BaseException) -> bool:
+    """Whether LiteLLM failed before it could send: a missing package, an address or a key that no request can carry."""
+    for _ in range(20):
+        local = isinstance(error, ImportError | UnicodeError) or type(error).__name__ in _LOCAL
+        if local or _NOT_SET_UP.search(str(error)):
+            return True
+        behind = error.__cause__ or error.__context__
+        if behind is None:
+            return False
+        error = behind
+    return False
+
+
 def _kind(error: BaseException, traffic: Traffic) -> tuple[str, str]:
     status, text = traffic.status, error_text(traffic.body)
     if traffic.unbounded:
         return "rejected", "not sent: this model takes no bound on the length of its answer"
     if not traffic.used:  # LiteLLM refused by itself, or this provider has a client that cannot be watched
+        if _never_left(error):
+            return "unreached", f"not sent: {cause(error)}"
         refused = getattr(error, "status_code", None) in (400, 401, 403, 404, 413, 422)
         return "rejected" if refused else "unknown", str(error).partition("\n")[0] or type(error).__name__
     if not traffic.sent:
