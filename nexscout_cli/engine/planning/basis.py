@@ -121,7 +121,10 @@ def make_basis(request: AIRequest, snapshot: Snapshot, settings: Settings, count
         settings,
         fits=lambda model: forecasts.of(model, shape).max_input_tokens < model.max_tokens,
         # The same answer's length for all: a model that was asked first must not win by what was learned of it alone.
-        price=lambda model: model.cost(forecasts.of(model, shape).input_tokens, length),
+        # What it thinks is billed too, and is its own.
+        price=lambda model: model.cost(
+            forecasts.of(model, shape).input_tokens, length + forecasts.of(model, shape).thinking
+        ),
     )
     decision = Decision(
         policy=resolved.policy,
