@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from typing import Any, NoReturn
 
@@ -31,7 +32,7 @@ class ErrorAnswer(Exception):
         self.message = message
 
 
-class Reader:
+class Reader(ABC):
     """Reads one answer. Subclasses know the shapes: ``_whole`` of a whole answer, ``_event`` of one event of a stream.
 
     ``text`` so far, ``finish_reason`` in OpenAI's words, ``reported`` usage in the provider's own words and unchecked,
@@ -101,12 +102,13 @@ class Reader:
             self._texts.append("\ufffd")
         return ["\ufffd"] if self._half else []
 
+    @abstractmethod
     def _whole(self, document: dict[str, Any]) -> str:
-        raise NotImplementedError
+        """The text of a whole answer."""
 
+    @abstractmethod
     def _event(self, document: dict[str, Any]) -> str | None:
         """The text of one event; None where nothing happened."""
-        raise NotImplementedError
 
     def _valid(self, text: str | None) -> str | None:
         """Text that can be stored and printed: a character may come in two halves, in two events."""
