@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Generator, Iterable
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
@@ -49,7 +49,7 @@ def complete(call: Call, target: Target, on_text: OnText | None) -> Completion:
 
 def _pieces(
     wire: Any, call: Call, target: Target, reader: Reader, exchange: Exchange, head: faults.Head
-) -> Iterator[str]:
+) -> Generator[str, None, None]:
     """The pieces of the answer as they come. Whatever goes wrong on the way is a ProviderFailure."""
     from nexscout_cli.providers.transport import post
 
