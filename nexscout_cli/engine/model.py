@@ -9,6 +9,8 @@ from nexscout_cli.engine.request import Json
 from nexscout_cli.engine.usage import Rates, Tokens
 
 EMBEDDED_PREFIX = "embedded/"
+_OPENAI_THINKER = re.compile(r"(?:openai|azure)/(?:o\d|gpt-(?:[5-9]|\d\d))(?!.*chat)")
+"""Targets of OpenAI's that think: their bound has another name, and they take no temperature but 1 (OpenAI's API reference)."""
 _VERSION = re.compile(r"(?:[-@:](?:\d[\d.:-]*|v\d[\d:]*|latest|preview))+")
 
 
@@ -52,6 +54,17 @@ class Model(NamedTuple):
     def instruction(self) -> str | None:
         """An instruction the catalog adds to every call of this model."""
         return self.params.get("instruction")
+
+    @property
+    def openai_thinker(self) -> bool:
+        """True for OpenAI's models that think: their bound has another name, and they take no temperature but 1."""
+        return _OPENAI_THINKER.match(self.litellm_model) is not None
+
+    def takes_temperature(self, temperature: float, *, thinking: bool) -> bool:
+        """Whether a call may set that temperature; Anthropic's take none while they think."""
+        if self.litellm_model.startswith("anthropic/") and thinking:
+            return False
+        return temperature == 1 or not self.openai_thinker
 
     @property
     def rates(self) -> Rates:

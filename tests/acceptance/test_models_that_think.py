@@ -95,6 +95,15 @@ def test_an_effort_that_a_model_does_not_know_is_said(six: Any, server: OpenAISe
     assert "reasoning_effort" not in server.requests[-1].body
 
 
+@pytest.mark.parametrize(("temperature", "warned"), [("0.2", True), ("1", False)])
+def test_a_temperature_that_is_not_sent_is_said(
+    thinker: Any, server: OpenAIServer, temperature: str, warned: bool
+) -> None:
+    done = thinker("run", "-m", "thinker", "--temperature", temperature, "--no-stream", "Hello")
+    assert ("temperature" in server.requests[-1].body) is not warned
+    assert ("note: thinker takes no temperature but its own: --temperature 0.2 is not sent" in done.err) is warned
+
+
 def test_answers_of_different_effort_are_not_mixed_up_in_the_cache(thinker: Any, server: OpenAIServer) -> None:
     for effort in ("low", "high"):
         thinker("run", "-m", "thinker", "-f", "ai_message", "--effort", effort, "Hello")

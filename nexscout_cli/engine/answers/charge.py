@@ -18,6 +18,8 @@ MAX_FIGURE = 10**6
 """Dollars: a call that is said to cost more is not believed."""
 SAID_APART = 0.05
 """How far the provider's own figure may be from ours, as a share of ours, before it is flagged."""
+_DEARER_TIERS = ("priority", "fast", "ultrafast")
+"""Tiers that no call asks for, and that cost more than the standard one (OpenAI's and Anthropic's pages on prices)."""
 _BILLS_BY_ITS_FIGURE = ("openrouter/", "vercel_ai_gateway/")
 """Targets whose bill is the figure that the answer itself names."""
 FLAGS = {
@@ -26,6 +28,7 @@ FLAGS = {
     "details_invalid": "the provider's usage contradicts itself; its tokens were posted at the dearest price",
     "provider_excess": "the provider billed more than it was allowed to use",
     "other_model": "another model answered than was asked; the dearer price was posted",
+    "dearer_tier": "the provider served it in a dearer tier than was asked for; it may bill more than was posted",
     "cost_differs": "the provider's own figure differs from ours by more than 5%",
 }
 """What is said of a charge that is not plain, by flag."""
@@ -65,6 +68,8 @@ def charge_for(
     if others:
         billed = max(billed, *(_cost(other, totals, used) for other in others))
         flags.append("other_model")
+    if usage is not None and usage.service_tier in _DEARER_TIERS:
+        flags.append("dearer_tier")
     own = None if usage is None else _own_figure(usage.cost)
     if own is not None:
         if abs(own - billed) > SAID_APART * billed:

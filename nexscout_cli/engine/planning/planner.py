@@ -116,7 +116,7 @@ class Planner:
                 thinking_room=room,
             )
         tokens = forecast.input_tokens + forecast.output_tokens
-        asked = _effort_warning(request, model)
+        asked = _option_warnings(request, model, forecast.thinking_room)
         warnings = dict.fromkeys(choice.warnings + verdict.warnings + _daily_warning(snapshot, tokens) + asked)
         refusal = verdict.refusal
         return Plan(
@@ -156,11 +156,15 @@ def _allowed(decision: Decision, refused: dict[str, str], chosen: str | None) ->
     return decision._replace(candidates=tuple(shown(one) for one in decision.candidates))
 
 
-def _effort_warning(request: AIRequest, model: Model) -> tuple[str, ...]:
-    """What to say where an effort is asked of a model that does not think."""
-    if request.options.effort in (None, "none") or model.reasons:
-        return ()
-    return (f"{model.name} does not think before it answers: --effort has no effect",)
+def _option_warnings(request: AIRequest, model: Model, room: int) -> tuple[str, ...]:
+    """What to say of options that the model does not take; ``room``: the tokens that are left for its thinking."""
+    said = []
+    effort, temperature = request.options.effort, request.options.temperature
+    if effort not in (None, "none") and not model.reasons:
+        said.append(f"{model.name} does not think before it answers: --effort has no effect")
+    if temperature is not None and not model.takes_temperature(temperature, thinking=room > 0):
+        said.append(f"{model.name} takes no temperature but its own: --temperature {temperature:g} is not sent")
+    return tuple(said)
 
 
 def _daily_warning(snapshot: Snapshot, tokens: int) -> tuple[str, ...]:

@@ -14,19 +14,15 @@ from nexscout_cli.providers.wires.reader import Damaged, Reader, a_text, an_obje
 from nexscout_cli.providers.wires.request import HttpRequest
 from nexscout_cli.providers.wires.targets import Target
 
-_REASONING = re.compile(r"(?:o\d|gpt-(?:[5-9]|\d\d))(?!.*chat)")
-"""Names of OpenAI's that think before they answer: their bound has another name, and they take no temperature but 1."""
-
 
 def request(call: Call, target: Target, key: str | None) -> HttpRequest:
     """The call as this wire sends it."""
-    thinks = target.provider in ("openai", "azure") and _REASONING.match(target.model) is not None
     body: dict[str, Any] = {
         "model": target.model,
         "messages": [{"role": message.role, "content": message.content} for message in call.messages],
-        "max_completion_tokens" if thinks else "max_tokens": call.max_tokens,
+        "max_completion_tokens" if call.model.openai_thinker else "max_tokens": call.max_tokens,
     }
-    if call.temperature is not None and (call.temperature == 1 or not thinks):
+    if call.temperature is not None and call.model.takes_temperature(call.temperature, thinking=False):
         body["temperature"] = call.temperature
     if call.effort is not None:
         body["reasoning_effort"] = _effort(call.effort, target.model)
