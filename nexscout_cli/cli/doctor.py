@@ -7,7 +7,7 @@ import shutil
 import sys
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Annotated, Any, NamedTuple
 
 import typer
 
@@ -43,14 +43,20 @@ class Finding(NamedTuple):
 
 
 @app.command()
-def doctor(as_json: request.AsJson = False) -> int:
+def doctor(
+    test_keys: Annotated[
+        bool, typer.Option("--keys", help="Ask each provider whether it takes its key, which costs nothing.")
+    ] = False,
+    as_json: request.AsJson = False,
+) -> int:
     """Say what works here and what doesn't. Exit 0 when a request can be answered, 6 otherwise.
 
     \b
     nexscout doctor
+    nexscout doctor --keys
     nexscout doctor --json
     """
-    findings, facts = _examine(Session(quiet=True))
+    findings, facts = _examine(Session(quiet=True), test_keys)
     healthy = all(finding.status != FAIL for finding in findings)
     if as_json:
         output.emit({"healthy": healthy, **facts, "checks": [finding._asdict() for finding in findings]})
@@ -59,7 +65,7 @@ def doctor(as_json: request.AsJson = False) -> int:
     return 0 if healthy else StoreError.exit_status
 
 
-def _examine(session: Session) -> tuple[list[Finding], dict[str, Any]]:
+def _examine(session: Session, test_keys: bool) -> tuple[list[Finding], dict[str, Any]]:
     python = ".".join(map(str, sys.version_info[:3]))
     findings = [Finding("nexscout", OK, f"{__version__} on Python {python}")]
     engine, version = store_version()
@@ -73,7 +79,8 @@ def _examine(session: Session) -> tuple[list[Finding], dict[str, Any]]:
     catalog = _catalog(store, session.actor)
     keys = _keys(catalog)
     available, lines = _models(catalog)
-    findings += [_key_line(keys), *lines, *_prices(catalog), _embedded(), _tokenizers(), _disk()]
+    tested = _tested_keys(catalog) if test_keys else []
+    findings += [_key_line(keys), *tested, *lines, *_prices(catalog), _embedded(), _tokenizers(), _disk()]
     return findings, facts | {"database": str(config.db_path()), "keys": keys, "models_available": available}
 
 
@@ -175,6 +182,25 @@ def _keys(catalog: tuple[Model, ...]) -> dict[str, bool]:
 def _key_line(keys: dict[str, bool]) -> Finding:
     text = ", ".join(f"{name} {'set' if there else 'not set'}" for name, there in keys.items())
     return Finding("keys", OK if any(keys.values()) else WARN, text)
+
+
+def _tested_keys(catalog: tuple[Model, ...]) -> list[Finding]:
+    """What each provider says of its key, one line for each variable and address."""
+    from nexscout_cli.providers.wires.key_check import check_key
+
+    lines, seen = [], set()
+    for model in catalog:
+        provider, name = model.litellm_model.partition("/")[0], model.api_key_env
+        if name is None or not model.enabled or not os.environ.get(name, "").strip():
+            continue
+        if (provider, model.api_base, name) in seen:
+            continue
+        seen.add((provider, model.api_base, name))
+        verdict, why = check_key(model)
+        status = {"taken": OK, "refused": FAIL}.get(verdict, WARN)
+        fix = f"put a valid key into {name}" if verdict == "refused" else ""
+        lines.append(Finding("key", status, f"{name} at {model.api_base or provider}: {verdict}; {why}", fix))
+    return lines
 
 
 def _models(catalog: tuple[Model, ...]) -> tuple[list[str], list[Finding]]:

@@ -1,4 +1,4 @@
-"""HTTP for our own wires: one POST at a time a thread, over kept connections, with deadlines that hold whatever a server does.
+"""HTTP for our own wires: one request at a time a thread, over kept connections, with deadlines that hold whatever a server does.
 
 The library is httpcore: synchronous and asynchronous with one interface, and half the import time of httpx.
 """
@@ -62,7 +62,7 @@ class Exchange:
 
 
 @contextmanager
-def post(request: HttpRequest, exchange: Exchange) -> Iterator[tuple[int, dict[str, str], Iterable[bytes]]]:
+def send(request: HttpRequest, exchange: Exchange) -> Iterator[tuple[int, dict[str, str], Iterable[bytes]]]:
     """Send the request; gives status, headers (names in lower case) and the body's bytes as they come.
 
     No redirect is followed and no encoding asked for. Raises httpcore's exceptions, and UnicodeError for a header that
@@ -73,7 +73,7 @@ def post(request: HttpRequest, exchange: Exchange) -> Iterator[tuple[int, dict[s
     _current.exchange = exchange
     try:
         with _pool(_proxy_for(request.url), request.url.startswith("https:")).stream(
-            "POST", request.url, headers=encoded, content=request.body, extensions={"trace": exchange.trace}
+            request.method, request.url, headers=encoded, content=request.body, extensions={"trace": exchange.trace}
         ) as response:
             yield (
                 response.status,

@@ -13,6 +13,7 @@ from nexscout_cli.providers import tokens
 from nexscout_cli.providers.embedded import model_file
 from tests.support.bench import Bench
 from tests.support.clock import SettableClock
+from tests.support.openai_server import OpenAIServer
 
 SECRET = "sk-a-secret-that-is-nowhere-shown"
 
@@ -195,3 +196,34 @@ def test_a_terminal_without_unicode_gets_plain_marks_and_litellm_is_not_imported
     assert ran.returncode in (0, 6), ran.stderr
     assert ran.stderr == b""
     assert ran.stdout.startswith(b"+ nexscout") and b"Zo\\xeb, admin" in ran.stdout
+
+
+@pytest.mark.parametrize(
+    ("fail", "verdict", "status"), [(None, "taken", 0), (401, "refused", 6), (403, "refused", 6), (500, "unsure", 0)]
+)
+def test_each_key_is_tested_by_a_request_that_costs_nothing(
+    nexscout: Any, model: Path, monkeypatch: pytest.MonkeyPatch, fail: int | None, verdict: str, status: int
+) -> None:
+    monkeypatch.setenv("OPENAI_API_KEY", SECRET)
+    monkeypatch.setenv("ANTHROPIC_API_KEY", SECRET)
+    with OpenAIServer(fail=fail) as server:
+        for name in ("gpt-4o-mini", "gpt-4o", "gpt-4o-mini-high"):
+            nexscout("models", "set", name, "--api-base", server.url)
+        for name in ("claude-3-haiku", "claude-3-sonnet", "claude-3-opus"):
+            nexscout("models", "set", name, "--api-base", server.root)
+        ran = nexscout("doctor", "--keys")
+        assert server.requests == [] and len(server.listed) == 2
+        assert server.listed[0]["authorization"] == f"Bearer {SECRET}" and server.listed[1]["x-api-key"] == SECRET
+    assert ran.exit == status and SECRET not in ran.stdout + ran.stderr
+    assert f"OPENAI_API_KEY at {server.url}: {verdict}" in ran.stdout
+    assert ("put a valid key into OPENAI_API_KEY" in ran.stdout) is (verdict == "refused")
+
+
+def test_a_key_that_cannot_be_tested_is_said_to_be_unsure(
+    nexscout: Any, model: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("OPENAI_API_KEY", SECRET)
+    for name in ("gpt-4o-mini", "gpt-4o", "gpt-4o-mini-high"):
+        nexscout("models", "set", name, "--api-base", "http://127.0.0.1:9/v1")
+    ran = nexscout("doctor", "--keys")
+    assert ran.exit == 0 and "OPENAI_API_KEY at http://127.0.0.1:9/v1: unsure; no answer" in ran.stdout

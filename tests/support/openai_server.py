@@ -71,6 +71,7 @@ class OpenAIServer:
         self.reply, self.fill, self.delay, self.usage, self.fail = reply, fill, delay, usage, fail
         self.finish_reason, self.model = finish_reason, model
         self.requests: list[Request] = []
+        self.listed: list[dict[str, str]] = []  # headers of requests for the list of models
         self.max_in_flight = 0
         self._in_flight = 0
         self._lock = threading.Lock()
@@ -139,6 +140,11 @@ def _handler(server: OpenAIServer) -> type[BaseHTTPRequestHandler]:
 
         def log_message(self, format: str, *args: object) -> None:
             return
+
+        def do_GET(self) -> None:
+            server.listed.append({k.lower(): v for k, v in self.headers.items()})
+            failure = server.failure({})
+            self._send(*(failure or (200, {"Content-Type": "application/json"}, '{"data": []}')))
 
         def do_POST(self) -> None:
             raw = self.rfile.read(int(self.headers.get("Content-Length", "0")))

@@ -51,11 +51,11 @@ def _pieces(
     wire: Any, call: Call, target: Target, reader: Reader, exchange: Exchange, head: faults.Head
 ) -> Generator[str, None, None]:
     """The pieces of the answer as they come. Whatever goes wrong on the way is a ProviderFailure."""
-    from nexscout_cli.providers.transport import post
+    from nexscout_cli.providers.transport import send
 
     try:
         request = wire.request(call, target, _key(call))
-        with post(request, exchange) as (head.status, head.headers, body):
+        with send(request, exchange) as (head.status, head.headers, body):
             if head.status >= 300:
                 head.body = _beginning(body)
                 raise ErrorAnswer(head.status, error_text(head.body))

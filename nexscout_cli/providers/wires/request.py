@@ -6,8 +6,9 @@ from typing import NamedTuple
 
 
 class HttpRequest(NamedTuple):
-    """One POST: an absolute URL, headers, and a JSON body."""
+    """One request: an absolute URL, headers, a JSON body, and the method."""
 
     url: str
     headers: tuple[tuple[str, str], ...]
     body: bytes
+    method: str = "POST"
