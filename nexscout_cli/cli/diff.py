@@ -8,7 +8,7 @@ import textwrap
 
 from nexscout_cli.cli import output
 
-_SENTENCE = re.compile(r"(?<=[.!?])\s+|(?<=[。！？])|\n+|\s*\[…\]\s*")
+_SENTENCE = re.compile(r"(?<=[.!?])\s+|(?<=[。！？])|\n+|(?<!\s)\s++\[…\]\s*|\[…\]\s*")
 _WIDTH = 100
 _STYLES = {"-": "red", "+": "green", "@": "cyan"}
 

@@ -43,7 +43,7 @@ def cause(error: BaseException) -> str:
 
 def error_text(body: bytes) -> str:
     """The message in an error body, whatever its shape."""
-    with contextlib.suppress(ValueError):
+    with contextlib.suppress(ValueError, RecursionError):
         answer = json.loads(body)
         answer = answer[0] if isinstance(answer, list) and answer else answer
         if isinstance(answer, dict):

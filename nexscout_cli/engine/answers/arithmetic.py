@@ -25,12 +25,14 @@ _REWRITES: list[tuple[re.Pattern[str], str | Callable[[re.Match[str]], str]]] = 
     (re.compile(r"[$€£*_`]{2,}|[$€£`]"), ""),
     (re.compile(r"(?<=[\d)])\s*[xX]\s*(?=[\d(.])"), "*"),
     (re.compile(r"(?<=[\d%)])\s*of\s+(?:the\s+)?(?=[\d(])"), "*"),
-    (re.compile(r"(\d+(?:\.\d+)?)\s*(?:%|percent\b)"), r"(\1/100)"),
+    (re.compile(r"(?<!\d)(\d++(?:\.\d++)?+)\s*+(?:%|percent\b)"), r"(\1/100)"),
     (re.compile(r"(?<=/ )(\d+/\d+)"), r"(\1)"),
 ]
 # what stands between a number and the next operator: a unit of up to four words, or an aside in brackets
+_WORD = r"[^\W\d_][\w'/.-]{1,40}"
 _UNIT = re.compile(
-    r"(?<=[\d)])[ \t-]*(?:[^\W\d_][\w'/.-]+[ \t]*){1,4}(?=[-+*/=≈)]|$)|(?<=[\d)])[ \t]*\([^()\d]*[^()\d\s][^()\d]*\)"
+    rf"(?<=[\d)])[ \t-]*+{_WORD}(?:[ \t]++{_WORD}){{0,3}}[ \t]*+(?=[-+*/=≈)]|$)"
+    r"|(?<=[\d)])[ \t]*+\((?!\s*+\))[^()\d]*+\)"
 )
 _SIDES = re.compile(r"[=≈]")
 _LAST = re.compile(r"[-+*/^().\d \t]*$")

@@ -27,6 +27,9 @@ DECLINED_BELOW = 80
 SEEN = 20_000
 """Characters of an answer that are read: half at its start, half at its end."""
 
+MOST = 1e15
+"""A number of an answer that is not below this is no quantity, and floats do not tell it from its neighbours."""
+
 _JSON_ASKED = re.compile(r"\bjson\b", re.I)
 _JSON_WANTED = re.compile(
     r"\b(?:as|in|into|return|respond|reply|output|produce|only|valid)\b[^.?!\n]{0,40}\bjson\b|\bjson (?:object|format|array)\b",
@@ -158,7 +161,8 @@ def _said(prompt: str, text: str) -> str | None:
 def _value(final: str | None) -> float | None:
     """The number that a final answer states: the last one, for what leads to it comes first."""
     numbers = _NUMBER.findall(plain(final or ""))
-    return float(numbers[-1]) if numbers else None
+    value = float(numbers[-1]) if numbers else None
+    return None if value is None or abs(value) >= MOST else value
 
 
 def _normal(prompt: str, final: str | None) -> str | float | None:
@@ -173,10 +177,10 @@ def _normal(prompt: str, final: str | None) -> str | float | None:
     if bare[:1] in ("[", "{", "'", '"') or (bare[:1] == "(" and "," in bare):
         try:
             literal = literal_eval(bare)
+            if not isinstance(literal, str):
+                return repr(literal)  # a ValueError for a whole number of more than 4,300 digits
         except (ValueError, SyntaxError, MemoryError, RecursionError, TypeError):
             literal = None
-        if literal is not None and not isinstance(literal, str):
-            return repr(literal)
         bare = literal if literal is not None else bare.strip("\"'")
     numbers = _NUMBER.findall(plain(bare.replace("%", "")))
     literally = _kind(prompt) == "code"

@@ -29,6 +29,11 @@ Count = Callable[[str, str], tuple[int, bool]]
 SURVIVES = ((0.5, 0.95), (0.3, 0.92))
 """(keep, share of answers that are still there at least), as ``scripts/bench/compress`` measures it."""
 
+HOPELESS = 10
+"""How many times more tokens than may be sent are refused as they stand: nothing here makes a text so much smaller, and
+what it costs to try grows with the text. Extraction that was asked for tries as long as what it is to keep would do.
+"""
+
 _TEXT_FILES = (".txt", ".text", ".md", ".markdown", ".rst", ".adoc", ".eml", ".srt", ".vtt", ".tex")
 
 
@@ -64,7 +69,7 @@ def compress_texts(
     low = snapshot.energy < settings["compression.low_energy"] * settings[f"tiers.{snapshot.tier}.energy"]
     large = before >= settings["compression.min_tokens"]
     nothing = Compression(False, before, before, ())
-    if mode == "off" or (mode == "auto" and not (low or large)):
+    if mode == "off" or (mode == "auto" and not (low or large)) or _hopeless(before, mode, keep, settings):
         return texts, nothing
     heads = recurring_heads(request, snapshot.profile.prompt_heads, texts, count)
     if heads == tuple(map(len, texts)):
@@ -99,6 +104,11 @@ def compress_texts(
         return texts, nothing._replace(left_alone=left_alone)
     done = "extract" if "extract" in taken else "lossless"
     return shorter, Compression(True, before, after, tuple(taken), done, tuple(taken.items()), left_alone)
+
+
+def _hopeless(tokens: int, mode: str, keep: float, settings: Settings) -> bool:
+    most = settings["firewall.block_tokens"]
+    return tokens > HOPELESS * most and not (mode == "extract" and keep * tokens <= most)
 
 
 def _good_enough(keep: float, settings: Settings) -> bool:

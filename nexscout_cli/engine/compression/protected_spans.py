@@ -9,8 +9,9 @@ from typing import NamedTuple
 MAX_FAILURES = 50  # lines that look like JSON and are not; each costs a scan of the whole text inside json's error
 HOLE = "\ue000"  # stands for one protected span in masked prose
 
+# Backtick runs are read to 16 and what they hold without going back: else a run of n takes n² steps.
 _SPAN = re.compile(
-    r"(?P<tick>`+)(?s:[^`]{1,2000})(?P=tick)"
+    r"(?P<tick>`{1,16}+)(?s:[^`]{1,2000}+)(?P=tick)"
     r"|\b(?:https?|ftp|file)://[^\s\ue000]+|\bwww\.[^\s\ue000]+|\bmailto:\S+"
     r"|\b[\w.+-]{1,64}@[\w-]{1,64}(?:\.[\w-]{1,64})+"
     r"|\$?\{\{[^{}\n]{0,200}\}\}|\$?\{[^{}\n]{0,200}\}|<[^<>\n]{1,200}>|\[[^\[\]\n]{1,200}\]|\$\w{1,64}|%\w{1,64}%"

@@ -45,7 +45,7 @@ class Lesson(NamedTuple):
 
 
 _WORD = re.compile(r"[^\W\d_]+(?:['\u2019][^\W\d_]+)?")
-_SENTENCE = re.compile(r"[.!?\n]+(?:\s|$)|\n+")
+_SENTENCE = re.compile(r"(?<![.!?\n])[.!?\n]+(?:\s|$)|\n+")
 _INFORMAL = re.compile(
     r"\b(?:\w+['\u2019](?:m|re|ve|ll|d|t)|hey|hi|yo|gonna|wanna|gotta|kinda|lol|btw|pls|plz|thx|u|ur|ya|yeah|yep"
     r"|nope|ok|okay|cool"
@@ -82,7 +82,7 @@ def _traits(prompt: str) -> dict[str, float]:
 
 
 _TOKEN = re.compile(
-    r"(?P<name>https?://\S+|www\.\S+|\S{1,100}@\S+)|(?P<num>[-+$€£#]?\w*\d[\w.,:/%-]*)"
+    r"(?P<name>https?://\S+|www\.\S+|\S{1,100}@\S+)|(?P<num>[-+$€£#]?\w{0,60}\d[\w.,:/%-]*)"
     r"|(?P<word>[^\W\d_]+(?:['\u2019][^\W\d_]+)*)"
     r"|(?P<stop>[.!?\n;:()\[\]{}\"“”<>|]+)"
 )

@@ -38,7 +38,7 @@ MAX_SENTENCE_CHARS = 400
 
 _NOT_PROSE = re.compile(
     r"```.*?(?:```|\Z)|`[^`\n]{1,200}`|https?://\S+|\S{1,100}@\S+"  # code, links, addresses
-    r"|^(?: {4}|\t)[^\n]*|^[^\n]*[{};]\s*$|^\s*(?:Traceback|File \")[^\n]*"  # indented code, statements, stack traces
+    r"|^(?: {4}|\t)[^\n]*|^[^\n]*[{};]\s*$|^[^\S\n]*+(?:Traceback|File \")[^\n]*"  # indented code, statements, stack traces
     r"|\b\w+(?:Error|Exception)\b",
     re.DOTALL | re.MULTILINE,
 )

@@ -57,7 +57,7 @@ PATTERNS = {
     name: re.compile(pattern)
     for name, pattern in {
         "capitals for NOT or EXCEPT": r"\b(?:NOT|EXCEPT|LEAST|FALSE|INCORRECT)\b",
-        "fractions and percentages": r"\d+/\d|\d\s?%|\bpercent",
+        "fractions and percentages": r"\d/\d|\d\s?%|\bpercent",
         "amounts of money": r"[$€£]\s?\d",
         "signs of mathematics": r"[=+×·∙÷√∑∫π^<>≤≥*/−]|\\[a-z]+",
         "single letters": r"\b[a-zA-Z]\b(?!')",
@@ -91,7 +91,7 @@ _OPTION_WORDS = frozenset(IN_OPTIONS) & WORDS.keys()
 
 KINDS = ("choice", "code", "sum", "other")
 _CODE = re.compile(
-    r"(?m)^\s*(?:def|class|import|from \w+ import|for|while|return|function|#include)\b|```(?!json)\w+|\[PYTHON\]"
+    r"(?m)^[^\S\n]*+(?:def|class|import|from \w+ import|for|while|return|function|#include)\b|```(?!json)\w+|\[PYTHON\]"
 )
 
 

@@ -227,3 +227,19 @@ def test_where_the_layout_is_the_matter_records_stay_records(said: str) -> None:
     assert json.loads(compress(f"{said}\n\n{text}")[0].split("\n\n", 1)[1]) == RECORDS
     texts, _ = squeezed(request(said, compress="lossless", context=RECORDS))
     assert json.loads(texts[1]) == RECORDS
+
+
+@pytest.mark.parametrize(
+    ("options", "tried"),
+    [({}, False), ({"compress": "lossless"}, False), ({"compress": "extract"}, False),
+     ({"compress": "extract", "keep": 0.01}, True)],
+)  # fmt: skip
+def test_a_text_that_no_compression_makes_small_enough_is_counted_and_not_worked_on(
+    options: dict[str, Any], tried: bool
+) -> None:
+    most = count(LONG, "")[0] // 20
+    asked = request(QUESTION, context=LONG + "\n", **options)
+    texts, done = squeezed(asked, values={"firewall.block_tokens": most})
+    assert done.applied == tried
+    assert (texts == originals(asked)) == (not tried)
+    assert done.tokens_before > 10 * most

@@ -1,0 +1,126 @@
+"""Every function that reads a text of a user, a model or a provider, by name, for the harness that measures how time grows."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from nexscout_cli.cli import diff, output
+from nexscout_cli.engine.answers import arithmetic, doubt
+from nexscout_cli.engine.cache import canonical, key
+from nexscout_cli.engine.catalog import endpoints
+from nexscout_cli.engine.compression import (
+    extract,
+    head_hashes,
+    json_tables,
+    lossless,
+    prompt_parts,
+    protected_spans,
+    sentences,
+    whitespace,
+)
+from nexscout_cli.engine.learning import observation
+from nexscout_cli.engine.length import features, model
+from nexscout_cli.engine.model import is_version
+from nexscout_cli.engine.request import AIRequest
+from nexscout_cli.engine.routing import difficulty, emotion, prompt_traits
+from nexscout_cli.errors import NexScoutError
+from nexscout_cli.providers import failing, tokens
+from nexscout_cli.providers.wires.sse import EventStream
+
+Reads = Callable[[str], Any]
+
+
+class TextFunction(NamedTuple):
+    """``reads``: a call with the text; ``module``: where the patterns are that it drives."""
+
+    reads: Reads
+    module: str
+
+
+def _request(text: str) -> AIRequest:
+    return AIRequest("ann", "ai_message", text)
+
+
+def _refusing(function: Callable[[str], object]) -> Reads:
+    """A function that says what is wrong with a text by an error."""
+
+    def reads(text: str) -> None:
+        with contextlib.suppress(NexScoutError):
+            function(text)
+
+    return reads
+
+
+def _masked(text: str) -> None:
+    for block in protected_spans.blocks(text):
+        protected_spans.mask(block.text)
+
+
+def _extracted(text: str) -> None:
+    parts = prompt_parts.split(text)
+    extract.extract(text, prompt_parts.question(parts) + " a 1 x", 0.3, prompt_parts.INSTRUCTS)
+
+
+def _events(text: str) -> None:
+    stream, data = EventStream(), text.encode()
+    for at in range(0, len(data), 7):
+        stream.feed(data[at : at + 7])
+    stream.feed(b"\n\n")
+
+
+def functions(cache_dir: Path) -> dict[str, TextFunction]:
+    """All of them. ``cache_dir`` is where the tokenizer keeps its tables."""
+    counter = tokens.TokenCounter(cache_dir)
+    of = TextFunction
+    words = {"the": 10**9, "what": 10**9, "a": 10**9}
+    asked = "How many of (A) are left? Give valid json.\nA. 1\nB. 2\n"
+    return {
+        "compress": of(lossless.compress, lossless.__name__),
+        "compress politely": of(lambda text: lossless.compress("Please do it.  " + text), lossless.__name__),
+        "speaks_of_json": of(lossless.speaks_of_json, lossless.__name__),
+        "blocks and mask": of(_masked, protected_spans.__name__),
+        "sentences": of(sentences.lines, sentences.__name__),
+        "extract": of(_extracted, extract.__name__),
+        "words": of(extract.words, extract.__name__),
+        "prompt parts": of(lambda text: prompt_parts.question(prompt_parts.split(text)), prompt_parts.__name__),
+        "tabled": of(json_tables.tabled, json_tables.__name__),
+        "head hashes": of(lambda text: head_hashes.head_hashes(_request(text), (text,)), head_hashes.__name__),
+        "settled": of(whitespace.settled, whitespace.__name__),
+        "settled after a request": of(lambda text: whitespace.settled("Correct this:  \n" + text), whitespace.__name__),
+        "normalized": of(key.normalized, key.__name__),
+        "fingerprint": of(lambda text: key.fingerprint(_request(text)), key.__name__),
+        "canonical question": of(lambda text: canonical.canonical_question(text, words), canonical.__name__),
+        "emotion": of(emotion.emotional_complexity, emotion.__name__),
+        "difficulty": of(difficulty.difficulty, difficulty.__name__),
+        "options": of(prompt_traits.options, prompt_traits.__name__),
+        "traits": of(prompt_traits.take_apart, prompt_traits.__name__),
+        "features": of(lambda text: features.features(text, 100, text[:200]), features.__name__),
+        "named length": of(features.named_length, features.__name__),
+        "shipped length": of(lambda text: model.shipped(text, 100, "ai_message", "", text[:200], 100), model.__name__),
+        "observe": of(observation.observe, observation.__name__),
+        "plain": of(arithmetic.plain, arithmetic.__name__),
+        "sums": of(arithmetic.sums, arithmetic.__name__),
+        "sums of a line": of(lambda text: arithmetic.sums(text.replace("\n", " ") + " = 1"), arithmetic.__name__),
+        "evaluate": of(arithmetic.evaluate, arithmetic.__name__),
+        "doubt of an answer": of(lambda text: doubt.doubt(asked, text, "stop"), doubt.__name__),
+        "doubt after a prompt": of(lambda text: doubt.doubt(text, "It is 1.", "stop"), doubt.__name__),
+        "agree": of(lambda text: doubt.agree(asked, text, "(A) " + text), doubt.__name__),
+        "agree after a prompt": of(lambda text: doubt.agree(text, "It is 1.", "It is 2."), doubt.__name__),
+        "o200k": of(lambda text: counter.count(text, "o200k_base"), tokens.__name__),
+        "cl100k": of(lambda text: counter.count(text, "cl100k_base"), tokens.__name__),
+        "is_version": of(lambda text: is_version("gpt-4o" + text, "gpt-4o"), "nexscout_cli.engine.model"),
+        "check name": of(_refusing(endpoints.check_name), endpoints.__name__),
+        "check target": of(_refusing(endpoints.check_target), endpoints.__name__),
+        "check base": of(_refusing(endpoints.check_base), endpoints.__name__),
+        "check variable": of(_refusing(endpoints.check_variable), endpoints.__name__),
+        "error text": of(lambda text: failing.error_text(text.encode()), failing.__name__),
+        "error in JSON": of(lambda text: failing.error_text(json.dumps({"error": text}).encode()), failing.__name__),
+        "error by status": of(lambda text: failing.by_status(400, text, text.encode()), failing.__name__),
+        "events": of(_events, "nexscout_cli.providers.wires.sse"),
+        "harmless": of(output.harmless, output.__name__),
+        "diff": of(lambda text: diff.lines(text, text[: len(text) // 2]), diff.__name__),
+    }
