@@ -28,7 +28,8 @@ TOKENS = (
     "import a\n", "<a>", "<a ", "</", "&amp;", "## a\n", "**a", "**a** ", "a: ", "a: b\n", "Mr. ", "the ", "an ", "3 words ",
     "200-word ", "1,", "字", "1字", "漢。", "ก ", "\ue000.", "%a%", "$a", "${a", "-1", "--", "1-1", "a-", "a-b ", "a_b", "__",
     "\x1b[", "\x1b]", "\x1b", "data: ", "data: a\n", "event: a\n\n", ": \n", "-2024-01-01", ":1:", "double space ",
-    "correct this: ", "a?! ", "a\u2019", "I'll ", "aA", "Aa ", "A ", "ab. Cd ", "he died ", "x,y;z ", "a\\", "e\u0301", "\U0001f468\u200d",
+    "correct this: ", "a?! ", "a\u2019", "I'll ", "aA", "Aa ", "A ", "ab. Cd ", "he died ", "x,y;z ", "a\\",
+    "e\u0301", "\U0001f468\u200d",
 )  # fmt: skip
 """Tokens that patterns of the engine begin or repeat."""
 
