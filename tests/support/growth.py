@@ -47,11 +47,11 @@ def cpu(reads: Reads, text: str) -> float:
             gc.enable()
 
 
-def growth(reads: Reads, family: Family, n: int) -> Growth | None:
-    """How the time grows from n to 4n; None where it is too short to tell, and too short to matter."""
+def growth(reads: Reads, family: Family, n: int, short: float = SHORT) -> Growth | None:
+    """How the time grows from n to 4n; None where it is too short to tell (`short`, in seconds), and too short to matter."""
     small, large = family(n), family(4 * n)
     once = cpu(reads, large)
-    if once < SHORT:
+    if once < short:
         return None
     most = Growth(cpu(reads, small), once)
     for _ in range(_TRIES):
