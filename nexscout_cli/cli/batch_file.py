@@ -89,9 +89,9 @@ def _csv_row(row: dict[Any, Any], line: str) -> dict[str, Any]:
 
 def _field(name: str, text: str, label: str) -> Any:
     """A cell's value: options are JSON, a context is JSON or text, attachments are names parted by semicolons."""
-    if name == "options" or (name == "context" and text.lstrip()[:1] in ("{", "[")):
+    if name in ("options", "messages") or (name == "context" and text.lstrip()[:1] in ("{", "[")):
         return files.parse_json(text, label)
-    if name == "attachments":
+    if name in ("attachments", "images"):
         return [part.strip() for part in text.split(";") if part.strip()]
     return text
 

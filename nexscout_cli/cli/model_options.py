@@ -11,6 +11,7 @@ from nexscout_cli import files
 from nexscout_cli.cli import choices
 from nexscout_cli.engine.catalog import endpoints
 from nexscout_cli.engine.catalog.rules import TYPES, Change
+from nexscout_cli.engine.model import ABILITIES
 from nexscout_cli.engine.money import price_per_1k
 from nexscout_cli.errors import UsageError
 
@@ -48,6 +49,10 @@ ReasoningPrice = Annotated[
 ]
 Reasons = Annotated[
     bool | None, typer.Option("--thinks/--does-not-think", help="Whether it can think before it answers.")
+]
+Can = Annotated[
+    str | None,
+    typer.Option("--can", help="What it can do beside text: tools, images, schema, by commas; or nothing."),
 ]
 MaxOutput = Annotated[
     int | None, typer.Option("--max-output", min=1, max=10**8, help="The longest answer it can give, in tokens.")
@@ -88,6 +93,7 @@ def change(
     class_prices: dict[str, str | None] | None = None,
     max_output: int | None = None,
     reasons: bool | None = None,
+    can: str | None = None,
 ) -> Change:
     """The options as a change. Raises UsageError for values that cannot be."""
     if free and input_price is None and output_price is None:
@@ -113,7 +119,16 @@ def change(
         },
         max_output=max_output,
         reasons=reasons,
+        abilities=None if can is None else _abilities(can),
     )
+
+
+def _abilities(text: str) -> tuple[str, ...]:
+    """The abilities that are named; none for "nothing". Raises UsageError for others."""
+    named = {word.strip() for word in text.split(",") if word.strip()} - {"nothing"}
+    for word in sorted(named):
+        choices.one_of(word, ABILITIES, "ability")
+    return tuple(ability for ability in ABILITIES if ability in named)
 
 
 def _per_token(text: str | None, option: str) -> int | None:

@@ -39,6 +39,7 @@ def described(found: tuple[Model, ...]) -> list[dict[str, Any]]:
             "max_tokens": m.max_tokens,
             "max_output": m.max_output,
             "thinks": m.reasons,
+            "can": None if m.abilities is None else list(m.abilities),
             "quality": m.quality,
             "speed": m.speed,
             "best_for": m.best_for,

@@ -118,7 +118,8 @@ def seed(
 
         listed, left_out = current_models()
         more = [
-            Model(*m[:9], True, False, None, m.api_key_env, {}, m.class_prices, m.max_output, m.reasons) for m in listed
+            Model(*m[:9], True, False, None, m.api_key_env, {}, m.class_prices, m.max_output, m.reasons, m.abilities)
+            for m in listed
         ]
     session = Session()
     if not dry_run:
@@ -157,6 +158,7 @@ def add(
     reasoning_price: options.ReasoningPrice = None,
     max_output: options.MaxOutput = None,
     reasons: options.Reasons = None,
+    can: options.Can = None,
     as_json: AsJson = False,
 ) -> int:
     """Add a model (admins). Price and window come from LiteLLM's table where it has them.
@@ -183,6 +185,7 @@ def add(
         class_prices={"cached": cached_price, "cache_write": cache_write_price, "reasoning": reasoning_price},
         max_output=max_output,
         reasons=reasons,
+        can=can,
     )
     session = Session()
     session.recover()
@@ -209,6 +212,7 @@ def set_(
     reasoning_price: options.ReasoningPrice = None,
     max_output: options.MaxOutput = None,
     reasons: options.Reasons = None,
+    can: options.Can = None,
     retired: Annotated[
         bool | None, typer.Option("--retired/--not-retired", help="Whether its provider has withdrawn it.")
     ] = None,
@@ -239,6 +243,7 @@ def set_(
         class_prices={"cached": cached_price, "cache_write": cache_write_price, "reasoning": reasoning_price},
         max_output=max_output,
         reasons=reasons,
+        can=can,
     )
     if change == Change():
         raise UsageError("there is nothing to change", f"`nexscout models set {name} --help` shows what can be")

@@ -56,6 +56,10 @@ def _value(option: Option, said: Any, limit: int) -> Any:
             return parse_context(said, limit)
         case "files":
             return tuple(files.attachment(Path(name), limit) for name in said)
+        case "chat" | "images" | "messages":
+            from nexscout_cli.cli import chat_files
+
+            return chat_files.READ[option.name](said, limit)
     return said
 
 

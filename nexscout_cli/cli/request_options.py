@@ -21,6 +21,9 @@ _TYPES = {
     "dollars": str | None,
     "json": list[str] | None,
     "files": list[str] | None,
+    "chat": str | None,
+    "images": list[str] | None,
+    "messages": str | None,
 }
 
 
@@ -58,7 +61,10 @@ def takes_options(command: Callable[..., int]) -> Callable[..., int]:
         parameters += _parameters(groups[parameter.name]) if parameter.name in groups else [parameter]
 
     def called(**values: Any) -> int:
-        given = {name: {option.name: values.pop(option.name) for option in group} for name, group in groups.items()}
+        given = {
+            name: {option.name: values.pop(option.name) for option in group if option.flags}
+            for name, group in groups.items()
+        }
         return command(**values, **given)
 
     called.__name__, called.__doc__, called.__module__ = command.__name__, command.__doc__, command.__module__
@@ -75,4 +81,5 @@ def _parameters(options: Iterable[Option]) -> list[inspect.Parameter]:
             annotation=Annotated[_TYPES[option.kind], typer.Option(*option.flags, help=option.help)],
         )
         for option in options
+        if option.flags
     ]

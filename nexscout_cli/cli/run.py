@@ -48,13 +48,13 @@ def run(
     """
     session = Session(quiet)
     text = request.prompt_for_run(prompt, session.settings["firewall.max_bytes"])
-    if text is None:
+    if text is None and (given | more).get("messages") is None:
         raise UsageError(
             "there is no prompt", 'nexscout run "Write a haiku"   or   nexscout run @prompt.txt   (--help shows more)'
         )
     if confirm and not yes and not _can_ask():
         raise UsageError("--confirm needs a terminal to ask on", "add --yes to answer it")
-    asked = request.build(session, text, given | more)
+    asked = request.build(session, text or "", given | more)
     streams = not as_json and (output.stdout_is_terminal() if stream is None else stream)
     screen = _Screen() if streams else None
     engine = session.engine(writes=True)
@@ -93,7 +93,7 @@ def _deliver(response: AIResponse, as_json: bool, screen: _Screen | None, quiet:
         output.emit(response.as_json())
     elif response.success and response.result is not None:
         if screen is None or not screen.shown:
-            output.out(response.result, end="" if response.result.endswith("\n") else "\n")
+            _print(response)
         elif "reader_gone" not in known.flags and not screen.shown.endswith("\n"):
             output.out("")
     if response.error is not None:
@@ -112,6 +112,19 @@ def _deliver(response: AIResponse, as_json: bool, screen: _Screen | None, quiet:
     if not quiet and output.stderr_is_terminal():
         output.note(_summary(known))
     return 0
+
+
+def _print(response: AIResponse) -> None:
+    """The answer on stdout: its text, or the functions it calls; several answers with a line between them."""
+    for number, (text, calls) in enumerate(
+        [(one.text, one.tool_calls) for one in response.choices] or [(response.result or "", ())]
+    ):
+        if number:
+            output.out("---")
+        if text or not calls:
+            output.out(text, end="" if text.endswith("\n") else "\n")
+        for call in calls:
+            output.out(f"{call.name}({call.arguments})")
 
 
 def _summary(known: Metadata) -> str:

@@ -44,9 +44,9 @@ def simulate(
         raise UsageError("--diff shows one plan to a person", "leave out --compare and --json")
     session = Session()
     text = request.prompt_for_simulate(prompt, session.settings["firewall.max_bytes"])
-    if text is None:
+    if text is None and given.get("messages") is None:
         raise UsageError("there is no prompt", "nexscout simulate prompt.txt   (--help shows more)")
-    asked = request.build(session, text, given)
+    asked = request.build(session, text or "", given)
     engine = session.engine(writes=False)
     if compare and explain:
         raise UsageError("--compare shows every model, --explain how one is chosen", "give one of them")

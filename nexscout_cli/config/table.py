@@ -120,6 +120,9 @@ SETTINGS: dict[str, Setting] = {
     "routing.floor": Setting(0.5, float, "models below this quality are used only when no better one is there", 0, 1),
     "firewall.block_tokens": Setting(20_000, int, "a call predicted to use more tokens than this is refused", 1),
     "firewall.warn_tokens": Setting(15_000, int, "a call predicted to use more tokens than this has a warning", 1),
+    "firewall.max_image_bytes": Setting(
+        20_000_000, int, "more bytes of pictures in a request than this are refused", 1
+    ),
     "firewall.max_bytes": Setting(
         2_000_000, int, "the most bytes of prompt, context and attachments together; more is not read", 1
     ),

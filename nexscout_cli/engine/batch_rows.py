@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from nexscout_cli.engine import options
+from nexscout_cli.engine.chat import Image, conversation, image
 from nexscout_cli.engine.request import AIRequest, Attachment, Json, Options
 from nexscout_cli.errors import UsageError
 
@@ -21,14 +22,14 @@ def parse(row: Json, defaults: AIRequest, attach: ReadAttachment) -> AIRequest:
     if unknown := [str(name) for name in row if name not in FIELDS]:
         raise _unknown_field(unknown[0])
     prompt, user = _text(row, "prompt"), _text(row, "user")
-    if prompt is None:
+    if prompt is None and not row.get("messages"):
         raise UsageError("the line has no prompt", 'for instance {"id": "1", "prompt": "…"}')
     given: dict[str, Json] = {} if user is None else {"user_id": user}
     for name, field in options.FIELDS.items():
         value = _text(row, name) if field.kind == "text" else row.get(name)
         if value is not None:
-            given.setdefault(name, _attached(value, attach) if field.kind == "files" else value)
-    return defaults._replace(prompt=prompt, options=_options(row.get("options") or {}, defaults.options), **given)
+            given.setdefault(name, READ[field.kind](value, attach) if field.kind in READ else value)
+    return defaults._replace(prompt=prompt or "", options=_options(row.get("options") or {}, defaults.options), **given)
 
 
 def _unknown_field(name: str) -> UsageError:
@@ -48,6 +49,21 @@ def _attached(names: Json, attach: ReadAttachment) -> tuple[Attachment, ...]:
     if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
         raise UsageError("attachments is a list of file names", 'for instance ["notes.txt"]')
     return tuple(attach(name) for name in names)
+
+
+def _pictures(given: Json, attach: ReadAttachment) -> tuple[Image, ...]:
+    """Pictures by address: a row names no picture's file."""
+    if not isinstance(given, list):
+        raise UsageError("images is a list of addresses", 'for instance ["https://example.com/a.png"]')
+    return tuple(image(url, "auto", f"images[{number}]") for number, url in enumerate(given))
+
+
+READ: dict[str, Callable[[Json, ReadAttachment], Json]] = {
+    "files": _attached,
+    "images": _pictures,
+    "messages": lambda value, attach: conversation(value),
+}
+"""How a field is read whose value in a program is not what stands in JSON."""
 
 
 def _options(given: Json, defaults: Options) -> Options:

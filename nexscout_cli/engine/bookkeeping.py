@@ -87,7 +87,7 @@ def lesson(plan: Plan, charge: Charge, outcome: float, now: datetime, settings: 
     return Lesson(
         day=now.date().isoformat(),
         hour=now.hour,
-        observation=observe(request.prompt),
+        observation=observe(request.question),
         model=plan.model.name,
         input_tokens=charge.input_tokens,
         output_tokens=charge.output_tokens,

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import NamedTuple
 
+from nexscout_cli.engine.chat import Message, ToolCall
 from nexscout_cli.engine.model import Model
-from nexscout_cli.engine.plan_types import Message
 from nexscout_cli.engine.request import Json
 
 
@@ -14,7 +14,9 @@ class Call(NamedTuple):
     """One call to one provider, as the provider sees it. ``timeout`` and ``total_timeout`` in seconds.
 
     ``max_tokens`` bounds answer and thinking together; ``thinking_room`` is the part that is meant for thinking. ``effort`` is
-    how much the model is asked to think, None where nothing is said of it.
+    how much the model is asked to think, None where nothing is said of it. ``options`` are those of chat completions that
+    were given, by their names there (:data:`~nexscout_cli.engine.options.SENT`). ``max_tokens`` bounds each of
+    ``options["n"]`` answers.
     """
 
     model: Model
@@ -26,6 +28,7 @@ class Call(NamedTuple):
     stream: bool
     effort: str | None = None
     thinking_room: int = 0
+    options: dict[str, Json] = {}  # noqa: RUF012 - never changed
 
 
 class Usage(NamedTuple):
@@ -50,14 +53,54 @@ class Usage(NamedTuple):
     service_tier: Json = None
 
 
+class Choice(NamedTuple):
+    """One of several answers to one call, with why it ended, the tools it calls, and how likely its tokens were."""
+
+    text: str
+    finish_reason: str = "stop"
+    tool_calls: tuple[ToolCall, ...] = ()
+    logprobs: Json = None
+
+    def as_json(self) -> dict[str, Json]:
+        """As responses keep it."""
+        return self._asdict() | {"tool_calls": [call.as_json() for call in self.tool_calls]}
+
+    @classmethod
+    def from_json(cls, kept: dict[str, Json]) -> Choice:
+        """The choice that :meth:`as_json` made."""
+        return cls(**kept | {"tool_calls": tuple(ToolCall.from_json(call) for call in kept["tool_calls"])})
+
+
 class Completion(NamedTuple):
-    """A provider's answer. ``finish_reason`` as in the OpenAI API: stop, length, content_filter; ``model`` says who answered."""
+    """A provider's answer. ``finish_reason`` as in the OpenAI API: stop, length, content_filter, tool_calls; ``model`` says
+    who answered.
+
+    ``others`` are the further answers where several were asked for. ``not_sent`` names the options that this provider does
+    not take.
+    """
 
     text: str
     finish_reason: str
     usage: Usage | None
     provider_id: str | None
     model: str | None
+    tool_calls: tuple[ToolCall, ...] = ()
+    others: tuple[Choice, ...] = ()
+    logprobs: Json = None
+    not_sent: tuple[str, ...] = ()
+
+    @property
+    def first(self) -> Choice:
+        """The answer itself."""
+        return Choice(self.text, self.finish_reason, self.tool_calls, self.logprobs)
+
+    @property
+    def all_text(self) -> str:
+        """All that was written, for counting: texts and the arguments of tool calls."""
+        texts = []
+        for choice in (self.first, *self.others):
+            texts += [choice.text, *(call.name + call.arguments for call in choice.tool_calls)]
+        return "\n".join(text for text in texts if text)
 
 
 OnText = Callable[[str], None]

@@ -7,6 +7,7 @@ from typing import NamedTuple
 from nexscout_cli.engine import asked
 from nexscout_cli.engine.asked import Asked, Moment
 from nexscout_cli.engine.call import Completion
+from nexscout_cli.engine.chat import Message
 from nexscout_cli.engine.failures import ProviderFailure
 from nexscout_cli.engine.model import Model
 from nexscout_cli.engine.money import usd
@@ -16,9 +17,9 @@ from nexscout_cli.engine.response import AIResponse, Metadata
 from nexscout_cli.engine.settlement import Attempt, Charge
 from nexscout_cli.engine.snapshot import Snapshot
 
-FIRST, RETRY, FALLBACK, OPINION, STRONG = "first", "retry", "fallback", "opinion", "strong"
+FIRST, RETRY, FALLBACK, OPINION, STRONG, REPAIR = "first", "retry", "fallback", "opinion", "strong", "repair"
 """Why a model is asked: by the plan; again after a failure; after another one failed; for a second opinion on a doubtful
-answer; as the strong model of a cascade."""
+answer; as the strong model of a cascade; again, because its answer was not as the schema says."""
 
 
 class Held(NamedTuple):
@@ -39,6 +40,21 @@ class Doubted(NamedTuple):
     completion: Completion
     score: float
     confirmed: bool = False
+
+
+class Unfit(NamedTuple):
+    """An answer that was posted and not delivered, because it is not as its schema says; ``fault`` says how."""
+
+    held: Held
+    charge: Charge
+    completion: Completion
+    fault: str
+
+    @property
+    def repair(self) -> tuple[Message, ...]:
+        """What is said after it, to get a better one."""
+        again = f"That is not as the schema says: {self.fault}. Answer again, with nothing but JSON that is."
+        return (Message("assistant", self.completion.text or "{}"), Message("user", again))
 
 
 class Step(NamedTuple):
@@ -91,6 +107,7 @@ class Course(NamedTuple):
     energy: int = 0
     warnings: tuple[str, ...] = ()
     doubted: Doubted | None = None
+    unfit: Unfit | None = None
 
     @property
     def spent(self) -> int:

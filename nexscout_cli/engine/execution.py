@@ -11,7 +11,7 @@ from collections.abc import Callable
 from datetime import datetime
 
 from nexscout_cli.config import Settings
-from nexscout_cli.engine import bookkeeping, fallback
+from nexscout_cli.engine import bookkeeping, delivery, fallback
 from nexscout_cli.engine.actions import (
     Action,
     Answered,
@@ -40,6 +40,7 @@ from nexscout_cli.engine.course import (
     FALLBACK,
     FIRST,
     OPINION,
+    REPAIR,
     RETRY,
     STRONG,
     Course,
@@ -47,7 +48,7 @@ from nexscout_cli.engine.course import (
     Ended,
     Held,
     Step,
-    answer,
+    Unfit,
     failed,
     with_empty_answer,
     with_failure,
@@ -55,6 +56,7 @@ from nexscout_cli.engine.course import (
 from nexscout_cli.engine.failures import ProviderFailure
 from nexscout_cli.engine.model import Model
 from nexscout_cli.engine.money import usd
+from nexscout_cli.engine.options import sent
 from nexscout_cli.engine.planning.plan import Plan
 from nexscout_cli.engine.planning.planner import Planner
 from nexscout_cli.engine.planning.texts import Count
@@ -116,6 +118,10 @@ class Execution:
             plan = self._planner.further(course.first, wanted, request, snapshot)
             return Planned(plan, snapshot, "" if plan else "it cannot be called any more")
         assert model is not None and course.before is not None
+        if role == REPAIR:
+            assert course.unfit is not None
+            said = course.unfit.repair
+            return Planned(self._planner.alternative(course.before, request, model, snapshot, said=said), snapshot)
         last_resort = role == FALLBACK and model.embedded and model.quality < self._settings["routing.floor"]
         plan = self._planner.alternative(course.before, request, model, snapshot, last_resort=last_resort)
         return Planned(plan, snapshot)
@@ -173,6 +179,8 @@ class Execution:
     def _not_allowed(self, course: Course, why: str, at: Moment) -> Next:
         """What comes instead of a step that budgets or the catalog do not allow."""
         role, model = course.step
+        if role == REPAIR:
+            return self._deliver_unfit(course, at, f"it was not asked for again: {why}")
         if role == OPINION:
             return _start(course, STRONG)
         if role == STRONG:
@@ -190,13 +198,14 @@ class Execution:
         call = Call(
             plan.model,
             plan.messages,
-            plan.forecast.max_output_tokens,
+            plan.forecast.max_output_tokens // plan.forecast.answers,
             plan.request.options.temperature,
             settings["providers.timeout"],
             settings["providers.stream_timeout"],
             streams,
             plan.request.options.effort if plan.model.reasons else None,
-            plan.forecast.thinking_room,
+            plan.forecast.thinking_room // plan.forecast.answers,
+            sent(plan.request.options),
         )
         if course.step.role != FALLBACK:
             return course, Send(held, call, "")
@@ -213,22 +222,31 @@ class Execution:
         undelivered = Posting(charge, completion.provider_id, None)
         if course.step.role == OPINION:
             return self._second_opinion(course, held, completion, undelivered)
-        if _useless(completion):
+        if delivery.useless(completion):
             return with_empty_answer(course, plan, completion), Post(held, undelivered)
+        wrong = delivery.fault(plan.request.options, completion)
+        if wrong is not None and course.unfit is None:
+            course = course._replace(unfit=Unfit(held, charge, completion, wrong))
+            course = course.warned(f"a first answer was not as the schema says, and is paid: {wrong}")
+            note = f"{plan.model.name}'s answer is not as the schema says ({wrong}); asking once more"
+            return course, Post(held, undelivered, note=note)
+        if wrong is not None:
+            course = course.warned(f"the answer is not as the schema says: {wrong}")
         found = None
         if plan.cascade is not None:
             from nexscout_cli.engine.answers.doubt import doubt
 
-            score, reasons = doubt(course.asked.request.prompt, completion.text, completion.finish_reason)
+            score, reasons = doubt(course.asked.request.question, completion.text, completion.finish_reason)
             found = {"score": round(score, 4), "limit": plan.cascade.doubt, "reasons": list(reasons)}
             if score >= plan.cascade.doubt:
                 because = f" ({'; '.join(reasons)})" if reasons else ""
                 note = f"{plan.model.name}'s answer is doubtful{because}; asking further"
                 course = course._replace(doubted=Doubted(held, charge, completion, score))
                 return course, Post(held, undelivered._replace(doubt=found), note=note)
-        course, delivery, response = self._delivery(course, held, charge, completion, at)
-        posting = Posting(charge, completion.provider_id, delivery, found)
-        return course, Post(held, posting, response, delivery.text if plan.cascade else None)
+        course, given, response = self._delivery(course, held, charge, completion, at)
+        posting = Posting(charge, completion.provider_id, given, found)
+        whole = plan.cascade is not None or plan.request.options.wants_json
+        return course, Post(held, posting, response, given.text if whole else None)
 
     def _second_opinion(self, course: Course, held: Held, completion: Completion, posting: Posting) -> Next:
         """A second cheap model's answer, which is compared with the doubted one and never delivered."""
@@ -236,8 +254,8 @@ class Execution:
 
         doubted, cascade = course.doubted, course.first.cascade
         assert doubted is not None and cascade is not None
-        prompt = course.asked.request.prompt
-        same = not _useless(completion) and agree(prompt, doubted.completion.text, completion.text)
+        prompt = course.asked.request.question
+        same = not delivery.useless(completion) and agree(prompt, doubted.completion.text, completion.text)
         score = second_opinion(doubted.score, same)
         found = {"score": round(score, 4), "limit": cascade.doubt, "reasons": [], "agrees": same}
         course = course._replace(doubted=doubted._replace(confirmed=score < cascade.doubt))
@@ -263,6 +281,8 @@ class Execution:
         if role == OPINION:
             assert doubted is not None
             return self._deliver_doubted(course, at) if doubted.confirmed else _start(course, STRONG)
+        if course.unfit is not None and course.unfit.held.attempt.id == course.attempt_id:
+            return _start(course, REPAIR, course.unfit.held.plan.model)
         if doubted is not None and doubted.held.attempt.id == course.attempt_id:
             return _start(course, OPINION if _asks_other(course, doubted) else STRONG)
         last = _last(course)
@@ -278,6 +298,8 @@ class Execution:
 
     def _ask_another(self, course: Course, at: Moment) -> Next:
         """The next model of the ladder; of a cascade the doubted answer, which is better than none."""
+        if course.unfit is not None:
+            return self._deliver_unfit(course, at, f"no better one came: {course.failures[-1]}")
         if course.doubted is not None:
             return self._deliver_doubted(course.warned(f"no second answer came: {course.failures[-1]}"), at)
         last = course.ended[-1].failure if course.ended else None
@@ -299,23 +321,7 @@ class Execution:
     def _delivery(
         self, course: Course, held: Held, charge: Charge, completion: Completion, at: Moment
     ) -> tuple[Course, Delivery, AIResponse]:
-        """The response that an answer makes, and what the books are told of it."""
-        plan, doubted = held.plan, course.doubted
-        cut = completion.finish_reason == "length"
-        if cut:
-            course = course.warned(f"the answer was cut at its bound of {plan.shape.max_tokens:,} tokens")
-        course = course._replace(energy=min(held.attempt.hold_energy, plan.energy_of(charge.cost)))
-        text = completion.text.encode("utf-8", "replace").decode()
-        response = answer(course, plan, text, at, truncated=cut)
-        keep = (
-            completion.finish_reason == "stop"
-            and not plan.degraded
-            and not (doubted and doubted.held.attempt.id == held.attempt.id and not doubted.confirmed)
-            and charge.output_tokens < self._settings["cache.max_tokens"]
-        )
-        lesson = bookkeeping.lesson(plan, charge, 0.5 if cut else 1.0, self._now(), self._settings)
-        keys = (course.asked.cache_key, course.asked.form_key) if keep else (None, None)
-        return course, Delivery(course.energy, lesson, response.as_json(), text, *keys, response.warnings), response
+        return delivery.delivered(course, held, charge, completion, at, self._settings, self._now())
 
     def _deliver_doubted(self, course: Course, at: Moment) -> Next:
         """Deliver a cascade's first answer after all: it was confirmed, or is better than none."""
@@ -323,8 +329,16 @@ class Execution:
         held, charge, completion, _, confirmed = course.doubted
         if not confirmed:
             course = course.warned(f"the answer is {held.plan.model.name}'s, and may be wrong")
-        course, delivery, response = self._delivery(course, held, charge, completion, at)
-        return course, DeliverLate(held, charge, delivery, response)
+        course, given, response = self._delivery(course, held, charge, completion, at)
+        return course, DeliverLate(held, charge, given, response)
+
+    def _deliver_unfit(self, course: Course, at: Moment, why: str) -> Next:
+        """Deliver an answer that is not as its schema says: it is paid, and no better one came."""
+        assert course.unfit is not None
+        held, charge, completion, wrong = course.unfit
+        course = course.warned(f"the answer is not as the schema says: {wrong}", why)
+        course, given, response = self._delivery(course, held, charge, completion, at)
+        return course, DeliverLate(held, charge, given, response)
 
     def _close(self, course: Course, at: Moment) -> Next:
         """End a request that no model has answered."""
@@ -381,10 +395,5 @@ def _asks_other(course: Course, doubted: Doubted) -> bool:
 
 def _streams(course: Course, plan: Plan) -> bool:
     """Whether an answer is handed over as it comes: not one that is checked first, nor an opinion of another one."""
-    return course.streams and plan.cascade is None and course.step.role != OPINION
-
-
-def _useless(completion: Completion) -> bool:
-    """Whether there is nothing to deliver."""
-    gone = completion.finish_reason == "reader_gone"
-    return not (completion.text.strip() or gone) or completion.finish_reason == "content_filter"
+    checked = plan.cascade is not None or plan.request.options.wants_json
+    return course.streams and not checked and course.step.role != OPINION

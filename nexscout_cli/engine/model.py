@@ -11,6 +11,8 @@ from nexscout_cli.engine.usage import Rates, Tokens
 EMBEDDED_PREFIX = "embedded/"
 _OPENAI_THINKER = re.compile(r"(?:openai|azure)/(?:o\d|gpt-(?:[5-9]|\d\d))(?!.*chat)")
 """Targets of OpenAI's that think: their bound has another name, and they take no temperature but 1 (OpenAI's API reference)."""
+ABILITIES = ("tools", "images", "schema")
+"""What a model may be able to do beside text: call functions, look at pictures, answer in the form of a JSON schema."""
 _VERSION = re.compile(r"(?:[-@:](?:\d[\d.:-]*|v\d[\d:]*|latest|preview))+")
 
 
@@ -19,7 +21,8 @@ class Model(NamedTuple):
 
     ``class_prices``: what special classes of tokens cost, and fees (see :class:`~nexscout_cli.engine.usage.Rates`).
     ``max_output``: the longest answer that the model can give, in tokens; None where it is not known.
-    ``reasons``: whether it can think before it answers.
+    ``reasons``: whether it can think before it answers. ``abilities``: which of :data:`ABILITIES` it has; None where that is
+    not known.
     """
 
     name: str
@@ -39,6 +42,7 @@ class Model(NamedTuple):
     class_prices: dict[str, int] = {}  # noqa: RUF012 - never changed
     max_output: int | None = None
     reasons: bool = False
+    abilities: tuple[str, ...] | None = None
 
     @property
     def free(self) -> bool:

@@ -7,6 +7,7 @@ entry here.
 
 from __future__ import annotations
 
+import json
 import sys
 from typing import Literal, NamedTuple
 
@@ -15,7 +16,7 @@ from nexscout_cli.engine.request import Json, Options
 from nexscout_cli.errors import UsageError
 from nexscout_cli.terms import COMPRESS, EFFORTS, FEATURES, MODES, POLICIES, YES_OR_NO
 
-Kind = Literal["text", "whole", "number", "switch", "dollars", "json", "files"]
+Kind = Literal["text", "whole", "number", "switch", "choice", "dollars", "json", "files", "chat", "images", "messages"]
 """What a value is.
 
 ========  ===================  ==========================  ======================  =========================
@@ -25,9 +26,13 @@ text      str                  text                        as it is             
 whole     int                  whole number                digits                  ``--flag 200``
 number    int or float         number                      digits                  ``--flag 0.7``
 switch    bool                 true or false               yes, no, true, false …  ``--flag``: not the default
+choice    bool or None         true or false               yes, no, true, false …  none
 dollars   int, nano-dollars    number or text, in dollars  dollars                 dollars
 json      any JSON value       any JSON value              JSON or text            ``KEY=VALUE`` or ``@FILE``
 files     tuple of Attachment  list of file names          names parted by ;       a file's name
+chat      JSON value           the same                    JSON or text            a file with JSON, or a text
+images    tuple of Image       list of names, addresses    names parted by ;       a file's name, or an address
+messages  tuple of Message     list of chat messages       JSON                    a file with JSON
 ========  ===================  ==========================  ======================  =========================
 """
 
@@ -46,7 +51,8 @@ class Option(NamedTuple):
 
     ``name`` is the field of Options, or of AIRequest where ``part_of`` is ``request``. ``low`` and ``high`` bound numbers
     and the length of texts, both included. ``key_name`` is what the cache key calls it, if not ``name``. ``for_batch`` tells
-    whether ``batch`` takes it on the command line, for every row that does not say otherwise.
+    whether ``batch`` takes it on the command line, for every row that does not say otherwise; without ``flags`` no command
+    line does. ``sent``: providers get it under its own name.
     """
 
     name: str
@@ -61,6 +67,21 @@ class Option(NamedTuple):
     in_key: InKey = "never"
     key_name: str = ""
     for_batch: bool = True
+    sent: bool = False
+
+
+def _sent(
+    name: str,
+    kind: Kind,
+    flag: str | None,
+    help: str,
+    example: str = "",
+    low: float | None = None,
+    high: float | None = None,
+) -> Option:
+    """An option of chat completions, which goes to the provider under its own name."""
+    flags = () if flag is None else (flag,)
+    return Option(name, kind, flags, help, example, low=low, high=high, in_key="given", sent=True)
 
 
 TABLE = (
@@ -180,6 +201,42 @@ TABLE = (
         choices=EFFORTS,
         in_key="given",
     ),
+    _sent(
+        "response_format",
+        "chat",
+        "--schema",
+        'Answer as JSON: a file with a JSON schema, or its fields, for instance "name, age int".',
+    ),
+    _sent("tools", "chat", "--tools", "A file with the functions that the model may call, as JSON."),
+    _sent("tool_choice", "chat", "--tool-choice", "Which tool to call: auto, none, required, or a name.", "auto"),
+    _sent("parallel_tool_calls", "choice", None, "Whether several tools may be called at once."),
+    _sent("stop", "chat", "--stop", "A text at which the answer ends.", "END"),
+    _sent("top_p", "number", "--top-p", "Only the likeliest words of this share, from 0 to 1.", "0.9", 0, 1),
+    _sent(
+        "seed", "whole", "--seed", "Ask for the same answer again, where the provider can.", "7", -(2**63), 2**63 - 1
+    ),
+    _sent("presence_penalty", "number", None, "Above 0: rather new subjects.", "0.5", -2, 2),
+    _sent("frequency_penalty", "number", None, "Above 0: fewer repeats.", "0.5", -2, 2),
+    _sent("n", "whole", "--answers", "How many answers to give, from 1 to 8; each is paid.", "2", 1, 8),
+    _sent("logprobs", "choice", None, "Tell how likely each token was."),
+    _sent("top_logprobs", "whole", None, "How many likely tokens to tell of, from 0 to 20.", "5", 0, 20),
+    _sent("user", "text", None, "A name of the end user, for the provider.", "user-7", 1, 200),
+    Option(
+        "images",
+        "images",
+        ("--image",),
+        "A picture to send, a file or an https address; may be repeated.",
+        part_of="request",
+        for_batch=False,
+    ),
+    Option(
+        "messages",
+        "messages",
+        ("--messages",),
+        "A file with the conversation so far, as JSON.",
+        part_of="request",
+        for_batch=False,
+    ),
     Option(
         "allow_fallback",
         "switch",
@@ -190,6 +247,7 @@ TABLE = (
 """In the order that ``--help`` shows them."""
 
 OPTIONS = {option.name: option for option in TABLE if option.part_of == "options"}
+SENT = tuple(option.name for option in TABLE if option.sent)
 FIELDS = {option.name: option for option in TABLE if option.part_of == "request"}
 """A request's own fields, but the prompt."""
 
@@ -198,14 +256,17 @@ _PROGRAM: dict[Kind, tuple[type, ...]] = {
     "whole": (int,),
     "number": (int, float),
     "switch": (bool,),
+    "choice": (bool,),
     "dollars": (int,),
 }
+_SWITCHES = ("switch", "choice")
 _JSON = _PROGRAM | {"dollars": (int, float, str)}
 _WORDS: dict[Kind, str] = {
     "text": "text",
     "whole": "a whole number",
     "number": "a number",
     "switch": "true or false",
+    "choice": "true or false",
     "dollars": "an amount in dollars",
 }
 _IN_NANO = "a whole number of nano-dollars, 0 or more"
@@ -216,10 +277,20 @@ def default_of(option: Option) -> Json:
     return Options._field_defaults[option.name]
 
 
+def sent(options: Options) -> dict[str, Json]:
+    """What providers get of the options under their own names, as far as it was given."""
+    return {name: value for name in SENT if (value := getattr(options, name)) is not None}
+
+
 def check(option: Option, value: Json, label: str) -> None:
     """Refuse a value that an option cannot have. ``label`` is what the error calls the option. Raises UsageError."""
+    if option.kind == "chat":
+        from nexscout_cli.engine.chat_options import CHECKS
+
+        CHECKS[option.name](value, label)
+        return
     kinds = _PROGRAM[option.kind]
-    right = isinstance(value, kinds) and (option.kind == "switch" or not isinstance(value, bool))
+    right = isinstance(value, kinds) and (option.kind in _SWITCHES or not isinstance(value, bool))
     if right and (option.low is not None or option.high is not None):
         size = len(value) if option.kind == "text" else value
         right = (option.low is None or size >= option.low) and (option.high is None or size <= option.high)
@@ -231,8 +302,8 @@ def check(option: Option, value: Json, label: str) -> None:
 
 def from_json(option: Option, value: Json, label: str) -> Json:
     """An option's value from a JSON document, checked. Raises UsageError."""
-    kinds = _JSON[option.kind]
-    if not isinstance(value, kinds) or (isinstance(value, bool) and option.kind != "switch"):
+    kinds = _JSON.get(option.kind, object)
+    if not isinstance(value, kinds) or (isinstance(value, bool) and option.kind not in _SWITCHES):
         raise _refusal(option, value, label)
     if isinstance(value, str | int | float) and option.kind == "dollars":
         try:
@@ -254,8 +325,10 @@ def from_cell(option: Option, text: str, label: str) -> Json:
             value = int(text)
         elif option.kind == "number":
             value = float(text)
-        elif option.kind == "switch":
+        elif option.kind in _SWITCHES:
             value = YES_OR_NO[text.lower()]
+        elif option.kind == "chat" and text[:1] in ("{", "["):
+            value = json.loads(text)
     except (ValueError, KeyError) as error:
         raise _refusal(option, text, label) from error
     from_json(option, value, label)

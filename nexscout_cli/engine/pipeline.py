@@ -93,11 +93,13 @@ class Engine:
 
     def simulate(self, request: AIRequest, *, actor: str | None = None) -> Plan:
         """The plan for a request; nothing is written. Raises NexScoutError where no plan can be made."""
+        request = request.settled
         check_request(request, self.settings)
         return self.planner.plan(request, self.snapshot(request, actor))
 
     def compare(self, request: AIRequest, *, actor: str | None = None) -> list[Plan]:
         """A plan for every available model; nothing is written."""
+        request = request.settled
         check_request(request, self.settings)
         return self.planner.compare(request, self.snapshot(request, actor))
 
@@ -115,8 +117,8 @@ class Engine:
         """
         asked = self._asked(request, actor)
         try:
-            check_request(request, self.settings)
-            return self._answer(asked, self.snapshot(request, asked.actor), on_text, confirm)
+            check_request(asked.request, self.settings)
+            return self._answer(asked, self.snapshot(asked.request, asked.actor), on_text, confirm)
         except Interrupted:
             raise
         except NexScoutError as error:
@@ -148,7 +150,7 @@ class Engine:
             return refusal(asked, self._moment(asked), error.as_json(), error.exit_status)
 
     def _asked(self, request: AIRequest, actor: str | None) -> Asked:
-        return Asked(new_id(self.clock), request, actor or self.actor, self.clock.monotonic())
+        return Asked(new_id(self.clock), request.settled, actor or self.actor, self.clock.monotonic())
 
     def _moment(self, asked: Asked) -> Moment:
         return Moment(elapsed_ms(self.clock, asked.started))

@@ -40,19 +40,13 @@ class Compression(NamedTuple):
         return self._asdict() | {"steps": list(self.steps), "saved_by": dict(self.saved_by)}
 
 
-class Message(NamedTuple):
-    """One chat message as it is sent."""
-
-    role: str
-    content: str
-
-
 class Forecast(NamedTuple):
     """Tokens of a call: expected, and as the hold bounds them; ``counted`` is the input by our own tokenizer,
     0 where that is the provider's too and nothing can be learned of its count.
 
     ``p90_output_tokens`` is what nine answers of ten stay below; ``shipped`` is what the answer's length is learned against.
     Thinking is part of the output: ``thinking`` what is expected of it, ``thinking_room`` what the bound leaves for it.
+    ``answers`` is how many are asked for at once; all counts are of all of them.
     """
 
     input_tokens: int
@@ -64,6 +58,7 @@ class Forecast(NamedTuple):
     shipped: Trend
     thinking: int = 0
     thinking_room: int = 0
+    answers: int = 1
 
 
 class Candidate(NamedTuple):

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple
 
+from nexscout_cli.engine.chat import Image, Message, asked
+
 Json = Any
 
 
@@ -20,7 +22,7 @@ class Options(NamedTuple):
     ``max_cost`` is in nano-dollars; ``max_tokens`` bounds the answer; ``temperature`` lies in 0–2; ``mode``, ``policy`` and
     ``compress`` are words of :mod:`nexscout_cli.terms`; ``keep`` is the share (0.1–0.9) of a text that extraction keeps;
     ``effort`` is how much a model thinks; ``allow_fallback`` lets another model answer where a forced one, or a provider's
-    key, fails.
+    key, fails. From ``tools`` on they are those of chat completions, and have its meaning.
     """
 
     allow_cache: bool = True
@@ -37,16 +39,68 @@ class Options(NamedTuple):
     keep: float | None = None
     allow_fallback: bool = False
     effort: str | None = None
+    tools: Json = None
+    tool_choice: Json = None
+    parallel_tool_calls: bool | None = None
+    response_format: Json = None
+    stop: Json = None
+    top_p: float | None = None
+    seed: int | None = None
+    presence_penalty: float | None = None
+    frequency_penalty: float | None = None
+    n: int | None = None
+    logprobs: bool | None = None
+    top_logprobs: int | None = None
+    user: str | None = None
+
+    @property
+    def wants_json(self) -> bool:
+        """Whether the answer must be JSON, by a schema or any."""
+        kind = self.response_format.get("type") if isinstance(self.response_format, dict) else None
+        return kind in ("json_schema", "json_object")
 
 
 class AIRequest(NamedTuple):
-    """One thing a user asks. ``context`` is any JSON value; ``attachments`` are text files already read."""
+    """One thing a user asks. ``context`` is any JSON value; ``attachments`` are text files already read.
+
+    ``prompt`` is the last user message; ``images`` belong to it. ``messages`` are what was said before it, or, where the
+    prompt is empty, the whole conversation.
+    """
 
     user_id: str
     feature: str
-    prompt: str
+    prompt: str = ""
     goal: str | None = None
     tone: str | None = None
     context: Json = None
     attachments: tuple[Attachment, ...] = ()
     options: Options = Options()
+    messages: tuple[Message, ...] = ()
+    images: tuple[Image, ...] = ()
+
+    @property
+    def is_plain(self) -> bool:
+        """Whether it asks for nothing but a text, by one message of text."""
+        options = self.options
+        special = options.tools, options.response_format, options.n, options.logprobs
+        return not (self.messages or self.images) and special == (None, None, None, None)
+
+    @property
+    def wants_text(self) -> bool:
+        """Whether the answer is one free text: no tool call, no JSON, not several answers. Others are not doubted."""
+        return self.options.tools is None and not self.options.wants_json and self.options.n in (None, 1)
+
+    @property
+    def question(self) -> str:
+        """What the user asks: the prompt, or the last user message of the conversation."""
+        return self.prompt or asked(self.messages)
+
+    @property
+    def settled(self) -> AIRequest:
+        """The same request in its one form: a plain user message at the end of the conversation is the prompt."""
+        if self.prompt or not self.messages:
+            return self
+        last = self.messages[-1]
+        if last.role != "user" or not last.plain or not last.content.strip():
+            return self
+        return self._replace(prompt=last.content, messages=self.messages[:-1])

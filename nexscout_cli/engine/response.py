@@ -5,6 +5,8 @@ from __future__ import annotations
 from decimal import Decimal
 from typing import NamedTuple
 
+from nexscout_cli.engine.call import Choice
+from nexscout_cli.engine.chat import ToolCall
 from nexscout_cli.engine.request import Json
 
 _NOTHING = Decimal("0E-9")
@@ -16,6 +18,7 @@ class Metadata(NamedTuple):
     ``unsettled_usd`` is what attempts of unknown outcome still hold. ``cache_match``: exact or canonical for a cached answer,
     None for a new one. ``truncated``: cut at its bound. ``degraded``: by a model that was the last resort. ``plan`` is the
     plan that delivered, as ``simulate --json`` shows it. ``token_classes``: the tokens that are not plain, by class.
+    ``finish_reason`` says why the answer ended: stop, length, tool_calls, content_filter.
     """
 
     request_id: str
@@ -34,6 +37,7 @@ class Metadata(NamedTuple):
     degraded: bool = False
     truncated: bool = False
     token_classes: dict[str, int] = {}  # noqa: RUF012 - never changed
+    finish_reason: str | None = None
     flags: tuple[str, ...] = ()
     warnings: tuple[str, ...] = ()
     plan: dict[str, Json] | None = None
@@ -54,6 +58,8 @@ class Metadata(NamedTuple):
 class AIResponse(NamedTuple):
     """The answer to a request, or why there is none. ``metadata`` is None where nothing was begun: for a bad batch row.
 
+    ``choices`` are all answers, as chat completions have them, where there is more to say than a text: tool calls, several
+    answers, probabilities. ``parsed`` is the answer's JSON value where it has the schema that was asked for.
     ``replayed``: it is the first answer under an idempotency key, given again; nothing new was paid.
     """
 
@@ -63,6 +69,13 @@ class AIResponse(NamedTuple):
     metadata: Metadata | None
     exit_status: int = 0
     replayed: bool = False
+    choices: tuple[Choice, ...] = ()
+    parsed: Json = None
+
+    @property
+    def tool_calls(self) -> tuple[ToolCall, ...]:
+        """The functions that the answer calls."""
+        return self.choices[0].tool_calls if self.choices else ()
 
     @property
     def warnings(self) -> tuple[str, ...]:
@@ -79,10 +92,24 @@ class AIResponse(NamedTuple):
     def as_json(self) -> dict[str, Json]:
         """The agreed shape of ``run --json``."""
         metadata = {} if self.metadata is None else self.metadata.as_json()
-        return {"success": self.success, "result": self.result, "error": self.error, "metadata": metadata}
+        shown: dict[str, Json] = {"success": self.success, "result": self.result, "error": self.error}
+        if self.parsed is not None:
+            shown["parsed"] = self.parsed
+        if self.choices:
+            shown["choices"] = [choice.as_json() for choice in self.choices]
+        return shown | {"metadata": metadata}
 
     @classmethod
     def from_json(cls, kept: dict[str, Json]) -> AIResponse:
         """A whole answer that :meth:`as_json` made, given again."""
         metadata = Metadata.from_json(kept["metadata"])
-        return cls(kept["success"], kept["result"], kept["error"], metadata, replayed=True)
+        choices = tuple(Choice.from_json(one) for one in kept.get("choices", ()))
+        return cls(
+            kept["success"],
+            kept["result"],
+            kept["error"],
+            metadata,
+            replayed=True,
+            choices=choices,
+            parsed=kept.get("parsed"),
+        )

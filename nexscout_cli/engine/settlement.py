@@ -123,9 +123,10 @@ class Settlement(NamedTuple):
 
     def length_after(self, level: Level, output_tokens: int) -> Level:
         """A level of learned lengths after this attempt's answer of so many tokens, thinking left out."""
-        expected = self.forecast
-        above = output_tokens > expected.p90_output_tokens - expected.thinking
-        return level.after(expected.shipped, expected.output_tokens - expected.thinking, output_tokens, above)
+        expected, answers = self.forecast, self.forecast.answers
+        one = (expected.output_tokens - expected.thinking) // answers
+        above = output_tokens // answers > (expected.p90_output_tokens - expected.thinking) // answers
+        return level.after(expected.shipped, max(1, one), output_tokens // answers, above)
 
 
 class Prediction(NamedTuple):

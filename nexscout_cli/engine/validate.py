@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from nexscout_cli.config import Settings
 from nexscout_cli.engine import options
+from nexscout_cli.engine.chat import SYSTEM, Image, Message
 from nexscout_cli.engine.compression.choice import compression_choice
 from nexscout_cli.engine.names import check_feature, check_user
 from nexscout_cli.engine.planning.texts import context_text
@@ -25,8 +26,10 @@ def check_request(request: AIRequest, settings: Settings) -> None:
             "split your input into smaller parts",
             code="too_many_bytes",
         )
-    if request.prompt is None or not request.prompt.strip():
+    if request.prompt is None or not (request.prompt.strip() or request.messages):
         raise UsageError("the prompt is empty", 'for instance: nexscout run "Write a haiku"')
+    if not request.is_plain:
+        _check_chat(request, settings)
     check_user(request.user_id)
     check_feature(request.feature)
     check_options(request.options)
@@ -55,7 +58,43 @@ def _texts(request: AIRequest) -> dict[str, Json]:
         if not isinstance(attachment, Attachment):
             raise UsageError(f"attachment {number} is not an Attachment", 'Attachment("notes.txt", text)')
         texts |= {f"name of attachment {number}": attachment.name, f"text of attachment {number}": attachment.text}
+    for number, message in enumerate(request.messages):
+        if not isinstance(message, Message):
+            raise UsageError(f"messages[{number}] is not a Message", "engine.chat.conversation() reads JSON messages")
+        texts[f"messages[{number}]"] = message.content
+        texts |= {f"messages[{number}].tool_calls[{n}]": call.arguments for n, call in enumerate(message.tool_calls)}
     return texts
+
+
+def _check_chat(request: AIRequest, settings: Settings) -> None:
+    """Refuse pictures that are none or too large, and options that need one another."""
+    limit, size = settings["firewall.max_image_bytes"], 0
+    for picture in (*request.images, *(one for message in request.messages for one in message.images)):
+        if not isinstance(picture, Image):
+            raise UsageError("images has an entry that is not an Image", "engine.chat.image() checks one")
+        size += len(picture.url) * 3 // 4
+    if size > limit:
+        raise Blocked(
+            f"the pictures are {size:,} bytes; the limit is {limit:,}", "send smaller ones", code="too_many_bytes"
+        )
+    if not request.prompt.strip() and (request.context is not None or request.attachments or request.images):
+        raise UsageError("context, attachments and images go with a prompt, and there is none", "give a prompt")
+    if request.messages and request.messages[-1].role in ("assistant", *SYSTEM) and not request.prompt:
+        raise UsageError(
+            f"the conversation ends with a message of {request.messages[-1].role}", "end it with one of user or tool"
+        )
+
+
+def _check_together(given: Options) -> None:
+    """Refuse options that mean nothing without another one."""
+    if given.tools is None and (given.tool_choice is not None or given.parallel_tool_calls is not None):
+        raise UsageError("tool_choice and parallel_tool_calls need tools", "give tools, or leave them out")
+    if given.top_logprobs is not None and not given.logprobs:
+        raise UsageError("top_logprobs needs logprobs", "set logprobs to true")
+    if isinstance(given.tool_choice, dict):
+        name = given.tool_choice["function"]["name"]
+        if name not in (names := [tool["function"]["name"] for tool in given.tools]):
+            raise UsageError(f"tool_choice names {name!r:.60}, which is no tool", f"one of: {', '.join(names)}"[:200])
 
 
 def _bytes(name: str, text: Json) -> int:
@@ -80,3 +119,4 @@ def check_options(given: Options) -> None:
         value = getattr(given, name)
         if value is not None or options.default_of(option) is not None:
             options.check(option, value, name)
+    _check_together(given)

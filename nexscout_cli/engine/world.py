@@ -26,20 +26,24 @@ def read_snapshot(ledger: Ledger, provider: Provider, settings: Settings, actor:
     world = ledger.world(actor, request.user_id, request.feature, budgets(settings, FIRST_TIER))
     policy = effective_policy(request, world.profile, settings)
     known = Experience({}, ()) if policy == "rules" else ledger.experience(actor, request.user_id, request.feature)
-    return _snapshot(world, known, settings, provider, actor, request.user_id)
+    return _snapshot(world, known, settings, provider, actor, request)
 
 
 def _snapshot(
-    world: World, known: Experience, settings: Settings, provider: Provider, actor: str, user_id: str
+    world: World, known: Experience, settings: Settings, provider: Provider, actor: str, request: AIRequest
 ) -> Snapshot:
     tier, granted = world.subject or (FIRST_TIER, "")
     available, missing = availability(world.models, provider)
+    if not request.is_plain:
+        from nexscout_cli.engine.abilities import without_the_unable
+
+        available, missing = without_the_unable(world.models, available, missing, request)
     used = {budget[:3]: gone for budget, gone in world.used.items()}
     drawn_on = [(budget, used.get(budget[:3], Used(0, 0))) for budget in budgets(settings, tier)]
     return Snapshot(
         now=world.now,
         actor=actor,
-        user_id=user_id,
+        user_id=request.user_id,
         tier=tier,
         is_admin=world.is_admin,
         profile=world.profile,

@@ -75,7 +75,8 @@ def cleaned(text: str, call: Call) -> str:
     for secret in sorted(secrets - {""}, key=len, reverse=True):
         text = text.replace(secret, "***")
     for message in call.messages:
-        for line in [message.content, *message.content.splitlines()]:
+        texts = [message.content, *(one.arguments for one in message.tool_calls)]
+        for line in [*texts, *(line for text in texts for line in text.splitlines())]:
             if len(line) > 8:
                 text = text.replace(line, "…")
     text = text.encode("utf-8", "replace").decode()

@@ -10,6 +10,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from nexscout_cli.engine.model import ABILITIES
 from nexscout_cli.errors import StoreError
 
 TABLE = "model_prices_and_context_window_backup.json"
@@ -28,6 +29,7 @@ _CLASSES = {
     "output_cost_per_image_token": "image_out",
 }
 """Entries of the table that are prices of a class of tokens."""
+_ABILITIES = {"supports_function_calling": "tools", "supports_vision": "images", "supports_response_schema": "schema"}
 _FEES = {"input_cost_per_request": "request", "search_context_cost_per_query": "search"}
 """Entries that are charged by the piece."""
 _NANO = 10**9
@@ -66,6 +68,7 @@ class Listing(NamedTuple):
     class_prices: dict[str, int]
     unbounded_by: tuple[str, ...]
     reasons: bool = False
+    abilities: tuple[str, ...] | None = None
 
 
 class CurrentModel(NamedTuple):
@@ -84,6 +87,7 @@ class CurrentModel(NamedTuple):
     class_prices: dict[str, int]
     max_output: int | None
     reasons: bool
+    abilities: tuple[str, ...] | None
 
 
 def lookup(litellm_model: str) -> Listing | None:
@@ -135,6 +139,7 @@ def current_models() -> tuple[list[CurrentModel], dict[str, str]]:
                 listing.class_prices,
                 listing.max_output_tokens,
                 listing.reasons,
+                listing.abilities,
             )
         )
     return found, left_out
@@ -179,7 +184,15 @@ def _listing(name: str, entry: dict[str, Any]) -> Listing | None:
         _class_prices(plain),
         unbounded,
         entry.get("supports_reasoning") is True,
+        _abilities(name, entry),
     )
+
+
+def _abilities(name: str, entry: dict[str, Any]) -> tuple[str, ...]:
+    """What the table says that a model can do; one of Anthropic's with tools gives an answer by a schema as a tool's input."""
+    found = {ability: entry.get(key) is True for key, ability in _ABILITIES.items()}
+    found["schema"] |= found["tools"] and "claude" in name
+    return tuple(ability for ability in ABILITIES if found[ability])
 
 
 def _first_tier(entry: dict[str, Any]) -> tuple[dict[str, Any], int | None]:

@@ -11,9 +11,9 @@ from pathlib import Path
 import pytest
 
 from nexscout_cli.engine.call import Call, Completion
+from nexscout_cli.engine.chat import Message
 from nexscout_cli.engine.failures import ProviderFailure, ReaderGone
 from nexscout_cli.engine.model import Model
-from nexscout_cli.engine.plan_types import Message
 from nexscout_cli.providers import Providers
 from nexscout_cli.providers.embedded import model_file, pull
 from nexscout_cli.providers.embedded.provider import EmbeddedProvider
@@ -24,7 +24,7 @@ from pathlib import Path
 from nexscout_cli.engine.failures import ProviderFailure
 from nexscout_cli.engine.call import Call
 from nexscout_cli.engine.model import Model
-from nexscout_cli.engine.plan_types import Message
+from nexscout_cli.engine.chat import Message
 from nexscout_cli.providers.embedded.provider import EmbeddedProvider
 model = Model("smollm2-135m", "embedded/smollm2-135m", "small", 0, 0, 8192, .2, .5, "", True, False, None, None, {})
 def run(limit, prompt="Write a long story."):

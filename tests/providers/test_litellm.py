@@ -18,9 +18,9 @@ from typing import Any
 import pytest
 
 from nexscout_cli.engine.call import Call, Completion, Usage
+from nexscout_cli.engine.chat import Message
 from nexscout_cli.engine.failures import ProviderFailure, ReaderGone
 from nexscout_cli.engine.model import Model
-from nexscout_cli.engine.plan_types import Message
 from nexscout_cli.providers.litellm import provider
 from nexscout_cli.providers.litellm.provider import LiteLLMProvider
 from nexscout_cli.providers.wires import provider as wires
@@ -507,7 +507,7 @@ def test_a_call_that_hangs_does_not_keep_the_program_from_ending_and_nothing_is_
     with raw_server(lambda connection: time.sleep(30)) as (url, _):
         program = (
             "from nexscout_cli.engine.call import Call\nfrom nexscout_cli.engine.failures import ProviderFailure\n"
-            "from nexscout_cli.engine.model import Model\nfrom nexscout_cli.engine.plan_types import Message\n"
+            "from nexscout_cli.engine.model import Model\nfrom nexscout_cli.engine.chat import Message\n"
             "from nexscout_cli.providers.litellm.provider import LiteLLMProvider\n"
             f"m = Model('m', 'openai/gpt-4o-mini', 'small', 1, 1, 9999, .7, .9, '', True, False, {url!r}, None, {{}})\n"
             "try: LiteLLMProvider().complete(Call(m, (Message('user', 'x'),), 5, None, 4., 5., False), None)\n"

@@ -10,8 +10,8 @@ import pytest
 
 from nexscout_cli.engine.answers.charge import charge_for
 from nexscout_cli.engine.call import Call, Completion, Usage
+from nexscout_cli.engine.chat import Message
 from nexscout_cli.engine.model import Model
-from nexscout_cli.engine.plan_types import Message
 from nexscout_cli.engine.settlement import Charge
 from nexscout_cli.providers.usage import usage_of
 from nexscout_cli.providers.wires import provider

@@ -15,9 +15,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from nexscout_cli.engine.call import Call, Completion, Usage
+from nexscout_cli.engine.chat import Message
 from nexscout_cli.engine.failures import CallInterrupted, ProviderFailure
 from nexscout_cli.engine.model import Model
-from nexscout_cli.engine.plan_types import Message
 from nexscout_cli.providers.wires import anthropic, gemini, openai, provider
 from nexscout_cli.providers.wires.reader import Damaged, ErrorAnswer, Reader
 from nexscout_cli.providers.wires.targets import target_of

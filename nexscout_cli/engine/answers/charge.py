@@ -52,8 +52,8 @@ def charge_for(
     usage = completion.usage
     if usage is None:
         flags.append("estimated")
-        used: Tokens | None = Tokens(forecast.input_tokens, count(completion.text))
-        totals = (forecast.input_tokens, count(completion.text))
+        totals = (forecast.input_tokens, count(completion.all_text))
+        used: Tokens | None = Tokens(*totals)
     else:
         reported = (_tokens(usage.input_tokens, model), _tokens(usage.output_tokens, model))
         if reported[0] is None or reported[1] is None or reported == (0, 0):

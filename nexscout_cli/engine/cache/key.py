@@ -48,15 +48,25 @@ def _digest(parts: dict[str, Json]) -> str:
 
 def _content(request: AIRequest) -> dict[str, Json]:
     """What the request itself says that shapes its answer: which options these are is in the table of options."""
-    return {
-        "user": request.user_id,
-        "feature": request.feature,
-        "prompt": normalized(request.prompt),
-        "goal": request.goal,
-        "tone": request.tone,
-        "context": request.context,
-        "attachments": [[a.name, a.text] for a in request.attachments],
-    } | _options(request, "always", "given")
+    return (
+        {
+            "user": request.user_id,
+            "feature": request.feature,
+            "prompt": normalized(request.prompt),
+            "goal": request.goal,
+            "tone": request.tone,
+            "context": request.context,
+            "attachments": [[a.name, a.text] for a in request.attachments],
+        }
+        | _options(request, "always", "given")
+        | _before(request)
+    )
+
+
+def _before(request: AIRequest) -> dict[str, Json]:
+    """The conversation so far and the pictures, only where there are any: keys of other requests stay as they were."""
+    messages, images = [m.as_json() for m in request.messages], [list(image) for image in request.images]
+    return ({"messages": messages} if messages else {}) | ({"images": images} if images else {})
 
 
 def _options(request: AIRequest, *in_key: str) -> dict[str, Json]:

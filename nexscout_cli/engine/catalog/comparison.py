@@ -48,6 +48,10 @@ class Listed(Protocol):
         """Whether it can think before it answers."""
 
     @property
+    def abilities(self) -> tuple[str, ...] | None:
+        """What it can do beside text; None where that is not known."""
+
+    @property
     def unbounded_by(self) -> tuple[str, ...]:
         """Entries of the table that charge for what no price bounds."""
 
@@ -77,6 +81,7 @@ class Difference(NamedTuple):
     class_prices: dict[str, int] = {}  # noqa: RUF012 - never changed
     max_output: int | None = None
     reasons: bool = False
+    abilities: tuple[str, ...] | None = None
     applied: bool = False
 
     def adopted(self) -> Model | None:
@@ -93,6 +98,7 @@ class Difference(NamedTuple):
             class_prices=self.class_prices,
             max_output=self.max_output or self.model.max_output,
             reasons=self.reasons,
+            abilities=self.abilities,
         )
 
 
@@ -123,13 +129,19 @@ def difference(model: Model, lookup: Lookup) -> Difference:
         listed.class_prices,
         listed.max_output_tokens,
         listed.reasons,
+        listed.abilities,
     )
     return found._replace(status="same") if _is_same(found) else found
 
 
 def _is_same(found: Difference) -> bool:
-    """Whether nothing of a call's price or size is different. A search is only charged for where one is asked for."""
+    """Whether nothing of a call's price or size is different, and it is known what the model can do.
+
+    A search is only charged for where one is asked for.
+    """
     model = found.model
+    if model.abilities is None and found.abilities is not None:
+        return False
     here = (model.price_in, model.price_out, model.max_tokens, model.max_output, _of_tokens(model.class_prices))
     there = (found.price_in, found.price_out, found.window or model.max_tokens, found.max_output or model.max_output)
     return here == (*there, _of_tokens(found.class_prices))

@@ -46,6 +46,7 @@ class Change(NamedTuple):
     class_prices: dict[str, int | None] = {}  # noqa: RUF012 - never changed
     max_output: int | None = None
     reasons: bool | None = None
+    abilities: tuple[str, ...] | None = None
 
 
 def find(catalog: tuple[Model, ...], name: str) -> Model:
@@ -119,6 +120,7 @@ def new_model(name: str, change: Change, lookup: Lookup) -> tuple[Model, list[st
         _class_prices(listed.class_prices if listed and change.price_in is change.price_out is None else {}, change),
         change.max_output or (listed.max_output_tokens if listed else None),
         bool(listed and listed.reasons) if change.reasons is None else change.reasons,
+        (listed.abilities if listed else None) if change.abilities is None else change.abilities,
     )
     return model, notes
 
@@ -137,6 +139,15 @@ def changed(before: Model, change: Change, lookup: Lookup) -> tuple[Model, list[
     after = after._replace(**given, params={k: v for k, v in (before.params | change.params).items() if v is not None})
     if change.retired is not None:
         after = after._replace(retired=change.retired)
+    if after.litellm_model != before.litellm_model:
+        listed = lookup(after.litellm_model)  # another model has other abilities, and another longest answer
+        after = after._replace(
+            abilities=listed.abilities if listed else None,
+            reasons=bool(listed and listed.reasons),
+            max_output=listed.max_output_tokens if listed else None,
+        )
+    if change.abilities is not None:
+        after = after._replace(abilities=change.abilities)
     if change.reasons is not None:
         after = after._replace(reasons=change.reasons)
     if change.max_output is not None:

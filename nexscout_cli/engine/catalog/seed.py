@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from nexscout_cli.engine.model import EMBEDDED_PREFIX, Model
+from nexscout_cli.engine.model import ABILITIES, EMBEDDED_PREFIX, Model
 from nexscout_cli.engine.money import price_per_1k
 
 EMBEDDED = "smollm2-135m"
@@ -151,6 +151,7 @@ def seeded() -> list[Model]:
                 for part, price in _CLASS_PRICES.get(target, {}).items()
             },
             _MAX_OUTPUT.get(target.partition("/")[0]),
+            abilities=() if target.startswith(EMBEDDED_PREFIX) else ABILITIES,
         )
         for name, target, kind, p_in, p_out, window, quality, speed, best_for, retired, key, params in _SEED
     ]

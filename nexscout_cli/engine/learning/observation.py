@@ -162,7 +162,7 @@ def unbilled(request: AIRequest, model: str, now: datetime, settings: Settings) 
     return Lesson(
         day=now.date().isoformat(),
         hour=now.hour,
-        observation=observe(request.prompt),
+        observation=observe(request.question),
         model=model,
         input_tokens=0,
         output_tokens=0,

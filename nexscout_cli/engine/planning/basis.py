@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 from nexscout_cli.config import Settings
+from nexscout_cli.engine.chat import Message
 from nexscout_cli.engine.model import Model
 from nexscout_cli.engine.plan_types import Candidate, Compression, Decision, Forecast, Shape
 from nexscout_cli.engine.planning import predict
@@ -21,9 +22,20 @@ MAX_REASONS = 5
 
 
 class Forecasts:
-    """Forecasts of one request's plans. Each text is counted once for a model, each model forecast once for a shape."""
+    """Forecasts of one request's plans. Each text is counted once for a model, each model forecast once for a shape.
 
-    def __init__(self, request: AIRequest, snapshot: Snapshot, texts: tuple[str, ...], count: Count) -> None:
+    ``said`` is what is said after the request's own messages, to get a better answer.
+    """
+
+    def __init__(
+        self,
+        request: AIRequest,
+        snapshot: Snapshot,
+        texts: tuple[str, ...],
+        count: Count,
+        said: tuple[Message, ...] = (),
+    ) -> None:
+        self.said = said
         self._request = request
         self._snapshot = snapshot
         self._texts = texts
@@ -35,8 +47,8 @@ class Forecasts:
         """Whether both forecast the same: what has been worked out already makes no difference."""
         if not isinstance(other, Forecasts):
             return NotImplemented
-        own, its = (self._request, self._snapshot, self._texts), (other._request, other._snapshot, other._texts)
-        return own == its
+        names = ("_request", "_snapshot", "_texts", "said")
+        return all(getattr(self, name) == getattr(other, name) for name in names)
 
     __hash__ = None  # type: ignore[assignment]
 
@@ -47,20 +59,27 @@ class Forecasts:
             known = self._made[model.name, shape] = self._forecast(model, shape)
         return known
 
-    def in_world(self, snapshot: Snapshot) -> Forecasts:
+    def in_world(self, snapshot: Snapshot, said: tuple[Message, ...] = ()) -> Forecasts:
         """The same texts' forecasts by what a later snapshot has learned; what was counted stays counted."""
-        later = Forecasts(self._request, snapshot, self._texts, self._count)
+        later = Forecasts(self._request, snapshot, self._texts, self._count, said)
         later._tokens = self._tokens
         return later
 
     def _forecast(self, model: Model, shape: Shape) -> Forecast:
-        sent = messages(self._request, model, shape, self._texts)
+        sent = (*messages(self._request, model, shape, self._texts), *self.said)
         content, asked, exact = 0, 0, True
         for message in sent:
-            asked, exact = self._counted(message.content, model.litellm_model)
-            content += asked
+            size, exact = self._counted(message.content, model.litellm_model)
+            content += size
+            asked = size if message.role == "user" else asked
         tokens = predict.counted(sent, content)
-        return predict.estimate(self._request, self._snapshot, model, tokens, exact, asked, shape)
+        forecast = predict.estimate(self._request, self._snapshot, model, tokens, exact, asked, shape)
+        if self._request.is_plain:
+            return forecast
+        from nexscout_cli.engine.planning.extras import extras
+
+        beside = extras(self._request, sent, model, lambda text: self._counted(text, model.litellm_model)[0])
+        return predict.with_extras(forecast, beside.expected, beside.most, self._request.options.n or 1)
 
     def _counted(self, text: str, litellm_model: str) -> tuple[int, bool]:
         known = self._tokens.get((text, litellm_model))
@@ -111,7 +130,7 @@ def make_basis(request: AIRequest, snapshot: Snapshot, settings: Settings, count
     from nexscout_cli.engine.routing.emotion import emotional_complexity
 
     texts, compression = compress_texts(request, originals(request), snapshot, settings, count, resolved.compression)
-    emotion, shape = emotional_complexity(request.prompt), shape_of(request, snapshot, settings)
+    emotion, shape = emotional_complexity(request.question), shape_of(request, snapshot, settings)
     size = compression.tokens_after
     length = predict.answer(request, snapshot.output_lengths, "", "", size, shape).expected
     facts = rules.Facts(request, snapshot.tier, snapshot.panic, resolved.mode, emotion, size + length)
@@ -135,7 +154,7 @@ def make_basis(request: AIRequest, snapshot: Snapshot, settings: Settings, count
         mode=resolved.mode,
         tier=snapshot.tier,
         feature=request.feature,
-        prompt_chars=len(request.prompt),
+        prompt_chars=len(request.question),
         emotion=emotion,
     )
     if resolved.by_difficulty:
@@ -157,7 +176,7 @@ def _by_difficulty(
 
     snapshot, settings = bidding.snapshot, bidding.settings
     target = float(settings["routing.quality_target"])
-    estimate, limit = difficulty(request.prompt), threshold(decision.policy, target)
+    estimate, limit = difficulty(request.question), threshold(decision.policy, target)
     needs = policy.needs(decision.policy, rule, snapshot.tier, estimate, limit)
     estimates = Estimates(snapshot.verdicts, estimate.bucket)
     choice = rules.choose(needs.first, None, *bidding, estimates)

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
+from nexscout_cli.engine.chat import Message
 from nexscout_cli.engine.model import Model
 from nexscout_cli.engine.money import energy_for, usd
-from nexscout_cli.engine.plan_types import Compression, Decision, Forecast, Message, Shape
+from nexscout_cli.engine.plan_types import Compression, Decision, Forecast, Shape
 from nexscout_cli.engine.planning.basis import Basis
 from nexscout_cli.engine.request import AIRequest, Json
 

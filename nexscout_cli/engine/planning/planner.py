@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from nexscout_cli.config import Settings
+from nexscout_cli.engine.chat import Message
 from nexscout_cli.engine.model import Model
 from nexscout_cli.engine.plan_types import Candidate, Decision
 from nexscout_cli.engine.planning import firewall, predict
@@ -46,13 +47,23 @@ class Planner:
         return sorted(plans, key=lambda plan: (plan.predicted_cost, plan.model.name))
 
     def alternative(
-        self, failed: Plan, request: AIRequest, model: Model, snapshot: Snapshot, *, last_resort: bool
+        self,
+        failed: Plan,
+        request: AIRequest,
+        model: Model,
+        snapshot: Snapshot,
+        *,
+        last_resort: bool = False,
+        said: tuple[Message, ...] = (),
     ) -> Plan:
-        """The plan for ``model`` after ``failed`` gave no answer. Energy is held already; surge stays frozen."""
+        """The plan for ``model`` after ``failed`` gave no answer, or not as it should be: ``said`` is what is said about it.
+
+        Energy is held already; surge stays frozen.
+        """
         same = model.name == failed.model.name
         reason = failed.routing_reason if same else "last_resort" if last_resort else "fallback"
         choice = rules.Choice((model,), reason, failed.required_quality, failed.warnings if same else ())
-        plan = self._later(failed, request, snapshot, choice)
+        plan = self._later(failed, request, snapshot, choice, said)
         return plan._replace(
             degraded=last_resort or (same and failed.degraded), cascade=failed.cascade if same else None
         )
@@ -65,10 +76,18 @@ class Planner:
         choice = rules.Choice((model,), step.routing_reason, step.required_quality)
         return self._later(first, request, snapshot, choice)
 
-    def _later(self, before: Plan, request: AIRequest, snapshot: Snapshot, choice: rules.Choice) -> Plan:
+    def _later(
+        self,
+        before: Plan,
+        request: AIRequest,
+        snapshot: Snapshot,
+        choice: rules.Choice,
+        said: tuple[Message, ...] = (),
+    ) -> Plan:
         """A plan for a further attempt, on the basis of the one before: only what budgets allow is looked at again."""
         known: Basis = before.basis
-        basis = known._replace(choice=choice, decision=before.decision, forecasts=known.forecasts.in_world(snapshot))
+        forecasts = known.forecasts.in_world(snapshot, said)
+        basis = known._replace(choice=choice, decision=before.decision, forecasts=forecasts)
         plan = self._one(request, snapshot, basis, choice.models[0], energy_held=True)
         return within_what_is_left(plan, request.options.max_cost)._replace(surge_milli=before.surge_milli)
 
@@ -103,15 +122,16 @@ class Planner:
         if verdict.refusal is None and verdict.bound < forecast.max_output_tokens:
             # A shorter bound is said in fewer or other words; the hold keeps the larger count of the two. Half of it at
             # most is left for thinking.
+            answers = request.options.n or 1
             room = min(forecast.thinking_room, verdict.bound // 2)
-            shape = shape_of(request, snapshot, settings, *own, verdict.bound - room)
+            shape = shape_of(request, snapshot, settings, *own, max(1, (verdict.bound - room) // answers))
             lowered = basis.forecasts.of(model, shape)
             thought = min(lowered.thinking, room)
             forecast = lowered._replace(
                 max_input_tokens=max(lowered.max_input_tokens, forecast.max_input_tokens),
                 output_tokens=lowered.output_tokens - lowered.thinking + thought,
-                p90_output_tokens=min(lowered.p90_output_tokens, shape.max_tokens + room),
-                max_output_tokens=shape.max_tokens + room,
+                p90_output_tokens=min(lowered.p90_output_tokens, shape.max_tokens * answers + room),
+                max_output_tokens=shape.max_tokens * answers + room,
                 thinking=thought,
                 thinking_room=room,
             )
@@ -125,7 +145,7 @@ class Planner:
             routing_reason=choice.reason,
             required_quality=choice.quality,
             emotional_complexity=basis.decision.emotion,
-            messages=messages(request, model, shape, basis.texts),
+            messages=(*messages(request, model, shape, basis.texts), *basis.forecasts.said),
             shape=shape,
             compression=basis.compression,
             forecast=forecast,

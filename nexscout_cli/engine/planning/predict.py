@@ -5,8 +5,9 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING, NamedTuple
 
+from nexscout_cli.engine.chat import Message
 from nexscout_cli.engine.length.learning import Level, Trend, forecast, scopes
-from nexscout_cli.engine.plan_types import Forecast, Message, Shape
+from nexscout_cli.engine.plan_types import Forecast, Shape
 from nexscout_cli.engine.planning.thinking import Seen, thinking
 
 if TYPE_CHECKING:
@@ -49,7 +50,7 @@ def input_factor(n: int, mean: float, most: float) -> tuple[float, float]:
 
 def formula(request: AIRequest, context_chars: int) -> int:
     """The baseline to beat: ((prompt chars + context JSON chars) ÷ 4 + 200) × 2.5 total tokens."""
-    return round(((len(request.prompt) + context_chars) / 4 + _FORMULA_OVERHEAD) * 2.5)
+    return round(((len(request.question) + context_chars) / 4 + _FORMULA_OVERHEAD) * 2.5)
 
 
 class Answer(NamedTuple):
@@ -72,7 +73,7 @@ def answer(
     from nexscout_cli.engine.length.model import shipped  # its patterns take milliseconds to compile
 
     manner = f"{request.tone or ''} {request.goal or ''}"
-    before = shipped(request.prompt, asked, request.feature, manner, model, shape.words if shape else None)
+    before = shipped(request.question, asked, request.feature, manner, model, shape.words if shape else None)
     after = forecast(before, (lengths[key] for key in scopes(request.user_id, name) if key in lengths))
     bound = shape.max_tokens if shape else MAX_ANSWER_TOKENS
     expected = max(1, min(bound, round(_tokens(after.mean))))
@@ -82,6 +83,24 @@ def answer(
 
 def _tokens(ln: float) -> float:
     return math.exp(min(ln, math.log(MAX_ANSWER_TOKENS)))
+
+
+def with_extras(forecast: Forecast, expected: int, most: int, answers: int) -> Forecast:
+    """A forecast with input tokens beside the texts, and with several answers, each as long as one.
+
+    Nothing is learned of how the provider counts where not only texts are counted.
+    """
+    return forecast._replace(
+        input_tokens=forecast.input_tokens + expected,
+        max_input_tokens=forecast.max_input_tokens + most,
+        output_tokens=forecast.output_tokens * answers,
+        max_output_tokens=forecast.max_output_tokens * answers,
+        p90_output_tokens=forecast.p90_output_tokens * answers,
+        thinking=forecast.thinking * answers,
+        thinking_room=forecast.thinking_room * answers,
+        counted=0 if expected or most else forecast.counted,
+        answers=answers,
+    )
 
 
 def estimate(

@@ -5,8 +5,9 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 
+from nexscout_cli.engine.chat import SYSTEM, Message, message_of
 from nexscout_cli.engine.model import Model
-from nexscout_cli.engine.plan_types import Message, Shape
+from nexscout_cli.engine.plan_types import Shape
 from nexscout_cli.engine.request import AIRequest
 
 Count = Callable[[str, str], tuple[int, bool]]
@@ -41,6 +42,23 @@ def user_text(request: AIRequest, texts: tuple[str, ...]) -> str:
 
 
 def messages(request: AIRequest, model: Model, shape: Shape, texts: tuple[str, ...]) -> tuple[Message, ...]:
-    """The messages of a call: system text and instructions, then the user's."""
-    system = [part for part in (request.options.system, model.instruction, shape.instructions) if part]
-    return (Message("system", "\n".join(system)), Message("user", user_text(request, texts)))
+    """The messages of a call: system text and instructions, the conversation so far, then the user's.
+
+    A conversation's own system text stands first, as it was written. The answer's shape is not asked for in words where the
+    answer's form is given, or tools may be called: what is said of length would bend them.
+    """
+    first = 0
+    while first < len(request.messages) and request.messages[first].role in SYSTEM:
+        first += 1
+    own, before = request.messages[:first], request.messages[first:]
+    free = not request.options.wants_json and request.options.tools is None
+    added = [part for part in (request.options.system, model.instruction, shape.instructions if free else "") if part]
+    system = own
+    if own and own[-1].plain and own[-1].role == "system":
+        system = (*own[:-1], own[-1]._replace(content="\n".join([own[-1].content, *added])))
+    elif added:
+        system = (*own, Message("system", "\n".join(added)))
+    if not request.prompt:
+        return (*system, *before)
+    user = message_of("user", [user_text(request, texts), *request.images])
+    return (*system, *before, user)

@@ -84,11 +84,11 @@ def _emotional(f: Facts) -> Need | None:
 def _chatbot(f: Facts) -> Need | None:
     if f.request.feature != "ai_chatbot":
         return None
-    return Need(0.70, "simple_chat") if len(f.request.prompt) < SHORT_CHAT else Need(0.85, "complex_chat")
+    return Need(0.70, "simple_chat") if len(f.request.question) < SHORT_CHAT else Need(0.85, "complex_chat")
 
 
 def _short(f: Facts) -> Need | None:
-    simple = len(f.request.prompt) < SHORT_PROMPT and f.emotion < 0.5
+    simple = len(f.request.question) < SHORT_PROMPT and f.emotion < 0.5
     return Need(0.70, "simple_short_prompt") if simple else None
 
 

@@ -17,6 +17,7 @@ from nexscout_cli.engine.call import Call, Completion, OnText
 from nexscout_cli.engine.failures import CallInterrupted, ProviderFailure, ReaderGone
 from nexscout_cli.providers.litellm.refusals import failure, identifier
 from nexscout_cli.providers.litellm.traffic import Stopped, Traffic, current, guarded_client, in_our_call
+from nexscout_cli.providers.wires.more import More, place_of
 
 _OURS = {
     "instruction",
@@ -147,7 +148,7 @@ def _arguments(call: Call) -> dict[str, Any]:
         {key: value for key, value in model.params.items() if key not in _OURS}
         | {
             "model": model.litellm_model,
-            "messages": [{"role": m.role, "content": m.content} for m in call.messages],
+            "messages": [message.as_json() for message in call.messages],
             "max_tokens": call.max_tokens,
             "api_key": os.environ[model.api_key_env].strip() if model.api_key_env else "none",
             "timeout": call.timeout,
@@ -157,23 +158,60 @@ def _arguments(call: Call) -> dict[str, Any]:
             "stream": call.stream,
         }
         | {key: value for key, value in optional.items() if value is not None}
+        | call.options
     )
+
+
+def _not_sent(litellm: Any, call: Call) -> tuple[str, ...]:
+    """The options that LiteLLM leaves out for this model's provider."""
+    if not call.options:
+        return ()
+    provider, _, name = call.model.litellm_model.partition("/")
+    taken = litellm.get_supported_openai_params(model=name, custom_llm_provider=provider)
+    return () if taken is None else tuple(name for name in call.options if name not in taken)
 
 
 def _whole(response: Any, call: Call, traffic: Traffic) -> Completion:
-    text, finish = "", "stop"
-    for choice in response.choices[:1]:
-        text, finish = choice.message.content or "", choice.finish_reason or "stop"
+    text, finish, more = "", "stop", More()
+    for at, choice in enumerate(response.choices):
+        _gather(more, at, choice.message, choice)
+        if at:
+            more.text(at, choice.message.content or "")
+        else:
+            text, finish = choice.message.content or "", choice.finish_reason or "stop"
     return Completion(
-        _valid(text), finish, traffic.usage(response), identifier(traffic, call), traffic.model or response.model
+        _valid(text),
+        finish,
+        traffic.usage(response),
+        identifier(traffic, call),
+        traffic.model or response.model,
+        more.calls(),
+        more.others(),
+        more.probabilities(),
+        _not_sent(_litellm, call),
     )
+
+
+def _gather(more: More, number: int, said: Any, choice: Any) -> None:
+    """Tool calls, probabilities and the end of one answer, or of a piece of it."""
+    for at, call in enumerate(getattr(said, "tool_calls", None) or ()):
+        place = place_of(getattr(call, "index", None), at)
+        more.call(number, place, call.id, call.function.name, call.function.arguments)
+    if (likely := getattr(choice, "logprobs", None)) is not None:
+        more.logprobs(number, likely.model_dump() if hasattr(likely, "model_dump") else likely)
+    if number and choice.finish_reason:
+        more.finish(number, choice.finish_reason)
 
 
 def _drain(stream: Any, call: Call, traffic: Traffic, events: queue.SimpleQueue[tuple[str, Any]]) -> Completion:
     parts: list[str] = []
-    finish, half = None, ""
+    finish, half, more = None, "", More()
     for chunk in stream:
-        for choice in chunk.choices[:1]:
+        for choice in chunk.choices:
+            _gather(more, choice.index, choice.delta, choice)
+            if choice.index:
+                more.text(choice.index, choice.delta.content or "")
+                continue
             finish = choice.finish_reason or finish
             text = half + (choice.delta.content or "")
             # A character may come in two halves, in two chunks.
@@ -187,7 +225,17 @@ def _drain(stream: Any, call: Call, traffic: Traffic, events: queue.SimpleQueue[
     # LiteLLM makes up a "stop" when a stream just ends.
     if not traffic.ended and (traffic.watched or stream.received_finish_reason is None):
         raise Stopped
-    return Completion("".join(parts), finish or "stop", traffic.usage(), identifier(traffic, call), traffic.model)
+    return Completion(
+        "".join(parts),
+        finish or "stop",
+        traffic.usage(),
+        identifier(traffic, call),
+        traffic.model,
+        more.calls(),
+        more.others(),
+        more.probabilities(),
+        _not_sent(_litellm, call),
+    )
 
 
 def _valid(text: str) -> str:

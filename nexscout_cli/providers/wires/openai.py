@@ -10,6 +10,7 @@ import re
 from typing import Any, NoReturn
 
 from nexscout_cli.engine.call import Call
+from nexscout_cli.providers.wires.more import place_of
 from nexscout_cli.providers.wires.reader import Damaged, Reader, a_text, an_object, fail, objects
 from nexscout_cli.providers.wires.request import HttpRequest
 from nexscout_cli.providers.wires.targets import Target
@@ -19,7 +20,7 @@ def request(call: Call, target: Target, key: str | None) -> HttpRequest:
     """The call as this wire sends it."""
     body: dict[str, Any] = {
         "model": target.model,
-        "messages": [{"role": message.role, "content": message.content} for message in call.messages],
+        "messages": [message.as_json() for message in call.messages],
         "max_completion_tokens" if call.model.openai_thinker else "max_tokens": call.max_tokens,
     }
     if call.temperature is not None and call.model.takes_temperature(call.temperature, thinking=False):
@@ -32,6 +33,9 @@ def request(call: Call, target: Target, key: str | None) -> HttpRequest:
             body["stream_options"] = {"include_usage": True}
     if target.provider == "openrouter":
         body["usage"] = {"include": True}
+    body |= {_NAMES.get((target.provider, name), name): value for name, value in call.options.items()}
+    if target.provider == "mistral" and body.get("tool_choice") == "required":
+        body["tool_choice"] = "any"
     headers = () if key is None else ((target.key_header, f"{target.key_prefix}{key}"),)
     return HttpRequest(target.url, headers, json.dumps(target.params | body).encode())
 
@@ -45,6 +49,15 @@ def _effort(effort: str, model: str) -> str:
     return "low" if re.match(r"o\d", model) else effort
 
 
+_NAMES = {("mistral", "seed"): "random_seed"}
+"""Options that a provider calls by another name."""
+
+
+def not_sent(call: Call, target: Target) -> tuple[str, ...]:
+    """The options that this wire does not send: none, the provider says what it does not take."""
+    return ()
+
+
 class ChatReader(Reader):
     """Reads a chat completion, whole or as events."""
 
@@ -53,22 +66,42 @@ class ChatReader(Reader):
         choices = document.get("choices")
         if not isinstance(choices, list):
             _not_an_answer(document)
-        for choice in objects(choices)[:1]:
-            self._finish(choice)
-            message = an_object(choice.get("message"))
-            return a_text(message.get("content"))
-        return ""
+        text = ""
+        for at, choice in enumerate(objects(choices)):
+            number = place_of(choice.get("index"), at) if at else 0
+            said = self._choice(number, choice, an_object(choice.get("message")))
+            text = text if number else said
+        return text
 
     def _event(self, document: dict[str, Any]) -> str | None:
         self._said(document)
         piece: str | None = None
-        for choice in objects(document.get("choices"))[:1]:
-            self._finish(choice)
+        for choice in objects(document.get("choices")):
+            number = place_of(choice.get("index"), 0)
             delta = an_object(choice.get("delta")) or an_object(choice.get("message"))
-            piece = a_text(delta.get("content")) or None
-            if piece is None and (delta.get("reasoning_content") or delta.get("reasoning")):
+            said = self._choice(number, choice, delta)
+            alive = number or delta.get("tool_calls") or delta.get("reasoning_content") or delta.get("reasoning")
+            if number == 0 and said:
+                piece = said
+            elif piece is None and alive:
                 piece = ""
         return piece
+
+    def _choice(self, number: int, choice: dict[str, Any], said: dict[str, Any]) -> str:
+        """What one answer, or a piece of it, says: the text, while the rest is gathered."""
+        for at, call in enumerate(objects(said.get("tool_calls"))):
+            function = an_object(call.get("function"))
+            place = place_of(call.get("index"), at)
+            self.more.call(number, place, call.get("id"), function.get("name"), function.get("arguments"))
+        self.more.logprobs(number, choice.get("logprobs"))
+        text = a_text(said.get("content")) or a_text(said.get("refusal"))
+        if number == 0:
+            self._finish(choice)
+        else:
+            self.more.text(number, text)
+            if isinstance(choice.get("finish_reason"), str):
+                self.more.finish(number, choice["finish_reason"])
+        return text
 
     def _said(self, document: dict[str, Any]) -> None:
         self._note(

@@ -28,7 +28,7 @@ def complete(call: Call, target: Target, on_text: OnText | None) -> Completion:
     from nexscout_cli.providers.transport import Exchange
 
     wire = import_module(f"nexscout_cli.providers.wires.{target.wire}")
-    reader: Reader = getattr(wire, _READERS[target.wire])(call.max_tokens)
+    reader: Reader = getattr(wire, _READERS[target.wire])(call)
     exchange = Exchange(call.timeout, call.total_timeout if call.stream else call.timeout)
     head = faults.Head()
     pieces = _pieces(wire, call, target, reader, exchange, head)
@@ -44,7 +44,17 @@ def complete(call: Call, target: Target, on_text: OnText | None) -> Completion:
     finally:
         pieces.close()
     finish = finish or reader.finish_reason or "stop"
-    return Completion(reader.text, finish, reader.usage(), faults.identifier(reader, call, head), reader.model)
+    return Completion(
+        reader.text,
+        finish,
+        reader.usage(),
+        faults.identifier(reader, call, head),
+        reader.model,
+        reader.more.calls(),
+        reader.more.others(),
+        reader.more.probabilities(),
+        wire.not_sent(call, target),
+    )
 
 
 def _pieces(

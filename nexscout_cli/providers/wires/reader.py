@@ -7,9 +7,10 @@ from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from typing import Any, NoReturn
 
-from nexscout_cli.engine.call import Usage
+from nexscout_cli.engine.call import Call, Usage
 from nexscout_cli.engine.request import Json
 from nexscout_cli.providers.usage import usage_of
+from nexscout_cli.providers.wires.more import More
 from nexscout_cli.providers.wires.sse import EventStream
 
 BODY_BASE = 2_000_000
@@ -36,14 +37,16 @@ class Reader(ABC):
     """Reads one answer. Subclasses know the shapes: ``_whole`` of a whole answer, ``_event`` of one event of a stream.
 
     ``text`` so far, ``finish_reason`` in OpenAI's words, ``reported`` usage in the provider's own words and unchecked,
-    ``id`` and ``model`` as the provider names them. ``ended``: the provider said that the answer is complete.
+    ``id`` and ``model`` as the provider names them. ``ended``: the provider said that the answer is complete. ``more`` are
+    what came beside the first answer's text: tool calls and further answers.
     """
 
     counts = ("prompt_tokens", "completion_tokens")
     """The names of the two counts in this wire's usage."""
 
-    def __init__(self, max_tokens: int) -> None:
-        self._limit = BODY_BASE + BODY_PER_TOKEN * max_tokens
+    def __init__(self, call: Call) -> None:
+        self._limit = BODY_BASE + BODY_PER_TOKEN * call.max_tokens * (call.options.get("n") or 1)
+        self.more = More()
         self._size = 0
         self._body: list[bytes] = []
         self._events: EventStream | None = None

@@ -30,6 +30,7 @@ COLUMNS = (
     "class_prices",
     "max_output",
     "reasons",
+    "abilities",
 )
 
 
@@ -53,6 +54,7 @@ def put(t: Transaction, model: Model) -> None:
         "params": json.dumps(model.params),
         "class_prices": json.dumps(model.class_prices),
         "reasons": int(model.reasons),
+        "abilities": None if model.abilities is None else json.dumps(model.abilities),
     }
     row = [values.get(column, getattr(model, column, None)) for column in COLUMNS]
     updates = ", ".join(f"{column} = excluded.{column}" for column in COLUMNS[1:])
@@ -78,6 +80,7 @@ def read(t: Transaction) -> tuple[Model, ...]:
                 json.loads(row["class_prices"]),
                 row["max_output"],
                 bool(row["reasons"]),
+                None if row["abilities"] is None else tuple(json.loads(row["abilities"])),
             )
         )
         for row in rows

@@ -543,6 +543,21 @@ def classes_of_tokens(db: Database) -> None:
     db.conn.execute("PRAGMA user_version = 8")
 
 
+_ABILITIES = """
+ALTER TABLE ai_model_configs ADD COLUMN abilities TEXT;
+UPDATE ai_model_configs SET abilities = '["tools", "images", "schema"]'
+ WHERE litellm_model IN ('openai/gpt-4o', 'openai/gpt-4o-mini') OR litellm_model LIKE 'anthropic/claude-3-%-20240%';
+UPDATE ai_model_configs SET abilities = '[]' WHERE litellm_model LIKE 'embedded/%';
+"""
+
+
+@MIGRATIONS()
+def abilities(db: Database) -> None:
+    """What a model can do beside text; not known of those that were added before."""
+    _script(db.conn, _ABILITIES)
+    db.conn.execute("PRAGMA user_version = 9")
+
+
 def migrate(connection: sqlite3.Connection) -> None:
     """Bring a database to the newest schema, each migration in a transaction of its own."""
     connection.execute("PRAGMA foreign_keys = OFF")  # else a table that is made anew takes those that refer to it along

@@ -6,8 +6,9 @@ from typing import Any
 from hypothesis import given
 from hypothesis import strategies as st
 
+from nexscout_cli.engine.chat import Message
 from nexscout_cli.engine.length.learning import Level, Trend
-from nexscout_cli.engine.plan_types import Message, Shape
+from nexscout_cli.engine.plan_types import Shape
 from nexscout_cli.engine.planning import predict
 from tests.support.values import EMBEDDED, model, request, snapshot
 

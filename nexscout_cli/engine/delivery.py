@@ -1,0 +1,86 @@
+"""What an answer becomes: the response, what the books are told of it, and whether it may be kept. Pure."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from nexscout_cli.config import Settings
+from nexscout_cli.engine import bookkeeping
+from nexscout_cli.engine.asked import Moment
+from nexscout_cli.engine.call import Choice, Completion
+from nexscout_cli.engine.course import Course, Held, answer
+from nexscout_cli.engine.request import Options
+from nexscout_cli.engine.response import AIResponse
+from nexscout_cli.engine.settlement import Charge, Delivery
+
+
+def delivered(
+    course: Course, held: Held, charge: Charge, completion: Completion, at: Moment, settings: Settings, now: datetime
+) -> tuple[Course, Delivery, AIResponse]:
+    """The response that an answer makes, and what the books are told of it."""
+    plan, doubted = held.plan, course.doubted
+    cut = completion.finish_reason == "length"
+    if cut:
+        course = course.warned(f"the answer was cut at its bound of {plan.shape.max_tokens:,} tokens")
+    if completion.not_sent:
+        course = course.warned(f"{plan.model.name} does not take {', '.join(completion.not_sent)}: not sent")
+    course = course._replace(energy=min(held.attempt.hold_energy, plan.energy_of(charge.cost)))
+    completion = valid(completion)
+    wrong = fault(plan.request.options, completion)
+    response = answer(course, plan, completion.text, at, truncated=cut)
+    assert response.metadata is not None
+    response = response._replace(
+        metadata=response.metadata._replace(finish_reason=completion.finish_reason),
+        choices=choices(completion),
+        parsed=None if wrong is not None else parsed(plan.request.options, completion),
+    )
+    keep = (
+        completion.finish_reason == "stop"
+        and not plan.degraded
+        and not response.choices  # a text is all that the cache can give again
+        and wrong is None
+        and not (doubted and doubted.held.attempt.id == held.attempt.id and not doubted.confirmed)
+        and charge.output_tokens < settings["cache.max_tokens"]
+    )
+    lesson = bookkeeping.lesson(plan, charge, 0.5 if cut else 1.0, now, settings)
+    keys = (course.asked.cache_key, course.asked.form_key) if keep else (None, None)
+    kept = Delivery(course.energy, lesson, response.as_json(), completion.text, *keys, response.warnings)
+    return course, kept, response
+
+
+def valid(completion: Completion) -> Completion:
+    """The answer with its text as it can be stored and printed."""
+    return completion._replace(text=completion.text.encode("utf-8", "replace").decode())
+
+
+def choices(completion: Completion) -> tuple[Choice, ...]:
+    """All answers, where there is more to say than one text."""
+    more = completion.tool_calls or completion.others or completion.logprobs is not None
+    return (completion.first, *completion.others) if more else ()
+
+
+def useless(completion: Completion) -> bool:
+    """Whether there is nothing to deliver."""
+    said = any(choice.text.strip() or choice.tool_calls for choice in (completion.first, *completion.others))
+    gone = completion.finish_reason == "reader_gone"
+    return not (said or gone) or completion.finish_reason == "content_filter"
+
+
+def fault(options: Options, completion: Completion) -> str | None:
+    """What is wrong with an answer that must have a schema; None where nothing is, or nothing was asked."""
+    if not options.wants_json or completion.tool_calls or completion.finish_reason == "reader_gone":
+        return None
+    from nexscout_cli.engine import chat_options
+
+    schema = chat_options.schema_of(options.response_format)
+    assert schema is not None
+    return chat_options.fault(completion.text, schema)
+
+
+def parsed(options: Options, completion: Completion) -> object:
+    """The answer's JSON value, of an answer without fault; None where no JSON was asked for."""
+    if not options.wants_json or completion.tool_calls or completion.finish_reason == "reader_gone":
+        return None
+    import json
+
+    return json.loads(completion.text)
