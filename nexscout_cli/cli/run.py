@@ -94,8 +94,10 @@ def _deliver(response: AIResponse, as_json: bool, screen: _Screen | None, quiet:
     elif response.success and response.result is not None:
         if screen is None or not screen.shown:
             _print(response)
-        elif "reader_gone" not in known.flags and not screen.shown.endswith("\n"):
-            output.out("")
+        elif "reader_gone" not in known.flags:
+            if not screen.shown.endswith("\n"):
+                output.out("")
+            _print(response, shown=True)
     if response.error is not None:
         error = NexScoutError(response.error["message"], response.error["suggestion"])
         output.failure(error, as_json=False)
@@ -114,14 +116,17 @@ def _deliver(response: AIResponse, as_json: bool, screen: _Screen | None, quiet:
     return 0
 
 
-def _print(response: AIResponse) -> None:
-    """The answer on stdout: its text, or the functions it calls; several answers with a line between them."""
+def _print(response: AIResponse, *, shown: bool = False) -> None:
+    """The answer on stdout: its text, or the functions it calls; several answers with a line between them.
+
+    ``shown``: the first text was streamed.
+    """
     for number, (text, calls) in enumerate(
         [(one.text, one.tool_calls) for one in response.choices] or [(response.result or "", ())]
     ):
         if number:
             output.out("---")
-        if text or not calls:
+        if (text or not calls) and not (shown and number == 0):
             output.out(text, end="" if text.endswith("\n") else "\n")
         for call in calls:
             output.out(f"{call.name}({call.arguments})")

@@ -52,7 +52,7 @@ class Option(NamedTuple):
     ``name`` is the field of Options, or of AIRequest where ``part_of`` is ``request``. ``low`` and ``high`` bound numbers
     and the length of texts, both included. ``key_name`` is what the cache key calls it, if not ``name``. ``for_batch`` tells
     whether ``batch`` takes it on the command line, for every row that does not say otherwise; without ``flags`` no command
-    line does. ``sent``: providers get it under its own name.
+    line does. ``sent`` is the name that providers know it by, where they get it.
     """
 
     name: str
@@ -67,7 +67,7 @@ class Option(NamedTuple):
     in_key: InKey = "never"
     key_name: str = ""
     for_batch: bool = True
-    sent: bool = False
+    sent: str = ""
 
 
 def _sent(
@@ -79,9 +79,19 @@ def _sent(
     low: float | None = None,
     high: float | None = None,
 ) -> Option:
-    """An option of chat completions, which goes to the provider under its own name."""
+    """An option of chat completions, which goes to the provider."""
     flags = () if flag is None else (flag,)
-    return Option(name, kind, flags, help, example, low=low, high=high, in_key="given", sent=True)
+    return Option(
+        name,
+        kind,
+        flags,
+        help,
+        example,
+        low=low,
+        high=high,
+        in_key="given",
+        sent="user" if name == "end_user" else name,
+    )
 
 
 TABLE = (
@@ -220,7 +230,7 @@ TABLE = (
     _sent("n", "whole", "--answers", "How many answers to give, from 1 to 8; each is paid.", "2", 1, 8),
     _sent("logprobs", "choice", None, "Tell how likely each token was."),
     _sent("top_logprobs", "whole", None, "How many likely tokens to tell of, from 0 to 20.", "5", 0, 20),
-    _sent("user", "text", None, "A name of the end user, for the provider.", "user-7", 1, 200),
+    _sent("end_user", "text", None, "A name of the end user, for the provider.", "user-7", 1, 200),
     Option(
         "images",
         "images",
@@ -247,7 +257,8 @@ TABLE = (
 """In the order that ``--help`` shows them."""
 
 OPTIONS = {option.name: option for option in TABLE if option.part_of == "options"}
-SENT = tuple(option.name for option in TABLE if option.sent)
+SENT = {option.name: option.sent for option in TABLE if option.sent}
+"""The names that providers know options by."""
 FIELDS = {option.name: option for option in TABLE if option.part_of == "request"}
 """A request's own fields, but the prompt."""
 
@@ -278,8 +289,8 @@ def default_of(option: Option) -> Json:
 
 
 def sent(options: Options) -> dict[str, Json]:
-    """What providers get of the options under their own names, as far as it was given."""
-    return {name: value for name in SENT if (value := getattr(options, name)) is not None}
+    """What providers get of the options, by the names they know, as far as it was given."""
+    return {known: value for name, known in SENT.items() if (value := getattr(options, name)) is not None}
 
 
 def check(option: Option, value: Json, label: str) -> None:

@@ -242,7 +242,7 @@ class Engine:
         known = metadata(asked, self._moment(asked))._replace(
             model_used=hit.model, routing_reason="cache", from_cache=True, cache_match=hit.match
         )
-        response = AIResponse(True, hit.text, None, known)
+        response = AIResponse(True, hit.text, None, known, parsed=_parsed(asked.request, hit.text))
         record = hits.hit(
             asked.request_id,
             asked.request,
@@ -259,3 +259,12 @@ class Engine:
             with suppress(ReaderGone):
                 on_text(hit.text)
         return response
+
+
+def _parsed(request: AIRequest, text: str) -> object:
+    """The JSON value of a cached answer, where JSON was asked for: only what was checked is kept."""
+    if not request.options.wants_json:
+        return None
+    import json
+
+    return json.loads(text)

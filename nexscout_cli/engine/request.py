@@ -51,7 +51,7 @@ class Options(NamedTuple):
     n: int | None = None
     logprobs: bool | None = None
     top_logprobs: int | None = None
-    user: str | None = None
+    end_user: str | None = None
 
     @property
     def wants_json(self) -> bool:

@@ -8,11 +8,17 @@ from typing import Any
 import pytest
 
 from nexscout_cli.engine import batch as batches
+from nexscout_cli.engine.chat import Image, Message
+from nexscout_cli.engine.chat_options import concise, format_for
 from nexscout_cli.engine.options import TABLE, Option
 from nexscout_cli.engine.pipeline import Engine
 from nexscout_cli.engine.request import AIRequest, Attachment, Options
 from nexscout_cli.errors import UsageError
 
+TOOLS = [{"type": "function", "function": {"name": "f"}}]
+CHOICE = {"type": "function", "function": {"name": "f"}}
+WITH = {"tool_choice": ("--tools", "tools.json")}
+"""What an option's flag needs beside it."""
 ALONE = AIRequest("owner", "ai_chatbot", "Hello there")
 SAID: dict[str, tuple[tuple[str, ...], AIRequest]] = {
     "feature": (("ai_message",), ALONE._replace(feature="ai_message")),
@@ -35,6 +41,15 @@ SAID: dict[str, tuple[tuple[str, ...], AIRequest]] = {
     "keep": (("0.4",), ALONE._replace(options=Options(keep=0.4))),
     "effort": (("low",), ALONE._replace(options=Options(effort="low"))),
     "allow_fallback": ((), ALONE._replace(options=Options(allow_fallback=True))),
+    "tools": (("tools.json",), ALONE._replace(options=Options(tools=TOOLS))),
+    "tool_choice": (("f",), ALONE._replace(options=Options(tools=TOOLS, tool_choice=CHOICE))),
+    "response_format": (("name",), ALONE._replace(options=Options(response_format=format_for(concise("name"))))),
+    "stop": (("END",), ALONE._replace(options=Options(stop="END"))),
+    "top_p": (("0.5",), ALONE._replace(options=Options(top_p=0.5))),
+    "seed": (("7",), ALONE._replace(options=Options(seed=7))),
+    "n": (("2",), ALONE._replace(options=Options(n=2))),
+    "images": (("https://a.example/x.png",), ALONE._replace(images=(Image("https://a.example/x.png"),))),
+    "messages": (("talk.json",), ALONE._replace(messages=(Message("user", "Hi"), Message("assistant", "Yes?")))),
 }
 """What stands behind an option's flag, and the request that this makes."""
 
@@ -43,6 +58,8 @@ SAID: dict[str, tuple[tuple[str, ...], AIRequest]] = {
 def asked(nexscout: Any, home: Any, monkeypatch: pytest.MonkeyPatch) -> Any:
     """The request that a command line hands to the engine."""
     (home / "notes.txt").write_text("Price: 40")
+    (home / "tools.json").write_text('[{"name": "f"}]')
+    (home / "talk.json").write_text('[{"role": "user", "content": "Hi"}, {"role": "assistant", "content": "Yes?"}]')
     (home / "rows.jsonl").write_text('{"prompt": "Hello there"}\n')
     seen: list[AIRequest] = []
 
@@ -63,12 +80,12 @@ def asked(nexscout: Any, home: Any, monkeypatch: pytest.MonkeyPatch) -> Any:
     return run
 
 
-@pytest.mark.parametrize("option", TABLE, ids=lambda option: option.name)
+@pytest.mark.parametrize("option", [one for one in TABLE if one.flags], ids=lambda option: option.name)
 def test_each_flag_of_an_option_says_the_same_to_every_command(asked: Any, option: Option) -> None:
     words, expected = SAID[option.name]
     for flag in option.flags:
         for command in ("run", "simulate", *(["batch"] if option.for_batch else [])):
-            assert asked(command, flag, *words) == expected
+            assert asked(command, flag, *words, *WITH.get(option.name, ())) == expected
 
 
 def test_where_nothing_is_said_the_defaults_hold(asked: Any) -> None:
@@ -84,10 +101,11 @@ def flags_in_help(text: str) -> list[str]:
 def test_help_lists_the_options_in_the_order_of_the_table(nexscout: Any, command: str) -> None:
     ran = nexscout(command, "--help")
     shown = flags_in_help(ran.stdout)
-    wanted = [option.flags[-1] for option in TABLE if option.for_batch or command != "batch"]
+    there = [option for option in TABLE if option.flags and (option.for_batch or command != "batch")]
+    wanted = [option.flags[-1] for option in there]
     assert [flag for flag in shown if flag in wanted] == wanted
     words = " ".join(ran.stdout.split())
-    assert all(option.help in words for option in TABLE if option.flags[-1] in wanted)
+    assert all(option.help in words for option in there)
 
 
 def test_help_of_run_has_its_own_options_where_they_were(nexscout: Any) -> None:

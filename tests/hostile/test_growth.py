@@ -18,6 +18,9 @@ from tests.support.text_functions import functions
 
 N = 1_500
 OTHERS = {
+    "nexscout_cli.engine.chat": "matches names, and addresses by one class of characters after another",
+    "nexscout_cli.engine.chat_options": "splits the line of a schema, and matches names",
+    "nexscout_cli.engine.planning.extras": "matches the names of models",
     "nexscout_cli.engine.report_window": "reads a command line's times, of nine digits at most",
 }
 """Modules with patterns that need no measuring, and why."""

@@ -40,6 +40,9 @@ def call(row: Model, *, stream: bool = False, temperature: float | None = None, 
     return Call(row, TALK, 50, temperature, timeout, 10.0, stream)
 
 
+CALL = call(model("openai/m"))
+
+
 def ask(row: Model, on_text: Callable[[str], None] | None = None, **options: Any) -> Completion:
     target = target_of(row)
     assert target is not None
@@ -320,7 +323,7 @@ LIES = st.recursive(
 @settings(max_examples=300, deadline=None)
 @given(lie=LIES, streamed=st.booleans())
 def test_whatever_an_answer_says_it_is_read_or_refused(kind: type[Reader], lie: dict[str, Any], streamed: bool) -> None:
-    reader = kind(50)
+    reader = kind(CALL)
     reader.start({"content-type": "text/event-stream" if streamed else "application/json"})
     body = json.dumps(lie).encode()
     try:

@@ -45,21 +45,29 @@ def _encoding() -> Any:
 
 def count_usage(body: Body, text: str) -> dict[str, int]:
     """What a provider would bill: 3 tokens a message, its role and content, 3 for the answer's start."""
-    prompt = 3 + sum(3 + tokens(str(m.get("role", ""))) + tokens(str(m.get("content") or "")) for m in body["messages"])
+    prompt = 3 + sum(3 + tokens(str(m.get("role", ""))) + _content_tokens(m.get("content")) for m in body["messages"])
     completion = tokens(text)
     return {"prompt_tokens": prompt, "completion_tokens": completion, "total_tokens": prompt + completion}
+
+
+def _content_tokens(content: Any) -> int:
+    """Tokens of a message's content; a picture, and a call of a tool, count for what its JSON is short of."""
+    if not isinstance(content, list):
+        return tokens(str(content or ""))
+    return sum(tokens(str(part["text"])) if "text" in part else 50 for part in content)
 
 
 class OpenAIServer:
     """A context manager; ``url`` is the ``api_base``. Every attribute may be changed while it runs.
 
-    ``reply`` is the answer or makes it from the request; ``fill`` answers exactly as long as allowed; ``usage`` makes
+    ``reply`` is the answer or makes it from the request, a text or a message with ``tool_calls``;
+    ``fill`` answers exactly as long as allowed; ``usage`` makes
     the usage (None for none); ``delay`` in seconds before the answer; ``fail`` a status, or makes one from the request.
     """
 
     def __init__(
         self,
-        reply: str | Callable[[Body], str] = "Hello there.",
+        reply: str | Callable[[Body], str | Body] = "Hello there.",
         *,
         fill: bool = False,
         delay: float = 0.0,
@@ -116,13 +124,13 @@ class OpenAIServer:
         with self._lock:
             self._in_flight -= 1
 
-    def answer(self, body: Body) -> tuple[str, str]:
-        """Text and finish reason for a request."""
+    def answer(self, body: Body) -> tuple[str | Body, str]:
+        """Text, or a message, and finish reason for a request."""
         limit = body.get("max_completion_tokens") or body.get("max_tokens")
         if self.fill and limit:
             return " a" * limit, self.finish_reason or "length"
         text = self.reply(body) if callable(self.reply) else self.reply
-        return text, self.finish_reason or "stop"
+        return text, self.finish_reason or ("stop" if isinstance(text, str) else "tool_calls")
 
     def failure(self, body: Body) -> Failure | None:
         """How this request is to fail, if it is."""
@@ -190,38 +198,57 @@ def _handler(server: OpenAIServer) -> type[BaseHTTPRequestHandler]:
     return Handler
 
 
+def _written(said: str | Body) -> str:
+    """All text of an answer that is billed."""
+    if isinstance(said, str):
+        return said
+    calls = [call["function"] for call in said.get("tool_calls", [])]
+    return (said.get("content") or "") + "".join(call["name"] + call["arguments"] for call in calls)
+
+
 def _pieces(text: str) -> list[str]:
     return [text[i : i + 8] for i in range(0, len(text), 8)]
 
 
-def _openai(server: OpenAIServer, body: Body, text: str, finish: str) -> Iterator[bytes]:
+def _openai(server: OpenAIServer, body: Body, said: str | Body, finish: str) -> Iterator[bytes]:
+    message: Body = {"role": "assistant"} | ({"content": said} if isinstance(said, str) else said)
+    text, answers = message.get("content") or "", range(body.get("n") or 1)
     head = {"id": f"chatcmpl-test-{server.hits}", "created": 1, "model": server.model or body.get("model")}
-    usage = server.usage(body, text)
+    usage = server.usage(body, _written(said) * len(answers))
     if not body.get("stream"):
-        choice = {"index": 0, "message": {"role": "assistant", "content": text}, "finish_reason": finish}
-        answer = head | {"object": "chat.completion", "choices": [choice]} | ({} if usage is None else {"usage": usage})
+        choices = [{"index": n, "message": message, "finish_reason": finish} for n in answers]
+        answer = head | {"object": "chat.completion", "choices": choices} | ({} if usage is None else {"usage": usage})
         yield json.dumps(answer).encode()
         return
     head["object"] = "chat.completion.chunk"
 
-    def chunk(delta: Body, reason: str | None) -> bytes:
-        return _event(head | {"choices": [{"index": 0, "delta": delta, "finish_reason": reason}]})
+    def chunk(n: int, delta: Body, reason: str | None) -> bytes:
+        return _event(head | {"choices": [{"index": n, "delta": delta, "finish_reason": reason}]})
 
-    yield chunk({"role": "assistant", "content": ""}, None)
-    for piece in _pieces(text):
-        yield chunk({"content": piece}, None)
-    yield chunk({}, finish)
+    for n in answers:
+        yield chunk(n, {"role": "assistant", "content": ""}, None)
+        for piece in _pieces(text):
+            yield chunk(n, {"content": piece}, None)
+        for at, call in enumerate(message.get("tool_calls", [])):
+            yield chunk(
+                n, {"tool_calls": [call | {"index": at, "function": call["function"] | {"arguments": ""}}]}, None
+            )
+            for piece in _pieces(call["function"]["arguments"]):
+                yield chunk(n, {"tool_calls": [{"index": at, "function": {"arguments": piece}}]}, None)
+        yield chunk(n, {}, finish)
     if usage is not None and (body.get("stream_options") or {}).get("include_usage"):
         yield _event(head | {"choices": [], "usage": usage})
     yield b"data: [DONE]\n\n"
 
 
-def _anthropic(server: OpenAIServer, body: Body, text: str, finish: str) -> Iterator[bytes]:
-    counted = server.usage(body, text) or {}
+def _anthropic(server: OpenAIServer, body: Body, said: str | Body, finish: str) -> Iterator[bytes]:
+    counted = server.usage(body, _written(said)) or {}
+    blocks = _blocks(said)
     given = counted.get("prompt_tokens", counted.get("input_tokens", 0))
     taken = counted.get("completion_tokens", counted.get("output_tokens", 0))
     more = {name: value for name, value in counted.items() if name.startswith("cache_")}
-    reason = {"stop": "end_turn", "length": "max_tokens", "content_filter": "refusal"}.get(finish, finish)
+    reasons = {"stop": "end_turn", "length": "max_tokens", "content_filter": "refusal", "tool_calls": "tool_use"}
+    reason = reasons.get(finish, finish)
     head = {
         "id": f"msg-test-{server.hits}",
         "type": "message",
@@ -232,7 +259,7 @@ def _anthropic(server: OpenAIServer, body: Body, text: str, finish: str) -> Iter
         yield json.dumps(
             head
             | {
-                "content": [{"type": "text", "text": text}],
+                "content": blocks,
                 "stop_reason": reason,
                 "stop_sequence": None,
                 "usage": {"input_tokens": given, "output_tokens": taken} | more,
@@ -241,10 +268,18 @@ def _anthropic(server: OpenAIServer, body: Body, text: str, finish: str) -> Iter
         return
     start = head | {"content": [], "stop_reason": None, "usage": {"input_tokens": given, "output_tokens": 1} | more}
     yield _named({"type": "message_start", "message": start})
-    yield _named({"type": "content_block_start", "index": 0, "content_block": {"type": "text", "text": ""}})
-    for piece in _pieces(text):
-        yield _named({"type": "content_block_delta", "index": 0, "delta": {"type": "text_delta", "text": piece}})
-    yield _named({"type": "content_block_stop", "index": 0})
+    for at, block in enumerate(blocks):
+        empty = {"text": ""} if block["type"] == "text" else {"input": {}}
+        yield _named({"type": "content_block_start", "index": at, "content_block": block | empty})
+        written = block["text"] if block["type"] == "text" else json.dumps(block["input"])
+        for piece in _pieces(written):
+            delta = (
+                {"type": "text_delta", "text": piece}
+                if block["type"] == "text"
+                else {"type": "input_json_delta", "partial_json": piece}
+            )
+            yield _named({"type": "content_block_delta", "index": at, "delta": delta})
+        yield _named({"type": "content_block_stop", "index": at})
     yield _named(
         {
             "type": "message_delta",
@@ -253,6 +288,25 @@ def _anthropic(server: OpenAIServer, body: Body, text: str, finish: str) -> Iter
         }
     )
     yield _named({"type": "message_stop"})
+
+
+def _blocks(said: str | Body) -> list[Body]:
+    """An answer as Anthropic's blocks."""
+    if isinstance(said, str):
+        return [{"type": "text", "text": said}]
+    blocks: list[Body] = [{"type": "text", "text": said["content"]}] if said.get("content") else []
+    for call in said.get("tool_calls", []):
+        function = call["function"]
+        blocks.append(
+            {"type": "tool_use", "id": call["id"], "name": function["name"], "input": json.loads(function["arguments"])}
+        )
+    return blocks
+
+
+def called(name: str, arguments: str, id: str = "call_1") -> Body:
+    """A message that calls a tool."""
+    function = {"name": name, "arguments": arguments}
+    return {"content": None, "tool_calls": [{"id": id, "type": "function", "function": function}]}
 
 
 def _event(value: Body) -> bytes:

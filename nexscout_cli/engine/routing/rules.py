@@ -148,7 +148,7 @@ def permit(request: AIRequest, snapshot: Snapshot, settings: Settings) -> Model 
     if name not in snapshot.available and not (model.retired and model.enabled and name not in snapshot.missing):
         raise Blocked(
             f"{name} cannot be called: {snapshot.missing.get(name, 'it is disabled')}",
-            "`nexscout doctor` says what to type",
+            f"`nexscout models show {name}` says what it can do, `nexscout doctor` what is missing",
             code="model_unavailable",
         )
     return model

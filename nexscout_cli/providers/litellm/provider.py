@@ -159,6 +159,8 @@ def _arguments(call: Call) -> dict[str, Any]:
         }
         | {key: value for key, value in optional.items() if value is not None}
         | call.options
+        # Functions alone are taken as tools. LiteLLM would look for those of an MCP gateway, and import a package for it.
+        | ({"_skip_mcp_handler": True} if "tools" in call.options else {})
     )
 
 

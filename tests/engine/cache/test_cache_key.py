@@ -203,6 +203,19 @@ VALUES: dict[str, Any] = {
     "keep": 0.4,
     "allow_fallback": True,
     "effort": "low",
+    "tools": [{"type": "function", "function": {"name": "f"}}],
+    "tool_choice": "auto",
+    "parallel_tool_calls": False,
+    "response_format": {"type": "json_object"},
+    "stop": "END",
+    "top_p": 0.5,
+    "seed": 7,
+    "presence_penalty": 0.5,
+    "frequency_penalty": 0.5,
+    "n": 2,
+    "logprobs": True,
+    "top_logprobs": 3,
+    "end_user": "u",
 }
 
 

@@ -35,6 +35,7 @@ class Entry(NamedTuple):
     class_prices: dict[str, int] = {}  # noqa: RUF012 - never changed
     unbounded_by: tuple[str, ...] = ()
     reasons: bool = False
+    abilities: tuple[str, ...] | None = None
 
 
 def table(**changes: Any) -> Callable[[str], Entry | None]:
