@@ -5,6 +5,8 @@ The exit statuses are published (README, "Exit codes") and never change meaning.
 
 from __future__ import annotations
 
+from typing import Any
+
 
 class NexScoutError(Exception):
     """A failure with something to say to the user.
@@ -16,16 +18,20 @@ class NexScoutError(Exception):
     code = "internal"
     exit_status = 1
 
-    def __init__(self, message: str, suggestion: str = "", *, code: str | None = None) -> None:
+    def __init__(
+        self, message: str, suggestion: str = "", *, code: str | None = None, details: dict[str, Any] | None = None
+    ) -> None:
         super().__init__(message)
+        self.details = details
         self.message = message
         self.suggestion = suggestion
         if code is not None:
             self.code = code
 
-    def as_json(self) -> dict[str, str]:
+    def as_json(self) -> dict[str, Any]:
         """The ``error`` object of every JSON answer."""
-        return {"code": self.code, "message": self.message, "suggestion": self.suggestion}
+        shown = {"code": self.code, "message": self.message, "suggestion": self.suggestion}
+        return shown if self.details is None else shown | {"details": self.details}
 
 
 class UsageError(NexScoutError):

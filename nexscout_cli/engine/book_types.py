@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import NamedTuple
 
 MAX_ENERGY = 10**12
@@ -49,6 +50,22 @@ class UserRow(NamedTuple):
     predicted_daily_usage: int
     model_mode: str
     role: str
+
+
+class ApiKey(NamedTuple):
+    """A key of the server, without its secret. It is its user: tier, budgets, rows.
+
+    ``models``: the only ones it may name, () for all. ``rpm``: requests a minute, None for any number.
+    """
+
+    id: str
+    user_id: str
+    models: tuple[str, ...] = ()
+    rpm: int | None = None
+    created_at: datetime | None = None
+    expires_at: datetime | None = None
+    revoked_at: datetime | None = None
+    last_used_at: datetime | None = None
 
 
 class Preferences(NamedTuple):

@@ -75,7 +75,7 @@ def order(
         hold=plan.own_max_cost,
         hold_tokens=plan.max_total_tokens,
         energy=plan.max_energy,
-        budgets=() if plan.model.free else budgets(settings, snapshot.tier),
+        budgets=() if plan.model.free else (*budgets(settings, snapshot.tier), *snapshot.own_budgets),
         **more,
     )
 

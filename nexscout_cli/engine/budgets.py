@@ -1,4 +1,6 @@
-"""What a call draws on: dollars and tokens, of its user and of the installation, by day and by month."""
+"""What a call draws on: dollars and tokens, of its user and of the installation, by day and by month; and what admins have
+set for a user, a key, a tag, and a program for a run of its own.
+"""
 
 from __future__ import annotations
 
@@ -9,8 +11,12 @@ from nexscout_cli.engine.money import NANO
 
 if TYPE_CHECKING:
     from nexscout_cli.config import Settings
+    from nexscout_cli.engine.request import AIRequest
 
 UNITS, SCOPES, WINDOWS = ("usd", "tokens"), ("user", "total"), ("day", "month")
+OWN_SCOPES = ("name", "key", "tag", "run")
+"""Scopes of budgets that are set one by one."""
+ALL_WINDOWS = ("day", "week", "month", "ever")
 PANIC_SHARE = 0.95
 """Share of the installation's daily dollars, spent or held, from which panic mode sets in by itself."""
 
@@ -18,12 +24,16 @@ PANIC_SHARE = 0.95
 class Budget(NamedTuple):
     """A budget that a call draws on. ``unit`` usd (nano-dollars) or tokens, ``scope`` user or total (the installation),
     ``window`` day or month; ``cap`` None: no limit.
+
+    Those that are set one by one have the scope name (a user's), key, tag or run, also the windows week and ever, and an
+    ``owner``: whose account keeps them. What was used before one was set does not count.
     """
 
     unit: str
     scope: str
     window: str
     cap: int | None
+    owner: str = ""
 
     @property
     def entered(self) -> bool:
@@ -39,6 +49,26 @@ class Budget(NamedTuple):
     def is_daily_tokens(self) -> bool:
         """True for what a user may use in a day."""
         return (self.unit, self.scope, self.window) == ("tokens", "user", "day")
+
+
+def owner_of(scope: str, name: str) -> str:
+    """The owner of a budget's accounts; no user can be called so."""
+    return f"*{scope}:{name}"
+
+
+def owners(request: AIRequest) -> tuple[str, ...]:
+    """The owners whose budgets a request draws on, where admins have set some."""
+    caller = request.caller
+    key = () if caller.key is None else (owner_of("key", caller.key),)
+    return (owner_of("name", request.user_id), *key, *(owner_of("tag", tag) for tag in caller.tags))
+
+
+def own_budgets(request: AIRequest) -> tuple[Budget, ...]:
+    """The budget that a request brings along: the purse of its run, which lasts as long as the run's name is used."""
+    caller = request.caller
+    if caller.run is None or caller.run_cost is None:
+        return ()
+    return (Budget("usd", "run", "ever", caller.run_cost, owner_of("run", f"{request.user_id}/{caller.run}")),)
 
 
 class Used(NamedTuple):

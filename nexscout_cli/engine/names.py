@@ -10,8 +10,8 @@ EVERYONE = "*"
 
 def check_user(user: str) -> None:
     """Raises UsageError for a name no user can have; ``*`` stands for the installation."""
-    if not user or user == EVERYONE or len(user) > 200 or not user.isprintable() or user != user.strip():
-        raise UsageError(f"{user[:40]!r} cannot be a user's name", "1 to 200 printable characters, not *")
+    if not user or user.startswith(EVERYONE) or len(user) > 200 or not user.isprintable() or user != user.strip():
+        raise UsageError(f"{user[:40]!r} cannot be a user's name", "1 to 200 printable characters, the first not *")
 
 
 def check_feature(feature: str) -> None:

@@ -63,8 +63,11 @@ class Observer(Protocol):
 class Ledger(Protocol):
     """The books of calls. Each method is one transaction; all raise NotPermitted for what their actor may not do."""
 
-    def world(self, actor: str, user_id: str, feature: str, budgets: Sequence[Budget]) -> World:
-        """Step 0: what the store knows that a plan depends on, with the use of the ``budgets`` that have a cap.
+    def world(
+        self, actor: str, user_id: str, feature: str, budgets: Sequence[Budget], owners: Sequence[str] = ()
+    ) -> World:
+        """Step 0: what the store knows that a plan depends on, with the use of the ``budgets`` that have a cap, and of those
+        that were set for the ``owners``.
 
         Raises UsageError for a user that cannot be.
         """

@@ -60,6 +60,15 @@ class Options(NamedTuple):
         return kind in ("json_schema", "json_object")
 
 
+class Caller(NamedTuple):
+    """By what a request came: the server's key, its tags, the run of an agent with its purse in nano-dollars."""
+
+    key: str | None = None
+    tags: tuple[str, ...] = ()
+    run: str | None = None
+    run_cost: int | None = None
+
+
 class AIRequest(NamedTuple):
     """One thing a user asks. ``context`` is any JSON value; ``attachments`` are text files already read.
 
@@ -77,6 +86,7 @@ class AIRequest(NamedTuple):
     options: Options = Options()
     messages: tuple[Message, ...] = ()
     images: tuple[Image, ...] = ()
+    caller: Caller = Caller()
 
     @property
     def is_plain(self) -> bool:

@@ -61,7 +61,7 @@ def pooled(user_id: str, given: Iterable[Given]) -> Verdicts:
 
 
 class Limit(NamedTuple):
-    """A budget: ``unit`` usd or tokens, ``scope`` user or total, ``window`` day or month; ``left`` may be negative."""
+    """A budget: ``unit`` usd or tokens, ``scope`` and ``window`` as of a Budget; ``left`` may be negative."""
 
     unit: str
     scope: str
@@ -74,7 +74,8 @@ class Snapshot(NamedTuple):
     """The world a plan is made from. The same request on an equal snapshot gives the same plan.
 
     ``verdicts`` and ``doubts`` (0..1, of this user's latest first answers to the feature) are read where a policy needs them.
-    ``thinking``: by model how many answers it thought for, the mean and the most of it, in tokens.
+    ``own_budgets`` are those that were set one by one for this request's user, key, tags or run. ``thinking``: by model how
+    many answers it thought for, the mean and the most of it, in tokens.
     """
 
     now: datetime
@@ -97,6 +98,7 @@ class Snapshot(NamedTuple):
     verdicts: Verdicts = {}  # noqa: RUF012 - never changed
     doubts: tuple[float, ...] = ()
     thinking: dict[str, tuple[int, float, float]] = {}  # noqa: RUF012 - never changed
+    own_budgets: tuple[Budget, ...] = ()
 
     def model(self, name: str) -> Model | None:
         """The catalog's model of that name, whether available or not."""

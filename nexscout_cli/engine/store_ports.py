@@ -14,7 +14,16 @@ if TYPE_CHECKING:
     from datetime import datetime
     from pathlib import Path
 
-    from nexscout_cli.engine.book_types import Energy, Feedback, Preferences, Problem, Recovered, Unresolved, UserRow
+    from nexscout_cli.engine.book_types import (
+        ApiKey,
+        Energy,
+        Feedback,
+        Preferences,
+        Problem,
+        Recovered,
+        Unresolved,
+        UserRow,
+    )
     from nexscout_cli.engine.budgets import Budget, Used
     from nexscout_cli.engine.learning.profile import ProfileState
     from nexscout_cli.engine.model import Model
@@ -57,6 +66,9 @@ class Users(Protocol):
 
     def set_tier(self, actor: str, user_id: str, tier: str) -> None:
         """Give a user a tier, made when new; the higher tier's energy is granted on top once a month. Admins only."""
+
+    def set_role(self, actor: str, user_id: str, role: str) -> None:
+        """Make a user admin, member, or reader (who may look at their own and not spend). Admins only; one always stays."""
 
     def forget(self, actor: str, user_id: str) -> dict[str, int]:
         """Remove a person's text everywhere; money stays. Returns how many rows lost text, by kind."""
@@ -223,6 +235,38 @@ class Recovery(Protocol):
         """Set the last-seen time back to the clock's. Admins only."""
 
 
+class Keys(Protocol):
+    """The keys of the server. A key's secret is never kept, only its hash."""
+
+    def create(self, actor: str, key: ApiKey, digest: str, budgets: Sequence[Budget] = ()) -> None:
+        """Enter a key of a user, whom the actor may act for, with its budgets."""
+
+    def listing(self, actor: str) -> list[ApiKey]:
+        """The keys of users that the actor may see, by user and name."""
+
+    def revoke(self, actor: str, key_id: str) -> None:
+        """End a key for good."""
+
+    def rotate(self, actor: str, key_id: str, digest: str) -> None:
+        """Give a key another secret; the old one ends at once."""
+
+    def find(self, digest: str) -> ApiKey | None:
+        """The key with that hash that is valid now; None where there is none."""
+
+    def used(self, key: ApiKey) -> None:
+        """Remember that a key was used now."""
+
+
+class Budgets(Protocol):
+    """Budgets that are set one by one: for a user, a key, a tag."""
+
+    def set(self, actor: str, budget: Budget) -> None:
+        """Set a budget, or take it away where its cap is None. Admins only."""
+
+    def listing(self, actor: str) -> list[Budget]:
+        """The budgets there are: an admin sees all, others those of their own name and keys."""
+
+
 class Maintenance(Protocol):
     """Checking and copying the whole store. Admins only."""
 
@@ -278,6 +322,14 @@ class Store(Protocol):
     @property
     def recovery(self) -> Recovery:
         """Attempts that nobody looks after."""
+
+    @property
+    def keys(self) -> Keys:
+        """The keys of the server."""
+
+    @property
+    def budgets(self) -> Budgets:
+        """Budgets that are set one by one."""
 
     @property
     def maintenance(self) -> Maintenance:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from nexscout_cli.engine.budgets import Budget, Used, budgets, presses
+from nexscout_cli.engine.budgets import Budget, Used, budgets, own_budgets, owners, presses
 from nexscout_cli.engine.catalog.surge import surge_milli
 from nexscout_cli.engine.planning.predict import input_factor
 from nexscout_cli.engine.routing.policy import effective_policy
@@ -23,7 +23,8 @@ _MONTH = len("2026-11")
 def read_snapshot(ledger: Ledger, provider: Provider, settings: Settings, actor: str, request: AIRequest) -> Snapshot:
     """The snapshot for a request. Raises NotPermitted, UsageError where the actor may not act for its user."""
     # Which budgets have a cap does not depend on the tier; how high a user's daily one is does.
-    world = ledger.world(actor, request.user_id, request.feature, budgets(settings, FIRST_TIER))
+    drawn = (*budgets(settings, FIRST_TIER), *own_budgets(request))
+    world = ledger.world(actor, request.user_id, request.feature, drawn, owners(request))
     policy = effective_policy(request, world.profile, settings)
     known = Experience({}, ()) if policy == "rules" else ledger.experience(actor, request.user_id, request.feature)
     return _snapshot(world, known, settings, provider, actor, request)
@@ -38,8 +39,10 @@ def _snapshot(
         from nexscout_cli.engine.abilities import without_the_unable
 
         available, missing = without_the_unable(world.models, available, missing, request)
-    used = {budget[:3]: gone for budget, gone in world.used.items()}
+    used = {budget[:3]: gone for budget, gone in world.used.items() if not budget.owner}
     drawn_on = [(budget, used.get(budget[:3], Used(0, 0))) for budget in budgets(settings, tier)]
+    own = {budget: gone for budget, gone in world.used.items() if budget.owner}
+    drawn_on += own.items()
     return Snapshot(
         now=world.now,
         actor=actor,
@@ -61,6 +64,7 @@ def _snapshot(
         verdicts=known.verdicts,
         doubts=known.doubts,
         thinking=world.thinking,
+        own_budgets=tuple(own),
     )
 
 

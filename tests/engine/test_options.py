@@ -14,7 +14,7 @@ from nexscout_cli.errors import UsageError
 
 def test_every_option_of_a_request_has_an_entry_and_every_entry_a_field() -> None:
     assert sorted(OPTIONS) == sorted(Options._fields)
-    assert sorted(FIELDS) == sorted(set(AIRequest._fields) - {"prompt", "options"})
+    assert sorted(FIELDS) == sorted(set(AIRequest._fields) - {"prompt", "options", "caller"})
     assert len(OPTIONS) + len(FIELDS) == len(TABLE)
 
 

@@ -6,15 +6,23 @@ from typing import NamedTuple
 
 from nexscout_cli.config import Settings
 from nexscout_cli.engine.model import Model
-from nexscout_cli.engine.money import PICO_PER_NANO, dollars, nano_for_energy
+from nexscout_cli.engine.money import PICO_PER_NANO, dollars, nano_for_energy, usd
 from nexscout_cli.engine.plan_types import Forecast
-from nexscout_cli.engine.request import AIRequest
+from nexscout_cli.engine.request import AIRequest, Json
 from nexscout_cli.engine.snapshot import Limit, Snapshot
 from nexscout_cli.errors import Blocked, NexScoutError, NotEnoughEnergy
 
 FREE_HINT = "or `--model smollm2-135m`, which costs nothing"
-_SCOPE = {"user": "your", "total": "the installation's"}
-_WINDOW = {"day": "daily", "month": "monthly"}
+_SCOPE = {
+    "user": "your",
+    "total": "the installation's",
+    "name": "your own",
+    "key": "this key's",
+    "tag": "the tag's",
+    "run": "the run's",
+}
+_WINDOW = {"day": "daily", "week": "weekly", "month": "monthly", "ever": "whole"}
+_WAIT = {"run": "give the run a larger one", "ever": "ask an admin to raise it"}
 
 
 class Verdict(NamedTuple):
@@ -118,8 +126,9 @@ def _afford(limit: Limit, model: Model, forecast: Forecast, bound: int) -> tuple
             bound,
             Blocked(
                 f"{whose} cap of ${limit.cap / 1e9:g} would be passed (${max(0, limit.left) / 1e9:.6f} left)",
-                f"wait for the next {limit.window}, ask an admin to raise the cap, {FREE_HINT}",
+                f"{_WAIT.get(limit.scope) or _WAIT.get(limit.window) or _next(limit)}, {FREE_HINT}",
                 code="usd_cap",
+                details=_details(limit, model.cost(forecast.input_tokens, forecast.output_tokens)),
             ),
         )
     room = limit.left - forecast.max_input_tokens
@@ -129,7 +138,20 @@ def _afford(limit: Limit, model: Model, forecast: Forecast, bound: int) -> tuple
         f"{whose} token budget of {limit.cap:,} would be passed ({max(0, limit.left):,} left)",
         f"wait for the next {limit.window}, upgrade your plan, {FREE_HINT}",
         code="token_budget",
+        details=_details(limit, forecast.input_tokens + forecast.output_tokens),
     )
+
+
+def _next(limit: Limit) -> str:
+    return f"wait for the next {limit.window}, ask an admin to raise the cap"
+
+
+def _details(limit: Limit, estimate: int) -> dict[str, Json]:
+    """What a program is told of a budget that does not cover a call: amounts in dollars, or in tokens."""
+    amounts: dict[str, Json] = {"cap": limit.cap, "left": max(0, limit.left), "estimate": estimate}
+    if limit.unit == "usd":
+        amounts = {name: usd(nano) for name, nano in amounts.items()}
+    return {"budget": {"unit": limit.unit, "scope": limit.scope, "window": limit.window, **amounts}}
 
 
 def _afford_usd(

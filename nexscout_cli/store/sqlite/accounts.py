@@ -32,8 +32,8 @@ class _Place(NamedTuple):
 
 
 def _place(t: Transaction, budget: Budget, user_id: str) -> _Place:
-    owner = user_id if budget.scope == "user" else EVERYONE
-    return _Place(owner, budget.unit, t.day if budget.window == "day" else t.month)
+    owner = budget.owner or (user_id if budget.scope == "user" else EVERYONE)
+    return _Place(owner, budget.unit, t.window(budget.window))
 
 
 def find(t: Transaction, owner: str, kind: str, period: str) -> sqlite3.Row | None:
@@ -93,14 +93,15 @@ def used(t: Transaction, user_id: str, budgets: Sequence[Budget]) -> dict[Budget
 def _used(t: Transaction, budget: Budget, place: _Place, row: sqlite3.Row | None) -> int:
     """What is held and spent of a budget, whose account is ``row``, or None where it was not opened yet."""
     own: int = row["held"] + row["spent"] if row else 0
-    if (budget.scope, budget.window) == ("user", "day"):
+    if budget.owner or (budget.scope, budget.window) == ("user", "day"):
         return own
     if row is not None and row["granted"] is not None:
         return int(row["base"]) + own
     # No account keeps this window: it is the sum of the days that lie in it.
+    whose = "substr(owner, 1, 1) <> '*'" if budget.scope == "total" else "owner = :owner"
     days = t.execute(
         f"SELECT coalesce(sum(held + spent), 0) FROM accounts WHERE period BETWEEN :period AND :period || '-99' "
-        f"AND length(period) = 10 AND kind = :kind AND owner {'<>' if budget.scope == 'total' else '='} :owner",
+        f"AND length(period) = 10 AND kind = :kind AND {whose}",
         place._asdict(),
     ).fetchone()[0]
     return max(own, int(days))

@@ -18,7 +18,7 @@ from nexscout_cli.store.sqlite.queue import QueueLock
 if TYPE_CHECKING:
     from pathlib import Path
 
-SCHEMA_VERSION = 9
+SCHEMA_VERSION = 10
 Prepare = Callable[[sqlite3.Connection], None]
 T = TypeVar("T")
 _TOGETHER = 16

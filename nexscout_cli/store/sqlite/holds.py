@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import timedelta
 
 from nexscout_cli.engine.settlement import Attempt, Order, Prediction
-from nexscout_cli.errors import DuplicateInFlight, StalePlan
+from nexscout_cli.errors import DuplicateInFlight, NotPermitted, StalePlan
 from nexscout_cli.jsontext import plain
 from nexscout_cli.store import owner
 from nexscout_cli.store.sqlite import accounts, claims, users
@@ -19,7 +19,8 @@ def hold(t: Transaction, order: Order) -> Attempt:
     DuplicateInFlight when another request under the same cache key is open.
     """
     request_id, user_id = order.prediction.request_id, order.prediction.user_id
-    users.ensure(t, user_id)
+    if users.ensure(t, user_id)["reads_only"]:
+        raise NotPermitted(f"{user_id} may read and not spend", "an admin may change the role")
     version = t.execute("SELECT value FROM meta WHERE key = 'world_version'").fetchone()[0]
     if int(version) != order.version:
         raise StalePlan

@@ -29,10 +29,12 @@ class SqliteLedger:
     def __init__(self, store: Transactions) -> None:
         self._store = store
 
-    def world(self, actor: str, user_id: str, feature: str, budgets: Sequence[Budget]) -> World:
+    def world(
+        self, actor: str, user_id: str, feature: str, budgets: Sequence[Budget], owners: Sequence[str] = ()
+    ) -> World:
         """Step 0."""
         with self._store.read(actor) as t:
-            return world.read(t, user_id, feature, budgets)
+            return world.read(t, user_id, feature, budgets, owners)
 
     def experience(self, actor: str, user_id: str, feature: str) -> Experience:
         """What is known of a feature's earlier answers."""

@@ -558,6 +558,38 @@ def abilities(db: Database) -> None:
     db.conn.execute("PRAGMA user_version = 9")
 
 
+_KEYS_AND_BUDGETS = """
+CREATE TABLE api_keys (
+  id TEXT PRIMARY KEY,
+  hash TEXT NOT NULL UNIQUE,
+  user_id TEXT NOT NULL REFERENCES users,
+  models TEXT NOT NULL DEFAULT '[]',
+  rpm INTEGER CHECK (rpm > 0),
+  created_at TEXT NOT NULL,
+  created_by TEXT NOT NULL,
+  expires_at TEXT,
+  revoked_at TEXT,
+  last_used_at TEXT
+) STRICT, WITHOUT ROWID;
+CREATE TABLE budgets (
+  owner TEXT NOT NULL,
+  unit TEXT NOT NULL CHECK (unit IN ('usd', 'tokens')),
+  window TEXT NOT NULL CHECK (window IN ('day', 'week', 'month', 'ever')),
+  scope TEXT NOT NULL CHECK (scope IN ('name', 'key', 'tag')),
+  cap INTEGER NOT NULL CHECK (cap >= 0),
+  PRIMARY KEY (owner, unit, window)
+) STRICT, WITHOUT ROWID;
+ALTER TABLE users ADD COLUMN reads_only INTEGER NOT NULL DEFAULT 0;
+"""
+
+
+@MIGRATIONS()
+def keys_and_budgets(db: Database) -> None:
+    """Keys of the server, budgets that are set one by one, users who may read and not spend."""
+    _script(db.conn, _KEYS_AND_BUDGETS)
+    db.conn.execute("PRAGMA user_version = 10")
+
+
 def migrate(connection: sqlite3.Connection) -> None:
     """Bring a database to the newest schema, each migration in a transaction of its own."""
     connection.execute("PRAGMA foreign_keys = OFF")  # else a table that is made anew takes those that refer to it along

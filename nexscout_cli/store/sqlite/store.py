@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from nexscout_cli.store.sqlite.catalog import SqliteCatalog
     from nexscout_cli.store.sqlite.energy import SqliteEnergy
     from nexscout_cli.store.sqlite.feedback import SqliteFeedback
+    from nexscout_cli.store.sqlite.keys import SqliteBudgets, SqliteKeys
     from nexscout_cli.store.sqlite.ledger import SqliteLedger
     from nexscout_cli.store.sqlite.log import SqliteLog
     from nexscout_cli.store.sqlite.maintenance import SqliteMaintenance
@@ -105,6 +106,20 @@ class SqliteStore(Transactions):
         from nexscout_cli.store.sqlite.recovery import SqliteRecovery
 
         return SqliteRecovery(self)
+
+    @cached_property
+    def keys(self) -> SqliteKeys:
+        """The keys of the server."""
+        from nexscout_cli.store.sqlite.keys import SqliteKeys
+
+        return SqliteKeys(self)
+
+    @cached_property
+    def budgets(self) -> SqliteBudgets:
+        """Budgets of users, keys and tags."""
+        from nexscout_cli.store.sqlite.keys import SqliteBudgets
+
+        return SqliteBudgets(self)
 
     @cached_property
     def maintenance(self) -> SqliteMaintenance:

@@ -76,6 +76,13 @@ class Transaction:
         """The month it lies in, in UTC: YYYY-MM."""
         return self.stamp[:7]
 
+    def window(self, name: str) -> str:
+        """The day, week or month it lies in; "ever" for what never ends."""
+        if name == "week":
+            year, week, _ = self.now.isocalendar()
+            return f"{year}-W{week:02}"
+        return {"day": self.day, "month": self.month}.get(name, name)
+
     def touch(self) -> None:
         """Remember the time as last seen; every write begins with it. Once a second is enough: windows end between two."""
         _, when, seen = self._read_time()

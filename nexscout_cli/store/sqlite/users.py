@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from nexscout_cli.engine.book_types import UserRow
 from nexscout_cli.engine.names import check_user
 from nexscout_cli.engine.tiers import FIRST_TIER
+from nexscout_cli.errors import UsageError
 from nexscout_cli.store.sqlite import accounts
 from nexscout_cli.store.sqlite.transaction import OWN_OR_ADMIN, Transaction
 
@@ -20,6 +21,10 @@ def due(t: Transaction, row: sqlite3.Row | None) -> int:
     """Energy that this month's grant would add to a user's."""
     tier, period = (row["tier"], row["granted_period"]) if row else (FIRST_TIER, "")
     return t.rules.tiers[tier].due(period, t.month)
+
+
+def _role(row: sqlite3.Row) -> str:
+    return "reader" if row["reads_only"] else str(row["role"])
 
 
 def _add(t: Transaction, user_id: str) -> None:
@@ -100,7 +105,7 @@ class SqliteUsers:
                     avg_token_per_request=row["avg_token_per_request"],
                     predicted_daily_usage=row["predicted_daily_usage"],
                     model_mode=row["model_mode"],
-                    role=row["role"],
+                    role=_role(row),
                 )
                 for row in rows
             ]
@@ -109,7 +114,7 @@ class SqliteUsers:
         """Role and tier of a user the actor may see; None for one there is not."""
         with self._store.read(actor) as t:
             row = t.require_access(user_id)
-            return (row["role"], row["tier"]) if row else None
+            return (_role(row), row["tier"]) if row else None
 
     def is_admin(self, actor: str) -> bool:
         """Whether the actor is an admin."""
@@ -136,6 +141,19 @@ class SqliteUsers:
                 f"UPDATE user_efficiency_profiles SET preferred_mode = 'auto' WHERE user_id = ? "
                 f"AND preferred_mode NOT IN ({', '.join('?' * len(terms.modes))})",
                 (user_id, *terms.modes),
+            )
+
+    def set_role(self, actor: str, user_id: str, role: str) -> None:
+        """Make a user admin, member or reader. Admins only; the last admin stays one. Raises UsageError."""
+        with self._store.write(actor) as t:
+            t.require_admin("set a role")
+            if ensure(t, user_id)["role"] == "admin" and role != "admin":
+                others = t.execute("SELECT count(*) FROM users WHERE role = 'admin' AND user_id <> ?", (user_id,))
+                if not others.fetchone()[0]:
+                    raise UsageError(f"{user_id} is the only admin", "make somebody else an admin first")
+            t.execute(
+                "UPDATE users SET role = ?, reads_only = ? WHERE user_id = ?",
+                ("admin" if role == "admin" else "user", int(role == "reader"), user_id),
             )
 
     def forget(self, actor: str, user_id: str) -> dict[str, int]:

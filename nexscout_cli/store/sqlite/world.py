@@ -6,7 +6,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from nexscout_cli.engine.snapshot import Experience, Given, Subject, World, pooled
-from nexscout_cli.store.sqlite import accounts, lengths, models, profiles
+from nexscout_cli.store.sqlite import accounts, keys, lengths, models, profiles
 from nexscout_cli.store.sqlite.transaction import Transaction, stamp
 
 if TYPE_CHECKING:
@@ -18,7 +18,7 @@ DOUBTS_SEEN = 200
 """Rows of usage that are looked through for how often first answers were doubted."""
 
 
-def read(t: Transaction, user_id: str, feature: str, budgets: Sequence[Budget]) -> World:
+def read(t: Transaction, user_id: str, feature: str, budgets: Sequence[Budget], owners: Sequence[str] = ()) -> World:
     """The world for a user's request. Raises NotPermitted, UsageError where the actor may not act for the user."""
     row = t.require_access(user_id)
     energy = accounts.find(t, user_id, "energy", accounts.PREPAID)
@@ -29,7 +29,7 @@ def read(t: Transaction, user_id: str, feature: str, budgets: Sequence[Budget]) 
         is_admin=t.is_admin(),
         profile=profiles.for_plan(t, user_id),
         energy=energy["granted"] - energy["held"] - energy["spent"] if energy else 0,
-        used=accounts.used(t, user_id, budgets),
+        used=accounts.used(t, user_id, [*budgets, *keys.drawn_on(t, owners)] if owners else budgets),
         models=models.read(t),
         panic=meta["panic"] == "1",
         load=_load(t),
