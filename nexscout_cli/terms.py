@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 TIERS = ("free", "pro", "elite", "enterprise")
+ROLES = ("admin", "member", "reader")
+"""What a user may do: everything; their own; look at their own and not spend."""
 MODES = ("auto", "fast", "pro", "expert")
 """How good a model a request may ask for; ``auto`` lets the routing rules decide."""
 FEATURES = (

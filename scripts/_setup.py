@@ -21,7 +21,11 @@ VENV = ROOT / ".venv"
 PYTHON = VENV / "bin" / "python"
 MODELS = VENV / "share" / "nexscout-models"
 CONSTRAINTS = ROOT / "constraints.txt"
-EXTRAS = {"run": "", "dev": "[dev]", "bench": "[dev,bench]"}  # each has all that the ones before it need
+EXTRAS = {
+    "run": "[serve]",
+    "dev": "[serve,dev]",
+    "bench": "[serve,dev,bench]",
+}  # each has all that the ones before it need
 STAMPS = {kind: VENV / f"setup-{kind}" for kind in EXTRAS}
 held: list[int] = []  # the lock, which pip holds too: should we be killed, it stays until pip has ended
 FAILED = 6  # as everywhere in nexscout: something that it stands on cannot be used

@@ -28,6 +28,9 @@ COMMANDS = (
     "why",
     "feedback",
     "config",
+    "serve",
+    "keys",
+    "budget",
     "db",
     "doctor",
 )

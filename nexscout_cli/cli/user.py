@@ -11,7 +11,7 @@ from nexscout_cli.cli.session import Session
 from nexscout_cli.engine.book_types import Energy
 from nexscout_cli.engine.learning.profile import ProfileState
 from nexscout_cli.errors import UsageError
-from nexscout_cli.terms import POLICIES, TIERS
+from nexscout_cli.terms import POLICIES, ROLES, TIERS
 
 app = typer.Typer(rich_markup_mode=None, no_args_is_help=True, add_completion=False)
 
@@ -143,6 +143,23 @@ def set_tier(
         output.emit(session.store.energy.show(session.actor, who)._asdict())
     elif output.stderr_is_terminal():
         output.note(f"{who} is now in tier {tier}")
+    return 0
+
+
+@app.command("set-role")
+def set_role(who: Whom, role: Annotated[str, typer.Argument(help="admin, member or reader.")]) -> int:
+    """Make a user an admin, a member, or a reader, who may look at their own and not spend (admins).
+
+    \b
+    nexscout user set-role ana admin
+    nexscout user set-role auditor reader
+    """
+    choices.one_of(role, ROLES, "role")
+    session = Session()
+    session.recover()
+    session.store.users.set_role(session.actor, who, role)
+    if output.stderr_is_terminal():
+        output.note(f"{who} is now {role}")
     return 0
 
 

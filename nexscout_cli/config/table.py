@@ -118,6 +118,10 @@ SETTINGS: dict[str, Setting] = {
     ),
     "routing.order": Setting(FEATURE_FIRST, list, "order of the routing rules; the first that matches decides"),
     "routing.floor": Setting(0.5, float, "models below this quality are used only when no better one is there", 0, 1),
+    "serve.host": Setting("127.0.0.1", str, "the address that the server listens on"),
+    "serve.port": Setting(8300, int, "the port that the server listens on", 1, 65_535),
+    "serve.max_at_once": Setting(1_000, int, "requests that the server works on at once; more are refused", 1, 100_000),
+    "serve.max_body_bytes": Setting(30_000_000, int, "the most bytes of a request to the server", 1_000),
     "firewall.block_tokens": Setting(20_000, int, "a call predicted to use more tokens than this is refused", 1),
     "firewall.warn_tokens": Setting(15_000, int, "a call predicted to use more tokens than this has a warning", 1),
     "firewall.max_image_bytes": Setting(

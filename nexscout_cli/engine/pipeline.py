@@ -110,12 +110,14 @@ class Engine:
         confirm: Confirm | None = None,
         *,
         actor: str | None = None,
+        request_id: str | None = None,
     ) -> AIResponse:
         """Answer a request, or say why not. ``on_text`` streams the answer; ``confirm`` is asked before money moves.
 
+        ``request_id``: its name, where one was made already (:func:`~nexscout_cli.engine.asked.new_id`).
         Raises Interrupted when a signal ends it; what was in flight is settled first.
         """
-        asked = self._asked(request, actor)
+        asked = self._asked(request, actor, request_id)
         try:
             check_request(asked.request, self.settings)
             return self._answer(asked, self.snapshot(asked.request, asked.actor), on_text, confirm)
@@ -149,8 +151,8 @@ class Engine:
         except NexScoutError as error:
             return refusal(asked, self._moment(asked), error.as_json(), error.exit_status)
 
-    def _asked(self, request: AIRequest, actor: str | None) -> Asked:
-        return Asked(new_id(self.clock), request.settled, actor or self.actor, self.clock.monotonic())
+    def _asked(self, request: AIRequest, actor: str | None, request_id: str | None = None) -> Asked:
+        return Asked(request_id or new_id(self.clock), request.settled, actor or self.actor, self.clock.monotonic())
 
     def _moment(self, asked: Asked) -> Moment:
         return Moment(elapsed_ms(self.clock, asked.started))

@@ -97,7 +97,7 @@ ENERGY = "(SELECT id FROM accounts WHERE owner = 'ada' AND kind = 'energy')"
 ])  # fmt: skip
 def test_damage_is_found_and_named(busy: Bench, name: str, said: str, damage: str) -> None:
     admin = (
-        ["INSERT INTO users VALUES ('ada', 'elite', 'admin', 1, '', 0, '')"] if damage == "DELETE FROM users" else []
+        ["INSERT INTO users VALUES ('ada', 'elite', 'admin', 1, '', 0, '', 0)"] if damage == "DELETE FROM users" else []
     )
     if admin:
         admin.append("UPDATE user_efficiency_profiles SET user_id = 'nobody'")

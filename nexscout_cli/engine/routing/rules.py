@@ -138,7 +138,7 @@ def permit(request: AIRequest, snapshot: Snapshot, settings: Settings) -> Model 
         return None
     model = snapshot.model(name)
     if model is None:
-        raise UsageError(f"there is no model {name!r} in the catalog", _nearest(name, snapshot))
+        raise UsageError(f"there is no model {name!r} in the catalog", _nearest(name, snapshot), code="model_not_found")
     allowed = FORCEABLE.get(snapshot.tier)
     if not model.free and allowed is not None and model.type not in allowed:
         raise NotPermitted(

@@ -1,0 +1,114 @@
+"""``nexscout budget``: what a user, a key or a tag may spend."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from nexscout_cli.cli import output, tables
+from nexscout_cli.cli.amounts import budget_of, budget_text
+from nexscout_cli.cli.session import Session
+from nexscout_cli.engine.budgets import ALL_WINDOWS, Budget, owner_of
+from nexscout_cli.engine.money import usd
+from nexscout_cli.engine.names import check_user
+from nexscout_cli.errors import UsageError
+
+app = typer.Typer(rich_markup_mode=None, no_args_is_help=True, add_completion=False)
+
+User = Annotated[str | None, typer.Option("-u", "--user", help="A user's budget.")]
+Key = Annotated[str | None, typer.Option("--key", help="A key's budget.")]
+Tag = Annotated[str | None, typer.Option("--tag", help="The budget of all requests with a tag.")]
+AsJson = Annotated[bool, typer.Option("--json", help="One JSON document on stdout.")]
+
+
+@app.callback()
+def budget() -> None:
+    """Set what a user, a key or a tag may spend in a day, a week, a month, or ever.
+
+    \b
+    nexscout budget set 5/day --user ana
+    nexscout budget set 100/month --tag project-x
+    nexscout budget set 200000t/week --key ana-1
+    nexscout budget list
+    """
+
+
+@app.command("set")
+def set_(
+    amount: Annotated[str, typer.Argument(help="Dollars, or tokens with a t: 5/day, 20/week, 200000t/month, 50/ever.")],
+    user: User = None,
+    key: Key = None,
+    tag: Tag = None,
+) -> int:
+    """Set a budget (admins). What was used before does not count.
+
+    \b
+    nexscout budget set 5/day --user ana
+    nexscout budget set 100/month --tag project-x
+    """
+    scope, owner = _whose(user, key, tag)
+    session = Session()
+    session.recover()
+    session.store.budgets.set(session.actor, budget_of(amount, scope, owner, "AMOUNT"))
+    return 0
+
+
+@app.command()
+def remove(
+    window: Annotated[str, typer.Argument(help="day, week, month or ever.")],
+    user: User = None,
+    key: Key = None,
+    tag: Tag = None,
+    tokens: Annotated[bool, typer.Option("--tokens", help="The one in tokens, not dollars.")] = False,
+) -> int:
+    """Take a budget away (admins).
+
+    \b
+    nexscout budget remove day --user ana
+    """
+    if window not in ALL_WINDOWS:
+        raise UsageError(f"there is no window {window!r:.40}", f"one of: {', '.join(ALL_WINDOWS)}")
+    scope, owner = _whose(user, key, tag)
+    session = Session()
+    session.store.budgets.set(session.actor, Budget("tokens" if tokens else "usd", scope, window, None, owner))
+    return 0
+
+
+@app.command("list")
+def list_(as_json: AsJson = False) -> int:
+    """List the budgets, with what is used of each in its present window.
+
+    \b
+    nexscout budget list
+    nexscout budget list --json
+    """
+    session = Session()
+    found = session.store.budgets.listing(session.actor)
+    used = session.store.energy.used(session.actor, session.actor, found)
+    rows = [
+        {
+            "of": one.owner.removeprefix("*").replace("name:", "user:", 1),
+            "unit": one.unit,
+            "window": one.window,
+            "cap": one.cap if one.unit == "tokens" else usd(one.cap or 0),
+            "used": used[one].all if one.unit == "tokens" else usd(used[one].all),
+        }
+        for one in found
+    ]
+    if as_json:
+        output.emit({"rows": rows})
+        return 0
+    shown = [[str(row["of"]), budget_text(one), f"{row['used']:,}"] for row, one in zip(rows, found, strict=True)]
+    tables.show(("of", "budget", "used"), shown, right=(2,))
+    return 0
+
+
+def _whose(user: str | None, key: str | None, tag: str | None) -> tuple[str, str]:
+    """The scope and the owner. Raises UsageError unless one is named."""
+    named = [(scope, name) for scope, name in (("name", user), ("key", key), ("tag", tag)) if name]
+    if len(named) != 1:
+        raise UsageError("name one: --user, --key or --tag", "nexscout budget set 5/day --user ana")
+    if user:
+        check_user(user)
+    return named[0][0], owner_of(*named[0])

@@ -1,0 +1,171 @@
+"""``nexscout keys``: keys of the server, each of a user."""
+
+from __future__ import annotations
+
+import re
+from datetime import UTC, datetime, timedelta
+from typing import Annotated, Any
+
+import typer
+
+from nexscout_cli.cli import output, tables
+from nexscout_cli.cli.amounts import budget_of, budget_text
+from nexscout_cli.cli.session import Session
+from nexscout_cli.engine.book_types import ApiKey
+from nexscout_cli.engine.budgets import owner_of
+from nexscout_cli.errors import UsageError
+
+app = typer.Typer(rich_markup_mode=None, no_args_is_help=True, add_completion=False)
+
+Name = Annotated[str, typer.Argument(metavar="KEY", help="The key's name.")]
+AsJson = Annotated[bool, typer.Option("--json", help="One JSON document on stdout.")]
+_NAME = re.compile(r"[\w.-]{1,64}")
+
+
+@app.callback()
+def keys() -> None:
+    """Make keys for the server, list them, end them.
+
+    \b
+    nexscout keys create --user ana --expires 90d --budget 5/day --rpm 60
+    nexscout keys list
+    nexscout keys revoke ana-1
+    """
+
+
+@app.command()
+def create(
+    user: Annotated[str | None, typer.Option("-u", "--user", help="Whose key it is (default: yourself).")] = None,
+    name: Annotated[
+        str | None, typer.Option("--name", help="The key's name (default: the user's, and a number).")
+    ] = None,
+    expires: Annotated[str | None, typer.Option("--expires", help="When it ends: 90d, 12h or 2027-01-31.")] = None,
+    models: Annotated[str | None, typer.Option("--models", help="The only models it may name, by commas.")] = None,
+    budget: Annotated[
+        list[str] | None, typer.Option("--budget", help="What it may spend: 5/day, 20/week, 50/month; may be repeated.")
+    ] = None,
+    rpm: Annotated[int | None, typer.Option("--rpm", min=1, max=10**6, help="Requests a minute.")] = None,
+    as_json: AsJson = False,
+) -> int:
+    """Make a key and show it, once: it is kept as a hash only.
+
+    \b
+    nexscout keys create --user ana --expires 90d
+    nexscout keys create --user app --models gpt-4o-mini,auto --budget 20/month --budget 2/day
+    """
+    from nexscout_cli.server.auth import digest, new_secret
+
+    session = Session()
+    session.recover()
+    subject = session.subject(user)
+    name = name or _free_name(session, subject)
+    if not _NAME.fullmatch(name):
+        raise UsageError(f"{name!r:.80} cannot be a key's name", "up to 64 letters, digits and ._-")
+    named = tuple(word.strip() for word in (models or "").split(",") if word.strip())
+    budgets = [budget_of(text, "key", owner_of("key", name), "--budget") for text in budget or []]
+    secret = new_secret()
+    key = ApiKey(name, subject, named, rpm, expires_at=_until(expires, datetime.now(UTC)))
+    session.store.keys.create(session.actor, key, digest(secret), budgets)
+    if as_json:
+        output.emit({"key": secret, **_row(key), "budgets": [budget_text(one) for one in budgets]})
+    else:
+        output.out(secret)
+        output.note(f"key {name} of {subject}; it is shown this once and cannot be read again")
+    return 0
+
+
+@app.command("list")
+def list_(as_json: AsJson = False) -> int:
+    """List keys without their secrets; without the role of admin you see your own.
+
+    \b
+    nexscout keys list
+    nexscout keys list --json
+    """
+    session = Session()
+    found = session.store.keys.listing(session.actor)
+    budgets: dict[str, list[str]] = {}
+    for budget in session.store.budgets.listing(session.actor):
+        budgets.setdefault(budget.owner, []).append(budget_text(budget))
+    rows = [_row(key) | {"budgets": budgets.get(owner_of("key", key.id), [])} for key in found]
+    if as_json:
+        output.emit({"rows": rows})
+        return 0
+    tables.show(
+        ("key", "user", "models", "budgets", "a minute", "ends", "last used"),
+        [
+            [
+                row["key_id"],
+                row["user_id"],
+                ", ".join(row["models"]) or "all",
+                ", ".join(row["budgets"]) or "–",
+                str(row["rpm"] or "–"),
+                "revoked" if row["revoked_at"] else (row["expires_at"] or "–")[:10],
+                (row["last_used_at"] or "never")[:16].replace("T", " "),
+            ]
+            for row in rows
+        ],
+    )
+    return 0
+
+
+@app.command()
+def revoke(name: Name) -> int:
+    """End a key for good. A server that runs takes it for five seconds more at most.
+
+    \b
+    nexscout keys revoke ana-1
+    """
+    session = Session()
+    session.store.keys.revoke(session.actor, name)
+    if output.stderr_is_terminal():
+        output.note(f"{name} is revoked")
+    return 0
+
+
+@app.command()
+def rotate(name: Name, as_json: AsJson = False) -> int:
+    """Give a key another secret and show it, once; the old one ends.
+
+    \b
+    nexscout keys rotate ana-1
+    """
+    from nexscout_cli.server.auth import digest, new_secret
+
+    session = Session()
+    secret = new_secret()
+    session.store.keys.rotate(session.actor, name, digest(secret))
+    if as_json:
+        output.emit({"key": secret, "key_id": name})
+    else:
+        output.out(secret)
+    return 0
+
+
+def _free_name(session: Session, subject: str) -> str:
+    """The user's name and the first number that no key of theirs has."""
+    base = re.sub(r"[^\w.-]", "-", subject)[:50]
+    taken = {key.id for key in session.store.keys.listing(session.actor)}
+    return next(f"{base}-{n}" for n in range(1, len(taken) + 2) if f"{base}-{n}" not in taken)
+
+
+def _until(text: str | None, now: datetime) -> datetime | None:
+    """When a key ends. Raises UsageError."""
+    if text is None:
+        return None
+    found = re.fullmatch(r"(\d{1,5})([dh])", text)
+    try:
+        if found:
+            return now + timedelta(**{"days" if found[2] == "d" else "hours": int(found[1])})
+        end = datetime.fromisoformat(text)
+    except (ValueError, OverflowError) as error:
+        raise UsageError(f"--expires cannot be {text!r:.40}", "for instance 90d, 12h or 2027-01-31") from error
+    end = end if end.tzinfo else end.replace(tzinfo=UTC)
+    if end <= now:
+        raise UsageError(f"--expires {text} is past", "for instance 90d")
+    return end
+
+
+def _row(key: ApiKey) -> dict[str, Any]:
+    times = {name: (when := getattr(key, name)) and when.isoformat() for name in key._fields if name.endswith("_at")}
+    return {"key_id": key.id, "user_id": key.user_id, "models": list(key.models), "rpm": key.rpm, **times}

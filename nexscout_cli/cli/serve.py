@@ -1,0 +1,78 @@
+"""``nexscout serve``: the endpoint that applications call."""
+
+from __future__ import annotations
+
+import logging
+import os
+from typing import Annotated, Any
+
+import typer
+
+from nexscout_cli.cli import output
+from nexscout_cli.cli.session import Session
+from nexscout_cli.errors import UsageError
+
+app = typer.Typer(rich_markup_mode=None, add_completion=False)
+
+_HEADER_SECONDS = 10
+"""Seconds that an idle connection is kept, and that a client has to send a request's head."""
+
+
+@app.command()
+def serve(
+    host: Annotated[str | None, typer.Option("--host", help="Address to listen on (default: serve.host).")] = None,
+    port: Annotated[int | None, typer.Option("--port", help="Port to listen on (default: serve.port); 0: any.")] = None,
+    quiet: Annotated[bool, typer.Option("-q", "--quiet", help="No line for each request.")] = False,
+) -> int:
+    """Serve applications over HTTP, as OpenAI and Anthropic do: change one base URL.
+
+    \b
+    nexscout keys create --user ana
+    nexscout serve
+    curl http://127.0.0.1:8300/v1/chat/completions -H "Authorization: Bearer $KEY" \\
+      -d '{"model": "auto", "messages": [{"role": "user", "content": "Hello"}]}'
+
+    It answers on /v1/chat/completions, /v1/responses, /v1/messages, /v1/models, /v1/quote and more; docs/serve.md has all.
+    """
+    try:
+        import uvicorn
+
+        from nexscout_cli.server.app import application
+    except ImportError as error:
+        raise UsageError(f"the server needs the package {error.name}", "pip install 'nexscout[serve]'") from error
+    session = Session(quiet=True)
+    settings = session.settings
+    engine = session.engine(writes=True)
+    logging.basicConfig(format="%(message)s", level=logging.WARNING if quiet else logging.INFO)
+    for name in ("httpcore", "uvicorn.access", "asyncio"):
+        logging.getLogger(name).setLevel(logging.WARNING)
+    config = uvicorn.Config(
+        application(engine, session.store, settings),
+        host=host or settings["serve.host"],
+        port=settings["serve.port"] if port is None else port,
+        log_level="warning",
+        access_log=False,
+        timeout_keep_alive=_HEADER_SECONDS,
+        timeout_graceful_shutdown=settings["providers.stream_timeout"],
+        server_header=False,
+        date_header=False,
+    )
+    server = _listening(config)
+    server.run()
+    return 0 if server.started else 6
+
+
+def _listening(config: Any) -> Any:
+    """A server that says where it listens, once it does."""
+    import uvicorn
+
+    class Server(uvicorn.Server):
+        async def startup(self, sockets: Any = None) -> None:
+            await super().startup(sockets)
+            for listener in self.servers:
+                for socket in listener.sockets:
+                    host, port = socket.getsockname()[:2]
+                    where = f"[{host}]" if ":" in host else host
+                    output.note(f"nexscout serves http://{where}:{port}/v1 (process {os.getpid()})")
+
+    return Server(config)

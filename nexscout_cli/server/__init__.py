@@ -1,0 +1,1 @@
+"""The endpoint that applications call: OpenAI's and Anthropic's protocols over the same engine. Needs the extra ``serve``."""

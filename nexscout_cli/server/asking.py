@@ -1,0 +1,100 @@
+"""What stands beside a request of any protocol: headers and metadata that say how it is run, and which model it means."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Any
+
+from nexscout_cli.engine.money import to_nano
+from nexscout_cli.engine.request import AIRequest, Caller, Options
+from nexscout_cli.errors import NotPermitted, UsageError
+from nexscout_cli.terms import MODES
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from nexscout_cli.config import Settings
+    from nexscout_cli.engine.book_types import ApiKey
+
+AUTO = "auto"
+NAMES = (
+    "feature",
+    "goal",
+    "tone",
+    "policy",
+    "compress",
+    "max-cost",
+    "tags",
+    "run",
+    "run-max-cost",
+    "cache",
+    "fallback",
+)
+"""What ``X-NexScout-…`` headers, and entries of ``metadata`` under the same names, may say."""
+_TAG = re.compile(r"[\w.:/-]{1,64}")
+_OFF = ("no", "off", "false", "0")
+_ON = ("yes", "on", "true", "1")
+
+
+def said(headers: Mapping[str, str], metadata: Any) -> dict[str, str]:
+    """What a request says of itself beside the protocol; a header counts for more than metadata. Raises UsageError."""
+    found: dict[str, str] = {}
+    if metadata is not None and not isinstance(metadata, dict):
+        raise UsageError("metadata is not a JSON object", 'for instance {"feature": "ai_message"}')
+    for name in NAMES:
+        value: Any = headers.get(f"x-nexscout-{name}")
+        if value is None and metadata:
+            value = metadata.get(name, metadata.get(name.replace("-", "_")))
+        if value is not None:
+            found[name] = ",".join(map(str, value)) if isinstance(value, list) else str(value)
+    return found
+
+
+def build(
+    key: ApiKey, model: str, beside: Mapping[str, str], settings: Settings, options: dict[str, Any], **fields: Any
+) -> AIRequest:
+    """The engine's request. ``options`` are those of the protocol. Raises UsageError, NotPermitted."""
+    feature = beside.get("feature") or settings["feature"]
+    model, _, named = model.partition("/") if model.startswith(f"{AUTO}/") else (model, "", "")
+    if model != AUTO and model not in MODES:
+        if key.models and model not in key.models:
+            raise NotPermitted(f"this key may not use {model}", f"it may use: {', '.join(key.models)}")
+        options["force_model"] = model
+    elif model != AUTO:
+        options["mode"] = model
+    for name in ("policy", "compress"):
+        if name in beside:
+            options[name] = beside[name]
+    if "max-cost" in beside:
+        options["max_cost"] = _dollars(beside["max-cost"], "X-NexScout-Max-Cost")
+    if beside.get("cache", "").lower() in _OFF:
+        options["allow_cache"] = False
+    if beside.get("fallback", "").lower() in _ON:
+        options["allow_fallback"] = True
+    return AIRequest(
+        user_id=key.user_id,
+        feature=named or feature,
+        goal=beside.get("goal"),
+        tone=beside.get("tone"),
+        options=Options(**options),
+        caller=_caller(key, beside),
+        **fields,
+    )
+
+
+def _caller(key: ApiKey, beside: Mapping[str, str]) -> Caller:
+    tags = tuple(dict.fromkeys(tag.strip() for tag in beside.get("tags", "").split(",") if tag.strip()))
+    for tag in (*tags, *([beside["run"]] if "run" in beside else [])):
+        if not _TAG.fullmatch(tag):
+            raise UsageError(f"{tag!r:.80} is no name of a tag or a run", "up to 64 letters, digits and ._:/-")
+    cost = beside.get("run-max-cost")
+    if cost is not None and "run" not in beside:
+        raise UsageError("X-NexScout-Run-Max-Cost needs X-NexScout-Run", "name the run")
+    return Caller(key.id, tags, beside.get("run"), None if cost is None else _dollars(cost, "X-NexScout-Run-Max-Cost"))
+
+
+def _dollars(text: str, name: str) -> int:
+    try:
+        return to_nano(text)
+    except ValueError as error:
+        raise UsageError(f"{name}: {error}", "dollars, for instance 0.05") from error

@@ -1,0 +1,81 @@
+"""What one key and one connection may ask of the server: requests a minute, requests at once, bytes."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections import deque
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from nexscout_cli.server.errors import HttpError
+
+if TYPE_CHECKING:
+    from starlette.requests import Request
+
+MINUTE = 60.0
+
+
+class Rates:
+    """Requests a minute by key, in this process: a request is counted when it comes, and leaves after a minute."""
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock = clock
+        self._lock = threading.Lock()
+        self._seen: dict[str, deque[float]] = {}
+
+    def take(self, key: str, limit: int | None) -> None:
+        """Count a request. Raises HttpError 429, with the seconds to wait, where the key has had its share."""
+        if limit is None:
+            return
+        now = self._clock()
+        with self._lock:
+            seen = self._seen.setdefault(key, deque())
+            while seen and now - seen[0] >= MINUTE:
+                seen.popleft()
+            if len(seen) < limit:
+                seen.append(now)
+                return
+            wait = MINUTE - (now - seen[0])
+        raise HttpError(
+            429,
+            f"this key may send {limit} requests a minute",
+            f"send it again in {wait:.0f} s",
+            code="rate_limit",
+            headers={"retry-after": str(max(1, round(wait)))},
+        )
+
+
+class Places:
+    """How many requests are worked on at once; more are refused, so that a flood does not pile up."""
+
+    def __init__(self, most: int) -> None:
+        self._most = most
+        self.taken = 0
+
+    def take(self) -> None:
+        """Take a place. Raises HttpError 503. Called in the event loop alone."""
+        if self.taken >= self._most:
+            raise HttpError(
+                503, "the server is busy", "send it again in a moment", code="busy", headers={"retry-after": "1"}
+            )
+        self.taken += 1
+
+    def leave(self) -> None:
+        """Give it back."""
+        self.taken -= 1
+
+
+async def read_body(request: Request, limit: int) -> bytes:
+    """The body, at most ``limit`` bytes. Raises HttpError 413, before more is read than that."""
+    too_large = HttpError(413, f"the request is larger than {limit:,} bytes", "send less", code="too_many_bytes")
+    length = request.headers.get("content-length", "")
+    if length.isdecimal() and int(length) > limit:
+        raise too_large
+    parts, size = [], 0
+    async for part in request.stream():
+        size += len(part)
+        if size > limit:
+            raise too_large
+        parts.append(part)
+    return b"".join(parts)

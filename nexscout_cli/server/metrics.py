@@ -1,0 +1,49 @@
+"""Counts for Prometheus."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+from prometheus_client.exposition import CONTENT_TYPE_LATEST
+
+if TYPE_CHECKING:
+    from nexscout_cli.engine.response import AIResponse
+
+
+class Metrics:
+    """What this process has answered. Nothing here names a user, a key or a prompt."""
+
+    def __init__(self) -> None:
+        self._registry = CollectorRegistry()
+        self._requests = Counter(
+            "nexscout_http_requests", "HTTP requests.", ("path", "status"), registry=self._registry
+        )
+        self._seconds = Histogram(
+            "nexscout_http_seconds", "Seconds to an answer's head.", ("path",), registry=self._registry
+        )
+        self._answers = Counter("nexscout_answers", "Answers.", ("model", "outcome"), registry=self._registry)
+        self._cost = Counter("nexscout_cost_usd", "Dollars posted.", ("model",), registry=self._registry)
+        self._tokens = Counter("nexscout_tokens", "Tokens.", ("model", "side"), registry=self._registry)
+        self._in_flight = Gauge("nexscout_in_flight", "Requests that are worked on.", registry=self._registry)
+
+    def request(self, path: str, status: int, seconds: float) -> None:
+        """Count a request; ``path`` is the route's pattern."""
+        self._requests.labels(path, str(status)).inc()
+        self._seconds.labels(path).observe(seconds)
+
+    def answered(self, response: AIResponse) -> None:
+        """Count an answer, or a failure."""
+        known = response.metadata
+        model = (known and known.model_used) or "none"
+        outcome = "failed" if not response.success else "cached" if known and known.from_cache else "answered"
+        self._answers.labels(model, outcome).inc()
+        if known is not None and not known.from_cache and not response.replayed:
+            self._cost.labels(model).inc(float(known.cost_usd))
+            self._tokens.labels(model, "input").inc(known.input_tokens)
+            self._tokens.labels(model, "output").inc(known.output_tokens)
+
+    def text(self, in_flight: int) -> tuple[bytes, str]:
+        """All of it in Prometheus's format, and that format's name."""
+        self._in_flight.set(in_flight)
+        return generate_latest(self._registry), CONTENT_TYPE_LATEST
