@@ -17,6 +17,9 @@ FORBIDDEN = {
     "store": UI | NETWORK | FRONT | {"xllamacpp", "nexscout_cli.providers"},
     "providers": UI | DATABASES | FRONT | {"nexscout_cli.store"},
     "cli": DATABASES | NETWORK | {"xllamacpp", "nexscout_cli.store"},
+    "server": UI
+    | DATABASES
+    | {"xllamacpp", "nexscout_cli.store", "nexscout_cli.cli", "nexscout_cli.providers", "litellm"},
     "config": UI
     | DATABASES
     | NETWORK

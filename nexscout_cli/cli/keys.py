@@ -53,7 +53,7 @@ def create(
     nexscout keys create --user ana --expires 90d
     nexscout keys create --user app --models gpt-4o-mini,auto --budget 20/month --budget 2/day
     """
-    from nexscout_cli.server.auth import digest, new_secret
+    from nexscout_cli.engine.api_keys import digest, new_secret
 
     session = Session()
     session.recover()
@@ -130,7 +130,7 @@ def rotate(name: Name, as_json: AsJson = False) -> int:
     \b
     nexscout keys rotate ana-1
     """
-    from nexscout_cli.server.auth import digest, new_secret
+    from nexscout_cli.engine.api_keys import digest, new_secret
 
     session = Session()
     secret = new_secret()

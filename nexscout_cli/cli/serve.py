@@ -4,18 +4,20 @@ from __future__ import annotations
 
 import logging
 import os
+from contextlib import suppress
 from typing import Annotated, Any
 
 import typer
 
 from nexscout_cli.cli import output
 from nexscout_cli.cli.session import Session
-from nexscout_cli.errors import UsageError
+from nexscout_cli.engine.request import AIRequest
+from nexscout_cli.errors import NexScoutError, UsageError
 
 app = typer.Typer(rich_markup_mode=None, add_completion=False)
 
-_HEADER_SECONDS = 10
-"""Seconds that an idle connection is kept, and that a client has to send a request's head."""
+_IDLE_SECONDS = 10
+"""Seconds that an idle connection is kept."""
 
 
 @app.command()
@@ -38,6 +40,7 @@ def serve(
         import uvicorn
 
         from nexscout_cli.server.app import application
+        from nexscout_cli.server.slow_clients import bounded_protocol
     except ImportError as error:
         raise UsageError(f"the server needs the package {error.name}", "pip install 'nexscout[serve]'") from error
     session = Session(quiet=True)
@@ -46,13 +49,16 @@ def serve(
     logging.basicConfig(format="%(message)s", level=logging.WARNING if quiet else logging.INFO)
     for name in ("httpcore", "uvicorn.access", "asyncio"):
         logging.getLogger(name).setLevel(logging.WARNING)
+    with suppress(NexScoutError):  # what the first request would load is loaded before it comes
+        engine.simulate(AIRequest(session.actor, settings["feature"], "Hello"))
     config = uvicorn.Config(
         application(engine, session.store, settings),
         host=host or settings["serve.host"],
         port=settings["serve.port"] if port is None else port,
+        http=bounded_protocol(),
         log_level="warning",
         access_log=False,
-        timeout_keep_alive=_HEADER_SECONDS,
+        timeout_keep_alive=_IDLE_SECONDS,
         timeout_graceful_shutdown=settings["providers.stream_timeout"],
         server_header=False,
         date_header=False,

@@ -158,6 +158,7 @@ def metadata(course: Course, at: Moment, plan: Plan) -> Metadata:
         energy_cost=course.energy,
         cost_usd=usd(sum(charge.cost for charge in course.posted)),
         unsettled_usd=usd(course.unsettled),
+        budget_left_usd=course.snapshot.left_usd(course.spent),
         token_classes=_by_class(course),
         flags=tuple(sorted({flag for charge in course.posted for flag in charge.flags})),
         warnings=(*known.warnings, *course.warnings),

@@ -242,7 +242,11 @@ class Engine:
         self, asked: Asked, snapshot: Snapshot, resolved: Resolved, hit: CachedAnswer, on_text: OnText | None
     ) -> AIResponse:
         known = metadata(asked, self._moment(asked))._replace(
-            model_used=hit.model, routing_reason="cache", from_cache=True, cache_match=hit.match
+            model_used=hit.model,
+            routing_reason="cache",
+            from_cache=True,
+            cache_match=hit.match,
+            budget_left_usd=snapshot.left_usd(),
         )
         response = AIResponse(True, hit.text, None, known, parsed=_parsed(asked.request, hit.text))
         record = hits.hit(

@@ -18,7 +18,8 @@ class Metadata(NamedTuple):
     ``unsettled_usd`` is what attempts of unknown outcome still hold. ``cache_match``: exact or canonical for a cached answer,
     None for a new one. ``truncated``: cut at its bound. ``degraded``: by a model that was the last resort. ``plan`` is the
     plan that delivered, as ``simulate --json`` shows it. ``token_classes``: the tokens that are not plain, by class.
-    ``finish_reason`` says why the answer ended: stop, length, tool_calls, content_filter.
+    ``budget_left_usd``: what the narrowest budget in dollars had left when it was planned, less the cost. ``finish_reason``
+    says why the answer ended: stop, length, tool_calls, content_filter.
     """
 
     request_id: str
@@ -38,6 +39,7 @@ class Metadata(NamedTuple):
     truncated: bool = False
     token_classes: dict[str, int] = {}  # noqa: RUF012 - never changed
     finish_reason: str | None = None
+    budget_left_usd: Decimal | None = None
     flags: tuple[str, ...] = ()
     warnings: tuple[str, ...] = ()
     plan: dict[str, Json] | None = None

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
+from nexscout_cli.engine.money import usd
+
 if TYPE_CHECKING:
     from collections.abc import Iterable
     from datetime import datetime
+    from decimal import Decimal
 
     from nexscout_cli.engine.budgets import Budget, Used
     from nexscout_cli.engine.length.learning import Level
@@ -99,6 +102,11 @@ class Snapshot(NamedTuple):
     doubts: tuple[float, ...] = ()
     thinking: dict[str, tuple[int, float, float]] = {}  # noqa: RUF012 - never changed
     own_budgets: tuple[Budget, ...] = ()
+
+    def left_usd(self, spent: int = 0) -> Decimal | None:
+        """Dollars that the narrowest budget has left after ``spent`` nano-dollars; None where none has a cap in dollars."""
+        left = [limit.left for limit in self.limits if limit.unit == "usd"]
+        return usd(max(0, min(left) - spent)) if left else None
 
     def model(self, name: str) -> Model | None:
         """The catalog's model of that name, whether available or not."""

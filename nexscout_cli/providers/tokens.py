@@ -12,6 +12,7 @@ import mmap
 import os
 import re
 import struct
+import threading
 import unicodedata
 from collections.abc import Iterator
 from importlib.util import find_spec
@@ -51,6 +52,7 @@ class TokenCounter:
         self._cache_dir = cache_dir
         self._tables: dict[str, _Table | None] = {}
         self._slow: dict[str, Any] = {}
+        self._lock = threading.RLock()
 
     def count(self, text: str, encoding: str = DEFAULT) -> int:
         """Tokens in ``text``, all of it ordinary: ``<|endoftext|>`` means nothing, a lone surrogate counts as U+FFFD.
@@ -70,7 +72,9 @@ class TokenCounter:
 
     def _table(self, encoding: str) -> _Table | None:
         if encoding not in self._tables:
-            self._tables[encoding] = self._open(encoding)
+            with self._lock:  # many threads may ask at once, and one is enough to make it
+                if encoding not in self._tables:
+                    self._tables[encoding] = self._open(encoding)
         return self._tables[encoding]
 
     def _open(self, encoding: str) -> _Table | None:
@@ -87,6 +91,10 @@ class TokenCounter:
             return None
 
     def _tiktoken(self, encoding: str) -> Any:
+        with self._lock:
+            return self._loaded(encoding)
+
+    def _loaded(self, encoding: str) -> Any:
         if encoding not in self._slow:
             import tiktoken
 

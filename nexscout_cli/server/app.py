@@ -169,8 +169,6 @@ def _asks(dialect: Dialect) -> Callable[[Server, Request], Awaitable[Response]]:
             return errors.answer(
                 dialect.name, errors.status_of(response.error, response.exit_status), response.error, headers
             )
-        left = await server.threads.do(lambda: _left(server, ask.request, key))
-        headers |= {"x-nexscout-budget-remaining": left} if left else {}
         return Response(dumps(teller.whole(response)), headers=headers, media_type="application/json")
 
     return handle
@@ -247,18 +245,13 @@ def _headers(response: AIResponse, ask: Ask) -> dict[str, str]:
         "x-nexscout-model": known.model_used or "",
         "x-nexscout-cache": known.cache_match or "miss",
     }
+    if known.budget_left_usd is not None:
+        found["x-nexscout-budget-remaining"] = f"{known.budget_left_usd:f}"
     warnings = (*ask.notes, *known.warnings)
     if warnings:
         said = "; ".join(dict.fromkeys(warnings)).encode("ascii", "replace").decode()
         found["x-nexscout-warnings"] = "".join(c if c.isprintable() else " " for c in said)[:1_000]
     return found
-
-
-def _left(server: Server, request: AIRequest, key: ApiKey) -> str:
-    """The dollars that the narrowest budget of a request has left; empty where none has a cap in dollars."""
-    world = server.engine.snapshot(request, key.user_id)
-    left = [limit.left for limit in world.limits if limit.unit == "usd"]
-    return f"{max(0, min(left)) / 1e9:.9f}" if left else ""
 
 
 async def _run(server: Server, request: Request) -> Response:

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import hashlib
-import secrets
 import time
 from typing import TYPE_CHECKING
 
+from nexscout_cli.engine.api_keys import digest
 from nexscout_cli.server.errors import HttpError
 
 if TYPE_CHECKING:
@@ -15,21 +14,9 @@ if TYPE_CHECKING:
     from nexscout_cli.engine.book_types import ApiKey
     from nexscout_cli.engine.store_ports import Store
 
-PREFIX = "nxs-"
-_SECRET_BYTES = 32
 _REMEMBERED = 5.0
 """Seconds that a key is taken without asking the store again: a revoked one ends within this time."""
 _MOST = 10_000
-
-
-def new_secret() -> str:
-    """A key: 256 bits by chance, so that nobody guesses one, and its hash needs no salt."""
-    return PREFIX + secrets.token_urlsafe(_SECRET_BYTES)
-
-
-def digest(secret: str) -> str:
-    """What is kept of a key. Looking up a hash of 256 random bits tells nothing by the time it takes."""
-    return hashlib.sha256(secret.encode("utf-8", "surrogatepass")).hexdigest()
 
 
 def secret_of(headers: Mapping[str, str]) -> str | None:

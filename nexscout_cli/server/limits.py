@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import threading
 import time
 from collections import deque
@@ -14,6 +15,8 @@ if TYPE_CHECKING:
     from starlette.requests import Request
 
 MINUTE = 60.0
+BODY_SECONDS = 60.0
+"""Seconds that a request's body may take."""
 
 
 class Rates:
@@ -67,15 +70,19 @@ class Places:
 
 
 async def read_body(request: Request, limit: int) -> bytes:
-    """The body, at most ``limit`` bytes. Raises HttpError 413, before more is read than that."""
+    """The body, at most ``limit`` bytes. Raises HttpError: 413 before more is read than that, 408 for one that does not come."""
     too_large = HttpError(413, f"the request is larger than {limit:,} bytes", "send less", code="too_many_bytes")
     length = request.headers.get("content-length", "")
     if length.isdecimal() and int(length) > limit:
         raise too_large
     parts, size = [], 0
-    async for part in request.stream():
-        size += len(part)
-        if size > limit:
-            raise too_large
-        parts.append(part)
+    try:
+        async with asyncio.timeout(BODY_SECONDS):
+            async for part in request.stream():
+                size += len(part)
+                if size > limit:
+                    raise too_large
+                parts.append(part)
+    except TimeoutError as error:
+        raise HttpError(408, "the request's body did not come", "send it faster", code="timeout") from error
     return b"".join(parts)

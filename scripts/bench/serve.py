@@ -53,6 +53,7 @@ async def handle(reader, writer):
                     writer.write(chunk({"content": "word "})); await writer.drain(); await asyncio.sleep(0.02)
                 writer.write(chunk({}, "stop") + chunk({}, usage={"prompt_tokens": 30, "completion_tokens": 50}))
                 writer.write(b"e\\r\\ndata: [DONE]\\n\\n\\r\\n0\\r\\n\\r\\n")
+                if b"connection: close" in head: break
             else:
                 writer.write(whole)
             await writer.drain()
@@ -145,7 +146,9 @@ def memory(pid: int) -> float:
 def body(stream: bool = False, question: str = "NUMBER") -> str:
     """A chat completion's body."""
     talk = [{"role": "user", "content": f"Hello {question}"}]
-    return json.dumps({"model": "gpt-4o-mini", "messages": talk, "max_tokens": 100} | ({"stream": True} if stream else {}))
+    return json.dumps(
+        {"model": "gpt-4o-mini", "messages": talk, "max_tokens": 100} | ({"stream": True} if stream else {})
+    )
 
 
 def show(name: str, one: list[float], rate: float, floor: list[float]) -> None:
@@ -173,12 +176,14 @@ def main() -> None:
             "NEXSCOUT_TIERS_ELITE_ENERGY": "1000000000",
         }
         command = [sys.executable, "-m", "nexscout_cli"]
-        key = subprocess.run([*command, "keys", "create"], env=env, capture_output=True, text=True, check=True).stdout.strip()
+        key = subprocess.run(
+            [*command, "keys", "create"], env=env, capture_output=True, text=True, check=True
+        ).stdout.strip()
         ours = subprocess.Popen([*command, "serve", "--port", "0", "-q"], env=env, stderr=subprocess.PIPE, text=True)
         assert ours.stderr is not None
         own = int(re.search(r":(\d+)/v1", ours.stderr.readline())[1])  # type: ignore[index]
         idle = memory(ours.pid)
-        floor_rate, floor = Load(port, "k", body()).run(1, 1.0)
+        _, floor = Load(port, "k", body()).run(1, 1.0)
         print(f"{'':<34} {'added, p50':>11} {'at 50':>12}")
         show("upstream alone", floor, Load(port, "k", body()).run(50, args.seconds)[0], floor)
         Load(own, key, body()).run(1, 1.0)
@@ -192,12 +197,16 @@ def main() -> None:
         first, whole = streams(own, key, body(stream=True, question="NUMBER, streamed"), args.streams)
         bare, _ = streams(port, "k", body(stream=True), args.streams)
         late, usual = first[int(len(first) * 0.99) - 1] * 1000, bare[int(len(bare) * 0.99) - 1] * 1000
-        print(f"{args.streams} streams at once: {whole} whole; first word p99 {late:.0f} ms, upstream alone {usual:.0f} ms")
+        print(
+            f"{args.streams} streams at once: {whole} whole; first word p99 {late:.0f} ms, upstream alone {usual:.0f} ms"
+        )
         print(f"memory: {idle:.0f} MB idle, {memory(ours.pid):.0f} MB after all that")
         ours.send_signal(signal.SIGTERM)
         ours.wait(60)
     upstream.kill()
-    print("peers: the LiteLLM proxy and Portkey's gateway are not started here: neither is installed with the bench extra")
+    print(
+        "peers: the LiteLLM proxy and Portkey's gateway are not started here: neither is installed with the bench extra"
+    )
 
 
 if __name__ == "__main__":

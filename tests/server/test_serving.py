@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import random
@@ -19,6 +20,7 @@ from nexscout_cli.server.openapi import document
 from tests.server.conftest import Scout
 from tests.support.openai_server import Body, OpenAIServer
 
+POST = b"POST /v1/chat/completions HTTP/1.1\r\nHost: x\r\n"
 HELLO = [{"role": "user", "content": "Hello"}]
 
 
@@ -156,8 +158,7 @@ def test_whoever_goes_away_is_billed_for_what_came(alone: Scout) -> None:
     place = urlsplit(alone.url)
     with socket.create_connection((place.hostname or "", place.port or 0)) as connection:
         body = json.dumps({"model": "auto", "messages": HELLO, "stream": True}).encode()
-        head = f"POST /v1/chat/completions HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {key}\r\nContent-Length: {len(body)}\r\n\r\n"
-        connection.sendall(head.encode() + body)
+        connection.sendall(POST + f"Authorization: Bearer {key}\r\nContent-Length: {len(body)}\r\n\r\n".encode() + body)
         assert connection.recv(2_000).startswith(b"HTTP/1.1 200")
     for _ in range(100):
         if alone.books.count("attempts", state="posted"):
@@ -329,17 +330,17 @@ def test_what_is_too_large_is_refused_before_it_is_read(alone: Scout) -> None:
     assert alone.ask("/v1/chat/completions", b"x" * 20_001, key).status == 413
     place = urlsplit(alone.url)
     with socket.create_connection((place.hostname or "", place.port or 0)) as connection:
-        head = f"POST /v1/chat/completions HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {key}\r\nTransfer-Encoding: chunked\r\n\r\n"
-        connection.sendall(head.encode() + b"".join(b"1000\r\n" + b"x" * 4_096 + b"\r\n" for _ in range(8)))
+        connection.sendall(POST + f"Authorization: Bearer {key}\r\nTransfer-Encoding: chunked\r\n\r\n".encode())
+        connection.sendall(b"".join(b"1000\r\n" + b"x" * 4_096 + b"\r\n" for _ in range(8)))
         assert b" 413 " in connection.recv(1_000).split(b"\r\n")[0]
 
 
 @pytest.mark.parametrize(
     "raw",
     [
-        b"POST /v1/chat/completions HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\nGET /v1/models",
-        b"POST /v1/chat/completions HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\nContent-Length: 6\r\n\r\nabcdef",
-        b"POST /v1/chat/completions HTTP/1.1\r\nHost: x\r\nContent-Length: -1\r\n\r\n",
+        POST + b"Content-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\nGET /v1/models",
+        POST + b"Content-Length: 5\r\nContent-Length: 6\r\n\r\nabcdef",
+        POST + b"Content-Length: -1\r\n\r\n",
         b"GET /v1/models HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer " + b"x" * 100_000 + b"\r\n\r\n",
         b"\x00\xff nonsense\r\n\r\n",
     ],
@@ -378,10 +379,8 @@ def test_a_killed_server_forgets_nothing_and_charges_nothing_twice(alone: Scout,
     process, chance = alone.process, random.Random(seed)
 
     def one(n: int) -> None:
-        try:
+        with contextlib.suppress(OSError):
             alone.chat(f"Hello {n}", key, max_tokens=20)
-        except OSError:
-            pass
 
     with ThreadPoolExecutor(20) as pool:
         asked = [pool.submit(one, n) for n in range(60)]
@@ -409,3 +408,11 @@ def test_log_lines_name_no_key_and_no_prompt(alone: Scout) -> None:
     said = alone.stop()
     assert '"path": "/v1/chat/completions", "status": 200' in said
     assert key not in said and "secret" not in said and "wrong-key" not in said
+
+
+def test_a_head_that_does_not_come_ends_the_connection(shared: Scout) -> None:
+    place = urlsplit(shared.url)
+    with socket.create_connection((place.hostname or "", place.port or 0), timeout=30) as connection:
+        connection.sendall(POST)
+        assert connection.recv(100) == b""
+    assert shared.ask("/healthz").status == 200

@@ -64,7 +64,7 @@ def test_what_several_writers_want_to_write_at_once_is_committed_once(db: Databa
 
 def test_other_processes_do_not_wait_for_more_than_a_few_changes(db: Database) -> None:
     done, taken = commits(db, [insert(f"{number:02}") for number in range(40)])
-    assert len({one.result() for one in done}) == 40 and taken == 3
+    assert len({one.result() for one in done}) == 40 and taken == 2
 
 
 def test_an_exception_takes_back_its_own_change_alone(db: Database) -> None:
@@ -150,11 +150,8 @@ def test_an_interrupt_of_who_writes_for_all_leaves_the_others_their_changes(db: 
 
 def test_what_is_given_up_while_it_waits_is_made_by_nobody(db: Database, monkeypatch: pytest.MonkeyPatch) -> None:
     class Interrupted:
-        def __enter__(self) -> None:
+        def acquire(self, blocking: bool) -> None:
             raise KeyboardInterrupt
-
-        def __exit__(self, *_: object) -> None:
-            raise AssertionError
 
     with monkeypatch.context() as patch:
         patch.setattr(db, "_writers", Interrupted())

@@ -3,19 +3,24 @@
 from __future__ import annotations
 
 import sqlite3
+import threading
+from contextlib import nullcontext
 from typing import TYPE_CHECKING, Generic, TypeVar
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from nexscout_cli.store.sqlite.gate import Gate
+
 T = TypeVar("T")
 
 
 class Commit:
-    """BEGIN IMMEDIATE … COMMIT, or ROLLBACK on any exception."""
+    """BEGIN IMMEDIATE … COMMIT, or ROLLBACK on any exception. ``gate``: readers of this process, whom a commit waits for."""
 
-    def __init__(self, connection: sqlite3.Connection) -> None:
+    def __init__(self, connection: sqlite3.Connection, gate: Gate | None = None) -> None:
         self._connection = connection
+        self._gate = gate
         self.committed = False
 
     def __enter__(self) -> sqlite3.Connection:
@@ -31,7 +36,8 @@ class Commit:
         failed = error
         try:
             if error is None:
-                self._connection.execute("COMMIT")
+                with self._gate.committing() if self._gate else nullcontext():
+                    self._connection.execute("COMMIT")
         except sqlite3.Error as why:  # busy, disk full
             failed = why
             raise
@@ -50,6 +56,8 @@ class Change(Generic[T]):
         self._made_in: Commit | None = None
         self.over = False
         """Whether it failed, or is not wanted any more."""
+        self.woken = threading.Event()
+        """Set when it was made, or when its thread is to make what waits."""
         self.value: T
         self.error: Exception | None = None
 

@@ -8,11 +8,12 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from nexscout_cli.errors import StoreError
 from nexscout_cli.store.sqlite.changes import Change, Commit
+from nexscout_cli.store.sqlite.gate import Gate
 from nexscout_cli.store.sqlite.queue import QueueLock
 
 if TYPE_CHECKING:
@@ -21,8 +22,10 @@ if TYPE_CHECKING:
 SCHEMA_VERSION = 10
 Prepare = Callable[[sqlite3.Connection], None]
 T = TypeVar("T")
-_TOGETHER = 16
+_TOGETHER = 32
 """Changes that one commit takes at most: other processes wait for it."""
+_NAP = 0.1
+"""Seconds after which a thread whose change is not made yet looks for itself, whoever forgot to wake it."""
 _RESTORE = "restore a backup (nexscout.db.*.bak beside it), or move the file away to start a new one"
 _WAL_FIXED, _WAL_BACKPORTS = (3, 51, 3), ((3, 44, 6), (3, 50, 7))
 
@@ -60,6 +63,7 @@ class Database:
         self.queue = QueueLock(path.with_name(path.name + ".lock"), timeout)
         self._writers = threading.RLock()
         self._main = threading.RLock()
+        self._gate = Gate(timeout)
         self._errors = _Errors(path)
         self._connection: sqlite3.Connection | None = None
         self._readers: deque[sqlite3.Connection] = deque()
@@ -212,7 +216,7 @@ class Database:
     @contextmanager
     def read(self) -> Iterator[sqlite3.Connection]:
         """One consistent state of the database. Waits for no writer's turn."""
-        with self.connected() as connection, self._errors:
+        with self._gate.reading(), self.connected() as connection, self._errors:
             connection.execute("BEGIN")
             try:
                 yield connection
@@ -223,8 +227,25 @@ class Database:
     @contextmanager
     def write(self) -> Iterator[sqlite3.Connection]:
         """A transaction that holds the writers' queue; committed at the end, rolled back on any exception."""
-        with self._errors, self._writers, self.queue.held(), self._main, Commit(self.connection) as connection:
+        with (
+            self._errors,
+            self._turn(),
+            self.queue.held(),
+            self._main,
+            Commit(self.connection, self._gate) as connection,
+        ):
             yield connection
+
+    @contextmanager
+    def _turn(self) -> Iterator[None]:
+        """This process's turn to write; then whoever waits longest is woken."""
+        with self._writers:
+            yield
+        self._wake_next()
+
+    def _wake_next(self) -> None:
+        with suppress(IndexError):
+            self._changes[0].woken.set()
 
     def together(self, make: Callable[[sqlite3.Connection], T]) -> T:
         """Commit what ``make`` writes and return its value; all or nothing, as with :meth:`write`.
@@ -235,9 +256,17 @@ class Database:
         change = Change(make)
         try:
             self._changes.append(change)
-            with self._writers:
-                while not change.ended:
-                    self._commit_waiting()
+            while not change.ended:
+                if self._writers.acquire(blocking=False):
+                    try:
+                        if not change.ended:
+                            self._commit_waiting()
+                    finally:
+                        self._writers.release()
+                        self._wake_next()
+                else:  # who has the turn makes this change, or wakes this thread afterwards
+                    change.woken.wait(_NAP)
+                    change.woken.clear()
         except BaseException:
             change.over = True
             raise
@@ -250,7 +279,7 @@ class Database:
             self._commit()
         finally:
             while self._changes and self._changes[0].ended:
-                self._changes.popleft()
+                self._changes.popleft().woken.set()
 
     def _commit(self, changes: list[Change[Any]] | None = None) -> None:
         """Make the changes that wait, in one transaction; where that fails, each in one of its own.
@@ -261,7 +290,7 @@ class Database:
         try:
             with self._errors, self.queue.held(), self._main:
                 waiting = changes or list(self._changes)[:_TOGETHER]
-                work = Commit(self.connection)
+                work = Commit(self.connection, self._gate)
                 with work as connection:
                     for change in waiting:
                         if not change.ended:  # its caller may have gone while this one waited

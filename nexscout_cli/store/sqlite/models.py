@@ -65,6 +65,15 @@ def put(t: Transaction, model: Model) -> None:
     )
 
 
+def of_version(t: Transaction, version: int) -> tuple[Model, ...]:
+    """The catalog of a version of the world, which changes whenever the catalog does: read once for each."""
+    known = t.known
+    if known.get("catalog", (0, ()))[0] != version:
+        known["catalog"] = (version, read(t))
+    found: tuple[Model, ...] = known["catalog"][1]
+    return found
+
+
 def read(t: Transaction) -> tuple[Model, ...]:
     """The whole catalog, dearest last."""
     rows = t.execute(f"SELECT {', '.join(COLUMNS)} FROM ai_model_configs ORDER BY output_price, model").fetchall()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 from functools import lru_cache
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from nexscout_cli.engine.names import check_user
 from nexscout_cli.errors import NotPermitted, UsageError
@@ -35,10 +35,19 @@ def parse_stamp(text: str) -> datetime:
 class Transaction:
     """What every statement of a transaction needs. ``execute`` and ``executemany`` are the connection's.
 
-    ``now`` is the clock's time, or the last seen where the clock has gone back, so that no window opens twice.
+    ``known`` is what the store remembers between transactions. ``now`` is the clock's time, or the last seen where the clock
+    has gone back, so that no window opens twice.
     """
 
-    def __init__(self, connection: sqlite3.Connection, actor: str, rules: StoreRules, clock: Clock) -> None:
+    def __init__(
+        self,
+        connection: sqlite3.Connection,
+        actor: str,
+        rules: StoreRules,
+        clock: Clock,
+        known: dict[str, Any] | None = None,
+    ) -> None:
+        self.known: dict[str, Any] = {} if known is None else known
         self.connection = connection
         self.execute = connection.execute
         self.executemany = connection.executemany

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from nexscout_cli.engine.names import check_user
 from nexscout_cli.store.sqlite.database import Database
@@ -29,11 +29,12 @@ class Transactions:
         check_user(owner)  # before a new database would be theirs
         self.clock = clock
         self.rules = rules
+        self._known: dict[str, Any] = {}
         self.db = Database(path, rules.lock_timeout)
         self.db.open(lambda c: fill(self._transaction(c, owner)))
 
     def _transaction(self, connection: sqlite3.Connection, actor: str) -> Transaction:
-        return Transaction(connection, actor, self.rules, self.clock)
+        return Transaction(connection, actor, self.rules, self.clock, self._known)
 
     @contextmanager
     def read(self, actor: str) -> Iterator[Transaction]:
