@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 
 from nexscout_cli import assemble
+from nexscout_cli.engine.api_keys import digest
 from tests.support.openai_server import Body, OpenAIServer
 
 TIERS = {"ada": "elite", "bob": "free", "cyd": "pro", "dan": "elite", "eve": "enterprise"}
@@ -134,6 +135,18 @@ class Week:
         assert self.run("ada", "ai_chatbot", "Lost on the way", "-m", "gpt-4o-mini", ok=False).status == 5
         self.server.fail = None
 
+    def a_server(self) -> None:
+        """Keys and budgets as a server needs them, and a key that it has seen."""
+        argv = ("--models", "auto", "--rpm", "9", "--expires", "90d", "--budget", "5/day")
+        secret = self.home("keys", "create", "--user", "eve", "--name", "a", *argv).out.strip()
+        store = assemble.open_store()
+        key = store.keys.find(digest(secret))
+        assert key is not None
+        store.keys.used(key)
+        store.close()
+        self.home("keys", "revoke", "a")
+        self.home("user", "set-role", "eve", "reader")
+
 
 @pytest.fixture(scope="module")
 def week(module_home: Any) -> Iterator[Week]:
@@ -149,6 +162,7 @@ def week(module_home: Any) -> Iterator[Week]:
             week.a_day(day)
             week.mishaps(day)
         week.last_day()
+        week.a_server()
         yield week
 
 
