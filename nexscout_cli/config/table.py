@@ -152,8 +152,9 @@ SETTINGS: dict[str, Setting] = {
     "cache.match": Setting(
         "exact",
         str,
-        "what counts as a repeat: the same request, or also a short question that asks the same in other words",
-        choices=("exact", "canonical"),
+        "what counts as a repeat: the same to the last character (exact), whitespace that means nothing left out (whitespace), "
+        "or also a short question that asks the same in other words (canonical)",
+        choices=("exact", "whitespace", "canonical"),
     ),
     "cache.max_mb": Setting(
         None, int, "above this many megabytes `cache clean` drops the answers not used for longest", 1, optional=True

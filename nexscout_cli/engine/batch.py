@@ -6,7 +6,7 @@ import threading
 from collections.abc import Callable, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 
-from nexscout_cli.engine.cache.key import fingerprint
+from nexscout_cli.engine.cache.key import identity
 from nexscout_cli.engine.pipeline import Engine
 from nexscout_cli.engine.request import AIRequest
 from nexscout_cli.engine.response import AIResponse
@@ -61,7 +61,7 @@ def run(
     purse = None if max_cost is None else Purse(max_cost)
     groups: dict[object, list[int]] = {}
     for index, request in enumerate(requests):
-        key = fingerprint(request) if request.options.allow_cache else index
+        key = identity(request) if request.options.allow_cache else index
         groups.setdefault(key, []).append(index)
     responses: dict[int, AIResponse] = {}
 

@@ -217,7 +217,8 @@ class Engine:
             from nexscout_cli.word_list import english
 
             form = canonical_question(key.normalized(request.prompt), english())
-        return key.cache_key(request, shape, mode, how), form and key.form_key(request, shape, mode, how, form)
+        own = key.cache_key(request, shape, mode, how, settings["cache.match"])
+        return own, form and key.form_key(request, shape, mode, how, form)
 
     def _cached(self, asked: Asked, snapshot: Snapshot, resolved: Resolved) -> CachedAnswer | None:
         """Step 2: an answer that is kept and good enough."""

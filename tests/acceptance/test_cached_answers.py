@@ -50,7 +50,7 @@ def test_prompts_with_the_same_first_100_characters_never_share_an_answer(echo: 
     answers = [ask(echo, HEAD + tail) for tail in ("the date", "the place", "the date.", "“the  date”", "")]
     assert len({text for text, _ in answers}) == 5 and not any(cached for _, cached in answers)
     assert server.hits == 5
-    assert ask(echo, HEAD + "the  date")[1] is True
+    assert ask(echo, HEAD + "the  date")[1] is False and ask(echo, HEAD + "the date")[1] is True
 
 
 def test_nothing_that_shapes_the_answer_is_left_out_of_the_key(echo: Any, tmp_path: Path) -> None:
@@ -94,7 +94,21 @@ def test_nothing_that_shapes_the_answer_is_left_out_of_the_key(echo: Any, tmp_pa
         assert ask(echo, *variant, "Hello")[1] is True, variant
 
 
-def test_key_order_in_a_context_and_line_ends_in_a_prompt_make_no_difference(echo: Any, tmp_path: Path) -> None:
+def test_by_default_every_character_makes_a_difference_but_for_line_ends_at_the_very_end(
+    echo: Any, tmp_path: Path
+) -> None:
+    for text, cached in (
+        ("line one\nline two\n", False),
+        ("line one\nline two", True),
+        ("line one\r\nline two\r\n", False),
+        ("line one \nline two", False),
+    ):
+        (tmp_path / "prompt.txt").write_bytes(text.encode())
+        assert ask(echo, "@prompt.txt")[1] is cached, text
+
+
+def test_matching_by_whitespace_takes_key_order_and_line_ends_for_nothing(echo: Any, tmp_path: Path) -> None:
+    echo("config", "set", "cache.match", "whitespace")
     (tmp_path / "a.json").write_text(json.dumps({"a": 1, "b": {"c": 2, "d": 3}}))
     (tmp_path / "b.json").write_text('{"b": {"d": 3, "c": 2},\n "a": 1.0}')
     assert ask(echo, "-c", "@a.json", "Hello")[1] is False

@@ -145,7 +145,7 @@ class Other:
             return "Hello there."
 
         server.reply = reply
-        argv = [COMMAND, "run", "  How do  I boil 3 eggs?", "--json"]
+        argv = [COMMAND, "run", QUESTION, "--json"]
         self.process = subprocess.Popen(argv, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, text=True)
         until(lambda: not held)
 

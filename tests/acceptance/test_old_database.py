@@ -111,7 +111,10 @@ def test_log_and_why_tell_of_every_request(old: Any, books: SqliteBooks) -> None
     assert old("why", FAILED).out.count("is not owed (401: no)") == 3
 
 
-def test_an_answer_it_kept_is_given_and_costs_nothing(old: Any, books: SqliteBooks, server: OpenAIServer) -> None:
+def test_an_answer_it_kept_is_given_where_whitespace_is_matched_as_then(
+    old: Any, books: SqliteBooks, server: OpenAIServer
+) -> None:
+    old("config", "set", "cache.match", "whitespace")
     before = books.accounts()
     assert old("run", "-f", "ai_message", "Write a follow-up to Sarah about our meeting").out == OLD_ANSWER
     assert server.hits == 0

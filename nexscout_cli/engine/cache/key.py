@@ -8,6 +8,7 @@ import unicodedata
 
 from nexscout_cli.engine.options import OPTIONS, default_of
 from nexscout_cli.engine.plan_types import Shape
+from nexscout_cli.engine.planning.texts import context_text
 from nexscout_cli.engine.request import AIRequest, Json
 
 _ODD = ("  ", "\t", "\r", "\n\n\n", " \n", "\x0b", "\x0c", "\x1c", "\x1d", "\x1e", "\x1f")
@@ -46,13 +47,16 @@ def _digest(parts: dict[str, Json]) -> str:
     return hashlib.sha256(text.encode()).hexdigest()
 
 
-def _content(request: AIRequest) -> dict[str, Json]:
-    """What the request itself says that shapes its answer: which options these are is in the table of options."""
+def _content(request: AIRequest, prompt: str | None = None) -> dict[str, Json]:
+    """What the request itself says that shapes its answer: which options these are is in the table of options.
+
+    ``prompt``: the prompt where it is not to be normalized.
+    """
     return (
         {
             "user": request.user_id,
             "feature": request.feature,
-            "prompt": normalized(request.prompt),
+            "prompt": normalized(request.prompt) if prompt is None else prompt,
             "goal": request.goal,
             "tone": request.tone,
             "context": request.context,
@@ -79,13 +83,34 @@ def _options(request: AIRequest, *in_key: str) -> dict[str, Json]:
     }
 
 
-def cache_key(request: AIRequest, shape: Shape, mode: str, how: Json) -> str:
+def exact_content(request: AIRequest) -> dict[str, Json]:
+    """The same with every text as it is sent, but for line ends at the very end of the prompt, which a pipe leaves there."""
+    texts = {"prompt": request.prompt.rstrip("\r\n"), "context": context_text(request)}
+    return _content(request, request.prompt) | texts
+
+
+def identity(request: AIRequest) -> str:
+    """What two requests share that may share one call: every character of what is sent, and all options that shape it."""
+    return _exact_digest(exact_content(request) | _options(request, "in force"))
+
+
+def _exact_digest(parts: dict[str, Json]) -> str:
+    """Of all as it is: within its values nothing is sorted, composed or rounded."""
+    text = json.dumps(dict(sorted(parts.items())), ensure_ascii=True, separators=(",", ":"))
+    return hashlib.sha256(b"exact " + text.encode()).hexdigest()
+
+
+def cache_key(request: AIRequest, shape: Shape, mode: str, how: Json, match: str = "exact") -> str:
     """The key of a cached answer: a SHA-256 over all that shapes it.
 
-    ``mode`` is the one in force. ``how`` is any JSON value with what else decides how the request is answered: a forced
-    model's endpoint, the routing policy, the kind of compression.
+    ``match`` exact: by every character of it; else whitespace that means nothing, the form of numbers, the order of names and
+    the composition of letters do not count. ``mode`` is the one in force. ``how`` is any JSON value with what else decides how
+    the request is answered: a forced model's endpoint, the routing policy, the kind of compression.
     """
-    return _digest(_content(request) | {"shape": list(shape), "effective_mode": mode, "how": how})
+    more = {"shape": list(shape), "effective_mode": mode, "how": how}
+    if match == "exact":
+        return _exact_digest(exact_content(request) | more)
+    return _digest(_content(request) | more)
 
 
 def form_key(request: AIRequest, shape: Shape, mode: str, how: Json, form: str) -> str:

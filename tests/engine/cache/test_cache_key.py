@@ -22,7 +22,8 @@ HEAD = "Write a follow-up message to Sarah about our meeting of last Tuesday in 
 
 
 def key(asked: AIRequest, shape: Shape = SHAPE, mode: str = "auto", how: Any = None) -> str:
-    return cache_key(asked, shape, mode, how)
+    """A key that leaves out whitespace that means nothing."""
+    return cache_key(asked, shape, mode, how, "whitespace")
 
 
 BASE: dict[str, Any] = {
