@@ -48,13 +48,14 @@ def run(
     """
     session = Session(quiet)
     text = request.prompt_for_run(prompt, session.settings["firewall.max_bytes"])
-    if text is None and (given | more).get("messages") is None:
+    given |= more
+    if text is None and given["messages"] is None:
         raise UsageError(
             "there is no prompt", 'nexscout run "Write a haiku"   or   nexscout run @prompt.txt   (--help shows more)'
         )
     if confirm and not yes and not _can_ask():
         raise UsageError("--confirm needs a terminal to ask on", "add --yes to answer it")
-    asked = request.build(session, text or "", given | more)
+    asked = request.build(session, text or "", given)
     streams = not as_json and (output.stdout_is_terminal() if stream is None else stream)
     screen = _Screen() if streams else None
     engine = session.engine(writes=True)
@@ -121,14 +122,12 @@ def _print(response: AIResponse, *, shown: bool = False) -> None:
 
     ``shown``: the first text was streamed.
     """
-    for number, (text, calls) in enumerate(
-        [(one.text, one.tool_calls) for one in response.choices] or [(response.result or "", ())]
-    ):
+    for number, one in enumerate(response.answers):
         if number:
             output.out("---")
-        if (text or not calls) and not (shown and number == 0):
-            output.out(text, end="" if text.endswith("\n") else "\n")
-        for call in calls:
+        if (one.text or not one.tool_calls) and not (shown and number == 0):
+            output.out(one.text, end="" if one.text.endswith("\n") else "\n")
+        for call in one.tool_calls:
             output.out(f"{call.name}({call.arguments})")
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
     from nexscout_cli.engine.model import Model
     from nexscout_cli.engine.request import AIRequest
@@ -23,6 +23,12 @@ _SEVERAL = ("openai/", "azure/", "gemini/", "hosted_vllm/")
 _LOGPROBS = (*_SEVERAL[:2], "hosted_vllm/", "xai/", "deepseek/", "fireworks_ai/", "together_ai/", "openrouter/")
 _NO_ADDRESSES = ("gemini/", "ollama_chat/")
 """Targets that fetch no picture from the network."""
+_BY_TARGET: dict[str, Callable[[str], bool]] = {
+    "n": lambda target: target.startswith(_SEVERAL),
+    "logprobs": lambda target: target.startswith(_LOGPROBS),
+    "addresses": lambda target: not target.startswith(_NO_ADDRESSES),
+}
+"""Needs that the provider meets or not, whatever the model."""
 
 
 def needs(request: AIRequest) -> frozenset[str]:
@@ -46,9 +52,8 @@ def lacking(model: Model, needed: frozenset[str], *, forced: bool) -> str | None
     One of which it is not known may be forced, and is not chosen.
     """
     for name in sorted(needed):
-        if name == "n" or name == "logprobs" or name == "addresses":
-            places = {"n": _SEVERAL, "logprobs": _LOGPROBS}.get(name, _NO_ADDRESSES)
-            if model.litellm_model.startswith(places) == (name == "addresses"):
+        if name in _BY_TARGET:
+            if not _BY_TARGET[name](model.litellm_model):
                 return _WORDS[name]
         elif model.abilities is None:
             if not forced:

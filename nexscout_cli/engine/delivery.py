@@ -2,20 +2,37 @@
 
 from __future__ import annotations
 
+import json
 from datetime import datetime
+from typing import NamedTuple
 
 from nexscout_cli.config import Settings
 from nexscout_cli.engine import bookkeeping
 from nexscout_cli.engine.asked import Moment
 from nexscout_cli.engine.call import Choice, Completion
-from nexscout_cli.engine.course import Course, Held, answer
-from nexscout_cli.engine.request import Options
+from nexscout_cli.engine.course import OPINION, Course, Held, answer
+from nexscout_cli.engine.planning.plan import Plan
+from nexscout_cli.engine.request import Json, Options
 from nexscout_cli.engine.response import AIResponse
 from nexscout_cli.engine.settlement import Charge, Delivery
 
 
+class Checked(NamedTuple):
+    """What an answer is as JSON: what is wrong with it, or its value. None and None where no JSON was asked for."""
+
+    fault: str | None = None
+    value: Json = None
+
+
 def delivered(
-    course: Course, held: Held, charge: Charge, completion: Completion, at: Moment, settings: Settings, now: datetime
+    course: Course,
+    held: Held,
+    charge: Charge,
+    completion: Completion,
+    found: Checked,
+    at: Moment,
+    settings: Settings,
+    now: datetime,
 ) -> tuple[Course, Delivery, AIResponse]:
     """The response that an answer makes, and what the books are told of it."""
     plan, doubted = held.plan, course.doubted
@@ -26,19 +43,18 @@ def delivered(
         course = course.warned(f"{plan.model.name} does not take {', '.join(completion.not_sent)}: not sent")
     course = course._replace(energy=min(held.attempt.hold_energy, plan.energy_of(charge.cost)))
     completion = valid(completion)
-    wrong = fault(plan.request.options, completion)
     response = answer(course, plan, completion.text, at, truncated=cut)
     assert response.metadata is not None
     response = response._replace(
         metadata=response.metadata._replace(finish_reason=completion.finish_reason),
         choices=choices(completion),
-        parsed=None if wrong is not None else parsed(plan.request.options, completion),
+        parsed=found.value,
     )
     keep = (
         completion.finish_reason == "stop"
         and not plan.degraded
         and not response.choices  # a text is all that the cache can give again
-        and wrong is None
+        and found.fault is None
         and not (doubted and doubted.held.attempt.id == held.attempt.id and not doubted.confirmed)
         and charge.output_tokens < settings["cache.max_tokens"]
     )
@@ -66,21 +82,19 @@ def useless(completion: Completion) -> bool:
     return not (said or gone) or completion.finish_reason == "content_filter"
 
 
-def fault(options: Options, completion: Completion) -> str | None:
-    """What is wrong with an answer that must have a schema; None where nothing is, or nothing was asked."""
+def checked(options: Options, completion: Completion) -> Checked:
+    """An answer beside the schema that it must have; nothing where none was asked for."""
     if not options.wants_json or completion.tool_calls or completion.finish_reason == "reader_gone":
-        return None
+        return Checked()
     from nexscout_cli.engine import chat_options
 
     schema = chat_options.schema_of(options.response_format)
     assert schema is not None
-    return chat_options.fault(completion.text, schema)
+    wrong = chat_options.fault(completion.text, schema)
+    return Checked(wrong, json.loads(completion.text) if wrong is None else None)
 
 
-def parsed(options: Options, completion: Completion) -> object:
-    """The answer's JSON value, of an answer without fault; None where no JSON was asked for."""
-    if not options.wants_json or completion.tool_calls or completion.finish_reason == "reader_gone":
-        return None
-    import json
-
-    return json.loads(completion.text)
+def streams(course: Course, plan: Plan) -> bool:
+    """Whether an answer is handed over as it comes: not one that is checked first, nor an opinion of another one."""
+    checked = plan.cascade is not None or plan.request.options.wants_json
+    return course.streams and not checked and course.step.role != OPINION

@@ -135,7 +135,7 @@ class Execution:
             course.snapshot,
             settings,
             fingerprint=asked.fingerprint,
-            seconds=settings["providers.stream_timeout" if _streams(course, plan) else "providers.timeout"],
+            seconds=settings["providers.stream_timeout" if delivery.streams(course, plan) else "providers.timeout"],
             cache_key=asked.cache_key if asked.claims else None,
         )
         return TakeHold(plan, order)
@@ -194,7 +194,7 @@ class Execution:
         if at.stopping:
             return self._give_up(course, held, ProviderFailure("unreached", "interrupted; not sent"))
         plan, settings = held.plan, self._settings
-        streams = _streams(course, plan)
+        streams = delivery.streams(course, plan)
         call = Call(
             plan.model,
             plan.messages,
@@ -224,7 +224,8 @@ class Execution:
             return self._second_opinion(course, held, completion, undelivered)
         if delivery.useless(completion):
             return with_empty_answer(course, plan, completion), Post(held, undelivered)
-        wrong = delivery.fault(plan.request.options, completion)
+        read = delivery.checked(plan.request.options, completion)
+        wrong = read.fault
         if wrong is not None and course.unfit is None:
             course = course._replace(unfit=Unfit(held, charge, completion, wrong))
             course = course.warned(f"a first answer was not as the schema says, and is paid: {wrong}")
@@ -243,7 +244,7 @@ class Execution:
                 note = f"{plan.model.name}'s answer is doubtful{because}; asking further"
                 course = course._replace(doubted=Doubted(held, charge, completion, score))
                 return course, Post(held, undelivered._replace(doubt=found), note=note)
-        course, given, response = self._delivery(course, held, charge, completion, at)
+        course, given, response = self._delivery(course, held, charge, completion, at, read)
         posting = Posting(charge, completion.provider_id, given, found)
         whole = plan.cascade is not None or plan.request.options.wants_json
         return course, Post(held, posting, response, given.text if whole else None)
@@ -319,9 +320,15 @@ class Execution:
         return next((model for model in rungs if model.name not in tried), None)
 
     def _delivery(
-        self, course: Course, held: Held, charge: Charge, completion: Completion, at: Moment
+        self,
+        course: Course,
+        held: Held,
+        charge: Charge,
+        completion: Completion,
+        at: Moment,
+        read: delivery.Checked = delivery.Checked(),  # noqa: B008 - a value
     ) -> tuple[Course, Delivery, AIResponse]:
-        return delivery.delivered(course, held, charge, completion, at, self._settings, self._now())
+        return delivery.delivered(course, held, charge, completion, read, at, self._settings, self._now())
 
     def _deliver_doubted(self, course: Course, at: Moment) -> Next:
         """Deliver a cascade's first answer after all: it was confirmed, or is better than none."""
@@ -337,7 +344,7 @@ class Execution:
         assert course.unfit is not None
         held, charge, completion, wrong = course.unfit
         course = course.warned(f"the answer is not as the schema says: {wrong}", why)
-        course, given, response = self._delivery(course, held, charge, completion, at)
+        course, given, response = self._delivery(course, held, charge, completion, at, delivery.Checked(wrong))
         return course, DeliverLate(held, charge, given, response)
 
     def _close(self, course: Course, at: Moment) -> Next:
@@ -391,9 +398,3 @@ def _asks_other(course: Course, doubted: Doubted) -> bool:
     assert cascade is not None
     other = cascade.other
     return other is not None and pays(doubted.score, cascade.doubt, other.own_cost, cascade.strong.own_cost)
-
-
-def _streams(course: Course, plan: Plan) -> bool:
-    """Whether an answer is handed over as it comes: not one that is checked first, nor an opinion of another one."""
-    checked = plan.cascade is not None or plan.request.options.wants_json
-    return course.streams and not checked and course.step.role != OPINION

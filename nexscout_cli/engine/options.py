@@ -78,8 +78,9 @@ def _sent(
     example: str = "",
     low: float | None = None,
     high: float | None = None,
+    known: str = "",
 ) -> Option:
-    """An option of chat completions, which goes to the provider."""
+    """An option of chat completions, which goes to the provider; ``known`` is its name there, if not ``name``."""
     flags = () if flag is None else (flag,)
     return Option(
         name,
@@ -90,7 +91,7 @@ def _sent(
         low=low,
         high=high,
         in_key="given",
-        sent="user" if name == "end_user" else name,
+        sent=known or name,
     )
 
 
@@ -230,7 +231,7 @@ TABLE = (
     _sent("n", "whole", "--answers", "How many answers to give, from 1 to 8; each is paid.", "2", 1, 8),
     _sent("logprobs", "choice", None, "Tell how likely each token was."),
     _sent("top_logprobs", "whole", None, "How many likely tokens to tell of, from 0 to 20.", "5", 0, 20),
-    _sent("end_user", "text", None, "A name of the end user, for the provider.", "user-7", 1, 200),
+    _sent("end_user", "text", None, "A name of the end user, for the provider.", "user-7", 1, 200, "user"),
     Option(
         "images",
         "images",

@@ -75,6 +75,14 @@ class AIResponse(NamedTuple):
     parsed: Json = None
 
     @property
+    def answers(self) -> tuple[Choice, ...]:
+        """All answers, also where there is one text alone."""
+        if self.choices:
+            return self.choices
+        reason = None if self.metadata is None else self.metadata.finish_reason
+        return (Choice(self.result or "", "stop" if reason in (None, "reader_gone") else str(reason)),)
+
+    @property
     def tool_calls(self) -> tuple[ToolCall, ...]:
         """The functions that the answer calls."""
         return self.choices[0].tool_calls if self.choices else ()

@@ -20,6 +20,8 @@ from pathlib import Path
 from typing import Any
 from zlib import crc32
 
+from nexscout_cli.providers.surrogates import joined
+
 DEFAULT = "o200k_base"
 FAST_LIMIT = 20_000
 _MAX_PIECE = 2_000
@@ -60,8 +62,7 @@ class TokenCounter:
         Exact, but for a run of more than 25,000 characters with no space before a letter or digit: that may be cut,
         and each cut adds one token, so that the time stays bounded and the count errs upwards.
         """
-        if not text.isascii():
-            text = text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+        text = joined(text)
         if len(text) <= FAST_LIMIT:
             shadow = text if text.isascii() else text.translate(_SHADOW)
             if _UNKNOWN not in shadow and (table := self._table(encoding)) is not None:

@@ -103,10 +103,6 @@ def application(engine: Engine, store: Store, settings: Settings) -> Starlette:
     )
 
 
-OPEN = ("/healthz", "/readyz", "/openapi.json")
-"""What may be asked without a key: it tells nothing of anybody."""
-
-
 def _guarded(
     server: Server, path: str, handle: Callable[[Server, Request], Awaitable[Response]], protocol: str
 ) -> Callable[[Request], Awaitable[Response]]:
@@ -166,9 +162,7 @@ def _asks(dialect: Dialect) -> Callable[[Server, Request], Awaitable[Response]]:
         server.metrics.answered(response)
         headers = _headers(response, ask)
         if response.error is not None:
-            return errors.answer(
-                dialect.name, errors.status_of(response.error, response.exit_status), response.error, headers
-            )
+            return errors.failed(dialect.name, response, headers)
         return Response(dumps(teller.whole(response)), headers=headers, media_type="application/json")
 
     return handle
@@ -193,44 +187,38 @@ async def _streamed(
         raise
     response = running.response
     if first is None and response is not None and response.error is not None:
-        status = errors.status_of(response.error, response.exit_status)
-        return errors.answer(dialect.name, status, response.error, _headers(response, ask))
-
-    async def told() -> AsyncIterator[bytes]:
-        server.places.taken += 1
-        try:
-            for event in teller.begin():
-                yield event
-            if first is not None:
-                for event in teller.piece(first):
-                    yield event
-            try:
-                async for piece in pieces:
-                    for event in teller.piece(piece):
-                        yield event
-            except NexScoutError as error:
-                for event in teller.failure(errors.body(dialect.name, 503, error.as_json())):
-                    yield event
-                return
-            done = running.response
-            assert done is not None
-            server.metrics.answered(done)
-            if done.error is not None:
-                status = errors.status_of(done.error, done.exit_status)
-                for event in teller.failure(errors.body(dialect.name, status, done.error)):
-                    yield event
-                return
-            if first is None and done.result:
-                for event in teller.piece(done.result):
-                    yield event
-            for event in teller.end(done):
-                yield event
-        finally:
-            running.leave()
-            server.places.leave()
-
+        return errors.failed(dialect.name, response, _headers(response, ask))
     headers = {"x-nexscout-request-id": request_id, "cache-control": "no-store", "x-accel-buffering": "no"}
-    return StreamingResponse(told(), media_type=_STREAM, headers=headers)
+    events = _events(server, dialect.name, running, first, pieces, teller)
+    return StreamingResponse(events, media_type=_STREAM, headers=headers)
+
+
+async def _events(
+    server: Server, protocol: str, running: Running, first: str | None, pieces: AsyncIterator[str], teller: Teller
+) -> AsyncIterator[bytes]:
+    """An answer as events, whose ``first`` piece has come; whoever stops listening ends the call."""
+    server.places.stay()
+    try:
+        yield b"".join(teller.begin())
+        if first is not None:
+            yield b"".join(teller.piece(first))
+        async for piece in pieces:
+            yield b"".join(teller.piece(piece))
+        done = running.response
+        assert done is not None
+        server.metrics.answered(done)
+        if done.error is not None:
+            status = errors.status_of(done.error, done.exit_status)
+            yield b"".join(teller.failure(errors.body(protocol, status, done.error)))
+            return
+        if first is None and done.result:
+            yield b"".join(teller.piece(done.result))
+        yield b"".join(teller.end(done))
+    except NexScoutError as error:
+        yield b"".join(teller.failure(errors.body(protocol, 503, error.as_json())))
+    finally:
+        running.leave()
+        server.places.leave()
 
 
 def _headers(response: AIResponse, ask: Ask) -> dict[str, str]:

@@ -5,10 +5,10 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Any
 
-from nexscout_cli.engine.money import to_nano
+from nexscout_cli.engine.options import OPTIONS, from_json
 from nexscout_cli.engine.request import AIRequest, Caller, Options
 from nexscout_cli.errors import NotPermitted, UsageError
-from nexscout_cli.terms import MODES
+from nexscout_cli.terms import MODES, YES_OR_NO
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -32,8 +32,6 @@ NAMES = (
 )
 """What ``X-NexScout-…`` headers, and entries of ``metadata`` under the same names, may say."""
 _TAG = re.compile(r"[\w.:/-]{1,64}")
-_OFF = ("no", "off", "false", "0")
-_ON = ("yes", "on", "true", "1")
 
 
 def said(headers: Mapping[str, str], metadata: Any) -> dict[str, str]:
@@ -67,9 +65,9 @@ def build(
             options[name] = beside[name]
     if "max-cost" in beside:
         options["max_cost"] = _dollars(beside["max-cost"], "X-NexScout-Max-Cost")
-    if beside.get("cache", "").lower() in _OFF:
+    if YES_OR_NO.get(beside.get("cache", "").lower()) is False:
         options["allow_cache"] = False
-    if beside.get("fallback", "").lower() in _ON:
+    if YES_OR_NO.get(beside.get("fallback", "").lower()):
         options["allow_fallback"] = True
     return AIRequest(
         user_id=key.user_id,
@@ -94,7 +92,5 @@ def _caller(key: ApiKey, beside: Mapping[str, str]) -> Caller:
 
 
 def _dollars(text: str, name: str) -> int:
-    try:
-        return to_nano(text)
-    except ValueError as error:
-        raise UsageError(f"{name}: {error}", "dollars, for instance 0.05") from error
+    amount: int = from_json(OPTIONS["max_cost"], text, name)
+    return amount

@@ -9,7 +9,7 @@ from nexscout_cli.engine import options as table
 from nexscout_cli.engine.chat import conversation
 from nexscout_cli.errors import UsageError
 from nexscout_cli.server import asking
-from nexscout_cli.server.protocol import Ask, Document, about, choices_of, classes, event, known_only, model_of, taken
+from nexscout_cli.server.protocol import Ask, Document, about, classes, event, known_only, model_of, taken
 from nexscout_cli.terms import EFFORTS
 
 if TYPE_CHECKING:
@@ -98,7 +98,7 @@ class ChatTeller:
                     "logprobs": choice.logprobs,
                     "finish_reason": choice.finish_reason,
                 }
-                for number, choice in enumerate(choices_of(response))
+                for number, choice in enumerate(response.answers)
             ],
             "usage": usage_of(known),
             "nexscout": about(response),
@@ -116,7 +116,7 @@ class ChatTeller:
         """Tool calls and further answers, why each ended, and what was used."""
         assert response.metadata is not None
         self._model = response.metadata.model_used or self._model
-        for number, choice in enumerate(choices_of(response)):
+        for number, choice in enumerate(response.answers):
             if number:
                 yield self._chunk({"role": "assistant", "content": choice.text}, number)
             for place, call in enumerate(choice.tool_calls):

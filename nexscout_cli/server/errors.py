@@ -22,6 +22,8 @@ from nexscout_cli.jsontext import dumps
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from nexscout_cli.engine.response import AIResponse
+
 _BY_CODE = {
     "too_many_bytes": 413,
     "usd_cap": 402,
@@ -88,13 +90,18 @@ def body(protocol: str, status: int, error: Mapping[str, Any]) -> dict[str, Any]
     return {"error": {"message": message, "type": kind, "param": None, "code": error["code"], "nexscout": dict(error)}}
 
 
-def response(protocol: str, error: NexScoutError, headers: Mapping[str, str] | None = None) -> Response:
+def response(protocol: str, error: NexScoutError) -> Response:
     """The answer to a request that failed. SDKs try again only where the header says that they may."""
     document = error.as_json()
-    own = isinstance(error, HttpError)
-    status = error.status if own else status_of(document, error.exit_status)  # type: ignore[attr-defined]
-    more = error.headers if own else {}  # type: ignore[attr-defined]
-    return answer(protocol, status, document, {**more, **(headers or {})})
+    if isinstance(error, HttpError):
+        return answer(protocol, error.status, document, error.headers)
+    return answer(protocol, status_of(document, error.exit_status), document, {})
+
+
+def failed(protocol: str, response: AIResponse, headers: Mapping[str, str]) -> Response:
+    """The answer to a request that the engine refused, or that no model answered."""
+    assert response.error is not None
+    return answer(protocol, status_of(response.error, response.exit_status), response.error, headers)
 
 
 def answer(protocol: str, status: int, document: Mapping[str, Any], headers: Mapping[str, str]) -> Response:

@@ -64,6 +64,10 @@ class Places:
             )
         self.taken += 1
 
+    def stay(self) -> None:
+        """Keep a place for a stream whose request was let in and has left it."""
+        self.taken += 1
+
     def leave(self) -> None:
         """Give it back."""
         self.taken -= 1

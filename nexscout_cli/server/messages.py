@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from nexscout_cli.engine.chat import conversation
 from nexscout_cli.errors import UsageError
 from nexscout_cli.server import asking
-from nexscout_cli.server.protocol import Ask, Document, about, choices_of, classes, event, known_only, model_of, taken
+from nexscout_cli.server.protocol import Ask, Document, about, classes, event, known_only, model_of, taken
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -212,7 +212,7 @@ class MessagesTeller:
 
     def whole(self, response: AIResponse) -> Document:
         """The answer as one document."""
-        known, first = response.metadata, choices_of(response)[0]
+        known, first = response.metadata, response.answers[0]
         assert known is not None
         return {
             **self._head,
@@ -239,7 +239,7 @@ class MessagesTeller:
 
     def end(self, response: AIResponse) -> Iterator[bytes]:
         """Tool calls, why it ended, and what was used."""
-        first, place = choices_of(response)[0], int(self._open)
+        first, place = response.answers[0], int(self._open)
         assert response.metadata is not None
         if self._open:
             yield _named({"type": "content_block_stop", "index": 0})

@@ -12,7 +12,6 @@ if TYPE_CHECKING:
 
     from nexscout_cli.config import Settings
     from nexscout_cli.engine.book_types import ApiKey
-    from nexscout_cli.engine.call import Choice
     from nexscout_cli.engine.request import AIRequest
     from nexscout_cli.engine.response import AIResponse, Metadata
 
@@ -108,17 +107,6 @@ def about(response: AIResponse) -> Document:
         "flags": list(known.flags),
         "warnings": list(known.warnings),
     }
-
-
-def choices_of(response: AIResponse) -> tuple[Choice, ...]:
-    """The answers, also where there is one text alone."""
-    from nexscout_cli.engine.call import Choice
-
-    if response.choices:
-        return response.choices
-    known = response.metadata
-    reason = "stop" if known is None or known.finish_reason in (None, "reader_gone") else known.finish_reason
-    return (Choice(response.result or "", reason or "stop"),)
 
 
 def classes(known: Metadata, name: str) -> int:

@@ -9,7 +9,7 @@ from nexscout_cli.engine.chat import conversation
 from nexscout_cli.errors import UsageError
 from nexscout_cli.server import asking
 from nexscout_cli.server.chat_completions import effort
-from nexscout_cli.server.protocol import Ask, Document, about, choices_of, classes, event, known_only, model_of, taken
+from nexscout_cli.server.protocol import Ask, Document, about, classes, event, known_only, model_of, taken
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -38,6 +38,15 @@ _KNOWN = (
     "truncation",
     "service_tier",
 )
+_OPTIONS = {
+    "max_output_tokens": "max_tokens",
+    "temperature": "temperature",
+    "top_p": "top_p",
+    "parallel_tool_calls": "parallel_tool_calls",
+    "user": "end_user",
+    "safety_identifier": "end_user",
+}
+"""Options by the names that responses have for them."""
 _IGNORED = ("store", "include", "prompt_cache_key", "stream_options")
 """Without effect on an answer that keeps no state here."""
 
@@ -59,8 +68,7 @@ def read(body: Document, key: ApiKey, headers: Mapping[str, str], settings: Sett
 
 def _options(given: Document) -> Document:
     options: Document = {}
-    names = (("max_output_tokens", "max_tokens"), ("temperature",) * 2, ("top_p",) * 2, ("parallel_tool_calls",) * 2)
-    for known, option in (*names, ("user", "end_user"), ("safety_identifier", "end_user")):
+    for known, option in _OPTIONS.items():
         if known in given:
             options[option] = given[known]
     if given.get("tools"):
@@ -150,7 +158,7 @@ class ResponseTeller:
 
     def whole(self, response: AIResponse) -> Document:
         """The answer as one document."""
-        known, first = response.metadata, choices_of(response)[0]
+        known, first = response.metadata, response.answers[0]
         assert known is not None
         cut = first.finish_reason == "length"
         output = [self._item(first.text)] if first.text or not first.tool_calls else []

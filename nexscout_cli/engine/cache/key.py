@@ -47,16 +47,16 @@ def _digest(parts: dict[str, Json]) -> str:
     return hashlib.sha256(text.encode()).hexdigest()
 
 
-def _content(request: AIRequest, prompt: str | None = None) -> dict[str, Json]:
+def _content(request: AIRequest, prompt: Json) -> dict[str, Json]:
     """What the request itself says that shapes its answer: which options these are is in the table of options.
 
-    ``prompt``: the prompt where it is not to be normalized.
+    ``prompt``: what stands for its prompt.
     """
     return (
         {
             "user": request.user_id,
             "feature": request.feature,
-            "prompt": normalized(request.prompt) if prompt is None else prompt,
+            "prompt": prompt,
             "goal": request.goal,
             "tone": request.tone,
             "context": request.context,
@@ -85,8 +85,7 @@ def _options(request: AIRequest, *in_key: str) -> dict[str, Json]:
 
 def exact_content(request: AIRequest) -> dict[str, Json]:
     """The same with every text as it is sent, but for line ends at the very end of the prompt, which a pipe leaves there."""
-    texts = {"prompt": request.prompt.rstrip("\r\n"), "context": context_text(request)}
-    return _content(request, request.prompt) | texts
+    return _content(request, request.prompt.rstrip("\r\n")) | {"context": context_text(request)}
 
 
 def identity(request: AIRequest) -> str:
@@ -110,16 +109,15 @@ def cache_key(request: AIRequest, shape: Shape, mode: str, how: Json, match: str
     more = {"shape": list(shape), "effective_mode": mode, "how": how}
     if match == "exact":
         return _exact_digest(exact_content(request) | more)
-    return _digest(_content(request) | more)
+    return _digest(_content(request, normalized(request.prompt)) | more)
 
 
 def form_key(request: AIRequest, shape: Shape, mode: str, how: Json, form: str) -> str:
     """The same for a prompt's canonical form; no exact key can ever equal it."""
-    return _digest(
-        _content(request) | {"prompt": {"form": form}, "shape": list(shape), "effective_mode": mode, "how": how}
-    )
+    more = {"shape": list(shape), "effective_mode": mode, "how": how}
+    return _digest(_content(request, {"form": form}) | more)
 
 
 def fingerprint(request: AIRequest) -> str:
     """What an idempotency key stands for: the request, without what does not change its answer."""
-    return _digest(_content(request) | {"prompt": request.prompt} | _options(request, "in force"))
+    return _digest(_content(request, request.prompt) | _options(request, "in force"))

@@ -17,6 +17,7 @@ from nexscout_cli.engine.call import Call, Completion, OnText
 from nexscout_cli.engine.failures import CallInterrupted, ProviderFailure, ReaderGone
 from nexscout_cli.providers.litellm.refusals import failure, identifier
 from nexscout_cli.providers.litellm.traffic import Stopped, Traffic, current, guarded_client, in_our_call
+from nexscout_cli.providers.surrogates import joined
 from nexscout_cli.providers.wires.more import More, place_of
 
 _OURS = {
@@ -181,17 +182,9 @@ def _whole(response: Any, call: Call, traffic: Traffic) -> Completion:
             more.text(at, choice.message.content or "")
         else:
             text, finish = choice.message.content or "", choice.finish_reason or "stop"
-    return Completion(
-        _valid(text),
-        finish,
-        traffic.usage(response),
-        identifier(traffic, call),
-        traffic.model or response.model,
-        more.calls(),
-        more.others(),
-        more.probabilities(),
-        _not_sent(_litellm, call),
-    )
+    name, model = identifier(traffic, call), traffic.model or response.model
+    left_out = _not_sent(_litellm, call)
+    return more.added_to(Completion(joined(text), finish, traffic.usage(response), name, model, not_sent=left_out))
 
 
 def _gather(more: More, number: int, said: Any, choice: Any) -> None:
@@ -218,31 +211,18 @@ def _drain(stream: Any, call: Call, traffic: Traffic, events: queue.SimpleQueue[
             text = half + (choice.delta.content or "")
             # A character may come in two halves, in two chunks.
             half = text[-1:] if "\ud800" <= text[-1:] <= "\udbff" else ""
-            text = _valid(text[: len(text) - len(half)])
+            text = joined(text[: len(text) - len(half)])
             parts.append(text)
             # Thinking shows no text, but it shows that the model is at work.
             if text or getattr(choice.delta, "reasoning_content", None):
                 events.put(("text", text))
-    parts.append(_valid(half))
+    parts.append(joined(half))
     # LiteLLM makes up a "stop" when a stream just ends.
     if not traffic.ended and (traffic.watched or stream.received_finish_reason is None):
         raise Stopped
-    return Completion(
-        "".join(parts),
-        finish or "stop",
-        traffic.usage(),
-        identifier(traffic, call),
-        traffic.model,
-        more.calls(),
-        more.others(),
-        more.probabilities(),
-        _not_sent(_litellm, call),
-    )
-
-
-def _valid(text: str) -> str:
-    """Text that can be stored and printed: halves of a character that stand together become one, others U+FFFD."""
-    return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+    name, left_out = identifier(traffic, call), _not_sent(_litellm, call)
+    done = Completion("".join(parts), finish or "stop", traffic.usage(), name, traffic.model, not_sent=left_out)
+    return more.added_to(done)
 
 
 def _imported(name: str) -> Any:

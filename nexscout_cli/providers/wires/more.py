@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from nexscout_cli.engine.call import Choice
+from nexscout_cli.engine.call import Choice, Completion
 from nexscout_cli.engine.chat import ToolCall
 from nexscout_cli.engine.request import Json
+from nexscout_cli.providers.surrogates import joined
 
 MOST = 128
 """Tool calls, and answers, that are taken of one call."""
@@ -28,9 +29,6 @@ class More:
 
     def __init__(self) -> None:
         self._parts: dict[int, _Part] = {}
-
-    def __bool__(self) -> bool:
-        return any(part.calls or number for number, part in self._parts.items())
 
     def _part(self, number: int) -> _Part | None:
         if number not in self._parts and len(self._parts) >= MOST:
@@ -74,7 +72,7 @@ class More:
             return ()
         found = [(place, *map("".join, pieces)) for place, pieces in sorted(part.calls.items())]
         return tuple(
-            ToolCall(_valid(id) or f"call_{place}", _valid(name), _valid(arguments) or "{}")
+            ToolCall(joined(id) or f"call_{place}", joined(name), joined(arguments) or "{}")
             for place, id, name, arguments in found
             if name
         )
@@ -86,18 +84,17 @@ class More:
             return None
         return {"content": part.logprobs} if part.logprobs else part.whole_logprobs
 
+    def added_to(self, completion: Completion) -> Completion:
+        """The answer with all that came beside its text."""
+        return completion._replace(tool_calls=self.calls(), others=self.others(), logprobs=self.probabilities())
+
     def others(self) -> tuple[Choice, ...]:
         """The answers but the first, in their order."""
         return tuple(
-            Choice(_valid("".join(part.texts)), part.finish, self.calls(number), self.probabilities(number))
+            Choice(joined("".join(part.texts)), part.finish, self.calls(number), self.probabilities(number))
             for number, part in sorted(self._parts.items())
             if number > 0
         )
-
-
-def _valid(text: str) -> str:
-    """Text without lone surrogates."""
-    return text if text.isascii() else text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
 
 
 def place_of(value: Any, default: int) -> int:

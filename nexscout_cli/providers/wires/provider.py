@@ -44,17 +44,9 @@ def complete(call: Call, target: Target, on_text: OnText | None) -> Completion:
     finally:
         pieces.close()
     finish = finish or reader.finish_reason or "stop"
-    return Completion(
-        reader.text,
-        finish,
-        reader.usage(),
-        faults.identifier(reader, call, head),
-        reader.model,
-        reader.more.calls(),
-        reader.more.others(),
-        reader.more.probabilities(),
-        wire.not_sent(call, target),
-    )
+    name = faults.identifier(reader, call, head)
+    done = Completion(reader.text, finish, reader.usage(), name, reader.model, not_sent=wire.not_sent(call, target))
+    return reader.more.added_to(done)
 
 
 def _pieces(

@@ -9,6 +9,7 @@ from typing import Any, NoReturn
 
 from nexscout_cli.engine.call import Call, Usage
 from nexscout_cli.engine.request import Json
+from nexscout_cli.providers.surrogates import joined
 from nexscout_cli.providers.usage import usage_of
 from nexscout_cli.providers.wires.more import More
 from nexscout_cli.providers.wires.sse import EventStream
@@ -148,11 +149,6 @@ def parsed(data: bytes) -> dict[str, Any]:
     if not isinstance(document, dict):
         raise Damaged("the answer is damaged")
     return document
-
-
-def joined(text: str) -> str:
-    """Text without lone surrogates: halves of a character that stand together become one, others U+FFFD."""
-    return text if text.isascii() else text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
 
 
 def an_object(value: Json) -> dict[str, Any]:
