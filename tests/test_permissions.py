@@ -15,6 +15,7 @@ import pytest
 from nexscout_cli.engine import batch
 from nexscout_cli.engine.call import Call, Completion, OnText, Usage
 from nexscout_cli.engine.catalog.seed import seeded
+from nexscout_cli.engine.model import Model
 from nexscout_cli.engine.pipeline import Engine
 from nexscout_cli.engine.report_window import Window
 from nexscout_cli.engine.request import AIRequest, Options
@@ -100,8 +101,8 @@ class Answers:
     def __init__(self) -> None:
         self.asked = 0
 
-    def available(self, model_name: str, litellm_model: str, api_key_env: str | None) -> str | None:
-        return None if model_name in OPENAI else "not here"
+    def available(self, model: Model) -> str | None:
+        return None if model.name in OPENAI else "not here"
 
     def complete(self, call: Call, on_text: OnText | None) -> Completion:
         self.asked += 1

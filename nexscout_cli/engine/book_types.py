@@ -77,6 +77,27 @@ class Preferences(NamedTuple):
     panic: bool
 
 
+class Person(NamedTuple):
+    """A user with the tiers that they had: the time from which on, and the tier, in order of time."""
+
+    user_id: str
+    is_admin: bool
+    tiers: list[tuple[datetime, str]]
+
+
+class Failed(NamedTuple):
+    """Attempts of one model that gave no answer, on one day (YYYY-MM-DD) and for one reason (a label of failures.LABELS):
+    how many, and how many of them were tried again at the same model, or at another one.
+    """
+
+    model: str
+    label: str
+    day: str
+    n: int
+    retries: int
+    fallbacks: int
+
+
 class Recovered(NamedTuple):
     """How many attempts were voided, became unknown, and were posted by age."""
 

@@ -17,7 +17,9 @@ if TYPE_CHECKING:
     from nexscout_cli.engine.book_types import (
         ApiKey,
         Energy,
+        Failed,
         Feedback,
+        Person,
         Preferences,
         Problem,
         Recovered,
@@ -149,6 +151,15 @@ class ReportReader(Protocol):
 
     def tiers(self) -> dict[str, str]:
         """The present tier of each user."""
+
+    def people(self) -> list[Person]:
+        """The users that the actor may see, with the tiers they had."""
+
+    def failed_attempts(self) -> list[Failed]:
+        """Attempts of the window that gave no answer, by model, label and day of the window's time zone."""
+
+    def latencies(self) -> dict[str, tuple[int, int]]:
+        """Milliseconds from the hold to the post of the window's calls, by model: the P50 and the P95."""
 
     def kept_answers(self) -> dict[str, int]:
         """How many answers are kept now, by feature."""

@@ -95,6 +95,10 @@ class Week:
     def last_day(self) -> None:
         """What happens once, near enough to the end to be seen still."""
         self.run("eve", "ai_chatbot", "A tokenizer that is not ours", "-m", "claude-3-haiku")
+        refusal = '{"error": {"message": "Unsupported value: \'temperature\' does not support 0.2 with this model."}}'
+        self.server.fail = lambda body: (400, {}, refusal) if "temperature" in body else None
+        self.run("eve", "ai_chatbot", "A model that takes no temperature", "-m", "gpt-4o", "--temperature", "0.2")
+        self.server.fail = None
         counted = self.server.usage
         details = {"prompt_tokens_details": {"cached_tokens": 4}, "cost": 0.000001}
         self.server.usage = lambda body, text: {"prompt_tokens": 20, "completion_tokens": 5} | details

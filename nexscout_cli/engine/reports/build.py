@@ -7,7 +7,7 @@ request, so that rows add up to the totals.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import UTC, date, datetime
 from typing import NamedTuple
 
@@ -19,6 +19,8 @@ from nexscout_cli.engine.reports import savings
 from nexscout_cli.engine.reports.accuracy import COLUMNS as ACCURACY
 from nexscout_cli.engine.reports.accuracy import accuracy
 from nexscout_cli.engine.reports.figures import FIGURES, Row, figures, ratio, tokens, total
+from nexscout_cli.engine.reports.margins import UNPROFITABLE, unprofitable
+from nexscout_cli.engine.reports.providers import PROVIDERS, in_short, places, providers
 from nexscout_cli.engine.store_ports import ReportReader, Store
 
 TOP = 5
@@ -35,16 +37,20 @@ COLUMNS: dict[str, tuple[str, ...]] = {
     "accuracy": ACCURACY,
     "savings": savings.SAVINGS,
     "cache": savings.CACHE,
-    "unprofitable": savings.UNPROFITABLE,
+    "unprofitable": UNPROFITABLE,
+    "providers": PROVIDERS,
 }
 """The columns of each report's rows, in order."""
 
 
 class Terms(NamedTuple):
-    """What reports are made with beside the books: settings (for the tiers' prices), and the baseline model's name."""
+    """What reports are made with beside the books: settings (for the tiers' prices), the baseline model's name, and the
+    provider of each model.
+    """
 
     settings: Settings
     baseline: str
+    places: Mapping[str, str] = {}
 
 
 def report(store: Store, actor: str, name: str, window: Window, settings: Settings, user: str | None = None) -> Row:
@@ -52,7 +58,8 @@ def report(store: Store, actor: str, name: str, window: Window, settings: Settin
 
     Raises NotPermitted for another user's figures, UsageError for a user there is not.
     """
-    terms = Terms(settings, baseline_model(store.catalog.models(actor), settings).name)
+    models = store.catalog.models(actor)
+    terms = Terms(settings, baseline_model(models, settings).name, places(models))
     with store.reports.reading(actor, window, user) as reader:
         return build(reader, name, terms)
 
@@ -144,6 +151,7 @@ def _overview(reader: ReportReader, terms: Terms) -> Row:
         },
         "baseline": terms.baseline,
         "token_classes": reader.token_classes(),
+        "providers": in_short(reader, whole["calls"], terms.places),
         "top": {"models": models[:TOP], "features": features[:TOP], "users": users[:TOP]},
     }
 
@@ -159,5 +167,6 @@ _BUILDERS: dict[str, Callable[[ReportReader, Terms], Row]] = {
     "accuracy": lambda reader, terms: accuracy(reader),
     "savings": lambda reader, terms: savings.savings(reader, terms.baseline),
     "cache": lambda reader, terms: savings.cache(reader),
-    "unprofitable": lambda reader, terms: savings.unprofitable(reader, terms.settings),
+    "providers": lambda reader, terms: providers(reader, terms.places),
+    "unprofitable": lambda reader, terms: unprofitable(reader, terms.settings),
 }

@@ -45,7 +45,9 @@ class SqliteRecovery:
                 elif fate == "voided":
                     _void(t, row, "its process died")
                 else:
-                    states.set_state(t, row["id"], "unknown", reason="its process died while it was in flight")
+                    states.set_state(
+                        t, row["id"], "unknown", reason="its process died while it was in flight", failure="other"
+                    )
                     if row["goes_on"]:
                         states.close_request(t, row["request_id"], "unknown")
             _close_abandoned(t)

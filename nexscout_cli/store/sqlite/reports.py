@@ -6,7 +6,7 @@ from contextlib import contextmanager
 from datetime import UTC, date, datetime, time, timedelta
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from nexscout_cli.engine.book_types import SUMS
+from nexscout_cli.engine.book_types import SUMS, Failed, Person
 from nexscout_cli.store.sqlite.transaction import OWN_OR_ADMIN, Transaction, parse_stamp, stamp
 
 if TYPE_CHECKING:
@@ -118,6 +118,52 @@ class SqliteReportReader:
     def tiers(self) -> dict[str, str]:
         """The present tier of each user."""
         return {row["user_id"]: row["tier"] for row in self._select(f"SELECT user_id, tier FROM users WHERE {_MINE}")}
+
+    def people(self) -> list[Person]:
+        """The users, with the tiers they had: from when on, in order of time."""
+        rows = self._select(
+            f"SELECT user_id, role = 'admin', since, h.tier FROM users LEFT JOIN tier_history h USING (user_id) "
+            f"WHERE {_MINE} ORDER BY user_id, since"
+        )
+        found: dict[str, Person] = {}
+        for user_id, is_admin, since, tier in rows:
+            person = found.setdefault(user_id, Person(user_id, bool(is_admin), []))
+            if since is not None:
+                person.tiers.append((parse_stamp(since), tier))
+        return list(found.values())
+
+    def failed_attempts(self) -> list[Failed]:
+        """Attempts of the window that gave no answer, by model, label and day of the window's time zone."""
+        rows = self._select(
+            f"""SELECT a.model, a.failure, a.created_at, b.model FROM attempts a JOIN requests r USING (request_id)
+                LEFT JOIN attempts b ON b.request_id = a.request_id AND b.n = a.n + 1
+                WHERE a.failure IS NOT NULL AND a.created_at >= :since AND a.created_at < :until
+                AND {OWN_OR_ADMIN} {self._only}"""
+        )
+        counted: dict[tuple[str, str, str], list[int]] = {}
+        for model, label, created, then in rows:
+            day = parse_stamp(created).astimezone(self.window.tz).date().isoformat()
+            part = counted.setdefault((model, label, day), [0, 0, 0])
+            part[0] += 1
+            if then is not None:
+                part[1 if then == model else 2] += 1
+        return [Failed(*key, *part) for key, part in sorted(counted.items())]
+
+    def latencies(self) -> dict[str, tuple[int, int]]:
+        """Milliseconds from the hold to the post of the window's calls, by model: the P50 and the P95."""
+        took = "round((julianday(a.settled_at) - julianday(a.created_at)) * 86400000)"
+        rank = "max(CASE WHEN rank = (many * {} + 99) / 100 THEN took END)"
+        rows = self._select(
+            f"""WITH timed AS (
+                  SELECT u.model_used AS model, {took} AS took FROM ai_model_usage u JOIN attempts a USING (request_id, n)
+                  WHERE u.created_at >= :since AND u.created_at < :until AND u.outcome = 'posted' AND a.failure IS NULL
+                  AND {OWN_OR_ADMIN} {self._only}),
+                ranked AS (
+                  SELECT model, took, count(*) OVER (PARTITION BY model) AS many,
+                         row_number() OVER (PARTITION BY model ORDER BY took) AS rank FROM timed)
+                SELECT model, {rank.format(50)}, {rank.format(95)} FROM ranked GROUP BY model"""
+        )
+        return {model: (int(p50), int(p95)) for model, p50, p95 in rows}
 
     def kept_answers(self) -> dict[str, int]:
         """How many answers are kept now, by feature."""

@@ -590,6 +590,46 @@ def keys_and_budgets(db: Database) -> None:
     db.conn.execute("PRAGMA user_version = 10")
 
 
+# When an answer is delivered late, what compression saved counts with it. An attempt that fails is rare: only those are indexed.
+_FOR_FINANCE = """
+CREATE TABLE tier_history (
+  user_id TEXT NOT NULL,
+  since TEXT NOT NULL,
+  tier TEXT NOT NULL CHECK (tier IN ('free', 'pro', 'elite', 'enterprise')),
+  PRIMARY KEY (user_id, since)
+) STRICT, WITHOUT ROWID;
+INSERT INTO tier_history SELECT user_id, created_at, tier FROM users;
+ALTER TABLE attempts ADD COLUMN failure TEXT;
+UPDATE attempts SET failure = 'other' WHERE state IN ('voided', 'unknown');
+CREATE INDEX attempts_failed ON attempts (created_at) WHERE failure IS NOT NULL;
+ALTER TABLE ai_model_configs ADD COLUMN refused_options TEXT NOT NULL DEFAULT '[]';
+-- The seeded models, where nobody has changed their prices: OpenAI's priority tier.
+UPDATE ai_model_configs SET class_prices = json_patch(class_prices, json_object('priority_input', input_price * 5 / 3,
+   'priority_output', output_price * 5 / 3, 'priority_cached', input_price * 5 / 6))
+ WHERE (litellm_model, input_price, output_price) IN (VALUES ('openai/gpt-4o-mini', 150000, 600000),
+   ('openai/gpt-4o-mini', 300000, 1200000));
+UPDATE ai_model_configs SET class_prices = json_patch(class_prices, json_object('priority_input', 4250000,
+   'priority_output', 17000000, 'priority_cached', 2125000))
+ WHERE (litellm_model, input_price, output_price) = ('openai/gpt-4o', 2500000, 10000000);
+"""
+_DELIVERED_LATE_TOO = """
+DROP TRIGGER {table}_delivered_late;
+CREATE TRIGGER {table}_delivered_late AFTER UPDATE OF energy, baseline_usd, compression_saved_usd ON ai_model_usage BEGIN
+  UPDATE {table} SET energy = energy + new.energy - old.energy,
+    baseline_usd = baseline_usd + new.baseline_usd - old.baseline_usd,
+    compression_saved_usd = compression_saved_usd + new.compression_saved_usd - old.compression_saved_usd WHERE {where};
+END;
+"""
+
+
+@MIGRATIONS()
+def for_finance(db: Database) -> None:
+    """Which tier a user had when, attempts that failed by time, and options that a model's provider refuses."""
+    late = "".join(_DELIVERED_LATE_TOO.format(table=name, where=_AT[name]) for name in ROLLUPS)
+    _script(db.conn, _FOR_FINANCE + late)
+    db.conn.execute("PRAGMA user_version = 11")
+
+
 def migrate(connection: sqlite3.Connection) -> None:
     """Bring a database to the newest schema, each migration in a transaction of its own."""
     connection.execute("PRAGMA foreign_keys = OFF")  # else a table that is made anew takes those that refer to it along

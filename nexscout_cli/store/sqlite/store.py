@@ -132,7 +132,7 @@ class SqliteStore(Transactions):
 def _fill(t: Transaction) -> None:
     """What a new database starts with: the models we know, and its owner."""
     from nexscout_cli.engine.catalog.seed import seeded
-    from nexscout_cli.store.sqlite import models
+    from nexscout_cli.store.sqlite import models, users
 
     models.add_missing(t, seeded())
     t.touch()
@@ -140,3 +140,4 @@ def _fill(t: Transaction) -> None:
         "INSERT INTO users (user_id, tier, role, daily_token_budget, created_at) VALUES (?, ?, 'admin', ?, ?)",
         (t.actor, OWNER_TIER, t.rules.tiers[OWNER_TIER].daily_tokens, t.stamp),
     )
+    users.note_tier(t, t.actor, OWNER_TIER)

@@ -32,6 +32,12 @@ def _add(t: Transaction, user_id: str) -> None:
         "INSERT INTO users (user_id, tier, daily_token_budget, created_at) VALUES (?, ?, ?, ?)",
         (user_id, FIRST_TIER, t.rules.tiers[FIRST_TIER].daily_tokens, t.stamp),
     )
+    note_tier(t, user_id, FIRST_TIER)
+
+
+def note_tier(t: Transaction, user_id: str, tier: str) -> None:
+    """Remember which tier a user has from now on: what it pays is counted by it."""
+    t.execute("INSERT OR REPLACE INTO tier_history VALUES (?, ?, ?)", (user_id, t.stamp, tier))
 
 
 def ensure(t: Transaction, user_id: str) -> sqlite3.Row:
@@ -128,7 +134,10 @@ class SqliteUsers:
             check_user(user_id)
             if not t.execute("SELECT 1 FROM users WHERE user_id = ?", (user_id,)).fetchone():
                 _add(t, user_id)
-            granted, terms = ensure(t, user_id)["granted_energy"], t.rules.tiers[tier]
+            row, terms = ensure(t, user_id), t.rules.tiers[tier]
+            granted = row["granted_energy"]
+            if row["tier"] != tier:
+                note_tier(t, user_id, tier)
             if terms.energy > granted:
                 account = accounts.energy_account(t, user_id)
                 accounts.grant(t, account, terms.energy - granted, "grant", f"tier {tier}")
