@@ -13,13 +13,15 @@ from nexscout_cli.engine.answers import arithmetic, doubt
 from nexscout_cli.engine.cache import canonical, key
 from nexscout_cli.engine.catalog import endpoints
 from nexscout_cli.engine.compression import (
+    blocks,
     extract,
+    form,
     head_hashes,
     json_tables,
     lossless,
     prompt_parts,
-    protected_spans,
     sentences,
+    structure,
     whitespace,
 )
 from nexscout_cli.engine.learning import observation
@@ -55,11 +57,6 @@ def _refusing(function: Callable[[str], object]) -> Reads:
     return reads
 
 
-def _masked(text: str) -> None:
-    for block in protected_spans.blocks(text):
-        protected_spans.mask(block.text)
-
-
 def _extracted(text: str) -> None:
     parts = prompt_parts.split(text)
     extract.extract(text, prompt_parts.question(parts) + " a 1 x", 0.3, prompt_parts.INSTRUCTS)
@@ -80,9 +77,10 @@ def functions(cache_dir: Path) -> dict[str, TextFunction]:
     asked = "How many of (A) are left? Give valid json.\nA. 1\nB. 2\n"
     return {
         "compress": of(lossless.compress, lossless.__name__),
-        "compress politely": of(lambda text: lossless.compress("Please do it.  " + text), lossless.__name__),
-        "speaks_of_json": of(lossless.speaks_of_json, lossless.__name__),
-        "blocks and mask": of(_masked, protected_spans.__name__),
+        "compress a list": of(lambda text: lossless.compress(f"[1,  2]\n\n{text}"), lossless.__name__),
+        "asks about form": of(form.asks_about_form, form.__name__),
+        "kind of text": of(structure.kind_of, structure.__name__),
+        "blocks": of(blocks.blocks, blocks.__name__),
         "sentences": of(sentences.lines, sentences.__name__),
         "extract": of(_extracted, extract.__name__),
         "words": of(extract.words, extract.__name__),

@@ -75,11 +75,11 @@ def compress_texts(
     if heads == tuple(map(len, texts)):
         return texts, nothing._replace(left_alone=before)
 
-    from nexscout_cli.engine.compression.lossless import compress, speaks_of_json
+    from nexscout_cli.engine.compression.lossless import compress
 
-    tables = len(texts) > 1 and any(text[:1] in "[{" for text in texts[1:]) and not speaks_of_json(texts[0])
+    said = _said(request)
     results = [
-        compress(text[head:], tables=number == 0 or tables)
+        compress(text[head:], f"{said}\n{texts[0] if number else text[:head]}")
         for number, (text, head) in enumerate(zip(texts, heads, strict=True))
     ]
     shorter = tuple(text[:head] + tail for text, head, (tail, _) in zip(texts, heads, results, strict=True))
@@ -104,6 +104,12 @@ def compress_texts(
         return texts, nothing._replace(left_alone=left_alone)
     done = "extract" if "extract" in taken else "lossless"
     return shorter, Compression(True, before, after, tuple(taken), done, tuple(taken.items()), left_alone)
+
+
+def _said(request: AIRequest) -> str:
+    """What a request says beside its prompt and the texts it hands over."""
+    parts = (request.goal, request.tone, request.options.system, *(one.content for one in request.messages))
+    return "\n".join(filter(None, parts))
 
 
 def _hopeless(tokens: int, mode: str, keep: float, settings: Settings) -> bool:
