@@ -24,7 +24,9 @@ class Compression(NamedTuple):
     """What the compressor did; tokens are of prompt, context and attachments.
 
     ``mode`` is what was done (off, lossless, extract), ``saved_by`` the tokens that each step saved, ``left_alone`` the
-    tokens of a head that recurs, which is billed at less as it is.
+    tokens of a head that recurs, which is billed at less as it is. ``found`` are the kinds of text that extraction made
+    shorter, each in its own way. Of a call that is too large, ``could_be`` says what more extraction would bring it to: the
+    share to keep (``--keep``) and the tokens.
     """
 
     applied: bool
@@ -34,10 +36,14 @@ class Compression(NamedTuple):
     mode: str = "off"
     saved_by: tuple[tuple[str, int], ...] = ()
     left_alone: int = 0
+    found: tuple[str, ...] = ()
+    could_be: tuple[float, int] | None = None
 
     def as_json(self) -> dict[str, Json]:
         """The agreed shape in a plan."""
-        return self._asdict() | {"steps": list(self.steps), "saved_by": dict(self.saved_by)}
+        shown = self._asdict() | {"steps": list(self.steps), "saved_by": dict(self.saved_by), "found": list(self.found)}
+        shown["could_be"] = None if self.could_be is None else dict(zip(("keep", "tokens"), self.could_be, strict=True))
+        return shown
 
 
 class Forecast(NamedTuple):

@@ -65,6 +65,7 @@ _PROGRAM = re.compile(
 _SETTING = re.compile(
     r"\s*(?:- )?(?:[\w.\"'/-]{1,60}\s?[:=](?: ?[^\s].{0,60})?(?<![.?!])|\[[^\[\]\n]{1,60}\]|#.*|- \S{1,60})\s*\Z"
 )
+_NOT_PROSE = tuple(" \t{}[]()<>|+@/\\")
 _GAP = re.compile(r"(?<=\S)(?: {2,}|\t+)(?=\S)")
 
 
@@ -107,6 +108,18 @@ def _by_lines(lines: list[str]) -> str:
     return "columns" if count >= MIN_LINES and _in_columns(lines) else "prose"
 
 
+def reads_as_prose(paragraph: str) -> bool:
+    """True for a paragraph of which no line looks like one of a program, a log, a diff or a table."""
+    return not any(
+        line[:1] in _NOT_PROSE
+        or line.rstrip()[-1:] in ("{", "}", ";")
+        or _is_program(line)
+        or _is_logged(line)
+        or line.count("\t") + line.count(";") + line.count("|") > 2
+        for line in paragraph.strip("\n").split("\n")
+    )
+
+
 def _is_program(line: str) -> bool:
     return _PROGRAM.match(line) is not None
 
@@ -128,7 +141,7 @@ def _json(text: str, lines: list[str]) -> str:
     except (ValueError, RecursionError):
         return ""
     listed = isinstance(value, list) and len(value) > 2 and all(isinstance(item, dict) for item in value)
-    return "records" if listed else "json"
+    return "records" if listed or (isinstance(value, dict) and list(value) == ["columns", "rows"]) else "json"
 
 
 def _is_mail(lines: list[str]) -> bool:

@@ -94,7 +94,7 @@ def test_a_prompt_that_is_all_instructions_is_no_text_to_be_read() -> None:
     prompt = "Act as a guide.\n\n" + "\n\n".join(f"Step {n}. Walk to the mill and look at wheel {n}." for n in range(9))
     assert split(prompt).text == ""
     parts = split(f"{QUESTION}\n\n{LONG}\n\nThank you")
-    assert "".join(parts) == f"{QUESTION}\n\n{LONG}\n\nThank you" and parts.text == LONG
+    assert "".join(parts[:3]) == f"{QUESTION}\n\n{LONG}\n\nThank you" and parts.text == LONG
 
 
 def test_a_last_paragraph_that_asks_nothing_is_kept_and_not_taken_for_the_question() -> None:
