@@ -86,7 +86,7 @@ class Decision(NamedTuple):
     policy that estimates: ``difficulty`` 0..1 and ``bucket`` 0..4 of the prompt, ``weighed``: what counted most for (+)
     or against (−) it, and from ``limit`` on it is hard; ``target`` is the share of the strong model's advantage to keep,
     ``strong_share`` and ``kept`` what was measured at that limit; ``doubt`` from which a first answer is sent up to the
-    model ``strong``, unless ``other`` gives the same answer.
+    model ``strong``, unless ``other`` gives the same answer. ``extracted`` are the kinds of text that were made shorter.
     """
 
     policy: str
@@ -110,6 +110,7 @@ class Decision(NamedTuple):
     doubt: float | None = None
     strong: str | None = None
     other: str | None = None
+    extracted: tuple[str, ...] | None = None
 
     def as_json(self) -> dict[str, Json]:
         """The decision as JSON keeps it: what has no value is left out."""

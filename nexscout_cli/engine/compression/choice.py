@@ -38,6 +38,9 @@ what it costs to try grows with the text. Extraction that was asked for tries as
 KEEPS = (0.5, 0.3, 0.1)
 """Shares that are tried for what a refusal says of extraction."""
 
+ROOM = 0.9
+"""Share of the tokens a call may take that is for its texts; the rest is left to the answer."""
+
 _TEXT_FILES = (".txt", ".text", ".md", ".markdown", ".rst", ".adoc", ".eml", ".srt", ".vtt", ".tex")
 
 
@@ -73,6 +76,10 @@ def compress_texts(
     low = snapshot.energy < settings["compression.low_energy"] * settings[f"tiers.{snapshot.tier}.energy"]
     large = before >= settings["compression.min_tokens"]
     nothing = Compression(False, before, before, ())
+    most = settings["firewall.block_tokens"]
+    if mode == "off" and before > ROOM * most and not _hopeless(before, mode, keep, settings):
+        none = (0,) * len(texts)
+        return texts, nothing._replace(could_be=_could_be(request, texts, texts, none, most, total))
     if mode == "off" or (mode == "auto" and not (low or large)) or _hopeless(before, mode, keep, settings):
         return texts, nothing
     heads = recurring_heads(request, snapshot.profile.prompt_heads, texts, count)
@@ -93,19 +100,19 @@ def compress_texts(
     else:
         taken = _shared_out(before - after, [saved for _, saved in results])
     found: tuple[str, ...] = ()
-    most = settings["firewall.block_tokens"]
+    scarce = low and large
     if mode == "extract" or (
         mode == "auto"
-        and ((after > most >= keep * before) or (low and large))
+        and (after > most or scarce)
         and _good_enough(keep, settings)
         and not _asks_about_form(request, texts[0])
     ):
         chosen, kinds = _extracted(request, texts, shorter, heads, keep)
         then = total(chosen)
-        if then < after:
+        if then < after and (mode == "extract" or scarce or then <= most):
             shorter, after, taken, found = chosen, then, taken | {"extract": after - then}, kinds
     left_alone = total(tuple(text[:head] for text, head in zip(texts, heads, strict=True)))
-    could_be = _could_be(most, lambda share: total(_extracted(request, texts, shorter, heads, share)[0]), after)
+    could_be = _could_be(request, texts, shorter, heads, most, total)
     if after >= before:
         return texts, nothing._replace(left_alone=left_alone, could_be=could_be)
     done = "extract" if "extract" in taken else "lossless"
@@ -114,19 +121,27 @@ def compress_texts(
     )
 
 
-def _could_be(most: int, size_at: Callable[[float], int], now: int) -> tuple[float, int] | None:
-    """The share to keep at which a call of ``now`` tokens would be small enough, or the least there is, and its tokens.
+def _could_be(
+    request: AIRequest,
+    texts: tuple[str, ...],
+    shorter: tuple[str, ...],
+    heads: tuple[int, ...],
+    most: int,
+    total: Callable[[tuple[str, ...]], int],
+) -> tuple[float, int] | None:
+    """The share to keep at which texts that are too large would leave room for an answer, or the least there is; and the tokens.
 
-    None for a call that is small enough, and where extraction makes nothing of it.
+    None for those that are small enough, and where extraction makes nothing of them.
     """
-    if now <= most:
+    now = total(shorter)
+    if now <= ROOM * most:
         return None
     found = None
     for share in KEEPS:
-        tokens = size_at(share)
+        tokens = total(_extracted(request, texts, shorter, heads, share)[0])
         if tokens < now:
             found = (share, tokens)
-        if tokens <= most:
+        if tokens <= ROOM * most:
             break
     return found
 

@@ -66,7 +66,7 @@ _SETTING = re.compile(
     r"\s*(?:- )?(?:[\w.\"'/-]{1,60}\s?[:=](?: ?[^\s].{0,60})?(?<![.?!])|\[[^\[\]\n]{1,60}\]|#.*|- \S{1,60})\s*\Z"
 )
 _NOT_PROSE = tuple(" \t{}[]()<>|+@/\\")
-_GAP = re.compile(r"(?<=\S)(?: {2,}|\t+)(?=\S)")
+_GAP = re.compile(r"(?<=[^\s.!?:…])(?: {2,}|\t+)(?=\S)")  # some end a sentence with two blanks
 
 
 def kind_of(text: str) -> str:
