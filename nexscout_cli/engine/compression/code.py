@@ -51,9 +51,8 @@ def shorten(code: str, question: str, keep: float) -> str:
     room = keep * len(code) - (len(code) - sum(sizes)) - 16 * len(bodies)
     called = _called_by_the_best(lines, bodies, scores)
     order = sorted(range(len(bodies)), key=lambda at: (-scores[at] - 0.3 * called[at], sizes[at]))
-    kept = fill(order, sizes, room)
-    if not kept:
-        kept = {order[0]}  # without the function that is asked about the rest is of no use
+    # Without the function that is asked about the rest is of no use: it stays, and takes what it takes.
+    kept = fill(order, sizes, room - sizes[order[0]], order[:1])
     short = "\n".join(_joined(lines, bodies, kept))
     return short if len(short) < len(code) else code
 
@@ -79,7 +78,7 @@ def _joined(lines: list[str], bodies: list[Body], kept: set[int]) -> list[str]:
 
 
 def _python(code: str) -> list[Body] | None:
-    """The functions and methods of a Python program; None for what is none."""
+    """The functions, methods and long values of a Python program; None for what is none."""
     import ast
     import warnings
 
@@ -100,6 +99,12 @@ def _python(code: str) -> list[Body] | None:
         elif isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef) and node.body[0].lineno > node.lineno:
             head = min([node.lineno, *(one.lineno for one in node.decorator_list)])
             found.append(Body(head - 1, node.body[0].lineno - 1, node.end_lineno or node.lineno))
+        elif isinstance(node, ast.If | ast.Try):
+            waiting += reversed(node.body)
+        elif (
+            node.end_lineno or 0
+        ) - node.lineno >= MIN_BODY:  # a table of values or a docstring: its first and last lines stay
+            found.append(Body(node.lineno - 1, node.lineno, (node.end_lineno or 0) - 1))
     return found
 
 
