@@ -31,11 +31,11 @@ class SqliteMaintenance:
 
         Raises NotPermitted; StoreError where the file cannot be read at all.
         """
-        from nexscout_cli.store.sqlite import check
+        from nexscout_cli.store.sqlite import checking
 
         with self._store.read(actor) as t:
             t.require_admin("check the whole database")
-            return check.problems(t, self._store.path)
+            return checking.problems(t, self._store.path)
 
     def backup(self, actor: str, target: Path | None) -> Path:
         """A consistent copy in a new file, which is returned; None: beside the database, under a dated name.

@@ -1,0 +1,71 @@
+"""``db check``: the schema is ours, the books balance, what is kept twice agrees, every value has its form.
+
+One module for each kind of rule. What a rule cannot read is a finding; nothing ends the check.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from nexscout_cli.store.sqlite.checking import (
+    bases,
+    books,
+    integrity,
+    meta,
+    objects,
+    rollups,
+    settlements,
+    shapes,
+    twice,
+)
+from nexscout_cli.store.sqlite.checking.files import file_modes
+from nexscout_cli.store.sqlite.checking.findings import examined, told, unread
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
+
+    from nexscout_cli.engine.book_types import Problem
+    from nexscout_cli.store.sqlite.transaction import Transaction
+
+
+def problems(t: Transaction, path: Path) -> list[Problem]:
+    """Everything that is wrong with the database at ``path``, as the transaction sees it; empty when it is sound.
+
+    Raises StoreError where the file cannot be read at all.
+    """
+    connection = t.connection
+    before, connection.text_factory = connection.text_factory, _any_text
+    try:
+        return [*_inside(t), *file_modes(path)]
+    finally:
+        connection.text_factory = before
+
+
+def _inside(t: Transaction) -> list[Problem]:
+    file = list(integrity.faults(t))
+    found = told("integrity", file)
+    if not all(map(integrity.is_of_a_value, file)):
+        return found  # rows that an index has lost would be told as missing, and so on
+    found += _kept("schema", lambda: objects.problems(t))
+    found += _kept("meta", lambda: meta.problems(t))
+    found += _kept("values", lambda: shapes.problems(t))
+    for rule in (*books.RULES, *twice.RULES, *rollups.rules()):
+        found += _kept(rule.name, lambda rule=rule: iter(examined(t, rule)))  # type: ignore[misc]
+    found += told("settlements", settlements.faults(t))
+    found += told("accounts", bases.faults(t))
+    return found
+
+
+def _kept(name: str, make: Callable[[], Iterator[Problem]]) -> list[Problem]:
+    """What a kind of rule finds; that it came to no end is one more finding."""
+    found: list[Problem] = []
+    try:
+        found.extend(make())
+    except Exception as error:  # noqa: BLE001 - the other rules still have something to say
+        found.append(unread(name, error))
+    return found
+
+
+def _any_text(raw: bytes) -> str:
+    return raw.decode("utf-8", "surrogateescape")
