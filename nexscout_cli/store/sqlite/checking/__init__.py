@@ -5,6 +5,8 @@ One module for each kind of rule. What a rule cannot read is a finding; nothing 
 
 from __future__ import annotations
 
+import sqlite3
+from contextlib import closing
 from typing import TYPE_CHECKING
 
 from nexscout_cli.store.sqlite.checking import (
@@ -20,13 +22,15 @@ from nexscout_cli.store.sqlite.checking import (
 )
 from nexscout_cli.store.sqlite.checking.files import file_modes
 from nexscout_cli.store.sqlite.checking.findings import examined, told, unread
+from nexscout_cli.store.sqlite.transaction import Transaction
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
     from nexscout_cli.engine.book_types import Problem
-    from nexscout_cli.store.sqlite.transaction import Transaction
+    from nexscout_cli.engine.ports import Clock
+    from nexscout_cli.engine.store_rules import StoreRules
 
 
 def problems(t: Transaction, path: Path) -> list[Problem]:
@@ -40,6 +44,19 @@ def problems(t: Transaction, path: Path) -> list[Problem]:
         return [*_inside(t), *file_modes(path)]
     finally:
         connection.text_factory = before
+
+
+def first_fault(path: Path, clock: Clock, rules: StoreRules) -> Problem | None:
+    """The first thing that is wrong with the schema or with what rows look like, or None: what a command stumbled over.
+
+    The file is only read. Sums and files are not looked at.
+    """
+    with closing(sqlite3.connect(f"{path.resolve().as_uri()}?mode=rw", uri=True)) as connection:  # ro skips CHECKs
+        connection.row_factory, connection.text_factory = sqlite3.Row, _any_text
+        t = Transaction(connection, "", rules, clock)
+        found = [*_kept("schema", lambda: objects.problems(t)), *_kept("meta", lambda: meta.problems(t))]
+        found += [*_kept("values", lambda: shapes.problems(t)), *told("integrity", integrity.faults(t))]
+        return found[0] if found else None
 
 
 def _inside(t: Transaction) -> list[Problem]:
