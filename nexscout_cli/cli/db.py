@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -10,7 +11,7 @@ import typer
 from nexscout_cli import config
 from nexscout_cli.cli import output, request
 from nexscout_cli.cli.session import Session
-from nexscout_cli.engine.book_types import Problem, Unresolved
+from nexscout_cli.engine.book_types import Problem, Seal, Unresolved
 from nexscout_cli.engine.money import dollars, usd
 from nexscout_cli.errors import StoreError, UsageError
 
@@ -26,6 +27,7 @@ def db() -> None:
     \b
     nexscout db path
     nexscout db check             do the books balance? exit 0 or 6
+    nexscout db seal              what each day's books hash to, to be kept elsewhere
     nexscout db backup            a copy beside it
     nexscout db resolve           attempts whose outcome is unknown
     """
@@ -48,17 +50,24 @@ def path(as_json: AsJson = False) -> int:
 
 
 @app.command()
-def check(as_json: AsJson = False) -> int:
-    """Verify SQLite's own integrity and that every book balances (admins). Exit 6 when something is wrong.
+def check(
+    seal: Annotated[
+        Path | None, typer.Option("--seal", metavar="FILE", help="Compare with seals that were kept elsewhere.")
+    ] = None,
+    as_json: AsJson = False,
+) -> int:
+    """Verify SQLite's own integrity, the schema, and that every book balances (admins). Exit 6 when something is wrong.
 
     \b
     nexscout db check
+    nexscout db check --seal /mnt/safe/seals.txt    was history rewritten since?
     nexscout db check --json
     """
+    kept = _seals(seal) if seal else []
     session = Session()
     where = _existing()
     try:
-        problems = session.store.maintenance.check(session.actor)
+        problems = session.store.maintenance.check(session.actor, kept)
     except StoreError as error:
         if error.code == "busy":
             raise
@@ -71,6 +80,33 @@ def check(as_json: AsJson = False) -> int:
     elif output.stdout_is_terminal():
         output.out(f"{where} is sound")
     return StoreError.exit_status if problems else 0
+
+
+@app.command()
+def seal(
+    every: Annotated[bool, typer.Option("--all", help="Print the seals of all days, not only the new ones.")] = False,
+    as_json: AsJson = False,
+) -> int:
+    """Seal the days that are over: print what their books hash to, with all the days before (admins).
+
+    Kept where nobody who can change the database can, the lines show later whether it was rewritten. A second run prints
+    nothing.
+
+    \b
+    nexscout db seal >> /mnt/safe/seals.txt         once a day, from cron
+    nexscout db check --seal /mnt/safe/seals.txt
+    nexscout db seal --all
+    """
+    session = Session()
+    _existing()
+    made = session.store.maintenance.seal(session.actor)
+    shown = session.store.maintenance.seals(session.actor) if every else made
+    if as_json:
+        output.emit({"seals": [one._asdict() for one in shown]})
+    else:
+        for one in shown:
+            output.out(f"{one.day} {one.hash}")
+    return 0
 
 
 @app.command()
@@ -163,6 +199,27 @@ def resolve(
         "cost_usd": usd(cost or 0),
     }
     return _told(f"{request_id}: {what}", facts, as_json)
+
+
+_MOST_SEALS = 10**7
+"""Bytes of a file of seals that are read: some 3,000 years."""
+_SEAL = re.compile(r"(\d{4}-\d\d-\d\d) ([0-9a-f]{64})")
+
+
+def _seals(file: Path) -> list[Seal]:
+    """The seals of a file, a line each as `db seal` prints them. Raises UsageError."""
+    from nexscout_cli.files import read_text
+
+    found = []
+    for number, line in enumerate(read_text(file, _MOST_SEALS).splitlines(), 1):
+        if not line.strip():
+            continue
+        if (parts := _SEAL.fullmatch(line.strip())) is None:
+            raise UsageError(f"line {number} of {file} is no seal", "a seal is a line of `nexscout db seal`: DATE HASH")
+        found.append(Seal(*parts.groups()))
+    if not found:
+        raise UsageError(f"{file} has no seals", "`nexscout db seal >> FILE` writes them there")
+    return found
 
 
 def _existing() -> Path:

@@ -110,6 +110,13 @@ class Feedback(NamedTuple):
     replaced: bool
 
 
+class Seal(NamedTuple):
+    """What a finished day's books hash to, with all the days before: ``day`` YYYY-MM-DD, ``hash`` 64 hex digits."""
+
+    day: str
+    hash: str
+
+
 class Problem(NamedTuple):
     """Something wrong: ``name`` is what was examined, ``message`` what was found, ``fix`` what to do about it."""
 

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
         Preferences,
         Problem,
         Recovered,
+        Seal,
         Unresolved,
         UserRow,
     )
@@ -270,8 +271,14 @@ class Budgets(Protocol):
 class Maintenance(Protocol):
     """Checking and copying the whole store. Admins only."""
 
-    def check(self, actor: str) -> list[Problem]:
-        """Everything that is wrong; empty when it is sound."""
+    def check(self, actor: str, kept: Sequence[Seal] = ()) -> list[Problem]:
+        """Everything that is wrong; empty when it is sound. ``kept``: seals that were kept elsewhere, to compare with."""
+
+    def seal(self, actor: str) -> list[Seal]:
+        """Seal the finished days that are not sealed yet, and return their seals."""
+
+    def seals(self, actor: str) -> list[Seal]:
+        """The seals of all days, oldest first."""
 
     def backup(self, actor: str, target: Path | None) -> Path:
         """A consistent copy in a new file, which is returned; None: beside the store, under a name of its own."""

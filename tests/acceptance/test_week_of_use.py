@@ -94,6 +94,7 @@ class Week:
 
     def last_day(self) -> None:
         """What happens once, near enough to the end to be seen still."""
+        assert len(self.home("db", "seal").out.splitlines()) >= 6
         self.run("eve", "ai_chatbot", "A tokenizer that is not ours", "-m", "claude-3-haiku")
         counted = self.server.usage
         details = {"prompt_tokens_details": {"cached_tokens": 4}, "cost": 0.000001}

@@ -9,9 +9,10 @@ from nexscout_cli.errors import StoreError, UsageError
 from nexscout_cli.store.sqlite.database import SCHEMA_VERSION, wal_is_safe
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from pathlib import Path
 
-    from nexscout_cli.engine.book_types import Problem
+    from nexscout_cli.engine.book_types import Problem, Seal
     from nexscout_cli.store.sqlite.transactions import Transactions
 
 
@@ -26,16 +27,41 @@ class SqliteMaintenance:
     def __init__(self, store: Transactions) -> None:
         self._store = store
 
-    def check(self, actor: str) -> list[Problem]:
+    def check(self, actor: str, kept: Sequence[Seal] = ()) -> list[Problem]:
         """Everything that is wrong, from one state of the database; empty when it is sound.
 
-        Raises NotPermitted; StoreError where the file cannot be read at all.
+        ``kept``: seals that were kept elsewhere, to compare with. Raises NotPermitted; StoreError where the file cannot be
+        read at all.
         """
         from nexscout_cli.store.sqlite import checking
 
         with self._store.read(actor) as t:
             t.require_admin("check the whole database")
-            return checking.problems(t, self._store.path)
+            return checking.problems(t, self._store.path, kept)
+
+    def seal(self, actor: str) -> list[Seal]:
+        """Seal the finished days that are not sealed yet, and return their seals; a second time there are none.
+
+        The rows are read while others write. Raises NotPermitted.
+        """
+        from nexscout_cli.store.sqlite import seals
+
+        with self._store.read(actor) as t:
+            t.require_admin("seal the books")
+            made = seals.due(t)
+        if not made:
+            return []
+        with self._store.write(actor) as t:
+            t.require_admin("seal the books")
+            return seals.keep(t, made)
+
+    def seals(self, actor: str) -> list[Seal]:
+        """The seals of all days, oldest first. Raises NotPermitted."""
+        from nexscout_cli.store.sqlite import seals
+
+        with self._store.read(actor) as t:
+            t.require_admin("look at the seals")
+            return seals.kept(t)
 
     def backup(self, actor: str, target: Path | None) -> Path:
         """A consistent copy in a new file, which is returned; None: beside the database, under a dated name.

@@ -590,6 +590,26 @@ def keys_and_budgets(db: Database) -> None:
     db.conn.execute("PRAGMA user_version = 10")
 
 
+_SEALS = """
+CREATE TABLE seals (
+  day TEXT PRIMARY KEY,
+  hash TEXT NOT NULL,
+  last_entry INTEGER NOT NULL,
+  last_usage INTEGER NOT NULL,
+  last_prediction INTEGER NOT NULL,
+  sealed_at TEXT NOT NULL,
+  sealed_by TEXT NOT NULL
+) STRICT, WITHOUT ROWID;
+"""
+
+
+@MIGRATIONS()
+def seals(db: Database) -> None:
+    """What each finished day's books hash to, with all the days before."""
+    _script(db.conn, _SEALS)
+    db.conn.execute("PRAGMA user_version = 11")
+
+
 def migrate(connection: sqlite3.Connection) -> None:
     """Bring a database to the newest schema, each migration in a transaction of its own."""
     connection.execute("PRAGMA foreign_keys = OFF")  # else a table that is made anew takes those that refer to it along

@@ -16,6 +16,7 @@ from nexscout_cli.store.sqlite.checking import (
     meta,
     objects,
     rollups,
+    seals,
     settlements,
     shapes,
     twice,
@@ -25,23 +26,24 @@ from nexscout_cli.store.sqlite.checking.findings import examined, told, unread
 from nexscout_cli.store.sqlite.transaction import Transaction
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Sequence
     from pathlib import Path
 
-    from nexscout_cli.engine.book_types import Problem
+    from nexscout_cli.engine.book_types import Problem, Seal
     from nexscout_cli.engine.ports import Clock
     from nexscout_cli.engine.store_rules import StoreRules
 
 
-def problems(t: Transaction, path: Path) -> list[Problem]:
+def problems(t: Transaction, path: Path, kept: Sequence[Seal] = ()) -> list[Problem]:
     """Everything that is wrong with the database at ``path``, as the transaction sees it; empty when it is sound.
 
+    ``kept``: seals that were kept elsewhere, which the database's must be.
     Raises StoreError where the file cannot be read at all.
     """
     connection = t.connection
     before, connection.text_factory = connection.text_factory, _any_text
     try:
-        return [*_inside(t), *file_modes(path)]
+        return [*_inside(t, kept), *file_modes(path)]
     finally:
         connection.text_factory = before
 
@@ -59,7 +61,7 @@ def first_fault(path: Path, clock: Clock, rules: StoreRules) -> Problem | None:
         return found[0] if found else None
 
 
-def _inside(t: Transaction) -> list[Problem]:
+def _inside(t: Transaction, kept: Sequence[Seal]) -> list[Problem]:
     file = list(integrity.faults(t))
     found = told("integrity", file)
     if not all(map(integrity.is_of_a_value, file)):
@@ -71,6 +73,7 @@ def _inside(t: Transaction) -> list[Problem]:
         found += _kept(rule.name, lambda rule=rule: iter(examined(t, rule)))  # type: ignore[misc]
     found += told("settlements", settlements.faults(t))
     found += told("accounts", bases.faults(t))
+    found += told("seals", seals.faults(t, kept), seals.FIX)
     return found
 
 
