@@ -112,6 +112,15 @@ def seal(
 @app.command()
 def backup(
     file: Annotated[Path | None, typer.Argument(help="Where to; default: a dated name beside the database.")] = None,
+    without_text: Annotated[
+        bool, typer.Option("--without-text", help="Leave out what people wrote and were answered.")
+    ] = False,
+    prune: Annotated[
+        int | None, typer.Option("--prune", metavar="KEEP", min=1, help="Then remove all backups but the newest KEEP.")
+    ] = None,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Say what would be removed; make and remove nothing.")
+    ] = False,
     as_json: AsJson = False,
 ) -> int:
     """Copy the database to a new file, consistent while others write, readable by its owner alone (admins).
@@ -119,14 +128,29 @@ def backup(
     \b
     nexscout db backup
     nexscout db backup /mnt/safe/nexscout-monday.bak
+    nexscout db backup --prune 7                    from cron: the newest seven stay
+    nexscout db backup --without-text               the books alone
     """
     session = Session()
     _existing()
-    target = session.store.maintenance.backup(session.actor, file)
+    upkeep = session.store.maintenance
+    if dry_run:
+        doomed = [] if prune is None else upkeep.prune(session.actor, prune - 1, dry_run=True)
+        if as_json:
+            output.emit({"path": None, "removed": [str(path) for path in doomed], "dry_run": True})
+        else:
+            output.out("\n".join(["a backup would be made", *(f"{path} would be removed" for path in doomed)]))
+        return 0
+    target = upkeep.backup(session.actor, file, without_text=without_text)
+    removed = [] if prune is None else upkeep.prune(session.actor, prune)
     if as_json:
-        output.emit({"path": str(target), "bytes": target.stat().st_size})
+        facts = {"path": str(target), "bytes": target.stat().st_size}
+        output.emit(facts | ({} if prune is None else {"removed": [str(path) for path in removed]}))
     else:
         output.out(str(target))
+        if output.stderr_is_terminal():
+            for path in removed:
+                output.note(f"removed {path}")
     return 0
 
 

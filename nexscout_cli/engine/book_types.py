@@ -110,6 +110,15 @@ class Feedback(NamedTuple):
     replaced: bool
 
 
+class Backup(NamedTuple):
+    """A copy of the database: where it was put, when (a stamp), whether texts are in it, and whether it is still there."""
+
+    path: str
+    made_at: str
+    has_text: bool
+    there: bool
+
+
 class Seal(NamedTuple):
     """What a finished day's books hash to, with all the days before: ``day`` YYYY-MM-DD, ``hash`` 64 hex digits."""
 

@@ -94,6 +94,7 @@ class Week:
 
     def last_day(self) -> None:
         """What happens once, near enough to the end to be seen still."""
+        self.home("db", "backup")
         assert len(self.home("db", "seal").out.splitlines()) >= 6
         self.run("eve", "ai_chatbot", "A tokenizer that is not ours", "-m", "claude-3-haiku")
         counted = self.server.usage

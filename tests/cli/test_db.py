@@ -215,3 +215,21 @@ def test_a_file_that_holds_no_seals_is_refused(
     ran = nexscout("db", "check", "--seal", home / "seals")
     assert ran.exit == 2 and said in ran.stderr
     assert nexscout("db", "check", "--seal", home / "nothing").exit == 2
+
+
+def test_old_backups_are_removed_and_said_beforehand(nexscout: Any, bench: Bench, home: Path) -> None:
+    first = Path(nexscout("db", "backup").stdout.strip())
+    said = json.loads(nexscout("db", "backup", "--prune", "1", "--dry-run", "--json").stdout)
+    assert said == {"path": None, "removed": [str(first)], "dry_run": True} and first.exists()
+    shown = json.loads(nexscout("db", "backup", "--prune", "1", "--json").stdout)
+    assert shown["removed"] == [str(first)] and not first.exists() and Path(shown["path"]).exists()
+    assert nexscout("db", "backup", "--prune", "0").exit == 2
+
+
+def test_forgetting_names_the_backups_that_still_hold_the_texts(nexscout: Any, bench: Bench, home: Path) -> None:
+    nexscout("db", "backup", home / "whole")
+    nexscout("db", "backup", home / "bare", "--without-text")
+    ran = nexscout("user", "forget", "owner", "--yes")
+    assert ran.exit == 0 and f"still holds texts of owner's: {home}/whole" in ran.stderr and "bare" not in ran.stderr
+    shown = json.loads(nexscout("user", "forget", "owner", "--yes", "--json").stdout)
+    assert [one["path"] for one in shown["backups"]] == [str(home / "whole")]

@@ -51,7 +51,7 @@ NUMBERS = (
     "avg_token_per_request",
     "avg_output_tokens",
 )
-EMPTY = ("input_factors", "thinking")
+EMPTY = ("input_factors", "thinking", "seals", "backups")
 """Tables that nothing here fills."""
 DAMAGE = {
     **{

@@ -47,6 +47,7 @@ def master(tmp_path_factory: pytest.TempPathFactory) -> Path:
     bench.store.energy.grant("ada", "bob", 50, "a gift")
     assert bench.check() == []
     copy = path.with_name("copy")
+    bench.store.maintenance.backup("ada", path.with_name("other"))
     bench.store.db.backup(copy)
     bench.store.close()
     return copy
@@ -223,6 +224,7 @@ FOUND = {
     "panic made junk": "UPDATE meta SET value = 'yes' WHERE key = 'panic'",
     "the world's version deleted": "DELETE FROM meta WHERE key = 'world_version'",
     "a seal changed": "UPDATE seals SET hash = replace(hash, substr(hash, 1, 4), '0000')",
+    "a seal's time made junk": "UPDATE seals SET sealed_at = 'then'",
     "a seal's reach changed": "UPDATE seals SET last_entry = last_entry - 1",
 }
 
@@ -241,6 +243,7 @@ NOT_FOUND = {
     "WHERE created_at > '2026-11-11'",
     "a grant since the last seal, with its account": f"UPDATE ledger_entries SET amount = 90 WHERE reason = 'a gift';"
     f"UPDATE accounts SET granted = granted + 40 WHERE id = {BOBS}",
+    "which backups were made": "DELETE FROM backups",
     "the last seals, deleted": "DELETE FROM seals",
 }
 """The name of each is a line of docs/money.md."""

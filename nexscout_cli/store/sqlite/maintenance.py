@@ -5,14 +5,13 @@ from __future__ import annotations
 import sqlite3
 from typing import TYPE_CHECKING
 
-from nexscout_cli.errors import StoreError, UsageError
 from nexscout_cli.store.sqlite.database import SCHEMA_VERSION, wal_is_safe
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
-    from nexscout_cli.engine.book_types import Problem, Seal
+    from nexscout_cli.engine.book_types import Backup, Problem, Seal
     from nexscout_cli.store.sqlite.transactions import Transactions
 
 
@@ -63,23 +62,29 @@ class SqliteMaintenance:
             t.require_admin("look at the seals")
             return seals.kept(t)
 
-    def backup(self, actor: str, target: Path | None) -> Path:
-        """A consistent copy in a new file, which is returned; None: beside the database, under a dated name.
+    def backup(self, actor: str, target: Path | None, *, without_text: bool = False) -> Path:
+        """A consistent copy in a new file, which is returned and remembered; None: beside the database, under a dated name.
 
-        Only its owner can read it. Raises NotPermitted, UsageError where the file exists, StoreError.
+        ``without_text``: no prompt's, answer's or profile's text is in it. Only its owner can read it. Raises NotPermitted,
+        UsageError where the file exists, StoreError.
         """
+        from nexscout_cli.store.sqlite import backups
+
+        return backups.make(self._store, actor, target, without_text=without_text)
+
+    def prune(self, actor: str, keep: int, *, dry_run: bool = False) -> list[Path]:
+        """Remove all backups but the newest; returns those that were (or would be). Raises NotPermitted, StoreError."""
+        from nexscout_cli.store.sqlite import backups
+
+        return backups.prune(self._store, actor, keep, dry_run=dry_run)
+
+    def holding(self, actor: str, user_id: str) -> list[Backup]:
+        """The backups that still hold texts of a user's. Raises NotPermitted, UsageError."""
+        from nexscout_cli.store.sqlite import backups
+
         with self._store.read(actor) as t:
-            t.require_admin("copy the whole database")
-        copy = target or self._store.db.backup_path()
-        try:
-            self._store.db.backup(copy)
-        except FileExistsError as error:
-            raise UsageError(f"{copy} exists already; it is not overwritten", "give another name") from error
-        except OSError as error:
-            raise StoreError(
-                f"cannot write {copy}: {error.strerror}", "check the folder's permissions and space"
-            ) from error
-        return copy
+            t.require_access(user_id)
+        return backups.holding(self._store, actor, user_id)
 
     def about(self) -> dict[str, str]:
         """engine, version, schema, path, size (bytes), and durability: the journal mode and why it is that one."""

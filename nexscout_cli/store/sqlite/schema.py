@@ -14,6 +14,7 @@ from sqlite_utils import Database, Migrations
 from nexscout_cli.engine.book_types import SUMS
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
 MIGRATIONS = Migrations("nexscout")
@@ -590,7 +591,13 @@ def keys_and_budgets(db: Database) -> None:
     db.conn.execute("PRAGMA user_version = 10")
 
 
-_SEALS = """
+_SEALS_AND_BACKUPS = """
+CREATE TABLE backups (
+  path TEXT PRIMARY KEY,
+  made_at TEXT NOT NULL,
+  made_by TEXT NOT NULL,
+  has_text INTEGER NOT NULL CHECK (has_text IN (0, 1))
+) STRICT, WITHOUT ROWID;
 CREATE TABLE seals (
   day TEXT PRIMARY KEY,
   hash TEXT NOT NULL,
@@ -604,9 +611,9 @@ CREATE TABLE seals (
 
 
 @MIGRATIONS()
-def seals(db: Database) -> None:
-    """What each finished day's books hash to, with all the days before."""
-    _script(db.conn, _SEALS)
+def seals_and_backups(db: Database) -> None:
+    """What each finished day's books hash to, with all the days before; which copies of the database were made."""
+    _script(db.conn, _SEALS_AND_BACKUPS)
     db.conn.execute("PRAGMA user_version = 11")
 
 
@@ -619,8 +626,8 @@ def migrate(connection: sqlite3.Connection) -> None:
         connection.execute("PRAGMA foreign_keys = ON")
 
 
-def backup(connection: sqlite3.Connection, target: Path) -> None:
-    """A consistent copy of the database as a file that only its owner can read."""
+def backup(connection: sqlite3.Connection, target: Path, change: Callable[[Path], None] | None = None) -> None:
+    """A consistent copy of the database as a file that only its owner can read. ``change`` is made to it before it counts."""
     target.touch(mode=0o600, exist_ok=False)
     # Under another name first: a copy cut short by a kill must not look like a backup.
     part = target.with_name(target.name + ".part")
@@ -628,6 +635,8 @@ def backup(connection: sqlite3.Connection, target: Path) -> None:
     part.touch(mode=0o600)
     try:
         connection.execute("VACUUM INTO ?", (str(part),))
+        if change is not None:
+            change(part)
         with part.open("rb+") as file:
             os.fsync(file.fileno())  # VACUUM INTO itself syncs nothing
         part.replace(target)

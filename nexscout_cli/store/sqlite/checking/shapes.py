@@ -105,6 +105,8 @@ FORMS: dict[tuple[str, str], Callable[[Any], Fault]] = {
             "ai_model_usage": ("created_at",),
             "cached_ai_responses": ("created_at", "last_used_at", "expires_at"),
             "feedback": ("created_at",),
+            "seals": ("sealed_at",),
+            "backups": ("made_at",),
             "api_keys": ("created_at", "expires_at", "revoked_at", "last_used_at"),
         }.items()
         for column in columns
@@ -132,6 +134,8 @@ _KEYS = {
     "feedback": ("request_id",),
     "input_factors": ("model",),
     "thinking": ("model",),
+    "seals": ("day",),
+    "backups": ("path",),
 }
 _RESET = {
     "output_lengths": "delete the row: what was learned is learned again",
