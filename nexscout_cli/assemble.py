@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from nexscout_cli import config
 from nexscout_cli.config import Settings
 from nexscout_cli.engine.store_rules import store_rules
+from nexscout_cli.errors import StoreError
 
 if TYPE_CHECKING:
     from nexscout_cli.engine.interrupts import Interrupts
@@ -82,6 +83,24 @@ def schema_version(path: Path) -> int | None:
     from nexscout_cli.store.sqlite.database import schema_version
 
     return schema_version(path)
+
+
+def bad_row() -> StoreError | None:
+    """What a command has stumbled over in the database, if it has: a row or a schema that no program of ours left so."""
+    from nexscout_cli.store.sqlite import checking
+
+    path = config.db_path()
+    try:
+        found = checking.first_fault(path, SystemClock(), store_rules(config.load())) if path.exists() else None
+    except Exception:  # noqa: BLE001 - the failure that is being told of matters more
+        return None
+    if found is None:
+        return None
+    return StoreError(
+        f"the database cannot be used as it is: {found.message}",
+        "`nexscout db check` says what else, and what to do",
+        code="corrupt",
+    )
 
 
 def tokenizer() -> Count:

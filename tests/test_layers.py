@@ -56,6 +56,7 @@ VALUES = {
     "store_ports",
     "store_rules",
     "tiers",
+    "usage",
 }
 """The modules of the engine that a store may know: values and ports. What they hold is handed to it ready."""
 

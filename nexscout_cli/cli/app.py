@@ -140,6 +140,11 @@ def _status(error: BaseException, as_json: bool) -> int:
         return error.code if isinstance(error.code, int) else 1
     if hasattr(error, "format_message"):
         return _usage(error, as_json)
+    from nexscout_cli.assemble import bad_row
+
+    if (bad := bad_row()) is not None:
+        output.failure(bad, as_json)
+        return bad.exit_status
     bug = NexScoutError(
         f"unexpected failure: {type(error).__name__}: {output.without_secrets(str(error))[:200]}",
         "this is a bug; run it again with --debug and report what it prints",

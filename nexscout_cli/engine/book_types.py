@@ -131,6 +131,22 @@ class Feedback(NamedTuple):
     replaced: bool
 
 
+class Backup(NamedTuple):
+    """A copy of the database: where it was put, when (a stamp), whether texts are in it, and whether it is still there."""
+
+    path: str
+    made_at: str
+    has_text: bool
+    there: bool
+
+
+class Seal(NamedTuple):
+    """What a finished day's books hash to, with all the days before: ``day`` YYYY-MM-DD, ``hash`` 64 hex digits."""
+
+    day: str
+    hash: str
+
+
 class Problem(NamedTuple):
     """Something wrong: ``name`` is what was examined, ``message`` what was found, ``fix`` what to do about it."""
 

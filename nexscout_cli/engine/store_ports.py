@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
     from nexscout_cli.engine.book_types import (
         ApiKey,
+        Backup,
         Energy,
         Failed,
         Feedback,
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
         Preferences,
         Problem,
         Recovered,
+        Seal,
         Unresolved,
         UserRow,
     )
@@ -281,11 +283,23 @@ class Budgets(Protocol):
 class Maintenance(Protocol):
     """Checking and copying the whole store. Admins only."""
 
-    def check(self, actor: str) -> list[Problem]:
-        """Everything that is wrong; empty when it is sound."""
+    def check(self, actor: str, kept: Sequence[Seal] = ()) -> list[Problem]:
+        """Everything that is wrong; empty when it is sound. ``kept``: seals that were kept elsewhere, to compare with."""
 
-    def backup(self, actor: str, target: Path | None) -> Path:
+    def seal(self, actor: str) -> list[Seal]:
+        """Seal the finished days that are not sealed yet, and return their seals."""
+
+    def seals(self, actor: str) -> list[Seal]:
+        """The seals of all days, oldest first."""
+
+    def backup(self, actor: str, target: Path | None, *, without_text: bool = False) -> Path:
         """A consistent copy in a new file, which is returned; None: beside the store, under a name of its own."""
+
+    def prune(self, actor: str, keep: int, *, dry_run: bool = False) -> list[Path]:
+        """Remove all backups but the newest ones; returns those that were, or would be."""
+
+    def holding(self, actor: str, user_id: str) -> list[Backup]:
+        """The backups that still hold texts of a user's."""
 
     def about(self) -> dict[str, str]:
         """Facts for a person: engine and version, how commits are made durable."""

@@ -94,6 +94,8 @@ class Week:
 
     def last_day(self) -> None:
         """What happens once, near enough to the end to be seen still."""
+        self.home("db", "backup")
+        assert len(self.home("db", "seal").out.splitlines()) >= 6
         self.run("eve", "ai_chatbot", "A tokenizer that is not ours", "-m", "claude-3-haiku")
         refusal = '{"error": {"message": "Unsupported value: \'temperature\' does not support 0.2 with this model."}}'
         self.server.fail = lambda body: (400, {}, refusal) if "temperature" in body else None

@@ -14,6 +14,7 @@ from sqlite_utils import Database, Migrations
 from nexscout_cli.engine.book_types import SUMS
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
 MIGRATIONS = Migrations("nexscout")
@@ -630,6 +631,32 @@ def for_finance(db: Database) -> None:
     db.conn.execute("PRAGMA user_version = 11")
 
 
+_SEALS_AND_BACKUPS = """
+CREATE TABLE backups (
+  path TEXT PRIMARY KEY,
+  made_at TEXT NOT NULL,
+  made_by TEXT NOT NULL,
+  has_text INTEGER NOT NULL CHECK (has_text IN (0, 1))
+) STRICT, WITHOUT ROWID;
+CREATE TABLE seals (
+  day TEXT PRIMARY KEY,
+  hash TEXT NOT NULL,
+  last_entry INTEGER NOT NULL,
+  last_usage INTEGER NOT NULL,
+  last_prediction INTEGER NOT NULL,
+  sealed_at TEXT NOT NULL,
+  sealed_by TEXT NOT NULL
+) STRICT, WITHOUT ROWID;
+"""
+
+
+@MIGRATIONS()
+def seals_and_backups(db: Database) -> None:
+    """What each finished day's books hash to, with all the days before; which copies of the database were made."""
+    _script(db.conn, _SEALS_AND_BACKUPS)
+    db.conn.execute("PRAGMA user_version = 12")
+
+
 def migrate(connection: sqlite3.Connection) -> None:
     """Bring a database to the newest schema, each migration in a transaction of its own."""
     connection.execute("PRAGMA foreign_keys = OFF")  # else a table that is made anew takes those that refer to it along
@@ -639,8 +666,8 @@ def migrate(connection: sqlite3.Connection) -> None:
         connection.execute("PRAGMA foreign_keys = ON")
 
 
-def backup(connection: sqlite3.Connection, target: Path) -> None:
-    """A consistent copy of the database as a file that only its owner can read."""
+def backup(connection: sqlite3.Connection, target: Path, change: Callable[[Path], None] | None = None) -> None:
+    """A consistent copy of the database as a file that only its owner can read. ``change`` is made to it before it counts."""
     target.touch(mode=0o600, exist_ok=False)
     # Under another name first: a copy cut short by a kill must not look like a backup.
     part = target.with_name(target.name + ".part")
@@ -648,6 +675,8 @@ def backup(connection: sqlite3.Connection, target: Path) -> None:
     part.touch(mode=0o600)
     try:
         connection.execute("VACUUM INTO ?", (str(part),))
+        if change is not None:
+            change(part)
         with part.open("rb+") as file:
             os.fsync(file.fileno())  # VACUUM INTO itself syncs nothing
         part.replace(target)

@@ -8,7 +8,7 @@ from nexscout_cli.engine.book_types import UserRow
 from nexscout_cli.engine.names import check_user
 from nexscout_cli.engine.tiers import FIRST_TIER
 from nexscout_cli.errors import UsageError
-from nexscout_cli.store.sqlite import accounts
+from nexscout_cli.store.sqlite import accounts, texts
 from nexscout_cli.store.sqlite.transaction import OWN_OR_ADMIN, Transaction
 
 if TYPE_CHECKING:
@@ -57,30 +57,6 @@ def ensure(t: Transaction, user_id: str) -> sqlite3.Row:
         t.execute("UPDATE users SET granted_period = ?, granted_energy = ? WHERE user_id = ?", (month, grants, user_id))
     fresh: sqlite3.Row = t.execute("SELECT * FROM users WHERE user_id = ?", (user_id,)).fetchone()
     return fresh
-
-
-_OF_REQUESTS = "request_id IN (SELECT request_id FROM requests WHERE user_id = :user)"
-_FORGET = {
-    "cached_answers": "DELETE FROM cached_ai_responses WHERE user_id = :user",
-    "kept_answers": "UPDATE requests SET answer = NULL, key = NULL WHERE user_id = :user AND answer IS NOT NULL",
-    "failures": f"UPDATE attempts SET reason = NULL WHERE reason IS NOT NULL AND {_OF_REQUESTS}",
-    "messages": "UPDATE ai_model_usage SET metadata = json_remove(metadata, '$.message', '$.warnings') "
-    "WHERE user_id = :user AND coalesce(json_type(metadata, '$.message'), json_type(metadata, '$.warnings')) IS NOT NULL",
-    "verdicts": "DELETE FROM feedback WHERE user_id = :user",
-    "decisions": "UPDATE ai_cost_predictions SET decision = json_remove(decision, '$.weighed') WHERE user_id = :user "
-    "AND json_type(decision, '$.weighed') IS NOT NULL",
-    "doubts": "UPDATE ai_model_usage SET metadata = json_remove(metadata, '$.doubt') WHERE user_id = :user "
-    "AND json_type(metadata, '$.doubt') IS NOT NULL",
-    "profiles": "UPDATE user_efficiency_profiles SET writing_style_profile = '{}', common_patterns = '[]', "
-    "pattern_counts = '{}', peak_usage_hours = '[]', prompt_heads = '[]' WHERE user_id = :user",
-}
-"""What is removed of a person's text, by what it is called in the answer. Money stays in the books."""
-_FORGET_TOO = (
-    # What a prompt was can be guessed and hashed. Where an idempotency key still stands, so must what it is for.
-    "UPDATE requests SET fingerprint = '' WHERE user_id = :user AND key IS NULL AND fingerprint <> ''",
-    "UPDATE feedback SET note = NULL WHERE actor = :user AND note IS NOT NULL",
-)
-"""What goes as well: hashes of whole requests, and notes on other people's answers."""
 
 
 class SqliteUsers:
@@ -173,8 +149,6 @@ class SqliteUsers:
         """
         with self._store.write(actor) as t:
             t.require_user(user_id)
-            gone = {name: t.execute(sql, {"user": user_id}).rowcount for name, sql in _FORGET.items()}
-            for sql in _FORGET_TOO:
-                t.execute(sql, {"user": user_id})
+            gone = texts.forget(t, user_id)
         self._store.db.flush_log()
         return gone
