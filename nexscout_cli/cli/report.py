@@ -110,6 +110,10 @@ def report(
     tz: Annotated[str | None, typer.Option("--tz", help="Time zone of days and times (default: report.tz).")] = None,
     kind: Annotated[str, typer.Option("--format", help=f"One of {', '.join(FORMATS)}.")] = "table",
     as_json: Annotated[bool, typer.Option("--json", help="One JSON document on stdout, as --format json.")] = False,
+    html: Annotated[
+        str | None,
+        typer.Option("--html", metavar="FILE", help="Write every report, with charts, as one HTML file (-: stdout)."),
+    ] = None,
 ) -> int:
     """Show where the money went.
 
@@ -118,14 +122,21 @@ def report(
     nexscout report models --since 2026-11-01 --until 2026-12-01
     nexscout report savings --since last-month --json
     nexscout report users --format csv > users.csv
+    nexscout report --since 30d --html report.html
     """
     one_of(name, tuple(COLUMNS), "report")
     one_of(kind, FORMATS, "format")
     if as_json and kind not in ("table", "json"):
         raise UsageError(f"--json and --format {kind} contradict each other", "leave one of them out")
+    if html is not None and (as_json or kind != "table" or name != "overview"):
+        raise UsageError("--html writes every report, as a page", "leave the report's name, --json and --format out")
     session = Session()
     now = session.store.reports.now(session.actor)
     window = between(now, since, until, zone(tz or session.settings["report.tz"]))
+    if html is not None:
+        from nexscout_cli.cli.report_page import write_page
+
+        return write_page(session, window, user, html)
     result = built(session.store, session.actor, name, window, session.settings, user)
     if not result["rows"]:
         output.note(_nothing(name, window))
