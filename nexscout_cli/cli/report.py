@@ -114,6 +114,7 @@ def report(
         str | None,
         typer.Option("--html", metavar="FILE", help="Write every report, with charts, as one HTML file (-: stdout)."),
     ] = None,
+    chart: Annotated[bool, typer.Option("--chart", help="Draw cost by day, hit rate and the month's end.")] = False,
 ) -> int:
     """Show where the money went.
 
@@ -122,14 +123,16 @@ def report(
     nexscout report models --since 2026-11-01 --until 2026-12-01
     nexscout report savings --since last-month --json
     nexscout report users --format csv > users.csv
+    nexscout report --since 30d --chart
     nexscout report --since 30d --html report.html
     """
     one_of(name, tuple(COLUMNS), "report")
     one_of(kind, FORMATS, "format")
     if as_json and kind not in ("table", "json"):
         raise UsageError(f"--json and --format {kind} contradict each other", "leave one of them out")
-    if html is not None and (as_json or kind != "table" or name != "overview"):
-        raise UsageError("--html writes every report, as a page", "leave the report's name, --json and --format out")
+    if (html is not None or chart) and (as_json or kind != "table" or name != "overview" or (chart and html)):
+        what = "--html writes every report, as a page" if html is not None else "--chart draws all reports together"
+        raise UsageError(what, "leave the report's name, --json, --format and the other one of --html and --chart out")
     session = Session()
     now = session.store.reports.now(session.actor)
     window = between(now, since, until, zone(tz or session.settings["report.tz"]))
@@ -137,6 +140,10 @@ def report(
         from nexscout_cli.cli.report_page import write_page
 
         return write_page(session, window, user, html)
+    if chart:
+        from nexscout_cli.cli.report_chart import show_charts
+
+        return show_charts(session, window, user)
     result = built(session.store, session.actor, name, window, session.settings, user)
     if not result["rows"]:
         output.note(_nothing(name, window))

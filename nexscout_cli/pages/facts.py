@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import date, datetime, timedelta
+from datetime import date, datetime, timedelta, tzinfo
 from typing import TYPE_CHECKING, NamedTuple
 
 from nexscout_cli.engine.catalog.baseline import baseline_model
@@ -13,6 +13,8 @@ from nexscout_cli.pages.forecast import HISTORY, Forecast, month_end
 from nexscout_cli.pages.limits import Limit, limits, monthly_budget
 
 if TYPE_CHECKING:
+    from decimal import Decimal
+
     from nexscout_cli.config import Settings
     from nexscout_cli.engine.store_ports import ReportReader, Store
 
@@ -87,17 +89,29 @@ def gather(store: Store, actor: str, window: Window, settings: Settings, user: s
         latency,
         step,
         days,
-        _forecast(store, actor, now, window, user),
+        _forecast(store, actor, now, window.tz, user),
         _changes(window, earlier, days),
         every,
-        monthly_budget(settings, every, whose),
+        monthly_budget(every, whose),
     )
 
 
-def _forecast(store: Store, actor: str, now: datetime, window: Window, user: str | None) -> Forecast:
-    here = now.astimezone(window.tz)
+def monthly(store: Store, actor: str, tz: tzinfo, settings: Settings, user: str | None) -> tuple[Forecast, int | None]:
+    """What this month will have cost, and its budget in nano-dollars, None without one."""
+    found = _forecast(store, actor, store.reports.now(actor), tz, user)
+    whose = user if user is not None or store.users.is_admin(actor) else actor
+    return found, monthly_budget(limits(store, actor, settings, whose), whose)
+
+
+def nano_of(amount: Decimal) -> int:
+    """Dollars of a report in nano-dollars."""
+    return int(amount.scaleb(9))
+
+
+def _forecast(store: Store, actor: str, now: datetime, tz: tzinfo, user: str | None) -> Forecast:
+    here = now.astimezone(tz)
     since = here.replace(day=1, hour=0, minute=0, second=0, microsecond=0) - timedelta(days=HISTORY)
-    with store.reports.reading(actor, Window(since, now + _MICROSECOND, window.tz), user) as reader:
+    with store.reports.reading(actor, Window(since, now + _MICROSECOND, tz), user) as reader:
         return month_end(_costs(reader), here)
 
 

@@ -49,7 +49,7 @@ def limits(store: Store, actor: str, settings: Settings, user: str | None) -> li
     return sorted(found, key=lambda one: (-one.share, one.who))
 
 
-def monthly_budget(settings: Settings, all_limits: list[Limit], user: str | None) -> int | None:
+def monthly_budget(all_limits: list[Limit], user: str | None) -> int | None:
     """The dollars that this month's spending is held against, in nano-dollars: the user's own budget, or the installation's."""
     for one in all_limits:
         if one.unit == "usd" and one.window == "month" and one.who == (user or "everyone"):
