@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterable
 from decimal import Decimal
 from typing import Annotated, Any, NamedTuple
 
@@ -14,6 +13,7 @@ from nexscout_cli.cli.session import Session
 from nexscout_cli.engine.report_window import Window, between, zone
 from nexscout_cli.engine.reports.build import COLUMNS
 from nexscout_cli.engine.reports.build import report as built
+from nexscout_cli.engine.reports.csv_text import as_csv
 from nexscout_cli.errors import UsageError
 
 app = typer.Typer(rich_markup_mode=None, add_completion=False)
@@ -23,7 +23,6 @@ WIDE = 160
 """Characters of a line where nobody's terminal sets the limit."""
 _BAR = 8
 _EIGHTHS = " ▏▎▍▌▋▊▉"
-_FORMULA = ("=", "+", "-", "@", "＝", "＋", "－", "＠", "\t", "\r", "\n")
 
 _SHOWN: dict[str, tuple[str, ...]] = {
     "usage": ("requests", "hits", "failures", "total_tokens", "cost_usd", "energy", "cost_share"),
@@ -308,32 +307,6 @@ def _footer(part: Section) -> list[str]:
 def _plain(text: str) -> str:
     """One line without control sequences."""
     return " ".join(output.harmless(text).splitlines())
-
-
-def as_csv(columns: tuple[str, ...], rows: list[dict[str, Any]]) -> str:
-    """Rows with a header. Text that a spreadsheet would take for a formula gets a leading apostrophe."""
-    import csv
-    import io
-
-    def line(cells: Iterable[str]) -> str:
-        # With \n alone as its line's end the writer would leave a cell's \r unquoted.
-        file = io.StringIO()
-        csv.writer(file, lineterminator="\r\n").writerow(cells)
-        return file.getvalue().removesuffix("\r\n") + "\n"
-
-    return line(columns) + "".join(line(_csv_cell(row[column]) for column in columns) for row in rows)
-
-
-def _csv_cell(value: Any) -> str:
-    if value is None:
-        return ""
-    if isinstance(value, bool):
-        return "true" if value else "false"
-    if isinstance(value, Decimal):
-        return f"{value:f}"
-    if isinstance(value, str) and value.startswith(_FORMULA):
-        return "'" + value
-    return str(value)
 
 
 def as_markdown(part: Section) -> str:

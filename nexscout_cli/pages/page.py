@@ -105,3 +105,23 @@ def report_page(facts: Facts) -> str:
     """Everything on one page, which needs nothing else."""
     tables = [table(facts, name) for name in ABOUT if not (name == "users" and facts.user is not None)]
     return environment().get_template("report.html").render(values(facts) | {"tables": tables})
+
+
+SITE: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
+    "overview": ((), ()),
+    "users": (("cost-user", "outcomes"), ("users",)),
+    "models": (("cost-model", "cost-feature", "latency"), ("models", "features")),
+    "accuracy": (("predictions",), ("accuracy",)),
+    "cache": (("hits", "outcomes"), ("cache", "savings")),
+    "unprofitable": (("cost-user",), ("unprofitable",)),
+}
+"""The charts and tables of each page of the server; the overview has all charts."""
+
+
+def site_values(facts: Facts, page: str) -> dict[str, Any]:
+    """What a page of reports on the server shows."""
+    charts, tables = SITE[page]
+    known = values(facts)
+    if page != "overview":
+        known["charts"] = {name: known["charts"][name] for name in charts if name in known["charts"]}
+    return known | {"tables": [table(facts, name) for name in tables]}
