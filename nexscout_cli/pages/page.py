@@ -51,9 +51,9 @@ def style() -> str:
 
 @cache
 def policy() -> str:
-    """The content security policy of a page: nothing but its own style sheet, which is named by its hash."""
+    """The content security policy of a page: nothing but its own style sheet, which is named by its hash, and the empty icon."""
     hashed = base64.b64encode(hashlib.sha256(style().encode()).digest()).decode()
-    return f"default-src 'none'; style-src 'sha256-{hashed}'; base-uri 'none'"
+    return f"default-src 'none'; style-src 'sha256-{hashed}'; img-src data:; base-uri 'none'"
 
 
 @cache
