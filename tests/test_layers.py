@@ -13,13 +13,22 @@ DATABASES = {"sqlite3", "sqlite_utils", "psycopg"}
 NETWORK = {"litellm", "httpx", "openai", "aiohttp"}
 FRONT = {"nexscout_cli.cli", "nexscout_cli.assemble", "nexscout_cli.api"}
 FORBIDDEN = {
-    "engine": UI | DATABASES | NETWORK | FRONT | {"xllamacpp", "nexscout_cli.store", "nexscout_cli.providers"},
-    "store": UI | NETWORK | FRONT | {"xllamacpp", "nexscout_cli.providers"},
-    "providers": UI | DATABASES | FRONT | {"nexscout_cli.store"},
+    "engine": UI
+    | DATABASES
+    | NETWORK
+    | FRONT
+    | {"xllamacpp", "nexscout_cli.pages", "nexscout_cli.store", "nexscout_cli.providers"},
+    "store": UI | NETWORK | FRONT | {"xllamacpp", "nexscout_cli.pages", "nexscout_cli.providers"},
+    "providers": UI | DATABASES | FRONT | {"nexscout_cli.pages", "nexscout_cli.store"},
     "cli": DATABASES | NETWORK | {"xllamacpp", "nexscout_cli.store"},
     "server": UI
     | DATABASES
     | {"xllamacpp", "nexscout_cli.store", "nexscout_cli.cli", "nexscout_cli.providers", "litellm"},
+    "pages": UI
+    | DATABASES
+    | NETWORK
+    | FRONT
+    | {"xllamacpp", "starlette", "nexscout_cli.store", "nexscout_cli.providers", "nexscout_cli.server"},
     "config": UI
     | DATABASES
     | NETWORK

@@ -29,6 +29,7 @@ COMMANDS = (
     "feedback",
     "config",
     "serve",
+    "open",
     "keys",
     "budget",
     "db",

@@ -12,6 +12,7 @@ from nexscout_cli.cli.session import Session
 from nexscout_cli.engine.report_window import Window, between, zone
 from nexscout_cli.engine.reports.build import COLUMNS
 from nexscout_cli.engine.reports.build import report as built
+from nexscout_cli.engine.reports.csv_text import as_csv
 from nexscout_cli.errors import UsageError
 
 app = typer.Typer(rich_markup_mode=None, add_completion=False)
@@ -30,6 +31,11 @@ def report(
     tz: Annotated[str | None, typer.Option("--tz", help="Time zone of days and times (default: report.tz).")] = None,
     kind: Annotated[str, typer.Option("--format", help=f"One of {', '.join(FORMATS)}.")] = "table",
     as_json: Annotated[bool, typer.Option("--json", help="One JSON document on stdout, as --format json.")] = False,
+    html: Annotated[
+        str | None,
+        typer.Option("--html", metavar="FILE", help="Write every report, with charts, as one HTML file (-: stdout)."),
+    ] = None,
+    chart: Annotated[bool, typer.Option("--chart", help="Draw cost by day, hit rate and the month's end.")] = False,
 ) -> int:
     """Show where the money went.
 
@@ -38,21 +44,34 @@ def report(
     nexscout report models --since 2026-11-01 --until 2026-12-01
     nexscout report savings --since last-month --json
     nexscout report users --format csv > users.csv
+    nexscout report --since 30d --chart
+    nexscout report --since 30d --html report.html
     """
     one_of(name, tuple(COLUMNS), "report")
     one_of(kind, FORMATS, "format")
     if as_json and kind not in ("table", "json"):
         raise UsageError(f"--json and --format {kind} contradict each other", "leave one of them out")
+    if (html is not None or chart) and (as_json or kind != "table" or name != "overview" or (chart and html)):
+        what = "--html writes every report, as a page" if html is not None else "--chart draws all reports together"
+        raise UsageError(what, "leave the report's name, --json, --format and the other one of --html and --chart out")
     session = Session()
     now = session.store.reports.now(session.actor)
     window = between(now, since, until, zone(tz or session.settings["report.tz"]))
+    if html is not None:
+        from nexscout_cli.cli.report_page import write_page
+
+        return write_page(session, window, user, html)
+    if chart:
+        from nexscout_cli.cli.report_chart import show_charts
+
+        return show_charts(session, window, user)
     result = built(session.store, session.actor, name, window, session.settings, user)
     if not result["rows"]:
         output.note(_nothing(name, window))
     if as_json or kind == "json":
         output.emit(result)
     elif kind == "csv":
-        output.out(report_texts.as_csv(COLUMNS[name], result["rows"]), end="")
+        output.out(as_csv(COLUMNS[name], result["rows"]), end="")
     elif kind == "md":
         blocks = [f"{caption(result, window)}\n", *map(report_texts.as_markdown, sections(result))]
         output.out("\n".join([*blocks, *(f"{remark}\n" for remark in remarks(result))]), end="")

@@ -1,40 +1,8 @@
-"""A report as text for other programs: CSV of its rows, Markdown of its tables."""
+"""A report as Markdown tables."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from decimal import Decimal
-from typing import Any
-
 from nexscout_cli.cli.report_parts import HEADS, TEXT, Section, column
-
-_FORMULA = ("=", "+", "-", "@", "＝", "＋", "－", "＠", "\t", "\r", "\n")
-
-
-def as_csv(columns: tuple[str, ...], rows: list[dict[str, Any]]) -> str:
-    """Rows with a header. Text that a spreadsheet would take for a formula gets a leading apostrophe."""
-    import csv
-    import io
-
-    def line(cells: Iterable[str]) -> str:
-        # With \n alone as its line's end the writer would leave a cell's \r unquoted.
-        file = io.StringIO()
-        csv.writer(file, lineterminator="\r\n").writerow(cells)
-        return file.getvalue().removesuffix("\r\n") + "\n"
-
-    return line(columns) + "".join(line(_csv_cell(row[column]) for column in columns) for row in rows)
-
-
-def _csv_cell(value: Any) -> str:
-    if value is None:
-        return ""
-    if isinstance(value, bool):
-        return "true" if value else "false"
-    if isinstance(value, Decimal):
-        return f"{value:f}"
-    if isinstance(value, str) and value.startswith(_FORMULA):
-        return "'" + value
-    return str(value)
 
 
 def as_markdown(part: Section) -> str:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Sequence
     from contextlib import AbstractContextManager
     from datetime import datetime
     from pathlib import Path
@@ -179,6 +179,18 @@ class ReportReader(Protocol):
         formula_median_error: of |predicted − actual| ÷ actual; covered: share within the P90, None where none has one.
         Without keys one row, or none where nothing is known.
         """
+
+    def by_day(self, step: int = 1) -> Iterator[tuple[str, ReportReader]]:
+        """Each day of the window's time zone since the first use, with a reader of it alone; or of ``step`` days from it."""
+
+    def latency(self) -> Row:
+        """How long the posted calls took: n, and p50 and p95 in seconds, None where there was none."""
+
+    def predicted(self) -> Row:
+        """Predictions whose actual tokens are known: n, and sums of tokens: predicted, actual, p90."""
+
+    def fallbacks(self) -> int:
+        """How many answers came from a model that stood in for another."""
 
 
 class Reports(Protocol):

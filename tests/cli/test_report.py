@@ -13,10 +13,11 @@ from typing import Any
 
 import pytest
 
-from nexscout_cli.cli import report, report_parts, report_texts
+from nexscout_cli.cli import report, report_parts
 from nexscout_cli.cli.app import main
 from nexscout_cli.config import Settings
 from nexscout_cli.engine.reports.build import COLUMNS
+from nexscout_cli.engine.reports.csv_text import as_csv
 from nexscout_cli.engine.store_rules import store_rules
 from nexscout_cli.store.sqlite import usage
 from nexscout_cli.store.sqlite.store import SqliteStore
@@ -130,7 +131,7 @@ def test_csv_holds_rows_alone_and_nothing_a_spreadsheet_would_run(capsys: pytest
 @pytest.mark.parametrize("first", list("=+-@\t\r\n"))
 def test_text_that_begins_like_a_formula_is_quoted_and_negative_money_is_not(first: str) -> None:
     line = {"feature": first + "1", "margin_usd": Decimal("-0.500000000")}
-    written = report_texts.as_csv(("feature", "margin_usd"), [line])
+    written = as_csv(("feature", "margin_usd"), [line])
     [row] = list(csv.DictReader(io.StringIO(written, newline="")))
     assert row == {"feature": "'" + first + "1", "margin_usd": "-0.500000000"}
 

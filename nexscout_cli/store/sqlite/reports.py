@@ -7,13 +7,13 @@ from datetime import UTC, date, datetime, time, timedelta
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from nexscout_cli.engine.book_types import SUMS, Failed, Person
+from nexscout_cli.engine.report_window import Window
 from nexscout_cli.store.sqlite.transaction import OWN_OR_ADMIN, Transaction, parse_stamp, stamp
 
 if TYPE_CHECKING:
     import sqlite3
     from collections.abc import Iterator
 
-    from nexscout_cli.engine.report_window import Window
     from nexscout_cli.store.sqlite.transactions import Transactions
 
 Row = dict[str, Any]
@@ -216,7 +216,48 @@ class SqliteReportReader:
         )
         return [dict(row) for row in found]
 
-    def _local_days(self) -> Iterator[tuple[date, datetime, datetime]]:
+    def by_day(self, step: int = 1) -> Iterator[tuple[str, SqliteReportReader]]:
+        """Each day of the window's time zone since the first use, with a reader of it alone; or of ``step`` days from it."""
+        for day, start, end in self._local_days(step):
+            yield day.isoformat(), SqliteReportReader(self._t, Window(start, end, self.window.tz), self.user)
+
+    def latency(self) -> Row:
+        """How long the posted calls of the window took: n, and p50 and p95 in seconds, None where there was none."""
+        # A call that was posted by age, or by hand, has a reason: what it took nobody knows. Percentiles by nearest rank.
+        row = self._select(
+            f"""WITH took AS (
+                  SELECT (julianday(settled_at) - julianday(a.created_at)) * 86400 AS seconds
+                  FROM ai_model_usage u JOIN attempts a USING (request_id, n)
+                  WHERE u.created_at >= :since AND u.created_at < :until AND outcome = 'posted' AND reason IS NULL
+                  AND {OWN_OR_ADMIN} {self._only}),
+                ranked AS (SELECT seconds, row_number() OVER (ORDER BY seconds) AS rank, count(*) OVER () AS many FROM took)
+                SELECT count(*) AS n, min(CASE WHEN rank >= 0.5 * many THEN seconds END) AS p50,
+                       min(CASE WHEN rank >= 0.95 * many THEN seconds END) AS p95 FROM ranked"""
+        )[0]
+        return dict(row)
+
+    def predicted(self) -> Row:
+        """Predictions of the window whose actual tokens are known: n, and sums of tokens: predicted, actual, p90.
+
+        ``p90`` counts the prediction where it has no P90.
+        """
+        row = self._select(
+            f"""SELECT count(*) AS n, coalesce(sum(predicted_tokens), 0) AS predicted, coalesce(sum(actual_tokens), 0) AS actual,
+                       coalesce(sum(coalesce(predicted_tokens_p90, predicted_tokens)), 0) AS p90
+                FROM ai_cost_predictions WHERE created_at >= :since AND created_at < :until
+                AND actual_tokens > 0 AND {OWN_OR_ADMIN} {self._only}"""
+        )[0]
+        return dict(row)
+
+    def fallbacks(self) -> int:
+        """How many answers of the window came from a model that stood in for another."""
+        row = self._select(
+            f"""SELECT count(*) FROM ai_model_usage WHERE created_at >= :since AND created_at < :until
+                AND outcome = 'posted' AND routing_reason = 'fallback' AND {OWN_OR_ADMIN} {self._only}"""
+        )[0]
+        return int(row[0])
+
+    def _local_days(self, step: int = 1) -> Iterator[tuple[date, datetime, datetime]]:
         tz = self.window.tz
         oldest = self._select("SELECT min(created_at) FROM ai_model_usage")[0][0]
         if oldest is None:
@@ -225,7 +266,7 @@ class SqliteReportReader:
         until = min(self.window.until, self.now + timedelta(microseconds=1))
         while start < until:
             day = start.astimezone(tz).date()
-            end = min(datetime.combine(day + _DAY, time(), tz).astimezone(UTC), until)
+            end = min(datetime.combine(day + step * _DAY, time(), tz).astimezone(UTC), until)
             yield day, start, end
             start = end
 
