@@ -109,6 +109,12 @@ def report(
     user: Annotated[str | None, typer.Option("-u", "--user", help="One user only.")] = None,
     tz: Annotated[str | None, typer.Option("--tz", help="Time zone of days and times (default: report.tz).")] = None,
     kind: Annotated[str, typer.Option("--format", help=f"One of {', '.join(FORMATS)}.")] = "table",
+    imported: Annotated[
+        str | None,
+        typer.Option(
+            "--imported", metavar="only|beside", help="Usage from `nexscout import`: alone, or after one's own."
+        ),
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON document on stdout, as --format json.")] = False,
 ) -> int:
     """Show where the money went.
@@ -118,25 +124,34 @@ def report(
     nexscout report models --since 2026-11-01 --until 2026-12-01
     nexscout report savings --since last-month --json
     nexscout report users --format csv > users.csv
+    nexscout report models --imported beside
     """
     one_of(name, tuple(COLUMNS), "report")
     one_of(kind, FORMATS, "format")
+    if imported is not None:
+        one_of(imported, ("only", "beside"), "way to show imported usage")
     if as_json and kind not in ("table", "json"):
         raise UsageError(f"--json and --format {kind} contradict each other", "leave one of them out")
     session = Session()
     now = session.store.reports.now(session.actor)
     window = between(now, since, until, zone(tz or session.settings["report.tz"]))
-    result = built(session.store, session.actor, name, window, session.settings, user)
+    terms = (session.store, session.actor, name, window, session.settings, user)
+    result = built(*terms, imported=imported == "only")
     if not result["rows"]:
         output.note(_nothing(name, window))
+    shown, rows = sections(result), result["rows"]
+    if imported == "beside":
+        result["imported"] = more = built(*terms, imported=True)
+        shown += [part._replace(title=f"imported {part.title}".rstrip()) for part in sections(more)]
+        rows = [{"from": "own", **row} for row in rows] + [{"from": "imported", **row} for row in more["rows"]]
     if as_json or kind == "json":
         output.emit(result)
     elif kind == "csv":
-        output.out(as_csv(COLUMNS[name], result["rows"]), end="")
+        output.out(as_csv((*(("from",) if imported == "beside" else ()), *COLUMNS[name]), rows), end="")
     elif kind == "md":
-        output.out("\n".join(as_markdown(section) for section in sections(result)), end="")
+        output.out("\n".join(as_markdown(section) for section in shown), end="")
     else:
-        print_table(sections(result))
+        print_table(shown)
     return 0
 
 

@@ -110,6 +110,28 @@ class Feedback(NamedTuple):
     replaced: bool
 
 
+class ImportRow(NamedTuple):
+    """An import. ``rows`` are in the books from it, ``known`` were there before, ``left_out`` could not be used.
+
+    ``requests`` and ``cost_usd`` (nano-dollars) are sums of its rows; of these ``source_priced`` rows have a cost from the
+    source, ``unpriced`` none at all. ``finished_at`` is None while it runs, and where it was cut short.
+    """
+
+    id: int
+    source: str
+    name: str
+    actor: str
+    rows: int
+    known: int
+    left_out: int
+    created_at: str
+    finished_at: str | None
+    requests: int
+    cost_usd: int
+    source_priced: int
+    unpriced: int
+
+
 class Problem(NamedTuple):
     """Something wrong: ``name`` is what was examined, ``message`` what was found, ``fix`` what to do about it."""
 

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
         ApiKey,
         Energy,
         Feedback,
+        ImportRow,
         Preferences,
         Problem,
         Recovered,
@@ -267,6 +268,35 @@ class Budgets(Protocol):
         """The budgets there are: an admin sees all, others those of their own name and keys."""
 
 
+class Imports(Protocol):
+    """Usage that other tools kept. Admins alone bring and remove it; everyone may read their own.
+
+    An import's rows are given as ``engine/imported/record.py`` makes them. A row whose key is there already is counted once;
+    it replaces the earlier one where it holds more tokens or requests (a partial count that was completed).
+    """
+
+    def begin(self, actor: str, source: str, name: str) -> int:
+        """Enter an import of that source from a file of that name; returns its number."""
+
+    def add(self, actor: str, number: int, rows: Sequence[tuple[Any, ...]]) -> int:
+        """Enter rows in one transaction; returns how many were new or replaced one."""
+
+    def finish(self, actor: str, number: int, known: int, left_out: int) -> ImportRow:
+        """End an import: how many rows were there before, how many the source had that could not be used."""
+
+    def known(self, actor: str, keys: Sequence[bytes]) -> int:
+        """How many of these keys are there."""
+
+    def listing(self, actor: str) -> list[ImportRow]:
+        """The imports there were, oldest first. Admins only."""
+
+    def forget(self, actor: str, number: int) -> int:
+        """Remove an import and its rows, in short transactions; returns how many rows that were."""
+
+    def reading(self, actor: str, window: Window, user: str | None = None) -> AbstractContextManager[ReportReader]:
+        """A reader of one window of imported usage, as :meth:`Reports.reading` is one of the program's own."""
+
+
 class Maintenance(Protocol):
     """Checking and copying the whole store. Admins only."""
 
@@ -330,6 +360,10 @@ class Store(Protocol):
     @property
     def budgets(self) -> Budgets:
         """Budgets that are set one by one."""
+
+    @property
+    def imports(self) -> Imports:
+        """Usage that other tools kept."""
 
     @property
     def maintenance(self) -> Maintenance:

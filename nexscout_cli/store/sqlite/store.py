@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from nexscout_cli.store.sqlite.catalog import SqliteCatalog
     from nexscout_cli.store.sqlite.energy import SqliteEnergy
     from nexscout_cli.store.sqlite.feedback import SqliteFeedback
+    from nexscout_cli.store.sqlite.imports import SqliteImports
     from nexscout_cli.store.sqlite.keys import SqliteBudgets, SqliteKeys
     from nexscout_cli.store.sqlite.ledger import SqliteLedger
     from nexscout_cli.store.sqlite.log import SqliteLog
@@ -120,6 +121,13 @@ class SqliteStore(Transactions):
         from nexscout_cli.store.sqlite.keys import SqliteBudgets
 
         return SqliteBudgets(self)
+
+    @cached_property
+    def imports(self) -> SqliteImports:
+        """Usage that other tools kept."""
+        from nexscout_cli.store.sqlite.imports import SqliteImports
+
+        return SqliteImports(self)
 
     @cached_property
     def maintenance(self) -> SqliteMaintenance:
