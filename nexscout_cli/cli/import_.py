@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -171,7 +172,7 @@ def _as_json(brought: Brought, tally: Tally, dry_run: bool) -> dict[str, Any]:
         "since": summary.first and summary.first.isoformat(),
         "until": summary.last and summary.last.isoformat(),
         "models": [
-            {"model": model, **line._asdict(), "cost": usd(line.cost)} for model, line in sorted(summary.models.items())
+            {"model": model, **asdict(line), "cost": usd(line.cost)} for model, line in sorted(summary.models.items())
         ],
     }
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
 from datetime import datetime
 from hashlib import blake2b
 from itertools import islice
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
 
 RatesOf = Callable[[str, str], Rates | None]
 """The price of a model by its provider ("" where it is not known) and name; None where the table has none."""
-_BATCH = 10_000
+_BATCH = 30_000
 """Records that one transaction takes: others write in between."""
 _CLASSES = ("input", "cached", "cache_write", "cache_write_1h", "output", "reasoning")
 _MODELS = 1_000
@@ -54,7 +55,8 @@ class Prices:
         return -(-whole // 2) if record.half else whole
 
 
-class Line(NamedTuple):
+@dataclass(slots=True)
+class Line:
     """What a model comes to in a file. ``cost`` is nano-dollars: the source's where it says one, else the table's."""
 
     requests: int = 0
@@ -77,20 +79,24 @@ class Summary:
 
     def add(self, record: Imported, table: int | None) -> None:
         """Count a record, which costs ``table`` nano-dollars by the price table."""
-        model = record.model if record.model in self.models or len(self.models) < _MODELS else "other models"
-        old = self.models.get(model) or Line()
-        own = record.cost
-        self.models[model] = Line(
-            old.requests + record.requests,
-            old.tokens_in + record.tokens_in,
-            old.tokens_out + record.tokens_out,
-            old.cost + (own if own is not None else table or 0),
-            old.source_priced + (own is not None),
-            old.table_priced + (own is None and table is not None),
-            old.unpriced + (own is None and table is None),
-        )
-        self.first = record.at if self.first is None or record.at < self.first else self.first
-        self.last = record.at if self.last is None or record.at > self.last else self.last
+        line = self.models.get(record.model)
+        if line is None:
+            known = len(self.models) < _MODELS
+            line = self.models.setdefault(record.model if known else "other models", Line())
+        line.requests += record.requests
+        line.tokens_in += record.tokens_in
+        line.tokens_out += record.tokens_out
+        if record.cost is not None:
+            line.cost += record.cost
+            line.source_priced += 1
+        elif table is not None:
+            line.cost += table
+            line.table_priced += 1
+        else:
+            line.unpriced += 1
+        at = record.at
+        self.first = at if self.first is None or at < self.first else self.first
+        self.last = at if self.last is None or at > self.last else self.last
         self.records += 1
 
 

@@ -63,7 +63,7 @@ def _lines(file: BinaryIO, file_name: str, marks: tuple[bytes, ...]) -> Iterator
             yield _LONG
         elif any(mark in line for mark in marks) and (text := line.strip()):
             try:
-                yield _DECODER.decode(text.decode("utf-8-sig"))
+                yield _DECODER.decode(text.decode("utf-8-sig" if first else "utf-8"))
             except (ValueError, RecursionError):
                 if first:
                     file.seek(0)

@@ -623,7 +623,6 @@ CREATE TABLE imported_usage (
   table_cost INTEGER CHECK (table_cost >= 0)
 ) STRICT;
 CREATE UNIQUE INDEX imported_once ON imported_usage (key);
-CREATE INDEX imported_by_import ON imported_usage (import);
 CREATE INDEX imported_by_time ON imported_usage (at);
 """
 
