@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import BinaryIO, cast
 
 from nexscout_cli.engine.imported import llm
-from nexscout_cli.engine.imported.record import Imported, Tally, records
+from nexscout_cli.engine.imported.record import Imported, Left, Row, Tally, records
 from nexscout_cli.engine.imported.rows import rows
 from nexscout_cli.engine.imported.sources import DATABASE, ENDINGS, ENDINGS_ELSE, MARKS, Wanted, parse_of
 from nexscout_cli.engine.usage import Rates
@@ -40,6 +40,12 @@ def records_of(files: list[Path], wanted: Wanted, tally: Tally) -> Iterator[Impo
             with _open(path) as file:
                 found = rows(file, path.name, MARKS.get(wanted.source, (b"",)))
                 yield from records(found, parse_of(wanted), tally)
+
+
+def rows_of(path: Path) -> Iterator[Row | Left]:
+    """The rows of one file. Raises UsageError."""
+    with _open(path) as file:
+        yield from rows(file, path.name)
 
 
 def _of_database(path: Path, wanted: Wanted, tally: Tally) -> Iterator[Imported]:

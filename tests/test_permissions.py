@@ -70,7 +70,18 @@ class Books:
         self.change_model = lambda: self._change(quality=0.9)
         self.enable_model = lambda on: self._change(enabled=on)
         self.sync = lambda: self._change(price_in=1)
+        self.billed = lambda: s.recovery.billed(me, window.since, window.until)
+        self.begin_import = lambda: s.imports.begin(me, "csv", "usage.csv")
+        self.add_imported = lambda: s.imports.add(me, 1, [])
+        self.finish_import = lambda: s.imports.finish(me, 1, 0, 0)
+        self.imports = lambda: s.imports.listing(me)
+        self.forget_import = lambda: s.imports.forget(me, 1)
+        self.imported = lambda user: self._imported(window, user)
         self._store, self._me = s, me
+
+    def _imported(self, window: Window, user: str) -> list[dict[str, Any]]:
+        with self._store.imports.reading(self._me, window, user) as reader:
+            return reader.sums("user_id")
 
     def _report(self, window: Window, user: str | None) -> list[dict[str, Any]]:
         with self._store.reports.reading(self._me, window, user) as reader:
@@ -187,6 +198,13 @@ REFUSED: dict[str, Callable[[World], Any]] = {
     "sync prices": lambda w: w.books.sync(),
     "check the database": lambda w: w.books.check(),
     "resolve an attempt": lambda w: w.books.resolve(w.unknown),
+    "compare the ledger with a provider's": lambda w: w.books.billed(),
+    "begin an import": lambda w: w.books.begin_import(),
+    "add to an import": lambda w: w.books.add_imported(),
+    "end an import": lambda w: w.books.finish_import(),
+    "list imports": lambda w: w.books.imports(),
+    "forget an import": lambda w: w.books.forget_import(),
+    "read another's imported usage": lambda w: w.books.imported("alice"),
     "reset the clock": lambda w: w.books.reset_clock(),
     "a mode above the tier: set": lambda w: w.books.set_mode("bob", "expert"),
     "a mode above the tier: simulate": lambda w: w.engine.simulate(ask(mode="expert")),

@@ -25,6 +25,7 @@ COMMANDS = (
     "user",
     "report",
     "import",
+    "reconcile",
     "log",
     "why",
     "feedback",

@@ -97,6 +97,20 @@ class Unresolved(NamedTuple):
     settled_at: str
 
 
+class AttemptRow(NamedTuple):
+    """An attempt that was sent and is posted or unknown. ``provider_id`` is the provider's own id of it, where it said one."""
+
+    request_id: str
+    n: int
+    model: str
+    state: str
+    hold: int
+    actual: int | None
+    provider_id: str | None
+    created_at: str
+    settled_at: str | None
+
+
 class Feedback(NamedTuple):
     """A verdict on record; ``bucket`` 0..4 is the prompt's difficulty, None where no policy estimated it."""
 

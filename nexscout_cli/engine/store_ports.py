@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
     from nexscout_cli.engine.book_types import (
         ApiKey,
+        AttemptRow,
         Energy,
         Feedback,
         ImportRow,
@@ -231,6 +232,9 @@ class Recovery(Protocol):
 
     def unresolved(self, actor: str) -> list[Unresolved]:
         """The unknown attempts the actor may see."""
+
+    def billed(self, actor: str, since: datetime, until: datetime) -> list[AttemptRow]:
+        """The posted and unknown attempts that began in that time, in order. Admins only."""
 
     def reset_clock(self, actor: str) -> None:
         """Set the last-seen time back to the clock's. Admins only."""
