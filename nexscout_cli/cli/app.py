@@ -26,6 +26,7 @@ COMMANDS = (
     "report",
     "import",
     "reconcile",
+    "replay",
     "log",
     "why",
     "feedback",
