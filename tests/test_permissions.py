@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 import pytest
 
 from nexscout_cli.engine import batch
+from nexscout_cli.engine.alerts import parse
 from nexscout_cli.engine.call import Call, Completion, OnText, Usage
 from nexscout_cli.engine.catalog.seed import seeded
 from nexscout_cli.engine.pipeline import Engine
@@ -76,6 +77,13 @@ class Books:
         self.finish_import = lambda: s.imports.finish(me, 1, 0, 0)
         self.imports = lambda: s.imports.listing(me)
         self.forget_import = lambda: s.imports.forget(me, 1)
+        rule = parse("spend day > 5", "everyone", "file:x", None)
+        self.add_alert = lambda: s.alerts.add(me, rule)
+        self.remove_alert = lambda: s.alerts.remove(me, 1)
+        self.alerts = lambda: s.alerts.listing(me)
+        self.check_alerts = lambda: s.alerts.check(me)
+        self.alert_history = lambda: s.alerts.history(me, 1)
+        self.claim_notice = lambda: s.alerts.claim(me)
         self.imported = lambda user: self._imported(window, user)
         self._store, self._me = s, me
 
@@ -205,6 +213,12 @@ REFUSED: dict[str, Callable[[World], Any]] = {
     "list imports": lambda w: w.books.imports(),
     "forget an import": lambda w: w.books.forget_import(),
     "read another's imported usage": lambda w: w.books.imported("alice"),
+    "add an alert": lambda w: w.books.add_alert(),
+    "remove an alert": lambda w: w.books.remove_alert(),
+    "list alerts": lambda w: w.books.alerts(),
+    "check alerts": lambda w: w.books.check_alerts(),
+    "see what alerts told": lambda w: w.books.alert_history(),
+    "send what alerts tell": lambda w: w.books.claim_notice(),
     "reset the clock": lambda w: w.books.reset_clock(),
     "a mode above the tier: set": lambda w: w.books.set_mode("bob", "expert"),
     "a mode above the tier: simulate": lambda w: w.engine.simulate(ask(mode="expert")),

@@ -34,6 +34,7 @@ COMMANDS = (
     "serve",
     "keys",
     "budget",
+    "alerts",
     "db",
     "doctor",
 )

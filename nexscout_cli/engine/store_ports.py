@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from datetime import datetime
     from pathlib import Path
 
+    from nexscout_cli.engine.alert_port import Alerts
     from nexscout_cli.engine.book_types import (
         ApiKey,
         AttemptRow,
@@ -368,6 +369,10 @@ class Store(Protocol):
     @property
     def imports(self) -> Imports:
         """Usage that other tools kept."""
+
+    @property
+    def alerts(self) -> Alerts:
+        """Alerts."""
 
     @property
     def maintenance(self) -> Maintenance:

@@ -155,6 +155,17 @@ class Week:
         for _ in range(2):
             self.home("import", str(folder / "usage.csv"), "--from", "csv")
 
+    def alarms(self, folder: Path) -> None:
+        """Alerts of which one is told, and one cannot be."""
+        self.patch.setenv("NEXSCOUT_CAPS_USD_TOTAL_DAY", "100")
+        for whose, way in (("users", f"file:{folder}/told"), ("user:eve", "webhook:http://127.0.0.1:1/dead")):
+            more = ("--secret-env", "OPENAI_API_KEY") if way.startswith("webhook") else ()
+            self.home("alerts", "add", "--when", "tokens day > 1% of cap", "--for", whose, "--notify", way, *more)
+        self.run("eve", "ai_deepscan", PROMPTS["ai_deepscan"].format(n="alarm"))
+        self.patch.delenv("NEXSCOUT_CAPS_USD_TOTAL_DAY")
+        self.home("alerts", "check")
+        self.home("alerts", "send")
+
 
 @pytest.fixture(scope="module")
 def week(module_home: Any, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Week]:
@@ -170,6 +181,7 @@ def week(module_home: Any, tmp_path_factory: pytest.TempPathFactory) -> Iterator
             week.a_day(day)
             week.mishaps(day)
         week.last_day()
+        week.alarms(tmp_path_factory.mktemp("alarms"))
         week.a_server()
         week.another_tool(tmp_path_factory.mktemp("another_tool"))
         yield week

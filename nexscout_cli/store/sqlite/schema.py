@@ -634,6 +634,48 @@ def imported_usage(db: Database) -> None:
     db.conn.execute("PRAGMA user_version = 11")
 
 
+# ``bound`` and ``value`` are in the metric's unit (engine/alerts.py). A crossing is entered once a subject and window.
+_ALERTS = """
+CREATE TABLE alerts (
+  id INTEGER PRIMARY KEY,
+  metric TEXT NOT NULL,
+  window TEXT NOT NULL CHECK (window IN ('day', 'week', 'month')),
+  bound INTEGER NOT NULL CHECK (bound >= 0),
+  of_cap INTEGER NOT NULL DEFAULT 0 CHECK (of_cap IN (0, 1)),
+  scope TEXT NOT NULL,
+  subject TEXT NOT NULL,
+  notify TEXT NOT NULL,
+  secret_env TEXT,
+  when_text TEXT NOT NULL,
+  created_by TEXT NOT NULL,
+  created_at TEXT NOT NULL
+) STRICT;
+CREATE TABLE alert_events (
+  id INTEGER PRIMARY KEY,
+  alert INTEGER NOT NULL REFERENCES alerts,
+  subject TEXT NOT NULL,
+  period TEXT NOT NULL,
+  value INTEGER NOT NULL,
+  bound INTEGER NOT NULL,
+  fired_at TEXT NOT NULL,
+  state TEXT NOT NULL CHECK (state IN ('pending', 'sent', 'failed')),
+  tries INTEGER NOT NULL DEFAULT 0,
+  next_at TEXT,
+  sent_at TEXT,
+  error TEXT,
+  UNIQUE (alert, subject, period)
+) STRICT;
+CREATE INDEX alert_events_due ON alert_events (next_at) WHERE state = 'pending';
+"""
+
+
+@MIGRATIONS()
+def alerts(db: Database) -> None:
+    """Alerts, and the notices that wait to be told."""
+    _script(db.conn, _ALERTS)
+    db.conn.execute("PRAGMA user_version = 12")
+
+
 def migrate(connection: sqlite3.Connection) -> None:
     """Bring a database to the newest schema, each migration in a transaction of its own."""
     connection.execute("PRAGMA foreign_keys = OFF")  # else a table that is made anew takes those that refer to it along

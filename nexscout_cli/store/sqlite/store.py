@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
     from nexscout_cli.engine.ports import Clock
     from nexscout_cli.engine.store_rules import StoreRules
+    from nexscout_cli.store.sqlite.alerts import SqliteAlerts
     from nexscout_cli.store.sqlite.cache import SqliteCache
     from nexscout_cli.store.sqlite.catalog import SqliteCatalog
     from nexscout_cli.store.sqlite.energy import SqliteEnergy
@@ -128,6 +129,13 @@ class SqliteStore(Transactions):
         from nexscout_cli.store.sqlite.imports import SqliteImports
 
         return SqliteImports(self)
+
+    @cached_property
+    def alerts(self) -> SqliteAlerts:
+        """Alerts."""
+        from nexscout_cli.store.sqlite.alerts import SqliteAlerts
+
+        return SqliteAlerts(self)
 
     @cached_property
     def maintenance(self) -> SqliteMaintenance:
