@@ -157,12 +157,11 @@ class Week:
 
     def alarms(self, folder: Path) -> None:
         """Alerts of which one is told, and one cannot be."""
-        self.patch.setenv("NEXSCOUT_CAPS_USD_TOTAL_DAY", "100")
-        for whose, way in (("users", f"file:{folder}/told"), ("user:eve", "webhook:http://127.0.0.1:1/dead")):
-            more = ("--secret-env", "OPENAI_API_KEY") if way.startswith("webhook") else ()
-            self.home("alerts", "add", "--when", "tokens day > 1% of cap", "--for", whose, "--notify", way, *more)
+        told, dead = f"file:{folder}/told", "webhook:http://127.0.0.1:1/dead"
+        self.home("alerts", "add", "--when", "tokens day > 1% of cap", "--for", "users", "--notify", told)
+        signed = ("--secret-env", "OPENAI_API_KEY")
+        self.home("alerts", "add", "--when", "spend day > 0.000001", "--for", "user:eve", "--notify", dead, *signed)
         self.run("eve", "ai_deepscan", PROMPTS["ai_deepscan"].format(n="alarm"))
-        self.patch.delenv("NEXSCOUT_CAPS_USD_TOTAL_DAY")
         self.home("alerts", "check")
         self.home("alerts", "send")
 
