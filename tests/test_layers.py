@@ -45,6 +45,7 @@ MAY = {
 }
 """Exceptions, each with its reason."""
 VALUES = {
+    "alerts",
     "book_types",
     "budgets",
     "catalog.recovery_rules",

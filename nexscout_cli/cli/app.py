@@ -24,6 +24,9 @@ COMMANDS = (
     "energy",
     "user",
     "report",
+    "import",
+    "reconcile",
+    "replay",
     "log",
     "why",
     "feedback",
@@ -32,10 +35,15 @@ COMMANDS = (
     "open",
     "keys",
     "budget",
+    "alerts",
     "db",
     "doctor",
 )
 """Each is a module of this package with an ``app``; imported only when it is the one that runs."""
+
+
+_MODULES = {"import": "import_"}
+"""Modules that cannot be called as their command is."""
 
 
 class LazyGroup(TyperGroup):
@@ -48,7 +56,7 @@ class LazyGroup(TyperGroup):
     def get_command(self, ctx: Any, cmd_name: str) -> Any:
         if cmd_name not in COMMANDS:
             return None
-        command = get_command(import_module(f"nexscout_cli.cli.{cmd_name}").app)
+        command = get_command(import_module(f"nexscout_cli.cli.{_MODULES.get(cmd_name, cmd_name)}").app)
         command.name = cmd_name
         return command
 

@@ -30,6 +30,12 @@ def report(
     user: Annotated[str | None, typer.Option("-u", "--user", help="One user only.")] = None,
     tz: Annotated[str | None, typer.Option("--tz", help="Time zone of days and times (default: report.tz).")] = None,
     kind: Annotated[str, typer.Option("--format", help=f"One of {', '.join(FORMATS)}.")] = "table",
+    imported: Annotated[
+        str | None,
+        typer.Option(
+            "--imported", metavar="only|beside", help="Usage from `nexscout import`: alone, or after one's own."
+        ),
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON document on stdout, as --format json.")] = False,
     html: Annotated[
         str | None,
@@ -46,9 +52,12 @@ def report(
     nexscout report users --format csv > users.csv
     nexscout report --since 30d --chart
     nexscout report --since 30d --html report.html
+    nexscout report models --imported beside
     """
     one_of(name, tuple(COLUMNS), "report")
     one_of(kind, FORMATS, "format")
+    if imported is not None:
+        one_of(imported, ("only", "beside"), "way to show imported usage")
     if as_json and kind not in ("table", "json"):
         raise UsageError(f"--json and --format {kind} contradict each other", "leave one of them out")
     if (html is not None or chart) and (as_json or kind != "table" or name != "overview" or (chart and html)):
@@ -65,20 +74,26 @@ def report(
         from nexscout_cli.cli.report_chart import show_charts
 
         return show_charts(session, window, user)
-    result = built(session.store, session.actor, name, window, session.settings, user)
+    terms = (session.store, session.actor, name, window, session.settings, user)
+    result = built(*terms, imported=imported == "only")
     if not result["rows"]:
         output.note(_nothing(name, window))
+    shown, rows = sections(result), result["rows"]
+    if imported == "beside":
+        result["imported"] = more = built(*terms, imported=True)
+        shown += [part._replace(title=f"imported {part.title}".rstrip()) for part in sections(more)]
+        rows = [{"from": "own", **row} for row in rows] + [{"from": "imported", **row} for row in more["rows"]]
     if as_json or kind == "json":
         output.emit(result)
     elif kind == "csv":
-        output.out(as_csv(COLUMNS[name], result["rows"]), end="")
+        output.out(as_csv((*(("from",) if imported == "beside" else ()), *COLUMNS[name]), rows), end="")
     elif kind == "md":
-        blocks = [f"{caption(result, window)}\n", *map(report_texts.as_markdown, sections(result))]
+        blocks = [f"{caption(result, window)}\n", *map(report_texts.as_markdown, shown)]
         output.out("\n".join([*blocks, *(f"{remark}\n" for remark in remarks(result))]), end="")
     else:
         from nexscout_cli.cli import report_tables
 
-        report_tables.show(caption(result, window), sections(result), remarks(result))
+        report_tables.show(caption(result, window), shown, remarks(result))
     return 0
 
 

@@ -118,6 +118,20 @@ class Unresolved(NamedTuple):
     settled_at: str
 
 
+class AttemptRow(NamedTuple):
+    """An attempt that was sent and is posted or unknown. ``provider_id`` is the provider's own id of it, where it said one."""
+
+    request_id: str
+    n: int
+    model: str
+    state: str
+    hold: int
+    actual: int | None
+    provider_id: str | None
+    created_at: str
+    settled_at: str | None
+
+
 class Feedback(NamedTuple):
     """A verdict on record; ``bucket`` 0..4 is the prompt's difficulty, None where no policy estimated it."""
 
@@ -145,6 +159,28 @@ class Seal(NamedTuple):
 
     day: str
     hash: str
+
+
+class ImportRow(NamedTuple):
+    """An import. ``rows`` are in the books from it, ``known`` were there before, ``left_out`` could not be used.
+
+    ``requests`` and ``cost_usd`` (nano-dollars) are sums of its rows; of these ``source_priced`` rows have a cost from the
+    source, ``unpriced`` none at all. ``finished_at`` is None while it runs, and where it was cut short.
+    """
+
+    id: int
+    source: str
+    name: str
+    actor: str
+    rows: int
+    known: int
+    left_out: int
+    created_at: str
+    finished_at: str | None
+    requests: int
+    cost_usd: int
+    source_priced: int
+    unpriced: int
 
 
 class Problem(NamedTuple):

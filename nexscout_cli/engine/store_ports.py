@@ -14,12 +14,15 @@ if TYPE_CHECKING:
     from datetime import datetime
     from pathlib import Path
 
+    from nexscout_cli.engine.alert_port import Alerts
     from nexscout_cli.engine.book_types import (
         ApiKey,
+        AttemptRow,
         Backup,
         Energy,
         Failed,
         Feedback,
+        ImportRow,
         Person,
         Preferences,
         Problem,
@@ -256,6 +259,9 @@ class Recovery(Protocol):
     def unresolved(self, actor: str) -> list[Unresolved]:
         """The unknown attempts the actor may see."""
 
+    def billed(self, actor: str, since: datetime, until: datetime) -> list[AttemptRow]:
+        """The posted and unknown attempts that began in that time, in order. Admins only."""
+
     def reset_clock(self, actor: str) -> None:
         """Set the last-seen time back to the clock's. Admins only."""
 
@@ -290,6 +296,35 @@ class Budgets(Protocol):
 
     def listing(self, actor: str) -> list[Budget]:
         """The budgets there are: an admin sees all, others those of their own name and keys."""
+
+
+class Imports(Protocol):
+    """Usage that other tools kept. Admins alone bring and remove it; everyone may read their own.
+
+    An import's rows are given as ``engine/imported/record.py`` makes them. A row whose key is there already is counted once;
+    it replaces the earlier one where it holds more tokens or requests (a partial count that was completed).
+    """
+
+    def begin(self, actor: str, source: str, name: str) -> int:
+        """Enter an import of that source from a file of that name; returns its number."""
+
+    def add(self, actor: str, number: int, rows: Sequence[tuple[Any, ...]]) -> int:
+        """Enter rows in one transaction; returns how many were new or replaced one."""
+
+    def finish(self, actor: str, number: int, known: int, left_out: int) -> ImportRow:
+        """End an import: how many rows were there before, how many the source had that could not be used."""
+
+    def known(self, actor: str, keys: Sequence[bytes]) -> int:
+        """How many of these keys are there."""
+
+    def listing(self, actor: str) -> list[ImportRow]:
+        """The imports there were, oldest first. Admins only."""
+
+    def forget(self, actor: str, number: int) -> int:
+        """Remove an import and its rows, in short transactions; returns how many rows that were."""
+
+    def reading(self, actor: str, window: Window, user: str | None = None) -> AbstractContextManager[ReportReader]:
+        """A reader of one window of imported usage, as :meth:`Reports.reading` is one of the program's own."""
 
 
 class Maintenance(Protocol):
@@ -367,6 +402,14 @@ class Store(Protocol):
     @property
     def budgets(self) -> Budgets:
         """Budgets that are set one by one."""
+
+    @property
+    def imports(self) -> Imports:
+        """Usage that other tools kept."""
+
+    @property
+    def alerts(self) -> Alerts:
+        """Alerts."""
 
     @property
     def maintenance(self) -> Maintenance:

@@ -22,6 +22,7 @@ from nexscout_cli.engine.reports.figures import FIGURES, Row, figures, ratio, to
 from nexscout_cli.engine.reports.margins import UNPROFITABLE, unprofitable
 from nexscout_cli.engine.reports.providers import PROVIDERS, in_short, places, providers
 from nexscout_cli.engine.store_ports import ReportReader, Store
+from nexscout_cli.errors import UsageError
 
 TOP = 5
 """How many models, features and users the overview names."""
@@ -53,14 +54,30 @@ class Terms(NamedTuple):
     places: Mapping[str, str] = {}
 
 
-def report(store: Store, actor: str, name: str, window: Window, settings: Settings, user: str | None = None) -> Row:
-    """The report of that name (a key of COLUMNS) over what the actor may see, or over one user.
+OF_IMPORTED = ("overview", "models", "features", "users", "days", "weeks", "months")
+"""The reports that imported usage can be in: it was never predicted, routed or cached."""
 
-    Raises NotPermitted for another user's figures, UsageError for a user there is not.
+
+def report(
+    store: Store,
+    actor: str,
+    name: str,
+    window: Window,
+    settings: Settings,
+    user: str | None = None,
+    *,
+    imported: bool = False,
+) -> Row:
+    """The report of that name (a key of COLUMNS) over what the actor may see, or over one user; or over imported usage.
+
+    Raises NotPermitted for another user's figures, UsageError for a user there is not, and for a report that imported usage
+    cannot be in.
     """
+    if imported and name not in OF_IMPORTED:
+        raise UsageError(f"imported usage has no part in the report {name}", f"one of: {', '.join(OF_IMPORTED)}")
     models = store.catalog.models(actor)
     terms = Terms(settings, baseline_model(models, settings).name, places(models))
-    with store.reports.reading(actor, window, user) as reader:
+    with (store.imports if imported else store.reports).reading(actor, window, user) as reader:
         return build(reader, name, terms)
 
 

@@ -72,6 +72,15 @@ def post(t: Transaction, attempt: Attempt, posting: Posting) -> None:
         else:
             end_request(t, attempt.request_id, "posted", delivery.energy)
         _deliver(t, attempt, charge, delivery)
+    watch(t, settlement.user_id)
+
+
+def watch(t: Transaction, user_id: str) -> None:
+    """Let alerts see a posting of a user's; their rules are imported only where there are any."""
+    if t.execute("SELECT 1 FROM alerts LIMIT 1").fetchone():
+        from nexscout_cli.store.sqlite.alerts import after_posting
+
+        after_posting(t, user_id)
 
 
 def deliver(t: Transaction, attempt: Attempt, charge: Charge, delivery: Delivery) -> None:

@@ -14,8 +14,9 @@ from nexscout_cli.store.sqlite.transaction import OWN_OR_ADMIN, Transaction, par
 
 if TYPE_CHECKING:
     import sqlite3
+    from datetime import datetime
 
-    from nexscout_cli.engine.book_types import Recovered, Unresolved
+    from nexscout_cli.engine.book_types import AttemptRow, Recovered, Unresolved
     from nexscout_cli.store.sqlite.transactions import Transactions
 
 _ATTEMPTS = """SELECT a.*, r.user_id, r.feature, r.state = 'open' AS goes_on
@@ -100,6 +101,19 @@ class SqliteRecovery:
                 {"actor": actor},
             )
             return [Unresolved(*row) for row in rows]
+
+    def billed(self, actor: str, since: datetime, until: datetime) -> list[AttemptRow]:
+        """The posted and unknown attempts that began in that time, in order. Admins only."""
+        from nexscout_cli.engine.book_types import AttemptRow
+
+        with self._store.read(actor) as t:
+            t.require_admin("compare the ledger with a provider's")
+            rows = t.execute(
+                f"SELECT {', '.join(AttemptRow._fields)} FROM attempts "
+                "WHERE state IN ('posted', 'unknown') AND created_at >= ? AND created_at < ? ORDER BY id",
+                (stamp(since), stamp(until)),
+            )
+            return [AttemptRow(*row) for row in rows]
 
     def reset_clock(self, actor: str) -> None:
         """Set the last-seen time back to the clock's, after the clock stood in the future for a while. Admins only."""

@@ -85,6 +85,7 @@ class SqliteReportReader:
         self.now = t.now
         self.window = window
         self.user = user
+        self._oldest = "SELECT min(created_at) FROM ai_model_usage"
 
     def _select(self, sql: str, **values: Any) -> list[sqlite3.Row]:
         """Rows of a query, which may name :actor, :user, :now, :since and :until."""
@@ -259,7 +260,7 @@ class SqliteReportReader:
 
     def _local_days(self, step: int = 1) -> Iterator[tuple[date, datetime, datetime]]:
         tz = self.window.tz
-        oldest = self._select("SELECT min(created_at) FROM ai_model_usage")[0][0]
+        oldest = self._select(self._oldest)[0][0]
         if oldest is None:
             return
         start = max(self.window.since, parse_stamp(oldest))

@@ -657,6 +657,92 @@ def seals_and_backups(db: Database) -> None:
     db.conn.execute("PRAGMA user_version = 12")
 
 
+# What other tools counted. ``key`` is a hash of the source and its own id; costs are what the source says and what the
+# price table says, either may be missing.
+_IMPORTS = """
+CREATE TABLE imports (
+  id INTEGER PRIMARY KEY,
+  source TEXT NOT NULL,
+  name TEXT NOT NULL,
+  actor TEXT NOT NULL,
+  rows INTEGER,
+  known INTEGER,
+  left_out INTEGER,
+  created_at TEXT NOT NULL,
+  finished_at TEXT
+) STRICT;
+CREATE TABLE imported_usage (
+  import INTEGER NOT NULL REFERENCES imports,
+  key BLOB NOT NULL,
+  at TEXT NOT NULL,
+  model TEXT NOT NULL,
+  provider TEXT NOT NULL,
+  user_id TEXT NOT NULL,
+  feature TEXT NOT NULL,
+  requests INTEGER NOT NULL CHECK (requests >= 0),
+  input INTEGER NOT NULL CHECK (input >= 0),
+  cached INTEGER NOT NULL CHECK (cached >= 0),
+  cache_write INTEGER NOT NULL CHECK (cache_write >= 0),
+  cache_write_1h INTEGER NOT NULL CHECK (cache_write_1h >= 0),
+  output INTEGER NOT NULL CHECK (output >= 0),
+  reasoning INTEGER NOT NULL CHECK (reasoning >= 0),
+  source_cost INTEGER CHECK (source_cost >= 0),
+  table_cost INTEGER CHECK (table_cost >= 0)
+) STRICT;
+CREATE UNIQUE INDEX imported_once ON imported_usage (key);
+CREATE INDEX imported_by_time ON imported_usage (at);
+"""
+
+
+@MIGRATIONS()
+def imported_usage(db: Database) -> None:
+    """Usage that other tools kept."""
+    _script(db.conn, _IMPORTS)
+    db.conn.execute("PRAGMA user_version = 13")
+
+
+# ``bound`` and ``value`` are in the metric's unit (engine/alerts.py). A crossing is entered once a subject and window.
+_ALERTS = """
+CREATE TABLE alerts (
+  id INTEGER PRIMARY KEY,
+  metric TEXT NOT NULL,
+  window TEXT NOT NULL CHECK (window IN ('day', 'week', 'month')),
+  bound INTEGER NOT NULL CHECK (bound >= 0),
+  of_cap INTEGER NOT NULL DEFAULT 0 CHECK (of_cap IN (0, 1)),
+  scope TEXT NOT NULL,
+  subject TEXT NOT NULL,
+  notify TEXT NOT NULL,
+  secret_env TEXT,
+  when_text TEXT NOT NULL,
+  created_by TEXT NOT NULL,
+  created_at TEXT NOT NULL
+) STRICT;
+CREATE TABLE alert_events (
+  id INTEGER PRIMARY KEY,
+  alert INTEGER NOT NULL REFERENCES alerts,
+  subject TEXT NOT NULL,
+  period TEXT NOT NULL,
+  value INTEGER NOT NULL,
+  bound INTEGER NOT NULL,
+  fired_at TEXT NOT NULL,
+  state TEXT NOT NULL CHECK (state IN ('pending', 'sent', 'failed')),
+  tries INTEGER NOT NULL DEFAULT 0,
+  next_at TEXT,
+  sent_at TEXT,
+  error TEXT,
+  UNIQUE (alert, subject, period)
+) STRICT;
+CREATE INDEX alert_events_due ON alert_events (next_at) WHERE state = 'pending';
+"""
+
+
+@MIGRATIONS()
+def alerts(db: Database) -> None:
+    """Alerts, and the notices that wait to be told."""
+    _script(db.conn, _ALERTS)
+    db.conn.execute("PRAGMA user_version = 14")
+
+
 def migrate(connection: sqlite3.Connection) -> None:
     """Bring a database to the newest schema, each migration in a transaction of its own."""
     connection.execute("PRAGMA foreign_keys = OFF")  # else a table that is made anew takes those that refer to it along

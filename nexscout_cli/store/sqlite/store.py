@@ -16,10 +16,12 @@ if TYPE_CHECKING:
 
     from nexscout_cli.engine.ports import Clock
     from nexscout_cli.engine.store_rules import StoreRules
+    from nexscout_cli.store.sqlite.alerts import SqliteAlerts
     from nexscout_cli.store.sqlite.cache import SqliteCache
     from nexscout_cli.store.sqlite.catalog import SqliteCatalog
     from nexscout_cli.store.sqlite.energy import SqliteEnergy
     from nexscout_cli.store.sqlite.feedback import SqliteFeedback
+    from nexscout_cli.store.sqlite.imports import SqliteImports
     from nexscout_cli.store.sqlite.keys import SqliteBudgets, SqliteKeys
     from nexscout_cli.store.sqlite.ledger import SqliteLedger
     from nexscout_cli.store.sqlite.log import SqliteLog
@@ -120,6 +122,20 @@ class SqliteStore(Transactions):
         from nexscout_cli.store.sqlite.keys import SqliteBudgets
 
         return SqliteBudgets(self)
+
+    @cached_property
+    def imports(self) -> SqliteImports:
+        """Usage that other tools kept."""
+        from nexscout_cli.store.sqlite.imports import SqliteImports
+
+        return SqliteImports(self)
+
+    @cached_property
+    def alerts(self) -> SqliteAlerts:
+        """Alerts."""
+        from nexscout_cli.store.sqlite.alerts import SqliteAlerts
+
+        return SqliteAlerts(self)
 
     @cached_property
     def maintenance(self) -> SqliteMaintenance:
