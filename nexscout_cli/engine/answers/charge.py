@@ -31,6 +31,7 @@ FLAGS = {
     "provider_excess": "the provider billed more than it was allowed to use",
     "other_model": "another model answered than was asked; the dearer price was posted",
     "dearer_tier": "the provider served it in a dearer tier than was asked for; posted at that tier's price where it is known",
+    "cheaper_tier": "the provider served it in a cheaper tier than was asked for; posted at that tier's price",
     "cost_differs": "the provider's own figure differs from ours by more than 5%",
 }
 """What is said of a charge that is not plain, by flag."""
@@ -73,8 +74,8 @@ def charge_for(
     if others:
         billed = max(billed, *(_cost(other, totals, used) for other in others))
         flags.append("other_model")
-    if _TIERS.index(served) > _TIERS.index(asked):
-        flags.append("dearer_tier")
+    if served != asked:
+        flags.append("dearer_tier" if _TIERS.index(served) > _TIERS.index(asked) else "cheaper_tier")
     own = None if usage is None else _own_figure(usage.cost)
     if own is not None:
         if abs(own - billed) > SAID_APART * billed:
