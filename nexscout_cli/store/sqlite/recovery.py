@@ -144,12 +144,18 @@ def _abandoned(t: Transaction) -> list[sqlite3.Row]:
     rows = t.execute(
         """SELECT r.request_id,
            (SELECT a.owner FROM attempts a WHERE a.request_id = r.request_id ORDER BY n DESC LIMIT 1) AS owner,
+           (SELECT max(a.deadline) FROM attempts a WHERE a.request_id = r.request_id) AS deadline,
            EXISTS (SELECT 1 FROM attempts a WHERE a.request_id = r.request_id AND a.state = 'unknown') AS unknown
            FROM requests r WHERE r.state = 'open'
            AND r.request_id IN (SELECT request_id FROM attempts WHERE claim IS NOT NULL)
            AND NOT EXISTS (SELECT 1 FROM attempts a WHERE a.request_id = r.request_id AND a.state IN ('held', 'sent'))"""
     ).fetchall()
-    return [row for row in rows if not owner.alive(row["owner"])]
+    return [row for row in rows if not owner.alive(row["owner"]) or _is_overdue(t, row)]
+
+
+def _is_overdue(t: Transaction, row: sqlite3.Row) -> bool:
+    """Whether a process that cannot be seen from here has gone on with nothing since its last attempt should have ended."""
+    return not owner.is_seen(row["owner"]) and parse_stamp(row["deadline"]) + t.rules.ageing.post_after <= t.now
 
 
 def _close_abandoned(t: Transaction) -> None:
