@@ -5,7 +5,9 @@ from __future__ import annotations
 import gzip
 import os
 import stat
+import zlib
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO, cast
 
@@ -37,14 +39,14 @@ def records_of(files: list[Path], wanted: Wanted, tally: Tally) -> Iterator[Impo
         if wanted.source == DATABASE:
             yield from _of_database(path, wanted, tally)
         else:
-            with _open(path) as file:
+            with _opened(path) as file:
                 found = rows(file, path.name, MARKS.get(wanted.source, (b"",)))
                 yield from records(found, parse_of(wanted), tally)
 
 
 def rows_of(path: Path) -> Iterator[Row | Left]:
     """The rows of one file. Raises UsageError."""
-    with _open(path) as file:
+    with _opened(path) as file:
         yield from rows(file, path.name)
 
 
@@ -60,6 +62,17 @@ def _of_database(path: Path, wanted: Wanted, tally: Tally) -> Iterator[Imported]
             )
         reads = wanted._replace(message=lambda key: database.one(llm.PARENT, key))
         yield from records(database.rows(llm.TABLES, llm.COLUMNS), parse_of(reads), tally)
+
+
+@contextmanager
+def _opened(path: Path) -> Iterator[BinaryIO]:
+    """A file while it is read. Raises UsageError, also where it turns out to be damaged half-way."""
+    with _open(path) as file:
+        try:
+            yield file
+        except (OSError, EOFError, zlib.error) as error:
+            said = getattr(error, "strerror", None) or "it is damaged, or not packed as its name says"
+            raise UsageError(f"cannot read {path.name[:300]}: {said}", "check the file") from error
 
 
 def _open(path: Path) -> BinaryIO:

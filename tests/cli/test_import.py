@@ -3,7 +3,11 @@ from __future__ import annotations
 import gzip
 import json
 import os
+import signal
 import sqlite3
+import subprocess
+import sys
+import time
 from contextlib import closing
 from pathlib import Path
 from typing import Any
@@ -177,6 +181,8 @@ def test_who_is_no_admin_imports_nothing_and_sees_of_it_what_is_theirs(
         (("pipe", "--from", "litellm"), "not a regular file"),
         (("logs.db", "--from", "litellm"), "not a text file"),
         (("folder", "--from", "litellm"), "not a text file"),
+        (("false.csv.gz", "--from", "csv"), "damaged"),
+        (("cut.csv.gz", "--from", "csv"), "damaged"),
     ],
 )
 def test_what_cannot_be_read_is_said_in_two_lines_and_changes_nothing(
@@ -187,6 +193,30 @@ def test_what_cannot_be_read_is_said_in_two_lines_and_changes_nothing(
     (home / "folder" / "a.json").write_text(json.dumps([spend(7)]))
     (home / "folder" / "b.json").write_bytes(b"\0")
     os.mkfifo(home / "pipe")
+    (home / "false.csv.gz").write_text("time,model\n")
+    packed = gzip.compress(b"time,model,input\n" + b"2026-11-06,gpt-4o,1\n" * 50_000)
+    (home / "cut.csv.gz").write_bytes(packed[: len(packed) // 2])
     ran = nexscout("import", *argv)
     assert (ran.exit, ran.stdout) == (2, "") and said in ran.stderr and len(ran.stderr.splitlines()) <= 2
     assert models(nexscout) == {} and json.loads(nexscout("import", "list", "--json").stdout)["rows"] == []
+
+
+def test_an_import_that_was_killed_is_marked_and_completed_by_the_next(nexscout: Any, home: Path) -> None:
+    rows = 200_000
+    with (home / "big.csv").open("w") as file:
+        file.write("id,time,model,input,output,cost\n")
+        file.writelines(f"{n},2026-11-06,gpt-4o-mini,10,5,0.000001\n" for n in range(rows))
+    assert nexscout("user", "list").exit == 0  # makes the database
+    line = [sys.executable, "-m", "nexscout_cli", "import", "big.csv", "--from", "csv"]
+    running = subprocess.Popen(line, stdout=subprocess.DEVNULL)
+    while running.poll() is None:
+        time.sleep(0.05)
+        with closing(sqlite3.connect(home / "nexscout.db")) as c:
+            if c.execute("SELECT 1 FROM imported_usage LIMIT 1").fetchone():
+                running.kill()
+    running.wait()
+    assert running.returncode == -signal.SIGKILL
+    assert "cut short" in nexscout("import", "list").stdout
+    brought(nexscout, "big.csv", "--from", "csv")
+    assert models(nexscout)["gpt-4o-mini"]["requests"] == rows
+    assert nexscout("db", "check").exit == 0

@@ -310,6 +310,24 @@ def test_a_csv_is_read_by_the_names_that_it_is_told() -> None:
         mapping("tokens=in")
 
 
+@pytest.mark.parametrize(
+    ("details", "expected"),
+    [
+        (None, (100, 0, 0, 0, 40, 0)),
+        ("not json", (100, 0, 0, 0, 40, 0)),
+        ({"prompt_tokens_details": {"cached_tokens": 60}}, (40, 60, 0, 0, 40, 0)),
+        ({"output_tokens_details": {"reasoning_tokens": 30}}, (100, 0, 0, 0, 10, 30)),
+        ({"cache_read_input_tokens": 60, "cache_creation_input_tokens": 7}, (100, 60, 7, 0, 40, 0)),
+        ({"thoughtsTokenCount": 30, "cachedContentTokenCount": 20}, (80, 20, 0, 0, 10, 30)),
+    ],
+    ids=["none", "broken", "OpenAI, input", "OpenAI, output", "Anthropic", "Gemini"],
+)
+def test_details_in_llms_log_are_each_providers_own(details: Any, expected: tuple[int, ...]) -> None:
+    row = {"id": "1", "model": "m", "datetime_utc": "2026-11-01", "input_tokens": 100, "output_tokens": 40}
+    text = details if details is None or isinstance(details, str) else json.dumps(details)
+    assert classes(one("llm", row | {"token_details": text})) == expected
+
+
 @pytest.mark.parametrize("text", ["0.1", "12.000000001", "0", "$3.5", " 7 "])
 def test_amounts_are_exact(text: str) -> None:
     assert amount(text) == int(Decimal(text.strip().removeprefix("$")) * 10**9)

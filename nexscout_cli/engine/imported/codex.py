@@ -1,7 +1,7 @@
 """Session files of Codex (``~/.codex/sessions/**/*.jsonl``): events, of which ``token_count`` has sums since the start.
 
-Cached input is inside the input, thinking inside the output. An event that repeats the sums before it is no request. Where
-sums fall, the session began to count anew, and the event's own ``last_token_usage`` counts.
+Input from and to the cache is inside the input, thinking inside the output. An event that repeats the sums before it is no
+request. Where sums fall, the session began to count anew, and the event's own ``last_token_usage`` counts.
 """
 
 from __future__ import annotations
@@ -10,7 +10,10 @@ from collections.abc import Iterable
 
 from nexscout_cli.engine.imported.record import Imported, Row, count, model_of, moment, name, part, rest
 
-_NAMES = ("input_tokens", "cached_input_tokens", "output_tokens", "reasoning_output_tokens")
+_NAMES = (
+    *("input_tokens", "cached_input_tokens", "cache_write_input_tokens"),
+    *("output_tokens", "reasoning_output_tokens"),
+)
 _UNNAMED = "gpt-5"
 """What sessions asked before they said so."""
 
@@ -22,7 +25,7 @@ class Session:
         self._id = ""
         self._folder = ""
         self._model = ""
-        self._before = [0, 0, 0, 0]
+        self._before = [0] * len(_NAMES)
         self._n = 0
 
     def parse(self, row: Row) -> Iterable[Imported]:
@@ -50,7 +53,7 @@ class Session:
         if not any(used):
             return ()
         self._n += 1
-        given, cached, made, thought = used
+        given, cached, written, made, thought = used
         at = moment(row.get("timestamp"))
         return (
             Imported(
@@ -58,8 +61,9 @@ class Session:
                 model=model_of(info.get("model") or self._model or _UNNAMED),
                 provider="openai",
                 key=f"{self._id or at.isoformat()} {self._n} {now}",
-                input=rest(given, cached),
+                input=rest(given, cached, written),
                 cached=cached,
+                cache_write=written,
                 output=rest(made, thought),
                 reasoning=thought,
                 feature=self._folder,

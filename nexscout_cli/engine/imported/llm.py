@@ -38,12 +38,13 @@ def parser(message: Message | None) -> Callable[[Row], Iterable[Imported]]:
             details.get("cache_read_input_tokens")
             or part(details, "prompt_tokens_details").get("cached_tokens")
             or part(details, "input_tokens_details").get("cached_tokens")
+            or details.get("cachedContentTokenCount")
         )
         thought = count(
             part(details, "completion_tokens_details").get("reasoning_tokens")
             or part(details, "output_tokens_details").get("reasoning_tokens")
+            or details.get("thoughtsTokenCount")  # which llm's plugin for Gemini has added to the output
         )
-        beside = count(details.get("thoughtsTokenCount"))  # Gemini counts thinking beside the answer
         return (
             Imported(
                 at=moment(row.get("datetime_utc")),
@@ -54,7 +55,7 @@ def parser(message: Message | None) -> Callable[[Row], Iterable[Imported]]:
                 cached=cached,
                 cache_write=count(details.get("cache_creation_input_tokens")),
                 output=rest(count(made), thought),
-                reasoning=thought + beside,
+                reasoning=thought,
                 feature="llm",
                 messages=_messages(row, message) if message else None,
             ),

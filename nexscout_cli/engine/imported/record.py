@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 from nexscout_cli.engine.money import to_nano
 
 Row = dict[str, Any]
-MOST = 10**15
+MOST = 10**11
 """Tokens or requests that one record may have: sums of many stay whole numbers of 64 bits."""
 _YEARS = range(1990, 9999)
 _NAME = 200
@@ -124,8 +124,8 @@ def count(value: Any) -> int:
         return value
     if value is None or value == "":
         return 0
-    if isinstance(value, str) and value.isascii() and value.isdigit() and len(value) < 16:
-        return int(value)
+    if isinstance(value, str) and value.isascii() and value.isdigit() and len(value) <= len(str(MOST)):
+        return count(int(value))
     if isinstance(value, Decimal | float) and 0 <= value <= MOST and value == int(value):
         return int(value)
     raise BadRow("a count of tokens or requests is not a whole number from 0")
