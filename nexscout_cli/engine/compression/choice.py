@@ -86,19 +86,12 @@ def compress_texts(
     if heads == tuple(map(len, texts)):
         return texts, nothing._replace(left_alone=before)
 
-    from nexscout_cli.engine.compression.lossless import compress
-
-    said = _said(request)
-    results = [
-        compress(text[head:], f"{said}\n{texts[0] if number else text[:head]}")
-        for number, (text, head) in enumerate(zip(texts, heads, strict=True))
-    ]
-    shorter = tuple(text[:head] + tail for text, head, (tail, _) in zip(texts, heads, results, strict=True))
+    shorter, saved = _lossless(request, texts, heads)
     after = total(shorter)
     if after >= before:
         shorter, after, taken = texts, before, {}
     else:
-        taken = _shared_out(before - after, [saved for _, saved in results])
+        taken = _shared_out(before - after, saved)
     found: tuple[str, ...] = ()
     scarce = low and large
     if mode == "extract" or (
@@ -119,6 +112,21 @@ def compress_texts(
     return shorter, Compression(
         True, before, after, tuple(taken), done, tuple(taken.items()), left_alone, found, could_be
     )
+
+
+def _lossless(
+    request: AIRequest, texts: tuple[str, ...], heads: tuple[int, ...]
+) -> tuple[tuple[str, ...], list[dict[str, int]]]:
+    """The texts without what carries no meaning, and the characters that each step took from each of them."""
+    from nexscout_cli.engine.compression.lossless import compress
+
+    said = _said(request)
+    results = [
+        compress(text[head:], f"{said}\n{texts[0] if number else text[:head]}")
+        for number, (text, head) in enumerate(zip(texts, heads, strict=True))
+    ]
+    shorter = tuple(text[:head] + tail for text, head, (tail, _) in zip(texts, heads, results, strict=True))
+    return shorter, [saved for _, saved in results]
 
 
 def _could_be(

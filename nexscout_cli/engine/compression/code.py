@@ -22,6 +22,8 @@ _HOLDS_OTHERS = re.compile(
 _CONTROLS = re.compile(
     r"\s*(?:[}\])]\s*)*(?:if|else|elif|for|while|switch|match|do|try|catch|except|finally|with|case)\b"
 )
+_DEFINED = re.compile(r"\b(?:def|func|fn|function|fun|sub)\s+([^\W\d]\w*)|(?<!\w)([^\W\d]\w*)\s?\(")
+_NAMES = re.compile(r"\w_\w|\w\d|[a-z][A-Z]|\A_")
 _CALLED = re.compile(r"[^\W\d]\w*")
 
 
@@ -44,17 +46,25 @@ def shorten(code: str, question: str, keep: float) -> str:
     if not texts:
         return code
     heads = relevance(["\n".join(lines[body.head : body.start]) for body in bodies], question)
-    scores = [score + head for score, head in zip(relevance(texts, question), heads, strict=True)]
+    scores = [score + 2 * head for score, head in zip(relevance(texts, question), heads, strict=True)]
     if not max(scores):
         return code
     sizes = [sum(len(line) + 1 for line in lines[body.start : body.end]) for body in bodies]
     room = keep * len(code) - (len(code) - sum(sizes)) - 16 * len(bodies)
     called = _called_by_the_best(lines, bodies, scores)
-    order = sorted(range(len(bodies)), key=lambda at: (-scores[at] - 0.3 * called[at], sizes[at]))
+    named = _named(lines, bodies, question)
+    order = sorted(range(len(bodies)), key=lambda at: (not named[at], -scores[at] - 0.3 * called[at], sizes[at]))
     # Without the function that is asked about the rest is of no use: it stays, and takes what it takes.
     kept = fill(order, sizes, room - sizes[order[0]], order[:1])
     short = "\n".join(_joined(lines, bodies, kept))
     return short if len(short) < len(code) else code
+
+
+def _named(lines: list[str], bodies: list[Body], question: str) -> list[bool]:
+    """Whether the question names each function as it is written, in a name that is no plain word."""
+    asked = {name for name in _CALLED.findall(question) if _NAMES.search(name) or f"{name}(" in question}
+    heads = (_DEFINED.search("\n".join(lines[body.head : body.start])) for body in bodies)
+    return [head is not None and (head.group(1) or head.group(2)) in asked for head in heads]
 
 
 def _called_by_the_best(lines: list[str], bodies: list[Body], scores: list[float]) -> list[bool]:
