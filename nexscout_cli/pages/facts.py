@@ -35,7 +35,8 @@ class Day(NamedTuple):
 
 
 class Facts(NamedTuple):
-    """What a page shows. ``reports`` by name; ``before`` the totals of the period of the same length before it.
+    """What a page shows. ``reports`` by name; ``before`` the totals of the time of the same length before it, None where
+    use began later than that, as the two can't be compared then.
 
     ``days`` is every day from the first use in the window on, or ``step`` days from that one on. ``budget`` is the
     month's, in nano-dollars, None without one.
@@ -45,7 +46,7 @@ class Facts(NamedTuple):
     window: Window
     user: str | None
     reports: dict[str, Row]
-    before: Row
+    before: Row | None
     fallbacks: int
     latency: Row
     step: int
@@ -79,12 +80,14 @@ def gather(store: Store, actor: str, window: Window, settings: Settings, user: s
     with store.reports.reading(actor, history, user) as reader:
         earlier = [(day, {what: one.sums(key) for what, key in KEYS.items()}) for day, one in reader.by_day(step)]
     every = limits(store, actor, settings, whose)
+    began = earlier[0][0] if earlier else None
+    comparable = began is not None and began <= before.since.astimezone(window.tz).date().isoformat()
     return Facts(
         now,
         window,
         whose,
         reports,
-        totals,
+        totals if comparable else None,
         fallbacks,
         latency,
         step,
