@@ -20,6 +20,10 @@ if TYPE_CHECKING:
 
 KEYS = {"model": "model_used", "feature": "feature", "user": "user_id"}
 REPORTS = ("overview", "models", "features", "users", "accuracy", "savings", "cache", "unprofitable")
+DEAR = frozenset({"accuracy", "latency", "predicted"})
+"""What takes a look at every row of the window; everything else comes from roll-ups."""
+_NO_LATENCY: Row = {"n": 0, "p50": None, "p95": None}
+_NO_PREDICTION: Row = {"n": 0, "predicted": 0, "actual": 0, "p90": 0}
 MOST_DAYS = timedelta(days=100)
 """The longest window that is shown by day; longer ones are by seven days."""
 _MICROSECOND = timedelta(microseconds=1)
@@ -35,7 +39,8 @@ class Day(NamedTuple):
 
 
 class Facts(NamedTuple):
-    """What a page shows. ``reports`` by name; ``before`` the totals of the period of the same length before it.
+    """What a page shows. ``reports`` by name; ``before`` the totals of the time of the same length before it, None where
+    use began later than that, as the two can't be compared then.
 
     ``days`` is every day from the first use in the window on, or ``step`` days from that one on. ``budget`` is the
     month's, in nano-dollars, None without one.
@@ -45,7 +50,7 @@ class Facts(NamedTuple):
     window: Window
     user: str | None
     reports: dict[str, Row]
-    before: Row
+    before: Row | None
     fallbacks: int
     latency: Row
     step: int
@@ -56,8 +61,17 @@ class Facts(NamedTuple):
     budget: int | None
 
 
-def gather(store: Store, actor: str, window: Window, settings: Settings, user: str | None = None) -> Facts:
+def gather(
+    store: Store,
+    actor: str,
+    window: Window,
+    settings: Settings,
+    user: str | None = None,
+    wanted: frozenset[str] = DEAR,
+) -> Facts:
     """What there is to show of a window to the actor, over all they may see or one user.
+
+    Of what is DEAR only the ``wanted`` is read; the rest is left empty.
 
     Raises NotPermitted for another user's figures, UsageError for a user there is not.
     """
@@ -65,10 +79,16 @@ def gather(store: Store, actor: str, window: Window, settings: Settings, user: s
     step = 1 if window.until - window.since <= MOST_DAYS else 7
     with store.reports.reading(actor, window, user) as reader:
         now, whose = reader.now, reader.user
-        reports = {name: build(reader, name, terms) for name in REPORTS}
-        fallbacks, latency = reader.fallbacks(), reader.latency()
+        reports = {name: build(reader, name, terms) for name in REPORTS if name not in DEAR or name in wanted}
+        fallbacks = reader.fallbacks()
+        latency = reader.latency() if "latency" in wanted else _NO_LATENCY
         days = [
-            Day(day, {what: one.sums(key) for what, key in KEYS.items()}, one.latency(), one.predicted())
+            Day(
+                day,
+                {what: one.sums(key) for what, key in KEYS.items()},
+                one.latency() if "latency" in wanted else _NO_LATENCY,
+                one.predicted() if "predicted" in wanted else _NO_PREDICTION,
+            )
             for day, one in reader.by_day(step)
         ]
     length = max(min(window.until, now) - window.since, timedelta(days=1))
@@ -79,12 +99,14 @@ def gather(store: Store, actor: str, window: Window, settings: Settings, user: s
     with store.reports.reading(actor, history, user) as reader:
         earlier = [(day, {what: one.sums(key) for what, key in KEYS.items()}) for day, one in reader.by_day(step)]
     every = limits(store, actor, settings, whose)
+    began = earlier[0][0] if earlier else None
+    comparable = began is not None and began <= before.since.astimezone(window.tz).date().isoformat()
     return Facts(
         now,
         window,
         whose,
         reports,
-        totals,
+        totals if comparable else None,
         fallbacks,
         latency,
         step,

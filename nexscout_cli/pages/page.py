@@ -116,6 +116,12 @@ SITE: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
     "unprofitable": (("cost-user",), ("unprofitable",)),
 }
 """The charts and tables of each page of the server; the overview has all charts."""
+DEAR_OF = {
+    "overview": frozenset({"latency", "predicted"}),
+    "models": frozenset({"latency"}),
+    "accuracy": frozenset({"accuracy", "predicted"}),
+}
+"""What each page needs of what is dear to read."""
 
 
 def site_values(facts: Facts, page: str) -> dict[str, Any]:

@@ -142,10 +142,11 @@ class Site:
         async def handle(request: Request, session: Session) -> Response:
             def make() -> dict[str, Any]:
                 from nexscout_cli.pages.facts import gather
-                from nexscout_cli.pages.page import site_values
+                from nexscout_cli.pages.page import DEAR_OF, site_values
 
                 asked = self._asked(request, session)
-                facts = gather(self._store, session.actor, asked.window, self._settings, asked.user)
+                dear = DEAR_OF.get(name, frozenset())
+                facts = gather(self._store, session.actor, asked.window, self._settings, asked.user, dear)
                 return site_values(facts, name) | self._around(asked, name)
 
             return _page("site_report.html", await self._threads.do(make))

@@ -372,6 +372,29 @@ moments = st.datetimes(
 midnights = st.integers(-2, 17).map(lambda day: START + timedelta(days=day))
 
 
+@pytest.mark.parametrize("tz", ["UTC", "America/New_York"])
+@pytest.mark.parametrize("step", [1, 7])
+def test_days_one_by_one_add_up_to_the_window(store: SqliteStore, tz: str, step: int) -> None:
+    with store.reports.reading("root", Window(ODD.since, ODD.until, zone(tz))) as reader:
+        days = list(reader.by_day(step))
+        for key in ("model_used", "feature", "user_id"):
+            parts = [row for _, day in days for row in day.sums(key)]
+            for name in SUMS:
+                assert sum(row[name] for row in parts) == sum(row[name] for row in reader.sums(key))
+        if step == 1:
+            whole = {row["day"]: row["cost_usd"] for row in reader.days()}
+            assert {day: sum(row["cost_usd"] for row in one.sums("feature")) for day, one in days} == whole
+    assert [day for day, _ in days] == sorted({day for day, _ in days})
+
+
+@pytest.mark.parametrize("actor", ["root", "ann"])
+def test_what_stood_in_for_another_model_is_counted_for_who_may_see_it(store: SqliteStore, actor: str) -> None:
+    with store.reports.reading(actor, WHOLE) as reader:
+        assert reader.fallbacks() == 0
+        assert reader.latency() == {"n": 0, "p50": None, "p95": None}
+        assert reader.predicted()["n"] == 0
+
+
 @settings(max_examples=60, deadline=None)
 @given(
     st.one_of(moments, midnights),
