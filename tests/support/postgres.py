@@ -17,7 +17,7 @@ import subprocess
 import tempfile
 import time
 from collections.abc import Callable
-from contextlib import closing
+from contextlib import closing, suppress
 from pathlib import Path
 from typing import Any
 
@@ -55,10 +55,8 @@ def _unprivileged() -> dict[str, Any]:
 
 def _ends_with_us() -> None:
     """In the child: the server is stopped when whoever runs the tests dies, however that happens."""
-    try:
+    with suppress(AttributeError, OSError):
         ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGINT)
-    except (AttributeError, OSError):
-        pass
 
 
 class Server:

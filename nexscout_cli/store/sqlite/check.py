@@ -8,11 +8,14 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, NamedTuple
 
 from nexscout_cli.engine.book_types import SUMS, Problem
+from nexscout_cli.store.sqlite.rollups import ROLLUPS
 from nexscout_cli.store.sqlite.transaction import Transaction, parse_stamp
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
     from pathlib import Path
+
+    from nexscout_cli.store.sqlite.dialect import Dialect
 
 AHEAD = timedelta(days=1)
 """How far the last-seen time may lie ahead of the clock."""
@@ -33,13 +36,20 @@ def problems(t: Transaction, path: Path) -> list[Problem]:
 
     Raises StoreError where the file cannot be read at all.
     """
-    found = _capped("integrity", _integrity(t))
+    found = capped("integrity", _integrity(t))
     if not found:
-        found += _books(t) + _rollups(t) + _clock(t)
+        found += books(t)
     return found + file_modes(path)
 
 
-def _capped(name: str, messages: Iterable[str], fix: str = _RESTORE) -> list[Problem]:
+def books(t: Transaction) -> list[Problem]:
+    """Everything that is wrong with the books, whichever database keeps them."""
+    found = [problem for name, sql in _examinations(t.sql) for problem in capped(name, _messages(t, sql))]
+    return found + _rollups(t) + _clock(t)
+
+
+def capped(name: str, messages: Iterable[str], fix: str = _RESTORE) -> list[Problem]:
+    """The first of the messages as problems, and how many more there are."""
     found = list(messages)
     told = [Problem(name, message, fix) for message in found[:_SHOWN]]
     if len(found) > _SHOWN:
@@ -58,16 +68,19 @@ def _integrity(t: Transaction) -> Iterator[str]:
         yield str(error)
 
 
-def _books(t: Transaction) -> list[Problem]:
-    return [problem for name, sql in _EXAMINATIONS for problem in _capped(name, _messages(t, sql))]
-
-
 def _messages(t: Transaction, sql: str) -> Iterator[str]:
     try:
         for (message,) in t.execute(sql):
             yield str(message)
-    except sqlite3.DatabaseError as error:
+    except t.failed as error:
         yield f"cannot be examined: {error}"
+
+
+def _examinations(words: Dialect) -> Iterator[Examination]:
+    """The questions, in a database's words."""
+    paid = f"{words.whole('t.price', 'input')} + {words.whole('t.price', 'output')} > 0"
+    for name, sql in _EXAMINATIONS:
+        yield Examination(name, sql.replace("{paid}", paid))
 
 
 _EXAMINATIONS = (
@@ -107,18 +120,19 @@ _EXAMINATIONS = (
         """
         WITH sums AS (
           SELECT t.id, t.request_id, t.n, t.state, t.actual, t.settled_at, t.claim, r.state AS request_state,
-            json_extract(t.price, '$.input') + json_extract(t.price, '$.output') > 0 AS paid,
-            coalesce(sum(e.kind = 'hold'), 0) AS holds, coalesce(sum(e.kind = 'post'), 0) AS posts,
-            coalesce(sum(e.kind = 'void'), 0) AS voids,
-            coalesce(sum(e.kind = 'hold' AND e.amount <> CASE a.kind WHEN 'usd' THEN t.hold ELSE t.hold_tokens END), 0)
-              AS other_holds,
-            coalesce(sum(e.kind = 'post' AND a.kind = 'usd' AND e.amount IS NOT t.actual), 0) AS other_posts
+            {paid} AS paid,
+            count(CASE WHEN e.kind = 'hold' THEN 1 END) AS holds, count(CASE WHEN e.kind = 'post' THEN 1 END) AS posts,
+            count(CASE WHEN e.kind = 'void' THEN 1 END) AS voids,
+            count(CASE WHEN e.kind = 'hold' AND e.amount <> CASE a.kind WHEN 'usd' THEN t.hold ELSE t.hold_tokens END
+              THEN 1 END) AS other_holds,
+            count(CASE WHEN e.kind = 'post' AND a.kind = 'usd' AND (t.actual IS NULL OR e.amount <> t.actual) THEN 1 END)
+              AS other_posts
           FROM attempts t LEFT JOIN requests r USING (request_id)
           LEFT JOIN (ledger_entries e JOIN accounts a ON a.id = e.account AND a.kind <> 'energy')
-            ON e.attempt = t.id GROUP BY t.id),
+            ON e.attempt = t.id GROUP BY t.id, r.state),
         found AS (SELECT s.*, CASE
             WHEN paid AND holds = 0 THEN 'can cost something and holds nothing'
-            WHEN other_holds THEN 'holds other amounts than its entries'
+            WHEN other_holds > 0 THEN 'holds other amounts than its entries'
             WHEN state IN ('held', 'sent', 'unknown') AND posts + voids > 0
               THEN 'is ' || state || ', yet its hold was settled'
             WHEN state = 'unknown' AND settled_at IS NULL THEN 'is unknown, and since when is not recorded'
@@ -126,7 +140,7 @@ _EXAMINATIONS = (
               THEN 'is ' || state || ', yet keeps its claim'
             WHEN state = 'posted' AND (voids > 0 OR posts <> holds) THEN 'is posted, yet its holds are not'
             WHEN state = 'posted' AND actual IS NULL THEN 'is posted without a cost'
-            WHEN state = 'posted' AND other_posts THEN 'is posted at another cost than its entries'
+            WHEN state = 'posted' AND other_posts > 0 THEN 'is posted at another cost than its entries'
             WHEN state = 'posted' AND u.id IS NULL THEN 'is posted, yet has no row of usage'
             WHEN state = 'posted' AND u.cost_usd <> actual THEN 'is posted at another cost than its row of usage'
             WHEN state = 'voided' AND (posts > 0 OR voids <> holds) THEN 'is voided, yet its holds are not'
@@ -145,10 +159,11 @@ _EXAMINATIONS = (
     Examination(
         "requests",
         """
-        WITH tries AS (SELECT request_id, count(*) AS attempts, sum(state IN ('held', 'sent')) AS live,
-            sum(state = 'unknown') AS unknown, sum(state = 'posted') AS posted FROM attempts GROUP BY request_id),
-        energy AS (SELECT e.attempt, sum(e.kind = 'hold') AS holds, sum(e.kind <> 'hold') AS settled,
-            sum(e.kind = 'post') AS posts,
+        WITH tries AS (SELECT request_id, count(*) AS attempts, count(CASE WHEN state IN ('held', 'sent') THEN 1 END) AS live,
+            count(CASE WHEN state = 'unknown' THEN 1 END) AS unknown, count(CASE WHEN state = 'posted' THEN 1 END) AS posted
+            FROM attempts GROUP BY request_id),
+        energy AS (SELECT e.attempt, count(CASE WHEN e.kind = 'hold' THEN 1 END) AS holds,
+            count(CASE WHEN e.kind <> 'hold' THEN 1 END) AS settled, count(CASE WHEN e.kind = 'post' THEN 1 END) AS posts,
             sum(CASE e.kind WHEN 'hold' THEN e.amount WHEN 'post' THEN -e.amount ELSE 0 END) < 0 AS above
           FROM ledger_entries e JOIN accounts a ON a.id = e.account AND a.kind = 'energy' WHERE e.attempt IS NOT NULL
           GROUP BY e.attempt),
@@ -176,31 +191,28 @@ _EXAMINATIONS = (
 
 
 def _rollups(t: Transaction) -> list[Problem]:
-    from nexscout_cli.store.sqlite.schema import ROLLUPS
-
     found: list[Problem] = []
     for table, (keys, _) in ROLLUPS.items():
         names = ", ".join(keys)
         sums = ", ".join(
             (
                 "sum(first)",
-                "sum(outcome = 'posted')",
-                "sum(outcome = 'hit')",
-                "sum(outcome = 'failed')",
+                *(f"count(CASE WHEN outcome = '{outcome}' THEN 1 END)" for outcome in ("posted", "hit", "failed")),
                 *(f"sum({name})" for name in SUMS[4:]),
             )
         )
         values = ", ".join(f"{sql.replace('new.', '')} AS {name}" for name, sql in keys.items())
         rows = f"""SELECT {values}, {sums} FROM (
-            SELECT *, id = min(id) OVER (PARTITION BY request_id) AS first FROM ai_model_usage)
+            SELECT *, CASE WHEN id = min(id) OVER (PARTITION BY request_id) THEN 1 ELSE 0 END AS first
+            FROM ai_model_usage) AS numbered
             GROUP BY {", ".join(str(n + 1) for n in range(len(keys)))}"""
-        kept = f"SELECT {names}, {', '.join(SUMS)} FROM {table}"
+        kept = f"SELECT {names}, {', '.join(f'sum({name})' for name in SUMS)} FROM {table} GROUP BY {names}"
         label = " || ' ' || ".join(keys)
-        sql = f"""WITH rows AS ({rows}), kept AS ({kept})
+        sql = f"""WITH counted AS ({rows}), kept AS ({kept})
             SELECT {label} || ': the sums are not those of its rows'
-            FROM (SELECT {names} FROM (SELECT * FROM rows EXCEPT SELECT * FROM kept)
-            UNION SELECT {names} FROM (SELECT * FROM kept EXCEPT SELECT * FROM rows))"""
-        found += _capped(table, _messages(t, sql))
+            FROM (SELECT {names} FROM (SELECT * FROM counted EXCEPT SELECT * FROM kept) AS more
+            UNION SELECT {names} FROM (SELECT * FROM kept EXCEPT SELECT * FROM counted) AS fewer) AS other"""
+        found += capped(table, _messages(t, sql))
     return found
 
 

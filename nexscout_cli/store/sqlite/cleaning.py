@@ -11,10 +11,10 @@ from nexscout_cli.store.sqlite import parts
 from nexscout_cli.store.sqlite.transaction import OWN_OR_ADMIN, Transaction
 
 if TYPE_CHECKING:
-    import sqlite3
     from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from nexscout_cli.engine.request import Json
+    from nexscout_cli.store.sqlite.records import Record
     from nexscout_cli.store.sqlite.transactions import Transactions
 
 FIRST, LEAST, MOST = 250, 50, 8_000
@@ -147,11 +147,11 @@ def clear(store: Transactions, actor: str, user_id: str | None, feature: str | N
     return _remove(store, [number for number, _, _ in _answers(store, where, values)])
 
 
-def _answers(store: Transactions, where: str = "1", values: Mapping[str, Json] | None = None) -> Iterator[sqlite3.Row]:
+def _answers(store: Transactions, where: str = "1 = 1", values: Mapping[str, Json] | None = None) -> Iterator[Record]:
     """Number, time of last use and bytes of text of the answers for which ``where`` holds, a bounded part at a time."""
     return parts.of_kept_answers(
         store,
-        f"""SELECT id, last_used_at, length(CAST(response_text AS BLOB)) FROM cached_ai_responses
+        f"""SELECT id, last_used_at, {store.sql.bytes_of.format("response_text")} FROM cached_ai_responses
             WHERE id > :first AND id <= :last AND {where} ORDER BY id""",
         values or {},
     )

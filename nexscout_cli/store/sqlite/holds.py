@@ -65,7 +65,7 @@ def open_request(t: Transaction, order: Order) -> bool:
 def _insert_attempt(t: Transaction, order: Order, n: int, claim: str | None) -> int:
     """The id of the new attempt. Raises DuplicateInFlight when another request has its claim."""
     request_id, settlement = order.prediction.request_id, order.settlement
-    cursor = t.execute(
+    attempt_id = t.insert(
         """INSERT INTO attempts (request_id, n, model, price, estimate, hold, hold_tokens, state,
            owner, deadline, plan, claim, created_at)
            VALUES (?, ?, ?, ?, ?, ?, ?, 'held', ?, ?, ?, ?, ?) ON CONFLICT (claim) WHERE claim IS NOT NULL DO NOTHING""",
@@ -84,9 +84,9 @@ def _insert_attempt(t: Transaction, order: Order, n: int, claim: str | None) -> 
             t.stamp,
         ),
     )
-    if not cursor.rowcount:
+    if attempt_id is None:
         raise DuplicateInFlight
-    return int(cursor.lastrowid or 0)
+    return attempt_id
 
 
 def _take_over(t: Transaction, request_id: str) -> tuple[int, str | None]:

@@ -68,21 +68,23 @@ class SqliteLedger:
 
     def record_hit(self, actor: str, hit: Hit) -> None:
         """The one small write of a cached answer."""
-        self._store.together(actor, lambda t: hits.record(t, hit))
+        self._store.together(actor, lambda t: hits.record(t, hit), hit.user_id)
 
     def record_refusal(self, actor: str, prediction: Prediction, reason: str) -> None:
         """A refused run: its prediction, and nothing else."""
         from nexscout_cli.store.sqlite import holds
 
-        with self._store.write(actor) as t:
+        def enter(t: Transaction) -> None:
             t.require_access(prediction.user_id)
             holds.predict(t, prediction, reason)
+
+        self._store.together(actor, enter, prediction.user_id)
 
     def hold(self, actor: str, order: Order) -> Attempt:
         """T1."""
         from nexscout_cli.store.sqlite import holds
 
-        return self._store.together(actor, lambda t: holds.hold(t, order))
+        return self._store.together(actor, lambda t: holds.hold(t, order), order.prediction.user_id)
 
     def mark_sent(self, actor: str, attempt: Attempt) -> None:
         """T2: from here on the provider may have been reached."""
@@ -91,7 +93,7 @@ class SqliteLedger:
             require_own(t, attempt)
             set_state(t, attempt.id, "sent")
 
-        self._store.together(actor, move)
+        self._store.together(actor, move, attempt.settlement.user_id)
 
     def void(self, actor: str, attempt: Attempt, reason: str) -> None:
         """Give the hold back: the call never arrived, or was definitely refused."""
@@ -101,7 +103,7 @@ class SqliteLedger:
             set_state(t, attempt.id, "voided", reason=reason)
             accounts.release(t, attempt.id, {"usd": None, "tokens": None}, "")
 
-        self._store.together(actor, give_back)
+        self._store.together(actor, give_back, attempt.settlement.user_id)
 
     def mark_unknown(self, actor: str, attempt: Attempt, reason: str, provider_id: str | None) -> None:
         """Keep the hold: the call was sent, and what became of it is not known."""
@@ -110,24 +112,23 @@ class SqliteLedger:
             require_own(t, attempt)
             set_state(t, attempt.id, "unknown", reason=reason, provider_id=provider_id)
 
-        self._store.together(actor, keep)
+        self._store.together(actor, keep, attempt.settlement.user_id)
 
     def post(self, actor: str, attempt: Attempt, posting: Posting) -> None:
         """T3: the true charge in every book at once."""
         from nexscout_cli.store.sqlite import postings
 
-        self._store.together(actor, lambda t: postings.post(t, attempt, posting))
+        self._store.together(actor, lambda t: postings.post(t, attempt, posting), attempt.settlement.user_id)
 
     def deliver(self, actor: str, attempt: Attempt, charge: Charge, delivery: Delivery) -> None:
         """Deliver the answer of an attempt that was posted without a delivery."""
         from nexscout_cli.store.sqlite import postings
 
-        with self._store.write(actor) as t:
-            postings.deliver(t, attempt, charge, delivery)
+        user_id = attempt.settlement.user_id
+        self._store.together(actor, lambda t: postings.deliver(t, attempt, charge, delivery), user_id)
 
     def fail(self, actor: str, failure: Failure) -> None:
         """Nothing was delivered: energy is given back, and the failure is on record."""
         from nexscout_cli.store.sqlite import postings
 
-        with self._store.write(actor) as t:
-            postings.fail(t, failure)
+        self._store.together(actor, lambda t: postings.fail(t, failure), failure.user_id)

@@ -78,8 +78,8 @@ def deliver(t: Transaction, attempt: Attempt, charge: Charge, delivery: Delivery
     if t.execute("SELECT state FROM requests WHERE request_id = ?", (attempt.request_id,)).fetchone()[0] != "open":
         raise elsewhere(f"request {attempt.request_id}")
     t.execute(
-        "UPDATE ai_model_usage SET energy = ?, baseline_usd = ?, "
-        "metadata = json_set(metadata, '$.delivered', json('true'), '$.warnings', json(?)) WHERE request_id = ? AND n = ?",
+        f"UPDATE ai_model_usage SET energy = ?, baseline_usd = ?, metadata = {t.sql.delivered('metadata')} "
+        "WHERE request_id = ? AND n = ?",
         (
             delivery.energy,
             attempt.settlement.savings(charge).baseline,

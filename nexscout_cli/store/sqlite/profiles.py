@@ -11,7 +11,7 @@ from nexscout_cli.engine.snapshot import Profile
 from nexscout_cli.engine.tiers import FIRST_TIER
 from nexscout_cli.errors import NotPermitted
 from nexscout_cli.jsontext import plain
-from nexscout_cli.store.sqlite import users
+from nexscout_cli.store.sqlite import keys, users
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -125,4 +125,4 @@ class SqliteProfiles:
         with self._store.write(actor) as t:
             t.require_admin("turn panic mode on or off")
             t.execute("UPDATE meta SET value = ? WHERE key = 'panic'", (str(int(on)),))
-            t.execute("UPDATE meta SET value = CAST(value AS INTEGER) + 1 WHERE key = 'world_version'")
+            t.execute(keys.MOVED)

@@ -13,9 +13,8 @@ from nexscout_cli.store.sqlite import accounts, claims, log, states, usage
 from nexscout_cli.store.sqlite.transaction import OWN_OR_ADMIN, Transaction, parse_stamp, stamp
 
 if TYPE_CHECKING:
-    import sqlite3
-
     from nexscout_cli.engine.book_types import Recovered, Unresolved
+    from nexscout_cli.store.sqlite.records import Record
     from nexscout_cli.store.sqlite.transactions import Transactions
 
 _ATTEMPTS = """SELECT a.*, r.user_id, r.feature, r.state = 'open' AS goes_on
@@ -106,7 +105,7 @@ class SqliteRecovery:
             t.execute("UPDATE meta SET value = ? WHERE key = 'last_seen'", (stamp(t.clock.now()),))
 
 
-def _left_behind(t: Transaction) -> list[tuple[sqlite3.Row, LiveAttempt]]:
+def _left_behind(t: Transaction) -> list[tuple[Record, LiveAttempt]]:
     rows = t.execute(
         f"{_ATTEMPTS} WHERE a.claim IS NOT NULL AND a.state IN ('held', 'sent', 'unknown') ORDER BY +a.id"
     ).fetchall()
@@ -118,12 +117,12 @@ def _left_behind(t: Transaction) -> list[tuple[sqlite3.Row, LiveAttempt]]:
     ]
 
 
-def _live(row: sqlite3.Row) -> LiveAttempt:
+def _live(row: Record) -> LiveAttempt:
     since = parse_stamp(row["settled_at"]) if row["settled_at"] else None
     return LiveAttempt(row["state"], row["hold"], parse_stamp(row["deadline"]), since)
 
 
-def _abandoned(t: Transaction) -> list[sqlite3.Row]:
+def _abandoned(t: Transaction) -> list[Record]:
     """Requests left open between two attempts by a process that died."""
     rows = t.execute(
         """SELECT r.request_id,
@@ -145,13 +144,13 @@ def _close_abandoned(t: Transaction) -> None:
             states.end_request(t, row["request_id"], "voided", 0)
 
 
-def _void(t: Transaction, row: sqlite3.Row, reason: str) -> None:
+def _void(t: Transaction, row: Record, reason: str) -> None:
     states.set_state(t, row["id"], "voided", reason=reason, ended=not row["goes_on"])
     accounts.release(t, row["id"], {"usd": None, "tokens": None}, reason)
     _end_if_settled(t, row["request_id"], "voided")
 
 
-def _post(t: Transaction, row: sqlite3.Row, cost: int, how: str) -> None:
+def _post(t: Transaction, row: Record, cost: int, how: str) -> None:
     """Post an unknown attempt; its tokens are what the hold allowed, since nobody reported any."""
     kept = json.loads(row["plan"])
     states.set_state(t, row["id"], "posted", actual=cost, ended=not row["goes_on"])

@@ -10,18 +10,23 @@ from nexscout_cli.engine.book_types import SUMS
 from nexscout_cli.store.sqlite.transaction import OWN_OR_ADMIN, Transaction, parse_stamp, stamp
 
 if TYPE_CHECKING:
-    import sqlite3
     from collections.abc import Iterator
 
     from nexscout_cli.engine.report_window import Window
+    from nexscout_cli.store.sqlite.records import Record
     from nexscout_cli.store.sqlite.transactions import Transactions
 
 Row = dict[str, Any]
 
 _DAY = timedelta(days=1)
 _FIRST = "NOT EXISTS (SELECT 1 FROM ai_model_usage e WHERE e.request_id = a.request_id AND e.id < a.id)"
-_OF_ROWS = (_FIRST, "outcome = 'posted'", "outcome = 'hit'", "outcome = 'failed'", *SUMS[4:])
-_ROW_SUMS = ", ".join(f"coalesce(sum({value}), 0)" for value in _OF_ROWS)
+_COUNTED = (_FIRST, "outcome = 'posted'", "outcome = 'hit'", "outcome = 'failed'")
+_ROW_SUMS = ", ".join(
+    (
+        *(f"count(CASE WHEN {condition} THEN 1 END)" for condition in _COUNTED),
+        *(f"coalesce(sum({name}), 0)" for name in SUMS[4:]),
+    )
+)
 _ROLLUP_SUMS = ", ".join(f"coalesce(sum({name}), 0)" for name in SUMS)
 _IS_ADMIN = "EXISTS (SELECT 1 FROM users WHERE user_id = :actor AND role = 'admin')"
 _MINE = f"{OWN_OR_ADMIN} AND (:user IS NULL OR user_id = :user)"
@@ -86,7 +91,7 @@ class SqliteReportReader:
         self.window = window
         self.user = user
 
-    def _select(self, sql: str, **values: Any) -> list[sqlite3.Row]:
+    def _select(self, sql: str, **values: Any) -> list[Record]:
         """Rows of a query, which may name :actor, :user, :now, :since and :until."""
         known = {
             "actor": self._t.actor,
@@ -137,7 +142,7 @@ class SqliteReportReader:
     def token_classes(self) -> dict[str, int]:
         """Tokens of the window that are not plain, by class."""
         rows = self._select(
-            f"SELECT j.key, sum(j.value) FROM ai_model_usage, json_each(token_classes) j "
+            f"SELECT j.key, sum(j.value) FROM ai_model_usage, {self._t.sql.fields_of.format('token_classes')} "
             f"WHERE token_classes <> '{{}}' AND created_at >= :since AND created_at < :until "
             f"AND {OWN_OR_ADMIN} {self._only} GROUP BY j.key ORDER BY 2 DESC, 1"
         )
@@ -165,7 +170,8 @@ class SqliteReportReader:
                        avg(error) AS error, {middle.format(rank="rank", of="error")} AS median_error,
                        avg(formula_error) AS formula_error,
                        {middle.format(rank="formula_rank", of="formula_error")} AS formula_median_error,
-                       avg(actual_tokens <= predicted_tokens_p90) AS covered
+                       avg(CASE WHEN actual_tokens <= predicted_tokens_p90 THEN 1.0
+                                WHEN predicted_tokens_p90 IS NOT NULL THEN 0.0 END) AS covered
                 FROM ranked {by}"""
         )
         return [dict(row) for row in found]
@@ -208,7 +214,7 @@ class SqliteReportReader:
             return "usage_by_user_day" if {"user_id", "day"}.issuperset(keys) else None
         return "usage_by_model_day"
 
-    def _from_rows(self, keys: tuple[str, ...], since: str, until: str) -> list[sqlite3.Row]:
+    def _from_rows(self, keys: tuple[str, ...], since: str, until: str) -> list[Record]:
         names = [{"day": "substr(created_at, 1, 10)"}.get(key, key) for key in keys]
         return self._select(
             f"SELECT {', '.join([*names, _ROW_SUMS])} FROM ai_model_usage a "
@@ -217,7 +223,7 @@ class SqliteReportReader:
             end=until,
         )
 
-    def _from_rollup(self, table: str, keys: tuple[str, ...], first: str, end: str) -> list[sqlite3.Row]:
+    def _from_rollup(self, table: str, keys: tuple[str, ...], first: str, end: str) -> list[Record]:
         names = [{"model_used": "model"}.get(key, key) for key in keys]
         head, source, where = "", table, _IS_ADMIN
         if self.user is not None:

@@ -12,18 +12,18 @@ from nexscout_cli.store.sqlite import accounts
 from nexscout_cli.store.sqlite.transaction import OWN_OR_ADMIN, Transaction
 
 if TYPE_CHECKING:
-    import sqlite3
-
+    from nexscout_cli.store.sqlite.dialect import Dialect
+    from nexscout_cli.store.sqlite.records import Record
     from nexscout_cli.store.sqlite.transactions import Transactions
 
 
-def due(t: Transaction, row: sqlite3.Row | None) -> int:
+def due(t: Transaction, row: Record | None) -> int:
     """Energy that this month's grant would add to a user's."""
     tier, period = (row["tier"], row["granted_period"]) if row else (FIRST_TIER, "")
     return t.rules.tiers[tier].due(period, t.month)
 
 
-def _role(row: sqlite3.Row) -> str:
+def _role(row: Record) -> str:
     return "reader" if row["reads_only"] else str(row["role"])
 
 
@@ -34,7 +34,7 @@ def _add(t: Transaction, user_id: str) -> None:
     )
 
 
-def ensure(t: Transaction, user_id: str) -> sqlite3.Row:
+def ensure(t: Transaction, user_id: str) -> Record:
     """The user's row, made when new, with this month's energy granted. Raises NotPermitted, UsageError as access does."""
     row = t.require_access(user_id)
     grants, month = due(t, row), t.month
@@ -49,7 +49,7 @@ def ensure(t: Transaction, user_id: str) -> sqlite3.Row:
     if row is None or row["granted_period"] < month:
         accounts.grant(t, accounts.energy_account(t, user_id), grants, "grant", f"month {month}")
         t.execute("UPDATE users SET granted_period = ?, granted_energy = ? WHERE user_id = ?", (month, grants, user_id))
-    fresh: sqlite3.Row = t.execute("SELECT * FROM users WHERE user_id = ?", (user_id,)).fetchone()
+    fresh: Record = t.execute("SELECT * FROM users WHERE user_id = ?", (user_id,)).fetchone()
     return fresh
 
 
@@ -58,15 +58,14 @@ _FORGET = {
     "cached_answers": "DELETE FROM cached_ai_responses WHERE user_id = :user",
     "kept_answers": "UPDATE requests SET answer = NULL, key = NULL WHERE user_id = :user AND answer IS NOT NULL",
     "failures": f"UPDATE attempts SET reason = NULL WHERE reason IS NOT NULL AND {_OF_REQUESTS}",
-    "messages": "UPDATE ai_model_usage SET metadata = json_remove(metadata, '$.message', '$.warnings') "
-    "WHERE user_id = :user AND coalesce(json_type(metadata, '$.message'), json_type(metadata, '$.warnings')) IS NOT NULL",
+    "messages": "UPDATE ai_model_usage SET metadata = {metadata_without_messages} "
+    "WHERE user_id = :user AND ({has_message} OR {has_warnings})",
     "verdicts": "DELETE FROM feedback WHERE user_id = :user",
-    "decisions": "UPDATE ai_cost_predictions SET decision = json_remove(decision, '$.weighed') WHERE user_id = :user "
-    "AND json_type(decision, '$.weighed') IS NOT NULL",
-    "doubts": "UPDATE ai_model_usage SET metadata = json_remove(metadata, '$.doubt') WHERE user_id = :user "
-    "AND json_type(metadata, '$.doubt') IS NOT NULL",
-    "profiles": "UPDATE user_efficiency_profiles SET writing_style_profile = '{}', common_patterns = '[]', "
-    "pattern_counts = '{}', peak_usage_hours = '[]', prompt_heads = '[]' WHERE user_id = :user",
+    "decisions": "UPDATE ai_cost_predictions SET decision = {decision_without_weighed} "
+    "WHERE user_id = :user AND {has_weighed}",
+    "doubts": "UPDATE ai_model_usage SET metadata = {metadata_without_doubt} WHERE user_id = :user AND {has_doubt}",
+    "profiles": "UPDATE user_efficiency_profiles SET writing_style_profile = '{{}}', common_patterns = '[]', "
+    "pattern_counts = '{{}}', peak_usage_hours = '[]', prompt_heads = '[]' WHERE user_id = :user",
 }
 """What is removed of a person's text, by what it is called in the answer. Money stays in the books."""
 _FORGET_TOO = (
@@ -75,6 +74,17 @@ _FORGET_TOO = (
     "UPDATE feedback SET note = NULL WHERE actor = :user AND note IS NOT NULL",
 )
 """What goes as well: hashes of whole requests, and notes on other people's answers."""
+
+
+def _words(sql: Dialect) -> dict[str, str]:
+    """What the statements above leave open."""
+    return {
+        "metadata_without_messages": sql.without("metadata", "message", "warnings"),
+        "metadata_without_doubt": sql.without("metadata", "doubt"),
+        "decision_without_weighed": sql.without("decision", "weighed"),
+        **{f"has_{name}": sql.has("metadata", name) for name in ("message", "warnings", "doubt")},
+        "has_weighed": sql.has("decision", "weighed"),
+    }
 
 
 class SqliteUsers:
@@ -164,8 +174,9 @@ class SqliteUsers:
         """
         with self._store.write(actor) as t:
             t.require_user(user_id)
-            gone = {name: t.execute(sql, {"user": user_id}).rowcount for name, sql in _FORGET.items()}
+            words = _words(t.sql)
+            gone = {name: t.execute(sql.format(**words), {"user": user_id}).rowcount for name, sql in _FORGET.items()}
             for sql in _FORGET_TOO:
                 t.execute(sql, {"user": user_id})
-        self._store.db.flush_log()
+        self._store.flush()
         return gone
