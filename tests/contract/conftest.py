@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -12,9 +13,11 @@ from nexscout_cli.config import Settings
 from nexscout_cli.engine.ports import Clock
 from nexscout_cli.engine.store_ports import Store
 from nexscout_cli.engine.store_rules import StoreRules, store_rules
+from nexscout_cli.store.postgres.store import PostgresStore
 from nexscout_cli.store.sqlite.store import SqliteStore
-from tests.contract.books import Books, SqliteBooks
+from tests.contract.books import Books, PostgresBooks, SqliteBooks
 from tests.support.clock import SettableClock
+from tests.support.postgres import new_database
 from tests.support.steps import Steps
 
 
@@ -26,10 +29,17 @@ class Kind(NamedTuple):
     books: Callable[[Path], Books]
 
 
+@functools.cache
+def _database(place: Path) -> str:
+    """The URL of a place's own PostgreSQL database."""
+    return new_database()
+
+
 KINDS = [
     Kind(
         "sqlite", lambda place, *how: SqliteStore(place / "nexscout.db", *how), lambda p: SqliteBooks(p / "nexscout.db")
     ),
+    Kind("postgres", lambda place, *how: PostgresStore(_database(place), *how), lambda p: PostgresBooks(_database(p))),
 ]
 
 

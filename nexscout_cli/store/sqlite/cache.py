@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
     from nexscout_cli.engine.request import Json
     from nexscout_cli.store.sqlite.records import Record
-    from nexscout_cli.store.sqlite.transactions import Transactions
+    from nexscout_cli.store.sqlite.work import Work
 
 Row = dict[str, Any]
 
@@ -51,7 +51,7 @@ def forget_answer(t: Transaction, request_id: str) -> int:
 class SqliteCache:
     """Answers that are kept. What removes many does so in short transactions, so that writers get their turn in between."""
 
-    def __init__(self, store: Transactions) -> None:
+    def __init__(self, store: Work) -> None:
         self._store = store
 
     def stats(self, actor: str) -> Row:
@@ -145,6 +145,8 @@ class SqliteCache:
 
 
 def _disk_bytes(t: Transaction) -> int | None:
+    if t.sql.is_postgres:
+        return int(t.execute("SELECT pg_total_relation_size('cached_ai_responses')").fetchone()[0])
     try:
         row = t.execute(
             """SELECT sum(pgsize) FROM sqlite_schema s JOIN dbstat d ON d.name = s.name AND d.aggregate = TRUE

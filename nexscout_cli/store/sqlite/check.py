@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 import stat
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, NamedTuple
 
 from nexscout_cli.engine.book_types import SUMS, Problem
@@ -38,14 +38,14 @@ def problems(t: Transaction, path: Path) -> list[Problem]:
     """
     found = capped("integrity", _integrity(t))
     if not found:
-        found += books(t)
+        found += books(t, t.clock.now())
     return found + file_modes(path)
 
 
-def books(t: Transaction) -> list[Problem]:
-    """Everything that is wrong with the books, whichever database keeps them."""
+def books(t: Transaction, now: datetime) -> list[Problem]:
+    """Everything that is wrong with the books, whichever database keeps them. ``now``: the clock's time."""
     found = [problem for name, sql in _examinations(t.sql) for problem in capped(name, _messages(t, sql))]
-    return found + _rollups(t) + _clock(t)
+    return found + _rollups(t) + _clock(t, now)
 
 
 def capped(name: str, messages: Iterable[str], fix: str = _RESTORE) -> list[Problem]:
@@ -216,9 +216,9 @@ def _rollups(t: Transaction) -> list[Problem]:
     return found
 
 
-def _clock(t: Transaction) -> list[Problem]:
+def _clock(t: Transaction, now: datetime) -> list[Problem]:
     seen = t.execute("SELECT value FROM meta WHERE key = 'last_seen'").fetchone()[0]
-    if not seen or parse_stamp(seen) <= t.clock.now() + AHEAD:
+    if not seen or parse_stamp(seen) <= now + AHEAD:
         return []
     return [
         Problem(

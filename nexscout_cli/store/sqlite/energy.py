@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from nexscout_cli.engine.budgets import Budget, Used
     from nexscout_cli.store.sqlite.records import Record
     from nexscout_cli.store.sqlite.transaction import Transaction
-    from nexscout_cli.store.sqlite.transactions import Transactions
+    from nexscout_cli.store.sqlite.work import Work
 
 
 def _of(t: Transaction, user_id: str, row: Record | None) -> Energy:
@@ -39,7 +39,7 @@ def _of(t: Transaction, user_id: str, row: Record | None) -> Energy:
 class SqliteEnergy:
     """Energy accounts of users."""
 
-    def __init__(self, store: Transactions) -> None:
+    def __init__(self, store: Work) -> None:
         self._store = store
 
     def show(self, actor: str, user_id: str) -> Energy:

@@ -11,7 +11,7 @@ from nexscout_cli.store.sqlite import cache, log
 
 if TYPE_CHECKING:
     from nexscout_cli.store.sqlite.transaction import Transaction
-    from nexscout_cli.store.sqlite.transactions import Transactions
+    from nexscout_cli.store.sqlite.work import Work
 
 NOTE_CHARS = 2_000
 """Characters of a note that are kept."""
@@ -21,7 +21,7 @@ _VERDICTS = ("good", "bad")
 class SqliteFeedback:
     """What users said of answers."""
 
-    def __init__(self, store: Transactions) -> None:
+    def __init__(self, store: Work) -> None:
         self._store = store
 
     def record(self, actor: str, request: str, verdict: str, note: str | None = None) -> Feedback:

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from nexscout_cli.store.sqlite.records import Record
     from nexscout_cli.store.sqlite.transaction import Transaction
-    from nexscout_cli.store.sqlite.transactions import Transactions
+    from nexscout_cli.store.sqlite.work import Work
 
 _TOUCH_AFTER = timedelta(minutes=1)
 """How old a key's last use may be before it is written again."""
@@ -36,7 +36,7 @@ def drawn_on(t: Transaction, owners: Sequence[str]) -> list[Budget]:
 class SqliteKeys:
     """The keys of the server."""
 
-    def __init__(self, store: Transactions) -> None:
+    def __init__(self, store: Work) -> None:
         self._store = store
 
     def create(self, actor: str, key: ApiKey, digest: str, budgets: Sequence[Budget] = ()) -> None:
@@ -104,7 +104,7 @@ class SqliteKeys:
 class SqliteBudgets:
     """Budgets of users, keys and tags."""
 
-    def __init__(self, store: Transactions) -> None:
+    def __init__(self, store: Work) -> None:
         self._store = store
 
     def set(self, actor: str, budget: Budget) -> None:

@@ -20,13 +20,13 @@ if TYPE_CHECKING:
     from nexscout_cli.engine.settlement import Attempt, Charge, Delivery, Failure, Order, Posting, Prediction
     from nexscout_cli.engine.snapshot import Experience, World
     from nexscout_cli.store.sqlite.transaction import Transaction
-    from nexscout_cli.store.sqlite.transactions import Transactions
+    from nexscout_cli.store.sqlite.work import Work
 
 
 class SqliteLedger:
     """The ledger in SQLite."""
 
-    def __init__(self, store: Transactions) -> None:
+    def __init__(self, store: Work) -> None:
         self._store = store
 
     def world(

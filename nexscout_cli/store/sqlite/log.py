@@ -14,7 +14,7 @@ from nexscout_cli.store.sqlite.transaction import OWN_OR_ADMIN, Transaction
 
 if TYPE_CHECKING:
     from nexscout_cli.store.sqlite.records import Record
-    from nexscout_cli.store.sqlite.transactions import Transactions
+    from nexscout_cli.store.sqlite.work import Work
 
 Row = dict[str, Any]
 
@@ -37,7 +37,7 @@ _UNUSED = """SELECT request_id, created_at FROM ai_cost_predictions p WHERE crea
 class SqliteLog:
     """What became of requests, and why. Requests are named by their id or the beginning of it."""
 
-    def __init__(self, store: Transactions) -> None:
+    def __init__(self, store: Work) -> None:
         self._store = store
 
     def latest(self, actor: str, user: str | None = None, limit: int = 20) -> list[Row]:

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from nexscout_cli.engine.learning.observation import Lesson
     from nexscout_cli.store.sqlite.transaction import Transaction
-    from nexscout_cli.store.sqlite.transactions import Transactions
+    from nexscout_cli.store.sqlite.work import Work
 
 
 def _tuple(text: str) -> tuple[Any, ...]:
@@ -77,7 +77,7 @@ def for_plan(t: Transaction, user_id: str) -> Profile:
 class SqliteProfiles:
     """Profiles and preferences of users."""
 
-    def __init__(self, store: Transactions) -> None:
+    def __init__(self, store: Work) -> None:
         self._store = store
 
     def learned(self, actor: str, user_id: str) -> ProfileState:

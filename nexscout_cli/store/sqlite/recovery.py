@@ -15,7 +15,7 @@ from nexscout_cli.store.sqlite.transaction import OWN_OR_ADMIN, Transaction, par
 if TYPE_CHECKING:
     from nexscout_cli.engine.book_types import Recovered, Unresolved
     from nexscout_cli.store.sqlite.records import Record
-    from nexscout_cli.store.sqlite.transactions import Transactions
+    from nexscout_cli.store.sqlite.work import Work
 
 _ATTEMPTS = """SELECT a.*, r.user_id, r.feature, r.state = 'open' AS goes_on
     FROM attempts a JOIN requests r USING (request_id)"""
@@ -24,7 +24,7 @@ _ATTEMPTS = """SELECT a.*, r.user_id, r.feature, r.state = 'open' AS goes_on
 class SqliteRecovery:
     """Attempts that nobody looks after."""
 
-    def __init__(self, store: Transactions) -> None:
+    def __init__(self, store: Work) -> None:
         self._store = store
 
     def recover(self, actor: str) -> Recovered:
@@ -100,9 +100,10 @@ class SqliteRecovery:
 
     def reset_clock(self, actor: str) -> None:
         """Set the last-seen time back to the clock's, after the clock stood in the future for a while. Admins only."""
+        now = self._store.clock.now()
         with self._store.write(actor) as t:
             t.require_admin("reset the last-seen time")
-            t.execute("UPDATE meta SET value = ? WHERE key = 'last_seen'", (stamp(t.clock.now()),))
+            t.execute("UPDATE meta SET value = ? WHERE key = 'last_seen'", (stamp(now),))
 
 
 def _left_behind(t: Transaction) -> list[tuple[Record, LiveAttempt]]:

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
     from nexscout_cli.engine.report_window import Window
     from nexscout_cli.store.sqlite.records import Record
-    from nexscout_cli.store.sqlite.transactions import Transactions
+    from nexscout_cli.store.sqlite.work import Work
 
 Row = dict[str, Any]
 
@@ -64,7 +64,7 @@ def _midnight(moment: datetime) -> datetime:
 class SqliteReports:
     """Where the money went."""
 
-    def __init__(self, store: Transactions) -> None:
+    def __init__(self, store: Work) -> None:
         self._store = store
 
     def now(self, actor: str) -> datetime:

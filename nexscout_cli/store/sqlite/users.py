@@ -14,7 +14,7 @@ from nexscout_cli.store.sqlite.transaction import OWN_OR_ADMIN, Transaction
 if TYPE_CHECKING:
     from nexscout_cli.store.sqlite.dialect import Dialect
     from nexscout_cli.store.sqlite.records import Record
-    from nexscout_cli.store.sqlite.transactions import Transactions
+    from nexscout_cli.store.sqlite.work import Work
 
 
 def due(t: Transaction, row: Record | None) -> int:
@@ -90,7 +90,7 @@ def _words(sql: Dialect) -> dict[str, str]:
 class SqliteUsers:
     """Who there is."""
 
-    def __init__(self, store: Transactions) -> None:
+    def __init__(self, store: Work) -> None:
         self._store = store
 
     def listing(self, actor: str) -> list[UserRow]:

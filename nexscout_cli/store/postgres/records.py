@@ -1,0 +1,97 @@
+"""Between the books' SQL and psycopg: how values are bound, and how rows and numbers come back."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any
+
+from psycopg.adapt import Loader
+from psycopg.types.string import TextLoader
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from psycopg import Connection, Cursor
+    from psycopg.abc import Buffer
+
+_WORDS = re.compile(r"""'(?:[^']|'')*' | \? | (?<!:):(?P<name>[a-z_]+) | %""", re.VERBOSE)
+_NUL = re.compile(r"(?<!\\)((?:\\\\)*)\\u0000")
+
+
+class PostgresRecord:
+    """A row: see ``Record``."""
+
+    __slots__ = ("_index", "_values")
+
+    def __init__(self, values: Sequence[Any], index: Mapping[str, int]) -> None:
+        self._values = values
+        self._index = index
+
+    def __getitem__(self, key: Any, /) -> Any:
+        """The value of a column, by its name or position; a tuple for a slice."""
+        return self._values[self._index[key] if isinstance(key, str) else key]
+
+    def __iter__(self) -> Iterator[Any]:
+        """The values."""
+        return iter(self._values)
+
+    def __len__(self) -> int:
+        """How many there are."""
+        return len(self._values)
+
+    def keys(self) -> Sequence[str]:
+        """The names."""
+        return [*self._index]
+
+
+def as_records(cursor: Cursor[Any]) -> Callable[[Sequence[Any]], PostgresRecord]:
+    """A row factory."""
+    index = {column.name: n for n, column in enumerate(cursor.description or ())}
+    return lambda values: PostgresRecord(tuple(values), index)
+
+
+class _NumberLoader(Loader):
+    """Sums of whole numbers are whole numbers, means are floats: as SQLite has them."""
+
+    def load(self, data: Buffer) -> int | float:
+        text = bytes(data)
+        return float(text) if b"." in text or b"N" in text else int(text)
+
+
+def adapt(connection: Connection[Any]) -> None:
+    """JSON comes as text, which the books read themselves; a numeric as a number."""
+    connection.adapters.register_loader("jsonb", TextLoader)
+    connection.adapters.register_loader("numeric", _NumberLoader)
+
+
+@lru_cache(maxsize=512)
+def bound(sql: str) -> str:
+    """SQL whose values are bound as psycopg wants it: ``%s`` for ``?``, ``%(name)s`` for ``:name``."""
+
+    def word(found: re.Match[str]) -> str:
+        text = found[0]
+        if text == "?":
+            return "%s"
+        if found["name"]:
+            return f"%({found['name']})s"
+        return text.replace("%", "%%")
+
+    return _WORDS.sub(word, sql)
+
+
+def storable(values: Any) -> Any:
+    """The values without what PostgreSQL has no place for: NUL, in text and in JSON, becomes U+FFFD."""
+    if isinstance(values, Mapping):
+        return {name: _storable(value) for name, value in values.items()}
+    return [_storable(value) for value in values]
+
+
+def _storable(value: Any) -> Any:
+    if isinstance(value, str):
+        if "\x00" in value:
+            value = value.replace("\x00", "\ufffd")
+        if "\\u0000" in value:
+            value = _NUL.sub("\\1\ufffd", value)
+    return value
