@@ -8,7 +8,7 @@ from __future__ import annotations
 import contextlib
 import json
 import sqlite3
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol
 
@@ -219,14 +219,14 @@ class SqliteBooks(_TableBooks):
 class PostgresBooks(_TableBooks):
     """The books of a PostgreSQL database, read as a superuser."""
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: Callable[[], str]) -> None:
         self._url = url
 
     def _rows(self, source: str, rest: str, *values: object) -> Rows:
         import psycopg
 
         query = f"SELECT * FROM {source} {rest}".replace("?", "%s")
-        with contextlib.closing(psycopg.connect(self._url, options="-csearch_path=nexscout")) as connection:
+        with contextlib.closing(psycopg.connect(self._url(), options="-csearch_path=nexscout")) as connection:
             found = connection.execute(query.encode(), values)
             names = [column.name for column in found.description or ()]
             return Rows(names, ({n: _plain(n, v) for n, v in zip(names, row, strict=True)} for row in found))

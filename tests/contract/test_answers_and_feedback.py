@@ -132,7 +132,8 @@ def test_the_least_recently_used_answers_go_first(shop: Shop, ada: Steps, books:
     ada.hit(ada.request(), kept(ada, requests[0]))
     small = shop.actor("ada", cache__max_mb=1)
     size = len("Hi Sarah")
-    tight = type(small.store)(small.store.path, shop.clock, small.store.rules._replace(cache_bytes=2 * size), "ada")
+    rules = small.store.rules._replace(cache_bytes=2 * size)
+    tight = shop.kind.open(shop.place, shop.clock, rules, "ada")
     assert tight.cache.evict(dry_run=True) == 2
     assert tight.cache.evict() == 2
     tight.close()

@@ -103,7 +103,7 @@ class SqliteCache:
                 t.require_access(user_id)
             rows = t.execute(
                 f"""SELECT id, user_id, feature, model_used, tokens_saved, hit_count, created_at, last_used_at, expires_at
-                    FROM cached_ai_responses WHERE {OWN_OR_ADMIN} AND (:user IS NULL OR user_id = :user)
+                    FROM cached_ai_responses WHERE {OWN_OR_ADMIN} AND (CAST(:user AS text) IS NULL OR user_id = :user)
                     ORDER BY last_used_at DESC, id DESC LIMIT :limit""",
                 {"actor": actor, "user": user_id, "limit": limit},
             )

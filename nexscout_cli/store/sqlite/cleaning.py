@@ -141,7 +141,10 @@ def evict(store: Work, *, dry_run: bool = False) -> int:
 
 def clear(store: Work, actor: str, user_id: str | None, feature: str | None, *, dry_run: bool = False) -> int:
     """Remove answers the actor may see, of one user or feature or all; returns how many. Raises NotPermitted, UsageError."""
-    where = f"{OWN_OR_ADMIN} AND (:user IS NULL OR user_id = :user) AND (:feature IS NULL OR feature = :feature)"
+    where = (
+        f"{OWN_OR_ADMIN} AND (CAST(:user AS text) IS NULL OR user_id = :user) "
+        "AND (CAST(:feature AS text) IS NULL OR feature = :feature)"
+    )
     values = {"actor": actor, "user": user_id, "feature": feature}
     with store.read(actor) as t:
         if user_id is not None:

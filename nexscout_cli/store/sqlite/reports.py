@@ -29,7 +29,7 @@ _ROW_SUMS = ", ".join(
 )
 _ROLLUP_SUMS = ", ".join(f"coalesce(sum({name}), 0)" for name in SUMS)
 _IS_ADMIN = "EXISTS (SELECT 1 FROM users WHERE user_id = :actor AND role = 'admin')"
-_MINE = f"{OWN_OR_ADMIN} AND (:user IS NULL OR user_id = :user)"
+_MINE = f"{OWN_OR_ADMIN} AND (CAST(:user AS text) IS NULL OR user_id = :user)"
 # The key of usage_by_user_day begins with the user: step from user to user instead of reading every day of the table.
 _OWNERS = """WITH RECURSIVE owners (id) AS (
   SELECT min(user_id) FROM usage_by_user_day UNION ALL
