@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from nexscout_cli import config
 from nexscout_cli.config import Settings
 from nexscout_cli.engine.store_rules import store_rules
+from nexscout_cli.errors import StoreError
 
 if TYPE_CHECKING:
     from nexscout_cli.engine.interrupts import Interrupts
@@ -19,7 +20,6 @@ if TYPE_CHECKING:
     from nexscout_cli.engine.planning.texts import Count
     from nexscout_cli.engine.ports import Clock, Observer
     from nexscout_cli.engine.store_ports import Store
-    from nexscout_cli.store.sqlite.store import SqliteStore
 
 
 class SystemClock:
@@ -55,16 +55,30 @@ def open_store(
     actor: str | None = None,
     path: Path | None = None,
     clock: Clock | None = None,
-) -> SqliteStore:
-    """Open the database, made when there is none: then the actor owns it. Raises StoreError."""
+) -> Store:
+    """Open the database, made when there is none: then the actor owns it. Raises StoreError.
+
+    ``path``: a file, whatever NEXSCOUT_DB says. ``clock`` None: the machine's, or the server's where a server has the books.
+    """
+    rules = store_rules(settings or config.load())
+    url = config.db_url()
+    if path is None and url is not None:
+        _need_psycopg()
+        from nexscout_cli.store.postgres.store import PostgresStore
+
+        return PostgresStore(url, clock, rules, actor or login_name())
     from nexscout_cli.store.sqlite.store import SqliteStore
 
-    rules = store_rules(settings or config.load())
     return SqliteStore(path or config.db_path(), clock or SystemClock(), rules, actor or login_name())
 
 
 def store_version() -> tuple[str, str]:
-    """What keeps the books, and its version; no store is opened."""
+    """What keeps the books, and its version; no store is opened. Of a server: what talks to it."""
+    if config.db_url() is not None:
+        _need_psycopg()
+        import importlib.metadata
+
+        return "psycopg", importlib.metadata.version("psycopg")
     from nexscout_cli.store.sqlite.maintenance import engine_version
 
     return engine_version()
@@ -72,16 +86,37 @@ def store_version() -> tuple[str, str]:
 
 def newest_schema() -> int:
     """The schema that this program brings a store to."""
+    if config.db_url() is not None:
+        _need_psycopg()
+        from nexscout_cli.store.postgres import connections
+
+        return connections.SCHEMA_VERSION
     from nexscout_cli.store.sqlite.database import SCHEMA_VERSION
 
     return SCHEMA_VERSION
 
 
-def schema_version(path: Path) -> int | None:
-    """The schema of a database file, which is not changed; None where there is none, 0 for one that cannot be read."""
+def schema_version() -> int | None:
+    """The schema of the database, which is not changed; None where there is none, 0 for one that cannot be read."""
+    url = config.db_url()
+    if url is not None:
+        _need_psycopg()
+        from nexscout_cli.store.postgres import connections
+
+        return connections.present_schema(url)
     from nexscout_cli.store.sqlite.database import schema_version
 
-    return schema_version(path)
+    return schema_version(config.db_path())
+
+
+def _need_psycopg() -> None:
+    """Raises StoreError where the driver is not installed."""
+    from importlib.util import find_spec
+
+    if find_spec("psycopg") is None:
+        raise StoreError(
+            "PostgreSQL needs a driver that is not installed", "pip install 'nexscout[postgres]'", code="no_driver"
+        )
 
 
 def tokenizer() -> Count:

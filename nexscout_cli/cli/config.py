@@ -108,12 +108,14 @@ def path(as_json: AsJson = False) -> int:
     places = {
         "user_file": settings.user_file(),
         "project_file": Path(settings.PROJECT_FILE).absolute(),
-        "database": settings.db_path(),
+        **({} if settings.db_url() else {"database": settings.db_path()}),
         "data": settings.data_dir(),
         "cache": settings.cache_dir(),
         "embedded_model": model_path(settings.data_dir()),
     }
     rows = [{"what": name, "path": str(place), "exists": place.exists()} for name, place in places.items()]
+    if settings.db_url():
+        rows.insert(2, {"what": "database", "path": settings.db_place(), "exists": True})
     if as_json:
         output.emit({"rows": rows})
     else:

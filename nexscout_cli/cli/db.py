@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -33,23 +34,25 @@ def db() -> None:
 
 @app.command()
 def path(as_json: AsJson = False) -> int:
-    """Print where the database is.
+    """Print where the database is; of a server's, the URL without its password.
 
     \b
     nexscout db path
     sqlite3 -readonly "$(nexscout db path)" .tables
     """
-    where = config.db_path()
+    where = config.db_place()
     if as_json:
-        output.emit({"path": str(where), "exists": where.exists()})
+        from nexscout_cli.assemble import schema_version
+
+        output.emit({"path": where, "exists": schema_version() is not None})
     else:
-        output.out(str(where))
+        output.out(where)
     return 0
 
 
 @app.command()
 def check(as_json: AsJson = False) -> int:
-    """Verify SQLite's own integrity and that every book balances (admins). Exit 6 when something is wrong.
+    """Verify the database's own integrity and that every book balances (admins). Exit 6 when something is wrong.
 
     \b
     nexscout db check
@@ -64,7 +67,7 @@ def check(as_json: AsJson = False) -> int:
             raise
         problems = [Problem(error.code, error.message, error.suggestion)]
     if as_json:
-        output.emit({"path": str(where), "healthy": not problems, "problems": [p._asdict() for p in problems]})
+        output.emit({"path": where, "healthy": not problems, "problems": [p._asdict() for p in problems]})
     elif problems:
         for problem in problems:
             output.out(f"{problem.name}: {problem.message}\n  {problem.fix}")
@@ -80,12 +83,17 @@ def backup(
 ) -> int:
     """Copy the database to a new file, consistent while others write, readable by its owner alone (admins).
 
+    Of a PostgreSQL database pg_dump makes the copy, which pg_restore reads; where there is none, `db copy` makes another kind.
+
     \b
     nexscout db backup
     nexscout db backup /mnt/safe/nexscout-monday.bak
     """
     session = Session()
     _existing()
+    if file is None and config.db_url() is not None:  # beside the database is nowhere here
+        file = config.data_dir() / f"nexscout.{time.strftime('%Y%m%dT%H%M%SZ', time.gmtime())}.dump"
+        file.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
     target = session.store.maintenance.backup(session.actor, file)
     if as_json:
         output.emit({"path": str(target), "bytes": target.stat().st_size})
@@ -104,16 +112,17 @@ def migrate(as_json: AsJson = False) -> int:
     from nexscout_cli.assemble import newest_schema, schema_version
 
     session = Session()
-    where, newest = config.db_path(), newest_schema()
-    before = schema_version(where)
+    where, newest = config.db_place(), newest_schema()
+    before = schema_version()
     session.store  # noqa: B018 - opening migrates
     if as_json:
         older = before if before is not None and before < newest else None
-        output.emit({"path": str(where), "schema_version": newest, "migrated_from": older})
+        output.emit({"path": where, "schema_version": newest, "migrated_from": older})
     elif before is None:
         output.out(f"made {where} with schema {newest}")
     elif before < newest:
-        output.out(f"migrated from schema {before} to {newest}; the backup lies beside {where}")
+        backup = "" if config.db_url() else f"; the backup lies beside {where}"
+        output.out(f"migrated from schema {before} to {newest}{backup}")
     else:
         output.out(f"schema {newest} is the newest; nothing to do")
     return 0
@@ -165,9 +174,9 @@ def resolve(
     return _told(f"{request_id}: {what}", facts, as_json)
 
 
-def _existing() -> Path:
-    where = config.db_path()
-    if not where.exists():
+def _existing() -> str:
+    where = config.db_place()
+    if config.db_url() is None and not config.db_path().exists():
         raise StoreError(
             f"there is no database at {where} yet", "the first request makes it; or check NEXSCOUT_DB", code="missing"
         )

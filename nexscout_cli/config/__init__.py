@@ -3,7 +3,17 @@
 from __future__ import annotations
 
 from nexscout_cli.config.files import read_file, save
-from nexscout_cli.config.locations import PROJECT_FILE, cache_dir, config_dir, data_dir, db_path, home, user_file
+from nexscout_cli.config.locations import (
+    PROJECT_FILE,
+    cache_dir,
+    config_dir,
+    data_dir,
+    db_path,
+    db_place,
+    db_url,
+    home,
+    user_file,
+)
 from nexscout_cli.config.settings import Settings, UnknownVariable, load, unknown_variables
 from nexscout_cli.config.table import FEATURE_FIRST, SETTINGS, TIER_DEFAULTS, Setting, Tier
 from nexscout_cli.config.values import check, env_name, known, parse
@@ -22,6 +32,8 @@ __all__ = [
     "config_dir",
     "data_dir",
     "db_path",
+    "db_place",
+    "db_url",
     "env_name",
     "home",
     "known",

@@ -62,11 +62,29 @@ def cache_dir() -> Path:
 
 
 def db_path() -> Path:
-    """The database file: ``NEXSCOUT_DB``, or ``nexscout.db`` in the data folder. Raises ConfigError for a pipe."""
+    """The database file: ``NEXSCOUT_DB``, or ``nexscout.db`` in the data folder. Raises ConfigError for a pipe and a URL."""
+    if db_url() is not None:
+        raise ConfigError("NEXSCOUT_DB holds a URL, where a file is needed", "set NEXSCOUT_DB to a path")
     path = _place("NEXSCOUT_DB") or data_dir() / "nexscout.db"
     if path.is_fifo():  # opening one would wait for ever
         raise ConfigError(f"{path} is a pipe, not a database", "set NEXSCOUT_DB to another file")
     return path
+
+
+def db_url() -> str | None:
+    """The PostgreSQL URL that ``NEXSCOUT_DB`` holds, None where it holds a path or nothing."""
+    value = os.environ.get("NEXSCOUT_DB", "").strip()
+    return value if value.lower().startswith(("postgresql://", "postgres://")) else None
+
+
+def db_place() -> str:
+    """The database for a person to read: its path, or its URL without password and options. Raises ConfigError."""
+    url = db_url()
+    if url is None:
+        return str(db_path())
+    start, _, rest = url.partition("://")
+    who, at, where = rest.partition("?")[0].rpartition("@")
+    return f"{start}://{who.partition(':')[0]}{at}{where}"
 
 
 def user_file() -> Path:

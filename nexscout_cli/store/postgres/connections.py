@@ -104,7 +104,13 @@ class Connections:
                 "set_config('idle_in_transaction_session_timeout', '60s', false)",
                 (wait,),
             )
-        except (psycopg.Error, UnicodeError) as error:
+        except (psycopg.ProgrammingError, UnicodeError) as error:
+            raise StoreError(  # libpq repeats what it could not read, which may be a password
+                "NEXSCOUT_DB is no URL that PostgreSQL's library can read",
+                "postgresql://USER@HOST:PORT/DATABASE, what is unusual in it percent-encoded",
+                code="bad_url",
+            ) from (error if "://" not in str(error) else None)
+        except psycopg.Error as error:
             raise unusable(error) from error
         return connection
 
@@ -122,6 +128,16 @@ def schema_version(connection: psycopg.Connection[Any]) -> int:
     except (errors.UndefinedTable, errors.InvalidSchemaName):
         return 0
     return int(row[0] or 0) if row else 0
+
+
+def present_schema(url: str) -> int | None:
+    """The schema of the books at a URL; None where there are none. Raises StoreError."""
+    connections = Connections(url, _CONNECT)
+    try:
+        with connections.one() as connection:
+            return schema_version(connection) or None
+    finally:
+        connections.close()
 
 
 def unusable(error: Exception) -> NexScoutError:
