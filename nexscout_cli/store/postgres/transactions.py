@@ -114,6 +114,9 @@ class PostgresTransactions:
             if not connection.closed and not connection.broken:
                 connection.rollback()
             raise
+        self._commit(connection)
+
+    def _commit(self, connection: Connection) -> None:
         connection.execute("COMMIT")
 
     def together(self, actor: str, make: Callable[[Transaction], T], user_id: str = "") -> T:
