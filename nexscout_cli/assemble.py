@@ -12,9 +12,12 @@ from typing import TYPE_CHECKING
 from nexscout_cli import config
 from nexscout_cli.config import Settings
 from nexscout_cli.engine.store_rules import store_rules
-from nexscout_cli.errors import StoreError
+from nexscout_cli.errors import NotPermitted, StoreError
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from nexscout_cli.engine.book_types import Problem
     from nexscout_cli.engine.interrupts import Interrupts
     from nexscout_cli.engine.pipeline import Engine
     from nexscout_cli.engine.planning.texts import Count
@@ -70,6 +73,35 @@ def open_store(
     from nexscout_cli.store.sqlite.store import SqliteStore
 
     return SqliteStore(path or config.db_path(), clock or SystemClock(), rules, actor or login_name())
+
+
+def copy_store(
+    store: Store, actor: str, target: str, tell: Callable[[str, int], None]
+) -> tuple[dict[str, int], list[Problem]]:
+    """Copy all books into a new file or an empty PostgreSQL database; how many rows of each table, and what is wrong there.
+
+    Raises NotPermitted for who is no admin, UsageError where there are books, StoreError.
+    """
+    settings = config.load()
+    timeout = store_rules(settings).lock_timeout
+    if not store.users.is_admin(actor):
+        raise NotPermitted("only an admin may copy the whole database", "ask the person who owns this installation")
+    if config.is_url(target):
+        _need_psycopg()
+        from nexscout_cli.store.postgres import copies as on_servers
+        from nexscout_cli.store.postgres.store import PostgresStore
+
+        rows = store.maintenance.copy_to(on_servers.making(target, timeout), tell)
+        copy: Store = PostgresStore(target, None, store_rules(settings), actor)
+    else:
+        from nexscout_cli.store.sqlite import copies as in_files
+
+        rows = store.maintenance.copy_to(in_files.making(Path(target), timeout), tell)
+        copy = open_store(settings, actor, Path(target))
+    try:
+        return rows, copy.maintenance.check(actor)
+    finally:
+        copy.close()
 
 
 def store_version() -> tuple[str, str]:

@@ -28,6 +28,7 @@ def db() -> None:
     nexscout db path
     nexscout db check             do the books balance? exit 0 or 6
     nexscout db backup            a copy beside it
+    nexscout db copy --to PLACE   to a file or to PostgreSQL
     nexscout db resolve           attempts whose outcome is unknown
     """
 
@@ -100,6 +101,42 @@ def backup(
     else:
         output.out(str(target))
     return 0
+
+
+@app.command()
+def copy(
+    to: Annotated[str, typer.Option("--to", metavar="PLACE", help="A new file, or the URL of an empty database.")],
+    as_json: AsJson = False,
+) -> int:
+    """Copy all books to a file or a PostgreSQL database that has none, and check them there (admins).
+
+    All of it or nothing, as it was at one moment. What is written to the old books meanwhile is not in the copy: stop
+    what writes first. Then let NEXSCOUT_DB name the new place.
+
+    \b
+    nexscout db copy --to postgresql://nexscout@db.example.com/nexscout
+    NEXSCOUT_DB=postgresql://nexscout@db.example.com/nexscout nexscout db copy --to nexscout.db
+    """
+    from nexscout_cli.assemble import copy_store
+
+    session = Session()
+    _existing()
+    rows, problems = copy_store(session.store, session.actor, to, _told_of_table)
+    shown = config.without_password(to) if config.is_url(to) else to
+    if as_json:
+        checked = [problem._asdict() for problem in problems]
+        output.emit({"path": shown, "rows": rows, "healthy": not problems, "problems": checked})
+    elif problems:
+        for problem in problems:
+            output.out(f"{problem.name}: {problem.message}\n  {problem.fix}")
+    elif output.stderr_is_terminal():
+        output.note(f"{sum(rows.values()):,} rows are at {shown}, and sound; set NEXSCOUT_DB to use them")
+    return StoreError.exit_status if problems else 0
+
+
+def _told_of_table(table: str, rows: int) -> None:
+    if output.stderr_is_terminal():
+        output.note(f"{table}: {rows:,} rows")
 
 
 @app.command()

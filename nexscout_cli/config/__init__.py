@@ -12,7 +12,9 @@ from nexscout_cli.config.locations import (
     db_place,
     db_url,
     home,
+    is_url,
     user_file,
+    without_password,
 )
 from nexscout_cli.config.settings import Settings, UnknownVariable, load, unknown_variables
 from nexscout_cli.config.table import FEATURE_FIRST, SETTINGS, TIER_DEFAULTS, Setting, Tier
@@ -36,6 +38,7 @@ __all__ = [
     "db_url",
     "env_name",
     "home",
+    "is_url",
     "known",
     "load",
     "parse",
@@ -43,4 +46,5 @@ __all__ = [
     "save",
     "unknown_variables",
     "user_file",
+    "without_password",
 ]

@@ -74,14 +74,22 @@ def db_path() -> Path:
 def db_url() -> str | None:
     """The PostgreSQL URL that ``NEXSCOUT_DB`` holds, None where it holds a path or nothing."""
     value = os.environ.get("NEXSCOUT_DB", "").strip()
-    return value if value.lower().startswith(("postgresql://", "postgres://")) else None
+    return value if is_url(value) else None
+
+
+def is_url(place: str) -> bool:
+    """Whether a place of books is a PostgreSQL URL and not a path."""
+    return place.lower().startswith(("postgresql://", "postgres://"))
 
 
 def db_place() -> str:
     """The database for a person to read: its path, or its URL without password and options. Raises ConfigError."""
     url = db_url()
-    if url is None:
-        return str(db_path())
+    return str(db_path()) if url is None else without_password(url)
+
+
+def without_password(url: str) -> str:
+    """A database's URL without its password and options."""
     start, _, rest = url.partition("://")
     who, at, where = rest.partition("?")[0].rpartition("@")
     return f"{start}://{who.partition(':')[0]}{at}{where}"

@@ -276,6 +276,12 @@ class Maintenance(Protocol):
     def backup(self, actor: str, target: Path | None) -> Path:
         """A consistent copy in a new file, which is returned; None: beside the store, under a name of its own."""
 
+    def copy_to(self, target: AbstractContextManager[Any], tell: Callable[[str, int], None]) -> dict[str, int]:
+        """Copy all books as they are now to where another kind of store begins; returns how many rows of each table.
+
+        ``tell`` hears of a table and how many of its rows have gone.
+        """
+
     def about(self) -> dict[str, str]:
         """Facts for a person: engine and version, how commits are made durable."""
 

@@ -15,7 +15,10 @@ from nexscout_cli.errors import StoreError, UsageError
 from nexscout_cli.store.postgres.connections import SCHEMA_VERSION
 
 if TYPE_CHECKING:
+    from contextlib import AbstractContextManager
+
     from nexscout_cli.engine.book_types import Problem
+    from nexscout_cli.store.copying import Target, Tell
     from nexscout_cli.store.postgres.transactions import PostgresTransactions
 
 _FACTS = """SELECT current_setting('server_version'), pg_database_size(current_database()), current_database(),
@@ -85,6 +88,13 @@ class PostgresMaintenance:
                 "its version must be the server's or newer; `nexscout db copy --to FILE` needs none",
                 code="backup_failed",
             )
+
+    def copy_to(self, target: AbstractContextManager[Target], tell: Tell) -> dict[str, int]:
+        """Copy all books as they are now; returns how many rows of each table."""
+        from nexscout_cli.store import copying
+        from nexscout_cli.store.postgres import copies
+
+        return copying.copy(copies.reading(self._store.db), target, tell)
 
     def about(self) -> dict[str, str]:
         """engine, version, schema, path (the database's name), size (bytes), and durability."""

@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Any
 from psycopg.adapt import Loader
 from psycopg.types.string import TextLoader
 
+from nexscout_cli.jsontext import plain
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
@@ -81,17 +83,24 @@ def bound(sql: str) -> str:
     return _WORDS.sub(word, sql)
 
 
+def json_without_nul(value: Any) -> str:
+    """JSON text of a value, for a column of type jsonb: NUL, for which it has no place, becomes U+FFFD."""
+    return str(without_nul(plain(value)))
+
+
+def without_nul(text: Any) -> Any:
+    """JSON text without escaped NULs; what is no text as it is."""
+    if not isinstance(text, str):
+        return text
+    return _NUL.sub("\\1\ufffd", text) if "\\u0000" in text else text
+
+
 def storable(values: Any) -> Any:
-    """The values without what PostgreSQL has no place for: NUL, in text and in JSON, becomes U+FFFD."""
+    """The values without what PostgreSQL has no place for: NUL in text becomes U+FFFD."""
     if isinstance(values, Mapping):
         return {name: _storable(value) for name, value in values.items()}
     return [_storable(value) for value in values]
 
 
 def _storable(value: Any) -> Any:
-    if isinstance(value, str):
-        if "\x00" in value:
-            value = value.replace("\x00", "\ufffd")
-        if "\\u0000" in value:
-            value = _NUL.sub("\\1\ufffd", value)
-    return value
+    return value.replace("\x00", "\ufffd") if isinstance(value, str) and "\x00" in value else value

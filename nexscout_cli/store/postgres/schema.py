@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from importlib.resources import files
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from psycopg import errors
 
@@ -30,7 +30,7 @@ def migrations() -> list[tuple[int, str]]:
     return sorted((int(item.name.partition("_")[0]), item.read_text(encoding="utf-8")) for item in found)
 
 
-def migrate(connection: Connection[object], fill: Callable[[], None]) -> None:
+def migrate(connection: Connection[Any], fill: Callable[[], None]) -> None:
     """Bring the database to the newest schema in one transaction: all of it, or nothing changes.
 
     ``fill`` writes what new books start with. Raises StoreError where the login may not do that.
@@ -40,7 +40,7 @@ def migrate(connection: Connection[object], fill: Callable[[], None]) -> None:
             connection.execute("SELECT pg_advisory_xact_lock(%s)", (_LOCK,))
             connection.execute(_START)
             row = connection.execute("SELECT coalesce(max(number), 0) FROM migrations").fetchone()
-            before = row[0] if isinstance(row, tuple) else 0
+            before = int(row[0]) if row else 0
             for number, sql in migrations():
                 if before < number <= SCHEMA_VERSION:
                     connection.execute(sql.encode())

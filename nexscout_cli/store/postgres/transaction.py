@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import psycopg
 
-from nexscout_cli.store.postgres.records import bound, storable
+from nexscout_cli.store.postgres.records import bound, json_without_nul, storable
 from nexscout_cli.store.sqlite.dialect import POSTGRES
 from nexscout_cli.store.sqlite.transaction import Transaction, parse_stamp, stamp
 
@@ -42,6 +42,7 @@ class PostgresTransaction(Transaction):
     """
 
     sql = POSTGRES
+    json = staticmethod(json_without_nul)
     broken = psycopg.IntegrityError
     failed = psycopg.DatabaseError
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from nexscout_cli.jsontext import dumps, plain
+from nexscout_cli.jsontext import dumps
 from nexscout_cli.store.sqlite import accounts, answers, lengths, profiles, usage
 from nexscout_cli.store.sqlite.states import elsewhere, end_request, require_own, set_state
 
@@ -36,7 +36,7 @@ def post(t: Transaction, attempt: Attempt, posting: Posting) -> None:
             "input_tokens": charge.input_tokens,
             "output_tokens": charge.output_tokens,
             "cost_usd": charge.cost,
-            "token_classes": plain(charge.classes),
+            "token_classes": t.json(charge.classes),
             "provider_cost_usd": charge.provider_cost,
             "energy": delivery.energy if delivery else 0,
             "mode": settlement.mode,
@@ -83,7 +83,7 @@ def deliver(t: Transaction, attempt: Attempt, charge: Charge, delivery: Delivery
         (
             delivery.energy,
             attempt.settlement.savings(charge).baseline,
-            plain(list(delivery.warnings)),
+            t.json(list(delivery.warnings)),
             attempt.request_id,
             attempt.n,
         ),

@@ -5,14 +5,15 @@ from __future__ import annotations
 import sqlite3
 from datetime import UTC, datetime
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from nexscout_cli.engine.names import check_user
 from nexscout_cli.errors import NotPermitted, UsageError
+from nexscout_cli.jsontext import plain
 from nexscout_cli.store.sqlite.dialect import SQLITE
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from nexscout_cli.engine.ports import Clock
     from nexscout_cli.engine.store_rules import StoreRules
@@ -46,6 +47,8 @@ class Transaction:
     """
 
     sql = SQLITE
+    json: ClassVar[Callable[[Any], str]] = staticmethod(plain)
+    """JSON text of a value, for a column that the database looks into."""
     broken: type[Exception] = sqlite3.IntegrityError
     failed: type[Exception] = sqlite3.DatabaseError
 
