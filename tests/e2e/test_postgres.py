@@ -133,3 +133,18 @@ def test_a_copy_is_made_by_pg_dump_and_migrating_says_what_it_did(team: Any, tmp
 def test_no_pg_dump_is_said_plainly(team: Any, tmp_path: Path) -> None:
     done = team("db", "backup", ok=False, PATH=str(tmp_path))
     assert done.status == 6 and "pg_dump" in done.err and "db copy" in done.err
+
+
+def test_books_move_to_a_server_and_back(nexscout: Any, server: OpenAIServer, url: str, tmp_path: Path) -> None:
+    nexscout.env["OPENAI_API_KEY"] = "x"
+    nexscout("models", "set", "gpt-4o-mini", "--api-base", server.url)
+    answered = nexscout(*FOLLOW_UP, "--json").json["metadata"]["request_id"]
+    moved = nexscout("db", "copy", "--to", url, "--json").json
+    assert moved["healthy"] is True and int(moved["rows"]["ai_model_usage"]) == 1
+    nexscout.env["NEXSCOUT_DB"] = url
+    assert nexscout(*FOLLOW_UP, "--json").json["metadata"]["from_cache"] is True
+    assert answered[:12] in nexscout("log").out
+    back = tmp_path / "back.db"
+    nexscout("db", "copy", "--to", str(back))
+    assert nexscout("db", "copy", "--to", str(back), ok=False).status == 2
+    assert answered[:12] in nexscout("log", NEXSCOUT_DB=str(back)).out

@@ -42,7 +42,6 @@ class PostgresTransaction(Transaction):
     """
 
     sql = POSTGRES
-    json = staticmethod(json_without_nul)
     broken = psycopg.IntegrityError
     failed = psycopg.DatabaseError
 
@@ -73,6 +72,11 @@ class PostgresTransaction(Transaction):
         cursor = self._open.cursor()
         cursor.executemany(bound(sql).encode(), [storable(row) for row in values])
         return cursor
+
+    @staticmethod
+    def json(value: Any) -> str:
+        """JSON text of a value, for a column that the database looks into."""
+        return json_without_nul(value)
 
     def insert(self, sql: str, values: Sequence[object]) -> int | None:
         """The id of the row that the statement inserts; None where it inserts none."""

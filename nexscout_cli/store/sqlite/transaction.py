@@ -5,7 +5,7 @@ from __future__ import annotations
 import sqlite3
 from datetime import UTC, datetime
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any
 
 from nexscout_cli.engine.names import check_user
 from nexscout_cli.errors import NotPermitted, UsageError
@@ -13,7 +13,7 @@ from nexscout_cli.jsontext import plain
 from nexscout_cli.store.sqlite.dialect import SQLITE
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Sequence
 
     from nexscout_cli.engine.ports import Clock
     from nexscout_cli.engine.store_rules import StoreRules
@@ -47,8 +47,6 @@ class Transaction:
     """
 
     sql = SQLITE
-    json: ClassVar[Callable[[Any], str]] = staticmethod(plain)
-    """JSON text of a value, for a column that the database looks into."""
     broken: type[Exception] = sqlite3.IntegrityError
     failed: type[Exception] = sqlite3.DatabaseError
 
@@ -68,6 +66,11 @@ class Transaction:
         self.rules = rules
         self.clock = clock
         self._time: tuple[datetime, str, str] | None = None
+
+    @staticmethod
+    def json(value: Any) -> str:
+        """JSON text of a value, for a column that the database looks into."""
+        return plain(value)
 
     def insert(self, sql: str, values: Sequence[object]) -> int | None:
         """The id of the row that the statement inserts; None where it inserts none."""
