@@ -42,6 +42,14 @@ GRANT DELETE ON cached_ai_responses, feedback, budgets TO nexscout_service;
 GRANT SELECT ON meta, ai_model_configs, users, user_efficiency_profiles, requests, attempts, accounts, ledger_entries,
   ai_cost_predictions, ai_model_usage, cached_ai_responses, feedback, usage_by_user_day, migrations TO nexscout_member;
 
+-- Before version 15 a view reads with its owner's rights: there it is the application's alone.
+DO $$ BEGIN
+  IF current_setting('server_version_num')::int >= 150000 THEN
+    ALTER VIEW user_energy SET (security_invoker = true);
+    GRANT SELECT ON user_energy TO nexscout_member;
+  END IF;
+END $$;
+
 DO $$ DECLARE name text; BEGIN
   FOR name IN SELECT tablename FROM pg_tables WHERE schemaname = 'nexscout' LOOP
     EXECUTE format('ALTER TABLE %I ENABLE ROW LEVEL SECURITY', name);
