@@ -11,6 +11,7 @@ from urllib.parse import urlsplit, urlunsplit
 
 import psycopg
 import pytest
+from psycopg.conninfo import make_conninfo
 
 from nexscout_cli.config import Settings
 from nexscout_cli.engine.store_rules import store_rules
@@ -18,7 +19,8 @@ from nexscout_cli.errors import NotPermitted, StoreError
 from nexscout_cli.store.postgres.store import PostgresStore
 from tests.contract.books import PostgresBooks
 from tests.support.clock import SettableClock
-from tests.support.postgres import new_database
+from tests.support.postgres import binaries, new_database, own_server
+from tests.support.postgres import url as url_of
 from tests.support.steps import Steps
 
 _SUFFIX = os.getpid()
@@ -251,4 +253,37 @@ def test_the_copy_of_a_member_is_no_way_out(url: str, tmp_path: Path) -> None:
     store = PostgresStore(as_login(url, MALLORY), SettableClock(), store_rules(Settings()), "ada")
     with pytest.raises((NotPermitted, StoreError)):
         assemble.copy_store(store, "ada", str(tmp_path / "copy.db"), lambda table, n: None)
+    store.close()
+
+
+@pytest.fixture
+def owned(tmp_path: Path) -> Iterator[str]:
+    """A database on a server of its own, owned by a login that is no superuser and may make roles."""
+    server = own_server()
+    with closing(psycopg.connect(server.dsn, autocommit=True)) as root:
+        root.execute("CREATE ROLE keeper LOGIN CREATEROLE PASSWORD 'keeper'")
+        root.execute("CREATE DATABASE books OWNER keeper")
+        root.execute("CREATE DATABASE more OWNER keeper")
+    yield as_login(url_of(make_conninfo(server.dsn, dbname="books")), "keeper")
+    server.remove()
+
+
+def test_an_owner_without_more_rights_sets_up_uses_copies_and_backs_up_the_books(
+    owned: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from nexscout_cli import assemble
+
+    monkeypatch.setenv("PATH", str(binaries()), prepend=os.pathsep)
+    clock, values = SettableClock(), Settings()
+    store = PostgresStore(owned, clock, store_rules(values), "ada")
+    ada = Steps(store, "ada", clock, values, "owned")
+    ada.post(ada.sent())
+    assert ada.check() == []
+    assert store.maintenance.backup("ada", tmp_path / "books.dump").stat().st_size > 1000
+    rows, problems = assemble.copy_store(store, "ada", str(tmp_path / "copy.db"), lambda table, n: None)
+    assert problems == [] and rows["ai_model_usage"] == 1
+    back = assemble.open_store(Settings(), "ada", tmp_path / "copy.db", clock)
+    more = owned.replace("/books?", "/more?")
+    assert assemble.copy_store(back, "ada", more, lambda table, n: None) == (rows, [])
+    back.close()
     store.close()

@@ -73,7 +73,7 @@ class PostgresMaintenance:
     def _dump(self, program: str, copy: Path) -> None:
         """Run pg_dump; address and password are handed over in its environment, which other users can't read."""
         done = subprocess.run(
-            [program, "--format=custom", "--schema=nexscout", f"--file={copy}"],
+            [program, "--format=custom", "--schema=nexscout", "--enable-row-security", f"--file={copy}"],
             env=os.environ | _environment(self._store.db.url),
             stdin=subprocess.DEVNULL,
             capture_output=True,
@@ -85,7 +85,7 @@ class PostgresMaintenance:
             said = (done.stderr.strip().splitlines() or ["it says nothing"])[-1]
             raise StoreError(
                 f"pg_dump failed: {said}",
-                "its version must be the server's or newer; `nexscout db copy --to FILE` needs none",
+                "be the owner, with the server's version of pg_dump or a newer one; `nexscout db copy --to FILE` needs none",
                 code="backup_failed",
             )
 
