@@ -45,8 +45,8 @@ class Connections:
         self.closed = False
 
     @contextmanager
-    def one(self) -> Iterator[Connection]:
-        """A connection, outside a transaction. Raises StoreError where none is to be had within the timeout."""
+    def one(self, begin: str = "") -> Iterator[Connection]:
+        """A connection on which ``begin`` was run. Raises StoreError where none is to be had within the timeout."""
         if self._pid != os.getpid():  # the parent goes on talking on those
             self._free, self._room, self._pid = deque(), threading.BoundedSemaphore(MOST), os.getpid()
         if not self._room.acquire(timeout=self.timeout):
@@ -57,25 +57,31 @@ class Connections:
             )
         connection = None
         try:
-            connection = self._kept() or self.connect()
+            connection = self._begun(begin)
             yield connection
         finally:
             if connection is not None and not connection.closed:
                 self._put_back(connection)
             self._room.release()
 
-    def _kept(self) -> Connection | None:
-        while self._free:
-            connection, since = self._free.pop()
-            if time.monotonic() - since < _AT_REST:
-                return connection
+    def _begun(self, begin: str) -> Connection:
+        """One that was kept, where it still answers, else a new one."""
+        while True:
             try:
-                connection.execute("SELECT 1")
-            except psycopg.Error:
+                connection, since = self._free.pop()
+            except IndexError:
+                break
+            try:
+                if begin or time.monotonic() - since > _AT_REST:
+                    connection.execute((begin or "SELECT 1").encode())
+            except psycopg.OperationalError:
                 connection.close()
             else:
                 return connection
-        return None
+        connection = self.connect()
+        if begin:
+            connection.execute(begin.encode())
+        return connection
 
     def _put_back(self, connection: Connection) -> None:
         if connection.info.transaction_status is not psycopg.pq.TransactionStatus.IDLE:

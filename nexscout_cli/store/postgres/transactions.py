@@ -8,6 +8,7 @@ by id and the installation's last, sums, what is learned. Everything else has al
 from __future__ import annotations
 
 import random
+import time
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -27,11 +28,22 @@ if TYPE_CHECKING:
     from nexscout_cli.engine.store_rules import StoreRules
     from nexscout_cli.store.postgres.connections import Connection
     from nexscout_cli.store.sqlite.transaction import Transaction
+    from nexscout_cli.store.sqlite.work import Proof
 
 T = TypeVar("T")
 _TRIES = 6
 """How often a transaction is begun that the server gave up for another's sake, or whose connection broke before its commit."""
+_PAUSE = 0.1
+"""Seconds between two tries to reach a server that is gone, for as long as a writer waits at most."""
 _AGAIN = (errors.DeadlockDetected, errors.SerializationFailure)
+
+
+class CommitUnsureError(StoreError):
+    """The connection broke while a commit was under way. (The transaction's number would not tell: after a crash of the
+    server another one may have it.)
+    """
+
+    code = "unsure"
 
 
 class PostgresTransactions:
@@ -84,27 +96,25 @@ class PostgresTransactions:
     @contextmanager
     def read(self, actor: str) -> Iterator[Transaction]:
         """One consistent state of the database, as the actor may see it."""
-        with self.db.one() as connection:
-            try:
-                connection.execute("BEGIN ISOLATION LEVEL REPEATABLE READ, READ ONLY")
+        try:
+            with self.db.one("BEGIN ISOLATION LEVEL REPEATABLE READ, READ ONLY") as connection:
                 yield self._transaction(connection, actor)
                 connection.execute("COMMIT")
-            except psycopg.Error as error:
-                raise unusable(error) from error
+        except psycopg.Error as error:
+            raise unusable(error) from error
 
     @contextmanager
     def write(self, actor: str) -> Iterator[Transaction]:
         """A transaction that has all books to itself; committed at the end, rolled back on any exception."""
-        with self.db.one() as connection:
-            try:
-                with self._written(connection, actor, None) as transaction:
-                    yield transaction
-            except psycopg.Error as error:
-                raise unusable(error) from error
+        try:
+            with self.db.one("BEGIN") as connection, self._written(connection, actor, None) as transaction:
+                yield transaction
+        except psycopg.Error as error:
+            raise unusable(error) from error
 
     @contextmanager
     def _written(self, connection: Connection, actor: str, user_id: str | None) -> Iterator[PostgresTransaction]:
-        connection.execute("BEGIN")
+        """What happens in a transaction that has begun."""
         try:
             transaction = self._transaction(connection, actor)
             transaction.begin(user_id)
@@ -114,35 +124,53 @@ class PostgresTransactions:
             if not connection.closed and not connection.broken:
                 connection.rollback()
             raise
-        self._commit(connection)
+        try:
+            self._commit(connection)
+        except psycopg.OperationalError as error:
+            if connection.closed:
+                raise CommitUnsureError(
+                    "the database went away during a commit, which may have been made", "look before you do it again"
+                ) from error
+            raise
 
     def _commit(self, connection: Connection) -> None:
         connection.execute("COMMIT")
 
-    def together(self, actor: str, make: Callable[[Transaction], T], user_id: str = "") -> T:
+    def together(
+        self, actor: str, make: Callable[[Transaction], T], user_id: str = "", proof: Proof[T] | None = None
+    ) -> T:
         """Commit what ``make`` writes to a user's books and return its value, while others write to other users'.
 
-        What the server gave up to let another transaction on, and what a broken connection cut short before the commit, is
-        made again. Of a commit whose outcome did not arrive the server is asked.
+        What the server gave up to let another transaction on, and what a broken connection cut short, is made again. Where
+        the commit may have been made, ``proof`` is looked for first, when whatever is left of that transaction has ended.
         """
         whose: str | None = user_id
-        tried = 0
+        unsure: list[T] = []
+        tried, end = 0, time.monotonic() + self.rules.lock_timeout
         while True:
             tried += 1
+            made: list[T] = []
             try:
-                return self._once(actor, make, whose)
+                with self.db.one("BEGIN") as connection, self._written(connection, actor, whose) as transaction:
+                    if unsure and proof is not None and transaction.execute(*proof(unsure[0])).fetchone():
+                        return unsure[0]
+                    made.append(make(transaction))
+                return made[0]
             except NeedsAllBooks:
                 whose = None
+            except CommitUnsureError:
+                if time.monotonic() > end:
+                    raise
+                unsure = made
             except _AGAIN as error:
                 if tried >= _TRIES:
                     raise unusable(error) from error
-                self.clock.sleep(random.uniform(0, 0.02 * tried))
-            except psycopg.Error as error:
-                raise unusable(error) from error
-
-    def _once(self, actor: str, make: Callable[[Transaction], T], user_id: str | None) -> T:
-        with self.db.one() as connection, self._written(connection, actor, user_id) as transaction:
-            return make(transaction)
+                time.sleep(random.uniform(0, 0.02 * tried))
+            except (psycopg.Error, StoreError) as error:
+                told = error if isinstance(error, StoreError) else unusable(error)
+                if told.code != "unreachable" or time.monotonic() > end:
+                    raise told from error
+                time.sleep(_PAUSE)  # it may only be starting anew
 
     def flush(self) -> None:
         """Nothing to do: what was removed leaves the tables with the next vacuum."""

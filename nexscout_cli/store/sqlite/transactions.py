@@ -53,10 +53,10 @@ class Transactions:
             transaction.touch()
             yield transaction
 
-    def together(self, actor: str, make: Callable[[Transaction], T], user_id: str = "") -> T:
+    def together(self, actor: str, make: Callable[[Transaction], T], user_id: str = "", proof: object = None) -> T:
         """Commit what ``make`` writes and return its value; what other threads write meanwhile goes into the same commit.
 
-        ``user_id``: whose books it writes. It matters where several write at a time, as they do not here.
+        ``user_id``, whose books it writes, and ``proof`` matter where several write at a time or from afar, as none do here.
         """
 
         def change(connection: sqlite3.Connection) -> T:

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Protocol, TypeVar
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
     from contextlib import AbstractContextManager
 
     from nexscout_cli.engine.ports import Clock
@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from nexscout_cli.store.sqlite.transaction import Transaction
 
 T = TypeVar("T")
+Proof = Callable[[T], tuple[str, tuple[object, ...]]]
 
 
 class Work(Protocol):
@@ -32,8 +33,14 @@ class Work(Protocol):
     def write(self, actor: str) -> AbstractContextManager[Transaction]:
         """A transaction beside which nobody else writes; committed at the end, rolled back on any exception."""
 
-    def together(self, actor: str, make: Callable[[Transaction], T], user_id: str = "") -> T:
-        """Commit what ``make`` writes to a user's books and return its value; all or nothing. It may be made more than once."""
+    def together(
+        self, actor: str, make: Callable[[Transaction], T], user_id: str = "", proof: Proof[T] | None = None
+    ) -> T:
+        """Commit what ``make`` writes to a user's books and return its value; all or nothing.
+
+        ``make`` may be called more than once. ``proof``: a query and its values that finds a row if what was to be written
+        is there, for where the answer to a commit is lost; without one it is written again.
+        """
 
     def flush(self) -> None:
         """See that nothing that was removed stays in the log of changes."""
