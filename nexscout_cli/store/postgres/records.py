@@ -54,6 +54,35 @@ def as_records(cursor: Cursor[Any]) -> Callable[[Sequence[Any]], PostgresRecord]
     return lambda values: PostgresRecord(tuple(values), index)
 
 
+class Pending:
+    """What a statement that was sent comes to: waited for when it is looked at, or when the transaction ends."""
+
+    __slots__ = ("_connection", "_cursor")
+
+    def __init__(self, connection: Connection[Any], cursor: Cursor[Any]) -> None:
+        self._connection = connection
+        self._cursor = cursor
+
+    @property
+    def rowcount(self) -> int:
+        """How many rows were written."""
+        with self._connection.pipeline():
+            """To leave it is to wait for what was sent."""
+        return self._cursor.rowcount
+
+    def fetchone(self) -> Any:
+        """The next row, None after the last."""
+        return self._cursor.fetchone()
+
+    def fetchall(self) -> list[Any]:
+        """The rows that are left."""
+        return self._cursor.fetchall()
+
+    def __iter__(self) -> Iterator[Any]:
+        """The rows that are left, one by one."""
+        return iter(self._cursor.fetchall())
+
+
 class _NumberLoader(Loader):
     """Sums of whole numbers are whole numbers, means are floats: as SQLite has them."""
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import psycopg
 
-from nexscout_cli.store.postgres.records import bound, json_without_nul, storable
+from nexscout_cli.store.postgres.records import Pending, bound, json_without_nul, storable
 from nexscout_cli.store.sqlite.dialect import POSTGRES
 from nexscout_cli.store.sqlite.transaction import Transaction, parse_stamp, stamp
 
@@ -65,13 +65,13 @@ class PostgresTransaction(Transaction):
 
     def execute(self, sql: str, values: Any = (), /) -> Results:
         """Run a statement."""
-        return self._open.execute(bound(sql).encode(), storable(values) if values else None)
+        return Pending(self._open, self._open.execute(bound(sql).encode(), storable(values) if values else None))
 
     def executemany(self, sql: str, values: Any, /) -> Results:
         """Run a statement once for each of the values."""
         cursor = self._open.cursor()
         cursor.executemany(bound(sql).encode(), [storable(row) for row in values])
-        return cursor
+        return Pending(self._open, cursor)
 
     @staticmethod
     def json(value: Any) -> str:

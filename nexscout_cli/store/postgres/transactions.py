@@ -20,6 +20,7 @@ from nexscout_cli.errors import StoreError
 from nexscout_cli.store.postgres.connections import SCHEMA_VERSION, Connections, schema_version, unusable
 from nexscout_cli.store.postgres.transaction import NeedsAllBooks, PostgresTransaction
 from nexscout_cli.store.sqlite.dialect import POSTGRES
+from nexscout_cli.store.sqlite.states import elsewhere
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -114,27 +115,32 @@ class PostgresTransactions:
 
     @contextmanager
     def _written(self, connection: Connection, actor: str, user_id: str | None) -> Iterator[PostgresTransaction]:
-        """What happens in a transaction that has begun."""
+        """What happens between BEGIN and COMMIT. Statements are sent one after the other; only where the books look at what
+        one came to is it waited for. So a rule that one broke may come to light at a later one.
+        """
+        committing = False
         try:
-            transaction = self._transaction(connection, actor)
-            transaction.begin(user_id)
-            transaction.touch()
-            yield transaction
-        except BaseException:
-            if not connection.closed and not connection.broken:
-                connection.rollback()
-            raise
-        try:
-            self._commit(connection)
-        except psycopg.OperationalError as error:
-            if connection.closed:
+            with connection.pipeline():
+                transaction = self._transaction(connection, actor)
+                transaction.begin(user_id)
+                transaction.touch()
+                yield transaction
+                committing = True
+                self._commit(connection)
+        except BaseException as error:
+            if committing and connection.closed and isinstance(error, psycopg.OperationalError):
                 raise CommitUnsureError(
                     "the database went away during a commit, which may have been made", "look before you do it again"
                 ) from error
+            if not connection.closed:
+                connection.rollback()
+            if isinstance(error, errors.CheckViolation) and "cannot change" in str(error):
+                raise elsewhere("the attempt") from error
             raise
 
     def _commit(self, connection: Connection) -> None:
-        connection.execute("COMMIT")
+        with connection.pipeline():  # to leave it is to wait for it, and for all that was sent before
+            connection.execute("COMMIT")
 
     def together(
         self, actor: str, make: Callable[[Transaction], T], user_id: str = "", proof: Proof[T] | None = None
