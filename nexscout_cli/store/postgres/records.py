@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
@@ -50,8 +50,15 @@ class PostgresRecord:
 
 def as_records(cursor: Cursor[Any]) -> Callable[[Sequence[Any]], PostgresRecord]:
     """A row factory."""
-    index = {column.name: n for n, column in enumerate(cursor.description or ())}
+    result = cursor.pgresult
+    names = () if result is None else tuple(result.fname(n) or b"" for n in range(result.nfields))
+    index = _index(names)
     return lambda values: PostgresRecord(tuple(values), index)
+
+
+@lru_cache(maxsize=512)
+def _index(names: tuple[bytes, ...]) -> dict[str, int]:
+    return {name.decode(): n for n, name in enumerate(names)}
 
 
 class Pending:
@@ -98,7 +105,7 @@ def adapt(connection: Connection[Any]) -> None:
 
 
 @lru_cache(maxsize=512)
-def bound(sql: str) -> str:
+def bound(sql: str) -> bytes:
     """SQL whose values are bound as psycopg wants it: ``%s`` for ``?``, ``%(name)s`` for ``:name``."""
 
     def word(found: re.Match[str]) -> str:
@@ -109,7 +116,7 @@ def bound(sql: str) -> str:
             return f"%({found['name']})s"
         return text.replace("%", "%%")
 
-    return _WORDS.sub(word, sql)
+    return _WORDS.sub(word, sql).encode()
 
 
 def json_without_nul(value: Any) -> str:
@@ -126,9 +133,15 @@ def without_nul(text: Any) -> Any:
 
 def storable(values: Any) -> Any:
     """The values without what PostgreSQL has no place for: NUL in text becomes U+FFFD."""
+    if not any(isinstance(value, str) and "\x00" in value for value in _each(values)):
+        return values
     if isinstance(values, Mapping):
         return {name: _storable(value) for name, value in values.items()}
     return [_storable(value) for value in values]
+
+
+def _each(values: Any) -> Iterable[Any]:
+    return values.values() if isinstance(values, Mapping) else values
 
 
 def _storable(value: Any) -> Any:

@@ -65,12 +65,12 @@ class PostgresTransaction(Transaction):
 
     def execute(self, sql: str, values: Any = (), /) -> Results:
         """Run a statement."""
-        return Pending(self._open, self._open.execute(bound(sql).encode(), storable(values) if values else None))
+        return Pending(self._open, self._open.execute(bound(sql), storable(values) if values else None))
 
     def executemany(self, sql: str, values: Any, /) -> Results:
         """Run a statement once for each of the values."""
         cursor = self._open.cursor()
-        cursor.executemany(bound(sql).encode(), [storable(row) for row in values])
+        cursor.executemany(bound(sql), [storable(row) for row in values])
         return Pending(self._open, cursor)
 
     @staticmethod
