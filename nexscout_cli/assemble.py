@@ -151,6 +151,26 @@ def _need_psycopg() -> None:
         )
 
 
+def bad_row() -> StoreError | None:
+    """What a command has stumbled over in the database, if it has: a row or a schema that no program of ours left so."""
+    from nexscout_cli.store.sqlite import checking
+
+    if config.db_url() is not None:  # a server holds to types and rules itself
+        return None
+    path = config.db_path()
+    try:
+        found = checking.first_fault(path, SystemClock(), store_rules(config.load())) if path.exists() else None
+    except Exception:  # noqa: BLE001 - the failure that is being told of matters more
+        return None
+    if found is None:
+        return None
+    return StoreError(
+        f"the database cannot be used as it is: {found.message}",
+        "`nexscout db check` says what else, and what to do",
+        code="corrupt",
+    )
+
+
 def tokenizer() -> Count:
     """Tokens of a text for a litellm model, and whether its provider counts the same way."""
     counters: list[object] = []

@@ -17,6 +17,8 @@ FEATURES = (
     "ai_sequence",
 )
 """The features that routing, shapes and prediction know by name; any other ``ai_*`` name may be used too."""
+SERVICE_TIERS = ("default", "flex", "priority")
+"""How soon a provider answers, and at what price: flex is cheaper and slower, priority dearer and faster."""
 EFFORTS = ("none", "low", "medium", "high")
 """How much a model is asked to think before it answers."""
 POLICIES = ("rules", "learned", "cascade")

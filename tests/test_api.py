@@ -12,6 +12,7 @@ import pytest
 from nexscout_cli import AIRequest, Options, api
 from nexscout_cli.config import Settings
 from nexscout_cli.engine.call import Call, Completion, OnText, Usage
+from nexscout_cli.engine.model import Model
 from nexscout_cli.engine.pipeline import Engine
 from nexscout_cli.errors import NotPermitted
 from tests.support.bench import Bench, count
@@ -25,7 +26,7 @@ class Meeting:
     def __init__(self) -> None:
         self.gate = threading.Barrier(AT_ONCE)
 
-    def available(self, model_name: str, litellm_model: str, api_key_env: str | None) -> str | None:
+    def available(self, model: Model) -> str | None:
         return None
 
     def complete(self, call: Call, on_text: OnText | None) -> Completion:

@@ -13,13 +13,22 @@ DATABASES = {"sqlite3", "sqlite_utils", "psycopg"}
 NETWORK = {"litellm", "httpx", "openai", "aiohttp"}
 FRONT = {"nexscout_cli.cli", "nexscout_cli.assemble", "nexscout_cli.api"}
 FORBIDDEN = {
-    "engine": UI | DATABASES | NETWORK | FRONT | {"xllamacpp", "nexscout_cli.store", "nexscout_cli.providers"},
-    "store": UI | NETWORK | FRONT | {"xllamacpp", "nexscout_cli.providers"},
-    "providers": UI | DATABASES | FRONT | {"nexscout_cli.store"},
+    "engine": UI
+    | DATABASES
+    | NETWORK
+    | FRONT
+    | {"xllamacpp", "nexscout_cli.pages", "nexscout_cli.store", "nexscout_cli.providers"},
+    "store": UI | NETWORK | FRONT | {"xllamacpp", "nexscout_cli.pages", "nexscout_cli.providers"},
+    "providers": UI | DATABASES | FRONT | {"nexscout_cli.pages", "nexscout_cli.store"},
     "cli": DATABASES | NETWORK | {"xllamacpp", "nexscout_cli.store"},
     "server": UI
     | DATABASES
     | {"xllamacpp", "nexscout_cli.store", "nexscout_cli.cli", "nexscout_cli.providers", "litellm"},
+    "pages": UI
+    | DATABASES
+    | NETWORK
+    | FRONT
+    | {"xllamacpp", "starlette", "nexscout_cli.store", "nexscout_cli.providers", "nexscout_cli.server"},
     "config": UI
     | DATABASES
     | NETWORK
@@ -36,6 +45,7 @@ MAY = {
 }
 """Exceptions, each with its reason."""
 VALUES = {
+    "alerts",
     "book_types",
     "budgets",
     "catalog.recovery_rules",
@@ -56,6 +66,7 @@ VALUES = {
     "store_ports",
     "store_rules",
     "tiers",
+    "usage",
 }
 """The modules of the engine that a store may know: values and ports. What they hold is handed to it ready."""
 

@@ -13,8 +13,10 @@ from typing import Any, NamedTuple
 import pytest
 
 from nexscout_cli.engine import batch
+from nexscout_cli.engine.alerts import parse
 from nexscout_cli.engine.call import Call, Completion, OnText, Usage
 from nexscout_cli.engine.catalog.seed import seeded
+from nexscout_cli.engine.model import Model
 from nexscout_cli.engine.pipeline import Engine
 from nexscout_cli.engine.report_window import Window
 from nexscout_cli.engine.request import AIRequest, Options
@@ -70,7 +72,25 @@ class Books:
         self.change_model = lambda: self._change(quality=0.9)
         self.enable_model = lambda on: self._change(enabled=on)
         self.sync = lambda: self._change(price_in=1)
+        self.billed = lambda: s.recovery.billed(me, window.since, window.until)
+        self.begin_import = lambda: s.imports.begin(me, "csv", "usage.csv")
+        self.add_imported = lambda: s.imports.add(me, 1, [])
+        self.finish_import = lambda: s.imports.finish(me, 1, 0, 0)
+        self.imports = lambda: s.imports.listing(me)
+        self.forget_import = lambda: s.imports.forget(me, 1)
+        rule = parse("spend day > 5", "everyone", "file:x", None)
+        self.add_alert = lambda: s.alerts.add(me, rule)
+        self.remove_alert = lambda: s.alerts.remove(me, 1)
+        self.alerts = lambda: s.alerts.listing(me)
+        self.check_alerts = lambda: s.alerts.check(me)
+        self.alert_history = lambda: s.alerts.history(me, 1)
+        self.claim_notice = lambda: s.alerts.claim(me)
+        self.imported = lambda user: self._imported(window, user)
         self._store, self._me = s, me
+
+    def _imported(self, window: Window, user: str) -> list[dict[str, Any]]:
+        with self._store.imports.reading(self._me, window, user) as reader:
+            return reader.sums("user_id")
 
     def _report(self, window: Window, user: str | None) -> list[dict[str, Any]]:
         with self._store.reports.reading(self._me, window, user) as reader:
@@ -100,8 +120,8 @@ class Answers:
     def __init__(self) -> None:
         self.asked = 0
 
-    def available(self, model_name: str, litellm_model: str, api_key_env: str | None) -> str | None:
-        return None if model_name in OPENAI else "not here"
+    def available(self, model: Model) -> str | None:
+        return None if model.name in OPENAI else "not here"
 
     def complete(self, call: Call, on_text: OnText | None) -> Completion:
         self.asked += 1
@@ -187,6 +207,19 @@ REFUSED: dict[str, Callable[[World], Any]] = {
     "sync prices": lambda w: w.books.sync(),
     "check the database": lambda w: w.books.check(),
     "resolve an attempt": lambda w: w.books.resolve(w.unknown),
+    "compare the ledger with a provider's": lambda w: w.books.billed(),
+    "begin an import": lambda w: w.books.begin_import(),
+    "add to an import": lambda w: w.books.add_imported(),
+    "end an import": lambda w: w.books.finish_import(),
+    "list imports": lambda w: w.books.imports(),
+    "forget an import": lambda w: w.books.forget_import(),
+    "read another's imported usage": lambda w: w.books.imported("alice"),
+    "add an alert": lambda w: w.books.add_alert(),
+    "remove an alert": lambda w: w.books.remove_alert(),
+    "list alerts": lambda w: w.books.alerts(),
+    "check alerts": lambda w: w.books.check_alerts(),
+    "see what alerts told": lambda w: w.books.alert_history(),
+    "send what alerts tell": lambda w: w.books.claim_notice(),
     "reset the clock": lambda w: w.books.reset_clock(),
     "a mode above the tier: set": lambda w: w.books.set_mode("bob", "expert"),
     "a mode above the tier: simulate": lambda w: w.engine.simulate(ask(mode="expert")),

@@ -59,7 +59,7 @@ CASES = [
     (("--version",), HEAVY | {"typer", "click", "rich", "sqlite3", "sqlite_utils", "tomllib", "regex"}),
     (LINE, HEAVY | {"rich", "sqlite_utils", "regex"}),
     (("mode", "show"), HEAVY | {"rich", "sqlite_utils", "regex"}),
-    (("report",), HEAVY | {"sqlite_utils"}),
+    (("report",), HEAVY | {"sqlite_utils", "jinja2", "markupsafe"}),
     (
         ("simulate", "Hello there"),
         {"litellm", "openai", "httpx", "pydantic", "tiktoken", "xllamacpp", "rich", "sqlite_utils"},

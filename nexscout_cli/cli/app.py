@@ -24,17 +24,26 @@ COMMANDS = (
     "energy",
     "user",
     "report",
+    "import",
+    "reconcile",
+    "replay",
     "log",
     "why",
     "feedback",
     "config",
     "serve",
+    "open",
     "keys",
     "budget",
+    "alerts",
     "db",
     "doctor",
 )
 """Each is a module of this package with an ``app``; imported only when it is the one that runs."""
+
+
+_MODULES = {"import": "import_"}
+"""Modules that cannot be called as their command is."""
 
 
 class LazyGroup(TyperGroup):
@@ -47,7 +56,7 @@ class LazyGroup(TyperGroup):
     def get_command(self, ctx: Any, cmd_name: str) -> Any:
         if cmd_name not in COMMANDS:
             return None
-        command = get_command(import_module(f"nexscout_cli.cli.{cmd_name}").app)
+        command = get_command(import_module(f"nexscout_cli.cli.{_MODULES.get(cmd_name, cmd_name)}").app)
         command.name = cmd_name
         return command
 
@@ -140,6 +149,11 @@ def _status(error: BaseException, as_json: bool) -> int:
         return error.code if isinstance(error.code, int) else 1
     if hasattr(error, "format_message"):
         return _usage(error, as_json)
+    from nexscout_cli.assemble import bad_row
+
+    if (bad := bad_row()) is not None:
+        output.failure(bad, as_json)
+        return bad.exit_status
     bug = NexScoutError(
         f"unexpected failure: {type(error).__name__}: {output.without_secrets(str(error))[:200]}",
         "this is a bug; run it again with --debug and report what it prints",

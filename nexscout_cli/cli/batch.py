@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import re
 import threading
 from collections import Counter
 from pathlib import Path
@@ -17,14 +18,18 @@ from nexscout_cli.cli import batch_file, output, request, request_options, signa
 from nexscout_cli.cli.request_options import Given, takes_options
 from nexscout_cli.cli.session import Session
 from nexscout_cli.engine import batch_rows
+from nexscout_cli.engine.budgets import own_budgets
 from nexscout_cli.engine.money import to_nano, usd
-from nexscout_cli.engine.request import AIRequest
+from nexscout_cli.engine.request import AIRequest, Caller
 from nexscout_cli.engine.response import AIResponse
 from nexscout_cli.engine.validate import check_options
 from nexscout_cli.errors import Interrupted, NexScoutError, RowsFailed, UsageError
 
 app = typer.Typer(rich_markup_mode=None, add_completion=False)
 _MAX_CONCURRENCY = 200
+_ALL_THE_SAME = 3
+"""Rows that fail for one reason, and none that does not, until that is said."""
+_LINE = re.compile(r"^line \d+[:,]? *")
 
 
 @app.command(no_args_is_help=True)
@@ -68,8 +73,9 @@ def batch(
     defaults = request.build(session, "", given)
     check_options(defaults.options)
     finished, spent = _keep_finished(out) if resume and out is not None else (Counter(), 0)
-    purse = None if purse is None else max(0, purse - spent)
     job = _Job(session, file, defaults, out, append=resume)
+    if purse is not None:
+        purse = job.draw_on(purse, spent, lines)
     asked: list[AIRequest] = []
     for row_id, line in lines:
         row = (row_id, _digest(line))
@@ -100,6 +106,29 @@ class _Job:
         self._copies: Counter[tuple[str, str]] = Counter()
         self._file = _open_out(out, append) if out is not None else None
         self._nonce = _nonce(out, append) if out is not None else ""
+        self._reasons: Counter[str] = Counter()
+        self._told = False
+
+    def draw_on(self, purse: int, spent: int, lines: list[tuple[str, Any]]) -> int:
+        """Let every row draw on one purse; returns what is left of it by the books, where failed and unknown rows cost as well.
+
+        ``spent`` is what the answers in the file cost, from a time when the batch had no purse.
+        """
+        if self.out is None:
+            return purse
+        self.defaults = self.defaults._replace(caller=Caller(run=f"batch {self._nonce}", run_cost=purse))
+        rows = (line for _, line in lines if isinstance(line, dict))
+        users = {str(row.get("user") or row.get("user_id") or self.defaults.user_id) for row in rows}
+        return max(0, purse - max(spent, sum(map(self._used_by, users))))
+
+    def _used_by(self, user: str) -> int:
+        """What one user's rows of this batch have cost or hold, in nano-dollars."""
+        budgets = own_budgets(self.defaults._replace(user_id=user))
+        try:
+            used = self.session.store.energy.used(self.session.actor, user, budgets)
+        except NexScoutError:  # nobody's, or not to be seen: those rows say so themselves
+            return 0
+        return sum(each.all for each in used.values())
 
     def parse(self, line: Any, row: tuple[str, str]) -> AIRequest:
         """The request of a line, under a key of its own: an answer paid for and not written down is not paid for again."""
@@ -128,6 +157,7 @@ class _Job:
                 self.succeeded += 1
             else:
                 self.failed += 1
+                self._tell(response)
             self.cost += response.paid
             text = jsontext.dumps({"id": row[0], **response.as_json(), "row": row[1]})
             if self._file is None:
@@ -135,6 +165,19 @@ class _Job:
             else:
                 self._file.write(text + "\n")
                 self._file.flush()
+
+    def _tell(self, response: AIResponse) -> None:
+        """Say once, while there is still time to stop, why every row so far has failed."""
+        assert response.error is not None
+        reason = _LINE.sub("", response.error["message"])
+        self._reasons[reason] += 1
+        if self.succeeded or self._told or self.session.quiet or len(self._reasons) > 1:
+            return
+        if self._reasons[reason] == min(_ALL_THE_SAME, len(self.rows) or _ALL_THE_SAME):
+            self._told = True
+            output.note(f"every row so far fails: {reason}")
+            if response.error.get("suggestion"):
+                output.note(f"  {response.error['suggestion']}")
 
     def _print(self, text: str) -> None:
         try:

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from nexscout_cli import files
-from nexscout_cli.engine import batch_rows, options
+from nexscout_cli.engine import batch_rows, option_names, options
 from nexscout_cli.errors import UsageError
 
 MAX_BYTES = 200_000_000
@@ -48,6 +48,13 @@ def _csv_rows(text: str, file: Path) -> list[tuple[str, Any]]:
     reader = csv.DictReader(io.StringIO(text, newline=""), strict=True)
     if "prompt" not in (reader.fieldnames or ()):
         raise UsageError(f"{file} has no column named prompt", f"columns: {', '.join(COLUMNS)}")
+    for name in reader.fieldnames or ():
+        if name and option_names.named(name) is None and name not in batch_rows.FIELDS:
+            near = option_names.nearest(name)
+            raise UsageError(
+                f"{file} has a column {name!r:.80} that is not known",
+                f"did you mean {near}?" if near else f"columns: {', '.join(COLUMNS)}",
+            )
     lines: list[tuple[str, Any]] = []
     try:
         for number, row in enumerate(reader, 2):
@@ -72,16 +79,12 @@ def _csv_row(row: dict[Any, Any], line: str) -> dict[str, Any]:
     content: dict[str, Any] = {}
     of_columns: dict[str, Any] = {}
     for name, text in cells.items():
-        if name in options.OPTIONS:
-            of_columns[name] = options.from_cell(options.OPTIONS[name], text, f"{line}, column {name}")
-        elif name in batch_rows.FIELDS:
+        if (option := option_names.named(name)) is None:
             content[name] = _field(name, text, f"{line}, column {name}")
+        elif option in of_columns:
+            raise UsageError(f"{line}: {option} is in two columns", "leave it in one of them")
         else:
-            near = options.nearest(name)
-            raise UsageError(
-                f"{line}: there is no column {name!r:.80}",
-                f"did you mean {near}?" if near else f"columns: {', '.join(COLUMNS)}",
-            )
+            of_columns[option] = options.from_cell(options.OPTIONS[option], text, f"{line}, column {name}")
     if of_columns:
         content["options"] = _merged(content.get("options") or {}, of_columns, line)
     return content

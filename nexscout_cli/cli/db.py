@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 from pathlib import Path
 from typing import Annotated, Any
@@ -11,7 +12,7 @@ import typer
 from nexscout_cli import config
 from nexscout_cli.cli import output, request
 from nexscout_cli.cli.session import Session
-from nexscout_cli.engine.book_types import Problem, Unresolved
+from nexscout_cli.engine.book_types import Problem, Seal, Unresolved
 from nexscout_cli.engine.money import dollars, usd
 from nexscout_cli.errors import StoreError, UsageError
 
@@ -27,6 +28,7 @@ def db() -> None:
     \b
     nexscout db path
     nexscout db check             do the books balance? exit 0 or 6
+    nexscout db seal              what each day's books hash to, to be kept elsewhere
     nexscout db backup            a copy beside it
     nexscout db copy --to PLACE   to a file or to PostgreSQL
     nexscout db resolve           attempts whose outcome is unknown
@@ -52,17 +54,24 @@ def path(as_json: AsJson = False) -> int:
 
 
 @app.command()
-def check(as_json: AsJson = False) -> int:
-    """Verify the database's own integrity and that every book balances (admins). Exit 6 when something is wrong.
+def check(
+    seal: Annotated[
+        Path | None, typer.Option("--seal", metavar="FILE", help="Compare with seals that were kept elsewhere.")
+    ] = None,
+    as_json: AsJson = False,
+) -> int:
+    """Verify the database's own integrity, the schema, and that every book balances (admins). Exit 6 when something is wrong.
 
     \b
     nexscout db check
+    nexscout db check --seal /mnt/safe/seals.txt    was history rewritten since?
     nexscout db check --json
     """
+    kept = _seals(seal) if seal else []
     session = Session()
     where = _existing()
     try:
-        problems = session.store.maintenance.check(session.actor)
+        problems = session.store.maintenance.check(session.actor, kept)
     except StoreError as error:
         if error.code == "busy":
             raise
@@ -78,8 +87,44 @@ def check(as_json: AsJson = False) -> int:
 
 
 @app.command()
+def seal(
+    every: Annotated[bool, typer.Option("--all", help="Print the seals of all days, not only the new ones.")] = False,
+    as_json: AsJson = False,
+) -> int:
+    """Seal the days that are over: print what their books hash to, with all the days before (admins).
+
+    Kept where nobody who can change the database can, the lines show later whether it was rewritten. A second run prints
+    nothing.
+
+    \b
+    nexscout db seal >> /mnt/safe/seals.txt         once a day, from cron
+    nexscout db check --seal /mnt/safe/seals.txt
+    nexscout db seal --all
+    """
+    session = Session()
+    _existing()
+    made = session.store.maintenance.seal(session.actor)
+    shown = session.store.maintenance.seals(session.actor) if every else made
+    if as_json:
+        output.emit({"seals": [one._asdict() for one in shown]})
+    else:
+        for one in shown:
+            output.out(f"{one.day} {one.hash}")
+    return 0
+
+
+@app.command()
 def backup(
     file: Annotated[Path | None, typer.Argument(help="Where to; default: a dated name beside the database.")] = None,
+    without_text: Annotated[
+        bool, typer.Option("--without-text", help="Leave out what people wrote and were answered.")
+    ] = False,
+    prune: Annotated[
+        int | None, typer.Option("--prune", metavar="KEEP", min=1, help="Then remove all backups but the newest KEEP.")
+    ] = None,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Say what would be removed; make and remove nothing.")
+    ] = False,
     as_json: AsJson = False,
 ) -> int:
     """Copy the database to a new file, consistent while others write, readable by its owner alone (admins).
@@ -89,17 +134,32 @@ def backup(
     \b
     nexscout db backup
     nexscout db backup /mnt/safe/nexscout-monday.bak
+    nexscout db backup --prune 7                    from cron: the newest seven stay
+    nexscout db backup --without-text               the books alone
     """
     session = Session()
     _existing()
+    upkeep = session.store.maintenance
+    if dry_run:
+        doomed = [] if prune is None else upkeep.prune(session.actor, prune - 1, dry_run=True)
+        if as_json:
+            output.emit({"path": None, "removed": [str(path) for path in doomed], "dry_run": True})
+        else:
+            output.out("\n".join(["a backup would be made", *(f"{path} would be removed" for path in doomed)]))
+        return 0
     if file is None and config.db_url() is not None:  # beside the database is nowhere here
         file = config.data_dir() / f"nexscout.{time.strftime('%Y%m%dT%H%M%SZ', time.gmtime())}.dump"
         file.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-    target = session.store.maintenance.backup(session.actor, file)
+    target = upkeep.backup(session.actor, file, without_text=without_text)
+    removed = [] if prune is None else upkeep.prune(session.actor, prune)
     if as_json:
-        output.emit({"path": str(target), "bytes": target.stat().st_size})
+        facts = {"path": str(target), "bytes": target.stat().st_size}
+        output.emit(facts | ({} if prune is None else {"removed": [str(path) for path in removed]}))
     else:
         output.out(str(target))
+        if output.stderr_is_terminal():
+            for path in removed:
+                output.note(f"removed {path}")
     return 0
 
 
@@ -211,9 +271,30 @@ def resolve(
     return _told(f"{request_id}: {what}", facts, as_json)
 
 
+_MOST_SEALS = 10**7
+"""Bytes of a file of seals that are read: some 3,000 years."""
+_SEAL = re.compile(r"(\d{4}-\d\d-\d\d) ([0-9a-f]{64})")
+
+
+def _seals(file: Path) -> list[Seal]:
+    """The seals of a file, a line each as `db seal` prints them. Raises UsageError."""
+    from nexscout_cli.files import read_text
+
+    found = []
+    for number, line in enumerate(read_text(file, _MOST_SEALS).splitlines(), 1):
+        if not line.strip():
+            continue
+        if (parts := _SEAL.fullmatch(line.strip())) is None:
+            raise UsageError(f"line {number} of {file} is no seal", "a seal is a line of `nexscout db seal`: DATE HASH")
+        found.append(Seal(*parts.groups()))
+    if not found:
+        raise UsageError(f"{file} has no seals", "`nexscout db seal >> FILE` writes them there")
+    return found
+
+
 def _existing() -> str:
     where = config.db_place()
-    if config.db_url() is None and not config.db_path().exists():
+    if not config.has_db():
         raise StoreError(
             f"there is no database at {where} yet", "the first request makes it; or check NEXSCOUT_DB", code="missing"
         )

@@ -236,7 +236,10 @@ def _remedy(model: Model) -> str:
     if not model.enabled:
         return f"nexscout models enable {model.name}"
     if not model.embedded:
-        return f"export {model.api_key_env}=KEY"
+        from nexscout_cli.providers import requirements
+
+        lacks = requirements.missing(model)
+        return lacks[1] if lacks else ""
     return "nexscout models pull" if model_file.runtime_present() else "pip install xllamacpp"
 
 

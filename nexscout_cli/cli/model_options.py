@@ -10,6 +10,7 @@ import typer
 from nexscout_cli import files
 from nexscout_cli.cli import choices
 from nexscout_cli.engine.catalog import endpoints
+from nexscout_cli.engine.catalog.params import check as check_param
 from nexscout_cli.engine.catalog.rules import TYPES, Change
 from nexscout_cli.engine.model import ABILITIES
 from nexscout_cli.engine.money import price_per_1k
@@ -57,23 +58,6 @@ Can = Annotated[
 MaxOutput = Annotated[
     int | None, typer.Option("--max-output", min=1, max=10**8, help="The longest answer it can give, in tokens.")
 ]
-
-_OURS = (
-    "model",
-    "messages",
-    "stream",
-    "max_tokens",
-    "max_completion_tokens",
-    "timeout",
-    "n",
-    "best_of",
-    "tools",
-    "fallbacks",
-    "mock_response",
-    "num_retries",
-    "api_base",
-    "base_url",
-)
 
 
 def change(
@@ -158,8 +142,8 @@ def _params(parts: list[str]) -> dict[str, Any]:
         key, equals, text = part.partition("=")
         if not equals or not key.isidentifier():
             raise UsageError("--param takes KEY=VALUE", "for instance --param seed=7")
-        if key in _OURS or "key" in key or "token" in key or "secret" in key:
-            raise UsageError(f"--param may not set {key}", "addresses, keys and bounds have options of their own")
+        if text:  # what was set before this list was made can still be removed
+            check_param(key)
         params[key] = _param(text) if text else None
     return params
 

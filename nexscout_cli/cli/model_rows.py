@@ -40,6 +40,7 @@ def described(found: tuple[Model, ...]) -> list[dict[str, Any]]:
             "max_output": m.max_output,
             "thinks": m.reasons,
             "can": None if m.abilities is None else list(m.abilities),
+            "refused_options": list(m.refused_options),
             "quality": m.quality,
             "speed": m.speed,
             "best_for": m.best_for,

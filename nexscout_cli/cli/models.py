@@ -189,7 +189,7 @@ def add(
     )
     session = Session()
     session.recover()
-    return _written(*keeping.add(session.store.catalog, session.actor, name, change, lookup), as_json)
+    return _written(*keeping.add(session.store.catalog, session.actor, name, change, lookup), as_json, new=True)
 
 
 @app.command("set")
@@ -343,9 +343,12 @@ def _enabled(name: str, on: bool, as_json: bool) -> int:
     return _written(keeping.enable(session.store.catalog, session.actor, name, on), [], as_json)
 
 
-def _written(model: Model, notes: list[str], as_json: bool) -> int:
-    """What a write reports: notes always, the model where somebody looks."""
-    for note in notes:
+def _written(model: Model, notes: list[str], as_json: bool, *, new: bool = False) -> int:
+    """What a write reports: notes always, of a new one what it lacks too; the model where somebody looks."""
+    from nexscout_cli.providers import requirements
+
+    lacks = requirements.missing(model) if new else None
+    for note in (*notes, *([f"it cannot be called yet: {lacks[0]}; {lacks[1]}"] if lacks else [])):
         output.note(f"note: {note}")
     if as_json:
         output.emit(described((model,))[0])

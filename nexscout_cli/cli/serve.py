@@ -9,6 +9,7 @@ from typing import Annotated, Any
 
 import typer
 
+from nexscout_cli import config
 from nexscout_cli.cli import output
 from nexscout_cli.cli.session import Session
 from nexscout_cli.engine.request import AIRequest
@@ -39,6 +40,7 @@ def serve(
     try:
         import uvicorn
 
+        from nexscout_cli.links import link_secret
         from nexscout_cli.server.app import application
         from nexscout_cli.server.slow_clients import bounded_protocol
     except ImportError as error:
@@ -51,8 +53,8 @@ def serve(
         logging.getLogger(name).setLevel(logging.WARNING)
     with suppress(NexScoutError):  # what the first request would load is loaded before it comes
         engine.simulate(AIRequest(session.actor, settings["feature"], "Hello"))
-    config = uvicorn.Config(
-        application(engine, session.store, settings),
+    made = uvicorn.Config(
+        application(engine, session.store, settings, link_secret(config.secrets_dir())),
         host=host or settings["serve.host"],
         port=settings["serve.port"] if port is None else port,
         http=bounded_protocol(),
@@ -63,7 +65,7 @@ def serve(
         server_header=False,
         date_header=False,
     )
-    server = _listening(config)
+    server = _listening(made)
     server.run()
     return 0 if server.started else 6
 

@@ -1,4 +1,4 @@
-"""Signals: the first SIGINT or SIGTERM stops what goes on and lets it be settled, the second leaves at once."""
+"""Signals: the first SIGINT, SIGTERM or SIGHUP stops what goes on and lets it be settled, the second leaves at once."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def listen() -> None:
     """Handle signals from now on, for a new command."""
     global _command
     _command = Interrupts()
-    for number in (signal.SIGINT, signal.SIGTERM):
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         if signal.getsignal(number) is not signal.SIG_IGN:  # as a shell has it for what runs in the background
             signal.signal(number, _signalled)
 

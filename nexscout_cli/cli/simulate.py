@@ -150,7 +150,9 @@ def _compression(done: Compression) -> str:
     if done.applied:
         steps = ", ".join(f"{step} −{tokens:,}" for step, tokens in done.saved_by)
         share = 1 - done.tokens_after / done.tokens_before
-        text = f"{done.mode}: {done.tokens_before:,} → {done.tokens_after:,} tokens (−{share:.0%}; {steps})"
+        kinds = ", ".join(kind for kind in done.found if kind != "prose")
+        mode = f"{done.mode} ({kinds})" if kinds else done.mode
+        text = f"{mode}: {done.tokens_before:,} → {done.tokens_after:,} tokens (−{share:.0%}; {steps})"
     if done.left_alone:
         text += f"; {done.left_alone:,} tokens recur at the head and are left alone"
     return text

@@ -8,7 +8,7 @@ import typer
 
 from nexscout_cli.cli import choices, output, tables
 from nexscout_cli.cli.session import Session
-from nexscout_cli.engine.book_types import Energy
+from nexscout_cli.engine.book_types import Backup, Energy
 from nexscout_cli.engine.learning.profile import ProfileState
 from nexscout_cli.errors import UsageError
 from nexscout_cli.terms import POLICIES, ROLES, TIERS
@@ -209,14 +209,26 @@ def forget(
         return 0
     session.recover()
     gone = session.store.users.forget(session.actor, who)
+    holding = session.store.maintenance.holding(session.actor, who)
     if as_json:
-        output.emit({"user_id": who, "dry_run": False, **gone})
-    elif output.stderr_is_terminal():
+        output.emit({"user_id": who, "dry_run": False, **gone, "backups": [one._asdict() for one in holding]})
+        return 0
+    if output.stderr_is_terminal():
         output.note(
             f"{who} is forgotten: {gone['cached_answers']} cached and {gone['kept_answers']} kept answers, "
-            "the profile's texts; backups made before still hold them"
+            "the profile's texts"
         )
+    _note_backups(who, holding)
     return 0
+
+
+def _note_backups(who: str, holding: list[Backup]) -> None:
+    """Name the backups that still hold a person's texts: also where nobody watches, since nobody else will."""
+    for one in holding:
+        where = one.path if one.there else f"wherever it is now, what was {one.path}"
+        output.note(f"warning: a backup of {one.made_at[:10]} still holds texts of {who}'s: {where}")
+    if holding:
+        output.note("  remove it, or make new ones and let `nexscout db backup --prune KEEP` remove the old")
 
 
 def _would_forget(session: Session, who: str, as_json: bool) -> int:
@@ -226,13 +238,15 @@ def _would_forget(session: Session, who: str, as_json: bool) -> int:
         "common_patterns": len(learned.common_patterns),
         "writing_style": bool(learned.writing_style_profile),
     }
+    holding = session.store.maintenance.holding(session.actor, who)
     if as_json:
-        output.emit({"user_id": who, "dry_run": True, **found})
+        output.emit({"user_id": who, "dry_run": True, **found, "backups": [one._asdict() for one in holding]})
     else:
         output.out(
             f"{found['cached_answers']} cached answers, answers kept for idempotency keys, "
             f"{found['common_patterns']} phrases, the writing style and the hours of use would be removed"
         )
+        _note_backups(who, holding)
     return 0
 
 

@@ -52,12 +52,12 @@ def document(decision: dict[str, Any]) -> dict[str, Any]:
         }
         for one in decision["candidates"]
     ]
-    return decision | {"candidates": rows, "text": explain.requirement(decision)}
+    return decision | {"candidates": rows, "text": explain.requirement(decision) + explain.extraction(decision)}
 
 
 def show(decision: dict[str, Any]) -> None:
     """A decision as a person reads it."""
-    for line in explain.requirement(decision):
+    for line in explain.requirement(decision) + explain.extraction(decision):
         output.out(line)
     output.out("")
     tables.show(

@@ -82,6 +82,16 @@ def is_url(place: str) -> bool:
     return place.lower().startswith(("postgresql://", "postgres://"))
 
 
+def secrets_dir() -> Path:
+    """The folder of secrets that commands and a server on this machine share: beside the database file, else with the data."""
+    return db_path().parent if db_url() is None else data_dir()
+
+
+def has_db() -> bool:
+    """Whether the database is a file that is there, or on a server."""
+    return db_url() is not None or db_path().exists()
+
+
 def db_place() -> str:
     """The database for a person to read: its path, or its URL without password and options. Raises ConfigError."""
     url = db_url()

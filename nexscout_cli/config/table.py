@@ -90,7 +90,7 @@ def _tier_settings(name: str) -> dict[str, Setting]:
     return {
         f"tiers.{name}.energy": Setting(tier.energy, int, f"energy that {name} users get each month", 0),
         f"tiers.{name}.daily_tokens": Setting(tier.daily_tokens, int, f"tokens that a {name} user may use a day", 0),
-        f"tiers.{name}.price": Setting(tier.price, float, f"what a {name} user pays a month, in dollars", 0),
+        f"tiers.{name}.price": Setting(tier.price, float, f"what a {name} user pays a month, in billing.currency", 0),
         f"tiers.{name}.answer_tokens": Setting(
             tier.answer_tokens, int, f"the most tokens in one answer to a {name} user", 1
         ),
@@ -122,6 +122,9 @@ SETTINGS: dict[str, Setting] = {
     "serve.port": Setting(8300, int, "the port that the server listens on", 1, 65_535),
     "serve.max_at_once": Setting(1_000, int, "requests that the server works on at once; more are refused", 1, 100_000),
     "serve.max_body_bytes": Setting(30_000_000, int, "the most bytes of a request to the server", 1_000),
+    "shaping.off": Setting(
+        [], list, "features whose requests are sent as written: nothing is said of length and style (--no-shape)"
+    ),
     "firewall.block_tokens": Setting(20_000, int, "a call predicted to use more tokens than this is refused", 1),
     "firewall.warn_tokens": Setting(15_000, int, "a call predicted to use more tokens than this has a warning", 1),
     "firewall.max_image_bytes": Setting(
@@ -198,6 +201,11 @@ SETTINGS: dict[str, Setting] = {
         choices=("no_key", "always", "never"),
     ),
     "store.lock_timeout": Setting(30.0, float, "seconds a writer waits for its turn at the database", 0.1, 600),
+    "billing.day": Setting(1, int, "day of the month on which a tier's price is due", 1, 28),
+    "billing.currency": Setting("USD", str, "the currency of the tiers' prices"),
+    "billing.usd_per_unit": Setting(1.0, float, "dollars that one unit of that currency is worth", 0.000001),
+    "billing.internal": Setting([], list, "users that nobody bills, beside the admins: they are left out of margins"),
+    "billing.min_loss": Setting(0.0, float, "dollars that a user must cost above what they pay to be listed", 0),
     "report.tz": Setting("UTC", str, "time zone of a report's days", project=True),
     "report.baseline": Setting("gpt-4o", str, "the model that savings are compared with"),
 } | {key: setting for tier in TIERS for key, setting in _tier_settings(tier).items()}

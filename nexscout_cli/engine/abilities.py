@@ -17,12 +17,16 @@ _WORDS = {
     "n": "it gives one answer at a time: n",
     "logprobs": "it tells no logprobs",
     "addresses": "it takes images only as data, not by address",
+    "flex": "its price in the flex tier is not known",
+    "priority": "its price in the priority tier is not known",
 }
 _SEVERAL = ("openai/", "azure/", "gemini/", "hosted_vllm/")
 """Targets that give several answers to one call."""
 _LOGPROBS = (*_SEVERAL[:2], "hosted_vllm/", "xai/", "deepseek/", "fireworks_ai/", "together_ai/", "openrouter/")
 _NO_ADDRESSES = ("gemini/", "ollama_chat/")
 """Targets that fetch no picture from the network."""
+_TIERED = ("openai/", "azure/")
+"""Targets that a call can ask for a service tier."""
 _BY_TARGET: dict[str, Callable[[str], bool]] = {
     "n": lambda target: target.startswith(_SEVERAL),
     "logprobs": lambda target: target.startswith(_LOGPROBS),
@@ -42,6 +46,8 @@ def needs(request: AIRequest) -> frozenset[str]:
         "n": (options.n or 1) > 1,
         "logprobs": bool(options.logprobs),
         "addresses": any(image.embedded is None for image in images),
+        "flex": options.service_tier == "flex",
+        "priority": options.service_tier == "priority",
     }
     return frozenset(name for name, is_so in found.items() if is_so)
 
@@ -52,7 +58,10 @@ def lacking(model: Model, needed: frozenset[str], *, forced: bool) -> str | None
     One of which it is not known may be forced, and is not chosen.
     """
     for name in sorted(needed):
-        if name in _BY_TARGET:
+        if name in ("flex", "priority"):
+            if not model.litellm_model.startswith(_TIERED) or model.at_tier(name) is None:
+                return _WORDS[name]
+        elif name in _BY_TARGET:
             if not _BY_TARGET[name](model.litellm_model):
                 return _WORDS[name]
         elif model.abilities is None:

@@ -50,10 +50,11 @@ class Post(NamedTuple):
 
 
 class Void(NamedTuple):
-    """Give an attempt's hold back."""
+    """Give an attempt's hold back. ``label``: what the failure is counted as."""
 
     held: Held
     reason: str
+    label: str
 
 
 class MarkUnknown(NamedTuple):
@@ -62,6 +63,7 @@ class MarkUnknown(NamedTuple):
     held: Held
     reason: str
     provider_id: str | None
+    label: str
 
 
 class Pause(NamedTuple):

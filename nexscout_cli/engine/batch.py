@@ -114,7 +114,11 @@ def _one(engine: Engine, request: AIRequest, purse: Purse | None) -> AIResponse:
         spent = response.paid
     finally:
         purse.put_back(amount, spent)
-    if amount < plan.predicted_cost and response.error is not None and response.error["code"] == "max_cost":
+    if (
+        amount < plan.predicted_cost
+        and response.error is not None
+        and response.error["code"] in ("max_cost", "usd_cap")
+    ):
         refusal = Blocked("the batch's --max-cost does not cover this row", "raise --max-cost", code="max_cost")
         return response._replace(error=refusal.as_json())
     return response

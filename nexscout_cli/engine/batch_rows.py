@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from nexscout_cli.engine import options
+from nexscout_cli.engine import option_names, options
 from nexscout_cli.engine.chat import Image, conversation, image
 from nexscout_cli.engine.request import AIRequest, Attachment, Json, Options
 from nexscout_cli.errors import UsageError
@@ -73,7 +73,7 @@ def _options(given: Json, defaults: Options) -> Options:
     for name, value in given.items():
         option = options.OPTIONS.get(name)
         if option is None:
-            near = options.nearest(str(name))
+            near = option_names.nearest(str(name))
             names = f"options: {', '.join(options.OPTIONS)}"
             raise UsageError(f"there is no option {name!r:.80}", f"did you mean {near}?" if near else names)
         if value is not None:

@@ -77,6 +77,27 @@ class Preferences(NamedTuple):
     panic: bool
 
 
+class Person(NamedTuple):
+    """A user with the tiers that they had: the time from which on, and the tier, in order of time."""
+
+    user_id: str
+    is_admin: bool
+    tiers: list[tuple[datetime, str]]
+
+
+class Failed(NamedTuple):
+    """Attempts of one model that gave no answer, on one day (YYYY-MM-DD) and for one reason (a label of failures.LABELS):
+    how many, and how many of them were tried again at the same model, or at another one.
+    """
+
+    model: str
+    label: str
+    day: str
+    n: int
+    retries: int
+    fallbacks: int
+
+
 class Recovered(NamedTuple):
     """How many attempts were voided, became unknown, and were posted by age."""
 
@@ -97,6 +118,20 @@ class Unresolved(NamedTuple):
     settled_at: str
 
 
+class AttemptRow(NamedTuple):
+    """An attempt that was sent and is posted or unknown. ``provider_id`` is the provider's own id of it, where it said one."""
+
+    request_id: str
+    n: int
+    model: str
+    state: str
+    hold: int
+    actual: int | None
+    provider_id: str | None
+    created_at: str
+    settled_at: str | None
+
+
 class Feedback(NamedTuple):
     """A verdict on record; ``bucket`` 0..4 is the prompt's difficulty, None where no policy estimated it."""
 
@@ -108,6 +143,44 @@ class Feedback(NamedTuple):
     verdict: str
     note: str | None
     replaced: bool
+
+
+class Backup(NamedTuple):
+    """A copy of the database: where it was put, when (a stamp), whether texts are in it, and whether it is still there."""
+
+    path: str
+    made_at: str
+    has_text: bool
+    there: bool
+
+
+class Seal(NamedTuple):
+    """What a finished day's books hash to, with all the days before: ``day`` YYYY-MM-DD, ``hash`` 64 hex digits."""
+
+    day: str
+    hash: str
+
+
+class ImportRow(NamedTuple):
+    """An import. ``rows`` are in the books from it, ``known`` were there before, ``left_out`` could not be used.
+
+    ``requests`` and ``cost_usd`` (nano-dollars) are sums of its rows; of these ``source_priced`` rows have a cost from the
+    source, ``unpriced`` none at all. ``finished_at`` is None while it runs, and where it was cut short.
+    """
+
+    id: int
+    source: str
+    name: str
+    actor: str
+    rows: int
+    known: int
+    left_out: int
+    created_at: str
+    finished_at: str | None
+    requests: int
+    cost_usd: int
+    source_priced: int
+    unpriced: int
 
 
 class Problem(NamedTuple):

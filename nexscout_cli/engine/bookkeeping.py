@@ -37,8 +37,11 @@ def prediction(request_id: str, plan: Plan) -> Prediction:
     )
 
 
-def settlement(plan: Plan, quoted_tokens: int, baseline: Model) -> Settlement:
-    """What it takes to post the plan's attempt. ``quoted_tokens``: what the whole request was predicted to take."""
+def settlement(plan: Plan, quoted_tokens: int, baseline: Model, floor: float) -> Settlement:
+    """What it takes to post the plan's attempt. ``quoted_tokens``: what the whole request was predicted to take.
+
+    ``floor``: the quality below which an answer saves nothing.
+    """
     return Settlement(
         user_id=plan.request.user_id,
         feature=plan.request.feature,
@@ -59,6 +62,7 @@ def settlement(plan: Plan, quoted_tokens: int, baseline: Model) -> Settlement:
         surge_milli=plan.surge_milli,
         has_key=plan.request.options.idempotency_key is not None,
         class_prices=plan.model.class_prices,
+        below_floor=plan.model.quality < floor,
     )
 
 
@@ -68,7 +72,9 @@ def order(
     """The order for a hold of the plan's worst case. ``more``: fingerprint, seconds, cache_key."""
     return Order(
         prediction=prediction(request_id, plan),
-        settlement=settlement(plan, quoted_tokens, baseline_model(snapshot.models, settings)),
+        settlement=settlement(
+            plan, quoted_tokens, baseline_model(snapshot.models, settings), settings["routing.floor"]
+        ),
         idempotency_key=plan.request.options.idempotency_key,
         version=plan.version,
         estimate=plan.own_cost,

@@ -30,6 +30,17 @@ class Call(NamedTuple):
     thinking_room: int = 0
     options: dict[str, Json] = {}  # noqa: RUF012 - never changed
 
+    def without_refused(self) -> Call:
+        """The call without the options that the model's provider has refused before."""
+        refused = self.model.refused_options
+        if not refused:
+            return self
+        return self._replace(
+            temperature=None if "temperature" in refused else self.temperature,
+            effort=None if "reasoning_effort" in refused else self.effort,
+            options={name: value for name, value in self.options.items() if name not in refused},
+        )
+
 
 class Usage(NamedTuple):
     """What the provider says was used, unchecked: whatever it said, and None where it said nothing of a count.
@@ -76,7 +87,7 @@ class Completion(NamedTuple):
     who answered.
 
     ``others`` are the further answers where several were asked for. ``not_sent`` names the options that this provider does
-    not take.
+    not take, ``refused`` those that it refused only now: the call was made again without them.
     """
 
     text: str
@@ -88,6 +99,7 @@ class Completion(NamedTuple):
     others: tuple[Choice, ...] = ()
     logprobs: Json = None
     not_sent: tuple[str, ...] = ()
+    refused: tuple[str, ...] = ()
 
     @property
     def first(self) -> Choice:

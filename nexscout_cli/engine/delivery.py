@@ -39,6 +39,8 @@ def delivered(
     cut = completion.finish_reason == "length"
     if cut:
         course = course.warned(f"the answer was cut at its bound of {plan.shape.max_tokens:,} tokens")
+    if completion.refused:
+        course = course.warned(*(_refused(plan.model.name, option) for option in completion.refused))
     if completion.not_sent:
         course = course.warned(f"{plan.model.name} does not take {', '.join(completion.not_sent)}: not sent")
     course = course._replace(energy=min(held.attempt.hold_energy, plan.energy_of(charge.cost)))
@@ -62,6 +64,12 @@ def delivered(
     keys = (course.asked.cache_key, course.asked.form_key) if keep else (None, None)
     kept = Delivery(course.energy, lesson, response.as_json(), completion.text, *keys, response.warnings)
     return course, kept, response
+
+
+def _refused(model: str, option: str) -> str:
+    if option in ("max_tokens", "max_completion_tokens"):
+        return f"{model} refused {option}; its bound was sent under the other name"
+    return f"{model} refused {option}; it was asked again without, and will not be sent it again"
 
 
 def valid(completion: Completion) -> Completion:

@@ -219,7 +219,7 @@ class Execution:
         course = course._replace(posted=(*course.posted, charge))
         if "reader_gone" not in charge.flags:  # there is nobody left to tell
             course = course.warned(*(FLAGS[flag] for flag in charge.flags))
-        undelivered = Posting(charge, completion.provider_id, None)
+        undelivered = Posting(charge, completion.provider_id, None, refused=completion.refused)
         if course.step.role == OPINION:
             return self._second_opinion(course, held, completion, undelivered)
         if delivery.useless(completion):
@@ -245,7 +245,7 @@ class Execution:
                 course = course._replace(doubted=Doubted(held, charge, completion, score))
                 return course, Post(held, undelivered._replace(doubt=found), note=note)
         course, given, response = self._delivery(course, held, charge, completion, at, read)
-        posting = Posting(charge, completion.provider_id, given, found)
+        posting = undelivered._replace(delivery=given, doubt=found)
         whole = plan.cascade is not None or plan.request.options.wants_json
         return course, Post(held, posting, response, given.text if whole else None)
 
@@ -267,14 +267,14 @@ class Execution:
         plan, hold = held.plan, held.attempt.hold
         course = with_failure(course, plan, failure, failure.message)
         if failure.kind != "unknown" or not hold:
-            return course, Void(held, failure.message)
+            return course, Void(held, failure.message, failure.label)
         reason, least = failure.message, least_charge(plan, failure, self._counter(plan))
         if least is not None:
             reason += f"; at least {least.input_tokens}+{least.output_tokens} tokens, ${usd(least.cost):f}"
         course = course._replace(unsettled=course.unsettled + hold).warned(
             f"a call to {plan.model.name} has an unknown outcome; up to ${usd(hold):f} stays on hold until it is resolved"
         )
-        return course, MarkUnknown(held, reason, failure.provider_id)
+        return course, MarkUnknown(held, reason, failure.provider_id, failure.label)
 
     def _go_on(self, course: Course, at: Moment) -> Next:
         """What comes after an attempt that delivered nothing."""

@@ -7,6 +7,9 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from nexscout_cli.engine.call import Usage
 
+LABELS = ("refused_key", "rejected", "too_long", "limited", "server", "unreached", "unknown", "other")
+"""What a failed attempt is counted as; ``other``: its process died, or it is from before failures were kept by kind."""
+
 
 class ProviderFailure(Exception):
     """A call that gave no answer. ``message`` is safe to show: it holds no key and no prompt.
@@ -46,6 +49,11 @@ class ProviderFailure(Exception):
         self.partial = partial
         self.usage = usage
         self.provider_id = provider_id
+
+    @property
+    def label(self) -> str:
+        """What reports count it as: its kind, or ``refused_key`` where the provider refused the key (401, 403)."""
+        return "refused_key" if self.status in (401, 403) else self.kind
 
 
 class CallInterrupted(KeyboardInterrupt):

@@ -64,7 +64,7 @@ def remedy(plan: Plan, ended: Sequence[Ended]) -> str:
 
 def refused_key(failure: ProviderFailure | None) -> bool:
     """Whether the provider has refused the key."""
-    return failure is not None and failure.status in (401, 403)
+    return failure is not None and failure.label == "refused_key"
 
 
 def ladder(

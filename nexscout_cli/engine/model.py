@@ -22,7 +22,8 @@ class Model(NamedTuple):
     ``class_prices``: what special classes of tokens cost, and fees (see :class:`~nexscout_cli.engine.usage.Rates`).
     ``max_output``: the longest answer that the model can give, in tokens; None where it is not known.
     ``reasons``: whether it can think before it answers. ``abilities``: which of :data:`ABILITIES` it has; None where that is
-    not known.
+    not known. ``refused_options``: what its provider has refused of a call's options, by their names there; they are not sent
+    again.
     """
 
     name: str
@@ -43,6 +44,7 @@ class Model(NamedTuple):
     max_output: int | None = None
     reasons: bool = False
     abilities: tuple[str, ...] | None = None
+    refused_options: tuple[str, ...] = ()
 
     @property
     def free(self) -> bool:
@@ -66,14 +68,27 @@ class Model(NamedTuple):
 
     def takes_temperature(self, temperature: float, *, thinking: bool) -> bool:
         """Whether a call may set that temperature; Anthropic's take none while they think."""
-        if self.litellm_model.startswith("anthropic/") and thinking:
+        if "temperature" in self.refused_options or (self.litellm_model.startswith("anthropic/") and thinking):
             return False
         return temperature == 1 or not self.openai_thinker
+
+    @property
+    def bound_name(self) -> str:
+        """What OpenAI's chat completions call the bound on this model's answer."""
+        thinks = self.openai_thinker or "max_tokens" in self.refused_options
+        return (
+            "max_completion_tokens" if thinks and "max_completion_tokens" not in self.refused_options else "max_tokens"
+        )
 
     @property
     def rates(self) -> Rates:
         """What its tokens cost, by class."""
         return Rates(self.price_in, self.price_out, self.class_prices)
+
+    def at_tier(self, tier: str) -> Model | None:
+        """The model with its prices in another service tier; None where they are not known."""
+        rates = self.rates.at(tier)
+        return rates and self._replace(price_in=rates.input, price_out=rates.output, class_prices=rates.special)
 
     def cost(self, input_tokens: int, output_tokens: int) -> int:
         """Nano-dollars for that many plain tokens, rounded up."""

@@ -14,7 +14,7 @@ from typing import Literal, NamedTuple
 from nexscout_cli.engine.money import to_nano
 from nexscout_cli.engine.request import Json, Options
 from nexscout_cli.errors import UsageError
-from nexscout_cli.terms import COMPRESS, EFFORTS, FEATURES, MODES, POLICIES, YES_OR_NO
+from nexscout_cli.terms import COMPRESS, EFFORTS, FEATURES, MODES, POLICIES, SERVICE_TIERS, YES_OR_NO
 
 Kind = Literal["text", "whole", "number", "switch", "choice", "dollars", "json", "files", "chat", "images", "messages"]
 """What a value is.
@@ -82,17 +82,7 @@ def _sent(
 ) -> Option:
     """An option of chat completions, which goes to the provider; ``known`` is its name there, if not ``name``."""
     flags = () if flag is None else (flag,)
-    return Option(
-        name,
-        kind,
-        flags,
-        help,
-        example,
-        low=low,
-        high=high,
-        in_key="given",
-        sent=known or name,
-    )
+    return Option(name, kind, flags, help, example, low=low, high=high, in_key="given", sent=known or name)
 
 
 TABLE = (
@@ -119,6 +109,13 @@ TABLE = (
     Option("goal", "text", ("--goal",), "What the answer should achieve.", part_of="request"),
     Option("tone", "text", ("--tone",), "Tone of the answer, for example friendly.", part_of="request"),
     Option("system", "text", ("--system",), "System text for the model.", in_key="always"),
+    Option(
+        "shape",
+        "switch",
+        ("--no-shape",),
+        "Tell the model nothing of length and style; the bound on its answer stays.",
+        in_key="in force",
+    ),
     Option(
         "context",
         "json",
@@ -233,6 +230,15 @@ TABLE = (
     _sent("top_logprobs", "whole", None, "How many likely tokens to tell of, from 0 to 20.", "5", 0, 20),
     _sent("end_user", "text", None, "A name of the end user, for the provider.", "user-7", 1, 200, "user"),
     Option(
+        "service_tier",
+        "text",
+        ("--service-tier",),
+        f"How soon it is answered, at its own price: {', '.join(SERVICE_TIERS)}.",
+        "flex",
+        choices=SERVICE_TIERS,
+        sent="service_tier",  # not in the cache key: the answer is no other one
+    ),
+    Option(
         "images",
         "images",
         ("--image",),
@@ -345,18 +351,6 @@ def from_cell(option: Option, text: str, label: str) -> Json:
         raise _refusal(option, text, label) from error
     from_json(option, value, label)
     return value
-
-
-def nearest(name: str) -> str | None:
-    """The option that somebody who wrote ``name`` probably meant: by a flag's name, or a similar one."""
-    by_flag = {flag.lstrip("-"): option.name for option in OPTIONS.values() for flag in option.flags}
-    wanted = name.strip().lower().lstrip("-")
-    if found := by_flag.get(wanted.replace("_", "-")):
-        return found
-    from difflib import get_close_matches
-
-    near = get_close_matches(wanted.replace("-", "_"), OPTIONS, 1)
-    return near[0] if near else None
 
 
 def _refusal(option: Option, value: Json, label: str, expected: str | None = None) -> UsageError:

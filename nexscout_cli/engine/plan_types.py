@@ -24,7 +24,9 @@ class Compression(NamedTuple):
     """What the compressor did; tokens are of prompt, context and attachments.
 
     ``mode`` is what was done (off, lossless, extract), ``saved_by`` the tokens that each step saved, ``left_alone`` the
-    tokens of a head that recurs, which is billed at less as it is.
+    tokens of a head that recurs, which is billed at less as it is. ``found`` are the kinds of text that extraction made
+    shorter, each in its own way. Of a call that is too large, ``could_be`` says what more extraction would bring it to: the
+    share to keep (``--keep``) and the tokens.
     """
 
     applied: bool
@@ -34,10 +36,14 @@ class Compression(NamedTuple):
     mode: str = "off"
     saved_by: tuple[tuple[str, int], ...] = ()
     left_alone: int = 0
+    found: tuple[str, ...] = ()
+    could_be: tuple[float, int] | None = None
 
     def as_json(self) -> dict[str, Json]:
         """The agreed shape in a plan."""
-        return self._asdict() | {"steps": list(self.steps), "saved_by": dict(self.saved_by)}
+        shown = self._asdict() | {"steps": list(self.steps), "saved_by": dict(self.saved_by), "found": list(self.found)}
+        shown["could_be"] = None if self.could_be is None else dict(zip(("keep", "tokens"), self.could_be, strict=True))
+        return shown
 
 
 class Forecast(NamedTuple):
@@ -80,7 +86,7 @@ class Decision(NamedTuple):
     policy that estimates: ``difficulty`` 0..1 and ``bucket`` 0..4 of the prompt, ``weighed``: what counted most for (+)
     or against (−) it, and from ``limit`` on it is hard; ``target`` is the share of the strong model's advantage to keep,
     ``strong_share`` and ``kept`` what was measured at that limit; ``doubt`` from which a first answer is sent up to the
-    model ``strong``, unless ``other`` gives the same answer.
+    model ``strong``, unless ``other`` gives the same answer. ``extracted`` are the kinds of text that were made shorter.
     """
 
     policy: str
@@ -104,6 +110,7 @@ class Decision(NamedTuple):
     doubt: float | None = None
     strong: str | None = None
     other: str | None = None
+    extracted: tuple[str, ...] | None = None
 
     def as_json(self) -> dict[str, Json]:
         """The decision as JSON keeps it: what has no value is left out."""

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
 
     from nexscout_cli.engine.budgets import Budget
     from nexscout_cli.engine.call import Call, Completion, OnText
+    from nexscout_cli.engine.model import Model
     from nexscout_cli.engine.recalled import CachedAnswer, Hit, Recalled
     from nexscout_cli.engine.settlement import (
         Attempt,
@@ -42,7 +43,7 @@ class Clock(Protocol):
 class Provider(Protocol):
     """Whoever answers calls."""
 
-    def available(self, model_name: str, litellm_model: str, api_key_env: str | None) -> str | None:
+    def available(self, model: Model) -> str | None:
         """None when the model can be called now, else one short line that says what is missing. Must be cheap."""
 
     def complete(self, call: Call, on_text: OnText | None) -> Completion:
@@ -100,10 +101,12 @@ class Ledger(Protocol):
     def mark_sent(self, actor: str, attempt: Attempt) -> None:
         """T2: from here on the provider may have been reached."""
 
-    def void(self, actor: str, attempt: Attempt, reason: str) -> None:
-        """Give an attempt's hold back: it never arrived, or was definitely refused."""
+    def void(self, actor: str, attempt: Attempt, reason: str, label: str = "other") -> None:
+        """Give an attempt's hold back: it never arrived, or was definitely refused. ``label``: one of failures.LABELS."""
 
-    def mark_unknown(self, actor: str, attempt: Attempt, reason: str, provider_id: str | None) -> None:
+    def mark_unknown(
+        self, actor: str, attempt: Attempt, reason: str, provider_id: str | None, label: str = "unknown"
+    ) -> None:
         """Keep an attempt's hold until somebody knows what became of it."""
 
     def post(self, actor: str, attempt: Attempt, posting: Posting) -> None:

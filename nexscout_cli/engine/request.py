@@ -52,6 +52,8 @@ class Options(NamedTuple):
     logprobs: bool | None = None
     top_logprobs: int | None = None
     end_user: str | None = None
+    service_tier: str | None = None
+    shape: bool = True
 
     @property
     def wants_json(self) -> bool:
@@ -92,8 +94,8 @@ class AIRequest(NamedTuple):
     def is_plain(self) -> bool:
         """Whether it asks for nothing but a text, by one message of text."""
         options = self.options
-        special = options.tools, options.response_format, options.n, options.logprobs
-        return not (self.messages or self.images) and special == (None, None, None, None)
+        special = options.tools, options.response_format, options.n, options.logprobs, options.service_tier
+        return not (self.messages or self.images) and not any(value is not None for value in special)
 
     @property
     def wants_text(self) -> bool:

@@ -108,10 +108,10 @@ class Runner:
                 ledger.post(actor, action.held.attempt, action.posting)
                 return self._shown(action.response, action.show, on_text) if action.response else Settled()
             case Void():
-                ledger.void(actor, action.held.attempt, action.reason)
+                ledger.void(actor, action.held.attempt, action.reason, action.label)
                 return Settled()
             case MarkUnknown():
-                ledger.mark_unknown(actor, action.held.attempt, action.reason, action.provider_id)
+                ledger.mark_unknown(actor, action.held.attempt, action.reason, action.provider_id, action.label)
                 return Settled()
             case Pause():
                 return Waited(interrupted=not self._sleep(action.seconds))

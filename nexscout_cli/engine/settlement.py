@@ -53,7 +53,7 @@ class Settlement(NamedTuple):
 
     ``price_in``, ``price_out`` and ``class_prices`` are the model's, ``baseline_in`` and ``baseline_out`` those of the model
     that savings are counted against. ``quoted_tokens`` is what the whole request was predicted to take. ``tokens_saved`` is what
-    compression took out of the input.
+    compression took out of the input. ``below_floor``: the model is worse than ``routing.floor``.
     """
 
     user_id: str
@@ -75,6 +75,7 @@ class Settlement(NamedTuple):
     surge_milli: int
     has_key: bool
     class_prices: dict[str, int] = {}  # noqa: RUF012 - never changed
+    below_floor: bool = False
 
     def as_json(self) -> dict[str, Json]:
         """The value as JSON keeps it. It holds nothing of the prompt's text."""
@@ -101,8 +102,13 @@ class Settlement(NamedTuple):
         return accuracy(tokens, self.quoted_tokens)
 
     def savings(self, charge: Charge) -> Savings:
-        """What was saved; tokens that compression took out would have been billed as input."""
+        """What was saved; tokens that compression took out would have been billed as input.
+
+        Nothing by a model below the floor: a worse answer than was wanted is no saving.
+        """
         saved = self.tokens_saved
+        if self.below_floor:
+            return Savings(charge.cost, 0, saved)
         return Savings(
             cost(charge.input_tokens + saved, charge.output_tokens, self.baseline_in, self.baseline_out),
             cost(saved, 0, self.price_in, self.price_out),
@@ -200,13 +206,15 @@ class Delivery(NamedTuple):
 class Posting(NamedTuple):
     """The true charge of an attempt. Without a delivery no energy is charged, and the request stays open.
 
-    ``doubt`` is what was found when the answer was checked: score, limit, reasons.
+    ``doubt`` is what was found when the answer was checked: score, limit, reasons. ``refused``: options that the provider
+    refused, to be remembered with the model.
     """
 
     charge: Charge
     provider_id: str | None
     delivery: Delivery | None
     doubt: dict[str, Json] | None = None
+    refused: tuple[str, ...] = ()
 
 
 class Failure(NamedTuple):

@@ -9,23 +9,27 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Sequence
     from contextlib import AbstractContextManager
     from datetime import datetime
-    from pathlib import Path
 
+    from nexscout_cli.engine.alert_port import Alerts
     from nexscout_cli.engine.book_types import (
         ApiKey,
+        AttemptRow,
         Energy,
+        Failed,
         Feedback,
+        ImportRow,
+        Person,
         Preferences,
-        Problem,
         Recovered,
         Unresolved,
         UserRow,
     )
     from nexscout_cli.engine.budgets import Budget, Used
     from nexscout_cli.engine.learning.profile import ProfileState
+    from nexscout_cli.engine.maintenance_port import Maintenance
     from nexscout_cli.engine.model import Model
     from nexscout_cli.engine.ports import Ledger
     from nexscout_cli.engine.report_window import Window
@@ -150,6 +154,15 @@ class ReportReader(Protocol):
     def tiers(self) -> dict[str, str]:
         """The present tier of each user."""
 
+    def people(self) -> list[Person]:
+        """The users that the actor may see, with the tiers they had."""
+
+    def failed_attempts(self) -> list[Failed]:
+        """Attempts of the window that gave no answer, by model, label and day of the window's time zone."""
+
+    def latencies(self) -> dict[str, tuple[int, int]]:
+        """Milliseconds from the hold to the post of the window's calls, by model: the P50 and the P95."""
+
     def kept_answers(self) -> dict[str, int]:
         """How many answers are kept now, by feature."""
 
@@ -166,6 +179,18 @@ class ReportReader(Protocol):
         formula_median_error: of |predicted − actual| ÷ actual; covered: share within the P90, None where none has one.
         Without keys one row, or none where nothing is known.
         """
+
+    def by_day(self, step: int = 1) -> Iterator[tuple[str, ReportReader]]:
+        """Each day of the window's time zone since the first use, with a reader of it alone; or of ``step`` days from it."""
+
+    def latency(self) -> Row:
+        """How long the posted calls took: n, and p50 and p95 in seconds, None where there was none."""
+
+    def predicted(self) -> Row:
+        """Predictions whose actual tokens are known: n, and sums of tokens: predicted, actual, p90."""
+
+    def fallbacks(self) -> int:
+        """How many answers came from a model that stood in for another."""
 
 
 class Reports(Protocol):
@@ -231,6 +256,9 @@ class Recovery(Protocol):
     def unresolved(self, actor: str) -> list[Unresolved]:
         """The unknown attempts the actor may see."""
 
+    def billed(self, actor: str, since: datetime, until: datetime) -> list[AttemptRow]:
+        """The posted and unknown attempts that began in that time, in order. Admins only."""
+
     def reset_clock(self, actor: str) -> None:
         """Set the last-seen time back to the clock's. Admins only."""
 
@@ -267,23 +295,33 @@ class Budgets(Protocol):
         """The budgets there are: an admin sees all, others those of their own name and keys."""
 
 
-class Maintenance(Protocol):
-    """Checking and copying the whole store. Admins only."""
+class Imports(Protocol):
+    """Usage that other tools kept. Admins alone bring and remove it; everyone may read their own.
 
-    def check(self, actor: str) -> list[Problem]:
-        """Everything that is wrong; empty when it is sound."""
+    An import's rows are given as ``engine/imported/record.py`` makes them. A row whose key is there already is counted once;
+    it replaces the earlier one where it holds more tokens or requests (a partial count that was completed).
+    """
 
-    def backup(self, actor: str, target: Path | None) -> Path:
-        """A consistent copy in a new file, which is returned; None: beside the store, under a name of its own."""
+    def begin(self, actor: str, source: str, name: str) -> int:
+        """Enter an import of that source from a file of that name; returns its number."""
 
-    def copy_to(self, target: AbstractContextManager[Any], tell: Callable[[str, int], None]) -> dict[str, int]:
-        """Copy all books as they are now to where another kind of store begins; returns how many rows of each table.
+    def add(self, actor: str, number: int, rows: Sequence[tuple[Any, ...]]) -> int:
+        """Enter rows in one transaction; returns how many were new or replaced one."""
 
-        ``tell`` hears of a table and how many of its rows have gone.
-        """
+    def finish(self, actor: str, number: int, known: int, left_out: int) -> ImportRow:
+        """End an import: how many rows were there before, how many the source had that could not be used."""
 
-    def about(self) -> dict[str, str]:
-        """Facts for a person: engine and version, how commits are made durable."""
+    def known(self, actor: str, keys: Sequence[bytes]) -> int:
+        """How many of these keys are there."""
+
+    def listing(self, actor: str) -> list[ImportRow]:
+        """The imports there were, oldest first. Admins only."""
+
+    def forget(self, actor: str, number: int) -> int:
+        """Remove an import and its rows, in short transactions; returns how many rows that were."""
+
+    def reading(self, actor: str, window: Window, user: str | None = None) -> AbstractContextManager[ReportReader]:
+        """A reader of one window of imported usage, as :meth:`Reports.reading` is one of the program's own."""
 
 
 class Store(Protocol):
@@ -336,6 +374,14 @@ class Store(Protocol):
     @property
     def budgets(self) -> Budgets:
         """Budgets that are set one by one."""
+
+    @property
+    def imports(self) -> Imports:
+        """Usage that other tools kept."""
+
+    @property
+    def alerts(self) -> Alerts:
+        """Alerts."""
 
     @property
     def maintenance(self) -> Maintenance:

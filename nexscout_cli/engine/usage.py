@@ -65,6 +65,28 @@ class Rates(NamedTuple):
     output: int
     special: dict[str, int] = {}  # noqa: RUF012 - never changed
 
+    def at(self, tier: str) -> Rates | None:
+        """The prices in another service tier; None where they are not known.
+
+        They stand in ``special`` as ``TIER_CLASS``, those of the tier that it is seen from as ``default_CLASS``. A class whose
+        price is not known there costs what it does here; in the priority tier, what a plain token costs there at least.
+        """
+        given, taken = self.special.get(f"{tier}_input"), self.special.get(f"{tier}_output")
+        if given is None or taken is None:
+            return None
+        classes = (*SPECIAL, *FEES)
+        special = {name: price for name, price in self.special.items() if name not in classes}
+        special |= {"default_input": self.input, "default_output": self.output}
+        for name in classes:
+            here, there = self.special.get(name), self.special.get(f"{tier}_{name}")
+            if here is not None:
+                special[f"default_{name}"] = here
+                plain = 0 if name in FEES or tier != "priority" else given if name in INPUT else taken
+                special[name] = max(here, plain)
+            if there is not None:
+                special[name] = there
+        return Rates(given, taken, special)
+
     def of(self, name: str) -> int:
         """The price of a class; an hour in the cache costs at least what five minutes do."""
         if name in self.special:

@@ -39,6 +39,9 @@ def _snapshot(
         from nexscout_cli.engine.abilities import without_the_unable
 
         available, missing = without_the_unable(world.models, available, missing, request)
+        served = request.options.service_tier
+        if served in ("flex", "priority"):  # from here on the models cost what they cost there
+            world = world._replace(models=tuple(model.at_tier(served) or model for model in world.models))
     used = {budget[:3]: gone for budget, gone in world.used.items() if not budget.owner}
     drawn_on = [(budget, used.get(budget[:3], Used(0, 0))) for budget in budgets(settings, tier)]
     own = {budget: gone for budget, gone in world.used.items() if budget.owner}
@@ -79,6 +82,6 @@ def availability(catalog: tuple[Model, ...], provider: Provider) -> tuple[frozen
     for model in catalog:
         if not model.enabled:
             missing[model.name] = f"it is disabled; `nexscout models enable {model.name}` brings it back"
-        elif reason := provider.available(model.name, model.litellm_model, model.api_key_env):
+        elif reason := provider.available(model):
             missing[model.name] = reason
     return frozenset(m.name for m in catalog if m.name not in missing and not m.retired), missing

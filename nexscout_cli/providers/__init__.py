@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import threading
 from typing import TYPE_CHECKING
 
@@ -11,9 +10,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from nexscout_cli.engine.call import Call, Completion, OnText
+    from nexscout_cli.engine.model import Model
     from nexscout_cli.engine.ports import Provider
-
-_EMBEDDED = "embedded/"
 
 
 class Providers:
@@ -28,13 +26,14 @@ class Providers:
         self._remote: Provider | None = None
         self._embedded: Provider | None = None
 
-    def available(self, model_name: str, litellm_model: str, api_key_env: str | None) -> str | None:
+    def available(self, model: Model) -> str | None:
         """None when the model can be called now, else one short line that says what is missing."""
-        if litellm_model.startswith(_EMBEDDED):
-            return self._local().available(model_name, litellm_model, api_key_env)
-        if api_key_env is None or os.environ.get(api_key_env, "").strip():
-            return None
-        return f"{api_key_env} is not set"
+        if model.embedded:
+            return self._local().available(model)
+        from nexscout_cli.providers import requirements
+
+        lacks = requirements.missing(model)
+        return lacks[0] if lacks else None
 
     def complete(self, call: Call, on_text: OnText | None) -> Completion:
         """Make the call; raises ProviderFailure, and CallInterrupted for a signal."""
@@ -44,11 +43,13 @@ class Providers:
             from nexscout_cli.engine.failures import CallInterrupted, ProviderFailure
 
             raise CallInterrupted(ProviderFailure("unreached", "interrupted; not sent")) from None
-        return complete(call, on_text)
+        from nexscout_cli.providers import refused_options
+
+        return refused_options.complete(call, lambda asked: complete(asked, on_text))
 
     def _of(self, call: Call) -> Callable[[Call, OnText | None], Completion]:
         """Who makes a call: the model in this process, one of our own wires, or LiteLLM."""
-        if call.model.litellm_model.startswith(_EMBEDDED):
+        if call.model.embedded:
             return self._local().complete
         from nexscout_cli.providers.wires.targets import target_of
 

@@ -17,6 +17,8 @@ _TOO_LONG = re.compile(
     r"input is too long|exceeds the maximum number of tokens",
     re.IGNORECASE,
 )
+SHORTEST = 4
+"""Characters of a key: what a local server without keys is given ("x", "no") is none, and stands in many words."""
 _SECRET = re.compile(r"KEY|TOKEN|SECRET|PASSWORD")
 
 
@@ -70,7 +72,7 @@ def cleaned(text: str, call: Call) -> str:
     secrets = {
         value.strip()
         for name, value in os.environ.items()
-        if name == call.model.api_key_env or (_SECRET.search(name) and len(value) > 5)
+        if len(value.strip()) >= SHORTEST and (name == call.model.api_key_env or _SECRET.search(name))
     }
     for secret in sorted(secrets - {""}, key=len, reverse=True):
         text = text.replace(secret, "***")

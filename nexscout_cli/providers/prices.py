@@ -29,6 +29,12 @@ _CLASSES = {
     "output_cost_per_image_token": "image_out",
 }
 """Entries of the table that are prices of a class of tokens."""
+_TIERS = {
+    f"{key}_{tier}": f"{tier}_{name}"
+    for tier in ("flex", "priority")
+    for key, name in ({"input_cost_per_token": "input", "output_cost_per_token": "output"} | _CLASSES).items()
+}
+"""Entries of the table that are prices in another service tier."""
 _ABILITIES = {"supports_function_calling": "tools", "supports_vision": "images", "supports_response_schema": "schema"}
 _FEES = {"input_cost_per_request": "request", "search_context_cost_per_query": "search"}
 """Entries that are charged by the piece."""
@@ -206,7 +212,7 @@ def _first_tier(entry: dict[str, Any]) -> tuple[dict[str, Any], int | None]:
 
 def _class_prices(entry: dict[str, Any]) -> dict[str, int]:
     found: dict[str, int] = {}
-    for key, name in _CLASSES.items():
+    for key, name in (_CLASSES | _TIERS).items():
         price = _pico(entry.get(key))
         if price is not None:
             found[name] = price

@@ -24,6 +24,7 @@ from nexscout_cli.server.limits import Places, Rates, read_body
 from nexscout_cli.server.metrics import Metrics
 from nexscout_cli.server.openapi import document as openapi_document
 from nexscout_cli.server.running import Running, Threads
+from nexscout_cli.server.site import Site
 
 if TYPE_CHECKING:
     from starlette.requests import Request
@@ -68,9 +69,10 @@ class Server:
         return value
 
 
-def application(engine: Engine, store: Store, settings: Settings) -> Starlette:
-    """The application over an engine."""
+def application(engine: Engine, store: Store, settings: Settings, secret: bytes | None = None) -> Starlette:
+    """The application over an engine; with pages where there is a ``secret`` that signs their links."""
     server = Server(engine, store, settings)
+    pages = [] if secret is None else Site(store, settings, server.threads, secret).routes()
 
     @contextlib.asynccontextmanager
     async def lifespan(app: Starlette) -> AsyncIterator[None]:
@@ -97,6 +99,7 @@ def application(engine: Engine, store: Store, settings: Settings) -> Starlette:
             route("/readyz", "GET", _readyz, "openai"),
             route("/metrics", "GET", _metrics, "openai"),
             route("/openapi.json", "GET", _openapi, "openai"),
+            *(route(path, method, handle, "openai") for path, method, handle in pages),
         ],
         exception_handlers={404: _nowhere, 405: _nowhere},
         lifespan=lifespan,

@@ -33,7 +33,6 @@ _KNOWN = (
     "temperature",
     "reasoning_effort",
     "metadata",
-    "service_tier",
     "store",
     "logit_bias",
     *_SENT,
@@ -43,10 +42,12 @@ _KNOWN = (
 def read(body: Document, key: ApiKey, headers: Mapping[str, str], settings: Settings) -> Ask:
     """The request in a body. Raises UsageError, NotPermitted."""
     given = known_only(body, _KNOWN)
-    for field, harmless in (("service_tier", ("auto", "default")), ("store", (False,)), ("logit_bias", ({},))):
+    for field, harmless in (("store", (False,)), ("logit_bias", ({},))):
         if field in given and given[field] not in harmless:
             raise UsageError(f"{field} {given[field]!r:.40} is not taken", "leave it out")
     options = {_SENT[known]: value for known, value in given.items() if known in _SENT}
+    if options.get("service_tier") == "auto":
+        del options["service_tier"]
     bounds = [given[bound] for bound in ("max_completion_tokens", "max_tokens") if bound in given]
     if bounds:
         options["max_tokens"] = bounds[0]

@@ -1,4 +1,6 @@
-"""Who holds an attempt: host, boot, process and its start, so that a reused process number is not mistaken for a living owner."""
+"""Who holds an attempt: host, boot and PID namespace, process and its start, so that a reused process number is not mistaken
+for a living owner, nor a process of another container for a dead one.
+"""
 
 from __future__ import annotations
 
@@ -14,16 +16,17 @@ def me() -> str:
 
 @cache
 def _named(pid: int) -> str:
-    return f"{os.uname().nodename}/{_boot()}/{pid}/{_start(pid)}"
+    return f"{os.uname().nodename}/{_boot()}:{_namespace()}/{pid}/{_start(pid)}"
 
 
 def alive(owner: str) -> bool:
-    """Whether an owner still lives. One on another host counts as alive: only its deadline can tell."""
-    host, boot, pid, start = owner.rsplit("/", 3)
-    if host != os.uname().nodename:
-        return True
-    if boot != _boot():
+    """Whether an owner still lives. One that cannot be seen from here counts as alive: only its deadline can tell."""
+    host, place, pid, start = owner.rsplit("/", 3)
+    boot, _, namespace = place.partition(":")
+    if host == os.uname().nodename and boot != _boot():
         return False
+    if not _is_seen(host, namespace):
+        return True
     try:
         os.kill(int(pid), 0)
     except ProcessLookupError:
@@ -31,6 +34,26 @@ def alive(owner: str) -> bool:
     except PermissionError:
         return True
     return start == _start(int(pid))
+
+
+def is_seen(owner: str) -> bool:
+    """Whether it can be told from here that an owner lives: it is on this host and in this PID namespace."""
+    host, place, _, _ = owner.rsplit("/", 3)
+    return _is_seen(host, place.partition(":")[2])
+
+
+def _is_seen(host: str, namespace: str) -> bool:
+    # Owners that an earlier version wrote name no namespace.
+    return host == os.uname().nodename and namespace in ("", _namespace())
+
+
+@cache
+def _namespace() -> str:
+    """The number of this process's PID namespace; empty where there is no /proc."""
+    try:
+        return Path("/proc/self/ns/pid").readlink().name.strip("pid:[]")
+    except OSError:
+        return ""
 
 
 @cache

@@ -16,7 +16,7 @@ TOWNS = [
     for b in ("mouth", "ham", "field", "by")
     for c in ("Tom", "Ada", "Edna")
 ]
-LONG = "\n\n".join(TOWNS)
+LONG = "\n\n".join([*TOWNS, '{"towns":   72}'])
 QUESTION = "How many mills has Stonehillham?"
 
 

@@ -94,7 +94,13 @@ class Week:
 
     def last_day(self) -> None:
         """What happens once, near enough to the end to be seen still."""
+        self.home("db", "backup")
+        assert len(self.home("db", "seal").out.splitlines()) >= 6
         self.run("eve", "ai_chatbot", "A tokenizer that is not ours", "-m", "claude-3-haiku")
+        refusal = '{"error": {"message": "Unsupported value: \'temperature\' does not support 0.2 with this model."}}'
+        self.server.fail = lambda body: (400, {}, refusal) if "temperature" in body else None
+        self.run("eve", "ai_chatbot", "A model that takes no temperature", "-m", "gpt-4o", "--temperature", "0.2")
+        self.server.fail = None
         counted = self.server.usage
         details = {"prompt_tokens_details": {"cached_tokens": 4}, "cost": 0.000001}
         self.server.usage = lambda body, text: {"prompt_tokens": 20, "completion_tokens": 5} | details
@@ -147,9 +153,27 @@ class Week:
         self.home("keys", "revoke", "a")
         self.home("user", "set-role", "eve", "reader")
 
+    def another_tool(self, folder: Path) -> None:
+        """Usage that another tool kept, of which a row is broken, brought in twice."""
+        names = "time,model,provider,id,input,cached,cache_write,cache_write_1h,output,reasoning,cost,user,feature\n"
+        row = f"{self.now:%Y-%m-%dT%H:%M:%S},gpt-4o-mini,openai,1,100,10,20,30,50,5,0.01,ada,support\n"
+        (folder / "usage.csv").write_text(names + row + row.replace("gpt-4o-mini", "").replace(",1,", ",2,"))
+        for _ in range(2):
+            self.home("import", str(folder / "usage.csv"), "--from", "csv")
+
+    def alarms(self, folder: Path) -> None:
+        """Alerts of which one is told, and one cannot be."""
+        told, dead = f"file:{folder}/told", "webhook:http://127.0.0.1:1/dead"
+        self.home("alerts", "add", "--when", "tokens day > 1% of cap", "--for", "users", "--notify", told)
+        signed = ("--secret-env", "OPENAI_API_KEY")
+        self.home("alerts", "add", "--when", "spend day > 0.000001", "--for", "user:eve", "--notify", dead, *signed)
+        self.run("eve", "ai_deepscan", PROMPTS["ai_deepscan"].format(n="alarm"))
+        self.home("alerts", "check")
+        self.home("alerts", "send")
+
 
 @pytest.fixture(scope="module")
-def week(module_home: Any) -> Iterator[Week]:
+def week(module_home: Any, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Week]:
     with module_home() as home, OpenAIServer() as server, pytest.MonkeyPatch.context() as patch:
         home.serve(server.url)
         patch.setenv("OPENAI_API_KEY", "x")
@@ -162,7 +186,9 @@ def week(module_home: Any) -> Iterator[Week]:
             week.a_day(day)
             week.mishaps(day)
         week.last_day()
+        week.alarms(tmp_path_factory.mktemp("alarms"))
         week.a_server()
+        week.another_tool(tmp_path_factory.mktemp("another_tool"))
         yield week
 
 

@@ -188,3 +188,48 @@ def test_help_leads_with_examples(nexscout: Any, command: str) -> None:
     ran = nexscout("db", *command.split(), "--help")
     assert ran.exit == 0
     assert ran.stdout.index(f"  nexscout db {command}") < ran.stdout.index("Options:")
+
+
+def test_seals_are_printed_once_and_compared_with_what_was_kept(nexscout: Any, bench: Bench, home: Path) -> None:
+    assert nexscout("db", "seal") == (0, "", "")
+    earlier = Bench(home / "other.db", "owner", SettableClock(datetime(2026, 1, 1, tzinfo=UTC)))
+    earlier.post(earlier.sent())
+    earlier.store.close()
+    (home / "other.db").replace(home / "nexscout.db")
+    ran = nexscout("db", "seal")
+    assert ran.exit == 0 and ran.stdout.startswith("2026-01-01 ") and len(ran.stdout) == 76
+    assert nexscout("db", "seal") == (0, "", "")
+    assert nexscout("db", "seal", "--all") == ran
+    (home / "seals").write_text(ran.stdout)
+    assert nexscout("db", "check", "--seal", home / "seals").exit == 0
+    (home / "seals").write_text("2026-01-01 " + 64 * "0" + "\n")
+    ran = nexscout("db", "check", "--seal", home / "seals")
+    assert ran.exit == 6 and "is not the one that was kept" in ran.stdout
+
+
+@pytest.mark.parametrize(("content", "said"), [("", "has no seals"), ("2026-01-01 abc\n", "line 1")])
+def test_a_file_that_holds_no_seals_is_refused(
+    nexscout: Any, bench: Bench, home: Path, content: str, said: str
+) -> None:
+    (home / "seals").write_text(content)
+    ran = nexscout("db", "check", "--seal", home / "seals")
+    assert ran.exit == 2 and said in ran.stderr
+    assert nexscout("db", "check", "--seal", home / "nothing").exit == 2
+
+
+def test_old_backups_are_removed_and_said_beforehand(nexscout: Any, bench: Bench, home: Path) -> None:
+    first = Path(nexscout("db", "backup").stdout.strip())
+    said = json.loads(nexscout("db", "backup", "--prune", "1", "--dry-run", "--json").stdout)
+    assert said == {"path": None, "removed": [str(first)], "dry_run": True} and first.exists()
+    shown = json.loads(nexscout("db", "backup", "--prune", "1", "--json").stdout)
+    assert shown["removed"] == [str(first)] and not first.exists() and Path(shown["path"]).exists()
+    assert nexscout("db", "backup", "--prune", "0").exit == 2
+
+
+def test_forgetting_names_the_backups_that_still_hold_the_texts(nexscout: Any, bench: Bench, home: Path) -> None:
+    nexscout("db", "backup", home / "whole")
+    nexscout("db", "backup", home / "bare", "--without-text")
+    ran = nexscout("user", "forget", "owner", "--yes")
+    assert ran.exit == 0 and f"still holds texts of owner's: {home}/whole" in ran.stderr and "bare" not in ran.stderr
+    shown = json.loads(nexscout("user", "forget", "owner", "--yes", "--json").stdout)
+    assert [one["path"] for one in shown["backups"]] == [str(home / "whole")]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+import re
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
@@ -12,10 +13,11 @@ from typing import Any
 
 import pytest
 
-from nexscout_cli.cli import report
+from nexscout_cli.cli import report, report_parts
 from nexscout_cli.cli.app import main
 from nexscout_cli.config import Settings
 from nexscout_cli.engine.reports.build import COLUMNS
+from nexscout_cli.engine.reports.csv_text import as_csv
 from nexscout_cli.engine.store_rules import store_rules
 from nexscout_cli.store.sqlite import usage
 from nexscout_cli.store.sqlite.store import SqliteStore
@@ -129,7 +131,7 @@ def test_csv_holds_rows_alone_and_nothing_a_spreadsheet_would_run(capsys: pytest
 @pytest.mark.parametrize("first", list("=+-@\t\r\n"))
 def test_text_that_begins_like_a_formula_is_quoted_and_negative_money_is_not(first: str) -> None:
     line = {"feature": first + "1", "margin_usd": Decimal("-0.500000000")}
-    written = report.as_csv(("feature", "margin_usd"), [line])
+    written = as_csv(("feature", "margin_usd"), [line])
     [row] = list(csv.DictReader(io.StringIO(written, newline="")))
     assert row == {"feature": "'" + first + "1", "margin_usd": "-0.500000000"}
 
@@ -137,7 +139,8 @@ def test_text_that_begins_like_a_formula_is_quoted_and_negative_money_is_not(fir
 @pytest.mark.usefixtures("used")
 def test_markdown_keeps_its_cells_apart_whatever_the_text(capsys: pytest.CaptureFixture[str]) -> None:
     _, out, _ = run(capsys, "features", "--format", "md")
-    lines = out.splitlines()
+    caption, _, *lines = out.splitlines()
+    assert caption.startswith("features, ") and caption.endswith("(UTC)")
     assert {line.replace("\\|", "").count("|") for line in lines} == {lines[0].count("|")}
     assert "=HYPERLINK(1)\\|[red]x" in out
     assert lines[-1].startswith("| **total** | **3** |")
@@ -149,7 +152,7 @@ def test_a_table_shows_totals_shares_bars_and_text_as_it_is(capsys: pytest.Captu
     _, out, _ = run(capsys, "features")
     assert "[red]x[/red]" in out
     assert "\x1b" not in out
-    assert "$2.000002" in out
+    assert "$2.0000" in out
     assert "100.0%" in out
     assert "█" * 8 in out
 
@@ -161,8 +164,50 @@ def test_figures_are_never_cut_short_on_a_narrow_terminal(
     monkeypatch.setattr(report.output, "stdout_is_terminal", lambda: True)
     monkeypatch.setenv("COLUMNS", "30")
     _, out, _ = run(capsys, "savings")
-    assert out.count("$2.000002") == out.count("$2.000001") == 2
+    assert out.count("$2.0000") >= 2
     assert "…" not in out
+
+
+@pytest.mark.usefixtures("used")
+@pytest.mark.parametrize("name", list(COLUMNS))
+@pytest.mark.parametrize("width", [60, 80, 120, 200])
+def test_every_report_fits_its_terminal_and_cuts_no_figure(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, name: str, width: int
+) -> None:
+    monkeypatch.setattr(report.output, "stdout_is_terminal", lambda: True)
+    monkeypatch.setenv("COLUMNS", "1000")
+    _, widest, _ = run(capsys, name)
+    monkeypatch.setenv("COLUMNS", str(width))
+    status, out, _ = run(capsys, name)
+    assert status == 0
+    assert max(map(len, out.splitlines())) <= width
+    figures = re.compile(r"\$[\d.,]+|\d+\.\d%")
+    assert set(figures.findall(out)) <= set(figures.findall(widest)) and "…" not in out
+    if width == 200:
+        assert "left out in" not in out
+
+
+@pytest.mark.usefixtures("used")
+def test_what_a_narrow_table_leaves_out_is_said(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(report.output, "stdout_is_terminal", lambda: True)
+    monkeypatch.setenv("COLUMNS", "60")
+    _, out, _ = run(capsys, "features")
+    assert "left out in 60 columns: " in " ".join(out.split()) and "cost" in out
+
+
+@pytest.mark.parametrize(
+    ("amounts", "shown"),
+    [
+        (["0.0000123"], "$0.000012"),
+        (["3.14159"], "$3.1416"),
+        (["1234.5"], "$1,234.50"),
+        (["0.000000021"], "$0.000000021"),
+    ],
+)
+def test_money_has_as_many_decimals_as_its_size_makes_sense_of(amounts: list[str], shown: str) -> None:
+    assert report_parts.money(Decimal(amounts[0])) == shown
 
 
 @pytest.mark.usefixtures("used")
@@ -220,8 +265,8 @@ def test_days_follow_the_zone(capsys: pytest.CaptureFixture[str]) -> None:
 
 
 def test_a_bar_grows_by_eighths_and_is_plain_where_blocks_cannot_be_written() -> None:
-    assert [report.bar(share) for share in (0, 1 / 64, 0.5, 1, 2)] == ["", "▏", "████", "████████", "████████"]
-    assert report.bar(0.5, unicode=False) == "####"
+    assert [report_parts.bar(share) for share in (0, 1 / 64, 0.5, 1, 2)] == ["", "▏", "████", "████████", "████████"]
+    assert report_parts.bar(0.5, unicode=False) == "####"
 
 
 @pytest.mark.usefixtures("used")

@@ -47,6 +47,8 @@ SAID: dict[str, tuple[tuple[str, ...], AIRequest]] = {
     "stop": (("END",), ALONE._replace(options=Options(stop="END"))),
     "top_p": (("0.5",), ALONE._replace(options=Options(top_p=0.5))),
     "seed": (("7",), ALONE._replace(options=Options(seed=7))),
+    "service_tier": (("flex",), ALONE._replace(options=Options(service_tier="flex"))),
+    "shape": ((), ALONE._replace(options=Options(shape=False))),
     "n": (("2",), ALONE._replace(options=Options(n=2))),
     "images": (("https://a.example/x.png",), ALONE._replace(images=(Image("https://a.example/x.png"),))),
     "messages": (("talk.json",), ALONE._replace(messages=(Message("user", "Hi"), Message("assistant", "Yes?")))),

@@ -15,6 +15,7 @@ from nexscout_cli.engine import batch
 from nexscout_cli.engine.budgets import Budget
 from nexscout_cli.engine.call import Call, Completion, OnText, Usage
 from nexscout_cli.engine.failures import ProviderFailure
+from nexscout_cli.engine.model import Model
 from nexscout_cli.engine.pipeline import Engine
 from nexscout_cli.engine.response import AIResponse
 from nexscout_cli.engine.store_rules import store_rules
@@ -44,8 +45,8 @@ class Answers:
         self.behave: Callable[[str], None] = lambda prompt: None
         self._lock = threading.Lock()
 
-    def available(self, model_name: str, litellm_model: str, api_key_env: str | None) -> str | None:
-        return None if model_name in OPENAI else "not here"
+    def available(self, model: Model) -> str | None:
+        return None if model.name in OPENAI else "not here"
 
     def complete(self, call: Call, on_text: OnText | None) -> Completion:
         prompt = call.messages[1].content

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from nexscout_cli.engine import options
+from nexscout_cli.engine import option_names, options
 from nexscout_cli.engine.options import FIELDS, OPTIONS, TABLE
 from nexscout_cli.engine.request import AIRequest, Options
 from nexscout_cli.errors import UsageError
@@ -159,4 +159,4 @@ def test_a_wrong_cell_is_refused_under_its_own_name(name: str, text: str) -> Non
     ],
 )
 def test_the_option_that_was_meant_is_found(meant: str, name: str | None) -> None:
-    assert options.nearest(meant) == name
+    assert option_names.nearest(meant) == name

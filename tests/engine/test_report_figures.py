@@ -7,13 +7,16 @@ from decimal import Decimal
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from nexscout_cli.config import Settings
-from nexscout_cli.engine.book_types import SUMS
+from nexscout_cli.engine.book_types import SUMS, Failed, Person
 from nexscout_cli.engine.catalog.baseline import baseline_model
 from nexscout_cli.engine.catalog.seed import seeded
 from nexscout_cli.engine.report_window import Window
-from nexscout_cli.engine.reports import build, savings
+from nexscout_cli.engine.reports import build
+from nexscout_cli.engine.reports import margins as margins_module
 from nexscout_cli.engine.reports.build import COLUMNS, Terms
 
 NOW = datetime(2026, 11, 10, tzinfo=UTC)
@@ -44,6 +47,15 @@ class Given:
 
     def tiers(self) -> dict[str, str]:
         return dict(self.more.get("tiers", {}))
+
+    def people(self) -> list[Person]:
+        return list(self.more.get("people", ()))
+
+    def failed_attempts(self) -> list[Failed]:
+        return list(self.more.get("failed", ()))
+
+    def latencies(self) -> dict[str, tuple[int, int]]:
+        return dict(self.more.get("slow", {}))
 
     def kept_answers(self) -> dict[str, int]:
         return dict(self.more.get("kept", {}))
@@ -105,20 +117,110 @@ def test_features_with_kept_answers_are_in_the_cache_report_though_nobody_asked(
     assert (made["totals"]["hit_rate"], made["totals"]["answers"], made["totals"]["avoided_usd"]) == (0.25, 3, 1)
 
 
-def test_a_user_is_unprofitable_above_what_the_tier_pays_for_that_time() -> None:
-    rows = [
-        sums(user_id="ann", cost_usd=29 * DOLLAR),
-        sums(user_id="bob", cost_usd=29 * DOLLAR + 1),
-        sums(user_id="gone"),
-    ]
-    made = build.build(Given(*rows, tiers={"ann": "pro", "bob": "pro", "cy": "free"}), "unprofitable", TERMS)
+def person(name: str, *tiers: tuple[datetime, str], is_admin: bool = False) -> Person:
+    return Person(name, is_admin, list(tiers))
+
+
+JULY, AUGUST, SEPTEMBER = (datetime(2026, month, 1, tzinfo=UTC) for month in (7, 8, 9))
+
+
+def having(**values: Any) -> Settings:
+    return Settings({name: (value, "test") for name, value in values.items()})
+
+
+def margins(*people: Person, rows: list[dict[str, Any]], **settings: Any) -> dict[str, Any]:
+    """The report over July and August 2026."""
+    given = Given(*rows, people=people)
+    given.window, given.now = Window(JULY, SEPTEMBER), NOW
+    return build.build(given, "unprofitable", Terms(having(**settings), "gpt-4o"))
+
+
+def test_a_user_is_unprofitable_above_what_their_tiers_paid_in_that_time() -> None:
+    people = (person("ann", (JULY, "pro")), person("bob", (JULY, "pro")), person("cy", (JULY, "free")))
+    rows = [sums(user_id="ann", cost_usd=58 * DOLLAR), sums(user_id="bob", cost_usd=58 * DOLLAR + 1)]
+    made = margins(*people, rows=rows)
     (row,) = made["rows"]
-    assert (row["user_id"], row["margin_usd"], row["revenue_usd"]) == ("bob", Decimal("-0.000000001"), 29)
-    assert (made["totals"]["users"], made["totals"]["unprofitable_users"], made["totals"]["days"]) == (4, 1, 30.4375)
+    assert (row["user_id"], row["margin_usd"], row["revenue_usd"]) == ("bob", Decimal("-0.000000001"), 58)
+    assert (made["totals"]["users"], made["totals"]["unprofitable_users"], made["totals"]["days"]) == (3, 1, 62)
 
 
-def test_half_a_month_brings_in_half_the_price() -> None:
-    assert savings.revenue_of(Decimal(29), savings.DAYS_A_MONTH / 2) == 14_500_000_000
+def test_revenue_follows_a_history_of_tiers_as_by_hand() -> None:
+    # Born on 11 July as pro (21 of 31 days at 29), elite from 16 August noon (15.5 days pro, 15.5 of 31 elite at 99).
+    born, risen = datetime(2026, 7, 11, tzinfo=UTC), datetime(2026, 8, 16, 12, tzinfo=UTC)
+    who = person("dee", (born, "pro"), (risen, "elite"))
+    by_hand = Decimal(29) * 21 / 31 + Decimal(29) * Decimal("15.5") / 31 + Decimal(99) * Decimal("15.5") / 31
+    made = margins(who, rows=[sums(user_id="dee", cost_usd=500 * DOLLAR)])
+    assert made["rows"][0]["revenue_usd"] == (by_hand * DOLLAR).to_integral_value() / DOLLAR
+    assert made["rows"][0]["tier"] == "elite"
+
+
+def test_nothing_is_due_before_the_first_day_nor_after_now() -> None:
+    late = person("eve", (datetime(2026, 8, 1, tzinfo=UTC), "pro"))
+    assert margins(late, rows=[])["totals"]["revenue_usd"] == 29
+    given = Given(people=(late,))
+    given.window, given.now = Window(JULY, datetime(2027, 1, 1, tzinfo=UTC)), SEPTEMBER
+    assert build.build(given, "unprofitable", TERMS)["totals"]["revenue_usd"] == 29
+
+
+def test_the_owner_and_internal_users_are_left_out_of_margins() -> None:
+    people = (
+        person("own", (JULY, "elite"), is_admin=True),
+        person("tester", (JULY, "pro")),
+        person("ann", (JULY, "pro")),
+    )
+    rows = [sums(user_id=name, cost_usd=100 * DOLLAR) for name in ("own", "tester", "ann")]
+    made = margins(*people, rows=rows, **{"billing.internal": ["tester"]})
+    assert [row["user_id"] for row in made["rows"]] == ["ann"]
+    assert (made["totals"]["cost_usd"], made["totals"]["users"], made["totals"]["left_out_users"]) == (100, 1, 2)
+
+
+def test_a_small_loss_stays_below_the_threshold() -> None:
+    rows = [sums(user_id="ann", cost_usd=59 * DOLLAR)]
+    who = person("ann", (JULY, "pro"))
+    assert [len(margins(who, rows=rows, **{"billing.min_loss": least})["rows"]) for least in (0, 0.99, 1)] == [1, 1, 0]
+
+
+def test_prices_in_another_currency_count_in_dollars_and_months_begin_on_the_billing_day() -> None:
+    who = person("ann", (JULY, "pro"))
+    made = margins(who, rows=[], **{"billing.currency": "EUR", "billing.usd_per_unit": 1.25})
+    assert (made["totals"]["revenue_usd"], made["currency"]) == (Decimal("72.5"), "EUR")
+    # From 10 June to 10 July are 30 days, of which 9 lie in the window; then a month of 31, and 22 of one of 31.
+    by_hand = Decimal(29) * (Decimal(9) / 30 + 1 + Decimal(22) / 31)
+    made = margins(who, rows=[], **{"billing.day": 10})
+    assert made["totals"]["revenue_usd"] == (by_hand * DOLLAR).to_integral_value() / DOLLAR
+
+
+@given(st.lists(st.datetimes(datetime(2026, 1, 1), datetime(2026, 12, 31)), min_size=3, max_size=3), st.integers(1, 28))
+def test_revenue_of_two_parts_is_that_of_the_whole(moments: list[datetime], day: int) -> None:
+    a, b, c = sorted(moment.replace(tzinfo=UTC) for moment in moments)
+    who, settings = person("ann", (datetime(2025, 1, 1, tzinfo=UTC), "pro")), having(**{"billing.day": day})
+    parts = [margins_module.revenue_of(who, since, until, settings, UTC) for since, until in ((a, b), (b, c), (a, c))]
+    assert abs(parts[0] + parts[1] - parts[2]) <= 1
+
+
+def test_failures_are_counted_by_provider_and_kind_and_a_dead_key_by_its_day() -> None:
+    failed = [
+        Failed("gpt-4o", "refused_key", "2026-11-08", 11, 0, 0),
+        Failed("gpt-4o", "server", "2026-11-09", 2, 1, 1),
+        Failed("haiku", "unknown", "2026-11-09", 1, 1, 0),
+    ]
+    given = Given(
+        sums(model_used="haiku", calls=9), sums(model_used="mini", calls=5), failed=failed, slow={"haiku": (900, 4000)}
+    )
+    terms = Terms(Settings(), "gpt-4o", {"gpt-4o": "openai", "haiku": "anthropic", "mini": "openai"})
+    made = build.build(given, "providers", terms)
+    assert [(r["provider"], r["model_used"], r["calls"], r["errors"], r["error_rate"]) for r in made["rows"]] == [
+        ("openai", "gpt-4o", 0, 13, 1.0),
+        ("anthropic", "haiku", 9, 1, 0.1),
+        ("openai", "mini", 5, 0, 0.0),
+    ]
+    assert (made["rows"][1]["latency_p50_ms"], made["rows"][2]["latency_p95_ms"]) == (900, None)
+    totals = made["totals"]
+    kinds = ("refused_key", "server", "unknown", "retries", "fallbacks")
+    assert [totals[kind] for kind in kinds] == [11, 2, 1, 2, 1]
+    assert made["refused_keys"] == [{"day": "2026-11-08", "provider": "openai", "errors": 11}]
+    overview = build.build(given, "overview", terms)["providers"]
+    assert overview["kinds"] == {"refused_key": 11, "server": 2, "unknown": 1} and overview["errors"] == 14
 
 
 def test_a_coverage_that_nobody_predicted_is_none() -> None:

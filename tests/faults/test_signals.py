@@ -1,4 +1,4 @@
-"""SIGINT, SIGTERM and SIGPIPE on real processes in mid-call: no new work, what is in flight is settled, the books balance."""
+"""SIGINT, SIGTERM, SIGHUP, SIGPIPE on real processes in mid-call: no new work, what is in flight is settled, books balance."""
 
 from __future__ import annotations
 
@@ -45,9 +45,9 @@ def insist(process: subprocess.Popen[bytes]) -> None:
             continue
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 @pytest.mark.parametrize("how", ["--no-stream", "--stream"])
-def test_sigint_and_sigterm_in_mid_call_stop_it_and_record_it_as_unknown(
+def test_a_signal_in_mid_call_stops_it_and_record_it_as_unknown(
     desk: Any, server: FaultServer, number: int, how: str
 ) -> None:
     server.script = [hang()]

@@ -397,7 +397,7 @@ def test_a_csv_cell_that_a_spreadsheet_would_run_is_prefixed(home: Home, server:
 
 
 def test_a_csv_cell_that_begins_with_a_control_is_prefixed_too() -> None:
-    from nexscout_cli.cli.report import as_csv
+    from nexscout_cli.engine.reports.csv_text import as_csv
 
     for first in "\t\r\n":
         (row,) = csv.DictReader(io.StringIO(as_csv(("a",), [{"a": first + "x"}]), newline=""))

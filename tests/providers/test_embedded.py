@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from nexscout_cli.engine.call import Call, Completion
+from nexscout_cli.engine.catalog.seed import seeded
 from nexscout_cli.engine.chat import Message
 from nexscout_cli.engine.failures import ProviderFailure, ReaderGone
 from nexscout_cli.engine.model import Model
@@ -137,7 +138,7 @@ def test_the_program_ends_cleanly_and_silently_even_in_mid_answer(path: Path, en
 
 def test_a_missing_file_is_unreached_and_says_what_to_type(tmp_path: Path) -> None:
     provider = EmbeddedProvider(tmp_path / "none.gguf")
-    assert "nexscout models pull" in (provider.available("m", "embedded/m", None) or "")
+    assert "nexscout models pull" in (provider.available(next(m for m in seeded() if m.embedded)) or "")
     with pytest.raises(ProviderFailure) as caught:
         provider.complete(call(), None)
     assert caught.value.kind == "unreached"
@@ -155,10 +156,12 @@ def test_a_file_that_is_no_model_is_unreached(tmp_path: Path) -> None:
 def test_the_dispatcher_sends_embedded_models_here_and_imports_nothing_to_look(tmp_path: Path) -> None:
     program = (
         "import sys, pathlib\nfrom nexscout_cli.providers import Providers\n"
+        "from nexscout_cli.engine.catalog.seed import seeded\n"
+        "mini, embedded = seeded()[0], next(m for m in seeded() if m.embedded)\n"
         f"p = Providers(pathlib.Path({str(tmp_path)!r}))\n"
-        "assert p.available('m', 'openai/x', 'NO_SUCH_KEY') == 'NO_SUCH_KEY is not set'\n"
-        "assert p.available('m', 'openai/x', None) is None\n"
-        "assert 'pull' in p.available('m', 'embedded/x', None)\n"
+        "assert p.available(mini._replace(api_key_env='NO_SUCH_KEY')) == 'NO_SUCH_KEY is not set'\n"
+        "assert p.available(mini._replace(api_key_env=None)) is None\n"
+        "assert 'pull' in p.available(embedded)\n"
         "assert not {'litellm', 'httpx', 'xllamacpp'} & set(sys.modules)\n"
     )
     environment = {k: v for k, v in os.environ.items() if k != model_file.PATH_VARIABLE}

@@ -12,6 +12,7 @@ from nexscout_cli.engine.answers.charge import charge_for
 from nexscout_cli.engine.call import Call, Completion, Usage
 from nexscout_cli.engine.chat import Message
 from nexscout_cli.engine.model import Model
+from nexscout_cli.engine.request import AIRequest
 from nexscout_cli.engine.settlement import Charge
 from nexscout_cli.providers.usage import usage_of
 from nexscout_cli.providers.wires import provider
@@ -55,7 +56,7 @@ class PlanOf:
     """As much of a plan as a charge looks at."""
 
     def __init__(self, model: Model) -> None:
-        self.model = model
+        self.model, self.request = model, AIRequest("ada", "ai_chatbot", "Hello")
         self.forecast = type("Sizes", (), {"input_tokens": 10, "max_input_tokens": 9_999, "max_output_tokens": 9_999})
 
 

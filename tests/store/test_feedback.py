@@ -8,6 +8,7 @@ import pytest
 
 from nexscout_cli.api import get_efficiency_profile
 from nexscout_cli.engine.call import Call, Completion, OnText, Usage
+from nexscout_cli.engine.model import Model
 from nexscout_cli.engine.pipeline import Engine
 from nexscout_cli.engine.request import AIRequest, Options
 from nexscout_cli.errors import UsageError
@@ -121,7 +122,7 @@ class Counting:
     def __init__(self) -> None:
         self.asked = 0
 
-    def available(self, model_name: str, litellm_model: str, api_key_env: str | None) -> str | None:
+    def available(self, model: Model) -> str | None:
         return None
 
     def complete(self, call: Call, on_text: OnText | None) -> Completion:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from nexscout_cli.engine.call import Call, Completion, OnText, Usage
+from nexscout_cli.engine.model import Model
 from nexscout_cli.engine.pipeline import Engine
 from nexscout_cli.engine.request import AIRequest, Options
 from tests.support.bench import Bench
@@ -21,8 +22,8 @@ HASHES = (
 class Telling:
     """A provider whose answers repeat what they were asked about, without much certainty."""
 
-    def available(self, model_name: str, litellm_model: str, api_key_env: str | None) -> str | None:
-        return None if model_name in ("gpt-4o-mini", "gpt-4o") else "not here"
+    def available(self, model: Model) -> str | None:
+        return None if model.name in ("gpt-4o-mini", "gpt-4o") else "not here"
 
     def complete(self, call: Call, on_text: OnText | None) -> Completion:
         return Completion(f"I am not sure, but {SECRET} may be 3 + 4 = 8.", "stop", Usage(1500, 40), "p1", None)

@@ -57,7 +57,11 @@ class Books(RuleBasedStateMachine):
     def post(self, attempt: Attempt | None, tokens: int, delivered: bool, excess: int) -> None:
         if attempt:
             charge = self.bench.charge(attempt, 100, tokens)
-            self.settle(attempt, Charge(*charge[:2], charge.cost + excess * attempt.hold), delivered)
+            self.settle(
+                attempt,
+                Charge(*charge[:2], charge.cost + excess * attempt.hold, ("provider_excess",) * excess),
+                delivered,
+            )
 
     def settle(self, attempt: Attempt, charge: Charge, delivered: bool) -> None:
         """Recovery may have been there first; then nothing is charged a second time."""

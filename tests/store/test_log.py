@@ -11,6 +11,7 @@ import pytest
 from nexscout_cli.config import Settings
 from nexscout_cli.engine.call import Call, Completion, OnText, Usage
 from nexscout_cli.engine.failures import ProviderFailure
+from nexscout_cli.engine.model import Model
 from nexscout_cli.engine.pipeline import Engine
 from nexscout_cli.engine.request import AIRequest, Options
 from nexscout_cli.engine.store_rules import store_rules
@@ -42,8 +43,8 @@ class Answers:
 
     failure: ProviderFailure | BaseException | None = None
 
-    def available(self, model_name: str, litellm_model: str, api_key_env: str | None) -> str | None:
-        return None if model_name == "gpt-4o" else "not here"
+    def available(self, model: Model) -> str | None:
+        return None if model.name == "gpt-4o" else "not here"
 
     def complete(self, call: Call, on_text: OnText | None) -> Completion:
         if self.failure is not None:

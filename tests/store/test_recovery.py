@@ -110,6 +110,38 @@ def test_an_owner_before_the_last_boot_is_dead_and_one_on_another_host_counts_as
     assert bench.store.recovery.recover(bench.actor) == Recovered()
 
 
+def test_a_process_in_another_pid_namespace_is_left_alone_until_its_deadline(bench: Bench) -> None:
+    host, place, _, start = owner.me().rsplit("/", 3)
+    boot, _, namespace = place.partition(":")
+    assert namespace.isdecimal()
+    there = f"{host}/{boot}:{int(namespace) + 1}/999999999/{start}"
+    assert owner.alive(there) and not owner.is_seen(there) and owner.is_seen(owner.me())
+    attempt = bench.hold()
+    owned_by(bench, attempt, there)
+    assert bench.store.recovery.recover(bench.actor) == Recovered()
+    bench.clock.move(hours=5)
+    assert bench.store.recovery.recover(bench.actor) == Recovered(voided=1)
+
+
+def test_a_request_that_was_left_open_where_nobody_sees_is_closed_a_day_later(bench: Bench) -> None:
+    host, place, _, start = owner.me().rsplit("/", 3)
+    attempt = bench.sent()
+    bench.void(attempt, "overloaded")
+    owned_by(bench, attempt, f"{host}/{place}1/999999999/{start}")
+    bench.store.recovery.recover(bench.actor)
+    assert bench.request_state(attempt) == "open"
+    bench.clock.move(hours=25)
+    bench.store.recovery.recover(bench.actor)
+    assert bench.request_state(attempt) == "voided"
+
+
+def test_an_owner_that_an_earlier_version_wrote_is_known_by_its_process(bench: Bench) -> None:
+    host, place, pid, start = owner.me().rsplit("/", 3)
+    boot = place.partition(":")[0]
+    assert owner.alive(f"{host}/{boot}/{pid}/{start}")
+    assert not owner.alive(f"{host}/{boot}/{pid}/{int(start) - 1}")
+
+
 def test_after_a_day_an_unknown_attempt_is_posted_at_its_hold_and_marked_estimated(bench: Bench) -> None:
     attempt = bench.unknown()
     bench.clock.move(hours=23, minutes=59)

@@ -11,6 +11,7 @@ from nexscout_cli.engine.book_types import Problem
 from nexscout_cli.engine.cache import hits
 from nexscout_cli.engine.cache.key import fingerprint
 from nexscout_cli.engine.call import Call, Completion, OnText
+from nexscout_cli.engine.model import Model
 from nexscout_cli.engine.money import cost
 from nexscout_cli.engine.planning.plan import Plan
 from nexscout_cli.engine.planning.planner import Planner
@@ -30,7 +31,7 @@ _plans: dict[tuple[object, int], Plan] = {}
 class EveryoneAvailable:
     """A provider that could be asked anything, and isn't."""
 
-    def available(self, model_name: str, litellm_model: str, api_key_env: str | None) -> str | None:
+    def available(self, model: Model) -> str | None:
         return None
 
     def complete(self, call: Call, on_text: OnText | None) -> Completion:

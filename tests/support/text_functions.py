@@ -13,13 +13,23 @@ from nexscout_cli.engine.answers import arithmetic, doubt
 from nexscout_cli.engine.cache import canonical, key
 from nexscout_cli.engine.catalog import endpoints
 from nexscout_cli.engine.compression import (
+    blocks,
+    code,
+    diffs,
     extract,
+    form,
     head_hashes,
+    html_text,
     json_tables,
+    logs,
     lossless,
+    mail,
+    markdown,
     prompt_parts,
-    protected_spans,
+    relevance,
     sentences,
+    structure,
+    tables,
     whitespace,
 )
 from nexscout_cli.engine.learning import observation
@@ -31,6 +41,8 @@ from nexscout_cli.errors import NexScoutError
 from nexscout_cli.providers import failing, tokens
 from nexscout_cli.providers.wires.sse import EventStream
 
+_FILL = "What is it?\n\n" + "a b. " * 400 + "\n\n"  # makes a prompt long enough to be taken apart
+_DIFF = "diff --git a/x b/x\n--- a/x\n+++ b/x\n" + "@@ -1 +1 @@\n-a\n+b\n" * 3
 Reads = Callable[[str], Any]
 
 
@@ -55,13 +67,8 @@ def _refusing(function: Callable[[str], object]) -> Reads:
     return reads
 
 
-def _masked(text: str) -> None:
-    for block in protected_spans.blocks(text):
-        protected_spans.mask(block.text)
-
-
 def _extracted(text: str) -> None:
-    parts = prompt_parts.split(text)
+    parts = prompt_parts.split(_FILL + text)
     extract.extract(text, prompt_parts.question(parts) + " a 1 x", 0.3, prompt_parts.INSTRUCTS)
 
 
@@ -80,13 +87,22 @@ def functions(cache_dir: Path) -> dict[str, TextFunction]:
     asked = "How many of (A) are left? Give valid json.\nA. 1\nB. 2\n"
     return {
         "compress": of(lossless.compress, lossless.__name__),
-        "compress politely": of(lambda text: lossless.compress("Please do it.  " + text), lossless.__name__),
-        "speaks_of_json": of(lossless.speaks_of_json, lossless.__name__),
-        "blocks and mask": of(_masked, protected_spans.__name__),
+        "compress a list": of(lambda text: lossless.compress(f"[1,  2]\n\n{text}"), lossless.__name__),
+        "asks about form": of(form.asks_about_form, form.__name__),
+        "unified diff": of(lambda text: diffs.shorten(_DIFF + text, "a 1 x", 0.3), diffs.__name__),
+        "log": of(lambda text: logs.shorten(text, "a 1 x", 0.3), logs.__name__),
+        "code": of(lambda text: code.shorten(text, "a 1 x", 0.3), code.__name__),
+        "table": of(lambda text: tables.shorten(text, "least a 1 x", 0.3), tables.__name__),
+        "records": of(lambda text: tables.shorten("[" + text, "least a 1 x", 0.3), tables.__name__),
+        "mail": of(lambda text: mail.shorten(text, "a 1 x", 0.3), mail.__name__),
+        "page": of(lambda text: html_text.shorten(text, "a 1 x", 0.3), html_text.__name__),
+        "markdown": of(lambda text: markdown.shorten("# a\n\n# b\n\n" + text, "a 1 x", 0.3), markdown.__name__),
+        "kind of text": of(structure.kind_of, structure.__name__),
+        "blocks": of(blocks.blocks, blocks.__name__),
         "sentences": of(sentences.lines, sentences.__name__),
         "extract": of(_extracted, extract.__name__),
-        "words": of(extract.words, extract.__name__),
-        "prompt parts": of(lambda text: prompt_parts.question(prompt_parts.split(text)), prompt_parts.__name__),
+        "words": of(relevance.words, relevance.__name__),
+        "prompt parts": of(lambda text: prompt_parts.question(prompt_parts.split(_FILL + text)), prompt_parts.__name__),
         "tabled": of(json_tables.tabled, json_tables.__name__),
         "head hashes": of(lambda text: head_hashes.head_hashes(_request(text), (text,)), head_hashes.__name__),
         "settled": of(whitespace.settled, whitespace.__name__),

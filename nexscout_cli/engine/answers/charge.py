@@ -18,8 +18,10 @@ MAX_FIGURE = 10**6
 """Dollars: a call that is said to cost more is not believed."""
 SAID_APART = 0.05
 """How far the provider's own figure may be from ours, as a share of ours, before it is flagged."""
-_DEARER_TIERS = ("priority", "fast", "ultrafast")
-"""Tiers that no call asks for, and that cost more than the standard one (OpenAI's and Anthropic's pages on prices)."""
+_TIERS = ("flex", "default", "priority")
+"""Service tiers, cheapest first. Source: OpenAI's and Anthropic's pages on prices."""
+_DEARER_NAMES = ("priority", "fast", "ultrafast")
+"""What providers call the tiers that cost more than the standard one."""
 _BILLS_BY_ITS_FIGURE = ("openrouter/", "vercel_ai_gateway/")
 """Targets whose bill is the figure that the answer itself names."""
 FLAGS = {
@@ -28,7 +30,8 @@ FLAGS = {
     "details_invalid": "the provider's usage contradicts itself; its tokens were posted at the dearest price",
     "provider_excess": "the provider billed more than it was allowed to use",
     "other_model": "another model answered than was asked; the dearer price was posted",
-    "dearer_tier": "the provider served it in a dearer tier than was asked for; it may bill more than was posted",
+    "dearer_tier": "the provider served it in a dearer tier than was asked for; posted at that tier's price where it is known",
+    "cheaper_tier": "the provider served it in a cheaper tier than was asked for; posted at that tier's price",
     "cost_differs": "the provider's own figure differs from ours by more than 5%",
 }
 """What is said of a charge that is not plain, by flag."""
@@ -63,13 +66,16 @@ def charge_for(
         used = classes(usage, totals)
         if used is None:
             flags.append("details_invalid")
+    asked = plan.request.options.service_tier or "default"
+    served = _served(usage, asked)
+    model = (served != asked and model.at_tier(served)) or model
     billed = _cost(model, totals, used)
     others = _others(completion.model, model, models)
     if others:
         billed = max(billed, *(_cost(other, totals, used) for other in others))
         flags.append("other_model")
-    if usage is not None and usage.service_tier in _DEARER_TIERS:
-        flags.append("dearer_tier")
+    if served != asked:
+        flags.append("dearer_tier" if _TIERS.index(served) > _TIERS.index(asked) else "cheaper_tier")
     own = None if usage is None else _own_figure(usage.cost)
     if own is not None:
         if abs(own - billed) > SAID_APART * billed:
@@ -92,6 +98,14 @@ def classes(usage: Usage, totals: tuple[int, int]) -> Tokens | None:
     given = totals[0] - sum(parts[name] for name in INPUT if name in parts)
     taken = totals[1] - sum(parts[name] for name in OUTPUT if name in parts)
     return Tokens(given, taken, **parts) if given >= 0 and taken >= 0 else None
+
+
+def _served(usage: Usage | None, asked: str) -> str:
+    """The service tier that a call was served in, as the provider says it; else the one that was asked for."""
+    said = usage.service_tier if usage is not None else None
+    if said in _DEARER_NAMES:
+        return "priority"
+    return {"flex": "flex", "default": "default", "standard": "default"}.get(str(said), asked)
 
 
 def _cost(model: Model, totals: tuple[int, int], used: Tokens | None) -> int:

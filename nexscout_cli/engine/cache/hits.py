@@ -28,13 +28,15 @@ def hit(
 ) -> Hit:
     """A cached answer that is given. ``more``: mode, answer, fingerprint."""
     baseline = baseline_model(snapshot.models, settings)
+    worth = cost(cached.input_tokens, cached.output_tokens, baseline.price_in, baseline.price_out)
     learned = unbilled(request, cached.model, now, settings)
     return Hit(
         request_id=request_id,
         user_id=request.user_id,
         feature=request.feature,
         cached=cached,
-        baseline=cost(cached.input_tokens, cached.output_tokens, baseline.price_in, baseline.price_out),
+        # An answer below the floor saves what it cost itself, and not what a better one would have cost.
+        baseline=cached.cost if cached.quality < settings["routing.floor"] else worth,
         lesson=learned._replace(cached=True, tokens_saved=cached.input_tokens + cached.output_tokens, outcome=1.0),
         idempotency_key=request.options.idempotency_key,
         **more,

@@ -8,7 +8,6 @@ import unicodedata
 
 from nexscout_cli.engine.options import OPTIONS, default_of
 from nexscout_cli.engine.plan_types import Shape
-from nexscout_cli.engine.planning.texts import context_text
 from nexscout_cli.engine.request import AIRequest, Json
 
 _ODD = ("  ", "\t", "\r", "\n\n\n", " \n", "\x0b", "\x0c", "\x1c", "\x1d", "\x1e", "\x1f")
@@ -84,8 +83,11 @@ def _options(request: AIRequest, *in_key: str) -> dict[str, Json]:
 
 
 def exact_content(request: AIRequest) -> dict[str, Json]:
-    """The same with every text as it is sent, but for line ends at the very end of the prompt, which a pipe leaves there."""
-    return _content(request, request.prompt.rstrip("\r\n")) | {"context": context_text(request)}
+    """The same with every text as it is, but for line ends at the very end of the prompt, which a pipe leaves there.
+
+    A context that is JSON is told from a text that reads the same: only one of them is compressed as prose.
+    """
+    return _content(request, request.prompt.rstrip("\r\n"))
 
 
 def identity(request: AIRequest) -> str:

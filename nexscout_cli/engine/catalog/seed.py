@@ -114,13 +114,23 @@ _SEED: tuple[tuple[Any, ...], ...] = (
 
 
 _CLASS_PRICES = {
-    "openai/gpt-4o-mini": {"cached": 75_000},
-    "openai/gpt-4o": {"cached": 1_250_000},
+    "openai/gpt-4o-mini": {
+        "cached": 75_000,
+        "priority_input": 250_000,
+        "priority_output": 1_000_000,
+        "priority_cached": 125_000,
+    },
+    "openai/gpt-4o": {
+        "cached": 1_250_000,
+        "priority_input": 4_250_000,
+        "priority_output": 17_000_000,
+        "priority_cached": 2_125_000,
+    },
     "anthropic/claude-3-haiku-20240307": {"cached": 30_000, "cache_write": 300_000, "cache_write_1h": 500_000},
     "anthropic/claude-3-sonnet-20240229": {"cached": 300_000, "cache_write": 3_750_000, "cache_write_1h": 6_000_000},
     "anthropic/claude-3-opus-20240229": {"cached": 1_500_000, "cache_write": 18_750_000, "cache_write_1h": 30_000_000},
 }
-"""Pico-dollars per token of input that a provider's cache holds or takes. Sources: the providers' pages on prices."""
+"""Pico-dollars per token of special classes, and in other service tiers. Sources: the providers' pages on prices."""
 _PLAIN = {"openai/gpt-4o-mini": "0.00015"}
 """What a target really costs, where a name of it has another price."""
 _MAX_OUTPUT = {"openai": 16_384, "anthropic": 4_096}

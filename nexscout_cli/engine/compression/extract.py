@@ -6,52 +6,23 @@ and Zaragoza 2009, "The Probabilistic Relevance Framework"), over sentences and 
 of paragraphs and of the text (but of a list of titled passages). The weights of ``_SIGNS`` began as a logistic
 regression's on English passages, and were settled by what survives in ``scripts/bench/compress``.
 
-No language is assumed. Words meet when they are equal, share most of a long beginning, or one holds the other;
-writing without blanks meets by pairs or triples of characters.
+No language is assumed. How words meet and weigh is in :mod:`nexscout_cli.engine.compression.relevance`.
 """
 
 from __future__ import annotations
 
 import heapq
 import itertools
-import math
 import re
-from collections import defaultdict
-from collections.abc import Mapping
 from typing import NamedTuple
 
+from nexscout_cli.engine.compression.relevance import PLAIN, Hits, hits_of, matches_of, weigher, words
 from nexscout_cli.engine.compression.sentences import Line, lines
 
 CUT = "[…]"
 MIN_SENTENCES = 4
 """A text of fewer is none to choose from."""
 
-_NO_BLANKS = "\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u9fff\uac00-\ud7a3\uf900-\ufaff"
-_MARKS = "\u0300-\u036f\u0591-\u05c7\u0610-\u061a\u064b-\u065f\u0670\u0900-\u0963\u0966-\u0dff"
-_WORD = re.compile(rf"[{_NO_BLANKS}]+|(?:[^\W{_NO_BLANKS}]|[{_MARKS}])+")
-_GRAMS = re.compile(rf"[{_NO_BLANKS}]")
-_PAIRS_FROM = "\u3040"  # Chinese, Japanese, Korean; the alphabets before it go by threes
-
-# Words that ask or bind and say nothing of the matter. A language that is not here loses little: they are frequent.
-_PLAIN_WORDS = """
-    a about an and are as at be been by can could did do does for from had has have how if in into is it its many may
-    me much my name named of on or our shall should so than that the their then there these they this those to was we were
-    what when where which who whom whose why will with would you your
-    als am an auf aus bei das dem den der des die ein eine einem einer eines für hat hatte in ist mit nach oder sich sind
-    und viel viele von wann war waren warum was welche welchem welchen welcher welches wem wen wer werden wie wird wo wurde
-    wurden zu zum zur
-    al como con cuál cuáles cuándo cuánta cuántas cuánto cuántos cómo de del dónde el en era eran es está fue fueron ha la
-    las lo los o para por que quién quiénes qué se son su sus un una unos y
-    à au aux avec ce combien comment dans des du elle est et étaient était il ils le les leur ou où par pour pourquoi quand
-    que quel quelle quelles quels qui quoi sont sur un une
-    che chi come cosa da dal dalla dei del della delle di dove è erano gli i il nel nella per perché quale quali quando
-    quanta quante quanti quanto si sono sul tra
-    ao as com da das do dos é em foi foram na nas no nos onde os pelo qual quais quem um uma
-    aan bij dat een het hoe hoeveel op te van waar waarom wanneer wat welk welke werd werden wie zijn
-    был была были было в где для из и как какая какие какой какое какую когда кого кто на о от по почему с сколько у что
-    это
-"""
-_PLAIN = frozenset(_PLAIN_WORDS.split())
 # A sentence that opens with one of these leans on the sentence before.
 _LEANING = re.compile(
     r"(?:he|she|it|they|this|that|these|those|his|her|their|its|such|er|sie|es|diese[rsmn]?|ihr|ihre|sein|seine|él|ella|ellos|ellas"
@@ -84,13 +55,7 @@ _FADE = (1.0, 0.7, 0.4)  # how a word counts for sentences next to its own
 _LABEL_REACH = 0.8
 _AROUND = 1_500  # characters
 _LISTED = 3  # titled passages from which a text is a list of them, and its beginning no lead
-_SOFT = 0.8  # for words that are alike, not equal
-_ALIKE = 0.5  # share of the longer word
-_STEM = 4
-_PLAIN_WEIGHT, _FULL_LENGTH = 0.1, 6
 _CUT_SIZE = 6
-
-Hits = dict[int, float]
 
 
 class Sentence(NamedTuple):
@@ -123,22 +88,6 @@ def extract(text: str, question: str, keep: float, pinned: re.Pattern[str] | Non
     return short if len(short) < len(text) else text
 
 
-def words(text: str) -> list[str]:
-    """The words of a text, case folded; of writing without blanks its pairs or triples of characters."""
-    text = text.casefold()
-    found = _WORD.findall(text)
-    if text.isascii() or not _GRAMS.search(text):
-        return found
-    result: list[str] = []
-    for word in found:
-        if _GRAMS.match(word):
-            size = 2 if word >= _PAIRS_FROM else 3
-            result += [word[i : i + size] for i in range(max(1, len(word) - size + 1))]
-        else:
-            result.append(word)
-    return result
-
-
 def _sentences(text: str, found: list[Line]) -> list[Sentence]:
     units = []
     for number, line in enumerate(found):
@@ -150,32 +99,6 @@ def _sentences(text: str, found: list[Line]) -> list[Sentence]:
     return units
 
 
-def _matches(asked: list[str], vocabulary: set[str]) -> dict[str, tuple[int, float]]:
-    """For each word that meets one of the question's: which, and how well (0..1)."""
-    stems = defaultdict(list)
-    for at, word in enumerate(asked):
-        if len(word) >= _STEM:
-            stems[word[:_STEM]].append((at, word))
-    longer = [(at, word) for at, word in enumerate(asked) if len(word) >= _STEM and word not in _PLAIN]
-    matches: dict[str, tuple[int, float]] = {}
-    for word in vocabulary:
-        size = len(word)
-        if size < _STEM:
-            continue
-        best = 0.0
-        for at, other in stems.get(word[:_STEM], ()):
-            common, most = _STEM, min(size, len(other))
-            while common < most and word[common] == other[common]:
-                common += 1
-            if (share := common / max(size, len(other))) > max(best, _ALIKE):
-                best, matches[word] = share, (at, _SOFT * share)
-        if not best:
-            for at, other in longer:
-                if len(other) < size and other in word and (share := len(other) / size) > max(best, _ALIKE):
-                    best, matches[word] = share, (at, _SOFT * share)
-    return matches | {word: (at, 1.0) for at, word in enumerate(asked)}
-
-
 def _scores(text: str, found: list[Line], units: list[Sentence], question: str) -> list[float] | None:
     """How much each sentence bears on the question; None when no word of weight is shared."""
     asked = list(dict.fromkeys(words(question)))
@@ -184,15 +107,15 @@ def _scores(text: str, found: list[Line], units: list[Sentence], question: str) 
         for number, line in enumerate(found)
         if line.kind == "heading" or line.label > line.start
     }
-    matches = _matches(asked, set().union(*(unit.words for unit in units), *titles.values()))
-    in_title = {number: _hits(of, matches) for number, of in titles.items()}
+    matches = matches_of(asked, set().union(*(unit.words for unit in units), *titles.values()))
+    in_title = {number: hits_of(of, matches) for number, of in titles.items()}
     in_line: list[Hits] = [dict(in_title.get(number, {})) for number in range(len(found))]
-    in_unit = [_hits(unit.words, matches) for unit in units]
+    in_unit = [hits_of(unit.words, matches) for unit in units]
     for unit, its in zip(units, in_unit, strict=True):
         _merge(in_line[unit.line], its)
-    weigh = _weigher(asked, in_unit)
-    weigh_line = _weigher(asked, in_line) if len(found) > MIN_SENTENCES else weigh
-    if not any(asked[at] not in _PLAIN for its in in_line for at in its):
+    weigh = weigher(asked, in_unit)
+    weigh_line = weigher(asked, in_line) if len(found) > MIN_SENTENCES else weigh
+    if not any(asked[at] not in PLAIN for its in in_line for at in its):
         return None
     of_line = [weigh_line(its) for its in in_line]
     most = max(of_line) or 1.0
@@ -229,16 +152,6 @@ def _scores(text: str, found: list[Line], units: list[Sentence], question: str) 
     return scores
 
 
-def _hits(of: frozenset[str], matches: Mapping[str, tuple[int, float]]) -> Hits:
-    """The words of the question that stand in a text, each with the best share of a match."""
-    result: Hits = {}
-    for word in of & matches.keys():
-        at, share = matches[word]
-        if share > result.get(at, 0.0):
-            result[at] = share
-    return result
-
-
 def _around(found: list[Line], of_line: list[float]) -> list[float]:
     """The mean over the lines around each in its block, relative to the highest: a topic's turns in a transcript."""
     sums = [0.0, *itertools.accumulate(of_line)]
@@ -258,25 +171,6 @@ def _merge(into: Hits, other: Hits, factor: float = 1.0) -> None:
     for at, share in other.items():
         if share * factor > into.get(at, 0.0):
             into[at] = share * factor
-
-
-def _weigher(asked: list[str], texts: list[Hits]):  # type: ignore[no-untyped-def]
-    """A function that gives the share (0..1) of the question's weight that hits carry; a word's weight is its rarity."""
-    count = [0] * len(asked)
-    for its in texts:
-        for at in its:
-            count[at] += 1
-    weights = [
-        (
-            math.log(1 + (len(texts) - n + 0.5) / (n + 0.5))
-            * (_PLAIN_WEIGHT if word in _PLAIN else 1.0 if _GRAMS.match(word) else min(1.0, len(word) / _FULL_LENGTH))
-            if n
-            else 0.0
-        )
-        for word, n in zip(asked, count, strict=True)
-    ]
-    total = sum(weights) or 1.0
-    return lambda its: sum([weights[at] * share for at, share in its.items()]) / total if its else 0.0
 
 
 def _pick(

@@ -1,174 +1,75 @@
-"""The lossless compressor: fewer characters, the same content. Code, JSON values, links, quotes and numbers stay."""
+"""The lossless compressor: two steps, each with a proof. Everything else is sent byte for byte.
+
+``json``     blanks outside the strings of a JSON value go, which its grammar gives no meaning (RFC 8259, 2), and a list of
+             records becomes a table, from which the same records can be read. Names, numbers, duplicates and order stay.
+``repeats``  a long paragraph that is a copy of one before becomes a line that says so, and how the other begins.
+
+Neither is done where somebody asks about form, nor in code, diffs, logs, mail, Markdown, tables and configuration.
+"""
 
 from __future__ import annotations
 
 import re
 from collections import Counter
 
+from nexscout_cli.engine.compression.blocks import Block, blocks
+from nexscout_cli.engine.compression.form import asks_about_form
 from nexscout_cli.engine.compression.json_tables import tabled
-from nexscout_cli.engine.compression.protected_spans import HOLE, Block, blocks, mask, unmask
+from nexscout_cli.engine.compression.structure import BYTE_FOR_BYTE, kind_of
 
-STEPS = ("whitespace", "json", "repeats", "fillers")
-MIN_REPEAT = 80
-MAX_ROUNDS = 6
+STEPS = ("json", "repeats")
+MIN_REPEAT = 160
+"""Characters from which a paragraph's copy is folded: twice what the line in its place takes."""
+_OPENING = 40  # characters of a paragraph that name it
 
 _JSON_TOKEN = re.compile(r'("(?:[^"\\]|\\.)*")|[ \t\n\r]+')
-_TRAILING = re.compile(r"(?<![ \t])[ \t]+(?=\r?(?:\n|\Z))")
-_INNER = re.compile(r"(?<=[^\s]) {2,}(?=[^\s])")
-
-# Without one of these no filler can be found; looking for them costs a fraction of the rest.
-_POLITE = ("please", "kindly", "thank", "wondering", "appreciate", "would like", "'d like", "would be")
-_BLANKS = ("  ", " \n", "\t\n", " \r\n", "\t\r\n")
-# Text that is handed over to be worked on may contain its own "please": then nothing polite is removed.
-_PAYLOAD = re.compile(
-    r"\b(?:translat|proofread|re(?:write|phrase|word)|paraphras|correct|edit|spell|grammar|count|polite|courte"
-    r"|following|below|tone"
-    r"|letter|e-?mails?|texts?|sentences?|words?|phrases?|messages?|transcript|classif|sentiment|quot|verbatim"
-    r"|reply|say)",
-    re.IGNORECASE,
-)
-_NOT_VERB = (
-    r"(?!(?:not|never|no|only|also|be|been|have|the|a|an|i|we|you|it|this|that|if|with|note|all|always|find|see|is|are|was"
-    r"|do|at|more|less|up|within|without|except|unless|neither|none|nothing|nicht|kein\w*|nie|nur|höchstens|mindestens"
-    r"|pas|jamais|seulement|nunca|solo|sólo|mai|não|niet|nooit|alleen)\b)"
-)
-_ASK = (
-    r"(?:i was (?:just )?wondering (?:if|whether) you (?:could|would|can)|i (?:would|'d) like you to|i'd like you to"
-    r"|(?:could|can|would|will) you (?=please |kindly )|i(?: would|'d) (?:really "
-    r"|greatly )?appreciate it if you (?:could|would)"
-    r"|it would be (?:really |very )?(?:great|nice|good|helpful|wonderful|lovely) if you (?:could|would))"
-)
-_OPENING = re.compile(
-    rf"(?P<lead>(?:^|(?<=[.!?] )|(?<=\n))[ ]*(?:[-*•] |\ue000[.)] )?)"
-    rf"(?P<ask>{_ASK} ?)?(?P<polite>(?:please,? |kindly )*)(?={_NOT_VERB}(?-i:[a-z]+) )(?P<rest>[^.!?:\n]*)(?P<end>[.!?:]"
-    rf"|$|(?=\n))",
-    re.IGNORECASE | re.MULTILINE,
-)
-_LAYOUT = re.compile(
-    r"\b(?:json|yaml|xml|csv|schema|objects?|arrays?|keys?|fields?|records? format|format|convert|transform|valid|pretty|indent"
-    r"|same (?:form|structure|shape)|return (?:it|them|the)|edit|fix|refactor|code|api|payload)",
-    re.IGNORECASE,
-)
-_INNER_PLEASE = re.compile(
-    r"(?<=\b(?:and|but)) please (?=[a-z])|(?<=\bthen) please (?=[a-z])|,? (?-i:please)(?=[.!?](?:\s|$))",
-    re.IGNORECASE,
-)
-_THANKS = re.compile(
-    r"(?:(?<=[.!?] )|(?<=\n)|^)(?:thank you|thanks|many thanks)(?: (?:so"
-    r"|very) much)? in advance(?: for your (?:help|time|support))?[.!]*[ ]*(?=\n|\Z|[A-Z])",
-    re.IGNORECASE,
-)
+_CONTINUES = ("=", "(", ",", "{", "[", "+", "\\")
+"""How a line ends whose value on the next one is a program's."""
 
 
-def compress(text: str, *, tables: bool = True) -> tuple[str, dict[str, int]]:
+def compress(text: str, about: str = "") -> tuple[str, dict[str, int]]:
     """The text without what carries no meaning, and the characters that each step took away, in the order of ``STEPS``.
 
-    With ``tables``, and where the text itself says nothing of JSON, lists of records become tables.
-    Never longer than the input, and compressing again changes nothing.
+    ``about``: what else the request says; it is looked at only for questions of form. Never longer than the input, and
+    compressing again changes nothing.
     """
-    saved: Counter[str] = Counter()
-    for _ in range(MAX_ROUNDS):
-        shorter, taken = _round(text, tables)
-        if len(shorter) >= len(text):
-            break
-        text = shorter
-        saved += taken
-    return text, {step: saved[step] for step in STEPS if step in saved}
-
-
-def _round(text: str, tables: bool) -> tuple[str, Counter[str]]:
-    """One pass of every step."""
-    saved: Counter[str] = Counter()
-    polite = _is_polite(text) and _PAYLOAD.search(text) is None
-    done: list[Block] = []
     parts = blocks(text)
-    if tables and any(part.kind == "json" for part in parts):
-        tables = not any(speaks_of_json(part.text) for part in parts if part.kind != "json")
-    for block in parts:
-        step, new = "whitespace", block.text
-        if block.kind == "json":
-            new, step = (tables and tabled(block.text)) or _compact_json(block.text), "json"
-        elif block.kind == "blank":
-            new = "\n".join([""] * (1 if block.text.count("\n") >= 2 else block.text.count("\n") + 1))
-        elif block.kind == "prose":
-            new = _single_spaces(block.text)
-        saved[step] += len(block.text) - len(new)
-        if polite and block.kind == "prose":
-            plain = _drop_fillers(new)
-            saved["fillers"] += len(new) - len(plain)
-            new = plain
-        done.append(Block(block.kind, new))
-    unique = _drop_repeats(done)
-    shorter = "\n".join(block.text for block in unique)
-    saved["repeats"] = len(text) - len(shorter) - saved.total()
-    return shorter, saved
+    words = "\n".join(part.text for part in parts if part.kind != "json")
+    has_json = any(part.kind == "json" for part in parts)
+    if not has_json and len(text) < 2 * MIN_REPEAT:
+        return text, {}
+    if asks_about_form(about) or asks_about_form(words) or kind_of(words) in BYTE_FOR_BYTE:
+        return text, {}
+    saved: Counter[str] = Counter()
+    shorter = _fold_repeats([_compacted(parts, at) for at in range(len(parts))])
+    for part, new in zip(parts, shorter, strict=True):
+        saved["json" if part.kind == "json" else "repeats"] += len(part.text) - len(new.text)
+    return "\n".join(part.text for part in shorter), {step: saved[step] for step in STEPS if saved[step]}
 
 
-def speaks_of_json(text: str) -> bool:
-    """True for a text that may be about how its data are laid out, not only about what they say."""
-    return _LAYOUT.search(text) is not None
+def _compacted(parts: list[Block], at: int) -> Block:
+    """A block of JSON in its shortest form, unless the lines around it are a program's; another block as it is."""
+    part = parts[at]
+    if part.kind != "json" or any(near.kind == "verbatim" for near in parts[max(0, at - 1) : at + 2]):
+        return part
+    if at and parts[at - 1].text.rstrip().endswith(_CONTINUES):
+        return part
+    return part._replace(text=tabled(part.text) or _JSON_TOKEN.sub(lambda m: m.group(1) or "", part.text))
 
 
-def _is_polite(text: str) -> bool:
-    lowered = text.lower()
-    return any(word in lowered for word in _POLITE)
-
-
-def _compact_json(text: str) -> str:
-    """The JSON text without whitespace outside its strings; every literal stays as it was written."""
-    return _JSON_TOKEN.sub(lambda m: m.group(1) or "", text)
-
-
-def _single_spaces(prose: str) -> str:
-    """No trailing spaces, single spaces inside lines; indentation stays."""
-    if not any(blank in prose for blank in _BLANKS) and not prose.rstrip("\r")[-1:].isspace():
-        return prose
-    masked = mask(prose)
-    if masked is None:
-        return prose
-    text, spans = masked
-    return unmask(_INNER.sub(" ", _TRAILING.sub("", text)), spans)
-
-
-def _drop_repeats(parts: list[Block]) -> list[Block]:
-    """Without the later copies of a long paragraph, and the blank lines after each."""
+def _fold_repeats(parts: list[Block]) -> list[Block]:
+    """With a line in the place of each later copy of a long paragraph on one line (verse has several)."""
     seen: set[str] = set()
-    kept: list[Block] = []
-    dropped = False
+    openings: dict[str, str] = {}
+    folded: list[Block] = []
     for at, part in enumerate(parts):
-        if dropped and part.kind == "blank":
-            dropped = False
-            continue
-        dropped = False
-        alone = (at == 0 or parts[at - 1].kind == "blank") and (at + 1 == len(parts) or parts[at + 1].kind == "blank")
-        if part.kind == "prose" and alone and len(part.text) >= MIN_REPEAT:
-            if part.text in seen:
-                dropped = True
-                continue
-            seen.add(part.text)
-        kept.append(part)
-    return kept
-
-
-def _drop_fillers(prose: str) -> str:
-    """Without polite phrases around an instruction, where what is left is an instruction too."""
-    if not _is_polite(prose):
-        return prose
-    masked = mask(prose)
-    if masked is None:
-        return prose
-    text, spans = masked
-    short = _OPENING.sub(_opened, text)
-    short = _INNER_PLEASE.sub(lambda m: " " if m.group().endswith(" ") else "", short)
-    short = _THANKS.sub("", short).rstrip(" ")
-    if not short.strip().strip(HOLE) or short.count(HOLE) != len(spans):
-        return prose
-    return unmask(short, spans)
-
-
-def _opened(match: re.Match[str]) -> str:
-    lead, ask, polite, rest, end = match.group("lead", "ask", "polite", "rest", "end")
-    if not ask and not polite:
-        return match.group()
-    question = bool(ask) and end == "?"
-    return lead + rest[:1].upper() + rest[1:] + ("." if question else end)
+        alone = all(near.kind == "blank" for near in parts[max(0, at - 1) : at] + parts[at + 1 : at + 2])
+        if part.kind == "prose" and alone and len(part.text) >= MIN_REPEAT and "\n" not in part.text:
+            opening = part.text[:_OPENING]
+            if part.text in seen and openings[opening] == part.text:
+                part = part._replace(text=f"[The paragraph above that begins “{opening}” stands here again.]")
+            else:
+                seen.add(part.text)
+                openings[opening] = part.text if openings.get(opening, part.text) == part.text else ""
+        folded.append(part)
+    return folded

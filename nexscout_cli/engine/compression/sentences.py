@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import NamedTuple
 
-from nexscout_cli.engine.compression.protected_spans import blocks
+from nexscout_cli.engine.compression.blocks import blocks
 
 _BREAK = re.compile(r"(?<![.!?…])[.!?…]+[\"”»’')\]]*\s+|[。！？｡]+[」』”）]*\s*|[।॥؟۔]+\s*")
 _PAIRED = re.compile(r"[\"“”«»„()\[\]{}`「」『』（）]")

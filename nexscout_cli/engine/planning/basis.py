@@ -156,6 +156,7 @@ def make_basis(request: AIRequest, snapshot: Snapshot, settings: Settings, count
         feature=request.feature,
         prompt_chars=len(request.question),
         emotion=emotion,
+        extracted=compression.found or None,
     )
     if resolved.by_difficulty:
         choice, decision, second = _by_difficulty(request, rule, bidding, decision)

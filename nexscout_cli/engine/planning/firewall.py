@@ -7,7 +7,7 @@ from typing import NamedTuple
 from nexscout_cli.config import Settings
 from nexscout_cli.engine.model import Model
 from nexscout_cli.engine.money import PICO_PER_NANO, dollars, nano_for_energy, usd
-from nexscout_cli.engine.plan_types import Forecast
+from nexscout_cli.engine.plan_types import Compression, Forecast
 from nexscout_cli.engine.request import AIRequest, Json
 from nexscout_cli.engine.snapshot import Limit, Snapshot
 from nexscout_cli.errors import Blocked, NexScoutError, NotEnoughEnergy
@@ -34,17 +34,24 @@ class Verdict(NamedTuple):
 
 
 def check(
-    request: AIRequest, snapshot: Snapshot, settings: Settings, model: Model, forecast: Forecast, charge_energy: bool
+    request: AIRequest,
+    snapshot: Snapshot,
+    settings: Settings,
+    model: Model,
+    forecast: Forecast,
+    charge_energy: bool,
+    compression: Compression | None = None,
 ) -> Verdict:
     """Allow, allow with a shorter answer, or refuse.
 
     A budget that covers the expected call but not its worst case lowers the bound on the answer to what it affords;
-    one that does not cover the expected call refuses it.
+    one that does not cover the expected call refuses it. ``compression`` is what was done to the texts: a refusal for their
+    length says what more of it would come to.
     """
     expected = forecast.input_tokens + forecast.output_tokens
     block, warn = settings["firewall.block_tokens"], settings["firewall.warn_tokens"]
     bound = min(forecast.max_output_tokens, model.max_tokens - forecast.max_input_tokens)
-    refusal: NexScoutError | None = _too_large(request, model, forecast, bound, block)
+    refusal: NexScoutError | None = _too_large(model, forecast, bound, block, compression)
     if refusal is not None:
         return Verdict(forecast.max_output_tokens if expected > block else bound, (), refusal)
     warnings: list[str] = []
@@ -59,14 +66,15 @@ def check(
     return Verdict(bound, tuple(warnings), refusal)
 
 
-def _too_large(request: AIRequest, model: Model, forecast: Forecast, bound: int, block: int) -> Blocked | None:
+def _too_large(
+    model: Model, forecast: Forecast, bound: int, block: int, compression: Compression | None
+) -> Blocked | None:
     """The refusal of a call that is too large for the installation or for the model."""
     expected = forecast.input_tokens + forecast.output_tokens
     if expected > block:
-        extracts = request.options.compress == "extract"
         return Blocked(
             f"the call is predicted to take {expected:,} tokens; the limit is {block:,}",
-            "split your input into smaller parts" + ("" if extracts else ", or use compression: `--compress extract`"),
+            _smaller(expected, block, compression),
             code="too_many_tokens",
         )
     if bound < forecast.output_tokens:
@@ -76,6 +84,19 @@ def _too_large(request: AIRequest, model: Model, forecast: Forecast, bound: int,
             code="context_window",
         )
     return None
+
+
+def _smaller(expected: int, most: int, compression: Compression | None) -> str:
+    """What to do about a call that is too large: whether extraction would make it small enough, by what was tried."""
+    split = "split your input into smaller parts"
+    if compression is None or compression.could_be is None:
+        return split
+    keep, tokens = compression.could_be
+    then = expected - compression.tokens_after + tokens
+    command = f"`--compress extract --keep {keep:g}`"
+    if then > most:
+        return f"{split}: even {command} would bring it to about {then:,} tokens only, which is still too many"
+    return f"use {command}, which would bring it to about {then:,} tokens and fits; or {split}"
 
 
 def _by_budgets(

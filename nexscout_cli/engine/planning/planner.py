@@ -118,7 +118,9 @@ class Planner:
         own = (model.params.get("max_answer_tokens"), model.max_output)
         shape = shape_of(request, snapshot, settings, *own)
         forecast = basis.forecasts.of(model, shape)
-        verdict = firewall.check(request, snapshot, settings, model, forecast, charge and not energy_held)
+        verdict = firewall.check(
+            request, snapshot, settings, model, forecast, charge and not energy_held, basis.compression
+        )
         if verdict.refusal is None and verdict.bound < forecast.max_output_tokens:
             # A shorter bound is said in fewer or other words; the hold keeps the larger count of the two. Half of it at
             # most is left for thinking.

@@ -18,6 +18,8 @@ WORDS_PER_TOKEN = 0.7
 MIN_SAMPLES = 5
 LEARNED_FROM = 5
 """Answers seen before a user's preferred length shapes the next one."""
+FEW_WORDS = 50
+"""Below so many words an answer is told its length alone."""
 FORMAL, INFORMAL = 0.65, 0.35
 
 
@@ -38,11 +40,12 @@ class Reader(NamedTuple):
 
 
 class Wish(NamedTuple):
-    """What the request asks of its answer: at most so many tokens, a tone, a goal."""
+    """What the request asks of its answer: at most so many tokens, a tone, a goal; ``as_written``: and to be told no more."""
 
     max_tokens: int | None = None
     tone: str | None = None
     goal: str | None = None
+    as_written: bool = False
 
 
 def shape_of(request: AIRequest, snapshot: Snapshot, settings: Settings, *bounds: int | None) -> Shape:
@@ -51,28 +54,29 @@ def shape_of(request: AIRequest, snapshot: Snapshot, settings: Settings, *bounds
     known = profile.writing_style.get("n", 0) >= LEARNED_FROM
     length = profile.preferred_output_length if known else "medium"
     reader = Reader(profile.efficiency_rating, length, profile.writing_style)
-    return make_shape(_manner(snapshot.tier, settings), reader, _wish(request, *bounds))
+    return make_shape(_manner(snapshot.tier, settings), reader, _wish(request, settings, *bounds))
 
 
 def plain_shape(request: AIRequest, snapshot: Snapshot, settings: Settings) -> Shape:
     """The shape without what was learned of the user, for the cache's key: learning goes on, an answer stays right."""
-    return make_shape(_manner(snapshot.tier, settings), Reader(), _wish(request))
+    return make_shape(_manner(snapshot.tier, settings), Reader(), _wish(request, settings))
 
 
 def _manner(tier: str, settings: Settings) -> Manner:
     return Manner(*(settings[f"tiers.{tier}.{name}"] for name in ("answer_tokens", "verbosity", "style")))
 
 
-def _wish(request: AIRequest, *bounds: int | None) -> Wish:
+def _wish(request: AIRequest, settings: Settings, *bounds: int | None) -> Wish:
     limits = [bound for bound in (request.options.max_tokens, *bounds) if bound is not None]
-    return Wish(min(limits, default=None), request.tone, request.goal)
+    as_written = not request.options.shape or request.feature in settings["shaping.off"]
+    return Wish(min(limits, default=None), request.tone, request.goal, as_written)
 
 
 def make_shape(manner: Manner, reader: Reader, wish: Wish) -> Shape:
     """The shape of an answer.
 
     An efficiency below 0.7 takes 20% off the tier's bound. The length in words is 0.7 of the bound, rounded down to a round
-    number; a user who prefers short answers is told half of it.
+    number; a user who prefers short answers is told half of it. An answer of few words is not asked to be detailed as well.
     """
     bound = manner.bound * 4 // 5 if reader.efficiency < LOW_EFFICIENCY else manner.bound
     if wish.max_tokens is not None:
@@ -82,8 +86,10 @@ def make_shape(manner: Manner, reader: Reader, wish: Wish) -> Shape:
     short = reader.preferred_length == "short"
     if short:
         words = _round_number(words // 2)
-    first = f"Be {manner.verbosity}, in a {manner.style} style. Answer in at most about {words} "
-    first += "word" if words == 1 else "words"
+    if wish.as_written:
+        return Shape(bound, words, manner.verbosity, manner.style, " ".join(_hints({}, wish.tone, wish.goal)))
+    how = f"Be {manner.verbosity}, in a {manner.style} style. " if words >= FEW_WORDS and not short else ""
+    first = f"{how}Answer in at most about {words} {'word' if words == 1 else 'words'}"
     parts = [f"{first}; they usually prefer short answers." if short else f"{first}."]
     hints = _hints(reader.writing_style, wish.tone, wish.goal)
     return Shape(bound, words, manner.verbosity, manner.style, " ".join(parts + hints))

@@ -7,7 +7,7 @@ request, so that rows add up to the totals.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import UTC, date, datetime
 from typing import NamedTuple
 
@@ -19,7 +19,10 @@ from nexscout_cli.engine.reports import savings
 from nexscout_cli.engine.reports.accuracy import COLUMNS as ACCURACY
 from nexscout_cli.engine.reports.accuracy import accuracy
 from nexscout_cli.engine.reports.figures import FIGURES, Row, figures, ratio, tokens, total
+from nexscout_cli.engine.reports.margins import UNPROFITABLE, unprofitable
+from nexscout_cli.engine.reports.providers import PROVIDERS, in_short, places, providers
 from nexscout_cli.engine.store_ports import ReportReader, Store
+from nexscout_cli.errors import UsageError
 
 TOP = 5
 """How many models, features and users the overview names."""
@@ -35,25 +38,46 @@ COLUMNS: dict[str, tuple[str, ...]] = {
     "accuracy": ACCURACY,
     "savings": savings.SAVINGS,
     "cache": savings.CACHE,
-    "unprofitable": savings.UNPROFITABLE,
+    "unprofitable": UNPROFITABLE,
+    "providers": PROVIDERS,
 }
 """The columns of each report's rows, in order."""
 
 
 class Terms(NamedTuple):
-    """What reports are made with beside the books: settings (for the tiers' prices), and the baseline model's name."""
+    """What reports are made with beside the books: settings (for the tiers' prices), the baseline model's name, and the
+    provider of each model.
+    """
 
     settings: Settings
     baseline: str
+    places: Mapping[str, str] = {}
 
 
-def report(store: Store, actor: str, name: str, window: Window, settings: Settings, user: str | None = None) -> Row:
-    """The report of that name (a key of COLUMNS) over what the actor may see, or over one user.
+OF_IMPORTED = ("overview", "models", "features", "users", "days", "weeks", "months")
+"""The reports that imported usage can be in: it was never predicted, routed or cached."""
 
-    Raises NotPermitted for another user's figures, UsageError for a user there is not.
+
+def report(
+    store: Store,
+    actor: str,
+    name: str,
+    window: Window,
+    settings: Settings,
+    user: str | None = None,
+    *,
+    imported: bool = False,
+) -> Row:
+    """The report of that name (a key of COLUMNS) over what the actor may see, or over one user; or over imported usage.
+
+    Raises NotPermitted for another user's figures, UsageError for a user there is not, and for a report that imported usage
+    cannot be in.
     """
-    terms = Terms(settings, baseline_model(store.catalog.models(actor), settings).name)
-    with store.reports.reading(actor, window, user) as reader:
+    if imported and name not in OF_IMPORTED:
+        raise UsageError(f"imported usage has no part in the report {name}", f"one of: {', '.join(OF_IMPORTED)}")
+    models = store.catalog.models(actor)
+    terms = Terms(settings, baseline_model(models, settings).name, places(models))
+    with (store.imports if imported else store.reports).reading(actor, window, user) as reader:
         return build(reader, name, terms)
 
 
@@ -144,6 +168,7 @@ def _overview(reader: ReportReader, terms: Terms) -> Row:
         },
         "baseline": terms.baseline,
         "token_classes": reader.token_classes(),
+        "providers": in_short(reader, whole["calls"], terms.places),
         "top": {"models": models[:TOP], "features": features[:TOP], "users": users[:TOP]},
     }
 
@@ -159,5 +184,6 @@ _BUILDERS: dict[str, Callable[[ReportReader, Terms], Row]] = {
     "accuracy": lambda reader, terms: accuracy(reader),
     "savings": lambda reader, terms: savings.savings(reader, terms.baseline),
     "cache": lambda reader, terms: savings.cache(reader),
-    "unprofitable": lambda reader, terms: savings.unprofitable(reader, terms.settings),
+    "providers": lambda reader, terms: providers(reader, terms.places),
+    "unprofitable": lambda reader, terms: unprofitable(reader, terms.settings),
 }

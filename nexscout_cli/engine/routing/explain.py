@@ -73,6 +73,12 @@ def requirement(made: Json) -> list[str]:
     return [*lines, *_best(made)]
 
 
+def extraction(made: Json) -> list[str]:
+    """What kinds of text were made shorter; nothing where none was."""
+    kinds = made.get("extracted")
+    return [f"What was sent is an extract of what was given: {', '.join(kinds)}."] if kinds else []
+
+
 def _apart(value: float, limit: float) -> tuple[str, str]:
     """Both to two places, or to the four that are kept where two would make them the same."""
     places = 2 if f"{value:.2f}" != f"{limit:.2f}" else 4

@@ -13,6 +13,7 @@ from typing import Any
 
 from nexscout_cli.engine.call import Call, Completion, OnText, Usage
 from nexscout_cli.engine.failures import ProviderFailure, ReaderGone
+from nexscout_cli.engine.model import Model
 from nexscout_cli.providers.embedded.model_file import is_present, runtime_present
 
 CONTEXT = 8192
@@ -73,7 +74,7 @@ class EmbeddedProvider:
     def __init__(self, path: Path) -> None:
         self._path = path
 
-    def available(self, model_name: str, litellm_model: str, api_key_env: str | None) -> str | None:
+    def available(self, model: Model) -> str | None:
         """None when file and runtime are here, else what is missing."""
         if not runtime_present():
             return "the package xllamacpp is not installed"
@@ -83,7 +84,7 @@ class EmbeddedProvider:
 
     def complete(self, call: Call, on_text: OnText | None) -> Completion:
         """Run the model. Raises ProviderFailure: unreached without file or runtime, too_long beyond the window."""
-        missing = self.available(call.model.name, call.model.litellm_model, None)
+        missing = self.available(call.model)
         if missing:
             raise ProviderFailure("unreached", missing)
         limit = call.total_timeout if call.stream else call.timeout

@@ -14,24 +14,15 @@ from contextlib import contextmanager
 from typing import Any
 
 from nexscout_cli.engine.call import Call, Completion, OnText
+from nexscout_cli.engine.catalog.params import KNOWN, OURS
 from nexscout_cli.engine.failures import CallInterrupted, ProviderFailure, ReaderGone
+from nexscout_cli.engine.model import Model
 from nexscout_cli.providers.litellm.refusals import failure, identifier
 from nexscout_cli.providers.litellm.traffic import Stopped, Traffic, current, guarded_client, in_our_call
+from nexscout_cli.providers.requirements import missing
 from nexscout_cli.providers.surrogates import joined
 from nexscout_cli.providers.wires.more import More, place_of
 
-_OURS = {
-    "instruction",
-    "n",
-    "best_of",
-    "max_completion_tokens",
-    "fallbacks",
-    "context_window_fallback_dict",
-    "mock_response",
-    "tools",
-    "web_search_options",
-    "service_tier",
-}
 _LAST_WORDS = 2.0
 """Seconds that a cancelled call has to end by itself."""
 _import_lock = threading.Lock()
@@ -43,11 +34,10 @@ _client: Any = None
 class LiteLLMProvider:
     """Calls any provider LiteLLM knows. Safe to use from many threads."""
 
-    def available(self, model_name: str, litellm_model: str, api_key_env: str | None) -> str | None:
-        """None when the key is set or none is needed. Imports nothing."""
-        if api_key_env is None or os.environ.get(api_key_env, "").strip():
-            return None
-        return f"{api_key_env} is not set"
+    def available(self, model: Model) -> str | None:
+        """None when nothing is missing that a call needs. Imports nothing."""
+        lacks = missing(model)
+        return lacks[0] if lacks else None
 
     def complete(self, call: Call, on_text: OnText | None) -> Completion:
         """Make the call within ``call.timeout`` (streams: between tokens, and ``call.total_timeout`` in all).
@@ -55,9 +45,13 @@ class LiteLLMProvider:
         The request runs in a thread of its own, so that the deadline holds whatever the server does. Raises
         ProviderFailure, whose message holds neither a key nor the prompt.
         """
-        missing = self.available(call.model.name, call.model.litellm_model, call.model.api_key_env)
-        if missing:
-            raise ProviderFailure("unreached", missing)
+        if lacks := self.available(call.model):
+            raise ProviderFailure("unreached", lacks)
+        if odd := sorted(call.model.params.keys() - set(KNOWN)):
+            raise ProviderFailure(
+                "rejected",
+                f"not sent: {odd[0]} may not be set on a model; nexscout models set {call.model.name} --param {odd[0]}=",
+            )
         traffic = Traffic(call.max_tokens)
         events: queue.SimpleQueue[tuple[str, Any]] = queue.SimpleQueue()
         parts: list[str] = []
@@ -146,16 +140,17 @@ def _arguments(call: Call) -> dict[str, Any]:
         "stream_options": {"include_usage": True} if call.stream else None,
     }
     return (
-        {key: value for key, value in model.params.items() if key not in _OURS}
+        {key: value for key, value in model.params.items() if key not in OURS}
         | {
             "model": model.litellm_model,
             "messages": [message.as_json() for message in call.messages],
-            "max_tokens": call.max_tokens,
+            model.bound_name if "max_tokens" in model.refused_options else "max_tokens": call.max_tokens,
             "api_key": os.environ[model.api_key_env].strip() if model.api_key_env else "none",
             "timeout": call.timeout,
             "num_retries": 0,
             "max_retries": 0,
             "drop_params": True,
+            "allowed_openai_params": list(model.params),  # what the catalog sets is sent, or the provider says no
             "stream": call.stream,
         }
         | {key: value for key, value in optional.items() if value is not None}

@@ -21,7 +21,7 @@ def request(call: Call, target: Target, key: str | None) -> HttpRequest:
     body: dict[str, Any] = {
         "model": target.model,
         "messages": [message.as_json() for message in call.messages],
-        "max_completion_tokens" if call.model.openai_thinker else "max_tokens": call.max_tokens,
+        call.model.bound_name: call.max_tokens,
     }
     if call.temperature is not None and call.model.takes_temperature(call.temperature, thinking=False):
         body["temperature"] = call.temperature
@@ -29,7 +29,8 @@ def request(call: Call, target: Target, key: str | None) -> HttpRequest:
         body["reasoning_effort"] = _effort(call.effort, target.model)
     if call.stream:
         body["stream"] = True
-        if target.provider != "mistral":  # which reports usage unasked, and refuses what it does not know
+        # Mistral reports usage unasked, and refuses what it does not know.
+        if target.provider != "mistral" and "stream_options" not in call.model.refused_options:
             body["stream_options"] = {"include_usage": True}
     if target.provider == "openrouter":
         body["usage"] = {"include": True}

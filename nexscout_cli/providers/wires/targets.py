@@ -6,6 +6,7 @@ import os
 import re
 from typing import Any, NamedTuple
 
+from nexscout_cli.engine.catalog.params import SAMPLING, SERVERS
 from nexscout_cli.engine.model import Model
 
 
@@ -59,9 +60,7 @@ AZURE_VERSION = "2024-10-21"
 _OTHER_API = re.compile(r"(?:o\d|gpt-\d[\w.]*)-pro|codex|deep-research|computer-use|search-api|audio|realtime")
 """Names of OpenAI's that are served by another interface than chat completions, or answer with more than text."""
 _PASSED = {
-    "openai": frozenset(
-        ("frequency_penalty", "presence_penalty", "reasoning_effort", "seed", "stop", "top_p", "user", "verbosity")
-    ),
+    "openai": frozenset((*SAMPLING, *SERVERS)) - {"stop_sequences", "topP", "topK"},
     "anthropic": frozenset(("stop_sequences", "top_k", "top_p")),
     "gemini": frozenset(("seed", "topK", "topP")),
 }

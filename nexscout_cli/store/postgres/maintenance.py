@@ -15,9 +15,10 @@ from nexscout_cli.errors import StoreError, UsageError
 from nexscout_cli.store.postgres.connections import SCHEMA_VERSION
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from contextlib import AbstractContextManager
 
-    from nexscout_cli.engine.book_types import Problem
+    from nexscout_cli.engine.book_types import Problem, Seal
     from nexscout_cli.store.copying import Target, Tell
     from nexscout_cli.store.postgres.transactions import PostgresTransactions
 
@@ -31,17 +32,17 @@ class PostgresMaintenance:
     def __init__(self, store: PostgresTransactions) -> None:
         self._store = store
 
-    def check(self, actor: str) -> list[Problem]:
+    def check(self, actor: str, kept: Sequence[Seal] = ()) -> list[Problem]:
         """Everything that is wrong with the books, from one state of them; the server sees to its files itself.
 
-        Raises NotPermitted, StoreError.
+        ``kept``: seals that were kept elsewhere, to compare with. Raises NotPermitted, StoreError.
         """
-        from nexscout_cli.store.sqlite import check
+        from nexscout_cli.store.sqlite import checking
 
         now = self._store.clock.now()
         with self._store.read(actor) as t:
             t.require_admin("check the whole database")
-            return check.books(t, now)
+            return checking.of_books(t, now, kept)
 
     def backup(self, actor: str, target: Path | None) -> Path:
         """All books as a file for ``pg_restore``, by ``pg_dump``; None: in the current folder, under a dated name.

@@ -105,16 +105,24 @@ class PostgresTransactions:
             raise unusable(error) from error
 
     @contextmanager
-    def write(self, actor: str) -> Iterator[Transaction]:
-        """A transaction that has all books to itself; committed at the end, rolled back on any exception."""
+    def write(self, actor: str, *, touch: bool = True) -> Iterator[Transaction]:
+        """A transaction that has all books to itself; committed at the end, rolled back on any exception.
+
+        ``touch``: remember the time as last seen.
+        """
         try:
-            with self.db.one("BEGIN") as connection, self._written(connection, actor, None) as transaction:
+            with (
+                self.db.one("BEGIN") as connection,
+                self._written(connection, actor, None, touch=touch) as transaction,
+            ):
                 yield transaction
         except psycopg.Error as error:
             raise unusable(error) from error
 
     @contextmanager
-    def _written(self, connection: Connection, actor: str, user_id: str | None) -> Iterator[PostgresTransaction]:
+    def _written(
+        self, connection: Connection, actor: str, user_id: str | None, *, touch: bool = True
+    ) -> Iterator[PostgresTransaction]:
         """What happens between BEGIN and COMMIT. Statements are sent one after the other; only where the books look at what
         one came to is it waited for. So a rule that one broke may come to light at a later one.
         """
@@ -123,7 +131,8 @@ class PostgresTransactions:
             with connection.pipeline():
                 transaction = self._transaction(connection, actor)
                 transaction.begin(user_id)
-                transaction.touch()
+                if touch:
+                    transaction.touch()
                 yield transaction
                 committing = True
                 self._commit(connection)

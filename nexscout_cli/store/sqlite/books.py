@@ -11,10 +11,12 @@ from typing import TYPE_CHECKING
 from nexscout_cli.engine.tiers import OWNER_TIER
 
 if TYPE_CHECKING:
+    from nexscout_cli.store.sqlite.alerts import SqliteAlerts
     from nexscout_cli.store.sqlite.cache import SqliteCache
     from nexscout_cli.store.sqlite.catalog import SqliteCatalog
     from nexscout_cli.store.sqlite.energy import SqliteEnergy
     from nexscout_cli.store.sqlite.feedback import SqliteFeedback
+    from nexscout_cli.store.sqlite.imports import SqliteImports
     from nexscout_cli.store.sqlite.keys import SqliteBudgets, SqliteKeys
     from nexscout_cli.store.sqlite.ledger import SqliteLedger
     from nexscout_cli.store.sqlite.log import SqliteLog
@@ -117,11 +119,25 @@ class Books:
 
         return SqliteBudgets(self._work)
 
+    @cached_property
+    def imports(self) -> SqliteImports:
+        """Usage that other tools kept."""
+        from nexscout_cli.store.sqlite.imports import SqliteImports
+
+        return SqliteImports(self._work)
+
+    @cached_property
+    def alerts(self) -> SqliteAlerts:
+        """Alerts."""
+        from nexscout_cli.store.sqlite.alerts import SqliteAlerts
+
+        return SqliteAlerts(self._work)
+
 
 def fill(t: Transaction) -> None:
     """What a new database starts with: the models we know, and its owner."""
     from nexscout_cli.engine.catalog.seed import seeded
-    from nexscout_cli.store.sqlite import models
+    from nexscout_cli.store.sqlite import models, users
 
     models.add_missing(t, seeded())
     t.touch()
@@ -129,3 +145,4 @@ def fill(t: Transaction) -> None:
         "INSERT INTO users (user_id, tier, role, daily_token_budget, created_at) VALUES (?, ?, 'admin', ?, ?)",
         (t.actor, OWNER_TIER, t.rules.tiers[OWNER_TIER].daily_tokens, t.stamp),
     )
+    users.note_tier(t, t.actor, OWNER_TIER)

@@ -19,7 +19,7 @@ from nexscout_cli.store.sqlite.queue import QueueLock
 if TYPE_CHECKING:
     from pathlib import Path
 
-SCHEMA_VERSION = 10
+SCHEMA_VERSION = 14
 Prepare = Callable[[sqlite3.Connection], None]
 T = TypeVar("T")
 _TOGETHER = 32
@@ -143,13 +143,16 @@ class Database:
                 schema.backup(self._connection, self.backup_path())
                 schema.migrate(self._connection)
 
-    def backup(self, target: Path) -> None:
-        """Copy the database to a new file that only its owner can read. Raises StoreError, FileExistsError."""
+    def backup(self, target: Path, change: Callable[[Path], None] | None = None) -> None:
+        """Copy the database to a new file that only its owner can read. Raises StoreError, FileExistsError.
+
+        ``change`` is made to the copy before it counts as one.
+        """
         from nexscout_cli.store.sqlite import schema
 
         with self.connected() as connection:
             try:
-                schema.backup(connection, target)
+                schema.backup(connection, target, change)
             except sqlite3.Error as error:
                 raise unusable(target, error) from error
 

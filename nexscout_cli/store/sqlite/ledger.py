@@ -113,22 +113,24 @@ class SqliteLedger:
 
         self._store.together(actor, move, attempt.settlement.user_id, _proof(_IN_STATE, attempt.id, "sent"))
 
-    def void(self, actor: str, attempt: Attempt, reason: str) -> None:
+    def void(self, actor: str, attempt: Attempt, reason: str, label: str = "other") -> None:
         """Give the hold back: the call never arrived, or was definitely refused."""
 
         def give_back(t: Transaction) -> None:
             require_own(t, attempt)
-            set_state(t, attempt.id, "voided", reason=reason)
+            set_state(t, attempt.id, "voided", reason=reason, failure=label)
             accounts.release(t, attempt.id, {"usd": None, "tokens": None}, "")
 
         self._store.together(actor, give_back, attempt.settlement.user_id, _proof(_IN_STATE, attempt.id, "voided"))
 
-    def mark_unknown(self, actor: str, attempt: Attempt, reason: str, provider_id: str | None) -> None:
+    def mark_unknown(
+        self, actor: str, attempt: Attempt, reason: str, provider_id: str | None, label: str = "unknown"
+    ) -> None:
         """Keep the hold: the call was sent, and what became of it is not known."""
 
         def keep(t: Transaction) -> None:
             require_own(t, attempt)
-            set_state(t, attempt.id, "unknown", reason=reason, provider_id=provider_id)
+            set_state(t, attempt.id, "unknown", reason=reason, provider_id=provider_id, failure=label)
 
         self._store.together(actor, keep, attempt.settlement.user_id, _proof(_IN_STATE, attempt.id, "unknown"))
 

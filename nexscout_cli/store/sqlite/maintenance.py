@@ -5,14 +5,14 @@ from __future__ import annotations
 import sqlite3
 from typing import TYPE_CHECKING
 
-from nexscout_cli.errors import StoreError, UsageError
 from nexscout_cli.store.sqlite.database import SCHEMA_VERSION, wal_is_safe
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from contextlib import AbstractContextManager
     from pathlib import Path
 
-    from nexscout_cli.engine.book_types import Problem
+    from nexscout_cli.engine.book_types import Backup, Problem, Seal
     from nexscout_cli.store.copying import Target, Tell
     from nexscout_cli.store.sqlite.transactions import Transactions
 
@@ -28,34 +28,65 @@ class SqliteMaintenance:
     def __init__(self, store: Transactions) -> None:
         self._store = store
 
-    def check(self, actor: str) -> list[Problem]:
+    def check(self, actor: str, kept: Sequence[Seal] = ()) -> list[Problem]:
         """Everything that is wrong, from one state of the database; empty when it is sound.
 
-        Raises NotPermitted; StoreError where the file cannot be read at all.
+        ``kept``: seals that were kept elsewhere, to compare with. Raises NotPermitted; StoreError where the file cannot be
+        read at all.
         """
-        from nexscout_cli.store.sqlite import check
+        from nexscout_cli.store.sqlite import checking
 
         with self._store.read(actor) as t:
             t.require_admin("check the whole database")
-            return check.problems(t, self._store.path)
+            return checking.problems(t, self._store.path, kept)
 
-    def backup(self, actor: str, target: Path | None) -> Path:
-        """A consistent copy in a new file, which is returned; None: beside the database, under a dated name.
+    def seal(self, actor: str) -> list[Seal]:
+        """Seal the finished days that are not sealed yet, and return their seals; a second time there are none.
 
-        Only its owner can read it. Raises NotPermitted, UsageError where the file exists, StoreError.
+        The rows are read while others write. Raises NotPermitted.
         """
+        from nexscout_cli.store.sqlite import seals
+
         with self._store.read(actor) as t:
-            t.require_admin("copy the whole database")
-        copy = target or self._store.db.backup_path()
-        try:
-            self._store.db.backup(copy)
-        except FileExistsError as error:
-            raise UsageError(f"{copy} exists already; it is not overwritten", "give another name") from error
-        except OSError as error:
-            raise StoreError(
-                f"cannot write {copy}: {error.strerror}", "check the folder's permissions and space"
-            ) from error
-        return copy
+            t.require_admin("seal the books")
+            made = seals.due(t)
+        if not made:
+            return []
+        with self._store.write(actor) as t:
+            t.require_admin("seal the books")
+            return seals.keep(t, made)
+
+    def seals(self, actor: str) -> list[Seal]:
+        """The seals of all days, oldest first. Raises NotPermitted."""
+        from nexscout_cli.store.sqlite import seals
+
+        with self._store.read(actor) as t:
+            t.require_admin("look at the seals")
+            return seals.kept(t)
+
+    def backup(self, actor: str, target: Path | None, *, without_text: bool = False) -> Path:
+        """A consistent copy in a new file, which is returned and remembered; None: beside the database, under a dated name.
+
+        ``without_text``: no prompt's, answer's or profile's text is in it. Only its owner can read it. Raises NotPermitted,
+        UsageError where the file exists, StoreError.
+        """
+        from nexscout_cli.store.sqlite import backups
+
+        return backups.make(self._store, actor, target, without_text=without_text)
+
+    def prune(self, actor: str, keep: int, *, dry_run: bool = False) -> list[Path]:
+        """Remove all backups but the newest; returns those that were (or would be). Raises NotPermitted, StoreError."""
+        from nexscout_cli.store.sqlite import backups
+
+        return backups.prune(self._store, actor, keep, dry_run=dry_run)
+
+    def holding(self, actor: str, user_id: str) -> list[Backup]:
+        """The backups that still hold texts of a user's. Raises NotPermitted, UsageError."""
+        from nexscout_cli.store.sqlite import backups
+
+        with self._store.read(actor) as t:
+            t.require_access(user_id)
+        return backups.holding(self._store, actor, user_id)
 
     def copy_to(self, target: AbstractContextManager[Target], tell: Tell) -> dict[str, int]:
         """Copy all books as they are now; returns how many rows of each table."""

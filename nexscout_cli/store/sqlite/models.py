@@ -31,6 +31,7 @@ COLUMNS = (
     "max_output",
     "reasons",
     "abilities",
+    "refused_options",
 )
 
 
@@ -55,6 +56,7 @@ def put(t: Transaction, model: Model) -> None:
         "class_prices": json.dumps(model.class_prices),
         "reasons": int(model.reasons),
         "abilities": None if model.abilities is None else json.dumps(model.abilities),
+        "refused_options": json.dumps(model.refused_options),
     }
     row = [values.get(column, getattr(model, column, None)) for column in COLUMNS]
     updates = ", ".join(f"{column} = excluded.{column}" for column in COLUMNS[1:])
@@ -63,6 +65,14 @@ def put(t: Transaction, model: Model) -> None:
         f"ON CONFLICT (model) DO UPDATE SET {updates}",
         row,
     )
+
+
+def remember_refused(t: Transaction, name: str, options: Iterable[str]) -> None:
+    """Add options that a model's provider refuses to those that are known."""
+    row = t.execute("SELECT refused_options FROM ai_model_configs WHERE model = ?", (name,)).fetchone()
+    if row is not None:
+        known = dict.fromkeys((*json.loads(row[0]), *options))
+        t.execute("UPDATE ai_model_configs SET refused_options = ? WHERE model = ?", (json.dumps(list(known)), name))
 
 
 def of_version(t: Transaction, version: int) -> tuple[Model, ...]:
@@ -90,6 +100,7 @@ def read(t: Transaction) -> tuple[Model, ...]:
                 row["max_output"],
                 bool(row["reasons"]),
                 None if row["abilities"] is None else tuple(json.loads(row["abilities"])),
+                tuple(json.loads(row["refused_options"])),
             )
         )
         for row in rows

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from nexscout_cli.jsontext import dumps
-from nexscout_cli.store.sqlite import accounts, answers, lengths, profiles, usage
+from nexscout_cli.store.sqlite import accounts, answers, lengths, models, profiles, usage
 from nexscout_cli.store.sqlite.states import elsewhere, end_request, require_own, set_state
 
 if TYPE_CHECKING:
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 def post(t: Transaction, attempt: Attempt, posting: Posting) -> None:
     """T3: the true charge in every book at once. Without a delivery the cost is posted and no energy is charged."""
-    charge, provider_id, delivery, doubt = posting
+    charge, provider_id, delivery, doubt, refused = posting
     settlement = attempt.settlement
     require_own(t, attempt)
     set_state(t, attempt.id, "posted", actual=charge.cost, provider_id=provider_id, ended=delivery is not None)
@@ -43,9 +43,9 @@ def post(t: Transaction, attempt: Attempt, posting: Posting) -> None:
             "routing_reason": settlement.routing_reason,
             "compression_applied": int(settlement.compressed),
             "prediction_accuracy": settlement.accuracy(charge),
-            # An answer that was superseded saves nothing: the one that is delivered counts.
-            "baseline_usd": 0 if doubt and delivery is None else saved.baseline,
-            "compression_saved_usd": saved.compression,
+            # What was not delivered saves nothing; a doubted answer that is delivered after all counts then.
+            "baseline_usd": saved.baseline if delivery else 0,
+            "compression_saved_usd": saved.compression if delivery else 0,
             "tokens_saved": saved.tokens,
             "metadata": {
                 "flags": list(charge.flags),
@@ -63,6 +63,8 @@ def post(t: Transaction, attempt: Attempt, posting: Posting) -> None:
     _settle_prediction(t, attempt, charge)
     if "reasoning" in charge.classes:
         lengths.learn_thinking(t, settlement.model, charge.classes["reasoning"])
+    if refused:
+        models.remember_refused(t, settlement.model, refused)
     lengths.learn_factor(t, settlement.model, settlement.input_ratio(charge))
     if delivery is not None:
         if attempt.n == 1:  # its claim and its energy are settled
@@ -70,6 +72,15 @@ def post(t: Transaction, attempt: Attempt, posting: Posting) -> None:
         else:
             end_request(t, attempt.request_id, "posted", delivery.energy)
         _deliver(t, attempt, charge, delivery)
+    watch(t, settlement.user_id)
+
+
+def watch(t: Transaction, user_id: str) -> None:
+    """Let alerts see a posting of a user's; their rules are imported only where there are any."""
+    if t.execute("SELECT 1 FROM alerts LIMIT 1").fetchone():
+        from nexscout_cli.store.sqlite.alerts import after_posting
+
+        after_posting(t, user_id)
 
 
 def deliver(t: Transaction, attempt: Attempt, charge: Charge, delivery: Delivery) -> None:
@@ -77,12 +88,14 @@ def deliver(t: Transaction, attempt: Attempt, charge: Charge, delivery: Delivery
     require_own(t, attempt)
     if t.execute("SELECT state FROM requests WHERE request_id = ?", (attempt.request_id,)).fetchone()[0] != "open":
         raise elsewhere(f"request {attempt.request_id}")
+    saved = attempt.settlement.savings(charge)
     t.execute(
-        f"UPDATE ai_model_usage SET energy = ?, baseline_usd = ?, metadata = {t.sql.delivered('metadata')} "
-        "WHERE request_id = ? AND n = ?",
+        f"UPDATE ai_model_usage SET energy = ?, baseline_usd = ?, compression_saved_usd = ?, "
+        f"metadata = {t.sql.delivered('metadata')} WHERE request_id = ? AND n = ?",
         (
             delivery.energy,
-            attempt.settlement.savings(charge).baseline,
+            saved.baseline,
+            saved.compression,
             t.json(list(delivery.warnings)),
             attempt.request_id,
             attempt.n,

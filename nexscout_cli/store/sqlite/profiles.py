@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sqlite3
 from typing import TYPE_CHECKING, Any
 
 from nexscout_cli.engine.book_types import Preferences
@@ -53,11 +54,18 @@ def read(t: Transaction, user_id: str) -> ProfileState | None:
 
 
 def learn(t: Transaction, user_id: str, lesson: Lesson) -> None:
-    """Fold one settled request into the user's profile."""
-    state = read(t, user_id)
-    if state is not None:
-        values = [plain(value) if kind else value for kind, value in zip(_KINDS, state.after(lesson), strict=True)]
-        t.execute(_WRITE, (*values, user_id))
+    """Fold one settled request into the user's profile.
+
+    Nothing is learned by a profile that cannot be read, which `db check` names: what was paid is booked all the same.
+    """
+    try:
+        state = read(t, user_id)
+        if state is not None:
+            learned = state.after(lesson)
+            values = [plain(value) if kind else value for kind, value in zip(_KINDS, learned, strict=True)]
+            t.execute(_WRITE, (*values, user_id))
+    except (ValueError, TypeError, LookupError, AttributeError, ArithmeticError, sqlite3.IntegrityError):
+        return
 
 
 def for_plan(t: Transaction, user_id: str) -> Profile:

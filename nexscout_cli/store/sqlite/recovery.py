@@ -13,7 +13,9 @@ from nexscout_cli.store.sqlite import accounts, claims, log, states, usage
 from nexscout_cli.store.sqlite.transaction import OWN_OR_ADMIN, Transaction, parse_stamp, stamp
 
 if TYPE_CHECKING:
-    from nexscout_cli.engine.book_types import Recovered, Unresolved
+    from datetime import datetime
+
+    from nexscout_cli.engine.book_types import AttemptRow, Recovered, Unresolved
     from nexscout_cli.store.sqlite.records import Record
     from nexscout_cli.store.sqlite.work import Work
 
@@ -44,7 +46,9 @@ class SqliteRecovery:
                 elif fate == "voided":
                     _void(t, row, "its process died")
                 else:
-                    states.set_state(t, row["id"], "unknown", reason="its process died while it was in flight")
+                    states.set_state(
+                        t, row["id"], "unknown", reason="its process died while it was in flight", failure="other"
+                    )
                     if row["goes_on"]:
                         states.close_request(t, row["request_id"], "unknown")
             _close_abandoned(t)
@@ -98,12 +102,26 @@ class SqliteRecovery:
             )
             return [Unresolved(*row) for row in rows]
 
+    def billed(self, actor: str, since: datetime, until: datetime) -> list[AttemptRow]:
+        """The posted and unknown attempts that began in that time, in order. Admins only."""
+        from nexscout_cli.engine.book_types import AttemptRow
+
+        with self._store.read(actor) as t:
+            t.require_admin("compare the ledger with a provider's")
+            rows = t.execute(
+                f"SELECT {', '.join(AttemptRow._fields)} FROM attempts "
+                "WHERE state IN ('posted', 'unknown') AND created_at >= ? AND created_at < ? ORDER BY id",
+                (stamp(since), stamp(until)),
+            )
+            return [AttemptRow(*row) for row in rows]
+
     def reset_clock(self, actor: str) -> None:
         """Set the last-seen time back to the clock's, after the clock stood in the future for a while. Admins only."""
         now = self._store.clock.now()
-        with self._store.write(actor) as t:
+        with self._store.write(actor, touch=False) as t:  # what is there may be no time
             t.require_admin("reset the last-seen time")
-            t.execute("UPDATE meta SET value = ? WHERE key = 'last_seen'", (stamp(now),))
+            if not t.execute("UPDATE meta SET value = ? WHERE key = 'last_seen'", (stamp(now),)).rowcount:
+                t.execute("INSERT INTO meta VALUES ('last_seen', ?)", (stamp(now),))
 
 
 def _left_behind(t: Transaction) -> list[tuple[Record, LiveAttempt]]:
@@ -128,12 +146,18 @@ def _abandoned(t: Transaction) -> list[Record]:
     rows = t.execute(
         """SELECT r.request_id,
            (SELECT a.owner FROM attempts a WHERE a.request_id = r.request_id ORDER BY n DESC LIMIT 1) AS owner,
+           (SELECT max(a.deadline) FROM attempts a WHERE a.request_id = r.request_id) AS deadline,
            EXISTS (SELECT 1 FROM attempts a WHERE a.request_id = r.request_id AND a.state = 'unknown') AS unknown
            FROM requests r WHERE r.state = 'open'
            AND r.request_id IN (SELECT request_id FROM attempts WHERE claim IS NOT NULL)
            AND NOT EXISTS (SELECT 1 FROM attempts a WHERE a.request_id = r.request_id AND a.state IN ('held', 'sent'))"""
     ).fetchall()
-    return [row for row in rows if not owner.alive(row["owner"])]
+    return [row for row in rows if not owner.alive(row["owner"]) or _is_overdue(t, row)]
+
+
+def _is_overdue(t: Transaction, row: Record) -> bool:
+    """Whether a process that cannot be seen from here has gone on with nothing since its last attempt should have ended."""
+    return not owner.is_seen(row["owner"]) and parse_stamp(row["deadline"]) + t.rules.ageing.post_after <= t.now
 
 
 def _close_abandoned(t: Transaction) -> None:

@@ -6,13 +6,13 @@ from contextlib import contextmanager
 from datetime import UTC, date, datetime, time, timedelta
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from nexscout_cli.engine.book_types import SUMS
+from nexscout_cli.engine.book_types import SUMS, Failed, Person
+from nexscout_cli.engine.report_window import Window
 from nexscout_cli.store.sqlite.transaction import OWN_OR_ADMIN, Transaction, parse_stamp, stamp
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from nexscout_cli.engine.report_window import Window
     from nexscout_cli.store.sqlite.records import Record
     from nexscout_cli.store.sqlite.work import Work
 
@@ -90,6 +90,7 @@ class SqliteReportReader:
         self.now = t.now
         self.window = window
         self.user = user
+        self._oldest = "SELECT min(created_at) FROM ai_model_usage"
 
     def _select(self, sql: str, **values: Any) -> list[Record]:
         """Rows of a query, which may name :actor, :user, :now, :since and :until."""
@@ -123,6 +124,52 @@ class SqliteReportReader:
     def tiers(self) -> dict[str, str]:
         """The present tier of each user."""
         return {row["user_id"]: row["tier"] for row in self._select(f"SELECT user_id, tier FROM users WHERE {_MINE}")}
+
+    def people(self) -> list[Person]:
+        """The users, with the tiers they had: from when on, in order of time."""
+        rows = self._select(
+            f"SELECT user_id, role = 'admin', since, h.tier FROM users LEFT JOIN tier_history h USING (user_id) "
+            f"WHERE {_MINE} ORDER BY user_id, since"
+        )
+        found: dict[str, Person] = {}
+        for user_id, is_admin, since, tier in rows:
+            person = found.setdefault(user_id, Person(user_id, bool(is_admin), []))
+            if since is not None:
+                person.tiers.append((parse_stamp(since), tier))
+        return list(found.values())
+
+    def failed_attempts(self) -> list[Failed]:
+        """Attempts of the window that gave no answer, by model, label and day of the window's time zone."""
+        rows = self._select(
+            f"""SELECT a.model, a.failure, a.created_at, b.model FROM attempts a JOIN requests r USING (request_id)
+                LEFT JOIN attempts b ON b.request_id = a.request_id AND b.n = a.n + 1
+                WHERE a.failure IS NOT NULL AND a.created_at >= :since AND a.created_at < :until
+                AND {OWN_OR_ADMIN} {self._only}"""
+        )
+        counted: dict[tuple[str, str, str], list[int]] = {}
+        for model, label, created, then in rows:
+            day = parse_stamp(created).astimezone(self.window.tz).date().isoformat()
+            part = counted.setdefault((model, label, day), [0, 0, 0])
+            part[0] += 1
+            if then is not None:
+                part[1 if then == model else 2] += 1
+        return [Failed(*key, *part) for key, part in sorted(counted.items())]
+
+    def latencies(self) -> dict[str, tuple[int, int]]:
+        """Milliseconds from the hold to the post of the window's calls, by model: the P50 and the P95."""
+        took = "round((julianday(a.settled_at) - julianday(a.created_at)) * 86400000)"
+        rank = "max(CASE WHEN rank = (many * {} + 99) / 100 THEN took END)"
+        rows = self._select(
+            f"""WITH timed AS (
+                  SELECT u.model_used AS model, {took} AS took FROM ai_model_usage u JOIN attempts a USING (request_id, n)
+                  WHERE u.created_at >= :since AND u.created_at < :until AND u.outcome = 'posted' AND a.failure IS NULL
+                  AND {OWN_OR_ADMIN} {self._only}),
+                ranked AS (
+                  SELECT model, took, count(*) OVER (PARTITION BY model) AS many,
+                         row_number() OVER (PARTITION BY model ORDER BY took) AS rank FROM timed)
+                SELECT model, {rank.format(50)}, {rank.format(95)} FROM ranked GROUP BY model"""
+        )
+        return {model: (int(p50), int(p95)) for model, p50, p95 in rows}
 
     def kept_answers(self) -> dict[str, int]:
         """How many answers are kept now, by feature."""
@@ -176,16 +223,57 @@ class SqliteReportReader:
         )
         return [dict(row) for row in found]
 
-    def _local_days(self) -> Iterator[tuple[date, datetime, datetime]]:
+    def by_day(self, step: int = 1) -> Iterator[tuple[str, SqliteReportReader]]:
+        """Each day of the window's time zone since the first use, with a reader of it alone; or of ``step`` days from it."""
+        for day, start, end in self._local_days(step):
+            yield day.isoformat(), SqliteReportReader(self._t, Window(start, end, self.window.tz), self.user)
+
+    def latency(self) -> Row:
+        """How long the posted calls of the window took: n, and p50 and p95 in seconds, None where there was none."""
+        # A call that was posted by age, or by hand, has a reason: what it took nobody knows. Percentiles by nearest rank.
+        row = self._select(
+            f"""WITH took AS (
+                  SELECT (julianday(settled_at) - julianday(a.created_at)) * 86400 AS seconds
+                  FROM ai_model_usage u JOIN attempts a USING (request_id, n)
+                  WHERE u.created_at >= :since AND u.created_at < :until AND outcome = 'posted' AND reason IS NULL
+                  AND {OWN_OR_ADMIN} {self._only}),
+                ranked AS (SELECT seconds, row_number() OVER (ORDER BY seconds) AS rank, count(*) OVER () AS many FROM took)
+                SELECT count(*) AS n, min(CASE WHEN rank >= 0.5 * many THEN seconds END) AS p50,
+                       min(CASE WHEN rank >= 0.95 * many THEN seconds END) AS p95 FROM ranked"""
+        )[0]
+        return dict(row)
+
+    def predicted(self) -> Row:
+        """Predictions of the window whose actual tokens are known: n, and sums of tokens: predicted, actual, p90.
+
+        ``p90`` counts the prediction where it has no P90.
+        """
+        row = self._select(
+            f"""SELECT count(*) AS n, coalesce(sum(predicted_tokens), 0) AS predicted, coalesce(sum(actual_tokens), 0) AS actual,
+                       coalesce(sum(coalesce(predicted_tokens_p90, predicted_tokens)), 0) AS p90
+                FROM ai_cost_predictions WHERE created_at >= :since AND created_at < :until
+                AND actual_tokens > 0 AND {OWN_OR_ADMIN} {self._only}"""
+        )[0]
+        return dict(row)
+
+    def fallbacks(self) -> int:
+        """How many answers of the window came from a model that stood in for another."""
+        row = self._select(
+            f"""SELECT count(*) FROM ai_model_usage WHERE created_at >= :since AND created_at < :until
+                AND outcome = 'posted' AND routing_reason = 'fallback' AND {OWN_OR_ADMIN} {self._only}"""
+        )[0]
+        return int(row[0])
+
+    def _local_days(self, step: int = 1) -> Iterator[tuple[date, datetime, datetime]]:
         tz = self.window.tz
-        oldest = self._select("SELECT min(created_at) FROM ai_model_usage")[0][0]
+        oldest = self._select(self._oldest)[0][0]
         if oldest is None:
             return
         start = max(self.window.since, parse_stamp(oldest))
         until = min(self.window.until, self.now + timedelta(microseconds=1))
         while start < until:
             day = start.astimezone(tz).date()
-            end = min(datetime.combine(day + _DAY, time(), tz).astimezone(UTC), until)
+            end = min(datetime.combine(day + step * _DAY, time(), tz).astimezone(UTC), until)
             yield day, start, end
             start = end
 

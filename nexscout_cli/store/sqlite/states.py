@@ -11,8 +11,8 @@ from nexscout_cli.store.sqlite.transaction import Transaction, stamp
 if TYPE_CHECKING:
     from nexscout_cli.engine.settlement import Attempt
 
-_MOVE = """UPDATE attempts SET state = ?, actual = ?, reason = coalesce(?, reason), provider_id = coalesce(?, provider_id),
-    settled_at = ?{} WHERE id = ?"""
+_MOVE = """UPDATE attempts SET state = ?, actual = ?, reason = coalesce(?, reason), failure = coalesce(?, failure),
+    provider_id = coalesce(?, provider_id), settled_at = ?{} WHERE id = ?"""
 _STAYS, _ENDS = _MOVE.format(""), _MOVE.format(", claim = NULL")
 
 
@@ -24,15 +24,16 @@ def set_state(
     actual: int | None = None,
     reason: str | None = None,
     provider_id: str | None = None,
+    failure: str | None = None,
     ended: bool = False,
 ) -> None:
     """Move an attempt forward; a trigger refuses any step the table of states does not have.
 
-    ``ended``: its request ends with it.
+    ``ended``: its request ends with it. ``failure``: what reports count it as, where it gave no answer.
     """
     settled = None if state == "sent" else t.stamp
     try:
-        t.execute(_ENDS if ended else _STAYS, (state, actual, reason, provider_id, settled, attempt_id))
+        t.execute(_ENDS if ended else _STAYS, (state, actual, reason, failure, provider_id, settled, attempt_id))
     except t.broken as error:
         raise elsewhere(f"attempt {attempt_id}") from error
 

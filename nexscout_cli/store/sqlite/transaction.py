@@ -8,7 +8,7 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 from nexscout_cli.engine.names import check_user
-from nexscout_cli.errors import NotPermitted, UsageError
+from nexscout_cli.errors import NotPermitted, StoreError, UsageError
 from nexscout_cli.jsontext import plain
 from nexscout_cli.store.sqlite.dialect import SQLITE
 
@@ -88,8 +88,16 @@ class Transaction:
         if self._time is None:
             now = self.clock.now()
             when = stamp(now)
-            seen: str = self.execute("SELECT value FROM meta WHERE key = 'last_seen'").fetchone()[0]
-            self._time = (now, when, seen) if when >= seen else (parse_stamp(seen), seen, seen)
+            row = self.execute("SELECT value FROM meta WHERE key = 'last_seen'").fetchone()
+            seen: str = row[0] if row else "nothing"
+            try:
+                self._time = (now, when, seen) if when >= seen else (parse_stamp(seen), seen, seen)
+            except ValueError as error:
+                raise StoreError(
+                    f"the database's time last seen is no time: {seen!r:.60}",
+                    "`nexscout db check` says more; `nexscout db resolve --clock` sets it",
+                    code="corrupt",
+                ) from error
         return self._time
 
     @property

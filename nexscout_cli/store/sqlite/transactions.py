@@ -46,11 +46,15 @@ class Transactions:
             yield self._transaction(connection, actor)
 
     @contextmanager
-    def write(self, actor: str) -> Iterator[Transaction]:
-        """A transaction that holds the writers' queue; committed at the end, rolled back on any exception."""
+    def write(self, actor: str, *, touch: bool = True) -> Iterator[Transaction]:
+        """A transaction that holds the writers' queue; committed at the end, rolled back on any exception.
+
+        ``touch``: its time becomes the last seen.
+        """
         with self.db.write() as connection:
             transaction = self._transaction(connection, actor)
-            transaction.touch()
+            if touch:
+                transaction.touch()
             yield transaction
 
     def together(self, actor: str, make: Callable[[Transaction], T], user_id: str = "", proof: object = None) -> T:

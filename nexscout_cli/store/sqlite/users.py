@@ -8,11 +8,10 @@ from nexscout_cli.engine.book_types import UserRow
 from nexscout_cli.engine.names import check_user
 from nexscout_cli.engine.tiers import FIRST_TIER
 from nexscout_cli.errors import UsageError
-from nexscout_cli.store.sqlite import accounts
+from nexscout_cli.store.sqlite import accounts, texts
 from nexscout_cli.store.sqlite.transaction import OWN_OR_ADMIN, Transaction
 
 if TYPE_CHECKING:
-    from nexscout_cli.store.sqlite.dialect import Dialect
     from nexscout_cli.store.sqlite.records import Record
     from nexscout_cli.store.sqlite.work import Work
 
@@ -31,6 +30,15 @@ def _add(t: Transaction, user_id: str) -> None:
     t.execute(
         "INSERT INTO users (user_id, tier, daily_token_budget, created_at) VALUES (?, ?, ?, ?)",
         (user_id, FIRST_TIER, t.rules.tiers[FIRST_TIER].daily_tokens, t.stamp),
+    )
+    note_tier(t, user_id, FIRST_TIER)
+
+
+def note_tier(t: Transaction, user_id: str, tier: str) -> None:
+    """Remember which tier a user has from now on: what it pays is counted by it."""
+    t.execute(
+        "INSERT INTO tier_history VALUES (?, ?, ?) ON CONFLICT (user_id, since) DO UPDATE SET tier = excluded.tier",
+        (user_id, t.stamp, tier),
     )
 
 
@@ -51,40 +59,6 @@ def ensure(t: Transaction, user_id: str) -> Record:
         t.execute("UPDATE users SET granted_period = ?, granted_energy = ? WHERE user_id = ?", (month, grants, user_id))
     fresh: Record = t.execute("SELECT * FROM users WHERE user_id = ?", (user_id,)).fetchone()
     return fresh
-
-
-_OF_REQUESTS = "request_id IN (SELECT request_id FROM requests WHERE user_id = :user)"
-_FORGET = {
-    "cached_answers": "DELETE FROM cached_ai_responses WHERE user_id = :user",
-    "kept_answers": "UPDATE requests SET answer = NULL, key = NULL WHERE user_id = :user AND answer IS NOT NULL",
-    "failures": f"UPDATE attempts SET reason = NULL WHERE reason IS NOT NULL AND {_OF_REQUESTS}",
-    "messages": "UPDATE ai_model_usage SET metadata = {metadata_without_messages} "
-    "WHERE user_id = :user AND ({has_message} OR {has_warnings})",
-    "verdicts": "DELETE FROM feedback WHERE user_id = :user",
-    "decisions": "UPDATE ai_cost_predictions SET decision = {decision_without_weighed} "
-    "WHERE user_id = :user AND {has_weighed}",
-    "doubts": "UPDATE ai_model_usage SET metadata = {metadata_without_doubt} WHERE user_id = :user AND {has_doubt}",
-    "profiles": "UPDATE user_efficiency_profiles SET writing_style_profile = '{{}}', common_patterns = '[]', "
-    "pattern_counts = '{{}}', peak_usage_hours = '[]', prompt_heads = '[]' WHERE user_id = :user",
-}
-"""What is removed of a person's text, by what it is called in the answer. Money stays in the books."""
-_FORGET_TOO = (
-    # What a prompt was can be guessed and hashed. Where an idempotency key still stands, so must what it is for.
-    "UPDATE requests SET fingerprint = '' WHERE user_id = :user AND key IS NULL AND fingerprint <> ''",
-    "UPDATE feedback SET note = NULL WHERE actor = :user AND note IS NOT NULL",
-)
-"""What goes as well: hashes of whole requests, and notes on other people's answers."""
-
-
-def _words(sql: Dialect) -> dict[str, str]:
-    """What the statements above leave open."""
-    return {
-        "metadata_without_messages": sql.without("metadata", "message", "warnings"),
-        "metadata_without_doubt": sql.without("metadata", "doubt"),
-        "decision_without_weighed": sql.without("decision", "weighed"),
-        **{f"has_{name}": sql.has("metadata", name) for name in ("message", "warnings", "doubt")},
-        "has_weighed": sql.has("decision", "weighed"),
-    }
 
 
 class SqliteUsers:
@@ -138,7 +112,10 @@ class SqliteUsers:
             check_user(user_id)
             if not t.execute("SELECT 1 FROM users WHERE user_id = ?", (user_id,)).fetchone():
                 _add(t, user_id)
-            granted, terms = ensure(t, user_id)["granted_energy"], t.rules.tiers[tier]
+            row, terms = ensure(t, user_id), t.rules.tiers[tier]
+            granted = row["granted_energy"]
+            if row["tier"] != tier:
+                note_tier(t, user_id, tier)
             if terms.energy > granted:
                 account = accounts.energy_account(t, user_id)
                 accounts.grant(t, account, terms.energy - granted, "grant", f"tier {tier}")
@@ -174,9 +151,6 @@ class SqliteUsers:
         """
         with self._store.write(actor) as t:
             t.require_user(user_id)
-            words = _words(t.sql)
-            gone = {name: t.execute(sql.format(**words), {"user": user_id}).rowcount for name, sql in _FORGET.items()}
-            for sql in _FORGET_TOO:
-                t.execute(sql, {"user": user_id})
+            gone = texts.forget(t, user_id)
         self._store.flush()
         return gone

@@ -30,8 +30,11 @@ class Work(Protocol):
     def read(self, actor: str) -> AbstractContextManager[Transaction]:
         """One consistent state of the books, as the actor may see it."""
 
-    def write(self, actor: str) -> AbstractContextManager[Transaction]:
-        """A transaction beside which nobody else writes; committed at the end, rolled back on any exception."""
+    def write(self, actor: str, *, touch: bool = True) -> AbstractContextManager[Transaction]:
+        """A transaction beside which nobody else writes; committed at the end, rolled back on any exception.
+
+        ``touch``: remember the time as last seen.
+        """
 
     def together(
         self, actor: str, make: Callable[[Transaction], T], user_id: str = "", proof: Proof[T] | None = None

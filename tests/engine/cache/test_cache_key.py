@@ -217,6 +217,8 @@ VALUES: dict[str, Any] = {
     "logprobs": True,
     "top_logprobs": 3,
     "end_user": "u",
+    "service_tier": "flex",
+    "shape": False,
 }
 
 

@@ -95,5 +95,10 @@ def test_a_context_is_taken_as_it_is_sent(pair: tuple[Any, Any]) -> None:
     assert key(request("x", context=pair[0])) != key(request("x", context=pair[1]))
 
 
+def test_a_context_of_text_and_json_that_reads_the_same_are_two() -> None:
+    assert key(request("x", context='{"a":1}')) != key(request("x", context={"a": 1}))
+    assert identity(request("x", context="[]")) != identity(request("x", context=[]))
+
+
 def test_what_a_pipe_leaves_at_the_end_does_not_count() -> None:
     assert key(request("hello")) == key(request("hello\n")) == key(request("hello\r\n"))

@@ -22,7 +22,7 @@ from nexscout_cli.errors import UsageError
 from tests.support.values import count, request, snapshot
 
 TOWNS = [
-    f"The town of {name} lies by the river. Its mayor is {mayor}. It has {n} mills.  The fair is held in autumn."
+    f"The town of {name} lies by the river. Its mayor is {mayor}. It has {n} mills. The fair is held in autumn."
     for n, (name, mayor) in enumerate(
         [
             (f"{first}{second}", f"{mayor} Rhys")
@@ -33,7 +33,7 @@ TOWNS = [
         start=3,
     )
 ]
-LONG = "\n\n".join(TOWNS)
+LONG = "\n\n".join([*TOWNS, '{"towns":   24}'])
 QUESTION = "How many mills has Stoneham?"
 RECORDS = [{"id": n, "name": f"n{n}", "price": n * 1.5, "ok": n % 2 == 0, "note": None} for n in range(30)]
 
@@ -74,7 +74,7 @@ def test_keep_says_how_much_stays() -> None:
         extracting(context={"towns": LONG}),
         extracting(attachments=(Attachment("towns.csv", LONG),)),
         extracting(attachments=(Attachment("src/towns.py", LONG),)),
-        extracting(prompt=LONG),
+        extracting(prompt="\n\n".join(TOWNS)),
     ],
 )
 def test_data_code_and_a_text_without_a_question_are_not_extracted(asked: AIRequest) -> None:
@@ -94,7 +94,7 @@ def test_a_prompt_that_is_all_instructions_is_no_text_to_be_read() -> None:
     prompt = "Act as a guide.\n\n" + "\n\n".join(f"Step {n}. Walk to the mill and look at wheel {n}." for n in range(9))
     assert split(prompt).text == ""
     parts = split(f"{QUESTION}\n\n{LONG}\n\nThank you")
-    assert "".join(parts) == f"{QUESTION}\n\n{LONG}\n\nThank you" and parts.text == LONG
+    assert "".join(parts[:3]) == f"{QUESTION}\n\n{LONG}\n\nThank you" and parts.text == LONG
 
 
 def test_a_last_paragraph_that_asks_nothing_is_kept_and_not_taken_for_the_question() -> None:
@@ -134,11 +134,13 @@ def test_the_plan_sends_what_was_squeezed_and_says_so() -> None:
     plan = Planner(Settings(), count).plan(extracting(context=LONG), snapshot())
     assert CUT in plan.messages[1].content and plan.messages[1].content.startswith(f"{QUESTION}\n\nContext:\n")
     shown = plan.as_json()["compression"]
-    assert shown["mode"] == "extract" and set(shown["saved_by"]) == {"whitespace", "extract"} == set(shown["steps"])
+    assert shown["mode"] == "extract" and set(shown["saved_by"]) == {"json", "extract"} == set(shown["steps"])
     assert plan.forecast.input_tokens < count(LONG, "")[0]
 
 
-HEAD = "Read this guide to the valley.\n\n" + "\n\n".join(f"Chapter {n}.  {town}" for n, town in enumerate(TOWNS * 3))
+HEAD = "Read this guide to the valley.\n\n[1,  2]\n\n" + "\n\n".join(
+    f"Chapter {n}. {town}" for n, town in enumerate(TOWNS * 3)
+)
 
 
 def known(asked: AIRequest) -> Profile:

@@ -7,7 +7,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from nexscout_cli.engine.compression.extract import CUT, extract, words
+from nexscout_cli.engine.compression.extract import CUT, extract
+from nexscout_cli.engine.compression.relevance import words
 from nexscout_cli.engine.compression.sentences import lines
 
 HARBOUR = (

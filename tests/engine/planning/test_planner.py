@@ -23,7 +23,7 @@ from nexscout_cli.jsontext import dumps
 from tests.support.values import EMBEDDED, NOW, OPENAI, QUESTION, count, model, request, snapshot
 
 PLANNER = Planner(Settings(), count)
-WORDY = "Please could you kindly note that it is very important to say, in order to be clear, that we met. " * 60
+WORDY = "They met.\n\n[1,   2,   3]\n\n" * 200
 
 
 def plan(asked: dict[str, Any] | None = None, **world: Any) -> Plan:
@@ -93,7 +93,7 @@ def test_compression_can_be_turned_off() -> None:
 
 
 def test_low_energy_compresses_small_prompts_too() -> None:
-    small = "We met.   \n\n\n\n\nThey were kind.   \n\n\n" * 8
+    small = "They were kind.\n\n[1,   2,   3]\n\n" * 8
     assert not plan({"prompt": small}).compression.applied
     assert plan({"prompt": small}, energy=499).compression.applied
 

@@ -1,4 +1,4 @@
-"""What a compressor must leave alone: the blocks of a text and the protected spans in prose. All linear."""
+"""The blocks of a text: prose, JSON, and what a compressor must leave alone. All linear."""
 
 from __future__ import annotations
 
@@ -7,18 +7,6 @@ import re
 from typing import NamedTuple
 
 MAX_FAILURES = 50  # lines that look like JSON and are not; each costs a scan of the whole text inside json's error
-HOLE = "\ue000"  # stands for one protected span in masked prose
-
-# Backtick runs are read to 16 and what they hold without going back: else a run of n takes n² steps.
-_SPAN = re.compile(
-    r"(?P<tick>`{1,16}+)(?s:[^`]{1,2000}+)(?P=tick)"
-    r"|\b(?:https?|ftp|file)://[^\s\ue000]+|\bwww\.[^\s\ue000]+|\bmailto:\S+"
-    r"|\b[\w.+-]{1,64}@[\w-]{1,64}(?:\.[\w-]{1,64})+"
-    r"|\$?\{\{[^{}\n]{0,200}\}\}|\$?\{[^{}\n]{0,200}\}|<[^<>\n]{1,200}>|\[[^\[\]\n]{1,200}\]|\$\w{1,64}|%\w{1,64}%"
-    r'|"[^"]{0,4000}"|“[^“”]{0,4000}”|«[^«»]{0,4000}»|„[^„“”]{0,4000}[“”]'
-    r"|(?<!\w)'(?:[^'\n]|(?<=\w)'(?=\w)){1,300}'(?!\w)|(?<!\w)‘(?:[^‘’\n]|(?<=\w)’(?=\w)){1,300}’(?!\w)"
-    r"|[-+]?\d[\d.,:/]*(?: ?(?:%|°C?|[a-zA-Zµ€£]{1,4}\b))?"
-)
 _FENCE = re.compile(r" {0,3}(`{3,}|~{3,})")
 _VERBATIM = re.compile(
     r"(?: {4}|\t|\s*>|\s*[{}\[\]\"<]|\s*(?:def|class|import|from|return|function|const|let|var|public|private"
@@ -34,30 +22,6 @@ class Block(NamedTuple):
 
     kind: str
     text: str
-
-
-def mask(prose: str) -> tuple[str, list[str]] | None:
-    """The prose with every protected span replaced by ``HOLE``, and the spans; None when no part of it may be touched.
-
-    None is also the answer where quotation or code marks do not pair up, as their spans cannot be told then.
-    """
-    if HOLE in prose or prose.count('"') % 2 or prose.count("`") % 2 or prose.count("“") != prose.count("”"):
-        return None
-    spans: list[str] = []
-
-    def hole(match: re.Match[str]) -> str:
-        spans.append(match.group())
-        return HOLE
-
-    return _SPAN.sub(hole, prose), spans
-
-
-def unmask(masked: str, spans: list[str]) -> str:
-    """The inverse of ``mask``."""
-    parts = masked.split(HOLE)
-    if len(parts) != len(spans) + 1:
-        raise ValueError("a protected span was lost")
-    return "".join(part + span for part, span in zip(parts, [*spans, ""], strict=True))
 
 
 def blocks(text: str) -> list[Block]:

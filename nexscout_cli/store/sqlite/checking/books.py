@@ -1,90 +1,11 @@
-"""``db check``: the books balance, every attempt is in one legal state, and only the owner can read the files."""
+"""Accounts, entries, attempts and requests: every account is the sum of its entries, every attempt in one legal state."""
 
 from __future__ import annotations
 
-import sqlite3
-import stat
-from datetime import datetime, timedelta
-from typing import TYPE_CHECKING, NamedTuple
+from nexscout_cli.store.sqlite.checking.findings import Rule
 
-from nexscout_cli.engine.book_types import SUMS, Problem
-from nexscout_cli.store.sqlite.rollups import ROLLUPS
-from nexscout_cli.store.sqlite.transaction import Transaction, parse_stamp
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
-    from pathlib import Path
-
-    from nexscout_cli.store.sqlite.dialect import Dialect
-
-AHEAD = timedelta(days=1)
-"""How far the last-seen time may lie ahead of the clock."""
-_SHOWN = 10
-"""Findings of one kind that are named one by one; the rest is counted."""
-_RESTORE = "keep a copy (`nexscout db backup`), then restore the newest backup that passes `nexscout db check`"
-
-
-class Examination(NamedTuple):
-    """A query that finds nothing in a sound database; each row it finds is one message."""
-
-    name: str
-    sql: str
-
-
-def problems(t: Transaction, path: Path) -> list[Problem]:
-    """Everything that is wrong with the database at ``path``, as the transaction sees it; empty when it is sound.
-
-    Raises StoreError where the file cannot be read at all.
-    """
-    found = capped("integrity", _integrity(t))
-    if not found:
-        found += books(t, t.clock.now())
-    return found + file_modes(path)
-
-
-def books(t: Transaction, now: datetime) -> list[Problem]:
-    """Everything that is wrong with the books, whichever database keeps them. ``now``: the clock's time."""
-    found = [problem for name, sql in _examinations(t.sql) for problem in capped(name, _messages(t, sql))]
-    return found + _rollups(t) + _clock(t, now)
-
-
-def capped(name: str, messages: Iterable[str], fix: str = _RESTORE) -> list[Problem]:
-    """The first of the messages as problems, and how many more there are."""
-    found = list(messages)
-    told = [Problem(name, message, fix) for message in found[:_SHOWN]]
-    if len(found) > _SHOWN:
-        told.append(Problem(name, f"and {len(found) - _SHOWN:,} more like these", fix))
-    return told
-
-
-def _integrity(t: Transaction) -> Iterator[str]:
-    try:
-        for (line,) in t.execute("PRAGMA integrity_check"):
-            if line != "ok":
-                yield str(line)
-        for row in t.execute("PRAGMA foreign_key_check"):
-            yield f"row {row[1]} of {row[0]} refers to a row of {row[2]} that is not there"
-    except sqlite3.DatabaseError as error:
-        yield str(error)
-
-
-def _messages(t: Transaction, sql: str) -> Iterator[str]:
-    try:
-        for (message,) in t.execute(sql):
-            yield str(message)
-    except t.failed as error:
-        yield f"cannot be examined: {error}"
-
-
-def _examinations(words: Dialect) -> Iterator[Examination]:
-    """The questions, in a database's words."""
-    paid = f"{words.whole('t.price', 'input')} + {words.whole('t.price', 'output')} > 0"
-    for name, sql in _EXAMINATIONS:
-        yield Examination(name, sql.replace("{paid}", paid))
-
-
-_EXAMINATIONS = (
-    Examination(
+RULES = (
+    Rule(
         "accounts",
         """
         WITH sums AS (
@@ -104,7 +25,7 @@ _EXAMINATIONS = (
               THEN 'the balance is negative: ' || (granted - held - spent) END AS fault FROM sums)
         SELECT kind || ' of ' || owner || ' (' || period || '): ' || fault FROM found WHERE fault IS NOT NULL""",
     ),
-    Examination(
+    Rule(
         "entries",
         """
         SELECT 'entry ' || s.id || ' (' || s.kind || ') of attempt ' || s.attempt || ' has no hold to settle'
@@ -115,17 +36,17 @@ _EXAMINATIONS = (
         JOIN ledger_entries h ON h.attempt = s.attempt AND h.account = s.account AND h.kind = 'hold'
         WHERE s.kind = 'void' AND s.amount <> h.amount""",
     ),
-    Examination(
+    Rule(
         "attempts",
         """
         WITH sums AS (
           SELECT t.id, t.request_id, t.n, t.state, t.actual, t.settled_at, t.claim, r.state AS request_state,
-            {paid} AS paid,
+            {costs} AS paid,
             count(CASE WHEN e.kind = 'hold' THEN 1 END) AS holds, count(CASE WHEN e.kind = 'post' THEN 1 END) AS posts,
             count(CASE WHEN e.kind = 'void' THEN 1 END) AS voids,
             count(CASE WHEN e.kind = 'hold' AND e.amount <> CASE a.kind WHEN 'usd' THEN t.hold ELSE t.hold_tokens END
               THEN 1 END) AS other_holds,
-            count(CASE WHEN e.kind = 'post' AND a.kind = 'usd' AND (t.actual IS NULL OR e.amount <> t.actual) THEN 1 END)
+            count(CASE WHEN e.kind = 'post' AND a.kind = 'usd' AND e.amount {is_not} t.actual THEN 1 END)
               AS other_posts
           FROM attempts t LEFT JOIN requests r USING (request_id)
           LEFT JOIN (ledger_entries e JOIN accounts a ON a.id = e.account AND a.kind <> 'energy')
@@ -149,14 +70,14 @@ _EXAMINATIONS = (
           FROM sums s LEFT JOIN ai_model_usage u ON u.request_id = s.request_id AND u.n = s.n)
         SELECT 'attempt ' || n || ' of ' || request_id || ' ' || fault FROM found WHERE fault IS NOT NULL""",
     ),
-    Examination(
+    Rule(
         "usage",
         """
         SELECT 'row ' || u.id || ' of usage (' || u.request_id || ', ' || u.n || ') is of no posted attempt'
         FROM ai_model_usage u WHERE (u.outcome = 'posted' OR u.n > 0) AND NOT EXISTS (
           SELECT 1 FROM attempts t WHERE t.request_id = u.request_id AND t.n = u.n AND t.state = 'posted')""",
     ),
-    Examination(
+    Rule(
         "requests",
         """
         WITH tries AS (SELECT request_id, count(*) AS attempts, count(CASE WHEN state IN ('held', 'sent') THEN 1 END) AS live,
@@ -188,58 +109,3 @@ _EXAMINATIONS = (
         FROM energy e JOIN attempts t ON t.id = e.attempt WHERE t.n > 1""",
     ),
 )
-
-
-def _rollups(t: Transaction) -> list[Problem]:
-    found: list[Problem] = []
-    for table, (keys, _) in ROLLUPS.items():
-        names = ", ".join(keys)
-        sums = ", ".join(
-            (
-                "sum(first)",
-                *(f"count(CASE WHEN outcome = '{outcome}' THEN 1 END)" for outcome in ("posted", "hit", "failed")),
-                *(f"sum({name})" for name in SUMS[4:]),
-            )
-        )
-        values = ", ".join(f"{sql.replace('new.', '')} AS {name}" for name, sql in keys.items())
-        rows = f"""SELECT {values}, {sums} FROM (
-            SELECT *, CASE WHEN id = min(id) OVER (PARTITION BY request_id) THEN 1 ELSE 0 END AS first
-            FROM ai_model_usage) AS numbered
-            GROUP BY {", ".join(str(n + 1) for n in range(len(keys)))}"""
-        kept = f"SELECT {names}, {', '.join(f'sum({name})' for name in SUMS)} FROM {table} GROUP BY {names}"
-        label = " || ' ' || ".join(keys)
-        sql = f"""WITH counted AS ({rows}), kept AS ({kept})
-            SELECT {label} || ': the sums are not those of its rows'
-            FROM (SELECT {names} FROM (SELECT * FROM counted EXCEPT SELECT * FROM kept) AS more
-            UNION SELECT {names} FROM (SELECT * FROM kept EXCEPT SELECT * FROM counted) AS fewer) AS other"""
-        found += capped(table, _messages(t, sql))
-    return found
-
-
-def _clock(t: Transaction, now: datetime) -> list[Problem]:
-    seen = t.execute("SELECT value FROM meta WHERE key = 'last_seen'").fetchone()[0]
-    if not seen or parse_stamp(seen) <= now + AHEAD:
-        return []
-    return [
-        Problem(
-            "clock",
-            f"the last time seen, {seen}, lies more than a day ahead of the clock",
-            "once the clock is right: nexscout db resolve --clock",
-        )
-    ]
-
-
-def file_modes(path: Path) -> list[Problem]:
-    """Files of the database, its journals and backups that others than the owner may read or write."""
-    beside = [path.with_name(path.name + suffix) for suffix in ("", ".lock", ".lock-next", "-wal", "-shm", "-journal")]
-    return list(_open_to_others([*beside, *sorted(path.parent.glob(f"{path.name}.*.bak"))]))
-
-
-def _open_to_others(files: Iterable[Path]) -> Iterator[Problem]:
-    for file in files:
-        try:
-            mode = stat.S_IMODE(file.stat().st_mode)
-        except OSError:
-            continue
-        if mode != 0o600:
-            yield Problem("mode", f"{file} has mode {mode:04o}, not 0600", f"chmod 600 {file}")

@@ -1,0 +1,55 @@
+"""``nexscout report --html``: every report and its charts as one file."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from nexscout_cli.cli import output
+from nexscout_cli.errors import UsageError
+
+if TYPE_CHECKING:
+    from nexscout_cli.cli.session import Session
+    from nexscout_cli.engine.report_window import Window
+
+
+def write_page(session: Session, window: Window, user: str | None, where: str) -> int:
+    """Write the page into the file ``where``, or to stdout for -. Raises UsageError where the file cannot be written."""
+    from nexscout_cli.pages.facts import gather
+    from nexscout_cli.pages.page import report_page
+
+    page = report_page(gather(session.store, session.actor, window, session.settings, user))
+    if where == "-":
+        output.rendered(page)
+        return 0
+    path = Path(where).expanduser()
+    try:
+        _replace(path, page.encode())
+    except (OSError, ValueError) as error:
+        why = getattr(error, "strerror", None) or str(error)
+        raise UsageError(
+            f"cannot write {where:.200}: {why}", "name a file in a folder that you may write to"
+        ) from error
+    if output.stderr_is_terminal():
+        output.note(f"wrote {path}")
+    return 0
+
+
+def _replace(path: Path, content: bytes) -> None:
+    """Write a file so that a reader finds the old page or the new one, and never half of it."""
+    if path.exists() and not path.is_file():  # a device or a pipe is written to as it is
+        path.write_bytes(content)
+        return
+    path = path.resolve()  # what a link leads to is written, and the link stays
+    file, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name[:50]}.")
+    try:
+        with os.fdopen(file, "wb") as opened:
+            opened.write(content)
+        Path(name).replace(path)
+    except BaseException:
+        with contextlib.suppress(OSError):
+            Path(name).unlink()
+        raise

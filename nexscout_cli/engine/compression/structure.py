@@ -1,0 +1,181 @@
+"""What kind of text was handed over, told by its first lines. What is none of the others is prose.
+
+======== ======================================================================================
+diff     hunks of a unified diff, with or without headers and commit messages
+log      lines that begin with a time or name a level; stack traces
+code     a program's source
+table    lines of equally many cells, parted by commas, semicolons, tabs or bars
+columns  a table that is drawn with blanks
+records  a JSON list of objects, or a JSON object on each line
+json     any other JSON value
+config   lines of names and values
+mail     messages with their headers, or a thread of quotations
+html     a page
+markdown a text under headings of its own
+======== ======================================================================================
+"""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from itertools import pairwise
+
+SAMPLE = 20_000
+"""Characters that are looked at."""
+MIN_LINES = 5
+"""Lines from which a table, a log or a program can be told."""
+BYTE_FOR_BYTE = ("diff", "log", "code", "table", "columns", "config", "mail", "html", "markdown")
+"""Kinds of which nothing is left out unless something was asked to be left out."""
+
+TIME = re.compile(
+    r"\[?(?:\d{4}[-/.]\d\d[-/.]\d\d[T _]?(?:\d\d:\d\d(?::\d\d)?(?:[.,]\d{1,9})?(?:Z|[+-]\d\d:?\d\d)?)?"
+    r"|\d\d:\d\d:\d\d(?:[.,]\d{1,9})?|[A-Z][a-z]{2} [ \d]\d \d\d:\d\d:\d\d|\d{1,2}/[A-Z][a-z]{2}/\d{4}:\d\d:\d\d:\d\d"
+    r"|\d{10}(?:\.\d{1,9})?(?= ))"
+)
+HUNK = re.compile(r"@@ -\d{1,9}(?:,(\d{1,9}))? \+\d{1,9}(?:,(\d{1,9}))? @@")
+HEADING = re.compile(r"#{1,6} \S")
+_LEVEL = re.compile(
+    r"(?:TRACE|DEBUG|INFO|NOTICE|WARN|WARNING|ERROR|FATAL|CRITICAL|SEVERE)\b|(?:info|warn|error|debug)\b[\]:=]"
+)
+FRAME = re.compile(
+    r"\s+at \S+.{0,200}[):\d]\s*\Z|  File \"[^\"\n]{1,300}\", line \d+|Traceback \(most|goroutine \d+ \[|Caused by: "
+)
+_MAIL = re.compile(
+    r"(From|To|Cc|Subject|Date|Sent|Message-ID|Reply-To|Received|Von|An|Betreff|Gesendet|De|À|Objet|Asunto|Para):\s",
+    re.I,
+)
+_WROTE = re.compile(r"(?:On|Am|Le|El) .{1,200}(?:wrote|schrieb.{0,80}|a écrit|escribió)\s?:\s*\Z")
+_TAG = re.compile(
+    r"<(?:/?(?:p|div|li|ul|ol|td|tr|table|span|a|h[1-6]|head|body|nav|script|section|article|main)\b|!doctype|html\b)",
+    re.I,
+)
+_CODE = re.compile(
+    r"\s*(?:(?:async )?def \w+\(|class \w+[\w(<:{, .]*[:{]?\s*\Z|import [\w.{*\"'(]+|from [\w.]+ import |@\w+"
+    r"|return\b.{0,200}[;\w)\]]\Z"
+    r"|(?:if|elif|for|while|with|try|except|else)\b.{0,200}:\s*\Z|(?:export |pub |public |private |protected |static )"
+    r"|(?:fn|func|function) ?\w*|(?:const|let|var|val) \w+|#include\b|package \w|use [\w:]+|using \w|namespace \w|//|/\*|\* "
+    r"|[\w.\[\]]+ (?:[-+*/|]?=|:=) \S|self\.\w|[)\]}]+[;,)]*\s*\Z|(?:SELECT|INSERT|UPDATE|CREATE|ALTER)\b"
+    r"|[^#\n]{0,300}[;{]\s*\Z|[\w.]{1,80}\([^()\n]{0,200}\)\s*\Z)"
+)
+_PROGRAM = re.compile(
+    r"(?:def|class) \w+.*:\s*\Z|(?:import|from) [\w.]+(?: import .+| as \w+)?\s*\Z|#include\b|func \w+\(|package \w+;?\s*\Z"
+    r"|fn \w+"
+)
+_SETTING = re.compile(
+    r"\s*(?:- )?(?:[\w.\"'/-]{1,60}\s?[:=](?: ?[^\s].{0,60})?(?<![.?!])|\[[^\[\]\n]{1,60}\]|#.*|- \S{1,60})\s*\Z"
+)
+_NOT_PROSE = tuple(" \t{}[]()<>|+@/\\")
+_GAP = re.compile(r"(?<=[^\s.!?:…])(?: {2,}|\t+)(?=\S)")  # some end a sentence with two blanks
+
+
+def kind_of(text: str) -> str:
+    """The kind of a text: one of the names above, or ``prose``."""
+    sample = text[:SAMPLE]
+    lines = [line for line in sample.split("\n") if line.strip()]
+    if not lines:
+        return "prose"
+    if _is_diff(lines):
+        return "diff"
+    begin, end = text.lstrip()[:1], text.rstrip()[-1:]
+    if begin + end in ("[]", "{}") and (found := _json(text, lines)):
+        return found
+    tags = sum(bool(_TAG.match(line.lstrip())) for line in lines)
+    if tags > 0.3 * len(lines) and sample.count("</") > 2:
+        return "html"
+    if _is_mail(lines):
+        return "mail"
+    return _by_lines(lines)
+
+
+def _by_lines(lines: list[str]) -> str:
+    """What is told by how many of the lines look alike."""
+    count = len(lines)
+    if sum(map(_is_logged, lines)) > 0.4 * count and (count >= MIN_LINES or any(FRAME.match(line) for line in lines)):
+        return "log"
+    if sum(line.lstrip().startswith("|") for line in lines) > 0.8 * count > 2 or separator(lines):
+        return "table"
+    if lines[0].startswith("#!") or sum(map(_is_program, lines)) > 1:
+        return "code"
+    bare = [line for line in lines if not line.lstrip().startswith("#")]
+    if len(bare) >= MIN_LINES and sum(bool(_SETTING.match(line)) for line in bare) > 0.8 * len(bare):
+        return "config"
+    headings = sum(bool(HEADING.match(line)) for line in lines)
+    if headings > 1 or (headings and any(line.startswith("```") for line in lines)):
+        return "markdown"
+    if count >= 3 and sum(bool(_CODE.match(line)) for line in lines) > 0.35 * count:
+        return "code"
+    return "columns" if count >= MIN_LINES and _in_columns(lines) else "prose"
+
+
+def reads_as_prose(paragraph: str) -> bool:
+    """True for a paragraph of which no line looks like one of a program, a log, a diff or a table."""
+    return not any(
+        line[:1] in _NOT_PROSE
+        or line.rstrip()[-1:] in ("{", "}", ";")
+        or _is_program(line)
+        or _is_logged(line)
+        or line.count("\t") + line.count(";") + line.count("|") > 2
+        for line in paragraph.strip("\n").split("\n")
+    )
+
+
+def _is_program(line: str) -> bool:
+    return _PROGRAM.match(line) is not None
+
+
+def _is_diff(lines: list[str]) -> bool:
+    if any(HUNK.match(line) for line in lines):
+        return True
+    return any(line.startswith("diff --git ") for line in lines)
+
+
+def _json(text: str, lines: list[str]) -> str:
+    """``records`` or ``json`` where the brackets at both ends are a JSON value's, or those of one on each line."""
+    import json
+
+    if len(lines) > 2 and all(line.startswith("{") and line.rstrip().endswith("}") for line in lines[:-1]):
+        return "records"
+    try:
+        value = json.loads(text)
+    except (ValueError, RecursionError):
+        return ""
+    listed = isinstance(value, list) and len(value) > 2 and all(isinstance(item, dict) for item in value)
+    return "records" if listed or (isinstance(value, dict) and list(value) == ["columns", "rows"]) else "json"
+
+
+def _is_mail(lines: list[str]) -> bool:
+    names = {match.group(1).lower() for line in lines[:12] if (match := _MAIL.match(line))}
+    if len(names & {"from", "subject", "to", "date", "von", "betreff", "de", "objet", "asunto"}) > 2:
+        return True
+    return any(_WROTE.match(line) for line in lines) and any(line.startswith(">") for line in lines)
+
+
+def _is_logged(line: str) -> bool:
+    return bool(TIME.match(line) or _LEVEL.search(line, 0, 60) or FRAME.match(line))
+
+
+def separator(lines: list[str]) -> str:
+    """What parts the cells of a table of at least five lines; empty where the lines have no equal number of cells."""
+    if len(lines) < MIN_LINES:
+        return ""
+    import csv
+
+    for mark, least in (("\t", 1), (";", 2), (",", 2), ("|", 2)):
+        if mark not in lines[0]:
+            continue
+        try:
+            cells = [len(row) for row in csv.reader(lines[:-1][:100], delimiter=mark)]
+        except csv.Error:
+            continue
+        width, times = Counter(cells).most_common(1)[0]
+        if width > least and times > 0.9 * len(cells) and len(cells) >= MIN_LINES - 1:
+            return mark
+    return ""
+
+
+def _in_columns(lines: list[str]) -> bool:
+    """True where most lines have a cell that begins where one of the line before does, after two blanks or more."""
+    starts = [{gap.end() for gap in _GAP.finditer(line[:300])} for line in lines]
+    shared = sum(bool(one & other) for one, other in pairwise(starts))
+    return shared > 0.6 * (len(lines) - 1)

@@ -1,0 +1,185 @@
+"""Charts as SVG text. Pure functions of numbers; all texts are escaped; no style or script inside.
+
+A chart is 420 units wide, so that its words stay readable on a telephone and three stand side by side on a desk. Colours are
+classes of the page's style: ``c0`` to ``c6`` for series, ``c7`` for the rest.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from typing import NamedTuple
+
+from markupsafe import Markup
+
+WIDTH, HEIGHT = 420, 210
+_LEFT, _RIGHT, _TOP, _BOTTOM = 48, 412, 10, 186
+COLOURS = 7
+"""Series with a colour of their own; what comes after them is the rest."""
+
+Number = float | None
+
+
+class Unit(NamedTuple):
+    """How a chart's numbers are said: ``short`` beside the grid, ``exact`` when a day is pointed at."""
+
+    short: Callable[[float], str]
+    exact: Callable[[float], str]
+
+
+class Line(NamedTuple):
+    """One series: its name, a number for each day (None where there is none), its colour's class."""
+
+    name: str
+    values: Sequence[Number]
+    colour: str
+
+
+class Scale(NamedTuple):
+    """From numbers to heights: ``top`` is the number at the upper edge, ``step`` lies between two lines of the grid."""
+
+    top: float
+    step: float
+
+    def y(self, value: float) -> float:
+        """The height of a number."""
+        return _BOTTOM - (_BOTTOM - _TOP) * value / self.top
+
+
+def scale(most: float) -> Scale:
+    """A scale from 0 to a round number at or above ``most``, with three to five lines."""
+    if not most > 0:
+        return Scale(1.0, 1.0)
+    power = 10.0 ** math.floor(math.log10(most))
+    step = next(power * part for part in (0.2, 0.25, 0.5, 1, 2, 2.5) if most / (power * part) <= 5)
+    return Scale(step * math.ceil(most / step - 1e-9), step)
+
+
+def _n(value: float) -> str:
+    """A coordinate, short."""
+    return f"{value:.1f}".removesuffix(".0")
+
+
+def _x(n: int, many: int) -> float:
+    """The middle of the place of number ``n``."""
+    return _LEFT + (_RIGHT - _LEFT) * (n + 0.5) / many
+
+
+def stacked(label: str, days: Sequence[str], parts: Sequence[Line], unit: Unit) -> Markup:
+    """Bars by day, each part on top of the one before."""
+    sums = [sum(part.values[n] or 0 for part in parts) for n in range(len(days))]
+    by = scale(max(sums, default=0))
+    wide = (_RIGHT - _LEFT) / max(1, len(days))
+    bar = max(0.8, wide * 0.82)
+    base = [0.0] * len(days)
+    marks = []
+    for part in parts:
+        path = []
+        for n, value in enumerate(part.values):
+            if value:
+                top = by.y(base[n] + value)
+                path.append(
+                    f"M{_n(_x(n, len(days)) - bar / 2)} {_n(by.y(base[n]))}V{top:.2f}h{_n(bar)}V{_n(by.y(base[n]))}z"
+                )
+                base[n] += value
+        marks.append(Markup('<path class="{}" d="{}"/>').format(part.colour, "".join(path)))
+    texts = []
+    for n, day in enumerate(days):
+        named = [(p.values[n] or 0, p.name) for p in parts]
+        lines = [f"{name}: {unit.exact(value)}" for value, name in reversed(named) if value]
+        texts.append("\n".join([f"{day}: {unit.exact(sums[n])}", *(lines if len(parts) > 1 else ())]))
+    return _svg(label, by, unit, days, marks, texts)
+
+
+def lines(
+    label: str, days: Sequence[str], series: Sequence[Line], unit: Unit, band: tuple[Line, Line] | None = None
+) -> Markup:
+    """Lines by day; a day without a number is a gap. ``band``: the area between two series, which is filled."""
+    drawn = [*series, *(band or ())]
+    by = scale(max((v for one in drawn for v in one.values if v is not None), default=0))
+    marks = [_area(days, by, *band)] if band else []
+    for one in series:
+        marks.append(Markup('<path class="l {}" d="{}"/>').format(one.colour, _path(one.values, by)) + _dots(one, by))
+    texts = [
+        "\n".join(
+            [day, *(f"{one.name}: {unit.exact(v)}" for one in drawn if (v := one.values[n]) is not None)],
+        )
+        for n, day in enumerate(days)
+    ]
+    return _svg(label, by, unit, days, marks, texts)
+
+
+def _path(values: Sequence[Number], by: Scale) -> str:
+    parts, pen = [], "M"
+    for n, value in enumerate(values):
+        if value is None:
+            pen = "M"
+            continue
+        parts.append(f"{pen}{_n(_x(n, len(values)))} {_n(by.y(value))}")
+        pen = "L"
+    return "".join(parts)
+
+
+def _dots(one: Line, by: Scale) -> Markup:
+    """A dot for each number that stands alone, which a line would not show."""
+    values = one.values
+    found = [
+        (n, value)
+        for n, value in enumerate(values)
+        if value is not None and (n == 0 or values[n - 1] is None) and (n + 1 == len(values) or values[n + 1] is None)
+    ]
+    return Markup("").join(
+        Markup('<circle class="{}" cx="{}" cy="{}" r="2.5"/>').format(
+            one.colour, _n(_x(n, len(values))), _n(by.y(value))
+        )
+        for n, value in found
+    )
+
+
+def _area(days: Sequence[str], by: Scale, low: Line, high: Line) -> Markup:
+    known = [
+        (_x(n, len(days)), by.y(a), by.y(b))
+        for n, (a, b) in enumerate(zip(low.values, high.values, strict=True))
+        if a is not None and b is not None
+    ]
+    if not known:
+        return Markup("")
+    there = "L".join(f"{_n(x)} {_n(top)}" for x, _, top in known)
+    back = "L".join(f"{_n(x)} {_n(bottom)}" for x, bottom, _ in reversed(known))
+    return Markup('<path class="b {}" d="M{}L{}z"/>').format(high.colour, there, back)
+
+
+def _svg(
+    label: str, by: Scale, unit: Unit, days: Sequence[str], marks: Sequence[Markup], texts: Sequence[str]
+) -> Markup:
+    """The whole picture: grid, marks, days below, and over each day a place that says its figures when pointed at."""
+    grid = []
+    for n in range(round(by.top / by.step) + 1):
+        y = _n(by.y(n * by.step))
+        grid.append(
+            Markup('<path class="g" d="M{} {}H{}"/><text x="{}" y="{}" class="y">{}</text>').format(
+                _LEFT, y, _RIGHT, _LEFT - 5, _n(by.y(n * by.step) + 3.5), unit.short(n * by.step)
+            )
+        )
+    many = len(days)
+    shown = sorted({0, many - 1} | ({many // 3, 2 * many // 3} if many > 8 else set())) if many else []
+    axis = [
+        Markup('<text x="{}" y="{}" class="x{}">{}</text>').format(
+            _n(_x(n, many)),
+            HEIGHT - 8,
+            (" s" if n == 0 else " e" if n == many - 1 else "") if many > 1 else "",
+            days[n][5:] if len(days[n]) == 10 else days[n],
+        )
+        for n in shown
+    ]
+    wide = (_RIGHT - _LEFT) / max(1, many)
+    places = [
+        Markup('<rect x="{}" y="{}" width="{}" height="{}"><title>{}</title></rect>').format(
+            _n(_LEFT + n * wide), _TOP, _n(wide), _BOTTOM - _TOP, text
+        )
+        for n, text in enumerate(texts)
+    ]
+    empty = Markup("").join
+    return Markup(
+        '<svg viewBox="0 0 {} {}" role="img" aria-label="{}"><g>{}</g>{}<g>{}</g><g class="h">{}</g></svg>'
+    ).format(WIDTH, HEIGHT, label, empty(grid), empty(marks), empty(axis), empty(places))

@@ -1,0 +1,156 @@
+"""All that a page shows, read from the store: the reports as `report --json` gives them, and what charts need by day."""
+
+from __future__ import annotations
+
+from datetime import date, datetime, timedelta, tzinfo
+from typing import TYPE_CHECKING, NamedTuple
+
+from nexscout_cli.engine.catalog.baseline import baseline_model
+from nexscout_cli.engine.report_window import Window
+from nexscout_cli.engine.reports.build import Terms, build
+from nexscout_cli.pages.changes import Change, Row, changes, series
+from nexscout_cli.pages.forecast import HISTORY, Forecast, month_end
+from nexscout_cli.pages.limits import Limit, limits, monthly_budget
+
+if TYPE_CHECKING:
+    from decimal import Decimal
+
+    from nexscout_cli.config import Settings
+    from nexscout_cli.engine.store_ports import ReportReader, Store
+
+KEYS = {"model": "model_used", "feature": "feature", "user": "user_id"}
+REPORTS = ("overview", "models", "features", "users", "accuracy", "savings", "cache", "unprofitable")
+DEAR = frozenset({"accuracy", "latency", "predicted"})
+"""What takes a look at every row of the window; everything else comes from roll-ups."""
+_NO_LATENCY: Row = {"n": 0, "p50": None, "p95": None}
+_NO_PREDICTION: Row = {"n": 0, "predicted": 0, "actual": 0, "p90": 0}
+MOST_DAYS = timedelta(days=100)
+"""The longest window that is shown by day; longer ones are by seven days."""
+_MICROSECOND = timedelta(microseconds=1)
+
+
+class Day(NamedTuple):
+    """One day: sums by model, feature and user (keys of KEYS; nano-dollars), latency in seconds, predictions in tokens."""
+
+    day: str
+    sums: dict[str, list[Row]]
+    latency: Row
+    predicted: Row
+
+
+class Facts(NamedTuple):
+    """What a page shows. ``reports`` by name; ``before`` the totals of the time of the same length before it, None where
+    use began later than that, as the two can't be compared then.
+
+    ``days`` is every day from the first use in the window on, or ``step`` days from that one on. ``budget`` is the
+    month's, in nano-dollars, None without one.
+    """
+
+    now: datetime
+    window: Window
+    user: str | None
+    reports: dict[str, Row]
+    before: Row | None
+    fallbacks: int
+    latency: Row
+    step: int
+    days: list[Day]
+    forecast: Forecast
+    changes: list[Change]
+    limits: list[Limit]
+    budget: int | None
+
+
+def gather(
+    store: Store,
+    actor: str,
+    window: Window,
+    settings: Settings,
+    user: str | None = None,
+    wanted: frozenset[str] = DEAR,
+) -> Facts:
+    """What there is to show of a window to the actor, over all they may see or one user.
+
+    Of what is DEAR only the ``wanted`` is read; the rest is left empty.
+
+    Raises NotPermitted for another user's figures, UsageError for a user there is not.
+    """
+    terms = Terms(settings, baseline_model(store.catalog.models(actor), settings).name)
+    step = 1 if window.until - window.since <= MOST_DAYS else 7
+    with store.reports.reading(actor, window, user) as reader:
+        now, whose = reader.now, reader.user
+        reports = {name: build(reader, name, terms) for name in REPORTS if name not in DEAR or name in wanted}
+        fallbacks = reader.fallbacks()
+        latency = reader.latency() if "latency" in wanted else _NO_LATENCY
+        days = [
+            Day(
+                day,
+                {what: one.sums(key) for what, key in KEYS.items()},
+                one.latency() if "latency" in wanted else _NO_LATENCY,
+                one.predicted() if "predicted" in wanted else _NO_PREDICTION,
+            )
+            for day, one in reader.by_day(step)
+        ]
+    length = max(min(window.until, now) - window.since, timedelta(days=1))
+    before = Window(window.since - length, window.since, window.tz)
+    with store.reports.reading(actor, before, user) as reader:
+        totals = build(reader, "overview", terms)["totals"]
+    history = Window(window.since - max(length, timedelta(days=HISTORY)), window.since, window.tz)
+    with store.reports.reading(actor, history, user) as reader:
+        earlier = [(day, {what: one.sums(key) for what, key in KEYS.items()}) for day, one in reader.by_day(step)]
+    every = limits(store, actor, settings, whose)
+    began = earlier[0][0] if earlier else None
+    comparable = began is not None and began <= before.since.astimezone(window.tz).date().isoformat()
+    return Facts(
+        now,
+        window,
+        whose,
+        reports,
+        totals if comparable else None,
+        fallbacks,
+        latency,
+        step,
+        days,
+        _forecast(store, actor, now, window.tz, user),
+        _changes(window, earlier, days),
+        every,
+        monthly_budget(every, whose),
+    )
+
+
+def monthly(store: Store, actor: str, tz: tzinfo, settings: Settings, user: str | None) -> tuple[Forecast, int | None]:
+    """What this month will have cost, and its budget in nano-dollars, None without one."""
+    found = _forecast(store, actor, store.reports.now(actor), tz, user)
+    whose = user if user is not None or store.users.is_admin(actor) else actor
+    return found, monthly_budget(limits(store, actor, settings, whose), whose)
+
+
+def nano_of(amount: Decimal) -> int:
+    """Dollars of a report in nano-dollars."""
+    return int(amount.scaleb(9))
+
+
+def _forecast(store: Store, actor: str, now: datetime, tz: tzinfo, user: str | None) -> Forecast:
+    here = now.astimezone(tz)
+    since = here.replace(day=1, hour=0, minute=0, second=0, microsecond=0) - timedelta(days=HISTORY)
+    with store.reports.reading(actor, Window(since, now + _MICROSECOND, tz), user) as reader:
+        return month_end(_costs(reader), here)
+
+
+def _costs(reader: ReportReader) -> dict[date, int]:
+    return {date.fromisoformat(row["day"]): row["cost_usd"] for row in reader.days()}
+
+
+def _changes(window: Window, earlier: list[tuple[str, dict[str, list[Row]]]], days: list[Day]) -> list[Change]:
+    by_day = dict(earlier)
+    for one in days:
+        # The day on which the window begins may have been read in two parts.
+        known = by_day.get(one.day, {})
+        by_day[one.day] = {what: [*known.get(what, ()), *rows] for what, rows in one.sums.items()}
+    names = sorted(by_day)
+    every = [
+        one
+        for what, key in KEYS.items()
+        for one in series(what, key, names, {day: sums[what] for day, sums in by_day.items()})
+    ]
+    return changes(names, window.since.astimezone(window.tz).date().isoformat(), every)

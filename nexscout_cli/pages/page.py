@@ -1,0 +1,133 @@
+"""Pages from facts: what stands on them, put into the templates. Everything that is not ours is escaped there."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+from functools import cache
+from importlib import resources
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+
+from nexscout_cli.engine.reports.build import COLUMNS
+from nexscout_cli.pages import words
+from nexscout_cli.pages.drawn import drawn, exact_of
+from nexscout_cli.pages.limits import NEAR
+
+if TYPE_CHECKING:
+    from nexscout_cli.pages.changes import Row
+    from nexscout_cli.pages.facts import Facts
+
+MOST_ROWS = 50
+"""Rows of a table that a page shows; the rest is in the reports."""
+ABOUT = {
+    "users": "Who asked, and what it cost",
+    "models": "Which models answered",
+    "features": "What it was for",
+    "savings": "What was saved against the baseline, and by what",
+    "cache": "What the cache gave",
+    "accuracy": "How well tokens were predicted",
+    "unprofitable": "Who costs more than they pay",
+}
+
+
+class Table(NamedTuple):
+    """A report as a table. ``more``: how many rows are left out."""
+
+    name: str
+    title: str
+    columns: tuple[str, ...]
+    rows: list[Row]
+    totals: Row
+    more: int
+
+
+@cache
+def style() -> str:
+    """The style sheet."""
+    return resources.files("nexscout_cli.pages").joinpath("templates/style.css").read_text("utf-8")
+
+
+@cache
+def policy() -> str:
+    """The content security policy of a page: nothing but its own style sheet, which is named by its hash, and the empty icon."""
+    hashed = base64.b64encode(hashlib.sha256(style().encode()).digest()).decode()
+    return f"default-src 'none'; style-src 'sha256-{hashed}'; img-src data:; base-uri 'none'"
+
+
+@cache
+def environment() -> Environment:
+    """The templates; every value is escaped."""
+    made = Environment(
+        loader=PackageLoader("nexscout_cli.pages"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    made.globals.update(style=style, policy=policy, head=words.head, figure=words.figure, exact_of=exact_of)
+    made.globals.update(TEXT=words.TEXT, NEAR=NEAR)
+    made.filters.update(nano=words.nano, money=words.money, share=words.share, count=words.count, seconds=words.seconds)
+    return made
+
+
+def table(facts: Facts, name: str) -> Table:
+    """A report as a table, its first rows."""
+    made = facts.reports[name]
+    columns = tuple(c for c in COLUMNS[name] if not (facts.user is not None and c == "user_id"))
+    return Table(
+        name, ABOUT[name], columns, made["rows"][:MOST_ROWS], made["totals"], max(0, len(made["rows"]) - MOST_ROWS)
+    )
+
+
+def values(facts: Facts) -> dict[str, Any]:
+    """What every page's template may name."""
+    zone = facts.window.tz
+    return {
+        "facts": facts,
+        "since": facts.window.since.astimezone(zone),
+        "until": facts.window.until.astimezone(zone),
+        "made": facts.now.astimezone(zone),
+        "totals": facts.reports["overview"]["totals"],
+        "savings": facts.reports["savings"]["totals"],
+        "charts": {chart.name: chart for chart in drawn(facts)},
+        "near": [one for one in facts.limits if one.share >= NEAR],
+        "amount": _amount,
+    }
+
+
+def _amount(unit: str, value: float) -> str:
+    return words.nano(value) if unit == "usd" else f"{words.count(value)} {unit}"
+
+
+def report_page(facts: Facts) -> str:
+    """Everything on one page, which needs nothing else."""
+    tables = [table(facts, name) for name in ABOUT if not (name == "users" and facts.user is not None)]
+    return environment().get_template("report.html").render(values(facts) | {"tables": tables})
+
+
+SITE: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
+    "overview": ((), ()),
+    "users": (("cost-user", "outcomes"), ("users",)),
+    "models": (("cost-model", "cost-feature", "latency"), ("models", "features")),
+    "accuracy": (("predictions",), ("accuracy",)),
+    "cache": (("hits", "outcomes"), ("cache", "savings")),
+    "unprofitable": (("cost-user",), ("unprofitable",)),
+}
+"""The charts and tables of each page of the server; the overview has all charts."""
+DEAR_OF = {
+    "overview": frozenset({"latency", "predicted"}),
+    "models": frozenset({"latency"}),
+    "accuracy": frozenset({"accuracy", "predicted"}),
+}
+"""What each page needs of what is dear to read."""
+
+
+def site_values(facts: Facts, page: str) -> dict[str, Any]:
+    """What a page of reports on the server shows."""
+    charts, tables = SITE[page]
+    known = values(facts)
+    if page != "overview":
+        known["charts"] = {name: known["charts"][name] for name in charts if name in known["charts"]}
+    return known | {"tables": [table(facts, name) for name in tables]}

@@ -1,0 +1,32 @@
+"""Roll-ups: what reports read is the sum of the rows."""
+
+from __future__ import annotations
+
+from nexscout_cli.engine.book_types import SUMS
+from nexscout_cli.store.sqlite.checking.findings import Rule
+from nexscout_cli.store.sqlite.rollups import ROLLUPS
+
+
+def rules() -> list[Rule]:
+    """A rule for each roll-up, named like it."""
+    return [_rule(table, keys) for table, (keys, _) in ROLLUPS.items()]
+
+
+def _rule(table: str, keys: dict[str, str]) -> Rule:
+    names = ", ".join(keys)
+    counts = (f"count(CASE WHEN outcome = '{outcome}' THEN 1 END)" for outcome in ("posted", "hit", "failed"))
+    sums = ", ".join(("sum(first)", *counts, *(f"sum({name})" for name in SUMS[4:])))
+    values = ", ".join(f"{sql.replace('new.', '')} AS {name}" for name, sql in keys.items())
+    rows = f"""SELECT {values}, {sums} FROM (
+        SELECT *, CASE WHEN id = min(id) OVER (PARTITION BY request_id) THEN 1 ELSE 0 END AS first
+        FROM ai_model_usage) AS numbered
+        GROUP BY {", ".join(str(n + 1) for n in range(len(keys)))}"""
+    kept = f"SELECT {names}, {', '.join(f'sum({name})' for name in SUMS)} FROM {table} GROUP BY {names}"
+    label = " || ' ' || ".join(keys)
+    return Rule(
+        table,
+        f"""WITH counted AS ({rows}), kept AS ({kept})
+        SELECT {label} || ': the sums are not those of its rows'
+        FROM (SELECT {names} FROM (SELECT * FROM counted EXCEPT SELECT * FROM kept) AS more
+        UNION SELECT {names} FROM (SELECT * FROM kept EXCEPT SELECT * FROM counted) AS fewer) AS other""",
+    )

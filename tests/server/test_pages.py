@@ -1,0 +1,190 @@
+"""The server's pages as a browser meets them: signing in, whose figures they show, what guards them, exports."""
+
+from __future__ import annotations
+
+import csv
+import http.client
+import io
+import json
+import re
+from collections.abc import Iterator
+from decimal import Decimal
+from typing import Any, NamedTuple
+from urllib.parse import urlencode, urlsplit
+
+import pytest
+
+from tests.server.conftest import Scout
+
+PAGES = ("/", "/users", "/models", "/accuracy", "/cache", "/unprofitable", "/requests")
+EVIL = "<script>alert(1)</script>"
+
+
+class Got(NamedTuple):
+    status: int
+    headers: http.client.HTTPMessage
+    text: str
+
+
+class Browser:
+    """Keeps cookies, follows nothing."""
+
+    def __init__(self, url: str) -> None:
+        self.at = urlsplit(url).netloc
+        self.cookies: dict[str, str] = {}
+
+    def __call__(self, path: str, form: dict[str, str] | None = None) -> Got:
+        connection = http.client.HTTPConnection(self.at, timeout=60)
+        headers = {"cookie": "; ".join(f"{name}={value}" for name, value in self.cookies.items())}
+        if form is None:
+            connection.request("GET", path, headers=headers)
+        else:
+            headers["content-type"] = "application/x-www-form-urlencoded"
+            connection.request("POST", path, urlencode(form), headers)
+        answer = connection.getresponse()
+        for cookie in answer.headers.get_all("set-cookie") or []:
+            name, _, value = cookie.partition(";")[0].partition("=")
+            self.cookies[name] = value.strip('"')
+        return Got(answer.status, answer.headers, answer.read().decode())
+
+    def sign_in(self, key: str) -> Got:
+        form = self("/sign-in").text
+        token = re.search(r'name="form" value="([^"]+)"', form)
+        assert token is not None
+        return self("/sign-in", {"form": token[1], "key": key})
+
+
+@pytest.fixture(scope="module")
+def people(shared: Scout) -> dict[str, str]:
+    """A key of the admin, and of two members who have each asked something."""
+    keys = {"ada": shared.key("--user", "ada", "--name", "pages-ada")}
+    for user in ("pia", "max"):
+        shared("user", "set-tier", user, "pro")
+        keys[user] = shared.key("--user", user, "--name", f"pages-{user}")
+        assert shared.chat(f"{EVIL} asks {user}", keys[user]).status == 200
+    return keys
+
+
+@pytest.fixture
+def browser(shared: Scout) -> Iterator[Browser]:
+    yield Browser(shared.url)
+
+
+def table(text: str, name: str) -> list[str]:
+    """The first cells of a section's table."""
+    part = text[text.index(f'<section id="{name}"') :]
+    return re.findall(r'<th scope="row">.*?<bdi[^>]*>([^<]*)</bdi>', part[: part.index("</section>")])
+
+
+@pytest.mark.parametrize("path", [*PAGES, "/requests/abc", "/export/users.csv"])
+def test_nobody_sees_a_page_without_signing_in(browser: Browser, people: dict[str, str], path: str) -> None:
+    for cookie in ({}, {"nexscout_session": "guess"}):
+        browser.cookies = dict(cookie)
+        got = browser(path)
+        assert (got.status, got.headers["location"], got.text) == (303, "/sign-in", "")
+
+
+@pytest.mark.parametrize("path", PAGES)
+def test_every_page_is_guarded(browser: Browser, people: dict[str, str], path: str) -> None:
+    browser.sign_in(people["ada"])
+    got = browser(path)
+    assert got.status == 200 and "<script" not in got.text and " style=" not in got.text
+    policy = got.headers["content-security-policy"]
+    assert "default-src 'none'" in policy and "frame-ancestors 'none'" in policy and "form-action 'self'" in policy
+    assert "unsafe" not in policy
+    assert got.headers["cache-control"] == "no-store" and got.headers["x-content-type-options"] == "nosniff"
+    assert f'href="{path}" aria-current="page"' in got.text
+
+
+def test_the_cookie_is_for_this_site_alone_and_no_script(browser: Browser, people: dict[str, str]) -> None:
+    got = browser.sign_in(people["pia"])
+    cookie = next(c for c in got.headers.get_all("set-cookie") or [] if c.startswith("nexscout_session="))
+    assert (got.status, got.headers["location"]) == (303, "/")
+    assert "HttpOnly" in cookie and "samesite=strict" in cookie.lower()
+    assert people["pia"] not in cookie
+
+
+def test_a_member_sees_their_own_and_an_admin_everybody(browser: Browser, people: dict[str, str]) -> None:
+    browser.sign_in(people["pia"])
+    assert browser("/?user=max").status == 403
+    assert table(browser("/models?since=7d").text, "models")
+    own = browser("/requests").text
+    assert ">pia<" in own and ">max<" not in own
+    browser.sign_in(people["ada"])
+    assert {"pia", "max"} <= set(table(browser("/users?since=7d").text, "users"))
+    alone = browser("/requests?user=max").text
+    assert ">max<" in alone and ">pia<" not in alone
+
+
+def test_a_members_request_is_shown_to_them_and_to_nobody_else(
+    browser: Browser, people: dict[str, str], shared: Scout
+) -> None:
+    browser.sign_in(people["pia"])
+    found = re.search(r'href="(/requests/[0-9a-f]+)"', browser("/requests").text)
+    assert found is not None
+    way = browser(found[1])
+    assert way.status == 200 and "Attempts" in way.text and "posted" in way.text and "chosen" in way.text
+    browser.sign_in(people["max"])
+    assert browser(found[1]).status in (400, 404)
+
+
+def test_an_export_is_the_report(browser: Browser, people: dict[str, str], shared: Scout) -> None:
+    browser.sign_in(people["ada"])
+    asked = ("report", "users", "--since", "7d", "--json")
+    wanted = json.loads(shared(*asked).stdout, parse_float=Decimal)
+    got = browser("/export/users.json?since=7d")
+    assert got.headers["content-disposition"] == 'attachment; filename="users.json"'
+    assert json.loads(got.text, parse_float=Decimal)["rows"] == wanted["rows"]
+    rows: list[dict[str, Any]] = list(csv.DictReader(io.StringIO(browser("/export/users.csv?since=7d").text)))
+    assert [Decimal(row["cost_usd"]) for row in rows] == [row["cost_usd"] for row in wanted["rows"]]
+    assert browser("/export/passwords.csv").status == 404
+
+
+def test_a_link_signs_in_once_as_who_printed_it(browser: Browser, people: dict[str, str], shared: Scout) -> None:
+    port = shared.url.rpartition(":")[2]
+    link = json.loads(shared("open", "--port", port, "--json").stdout)["url"]
+    path = link.removeprefix(shared.url)
+    assert browser(path).status == 303
+    assert ">ada<" in browser("/").text
+    assert browser(path).status == 401
+    assert browser(path[:-3]).status == 401 and browser("/sign-in/link").status == 401
+    assert (shared.home / "pages.secret").stat().st_mode & 0o077 == 0
+
+
+def test_a_wrong_key_and_a_form_of_elsewhere_are_refused(browser: Browser, people: dict[str, str]) -> None:
+    got = browser.sign_in("nxs-" + EVIL)
+    assert got.status == 401 and "not valid" in got.text and "<script" not in got.text
+    assert browser("/sign-in", {"form": "guess", "key": people["pia"]}).status == 403
+    assert browser("/sign-in", {"key": people["pia"]}).status == 403
+    assert "nexscout_session" not in browser.cookies
+
+
+def test_signing_out_ends_the_session_and_takes_its_own_form(browser: Browser, people: dict[str, str]) -> None:
+    browser.sign_in(people["pia"])
+    page = browser("/").text
+    assert browser("/sign-out", {"form": "guess"}).status == 403
+    cookie = browser.cookies["nexscout_session"]
+    token = re.search(r'name="form" value="([^"]+)"', page)
+    assert token is not None and browser("/sign-out", {"form": token[1]}).status == 303
+    browser.cookies["nexscout_session"] = cookie
+    assert browser("/").status == 303
+
+
+def test_a_revoked_key_ends_its_session(browser: Browser, people: dict[str, str], shared: Scout) -> None:
+    browser.sign_in(shared.key("--user", "pia", "--name", "pages-short"))
+    assert browser("/").status == 200
+    shared("keys", "revoke", "pages-short")
+    assert browser("/").status == 303
+
+
+@pytest.mark.parametrize("query", ["since=" + EVIL, "tz=Nowhere/x", "since=2099-01-01", "user=no"])
+def test_what_an_address_gets_wrong_is_said_on_a_page(browser: Browser, people: dict[str, str], query: str) -> None:
+    browser.sign_in(people["ada"])
+    got = browser("/users?" + query.replace("<", "%3C").replace(">", "%3E"))
+    assert got.status == 400 and "That did not work" in got.text and "<script" not in got.text
+
+
+def test_the_log_finds_a_text(browser: Browser, people: dict[str, str]) -> None:
+    browser.sign_in(people["ada"])
+    assert ">pia<" in browser("/requests?q=PIA").text
+    assert "There is none" in browser("/requests?q=no+such+thing").text
