@@ -147,6 +147,8 @@ def backup(
         else:
             output.out("\n".join(["a backup would be made", *(f"{path} would be removed" for path in doomed)]))
         return 0
+    if prune is not None and config.db_url() is not None:
+        upkeep.prune(session.actor, prune)  # says that there is no such thing, before a backup is made
     if file is None and config.db_url() is not None:  # beside the database is nowhere here
         file = config.data_dir() / f"nexscout.{time.strftime('%Y%m%dT%H%M%SZ', time.gmtime())}.dump"
         file.parent.mkdir(parents=True, exist_ok=True, mode=0o700)

@@ -29,6 +29,13 @@ TABLES = (
     "feedback",
     "api_keys",
     "budgets",
+    "tier_history",
+    "backups",
+    "seals",
+    "imports",
+    "imported_usage",
+    "alerts",
+    "alert_events",
 )
 """What is copied: what others refer to comes first. Sums of usage are made from its rows again."""
 

@@ -23,7 +23,7 @@ _COLUMNS = """SELECT column_name FROM information_schema.columns
 _SUMS = """INSERT INTO usage_by_user_day SELECT user_id, substr(created_at, 1, 10), {sums} FROM numbered GROUP BY 1, 2;
     INSERT INTO usage_by_model_day SELECT substr(created_at, 1, 10), model_used, feature, 0, {sums} FROM numbered
     GROUP BY 1, 2, 3"""
-_JSON = frozenset({"price", "plan", "decision", "metadata", "token_classes"})
+_JSON = frozenset({"plan", "decision", "metadata"})
 """Columns of type jsonb."""
 _AT_A_TIME = 2_000
 """Rows that are asked for at a time."""

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from psycopg.conninfo import conninfo_to_dict
 
+from nexscout_cli.engine.book_types import Backup, Problem
 from nexscout_cli.errors import StoreError, UsageError
 from nexscout_cli.store.postgres.connections import SCHEMA_VERSION
 
@@ -18,12 +19,22 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from contextlib import AbstractContextManager
 
-    from nexscout_cli.engine.book_types import Problem, Seal
+    from nexscout_cli.engine.book_types import Seal
     from nexscout_cli.store.copying import Target, Tell
     from nexscout_cli.store.postgres.transactions import PostgresTransactions
 
 _FACTS = """SELECT current_setting('server_version'), pg_database_size(current_database()), current_database(),
     current_setting('synchronous_commit'), current_setting('fsync')"""
+
+_UNGUARDED = """SELECT 'the trigger ' || g.tgname || ' of ' || c.relname || ' is turned off'
+    FROM pg_trigger g JOIN pg_class c ON c.oid = g.tgrelid JOIN pg_namespace s ON s.oid = c.relnamespace
+    WHERE s.nspname = 'nexscout' AND g.tgenabled <> 'O'
+    UNION ALL
+    SELECT 'row level security of ' || c.relname || ' is not forced' FROM pg_class c
+    JOIN pg_namespace s ON s.oid = c.relnamespace
+    WHERE s.nspname = 'nexscout' AND c.relkind = 'r' AND NOT (c.relrowsecurity AND c.relforcerowsecurity)"""
+"""What an owner may have turned off."""
+_MIGRATE = "turn it on again as the database's owner (ALTER TABLE), and look at what was written meanwhile"
 
 
 class PostgresMaintenance:
@@ -42,14 +53,44 @@ class PostgresMaintenance:
         now = self._store.clock.now()
         with self._store.read(actor) as t:
             t.require_admin("check the whole database")
-            return checking.of_books(t, now, kept)
+            found = [Problem("schema", str(row[0]), _MIGRATE) for row in t.execute(_UNGUARDED)]
+            return [*found, *checking.of_books(t, now, kept)]
 
-    def backup(self, actor: str, target: Path | None) -> Path:
+    def seal(self, actor: str) -> list[Seal]:
+        """Seal the finished days that are not sealed yet, and return their seals; a second time there are none.
+
+        Raises NotPermitted.
+        """
+        from nexscout_cli.store.sqlite import seals
+
+        with self._store.write(actor) as t:  # when this has all books, nobody writes of a finished day any more
+            t.require_admin("seal the books")
+            today = t.day
+        with self._store.read(actor) as t:
+            made = [day for day in seals.due(t) if day.day < today]
+        with self._store.write(actor) as t:
+            t.require_admin("seal the books")
+            return seals.keep(t, made)
+
+    def seals(self, actor: str) -> list[Seal]:
+        """The seals of all days, oldest first. Raises NotPermitted."""
+        from nexscout_cli.store.sqlite import seals
+
+        with self._store.read(actor) as t:
+            t.require_admin("look at the seals")
+            return seals.kept(t)
+
+    def backup(self, actor: str, target: Path | None, *, without_text: bool = False) -> Path:
         """All books as a file for ``pg_restore``, by ``pg_dump``; None: in the current folder, under a dated name.
 
-        Only its owner can read it. Raises NotPermitted; UsageError where the file exists; StoreError where there is no
-        ``pg_dump``, or it fails.
+        Only its owner can read it, and where it lies is remembered. Raises NotPermitted; UsageError where the file exists,
+        or it should be without texts; StoreError where there is no ``pg_dump``, or it fails.
         """
+        if without_text:
+            raise UsageError(
+                "a copy without texts is not supported over PostgreSQL: pg_dump copies whole rows",
+                "nexscout db copy --to FILE; then NEXSCOUT_DB=FILE nexscout db backup --without-text",
+            )
         with self._store.read(actor) as t:
             t.require_admin("copy the whole database")
         program = shutil.which("pg_dump")
@@ -69,7 +110,32 @@ class PostgresMaintenance:
                 f"cannot write {copy}: {error.strerror}", "check the folder's permissions and space"
             ) from error
         self._dump(program, copy)
+        with self._store.write(actor) as t:
+            t.execute(
+                "INSERT INTO backups VALUES (?, ?, ?, 1) ON CONFLICT (path) DO UPDATE SET made_at = excluded.made_at, "
+                "made_by = excluded.made_by, has_text = 1",
+                (str(copy.absolute()), t.stamp, t.actor),
+            )
         return copy
+
+    def prune(self, actor: str, keep: int, *, dry_run: bool = False) -> list[Path]:
+        """Not here: backups lie on whichever machines made them. Raises UsageError."""
+        raise UsageError(
+            "removing old backups is not supported over PostgreSQL: they lie on whichever machines made them",
+            "remove the files there",
+        )
+
+    def holding(self, actor: str, user_id: str) -> list[Backup]:
+        """The backups that may hold texts of a user's: all that were made here, whose files cannot be looked into.
+
+        Raises NotPermitted, UsageError.
+        """
+        with self._store.read(actor) as t:
+            t.require_access(user_id)
+            rows = t.execute(
+                "SELECT path, made_at FROM backups WHERE has_text = 1 ORDER BY made_at DESC, path"
+            ).fetchall()
+        return [Backup(path, made, has_text=True, there=Path(path).is_file()) for path, made in rows]
 
     def _dump(self, program: str, copy: Path) -> None:
         """Run pg_dump; address and password are handed over in its environment, which other users can't read."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import zlib
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 import psycopg
@@ -12,14 +13,16 @@ from nexscout_cli.store.sqlite.dialect import POSTGRES
 from nexscout_cli.store.sqlite.transaction import Transaction, parse_stamp, stamp
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
     from datetime import datetime
 
     from nexscout_cli.engine.ports import Clock
     from nexscout_cli.engine.store_rules import StoreRules
     from nexscout_cli.store.postgres.connections import Connection
-    from nexscout_cli.store.sqlite.records import Results
+    from nexscout_cli.store.sqlite.records import Record, Results
 
+_AT_A_TIME = 2_000
+"""Rows of a long query that are asked for at a time."""
 BOOKS, USER, OTHER = 0x6E78_0002, 0x6E78_0003, 0x6E78_0004
 """The kinds of advisory locks: on all books, on one user's, on something named. They are taken in this order."""
 _TOUCH = """UPDATE meta SET value = %s WHERE key = (
@@ -62,6 +65,7 @@ class PostgresTransaction(Transaction):
         self._clock = clock
         self._is_alone = is_alone
         self._time = None
+        self._streams = 0
 
     def execute(self, sql: str, values: Any = (), /) -> Results:
         """Run a statement."""
@@ -82,6 +86,28 @@ class PostgresTransaction(Transaction):
         """The id of the row that the statement inserts; None where it inserts none."""
         row = self.execute(f"{sql} RETURNING id", values).fetchone()
         return None if row is None else int(row[0])
+
+    def stream(self, sql: str, values: Any = ()) -> Iterator[Record]:
+        """The rows of a query that may be long, which the server keeps. Only in a transaction that reads."""
+        self._streams += 1
+        with self._open.cursor(f"stream_{self._streams}") as cursor:
+            cursor.itersize = _AT_A_TIME
+            cursor.execute(bound(sql), values or None)
+            yield from cursor
+
+    @contextmanager
+    def aside(self) -> Iterator[None]:
+        """What fails inside is taken back alone, and not told: the rest of the transaction stands."""
+        with self._open.pipeline():  # to leave it is to wait: what was sent before is not what failed
+            self._open.execute("SAVEPOINT aside")
+        try:
+            with self._open.pipeline():
+                yield
+        except (self.failed, ArithmeticError, ValueError):
+            if self._open.closed:
+                raise
+            self._open.execute("ROLLBACK TO aside")
+        self._open.execute("RELEASE aside")
 
     def begin(self, user_id: str | None) -> None:
         """Take the locks of a transaction that writes: all books alone, or the books of one user beside others."""

@@ -18,12 +18,14 @@ class Dialect(NamedTuple):
     """At the end of a query for the holds of an attempt: the order in which accounts are locked."""
     fields_of: str
     """Rows ``j`` (key, value) of the whole-number fields of a JSON column, whose name stands for ``{}``."""
+    place: str
+    """The column in whose order ``imported_usage`` is gone through without sorting."""
     is_postgres: bool = False
 
     def field(self, column: str, name: str) -> str:
         """A field's text or number. Of an object or list: its JSON. Fields of fields: ``doubt.score``."""
         if self.is_postgres:
-            return f"({column} #>> '{{{name.replace('.', ',')}}}')"
+            return f"(CAST({column} AS jsonb) #>> '{{{name.replace('.', ',')}}}')"
         return f"json_extract({column}, '$.{name}')"
 
     def number(self, column: str, name: str) -> str:
@@ -55,6 +57,12 @@ class Dialect(NamedTuple):
         paths = ", ".join(f"'$.{name}'" for name in names)
         return f"json_remove({column}, {paths})"
 
+    def seconds(self, start: str, end: str) -> str:
+        """How many seconds lie between two columns of times."""
+        if self.is_postgres:
+            return f"extract(epoch FROM CAST({end} AS timestamptz) - CAST({start} AS timestamptz))"
+        return f"((julianday({end}) - julianday({start})) * 86400)"
+
     def delivered(self, column: str) -> str:
         """The column's JSON with ``delivered`` true and ``warnings`` as the JSON that is bound here."""
         if self.is_postgres:
@@ -68,12 +76,14 @@ SQLITE = Dialect(
     locked="",
     settling_order="",
     fields_of="json_each({}) j",
+    place="rowid",
 )
 POSTGRES = Dialect(
     greatest="greatest",
     bytes_of="octet_length({})",
     locked=" ORDER BY owner = '*', id FOR UPDATE",
     settling_order=" ORDER BY a.owner = '*', a.id",
-    fields_of="LATERAL (SELECT key, CAST(value AS bigint) AS value FROM jsonb_each_text({})) j",
+    fields_of="LATERAL (SELECT key, CAST(value AS bigint) AS value FROM jsonb_each_text(CAST({} AS jsonb))) j",
+    place="key",
     is_postgres=True,
 )

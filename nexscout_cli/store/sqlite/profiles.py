@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import sqlite3
 from typing import TYPE_CHECKING, Any
 
 from nexscout_cli.engine.book_types import Preferences
@@ -64,7 +63,7 @@ def learn(t: Transaction, user_id: str, lesson: Lesson) -> None:
             learned = state.after(lesson)
             values = [plain(value) if kind else value for kind, value in zip(_KINDS, learned, strict=True)]
             t.execute(_WRITE, (*values, user_id))
-    except (ValueError, TypeError, LookupError, AttributeError, ArithmeticError, sqlite3.IntegrityError):
+    except (ValueError, TypeError, LookupError, AttributeError, ArithmeticError, t.broken):
         return
 
 

@@ -157,7 +157,7 @@ class SqliteReportReader:
 
     def latencies(self) -> dict[str, tuple[int, int]]:
         """Milliseconds from the hold to the post of the window's calls, by model: the P50 and the P95."""
-        took = "round((julianday(a.settled_at) - julianday(a.created_at)) * 86400000)"
+        took = f"round({self._t.sql.seconds('a.created_at', 'a.settled_at')} * 1000)"
         rank = "max(CASE WHEN rank = (many * {} + 99) / 100 THEN took END)"
         rows = self._select(
             f"""WITH timed AS (
@@ -233,7 +233,7 @@ class SqliteReportReader:
         # A call that was posted by age, or by hand, has a reason: what it took nobody knows. Percentiles by nearest rank.
         row = self._select(
             f"""WITH took AS (
-                  SELECT (julianday(settled_at) - julianday(a.created_at)) * 86400 AS seconds
+                  SELECT {self._t.sql.seconds("a.created_at", "settled_at")} AS seconds
                   FROM ai_model_usage u JOIN attempts a USING (request_id, n)
                   WHERE u.created_at >= :since AND u.created_at < :until AND outcome = 'posted' AND reason IS NULL
                   AND {OWN_OR_ADMIN} {self._only}),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
@@ -13,7 +14,7 @@ from nexscout_cli.jsontext import plain
 from nexscout_cli.store.sqlite.dialect import SQLITE
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
     from nexscout_cli.engine.ports import Clock
     from nexscout_cli.engine.store_rules import StoreRules
@@ -76,6 +77,22 @@ class Transaction:
         """The id of the row that the statement inserts; None where it inserts none."""
         cursor = self.connection.execute(sql, values)
         return cursor.lastrowid if cursor.rowcount else None
+
+    def stream(self, sql: str, values: Any = ()) -> Iterator[Record]:
+        """The rows of a query that may be long, which are not all kept in memory. Only in a transaction that reads."""
+        return iter(self.execute(sql, values))
+
+    @contextmanager
+    def aside(self) -> Iterator[None]:
+        """What fails inside is taken back alone, and not told: the rest of the transaction stands."""
+        self.execute("SAVEPOINT aside")
+        try:
+            yield
+        except (self.failed, ArithmeticError, ValueError):
+            if not self.connection.in_transaction:  # a full disk takes the whole transaction back, which must be told
+                raise
+            self.execute("ROLLBACK TO aside")
+        self.execute("RELEASE aside")
 
     def alone(self, what: str, *, shared: bool) -> None:
         """From here on nobody else changes what is read next, until this transaction ends: here nobody does anyway.

@@ -44,7 +44,7 @@ def _opened(t: Transaction) -> dict[int, int]:
     own: Counter[int] = Counter()
     days: Counter[tuple[str, str, str]] = Counter()
     found: dict[int, int] = {}
-    for row in t.execute(_ENTRIES):
+    for row in t.stream(_ENTRIES):
         number, owner, unit, period = row["account"], row["owner"], row["unit"], row["period"]
         if row["attempt"] is None:
             if row["kind"] == "grant" and row["reason"] == "cap":

@@ -27,7 +27,7 @@ _ATTEMPTS = """SELECT t.request_id, t.n, t.model, t.price, t.plan, t.estimate, r
 
 def faults(t: Transaction) -> Iterator[str]:
     """Attempts whose price, model, user, cost or savings are not what their plan comes to."""
-    return each(t.execute(_ATTEMPTS), lambda row: f"attempt {row['n']} of {row['request_id']}", _of)
+    return each(t.stream(_ATTEMPTS), lambda row: f"attempt {row['n']} of {row['request_id']}", _of)
 
 
 def _of(row: Record) -> Iterator[str]:

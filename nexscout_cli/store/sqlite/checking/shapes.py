@@ -167,7 +167,7 @@ def _of_table(t: Transaction, table: str) -> Iterator[str]:
                 yield f"has a {column} ({row[column]!r:.40}) that {fault}"
 
     names = ", ".join(dict.fromkeys((*key, *json_columns, *forms)))
-    rows = t.execute(f"SELECT {names} FROM {table}")
+    rows = t.stream(f"SELECT {names} FROM {table}")
     return each(rows, lambda row: f"{table} {' '.join(str(row[name]) for name in key)}", faults)
 
 
