@@ -8,23 +8,11 @@ from typing import Any
 
 import pytest
 
+from nexscout_cli.engine.reports.build import COLUMNS
 from tests.contract.books import PostgresBooks
 from tests.support.openai_server import OpenAIServer
 from tests.support.postgres import binaries, new_database
 
-REPORTS = (
-    "overview",
-    "models",
-    "features",
-    "users",
-    "days",
-    "weeks",
-    "months",
-    "accuracy",
-    "savings",
-    "cache",
-    "unprofitable",
-)
 FOLLOW_UP = ("run", "--feature", "ai_message", "Write a follow-up message to Sarah about our meeting")
 
 
@@ -51,7 +39,7 @@ def test_a_request_is_answered_once_then_given_from_the_cache_and_reported(
     assert len(server.requests) == 1
     books = PostgresBooks(lambda: url)
     assert books.listed("usage", "outcome") == ["posted", "hit"]
-    for name in REPORTS:
+    for name in COLUMNS:
         team("report", name, "--since", "7d")
     assert "gpt-4o-mini" in team("report", "models", "--since", "7d", "--tz", "Asia/Tokyo", "--json").out
     assert team("db", "check", "--json").json["healthy"] is True
@@ -148,3 +136,84 @@ def test_books_move_to_a_server_and_back(nexscout: Any, server: OpenAIServer, ur
     nexscout("db", "copy", "--to", str(back))
     assert nexscout("db", "copy", "--to", str(back), ok=False).status == 2
     assert answered[:12] in nexscout("log", NEXSCOUT_DB=str(back)).out
+
+
+def test_failures_are_reported_by_provider_and_every_report_is_a_page(
+    team: Any, server: OpenAIServer, tmp_path: Path
+) -> None:
+    team(*FOLLOW_UP)
+    server.fail = lambda body: (500, {}, "down") if body["model"] == "gpt-4o-mini" else None
+    team("run", "--no-cache", "--feature", "ai_message", "Another message to Sarah", ok=False)
+    rows = team("report", "providers", "--since", "7d", "--json").json["rows"]
+    assert sum(row["calls"] for row in rows) >= 1 and any(value for row in rows for value in row.values())
+    page = tmp_path / "page.html"
+    team("report", "--html", str(page))
+    assert "<svg" in page.read_text() and "gpt-4o-mini" in page.read_text()
+    assert team("db", "check", "--json").json["problems"] == []
+
+
+def test_an_alert_goes_off_once_and_is_told(team: Any, tmp_path: Path) -> None:
+    told = tmp_path / "told.txt"
+    team("alerts", "add", "--when", "spend day > 0.0000001", "--notify", f"file:{told}")
+    team(*FOLLOW_UP)
+    team("alerts", "check")
+    rows = team("alerts", "history", "--json").json["rows"]
+    assert len([row for row in rows if "spend" in row["when"]]) == 1
+    team("alerts", "send")
+    assert "spend day" in told.read_text()
+    assert {row["state"] for row in team("alerts", "history", "--json").json["rows"]} == {"sent"}
+    team("alerts", "remove", "1")
+
+
+def test_what_another_tool_kept_is_imported_once_reported_and_forgotten(team: Any, tmp_path: Path) -> None:
+    spent = tmp_path / "spend.json"
+    row = {"startTime": "2026-11-03T10:00:00Z", "model": "gpt-4o-mini", "prompt_tokens": 1000, "completion_tokens": 100}
+    more = {"spend": 0.001, "end_user": "ana", "custom_llm_provider": "openai"}
+    spent.write_text(json.dumps([{"request_id": f"r{n}", **row, **more} for n in range(3)]))
+    assert team("import", str(spent), "--from", "litellm", "--dry-run", "--json").json["records"] == 3
+    for known in (0, 3):
+        assert team("import", str(spent), "--from", "litellm", "--json").json["known"] == known
+    for name in ("overview", "models", "users", "days"):
+        team("report", name, "--since", "2020-01-01", "--imported", "only")
+    rows = team("report", "models", "--since", "2020-01-01", "--imported", "only", "--json").json["rows"]
+    assert [(row["model_used"], row["requests"]) for row in rows] == [("gpt-4o-mini", 3)]
+    team("import", "forget", "1")
+    assert team("report", "models", "--since", "2020-01-01", "--imported", "only", "--json").json["rows"] == []
+
+
+def test_a_batch_holds_to_its_bound_however_often_it_goes_on(
+    team: Any, server: OpenAIServer, url: str, tmp_path: Path
+) -> None:
+    server.fill = True
+    rows = tmp_path / "rows.jsonl"
+    asked = ({"id": str(n), "prompt": f"Hello {n}", "options": {"max_tokens": 500}} for n in range(20))
+    rows.write_text("".join(json.dumps({"feature": "ai_message", **one}) + "\n" for one in asked))
+    line = ("batch", str(rows), "--out", str(tmp_path / "out.jsonl"), "--max-cost", "0.002", "--resume")
+    for _ in range(2):
+        assert team(*line, ok=False).status == 7
+    assert 1_000_000 < PostgresBooks(lambda: url).total("usage", "cost_usd") <= 2_000_000
+    assert team("db", "check", "--json").json["problems"] == []
+
+
+def test_an_option_that_is_refused_is_remembered(team: Any, server: OpenAIServer) -> None:
+    error = {"message": "Unsupported parameter: 'seed' is not supported with this model.", "param": "seed"}
+    body = json.dumps({"error": {"type": "invalid_request_error", **error}})
+    server.fail = lambda asked: (400, {"Content-Type": "application/json"}, body) if "seed" in asked else None
+    line = ("run", "-m", "gpt-4o", "--no-cache", "--seed", "7")
+    assert "refused seed" in team(*line, "Hello").err
+    assert team("models", "show", "gpt-4o", "--json").json["refused_options"] == ["seed"]
+    hits = server.hits
+    team(*line, "Hello again")
+    assert server.hits == hits + 1
+
+
+def test_days_are_sealed_and_what_is_not_supported_is_said_in_one_line(team: Any, tmp_path: Path) -> None:
+    team(*FOLLOW_UP)
+    assert team("db", "seal").out == ""  # today is not over
+    for argv in (("--without-text",), ("--prune", "3"), ("--prune", "3", "--dry-run")):
+        done = team("db", "backup", *argv, ok=False)
+        assert done.status == 2 and "not supported over PostgreSQL" in done.err and done.out == ""
+    made = team("db", "backup", "--json").json["path"]
+    team("user", "set-tier", "bob", "pro")
+    told = team("user", "forget", "bob", "--yes").err
+    assert made in told and "--prune" not in told
