@@ -104,6 +104,20 @@ def copy_store(
         copy.close()
 
 
+def opened(asked: Settings, actor: str, path: Path | None = None, clock: Clock | None = None) -> tuple[Store, Settings]:
+    """The open database, and the settings as its limits allow them; what is not used is in ``Settings.ignored``.
+
+    Raises StoreError.
+    """
+    from nexscout_cli.config.limits import within
+
+    store = open_store(asked, actor, path, clock)
+    rows, is_admin = store.limits.read(actor)
+    settings = within(asked, rows, is_admin=is_admin)
+    store.rules = store_rules(settings)
+    return store, settings
+
+
 def store_version() -> tuple[str, str]:
     """What keeps the books, and its version; no store is opened. Of a server: what talks to it."""
     if config.db_url() is not None:

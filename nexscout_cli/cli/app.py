@@ -31,6 +31,7 @@ COMMANDS = (
     "why",
     "feedback",
     "config",
+    "trust",
     "serve",
     "open",
     "keys",

@@ -36,6 +36,7 @@ TABLES = (
     "imported_usage",
     "alerts",
     "alert_events",
+    "limits",
 )
 """What is copied: what others refer to comes first. Sums of usage are made from its rows again."""
 

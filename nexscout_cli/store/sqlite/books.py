@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from nexscout_cli.store.sqlite.imports import SqliteImports
     from nexscout_cli.store.sqlite.keys import SqliteBudgets, SqliteKeys
     from nexscout_cli.store.sqlite.ledger import SqliteLedger
+    from nexscout_cli.store.sqlite.limits import SqliteLimits
     from nexscout_cli.store.sqlite.log import SqliteLog
     from nexscout_cli.store.sqlite.profiles import SqliteProfiles
     from nexscout_cli.store.sqlite.recovery import SqliteRecovery
@@ -85,6 +86,13 @@ class Books:
         return SqliteReports(self._work)
 
     @cached_property
+    def limits(self) -> SqliteLimits:
+        """Limits that admins have written."""
+        from nexscout_cli.store.sqlite.limits import SqliteLimits
+
+        return SqliteLimits(self._work)
+
+    @cached_property
     def catalog(self) -> SqliteCatalog:
         """The model catalog."""
         from nexscout_cli.store.sqlite.catalog import SqliteCatalog
@@ -135,9 +143,9 @@ class Books:
 
 
 def fill(t: Transaction) -> None:
-    """What a new database starts with: the models we know, and its owner."""
+    """What a new database starts with: the models we know, its owner, and the limits of the configuration file."""
     from nexscout_cli.engine.catalog.seed import seeded
-    from nexscout_cli.store.sqlite import models, users
+    from nexscout_cli.store.sqlite import limits, models, users
 
     models.add_missing(t, seeded())
     t.touch()
@@ -146,3 +154,4 @@ def fill(t: Transaction) -> None:
         (t.actor, OWNER_TIER, t.rules.tiers[OWNER_TIER].daily_tokens, t.stamp),
     )
     users.note_tier(t, t.actor, OWNER_TIER)
+    limits.enter(t, t.rules.first_limits)

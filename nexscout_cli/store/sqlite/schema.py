@@ -735,6 +735,23 @@ def alerts(db: Database) -> None:
     db.conn.execute("PRAGMA user_version = 14")
 
 
+_LIMITS = """
+CREATE TABLE limits (
+  name TEXT PRIMARY KEY,
+  value TEXT NOT NULL,
+  set_by TEXT NOT NULL,
+  set_at TEXT NOT NULL
+) STRICT, WITHOUT ROWID;
+"""
+
+
+@MIGRATIONS()
+def limits(db: Database) -> None:
+    """Limits that admins write: environment and files can only lower them."""
+    _script(db.conn, _LIMITS)
+    db.conn.execute("PRAGMA user_version = 15")
+
+
 def migrate(connection: sqlite3.Connection) -> None:
     """Bring a database to the newest schema, each migration in a transaction of its own."""
     connection.execute("PRAGMA foreign_keys = OFF")  # else a table that is made anew takes those that refer to it along
