@@ -12,15 +12,17 @@ from typing import TYPE_CHECKING
 from nexscout_cli import config
 from nexscout_cli.config import Settings
 from nexscout_cli.engine.store_rules import store_rules
-from nexscout_cli.errors import StoreError
+from nexscout_cli.errors import NotPermitted, StoreError
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from nexscout_cli.engine.book_types import Problem
     from nexscout_cli.engine.interrupts import Interrupts
     from nexscout_cli.engine.pipeline import Engine
     from nexscout_cli.engine.planning.texts import Count
     from nexscout_cli.engine.ports import Clock, Observer
     from nexscout_cli.engine.store_ports import Store
-    from nexscout_cli.store.sqlite.store import SqliteStore
 
 
 class SystemClock:
@@ -56,17 +58,53 @@ def open_store(
     actor: str | None = None,
     path: Path | None = None,
     clock: Clock | None = None,
-) -> SqliteStore:
-    """Open the database, made when there is none: then the actor owns it. Raises StoreError."""
+) -> Store:
+    """Open the database, made when there is none: then the actor owns it. Raises StoreError.
+
+    ``path``: a file, whatever NEXSCOUT_DB says. ``clock`` None: the machine's, or the server's where a server has the books.
+    """
+    rules = store_rules(settings or config.load())
+    url = config.db_url()
+    if path is None and url is not None:
+        _need_psycopg()
+        from nexscout_cli.store.postgres.store import PostgresStore
+
+        return PostgresStore(url, clock, rules, actor or login_name())
     from nexscout_cli.store.sqlite.store import SqliteStore
 
-    rules = store_rules(settings or config.load())
     return SqliteStore(path or config.db_path(), clock or SystemClock(), rules, actor or login_name())
 
 
-def opened(
-    asked: Settings, actor: str, path: Path | None = None, clock: Clock | None = None
-) -> tuple[SqliteStore, Settings]:
+def copy_store(
+    store: Store, actor: str, target: str, tell: Callable[[str, int], None]
+) -> tuple[dict[str, int], list[Problem]]:
+    """Copy all books into a new file or an empty PostgreSQL database; how many rows of each table, and what is wrong there.
+
+    Raises NotPermitted for who is no admin, UsageError where there are books, StoreError.
+    """
+    settings = config.load()
+    timeout = store_rules(settings).lock_timeout
+    if not store.users.is_admin(actor):
+        raise NotPermitted("only an admin may copy the whole database", "ask the person who owns this installation")
+    if config.is_url(target):
+        _need_psycopg()
+        from nexscout_cli.store.postgres import copies as on_servers
+        from nexscout_cli.store.postgres.store import PostgresStore
+
+        rows = store.maintenance.copy_to(on_servers.making(target, timeout), tell)
+        copy: Store = PostgresStore(target, None, store_rules(settings), actor)
+    else:
+        from nexscout_cli.store.sqlite import copies as in_files
+
+        rows = store.maintenance.copy_to(in_files.making(Path(target), timeout), tell)
+        copy = open_store(settings, actor, Path(target))
+    try:
+        return rows, copy.maintenance.check(actor)
+    finally:
+        copy.close()
+
+
+def opened(asked: Settings, actor: str, path: Path | None = None, clock: Clock | None = None) -> tuple[Store, Settings]:
     """The open database, and the settings as its limits allow them; what is not used is in ``Settings.ignored``.
 
     Raises StoreError.
@@ -81,7 +119,12 @@ def opened(
 
 
 def store_version() -> tuple[str, str]:
-    """What keeps the books, and its version; no store is opened."""
+    """What keeps the books, and its version; no store is opened. Of a server: what talks to it."""
+    if config.db_url() is not None:
+        _need_psycopg()
+        import importlib.metadata
+
+        return "psycopg", importlib.metadata.version("psycopg")
     from nexscout_cli.store.sqlite.maintenance import engine_version
 
     return engine_version()
@@ -89,22 +132,45 @@ def store_version() -> tuple[str, str]:
 
 def newest_schema() -> int:
     """The schema that this program brings a store to."""
+    if config.db_url() is not None:
+        _need_psycopg()
+        from nexscout_cli.store.postgres import connections
+
+        return connections.SCHEMA_VERSION
     from nexscout_cli.store.sqlite.database import SCHEMA_VERSION
 
     return SCHEMA_VERSION
 
 
-def schema_version(path: Path) -> int | None:
-    """The schema of a database file, which is not changed; None where there is none, 0 for one that cannot be read."""
+def schema_version() -> int | None:
+    """The schema of the database, which is not changed; None where there is none, 0 for one that cannot be read."""
+    url = config.db_url()
+    if url is not None:
+        _need_psycopg()
+        from nexscout_cli.store.postgres import connections
+
+        return connections.present_schema(url)
     from nexscout_cli.store.sqlite.database import schema_version
 
-    return schema_version(path)
+    return schema_version(config.db_path())
+
+
+def _need_psycopg() -> None:
+    """Raises StoreError where the driver is not installed."""
+    from importlib.util import find_spec
+
+    if find_spec("psycopg") is None:
+        raise StoreError(
+            "PostgreSQL needs a driver that is not installed", "pip install 'nexscout[postgres]'", code="no_driver"
+        )
 
 
 def bad_row() -> StoreError | None:
     """What a command has stumbled over in the database, if it has: a row or a schema that no program of ours left so."""
     from nexscout_cli.store.sqlite import checking
 
+    if config.db_url() is not None:  # a server holds to types and rules itself
+        return None
     path = config.db_path()
     try:
         found = checking.first_fault(path, SystemClock(), store_rules(config.load())) if path.exists() else None

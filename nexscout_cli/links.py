@@ -21,6 +21,7 @@ def link_secret(folder: Path) -> bytes:
     """The secret in that folder, made by the first who asks; a file that its owner alone can read. Raises StoreError."""
     path = folder / "pages.secret"
     try:
+        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         with contextlib.suppress(FileExistsError):
             # Written under another name and linked, so that nobody reads half of it.
             fresh = path.with_name(f".pages.secret.{os.getpid()}.{secrets.token_hex(4)}")

@@ -110,12 +110,15 @@ def test_a_store_knows_the_engines_values_and_ports_alone() -> None:
     assert found == set()
 
 
-def test_sqlite_is_used_in_its_store_alone() -> None:
+@pytest.mark.parametrize(
+    ("folder", "databases"), [("store/sqlite/", {"sqlite3", "sqlite_utils"}), ("store/postgres/", {"psycopg"})]
+)
+def test_a_database_is_used_in_its_store_alone(folder: str, databases: set[str]) -> None:
     assert [
         str(path.relative_to(ROOT))
         for path in FILES
-        if not str(path.relative_to(ROOT)).startswith("store/sqlite/")
-        and any(within(name, database) for name in imports(path) for database in DATABASES)
+        if not str(path.relative_to(ROOT)).startswith(folder)
+        and any(within(name, database) for name in imports(path) for database in databases)
     ] == []
 
 

@@ -47,7 +47,7 @@ def show(
     if key is not None:
         _as_usage(lambda: settings.known(key, "config show"))
     session = Session()
-    loaded = session.settings if settings.db_path().exists() else session.asked
+    loaded = session.settings if settings.has_db() else session.asked
     rows = [
         {
             "key": name,
@@ -90,25 +90,25 @@ def set_(
     if is_limit(key):
         path = _set_limit(key, parsed)
     else:
-        path = settings.save(key, parsed)
+        path = str(settings.save(key, parsed))
     for place in _overrides(key):
         lower = ", where it is lower" if is_limit(key) else ""
         output.note(f"note: {place} sets {key} too, and wins{lower}")
     if as_json:
-        output.emit({"key": key, "value": parsed, "path": str(path)})
+        output.emit({"key": key, "value": parsed, "path": path})
     elif output.stderr_is_terminal():
         output.note(f"{key} = {_text(parsed)} in {path}")
     return 0
 
 
-def _set_limit(key: str, value: Any) -> Path:
+def _set_limit(key: str, value: Any) -> str:
     """Write a limit where those whom it binds cannot reach it; None lets the default hold again."""
     session = Session(quiet=True)
     if value is None:
         session.store.limits.remove(session.actor, key)
     else:
         session.store.limits.set(session.actor, key, value)
-    return settings.db_path()
+    return settings.db_place()
 
 
 @app.command()
@@ -124,12 +124,14 @@ def path(as_json: AsJson = False) -> int:
     places = {
         "user_file": settings.user_file(),
         "project_file": Path(settings.PROJECT_FILE).absolute(),
-        "database": settings.db_path(),
+        **({} if settings.db_url() else {"database": settings.db_path()}),
         "data": settings.data_dir(),
         "cache": settings.cache_dir(),
         "embedded_model": model_path(settings.data_dir()),
     }
     rows = [{"what": name, "path": str(place), "exists": place.exists()} for name, place in places.items()]
+    if settings.db_url():
+        rows.insert(2, {"what": "database", "path": settings.db_place(), "exists": True})
     if as_json:
         output.emit({"rows": rows})
     else:

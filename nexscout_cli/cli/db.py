@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import time
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -29,23 +30,26 @@ def db() -> None:
     nexscout db check             do the books balance? exit 0 or 6
     nexscout db seal              what each day's books hash to, to be kept elsewhere
     nexscout db backup            a copy beside it
+    nexscout db copy --to PLACE   to a file or to PostgreSQL
     nexscout db resolve           attempts whose outcome is unknown
     """
 
 
 @app.command()
 def path(as_json: AsJson = False) -> int:
-    """Print where the database is.
+    """Print where the database is; of a server's, the URL without its password.
 
     \b
     nexscout db path
     sqlite3 -readonly "$(nexscout db path)" .tables
     """
-    where = config.db_path()
+    where = config.db_place()
     if as_json:
-        output.emit({"path": str(where), "exists": where.exists()})
+        from nexscout_cli.assemble import schema_version
+
+        output.emit({"path": where, "exists": schema_version() is not None})
     else:
-        output.out(str(where))
+        output.out(where)
     return 0
 
 
@@ -56,7 +60,7 @@ def check(
     ] = None,
     as_json: AsJson = False,
 ) -> int:
-    """Verify SQLite's own integrity, the schema, and that every book balances (admins). Exit 6 when something is wrong.
+    """Verify the database's own integrity, the schema, and that every book balances (admins). Exit 6 when something is wrong.
 
     \b
     nexscout db check
@@ -73,7 +77,7 @@ def check(
             raise
         problems = [Problem(error.code, error.message, error.suggestion)]
     if as_json:
-        output.emit({"path": str(where), "healthy": not problems, "problems": [p._asdict() for p in problems]})
+        output.emit({"path": where, "healthy": not problems, "problems": [p._asdict() for p in problems]})
     elif problems:
         for problem in problems:
             output.out(f"{problem.name}: {problem.message}\n  {problem.fix}")
@@ -125,6 +129,8 @@ def backup(
 ) -> int:
     """Copy the database to a new file, consistent while others write, readable by its owner alone (admins).
 
+    Of a PostgreSQL database pg_dump makes the copy, which pg_restore reads; where there is none, `db copy` makes another kind.
+
     \b
     nexscout db backup
     nexscout db backup /mnt/safe/nexscout-monday.bak
@@ -141,6 +147,11 @@ def backup(
         else:
             output.out("\n".join(["a backup would be made", *(f"{path} would be removed" for path in doomed)]))
         return 0
+    if prune is not None and config.db_url() is not None:
+        upkeep.prune(session.actor, prune)  # says that there is no such thing, before a backup is made
+    if file is None and config.db_url() is not None:  # beside the database is nowhere here
+        file = config.data_dir() / f"nexscout.{time.strftime('%Y%m%dT%H%M%SZ', time.gmtime())}.dump"
+        file.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
     target = upkeep.backup(session.actor, file, without_text=without_text)
     removed = [] if prune is None else upkeep.prune(session.actor, prune)
     if as_json:
@@ -155,6 +166,42 @@ def backup(
 
 
 @app.command()
+def copy(
+    to: Annotated[str, typer.Option("--to", metavar="PLACE", help="A new file, or the URL of an empty database.")],
+    as_json: AsJson = False,
+) -> int:
+    """Copy all books to a file or a PostgreSQL database that has none, and check them there (admins).
+
+    All of it or nothing, as it was at one moment. What is written to the old books meanwhile is not in the copy: stop
+    what writes first. Then let NEXSCOUT_DB name the new place.
+
+    \b
+    nexscout db copy --to postgresql://nexscout@db.example.com/nexscout
+    NEXSCOUT_DB=postgresql://nexscout@db.example.com/nexscout nexscout db copy --to nexscout.db
+    """
+    from nexscout_cli.assemble import copy_store
+
+    session = Session()
+    _existing()
+    rows, problems = copy_store(session.store, session.actor, to, _told_of_table)
+    shown = config.without_password(to) if config.is_url(to) else to
+    if as_json:
+        checked = [problem._asdict() for problem in problems]
+        output.emit({"path": shown, "rows": rows, "healthy": not problems, "problems": checked})
+    elif problems:
+        for problem in problems:
+            output.out(f"{problem.name}: {problem.message}\n  {problem.fix}")
+    elif output.stderr_is_terminal():
+        output.note(f"{sum(rows.values()):,} rows are at {shown}, and sound; set NEXSCOUT_DB to use them")
+    return StoreError.exit_status if problems else 0
+
+
+def _told_of_table(table: str, rows: int) -> None:
+    if output.stderr_is_terminal():
+        output.note(f"{table}: {rows:,} rows")
+
+
+@app.command()
 def migrate(as_json: AsJson = False) -> int:
     """Bring the database to this program's schema. Every command does so by itself, after a backup; this one says so.
 
@@ -164,16 +211,17 @@ def migrate(as_json: AsJson = False) -> int:
     from nexscout_cli.assemble import newest_schema, schema_version
 
     session = Session()
-    where, newest = config.db_path(), newest_schema()
-    before = schema_version(where)
+    where, newest = config.db_place(), newest_schema()
+    before = schema_version()
     session.store  # noqa: B018 - opening migrates
     if as_json:
         older = before if before is not None and before < newest else None
-        output.emit({"path": str(where), "schema_version": newest, "migrated_from": older})
+        output.emit({"path": where, "schema_version": newest, "migrated_from": older})
     elif before is None:
         output.out(f"made {where} with schema {newest}")
     elif before < newest:
-        output.out(f"migrated from schema {before} to {newest}; the backup lies beside {where}")
+        backup = "" if config.db_url() else f"; the backup lies beside {where}"
+        output.out(f"migrated from schema {before} to {newest}{backup}")
     else:
         output.out(f"schema {newest} is the newest; nothing to do")
     return 0
@@ -246,9 +294,9 @@ def _seals(file: Path) -> list[Seal]:
     return found
 
 
-def _existing() -> Path:
-    where = config.db_path()
-    if not where.exists():
+def _existing() -> str:
+    where = config.db_place()
+    if not config.has_db():
         raise StoreError(
             f"there is no database at {where} yet", "the first request makes it; or check NEXSCOUT_DB", code="missing"
         )

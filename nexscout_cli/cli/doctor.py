@@ -81,7 +81,7 @@ def _examine(session: Session, test_keys: bool) -> tuple[list[Finding], dict[str
     available, lines = _models(catalog)
     tested = _tested_keys(catalog) if test_keys else []
     findings += [_key_line(keys), *tested, *lines, *_prices(catalog), _embedded(), _tokenizers(), _disk()]
-    return findings, facts | {"database": str(config.db_path()), "keys": keys, "models_available": available}
+    return findings, facts | {"database": config.db_place(), "keys": keys, "models_available": available}
 
 
 def _show(findings: Iterable[Finding]) -> None:
@@ -315,7 +315,8 @@ def _tokenizers() -> Finding:
 
 
 def _disk() -> Finding:
-    folder = next(path for path in config.db_path().absolute().parents if path.exists())
+    files = config.data_dir() / "here" if config.db_url() else config.db_path()
+    folder = next(path for path in files.absolute().parents if path.exists())
     free = shutil.disk_usage(folder).free
     status = FAIL if free < _NO_SPACE else WARN if free < _LITTLE_SPACE else OK
     return Finding(

@@ -96,7 +96,7 @@ def file_(
     tally, prices = Tally(), Prices(foreign_files.rates_of)
     found = foreign_files.records_of(files, wanted, tally)
     # A dry run makes no database.
-    book = None if dry_run and not config.db_path().exists() else session.store.imports
+    book = None if dry_run and not config.has_db() else session.store.imports
     into = Into(book, session.actor, source, file.name or str(file), subject)
     brought = look(into, found, prices) if dry_run else bring(into, found, prices, lambda: tally.left_out)
     if as_json:

@@ -31,7 +31,7 @@ def open_(
     session = Session()
     settings = session.settings
     session.store.users.find(session.actor, session.actor)  # there is a database, and its folder
-    token = make_link(session.actor, link_secret(config.db_path().parent), time.time())
+    token = make_link(session.actor, link_secret(config.secrets_dir()), time.time())
     where = host or settings["serve.host"]
     where = f"[{where}]" if ":" in where else where
     url = f"http://{where}:{settings['serve.port'] if port is None else port}/sign-in/link?token={token}"

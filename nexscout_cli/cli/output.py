@@ -19,6 +19,7 @@ _CONTROL = re.compile(
     r"|[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069]"
 )
 _SECRET = re.compile(r"KEY|TOKEN|SECRET|PASS|PWD|CREDENTIAL|AUTH", re.I)
+_IN_URL = re.compile(r"\w+://[^/@:]*:([^/@]+)@")
 _RANDOM = re.compile(r"(?=.*\d)(?=.*[A-Za-z])[A-Za-z0-9_.+=-]{20,}")
 _MAX_LINE = 1_000
 """Characters of an error's line: it may repeat what it was given."""
@@ -41,6 +42,7 @@ def without_secrets(text: str) -> str:
         for name, value in os.environ.items()
         if len(value) > 5 and (_SECRET.search(name) or _RANDOM.fullmatch(value.strip()))
     }
+    secrets |= {found[1] for value in os.environ.values() if (found := _IN_URL.match(value))}
     for secret in sorted(secrets - {""}, key=len, reverse=True):
         text = text.replace(secret, "***")
     return text

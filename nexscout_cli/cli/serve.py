@@ -54,7 +54,7 @@ def serve(
     with suppress(NexScoutError):  # what the first request would load is loaded before it comes
         engine.simulate(AIRequest(session.actor, settings["feature"], "Hello"))
     made = uvicorn.Config(
-        application(engine, session.store, settings, link_secret(config.db_path().parent)),
+        application(engine, session.store, settings, link_secret(config.secrets_dir())),
         host=host or settings["serve.host"],
         port=settings["serve.port"] if port is None else port,
         http=bounded_protocol(),

@@ -6,6 +6,7 @@ from typing import Annotated, Any
 
 import typer
 
+from nexscout_cli import config
 from nexscout_cli.cli import choices, output, tables
 from nexscout_cli.cli.session import Session
 from nexscout_cli.engine.book_types import Backup, Energy
@@ -224,10 +225,15 @@ def forget(
 
 def _note_backups(who: str, holding: list[Backup]) -> None:
     """Name the backups that still hold a person's texts: also where nobody watches, since nobody else will."""
+    on_server = config.db_url() is not None  # whose dumps nobody looks into, and wherever they are
     for one in holding:
         where = one.path if one.there else f"wherever it is now, what was {one.path}"
-        output.note(f"warning: a backup of {one.made_at[:10]} still holds texts of {who}'s: {where}")
-    if holding:
+        output.note(
+            f"warning: a backup of {one.made_at[:10]} {'may hold' if on_server else 'still holds'} texts of {who}'s: {where}"
+        )
+    if holding and on_server:
+        output.note("  remove it there")
+    elif holding:
         output.note("  remove it, or make new ones and let `nexscout db backup --prune KEEP` remove the old")
 
 

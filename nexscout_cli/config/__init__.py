@@ -3,7 +3,21 @@
 from __future__ import annotations
 
 from nexscout_cli.config.files import read_file, save
-from nexscout_cli.config.locations import PROJECT_FILE, cache_dir, config_dir, data_dir, db_path, home, user_file
+from nexscout_cli.config.locations import (
+    PROJECT_FILE,
+    cache_dir,
+    config_dir,
+    data_dir,
+    db_path,
+    db_place,
+    db_url,
+    has_db,
+    home,
+    is_url,
+    secrets_dir,
+    user_file,
+    without_password,
+)
 from nexscout_cli.config.settings import Settings, UnknownVariable, load, unknown_variables
 from nexscout_cli.config.table import FEATURE_FIRST, SETTINGS, TIER_DEFAULTS, Setting, Tier
 from nexscout_cli.config.values import check, env_name, known, parse
@@ -22,13 +36,19 @@ __all__ = [
     "config_dir",
     "data_dir",
     "db_path",
+    "db_place",
+    "db_url",
     "env_name",
+    "has_db",
     "home",
+    "is_url",
     "known",
     "load",
     "parse",
     "read_file",
     "save",
+    "secrets_dir",
     "unknown_variables",
     "user_file",
+    "without_password",
 ]

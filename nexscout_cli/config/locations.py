@@ -62,11 +62,47 @@ def cache_dir() -> Path:
 
 
 def db_path() -> Path:
-    """The database file: ``NEXSCOUT_DB``, or ``nexscout.db`` in the data folder. Raises ConfigError for a pipe."""
+    """The database file: ``NEXSCOUT_DB``, or ``nexscout.db`` in the data folder. Raises ConfigError for a pipe and a URL."""
+    if db_url() is not None:
+        raise ConfigError("NEXSCOUT_DB holds a URL, where a file is needed", "set NEXSCOUT_DB to a path")
     path = _place("NEXSCOUT_DB") or data_dir() / "nexscout.db"
     if path.is_fifo():  # opening one would wait for ever
         raise ConfigError(f"{path} is a pipe, not a database", "set NEXSCOUT_DB to another file")
     return path
+
+
+def db_url() -> str | None:
+    """The PostgreSQL URL that ``NEXSCOUT_DB`` holds, None where it holds a path or nothing."""
+    value = os.environ.get("NEXSCOUT_DB", "").strip()
+    return value if is_url(value) else None
+
+
+def is_url(place: str) -> bool:
+    """Whether a place of books is a PostgreSQL URL and not a path."""
+    return place.lower().startswith(("postgresql://", "postgres://"))
+
+
+def secrets_dir() -> Path:
+    """The folder of secrets that commands and a server on this machine share: beside the database file, else with the data."""
+    return db_path().parent if db_url() is None else data_dir()
+
+
+def has_db() -> bool:
+    """Whether the database is a file that is there, or on a server."""
+    return db_url() is not None or db_path().exists()
+
+
+def db_place() -> str:
+    """The database for a person to read: its path, or its URL without password and options. Raises ConfigError."""
+    url = db_url()
+    return str(db_path()) if url is None else without_password(url)
+
+
+def without_password(url: str) -> str:
+    """A database's URL without its password and options."""
+    start, _, rest = url.partition("://")
+    who, at, where = rest.partition("?")[0].rpartition("@")
+    return f"{start}://{who.partition(':')[0]}{at}{where}"
 
 
 def user_file() -> Path:

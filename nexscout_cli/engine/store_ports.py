@@ -12,29 +12,27 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
     from contextlib import AbstractContextManager
     from datetime import datetime
-    from pathlib import Path
 
     from nexscout_cli.engine.alert_port import Alerts
     from nexscout_cli.engine.book_types import (
         ApiKey,
         AttemptRow,
-        Backup,
         Energy,
         Feedback,
         ImportRow,
         Preferences,
-        Problem,
         Recovered,
-        Seal,
         Unresolved,
         UserRow,
     )
     from nexscout_cli.engine.budgets import Budget, Used
     from nexscout_cli.engine.learning.profile import ProfileState
+    from nexscout_cli.engine.maintenance_port import Maintenance
     from nexscout_cli.engine.model import Model
     from nexscout_cli.engine.ports import Ledger
     from nexscout_cli.engine.report_port import ReportReader, Reports
     from nexscout_cli.engine.report_window import Window
+    from nexscout_cli.engine.store_rules import StoreRules
 
 Row = dict[str, Any]
 
@@ -266,33 +264,11 @@ class Imports(Protocol):
         """A reader of one window of imported usage, as :meth:`Reports.reading` is one of the program's own."""
 
 
-class Maintenance(Protocol):
-    """Checking and copying the whole store. Admins only."""
-
-    def check(self, actor: str, kept: Sequence[Seal] = ()) -> list[Problem]:
-        """Everything that is wrong; empty when it is sound. ``kept``: seals that were kept elsewhere, to compare with."""
-
-    def seal(self, actor: str) -> list[Seal]:
-        """Seal the finished days that are not sealed yet, and return their seals."""
-
-    def seals(self, actor: str) -> list[Seal]:
-        """The seals of all days, oldest first."""
-
-    def backup(self, actor: str, target: Path | None, *, without_text: bool = False) -> Path:
-        """A consistent copy in a new file, which is returned; None: beside the store, under a name of its own."""
-
-    def prune(self, actor: str, keep: int, *, dry_run: bool = False) -> list[Path]:
-        """Remove all backups but the newest ones; returns those that were, or would be."""
-
-    def holding(self, actor: str, user_id: str) -> list[Backup]:
-        """The backups that still hold texts of a user's."""
-
-    def about(self) -> dict[str, str]:
-        """Facts for a person: engine and version, how commits are made durable."""
-
-
 class Store(Protocol):
     """An open store: one book for each kind of thing it keeps."""
+
+    rules: StoreRules
+    """What transactions need to know of the settings."""
 
     @property
     def ledger(self) -> Ledger:

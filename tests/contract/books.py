@@ -8,7 +8,7 @@ from __future__ import annotations
 import contextlib
 import json
 import sqlite3
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol
 
@@ -123,11 +123,11 @@ def _value(name: str, kept: Any) -> Any:
     return json.loads(kept) if name in _JSON and kept is not None else kept
 
 
-class SqliteBooks(Questions):
-    """The books of a SQLite file."""
+class _TableBooks(Questions):
+    """Books in tables, which both databases have alike. ``?`` stands for a value."""
 
-    def __init__(self, path: Path) -> None:
-        self._path = path
+    def _rows(self, source: str, rest: str, *values: object) -> Rows:
+        raise NotImplementedError
 
     def account(self, owner: str, kind: str = "energy", period: str = PREPAID) -> Account:
         """An account; ``NONE`` before it was first drawn on."""
@@ -196,6 +196,13 @@ class SqliteBooks(Questions):
             return self._rows(source, order)
         return self._rows(source, f"WHERE request_id = ? {order}", request_id)
 
+
+class SqliteBooks(_TableBooks):
+    """The books of a SQLite file."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+
     def _rows(self, source: str, rest: str, *values: object) -> Rows:
         with self._opened() as connection:
             found = connection.execute(f"SELECT * FROM {source} {rest}", values)
@@ -207,3 +214,24 @@ class SqliteBooks(Questions):
         with contextlib.closing(sqlite3.connect(self._path, timeout=30)) as connection:
             connection.row_factory = sqlite3.Row
             yield connection
+
+
+class PostgresBooks(_TableBooks):
+    """The books of a PostgreSQL database, read as a superuser."""
+
+    def __init__(self, url: Callable[[], str]) -> None:
+        self._url = url
+
+    def _rows(self, source: str, rest: str, *values: object) -> Rows:
+        import psycopg
+
+        query = f"SELECT * FROM {source} {rest}".replace("?", "%s")
+        with contextlib.closing(psycopg.connect(self._url(), options="-csearch_path=nexscout")) as connection:
+            found = connection.execute(query.encode(), values)
+            names = [column.name for column in found.description or ()]
+            return Rows(names, ({n: _plain(n, v) for n, v in zip(names, row, strict=True)} for row in found))
+
+
+def _plain(name: str, kept: Any) -> Any:
+    """Columns of type jsonb are values already."""
+    return _value(name, kept) if isinstance(kept, str) else kept

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -12,9 +13,12 @@ from nexscout_cli.config import Settings
 from nexscout_cli.engine.ports import Clock
 from nexscout_cli.engine.store_ports import Store
 from nexscout_cli.engine.store_rules import StoreRules, store_rules
+from nexscout_cli.store.postgres.store import PostgresStore
+from nexscout_cli.store.sqlite.books import fill
 from nexscout_cli.store.sqlite.store import SqliteStore
-from tests.contract.books import Books, SqliteBooks
+from tests.contract.books import Books, PostgresBooks, SqliteBooks
 from tests.support.clock import SettableClock
+from tests.support.postgres import binaries, emptied_database, give_back
 from tests.support.steps import Steps
 
 
@@ -26,10 +30,26 @@ class Kind(NamedTuple):
     books: Callable[[Path], Books]
 
 
+_databases: dict[Path, str] = {}
+"""The PostgreSQL database of each place."""
+
+
+def _open_postgres(place: Path, clock: Clock, rules: StoreRules, owner: str) -> PostgresStore:
+    if place in _databases:
+        return PostgresStore(_databases[place], clock, rules, owner)
+    _databases[place], has_schema = emptied_database()
+    store = PostgresStore(_databases[place], clock, rules, owner)
+    if has_schema:
+        with store.write(owner) as t:
+            fill(t)
+    return store
+
+
 KINDS = [
     Kind(
         "sqlite", lambda place, *how: SqliteStore(place / "nexscout.db", *how), lambda p: SqliteBooks(p / "nexscout.db")
     ),
+    Kind("postgres", _open_postgres, lambda place: PostgresBooks(lambda: _databases[place])),
 ]
 
 
@@ -54,11 +74,16 @@ class Shop:
         """Close every connection."""
         for store in self._opened:
             store.close()
+        if self.place in _databases:
+            give_back(_databases.pop(self.place))
 
 
 @pytest.fixture(params=KINDS, ids=lambda kind: kind.name)
-def shop(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Shop]:
+def shop(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Shop]:
     """A new store of each kind."""
+    if request.param.name == "postgres":
+        monkeypatch.setenv("PATH", str(binaries()), prepend=os.pathsep)  # where pg_dump is that fits the server
+    monkeypatch.chdir(tmp_path)
     shop = Shop(request.param, tmp_path)
     yield shop
     shop.close()

@@ -132,7 +132,8 @@ def test_the_least_recently_used_answers_go_first(shop: Shop, ada: Steps, books:
     ada.hit(ada.request(), kept(ada, requests[0]))
     small = shop.actor("ada", cache__max_mb=1)
     size = len("Hi Sarah")
-    tight = type(small.store)(small.store.path, shop.clock, small.store.rules._replace(cache_bytes=2 * size), "ada")
+    rules = small.store.rules._replace(cache_bytes=2 * size)
+    tight = shop.kind.open(shop.place, shop.clock, rules, "ada")
     assert tight.cache.evict(dry_run=True) == 2
     assert tight.cache.evict() == 2
     tight.close()
@@ -307,3 +308,18 @@ def test_a_request_is_found_by_the_beginning_of_its_id(ada: Steps) -> None:
     for name in ("abcdef", "zz", "nothing"):
         with pytest.raises(UsageError):
             ada.store.log.full_id("ada", name)
+
+
+def test_text_that_looks_like_an_escape_is_kept_as_it_is(ada: Steps, books: Books) -> None:
+    said = r"In JSON a NUL is \u0000, and a backslash \\u0000."
+    request_id = answered(ada)
+    ada.store.feedback.record("ada", request_id, "good", said)
+    attempt = ada.sent()
+    charge = ada.charge(attempt, 10, 5)
+    from nexscout_cli.engine.settlement import Posting
+
+    doubt = {"score": 0.5, "said": said, "nul": "a\x00b"}
+    ada.ledger.post("ada", attempt, Posting(charge, None, ada.delivery(attempt, charge, said), doubt))
+    assert kept(ada, attempt.request_id).text == said
+    assert books.listed("verdicts", "note") == [said]
+    assert books.usage(attempt.request_id)[0]["metadata"]["doubt"]["said"] == said

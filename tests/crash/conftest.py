@@ -21,9 +21,10 @@ import pytest
 from nexscout_cli import assemble
 from nexscout_cli.cli.app import main
 from nexscout_cli.providers import Providers
-from tests.contract.books import SqliteBooks
+from tests.contract.books import PostgresBooks, SqliteBooks
 from tests.crash.launcher import stand_in
 from tests.support.openai_server import Body, OpenAIServer
+from tests.support.postgres import new_database
 
 ROOT = Path(__file__).resolve().parents[2]
 PROMPT = "Write to Sarah about our meeting"
@@ -91,9 +92,10 @@ class Home:
         return Done(status, out.getvalue(), err.getvalue())
 
     @property
-    def books(self) -> SqliteBooks:
+    def books(self) -> SqliteBooks | PostgresBooks:
         """What the database holds, past every right and rule."""
-        return SqliteBooks(self.db)
+        url = self.env.get("NEXSCOUT_DB")
+        return SqliteBooks(self.db) if url is None else PostgresBooks(lambda: url)
 
     def sql(self, query: str, *values: Any) -> list[Any]:
         """Rows of the database; bare values where there is one column."""
@@ -143,6 +145,10 @@ def _clean(patch: pytest.MonkeyPatch, home: Home) -> None:
     patch.setattr(Providers, "complete", stand_in)
 
 
+in_both = pytest.mark.parametrize("home", ["sqlite", "postgres"], indirect=True)
+"""The test is one for both databases."""
+
+
 @pytest.fixture(scope="session")
 def template(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A home with a database, the tokenizer's table and one cached answer, which take a second: copied for each test."""
@@ -163,10 +169,23 @@ def server() -> Iterator[OpenAIServer]:
 
 
 @pytest.fixture
-def home(template: Path, tmp_path: Path, server: OpenAIServer, monkeypatch: pytest.MonkeyPatch) -> Home:
-    """A home of ada's with a cached answer, and the server for a provider."""
+def home(
+    request: pytest.FixtureRequest,
+    template: Path,
+    tmp_path: Path,
+    server: OpenAIServer,
+    monkeypatch: pytest.MonkeyPatch,
+) -> Home:
+    """A home of ada's with a cached answer, and the server for a provider; its books are where ``in_both`` says."""
     folder = tmp_path / "home"
     shutil.copytree(template, folder)
     home = Home(folder, server)
+    if getattr(request, "param", "sqlite") == "postgres":
+        home.env["NEXSCOUT_DB"] = new_database()
     _clean(monkeypatch, home)
+    if "NEXSCOUT_DB" in home.env:
+        said, server.reply = server.reply, "Dear Tom."
+        assert home("run", "-f", "ai_message", "-m", "gpt-4o-mini", CACHED).status == 0
+        server.reply = said
+        server.requests.clear()
     return home

@@ -24,6 +24,7 @@ from nexscout_cli.engine.call import Call, Completion, OnText, Usage
 from nexscout_cli.engine.failures import ProviderFailure
 from nexscout_cli.engine.planning.planner import Planner
 from nexscout_cli.providers import Providers
+from nexscout_cli.store.postgres.transactions import PostgresTransactions
 from nexscout_cli.store.sqlite import database
 from nexscout_cli.store.sqlite.ledger import SqliteLedger
 from nexscout_cli.store.sqlite.recovery import SqliteRecovery
@@ -114,6 +115,14 @@ def arm(point: str, nth: int) -> None:
             super().__exit__(kind, error, trace)
 
     database.Commit = Dying  # type: ignore[misc]
+    commit = PostgresTransactions._commit
+
+    def dying(store: PostgresTransactions, connection: Any) -> None:
+        if getattr(_here, "inside", False):
+            reached()
+        commit(store, connection)
+
+    PostgresTransactions._commit = dying  # type: ignore[method-assign]
 
 
 def stand_in(providers: Providers, call: Call, on_text: OnText | None) -> Completion:

@@ -15,6 +15,7 @@ import pytest
 
 from nexscout_cli import assemble
 from nexscout_cli.store.sqlite.database import SCHEMA_VERSION
+from tests.crash.conftest import in_both
 from tests.crash.crowd import FileClock, outcomes
 from tests.support.openai_server import Body
 
@@ -42,6 +43,7 @@ def asked_for(server: Any) -> Counter[str]:
     )
 
 
+@in_both
 @pytest.mark.parametrize("seed", SEEDS)
 def test_a_crowd_with_kills_overspends_forgets_and_doubles_nothing(home: Any, server: Any, seed: int) -> None:
     total = PROCESSES * CALLS
@@ -79,6 +81,7 @@ def test_a_crowd_with_kills_overspends_forgets_and_doubles_nothing(home: Any, se
     assert set(said) <= {0, 4, 9} and said[0] == counted["posted"] and said.total() == total
 
 
+@in_both
 @pytest.mark.parametrize("wanted", ["energy", "dollars"])
 def test_the_last_unit_wanted_by_twenty_processes_goes_to_one(home: Any, server: Any, wanted: str) -> None:
     server.delay = 0.2
@@ -100,6 +103,7 @@ def test_the_last_unit_wanted_by_twenty_processes_goes_to_one(home: Any, server:
     ] == []
 
 
+@in_both
 def test_caps_by_day_and_month_hold_across_midnight_and_when_the_clock_goes_back(
     home: Any, server: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -211,6 +215,7 @@ def test_writers_queue_in_turn_and_none_starves(home: Any) -> None:
     assert len(written) == PROCESSES and min(written.values()) >= rows // 2
 
 
+@in_both
 def test_a_key_used_by_ten_processes_at_once_is_sent_once(home: Any, server: Any) -> None:
     server.delay = 0.3
     task = {"do": "call", "user": "ada", "calls": 2, "key": "order 7", "prompt": "p0-0"}

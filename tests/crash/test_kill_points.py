@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from nexscout_cli.store.sqlite.database import wal_is_safe
-from tests.crash.conftest import CACHED, PROMPT
+from tests.crash.conftest import CACHED, PROMPT, in_both
 from tests.support.values import QUESTION, WRONG
 from tests.support.waiting import until
 
@@ -55,6 +55,7 @@ def assert_held(home: Any, left: str) -> None:
     assert (home.held("tokens") > 0) == (left == UNKNOWN)
 
 
+@in_both
 @pytest.mark.parametrize(
     ("how", "point", "left", "reached"),
     [(how, *step) for how in ("--no-stream", "--stream") for step in STEPS]
@@ -148,6 +149,7 @@ def test_a_batch_killed_at_any_step_goes_on_and_asks_for_nothing_twice(
     assert home.check() == [] and home.held("usd") == home.held("energy") == home.held("tokens") == 0
 
 
+@in_both
 @pytest.mark.parametrize(("point", "nth", "states", "request_state", "energy"), [
     ("inside a void", 1, [UNKNOWN], UNKNOWN, 1),
     ("after a void", 1, [VOIDED], VOIDED, 0),
@@ -244,12 +246,14 @@ def test_a_run_killed_while_it_gives_up_ends_as_if_it_had(home: Any, server: Any
     assert home.held("energy") == (left == UNKNOWN and point == "inside a failure")
 
 
+@in_both
 def test_a_run_killed_while_it_is_refused_leaves_nothing(home: Any, server: Any) -> None:
     home.killed("inside a refusal", *RUN, "--max-cost", "0", PROMPT)
     assert settled(home) == ([], [])
     assert server.hits == 0 and home.books.count("predictions") == BEFORE
 
 
+@in_both
 @pytest.mark.parametrize("point", ["after T1", "after T2"])
 def test_a_recovery_that_is_killed_is_done_by_the_next_one(home: Any, point: str) -> None:
     home.killed(point, *RUN, PROMPT)
@@ -259,6 +263,7 @@ def test_a_recovery_that_is_killed_is_done_by_the_next_one(home: Any, point: str
     assert_held(home, expected)
 
 
+@in_both
 @pytest.mark.parametrize("how", [("--post", "0.0001"), ("--void",)])
 def test_a_decision_that_is_killed_is_no_decision(home: Any, how: tuple[str, ...]) -> None:
     home.killed("after T2", *RUN, PROMPT)

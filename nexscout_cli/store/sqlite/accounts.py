@@ -14,11 +14,13 @@ from nexscout_cli.engine.names import EVERYONE
 from nexscout_cli.errors import StalePlan
 
 if TYPE_CHECKING:
-    import sqlite3
     from collections.abc import Sequence
 
+    from nexscout_cli.store.sqlite.records import Record
     from nexscout_cli.store.sqlite.transaction import Transaction
 
+_SHARED = ("total", "key", "tag")
+"""Scopes of budgets that several users may draw on."""
 PREPAID = "prepaid"
 """The period of energy accounts: what is granted and not used stays."""
 
@@ -36,9 +38,9 @@ def _place(t: Transaction, budget: Budget, user_id: str) -> _Place:
     return _Place(owner, budget.unit, t.window(budget.window))
 
 
-def find(t: Transaction, owner: str, kind: str, period: str) -> sqlite3.Row | None:
+def find(t: Transaction, owner: str, kind: str, period: str) -> Record | None:
     """The account, or None before it was first drawn on."""
-    row: sqlite3.Row | None = t.execute(
+    row: Record | None = t.execute(
         "SELECT * FROM accounts WHERE owner = ? AND kind = ? AND period = ?", (owner, kind, period)
     ).fetchone()
     return row
@@ -51,8 +53,7 @@ def account(t: Transaction, owner: str, kind: str, period: str) -> int:
     ).fetchone()
     if row:
         return int(row[0])
-    cursor = t.execute("INSERT INTO accounts (owner, kind, period) VALUES (?, ?, ?)", (owner, kind, period))
-    return int(cursor.lastrowid or 0)
+    return t.insert("INSERT INTO accounts (owner, kind, period) VALUES (?, ?, ?)", (owner, kind, period)) or 0
 
 
 def energy_account(t: Transaction, user_id: str) -> int:
@@ -69,12 +70,12 @@ def grant(t: Transaction, account_id: int, amount: int, kind: str, reason: str) 
     )
 
 
-def _accounts(t: Transaction, places: Sequence[_Place]) -> dict[_Place, sqlite3.Row]:
-    """Those of the accounts that were drawn on before, all in one query."""
+def _accounts(t: Transaction, places: Sequence[_Place], locked: str = "") -> dict[_Place, Record]:
+    """Those of the accounts that were drawn on before, all in one query; ``locked``: SQL that keeps others from them."""
     owners, periods = sorted({place.owner for place in places}), sorted({place.period for place in places})
     rows = t.execute(
         f"SELECT * FROM accounts WHERE owner IN ({_placeholders(owners)}) AND kind IN ('usd', 'tokens') "
-        f"AND period IN ({_placeholders(periods)})",
+        f"AND period IN ({_placeholders(periods)}){locked}",
         (*owners, *periods),
     )
     return {_Place(row["owner"], row["kind"], row["period"]): row for row in rows}
@@ -90,7 +91,7 @@ def used(t: Transaction, user_id: str, budgets: Sequence[Budget]) -> dict[Budget
     }
 
 
-def _used(t: Transaction, budget: Budget, place: _Place, row: sqlite3.Row | None) -> int:
+def _used(t: Transaction, budget: Budget, place: _Place, row: Record | None) -> int:
     """What is held and spent of a budget, whose account is ``row``, or None where it was not opened yet."""
     own: int = row["held"] + row["spent"] if row else 0
     if budget.owner or (budget.scope, budget.window) == ("user", "day"):
@@ -110,7 +111,7 @@ def _used(t: Transaction, budget: Budget, place: _Place, row: sqlite3.Row | None
 def open_budgets(t: Transaction, user_id: str, budgets: Sequence[Budget]) -> dict[Budget, int]:
     """The accounts of what is entered, each with its cap as what is granted."""
     places = {budget: _place(t, budget, user_id) for budget in budgets}
-    rows = _accounts(t, [*places.values()])
+    rows = _accounts(t, [*places.values()], t.sql.locked)
     opened = {}
     for budget, place in places.items():
         row = rows.get(place)
@@ -121,8 +122,9 @@ def open_budgets(t: Transaction, user_id: str, budgets: Sequence[Budget]) -> dic
     return {budget: account_id for budget, account_id in opened.items() if budget.entered}
 
 
-def _open_budget(t: Transaction, budget: Budget, place: _Place, row: sqlite3.Row | None) -> int:
+def _open_budget(t: Transaction, budget: Budget, place: _Place, row: Record | None) -> int:
     """The budget's account with its cap as what is granted; a cap that changed is adjusted, one that was taken away is null."""
+    t.alone(budget.scope, shared=budget.scope in _SHARED)
     before = _used(t, budget, place, row) - (row["held"] + row["spent"] if row else 0)
     account_id: int = row["id"] if row else account(t, *place)
     granted: int | None = row["granted"] if row else None
@@ -158,7 +160,8 @@ def release(t: Transaction, attempt: int, spend: dict[str, int | None], reason: 
         f"""SELECT e.account, e.amount, a.kind FROM ledger_entries e JOIN accounts a ON a.id = e.account
             WHERE e.attempt = ? AND e.kind = 'hold' AND a.kind IN ({_placeholders([*spend])})
             AND NOT EXISTS (SELECT 1 FROM ledger_entries s
-                            WHERE s.attempt = e.attempt AND s.account = e.account AND s.kind IN ('post', 'void'))""",
+                            WHERE s.attempt = e.attempt AND s.account = e.account AND s.kind IN ('post', 'void'))
+            {t.sql.settling_order}""",
         (attempt, *spend),
     ).fetchall()
     t.executemany(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sqlite3
 from datetime import timedelta
 from decimal import Decimal
 from typing import TYPE_CHECKING
@@ -27,9 +26,9 @@ from nexscout_cli.store.sqlite.transaction import stamp
 
 if TYPE_CHECKING:
     from nexscout_cli.store.sqlite.transaction import Transaction
-    from nexscout_cli.store.sqlite.transactions import Transactions
+    from nexscout_cli.store.sqlite.work import Work
 
-_RULE = ", ".join(Rule._fields)
+_RULE = ", ".join(f'"{name}"' for name in Rule._fields)
 _NOTICE = """SELECT e.id, e.alert, a.when_text, a.notify, a.secret_env, a.scope, e.subject, e.period, e.value, e.bound, a.metric,
   e.fired_at, e.state, e.tries, e.next_at, e.sent_at, e.error FROM alert_events e JOIN alerts a ON a.id = e.alert"""
 _LEASE = timedelta(minutes=2)
@@ -39,17 +38,17 @@ _LEASE = timedelta(minutes=2)
 class SqliteAlerts:
     """Alerts. Admins only."""
 
-    def __init__(self, store: Transactions) -> None:
+    def __init__(self, store: Work) -> None:
         self._store = store
 
     def add(self, actor: str, rule: Rule) -> int:
         """Enter a rule; returns its number."""
         with self._store.write(actor) as t:
             t.require_admin("add an alert")
-            values = rule._replace(created_by=t.actor, created_at=t.stamp)[1:]
-            names = ", ".join(Rule._fields[1:])
-            made = t.execute(f"INSERT INTO alerts ({names}) VALUES ({', '.join('?' * len(values))})", values)
-            return int(made.lastrowid or 0)
+            entered = rule._replace(created_by=t.actor, created_at=t.stamp)
+            values = tuple(int(value) if isinstance(value, bool) else value for value in entered[1:])
+            names = ", ".join(f'"{name}"' for name in Rule._fields[1:])
+            return t.insert(f"INSERT INTO alerts ({names}) VALUES ({', '.join('?' * len(values))})", values) or 0
 
     def remove(self, actor: str, number: int) -> None:
         """Remove a rule, its history, and notices that wait. Raises UsageError where there is none."""
@@ -118,14 +117,8 @@ def after_posting(t: Transaction, user_id: str) -> None:
     Beside the user's and the installation's these are all keys' and tags': they have few accounts. Whatever is wrong with a
     rule, the posting stands.
     """
-    t.execute("SAVEPOINT alerts")
-    try:
+    with t.aside():
         _look_after(t, user_id)
-    except (sqlite3.Error, ArithmeticError, ValueError):
-        if not t.connection.in_transaction:  # a full disk takes the whole transaction back, which must be told
-            raise
-        t.execute("ROLLBACK TO alerts")
-    t.execute("RELEASE alerts")
 
 
 def _look_after(t: Transaction, user_id: str) -> None:
@@ -160,12 +153,12 @@ def _look(t: Transaction, rule: Rule, subject: str) -> bool:
     found = _value(t, rule, subject)
     if found is None or not goes_off(rule.metric, *found):
         return False
-    t.execute(
+    entered = t.execute(
         "INSERT INTO alert_events (alert, subject, period, value, bound, fired_at, state, next_at) "
-        "VALUES (?, ?, ?, ?, ?, ?, 'pending', ?)",
+        "VALUES (?, ?, ?, ?, ?, ?, 'pending', ?) ON CONFLICT (alert, subject, period) DO NOTHING",
         (rule.id, subject, period, *found, t.stamp, t.stamp),
     )
-    return True
+    return bool(entered.rowcount)  # where others write beside this one, they may have seen it first
 
 
 def _value(t: Transaction, rule: Rule, subject: str) -> tuple[int, int] | None:

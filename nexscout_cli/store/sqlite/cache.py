@@ -13,7 +13,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
     from nexscout_cli.engine.request import Json
-    from nexscout_cli.store.sqlite.transactions import Transactions
+    from nexscout_cli.store.sqlite.records import Record
+    from nexscout_cli.store.sqlite.work import Work
 
 Row = dict[str, Any]
 
@@ -26,8 +27,8 @@ _COUNTED = ("answers", "expired", "bytes", "requests", "hits", "tokens_saved", "
 # Answers are looked for among those of the request's user, which an index finds.
 _FORGET = f"""DELETE FROM cached_ai_responses WHERE user_id = :user AND {OWN_OR_ADMIN} AND request_id IN (
   WITH RECURSIVE sources (id) AS (
-    SELECT :request UNION
-    SELECT json_extract(u.metadata, '$.cached_from') FROM sources JOIN ai_model_usage u ON u.request_id = sources.id
+    SELECT CAST(:request AS text) UNION
+    SELECT {{cached_from}} FROM sources JOIN ai_model_usage u ON u.request_id = sources.id
     WHERE u.outcome = 'hit')
   SELECT id FROM sources WHERE id IS NOT NULL)"""
 
@@ -43,13 +44,14 @@ def forget_answer(t: Transaction, request_id: str) -> int:
     ).fetchone()
     if row is None:
         raise UsageError(f"there is no request {request_id!r}", "`nexscout log` lists them")
-    return t.execute(_FORGET, values | {"user": row["user_id"]}).rowcount
+    forget = _FORGET.format(cached_from=t.sql.field("u.metadata", "cached_from"))
+    return t.execute(forget, values | {"user": row["user_id"]}).rowcount
 
 
 class SqliteCache:
     """Answers that are kept. What removes many does so in short transactions, so that writers get their turn in between."""
 
-    def __init__(self, store: Transactions) -> None:
+    def __init__(self, store: Work) -> None:
         self._store = store
 
     def stats(self, actor: str) -> Row:
@@ -81,12 +83,12 @@ class SqliteCache:
             "totals": totals | {"disk_bytes": disk},
         }
 
-    def _kept(self, values: Mapping[str, str]) -> Iterator[sqlite3.Row]:
+    def _kept(self, values: Mapping[str, str]) -> Iterator[Record]:
         """Answers, expired ones among them, and bytes of text, by feature; a feature may come in several rows."""
         return parts.of_kept_answers(
             self._store,
-            f"""SELECT feature, count(*) AS answers, sum(expires_at <= :now) AS expired,
-                sum(length(CAST(response_text AS BLOB))) AS bytes FROM cached_ai_responses
+            f"""SELECT feature, count(*) AS answers, count(CASE WHEN expires_at <= :now THEN 1 END) AS expired,
+                sum({self._store.sql.bytes_of.format("response_text")}) AS bytes FROM cached_ai_responses
                 WHERE id > :first AND id <= :last AND {OWN_OR_ADMIN} GROUP BY feature""",
             values,
         )
@@ -101,7 +103,7 @@ class SqliteCache:
                 t.require_access(user_id)
             rows = t.execute(
                 f"""SELECT id, user_id, feature, model_used, tokens_saved, hit_count, created_at, last_used_at, expires_at
-                    FROM cached_ai_responses WHERE {OWN_OR_ADMIN} AND (:user IS NULL OR user_id = :user)
+                    FROM cached_ai_responses WHERE {OWN_OR_ADMIN} AND (CAST(:user AS text) IS NULL OR user_id = :user)
                     ORDER BY last_used_at DESC, id DESC LIMIT :limit""",
                 {"actor": actor, "user": user_id, "limit": limit},
             )
@@ -143,6 +145,8 @@ class SqliteCache:
 
 
 def _disk_bytes(t: Transaction) -> int | None:
+    if t.sql.is_postgres:
+        return int(t.execute("SELECT pg_total_relation_size('cached_ai_responses')").fetchone()[0])
     try:
         row = t.execute(
             """SELECT sum(pgsize) FROM sqlite_schema s JOIN dbstat d ON d.name = s.name AND d.aggregate = TRUE

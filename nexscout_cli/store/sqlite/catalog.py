@@ -11,13 +11,13 @@ if TYPE_CHECKING:
 
     from nexscout_cli.engine.model import Model
     from nexscout_cli.store.sqlite.transaction import Transaction
-    from nexscout_cli.store.sqlite.transactions import Transactions
+    from nexscout_cli.store.sqlite.work import Work
 
 
 class SqliteCatalog:
     """The model catalog. Everyone may read it; admins alone write it."""
 
-    def __init__(self, store: Transactions) -> None:
+    def __init__(self, store: Work) -> None:
         self._store = store
 
     def models(self, actor: str) -> tuple[Model, ...]:

@@ -11,11 +11,11 @@ from nexscout_cli.store.sqlite import parts
 from nexscout_cli.store.sqlite.transaction import OWN_OR_ADMIN, Transaction
 
 if TYPE_CHECKING:
-    import sqlite3
     from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from nexscout_cli.engine.request import Json
-    from nexscout_cli.store.sqlite.transactions import Transactions
+    from nexscout_cli.store.sqlite.records import Record
+    from nexscout_cli.store.sqlite.work import Work
 
 FIRST, LEAST, MOST = 250, 50, 8_000
 """Answers that the first transaction removes, and that any one removes at least and at most."""
@@ -57,11 +57,13 @@ class Pace:
 class _Changes(NamedTuple):
     """How often the database was changed: by other connections (a number that only differs), and by this one."""
 
-    elsewhere: int
-    here: int
+    elsewhere: int = 0
+    here: int = 0
 
     @classmethod
     def until_now(cls, t: Transaction) -> _Changes:
+        if t.sql.is_postgres:  # others always write there, and need not wait long
+            return cls()
         return cls(t.execute("PRAGMA data_version").fetchone()[0], t.connection.total_changes)
 
     def others_since(self, before: _Changes) -> bool:
@@ -69,7 +71,7 @@ class _Changes(NamedTuple):
         return self.elsewhere != before.elsewhere or self.here > before.here + 1
 
 
-def _in_turns(store: Transactions, count: int, remove: Callable[[Transaction, int, int], int]) -> int:
+def _in_turns(store: Work, count: int, remove: Callable[[Transaction, int, int], int]) -> int:
     """Remove ``count`` answers, a few in each transaction; returns how many that were.
 
     ``remove`` is told how many are gone and how many to remove now, and says how many that were; 0 ends it.
@@ -78,9 +80,11 @@ def _in_turns(store: Transactions, count: int, remove: Callable[[Transaction, in
     while removed < count:
         with store.write("") as t:
             began, found = clock.monotonic(), _Changes.until_now(t)
-            t.execute(_MORE_PAGES)
+            if not t.sql.is_postgres:
+                t.execute(_MORE_PAGES)
             done = remove(t, removed, pace.size)
-            others, known = known is not None and found.others_since(known), _Changes.until_now(t)
+            others = t.sql.is_postgres or (known is not None and found.others_since(known))
+            known = _Changes.until_now(t)
         if not done:
             break
         removed += done
@@ -90,7 +94,7 @@ def _in_turns(store: Transactions, count: int, remove: Callable[[Transaction, in
     return removed
 
 
-def expired(store: Transactions, *, dry_run: bool = False) -> int:
+def expired(store: Work, *, dry_run: bool = False) -> int:
     """Remove what has expired, everyone's; returns how many answers that were (or would be)."""
     with store.read("") as t:
         now = {"now": t.stamp}
@@ -106,7 +110,7 @@ def expired(store: Transactions, *, dry_run: bool = False) -> int:
     return count if dry_run else _in_turns(store, count, remove)
 
 
-def evict(store: Transactions, *, dry_run: bool = False) -> int:
+def evict(store: Work, *, dry_run: bool = False) -> int:
     """Remove the least recently used answers until their texts fit into ``cache_bytes``; returns how many.
 
     Two passes over the table: one adds up bytes by the hour of last use, so that the second knows which hours go
@@ -135,9 +139,12 @@ def evict(store: Transactions, *, dry_run: bool = False) -> int:
     return len(doomed) if dry_run else _remove(store, doomed)
 
 
-def clear(store: Transactions, actor: str, user_id: str | None, feature: str | None, *, dry_run: bool = False) -> int:
+def clear(store: Work, actor: str, user_id: str | None, feature: str | None, *, dry_run: bool = False) -> int:
     """Remove answers the actor may see, of one user or feature or all; returns how many. Raises NotPermitted, UsageError."""
-    where = f"{OWN_OR_ADMIN} AND (:user IS NULL OR user_id = :user) AND (:feature IS NULL OR feature = :feature)"
+    where = (
+        f"{OWN_OR_ADMIN} AND (CAST(:user AS text) IS NULL OR user_id = :user) "
+        "AND (CAST(:feature AS text) IS NULL OR feature = :feature)"
+    )
     values = {"actor": actor, "user": user_id, "feature": feature}
     with store.read(actor) as t:
         if user_id is not None:
@@ -147,17 +154,17 @@ def clear(store: Transactions, actor: str, user_id: str | None, feature: str | N
     return _remove(store, [number for number, _, _ in _answers(store, where, values)])
 
 
-def _answers(store: Transactions, where: str = "1", values: Mapping[str, Json] | None = None) -> Iterator[sqlite3.Row]:
+def _answers(store: Work, where: str = "1 = 1", values: Mapping[str, Json] | None = None) -> Iterator[Record]:
     """Number, time of last use and bytes of text of the answers for which ``where`` holds, a bounded part at a time."""
     return parts.of_kept_answers(
         store,
-        f"""SELECT id, last_used_at, length(CAST(response_text AS BLOB)) FROM cached_ai_responses
+        f"""SELECT id, last_used_at, {store.sql.bytes_of.format("response_text")} FROM cached_ai_responses
             WHERE id > :first AND id <= :last AND {where} ORDER BY id""",
         values or {},
     )
 
 
-def _remove(store: Transactions, numbers: Sequence[int]) -> int:
+def _remove(store: Work, numbers: Sequence[int]) -> int:
     def remove(t: Transaction, gone: int, most: int) -> int:
         part = numbers[gone : gone + most]
         t.executemany("DELETE FROM cached_ai_responses WHERE id = ?", [(number,) for number in part])

@@ -10,15 +10,15 @@ from nexscout_cli.errors import UsageError
 from nexscout_cli.store.sqlite import accounts, users
 
 if TYPE_CHECKING:
-    import sqlite3
     from collections.abc import Sequence
 
     from nexscout_cli.engine.budgets import Budget, Used
+    from nexscout_cli.store.sqlite.records import Record
     from nexscout_cli.store.sqlite.transaction import Transaction
-    from nexscout_cli.store.sqlite.transactions import Transactions
+    from nexscout_cli.store.sqlite.work import Work
 
 
-def _of(t: Transaction, user_id: str, row: sqlite3.Row | None) -> Energy:
+def _of(t: Transaction, user_id: str, row: Record | None) -> Energy:
     tier = row["tier"] if row else FIRST_TIER
     account = accounts.find(t, user_id, "energy", accounts.PREPAID)
     granted, held, spent = ((account["granted"] or 0), account["held"], account["spent"]) if account else (0, 0, 0)
@@ -39,7 +39,7 @@ def _of(t: Transaction, user_id: str, row: sqlite3.Row | None) -> Energy:
 class SqliteEnergy:
     """Energy accounts of users."""
 
-    def __init__(self, store: Transactions) -> None:
+    def __init__(self, store: Work) -> None:
         self._store = store
 
     def show(self, actor: str, user_id: str) -> Energy:

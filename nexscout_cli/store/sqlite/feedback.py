@@ -11,7 +11,7 @@ from nexscout_cli.store.sqlite import cache, log
 
 if TYPE_CHECKING:
     from nexscout_cli.store.sqlite.transaction import Transaction
-    from nexscout_cli.store.sqlite.transactions import Transactions
+    from nexscout_cli.store.sqlite.work import Work
 
 NOTE_CHARS = 2_000
 """Characters of a note that are kept."""
@@ -21,7 +21,7 @@ _VERDICTS = ("good", "bad")
 class SqliteFeedback:
     """What users said of answers."""
 
-    def __init__(self, store: Transactions) -> None:
+    def __init__(self, store: Work) -> None:
         self._store = store
 
     def record(self, actor: str, request: str, verdict: str, note: str | None = None) -> Feedback:
@@ -40,7 +40,7 @@ class SqliteFeedback:
             request_id = log.find(t, request)
             answered = t.execute(
                 "SELECT user_id, feature, model_used FROM ai_model_usage WHERE request_id = ? "
-                "AND (outcome = 'hit' OR json_extract(metadata, '$.delivered')) LIMIT 1",
+                f"AND (outcome = 'hit' OR {t.sql.is_true('metadata', 'delivered')}) LIMIT 1",
                 (request_id,),
             ).fetchone()
             if answered is None:
@@ -52,8 +52,8 @@ class SqliteFeedback:
             bucket = _bucket(t, request_id)
             before = t.execute("SELECT 1 FROM feedback WHERE request_id = ?", (request_id,)).fetchone()
             t.execute(
-                "INSERT INTO feedback VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO UPDATE SET good = excluded.good, "
-                "note = excluded.note, actor = excluded.actor, created_at = excluded.created_at",
+                "INSERT INTO feedback VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (request_id) DO UPDATE "
+                "SET good = excluded.good, note = excluded.note, actor = excluded.actor, created_at = excluded.created_at",
                 (request_id, user_id, feature, bucket, model, int(verdict == "good"), note, actor, t.stamp),
             )
             if verdict == "bad":

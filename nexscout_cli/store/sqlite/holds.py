@@ -6,7 +6,6 @@ from datetime import timedelta
 
 from nexscout_cli.engine.settlement import Attempt, Order, Prediction
 from nexscout_cli.errors import DuplicateInFlight, NotPermitted, StalePlan
-from nexscout_cli.jsontext import plain
 from nexscout_cli.store import owner
 from nexscout_cli.store.sqlite import accounts, claims, users
 from nexscout_cli.store.sqlite.requests import enter_request, take_key
@@ -65,7 +64,7 @@ def open_request(t: Transaction, order: Order) -> bool:
 def _insert_attempt(t: Transaction, order: Order, n: int, claim: str | None) -> int:
     """The id of the new attempt. Raises DuplicateInFlight when another request has its claim."""
     request_id, settlement = order.prediction.request_id, order.settlement
-    cursor = t.execute(
+    attempt_id = t.insert(
         """INSERT INTO attempts (request_id, n, model, price, estimate, hold, hold_tokens, state,
            owner, deadline, plan, claim, created_at)
            VALUES (?, ?, ?, ?, ?, ?, ?, 'held', ?, ?, ?, ?, ?) ON CONFLICT (claim) WHERE claim IS NOT NULL DO NOTHING""",
@@ -73,20 +72,20 @@ def _insert_attempt(t: Transaction, order: Order, n: int, claim: str | None) -> 
             request_id,
             n,
             settlement.model,
-            plain({"input": settlement.price_in, "output": settlement.price_out, **settlement.class_prices}),
+            t.json({"input": settlement.price_in, "output": settlement.price_out, **settlement.class_prices}),
             order.estimate,
             order.hold,
             order.hold_tokens,
             owner.me(),
             stamp(t.now + timedelta(seconds=order.seconds)),
-            plain(settlement.as_json()),
+            t.json(settlement.as_json()),
             claim or claims.on_itself(request_id, n),
             t.stamp,
         ),
     )
-    if not cursor.rowcount:
+    if attempt_id is None:
         raise DuplicateInFlight
-    return int(cursor.lastrowid or 0)
+    return attempt_id
 
 
 def _take_over(t: Transaction, request_id: str) -> tuple[int, str | None]:
@@ -115,5 +114,5 @@ def predict(t: Transaction, prediction: Prediction, rejected: str | None) -> Non
            predicted_tokens_p90, predicted_cost_usd, max_cost_usd, predicted_energy, formula_tokens, recommended_model,
            routing_reason, decision, approved, rejected_reason, created_at)
            VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)""",
-        (*prediction[:-1], plain(prediction.decision), int(rejected is None), rejected, t.stamp),
+        (*prediction[:-1], t.json(prediction.decision), int(rejected is None), rejected, t.stamp),
     )

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from nexscout_cli.engine.report_window import Window
     from nexscout_cli.store.sqlite.transaction import Transaction
-    from nexscout_cli.store.sqlite.transactions import Transactions
+    from nexscout_cli.store.sqlite.work import Work
 
 Row = dict[str, Any]
 
@@ -26,12 +26,12 @@ _COLUMNS = (
 )
 _VALUES = _COLUMNS[6:]
 # Sessions are logged while an answer still grows, days are exported before they are over: what says more is the later one.
-_ADD = f"""INSERT INTO imported_usage (import, {", ".join(_COLUMNS)}) VALUES (?{", ?" * len(_COLUMNS)})
+_ADD = f"""INSERT INTO imported_usage AS kept (import, {", ".join(_COLUMNS)}) VALUES (?{", ?" * len(_COLUMNS)})
 ON CONFLICT (key) DO UPDATE SET {", ".join(f"{name} = excluded.{name}" for name in _VALUES)}
-WHERE excluded.requests >= requests AND excluded.output + excluded.reasoning >= output + reasoning
+WHERE excluded.requests >= kept.requests AND excluded.output + excluded.reasoning >= kept.output + kept.reasoning
   AND excluded.requests + excluded.output + excluded.reasoning + excluded.input + excluded.cached
     + excluded.cache_write + excluded.cache_write_1h
-    > requests + output + reasoning + input + cached + cache_write + cache_write_1h"""
+    > kept.requests + kept.output + kept.reasoning + kept.input + kept.cached + kept.cache_write + kept.cache_write_1h"""
 _IN = "input + cached + cache_write + cache_write_1h"
 _SUM_OF = {
     "requests": "requests",
@@ -45,9 +45,12 @@ _LISTED = """SELECT i.id, source, name, actor, coalesce(i.rows, s.n, 0), coalesc
   created_at, finished_at, coalesce(s.requests, 0), coalesce(s.cost, 0), coalesce(s.priced, 0), coalesce(s.unpriced, 0)
 FROM imports i LEFT JOIN (SELECT import, count(*) AS n, sum(requests) AS requests,
   sum(coalesce(source_cost, table_cost, 0)) AS cost, count(source_cost) AS priced,
-  sum(source_cost IS NULL AND table_cost IS NULL) AS unpriced FROM imported_usage GROUP BY import) s ON s.import = i.id"""
+  count(CASE WHEN source_cost IS NULL AND table_cost IS NULL THEN 1 END) AS unpriced
+  FROM imported_usage GROUP BY import) s ON s.import = i.id"""
 _AT_ONCE = 20_000
 """Rows that one transaction removes: others write in between."""
+_ASKED = 500
+"""Keys that one query asks for."""
 _CACHE_KIB = 65_536
 """What an import may keep of the database in memory: the index of keys is met in no order."""
 
@@ -55,19 +58,17 @@ _CACHE_KIB = 65_536
 class SqliteImports:
     """Usage that other tools kept."""
 
-    def __init__(self, store: Transactions) -> None:
+    def __init__(self, store: Work) -> None:
         self._store = store
 
     def begin(self, actor: str, source: str, name: str) -> int:
         """Enter an import; returns its number. Raises NotPermitted."""
         with self._store.write(actor) as t:
             t.require_admin("import usage")
-            t.execute(f"PRAGMA cache_size = -{_CACHE_KIB}")
-            made = t.execute(
-                "INSERT INTO imports (source, name, actor, created_at) VALUES (?, ?, ?, ?)",
-                (source, name, t.actor, t.stamp),
-            )
-            return int(made.lastrowid or 0)
+            if not t.sql.is_postgres:
+                t.execute(f"PRAGMA cache_size = -{_CACHE_KIB}")
+            row = (source, name, t.actor, t.stamp)
+            return t.insert("INSERT INTO imports (source, name, actor, created_at) VALUES (?, ?, ?, ?)", row) or 0
 
     def add(self, actor: str, number: int, rows: Sequence[tuple[Any, ...]]) -> int:
         """Enter rows in one transaction; returns how many were new or replaced one."""
@@ -89,8 +90,12 @@ class SqliteImports:
     def known(self, actor: str, keys: Sequence[bytes]) -> int:
         """How many of these keys are there."""
         with self._store.read(actor) as t:
-            found = "SELECT 1 FROM imported_usage WHERE key = ?"
-            return sum(t.execute(found, (key,)).fetchone() is not None for key in keys)
+            found: set[bytes] = set()
+            for start in range(0, len(keys), _ASKED):
+                part = keys[start : start + _ASKED]
+                asked = f"SELECT key FROM imported_usage WHERE key IN ({', '.join('?' * len(part))})"
+                found.update(row[0] for row in t.execute(asked, part))
+            return sum(key in found for key in keys)
 
     def listing(self, actor: str) -> list[ImportRow]:
         """The imports there were, oldest first. Admins only."""
@@ -100,18 +105,20 @@ class SqliteImports:
 
     def forget(self, actor: str, number: int) -> int:
         """Remove an import and its rows, in short transactions. Raises NotPermitted, UsageError."""
-        gone = last = 0
+        gone, last = 0, None
         while True:
             with self._store.write(actor) as t:
                 t.require_admin("forget an import")
                 if not t.execute("SELECT 1 FROM imports WHERE id = ?", (number,)).fetchone():
                     raise UsageError(f"there is no import {number}", "`nexscout import list` shows them")
                 # No index by import: it would make every import slower, for what is done once in a while in one pass.
+                at = t.sql.place
+                after = "" if last is None else f"{at} > :last AND"
                 rows = t.execute(
-                    "SELECT rowid FROM imported_usage WHERE rowid > ? AND import = ? ORDER BY rowid LIMIT ?",
-                    (last, number, _AT_ONCE),
+                    f"SELECT {at} FROM imported_usage WHERE {after} import = :id ORDER BY {at} LIMIT :most",
+                    {"last": last, "id": number, "most": _AT_ONCE},
                 ).fetchall()
-                t.executemany("DELETE FROM imported_usage WHERE rowid = ?", rows)
+                t.executemany(f"DELETE FROM imported_usage WHERE {at} = ?", [tuple(row) for row in rows])
                 gone += len(rows)
                 if len(rows) < _AT_ONCE:
                     t.execute("DELETE FROM imports WHERE id = ?", (number,))

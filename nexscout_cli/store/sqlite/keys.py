@@ -13,22 +13,22 @@ from nexscout_cli.store.sqlite import users
 from nexscout_cli.store.sqlite.transaction import OWN_OR_ADMIN, parse_stamp, stamp
 
 if TYPE_CHECKING:
-    import sqlite3
     from collections.abc import Sequence
 
+    from nexscout_cli.store.sqlite.records import Record
     from nexscout_cli.store.sqlite.transaction import Transaction
-    from nexscout_cli.store.sqlite.transactions import Transactions
+    from nexscout_cli.store.sqlite.work import Work
 
 _TOUCH_AFTER = timedelta(minutes=1)
 """How old a key's last use may be before it is written again."""
-_MOVED = "UPDATE meta SET value = CAST(value AS INTEGER) + 1 WHERE key = 'world_version'"
+MOVED = "UPDATE meta SET value = CAST(CAST(value AS bigint) + 1 AS text) WHERE key = 'world_version'"
 """Plans that were made before a budget changed are made again."""
 
 
 def drawn_on(t: Transaction, owners: Sequence[str]) -> list[Budget]:
     """The budgets that admins have set for these owners of accounts."""
     rows = t.execute(
-        f"SELECT unit, scope, window, cap, owner FROM budgets WHERE owner IN ({', '.join('?' * len(owners))})", owners
+        f'SELECT unit, scope, "window", cap, owner FROM budgets WHERE owner IN ({", ".join("?" * len(owners))})', owners
     )
     return [Budget(*row) for row in rows]
 
@@ -36,7 +36,7 @@ def drawn_on(t: Transaction, owners: Sequence[str]) -> list[Budget]:
 class SqliteKeys:
     """The keys of the server."""
 
-    def __init__(self, store: Transactions) -> None:
+    def __init__(self, store: Work) -> None:
         self._store = store
 
     def create(self, actor: str, key: ApiKey, digest: str, budgets: Sequence[Budget] = ()) -> None:
@@ -93,15 +93,18 @@ class SqliteKeys:
 
     def used(self, key: ApiKey) -> None:
         """Remember that a key was used now; once a minute is enough."""
-        with self._store.write(key.user_id) as t:
+
+        def touch(t: Transaction) -> None:
             if key.last_used_at is None or t.now - key.last_used_at > _TOUCH_AFTER:
                 t.execute("UPDATE api_keys SET last_used_at = ? WHERE id = ?", (t.stamp, key.id))
+
+        self._store.together(key.user_id, touch, key.user_id)
 
 
 class SqliteBudgets:
     """Budgets of users, keys and tags."""
 
-    def __init__(self, store: Transactions) -> None:
+    def __init__(self, store: Work) -> None:
         self._store = store
 
     def set(self, actor: str, budget: Budget) -> None:
@@ -115,7 +118,9 @@ class SqliteBudgets:
         with self._store.read(actor) as t:
             found = [
                 Budget(*row)
-                for row in t.execute("SELECT unit, scope, window, cap, owner FROM budgets ORDER BY owner, unit, window")
+                for row in t.execute(
+                    'SELECT unit, scope, "window", cap, owner FROM budgets ORDER BY owner, unit, "window"'
+                )
             ]
             if t.is_admin():
                 return found
@@ -126,20 +131,20 @@ class SqliteBudgets:
 
 
 def _set(t: Transaction, budget: Budget) -> None:
-    t.execute(_MOVED)
+    t.execute(MOVED)
     place = (budget.owner, budget.unit, budget.window)
     if budget.cap is None:
-        t.execute("DELETE FROM budgets WHERE owner = ? AND unit = ? AND window = ?", place)
+        t.execute('DELETE FROM budgets WHERE owner = ? AND unit = ? AND "window" = ?', place)
         return
     t.execute(
-        "INSERT INTO budgets (owner, unit, window, scope, cap) VALUES (?, ?, ?, ?, ?) "
-        "ON CONFLICT (owner, unit, window) DO UPDATE SET cap = excluded.cap",
+        'INSERT INTO budgets (owner, unit, "window", scope, cap) VALUES (?, ?, ?, ?, ?) '
+        'ON CONFLICT (owner, unit, "window") DO UPDATE SET cap = excluded.cap',
         (*place, budget.scope, budget.cap),
     )
 
 
-def _require(t: Transaction, key_id: str) -> sqlite3.Row:
-    row: sqlite3.Row | None = t.execute("SELECT * FROM api_keys WHERE id = ?", (key_id,)).fetchone()
+def _require(t: Transaction, key_id: str) -> Record:
+    row: Record | None = t.execute("SELECT * FROM api_keys WHERE id = ?", (key_id,)).fetchone()
     if row is not None and not t.is_admin() and row["user_id"] != t.actor:
         raise NotPermitted(f"key {key_id} is not yours", "an admin may")
     if row is None:
@@ -147,7 +152,7 @@ def _require(t: Transaction, key_id: str) -> sqlite3.Row:
     return row
 
 
-def _key(row: sqlite3.Row) -> ApiKey:
+def _key(row: Record) -> ApiKey:
     times = (row["created_at"], row["expires_at"], row["revoked_at"], row["last_used_at"])
     return ApiKey(
         row["id"],

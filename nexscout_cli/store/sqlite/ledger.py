@@ -20,13 +20,26 @@ if TYPE_CHECKING:
     from nexscout_cli.engine.settlement import Attempt, Charge, Delivery, Failure, Order, Posting, Prediction
     from nexscout_cli.engine.snapshot import Experience, World
     from nexscout_cli.store.sqlite.transaction import Transaction
-    from nexscout_cli.store.sqlite.transactions import Transactions
+    from nexscout_cli.store.sqlite.work import Proof, Work
+
+
+# A number alone would not do: after a crash of a server another attempt may have it.
+_HELD = "SELECT 1 FROM attempts WHERE id = ? AND request_id = ?"
+_IN_STATE = "SELECT 1 FROM attempts WHERE id = ? AND state = ?"
+_USED = "SELECT 1 FROM ai_model_usage WHERE request_id = ? AND n = ?"
+_PREDICTED = "SELECT 1 FROM ai_cost_predictions WHERE request_id = ?"
+_ENDED = "SELECT 1 FROM requests WHERE request_id = ? AND state = 'posted'"
+
+
+def _proof(sql: str, *values: object) -> Proof[None]:
+    """What is there when a step was made; see ``Work.together``."""
+    return lambda _: (sql, values)
 
 
 class SqliteLedger:
     """The ledger in SQLite."""
 
-    def __init__(self, store: Transactions) -> None:
+    def __init__(self, store: Work) -> None:
         self._store = store
 
     def world(
@@ -68,21 +81,28 @@ class SqliteLedger:
 
     def record_hit(self, actor: str, hit: Hit) -> None:
         """The one small write of a cached answer."""
-        self._store.together(actor, lambda t: hits.record(t, hit))
+        self._store.together(actor, lambda t: hits.record(t, hit), hit.user_id, _proof(_USED, hit.request_id, 0))
 
     def record_refusal(self, actor: str, prediction: Prediction, reason: str) -> None:
         """A refused run: its prediction, and nothing else."""
         from nexscout_cli.store.sqlite import holds
 
-        with self._store.write(actor) as t:
+        def enter(t: Transaction) -> None:
             t.require_access(prediction.user_id)
             holds.predict(t, prediction, reason)
+
+        self._store.together(actor, enter, prediction.user_id, _proof(_PREDICTED, prediction.request_id))
 
     def hold(self, actor: str, order: Order) -> Attempt:
         """T1."""
         from nexscout_cli.store.sqlite import holds
 
-        return self._store.together(actor, lambda t: holds.hold(t, order))
+        return self._store.together(
+            actor,
+            lambda t: holds.hold(t, order),
+            order.prediction.user_id,
+            lambda made: (_HELD, (made.id, made.request_id)),
+        )
 
     def mark_sent(self, actor: str, attempt: Attempt) -> None:
         """T2: from here on the provider may have been reached."""
@@ -91,7 +111,7 @@ class SqliteLedger:
             require_own(t, attempt)
             set_state(t, attempt.id, "sent")
 
-        self._store.together(actor, move)
+        self._store.together(actor, move, attempt.settlement.user_id, _proof(_IN_STATE, attempt.id, "sent"))
 
     def void(self, actor: str, attempt: Attempt, reason: str, label: str = "other") -> None:
         """Give the hold back: the call never arrived, or was definitely refused."""
@@ -101,7 +121,7 @@ class SqliteLedger:
             set_state(t, attempt.id, "voided", reason=reason, failure=label)
             accounts.release(t, attempt.id, {"usd": None, "tokens": None}, "")
 
-        self._store.together(actor, give_back)
+        self._store.together(actor, give_back, attempt.settlement.user_id, _proof(_IN_STATE, attempt.id, "voided"))
 
     def mark_unknown(
         self, actor: str, attempt: Attempt, reason: str, provider_id: str | None, label: str = "unknown"
@@ -112,24 +132,26 @@ class SqliteLedger:
             require_own(t, attempt)
             set_state(t, attempt.id, "unknown", reason=reason, provider_id=provider_id, failure=label)
 
-        self._store.together(actor, keep)
+        self._store.together(actor, keep, attempt.settlement.user_id, _proof(_IN_STATE, attempt.id, "unknown"))
 
     def post(self, actor: str, attempt: Attempt, posting: Posting) -> None:
         """T3: the true charge in every book at once."""
         from nexscout_cli.store.sqlite import postings
 
-        self._store.together(actor, lambda t: postings.post(t, attempt, posting))
+        posted = _proof(_IN_STATE, attempt.id, "posted")
+        self._store.together(actor, lambda t: postings.post(t, attempt, posting), attempt.settlement.user_id, posted)
 
     def deliver(self, actor: str, attempt: Attempt, charge: Charge, delivery: Delivery) -> None:
         """Deliver the answer of an attempt that was posted without a delivery."""
         from nexscout_cli.store.sqlite import postings
 
-        with self._store.write(actor) as t:
-            postings.deliver(t, attempt, charge, delivery)
+        user_id = attempt.settlement.user_id
+        delivered = _proof(_ENDED, attempt.request_id)
+        self._store.together(actor, lambda t: postings.deliver(t, attempt, charge, delivery), user_id, delivered)
 
     def fail(self, actor: str, failure: Failure) -> None:
         """Nothing was delivered: energy is given back, and the failure is on record."""
         from nexscout_cli.store.sqlite import postings
 
-        with self._store.write(actor) as t:
-            postings.fail(t, failure)
+        failed = _proof(_USED, failure.request_id, 0)
+        self._store.together(actor, lambda t: postings.fail(t, failure), failure.user_id, failed)

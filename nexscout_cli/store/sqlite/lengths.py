@@ -27,9 +27,11 @@ def levels(t: Transaction, user_id: str, feature: str) -> dict[tuple[str, str], 
 
 def learn(t: Transaction, settlement: Settlement, output_tokens: int) -> None:
     """Fold an answer's length into the levels it teaches: the feature's, the model's there, and the user's."""
+    t.alone(f"lengths of {settlement.feature}", shared=False)
     known = levels(t, settlement.user_id, settlement.feature)
     t.executemany(
-        "INSERT OR REPLACE INTO output_lengths (feature, user_id, model, state) VALUES (?, ?, ?, ?)",
+        "INSERT INTO output_lengths (feature, user_id, model, state) VALUES (?, ?, ?, ?) "
+        "ON CONFLICT (feature, user_id, model) DO UPDATE SET state = excluded.state",
         [
             (settlement.feature, *scope, _STATE % settlement.length_after(known.get(scope, Level()), output_tokens))
             for scope in settlement.length_scopes
@@ -51,19 +53,20 @@ def thinking(t: Transaction) -> dict[str, tuple[int, float, float]]:
 
 def learn_thinking(t: Transaction, model: str, tokens: int) -> None:
     """Fold an answer's tokens of thinking into its model's running mean and maximum."""
-    t.execute(
-        """INSERT INTO thinking VALUES (:model, 1, :value, :value)
-           ON CONFLICT DO UPDATE SET mean = mean + (:value - mean) / (n + 1), most = max(most, :value), n = n + 1""",
-        {"model": model, "value": float(tokens)},
-    )
+    _fold(t, "thinking", model, float(tokens))
 
 
 def learn_factor(t: Transaction, model: str, ratio: float | None) -> None:
     """Fold a provider's input tokens ÷ our count into its model's running mean and maximum; None teaches nothing."""
     if ratio is None:
         return
+    _fold(t, "input_factors", model, ratio)
+
+
+def _fold(t: Transaction, table: str, model: str, value: float) -> None:
     t.execute(
-        """INSERT INTO input_factors VALUES (:model, 1, :value, :value)
-           ON CONFLICT DO UPDATE SET mean = mean + (:value - mean) / (n + 1), most = max(most, :value), n = n + 1""",
-        {"model": model, "value": ratio},
+        f"""INSERT INTO {table} (model, n, mean, most) VALUES (:model, 1, :value, :value)
+            ON CONFLICT (model) DO UPDATE SET mean = {table}.mean + (excluded.mean - {table}.mean) / ({table}.n + 1),
+            most = {t.sql.greatest}({table}.most, excluded.most), n = {table}.n + 1""",
+        {"model": model, "value": value},
     )

@@ -11,13 +11,13 @@ if TYPE_CHECKING:
 
     from nexscout_cli.engine.request import Json
     from nexscout_cli.store.sqlite.transaction import Transaction
-    from nexscout_cli.store.sqlite.transactions import Transactions
+    from nexscout_cli.store.sqlite.work import Work
 
 
 class SqliteLimits:
     """Limits by the names of their settings. Everyone may read them; admins alone write them."""
 
-    def __init__(self, store: Transactions) -> None:
+    def __init__(self, store: Work) -> None:
         self._store = store
 
     def read(self, actor: str) -> tuple[dict[str, Json], bool]:

@@ -13,9 +13,8 @@ from nexscout_cli.errors import UsageError
 from nexscout_cli.store.sqlite.transaction import OWN_OR_ADMIN, Transaction
 
 if TYPE_CHECKING:
-    import sqlite3
-
-    from nexscout_cli.store.sqlite.transactions import Transactions
+    from nexscout_cli.store.sqlite.records import Record
+    from nexscout_cli.store.sqlite.work import Work
 
 Row = dict[str, Any]
 
@@ -38,7 +37,7 @@ _UNUSED = """SELECT request_id, created_at FROM ai_cost_predictions p WHERE crea
 class SqliteLog:
     """What became of requests, and why. Requests are named by their id or the beginning of it."""
 
-    def __init__(self, store: Transactions) -> None:
+    def __init__(self, store: Work) -> None:
         self._store = store
 
     def latest(self, actor: str, user: str | None = None, limit: int = 20) -> list[Row]:
@@ -133,13 +132,13 @@ def _record(t: Transaction, request_id: str) -> Row:
     }
 
 
-def _predicted(row: sqlite3.Row) -> Row:
+def _predicted(row: Record) -> Row:
     values = _dollars(row, "predicted_cost_usd", "max_cost_usd", "actual_cost_usd")
     del values["decision"]  # `nexscout why` tells that
     return values
 
 
-def _dollars(row: sqlite3.Row, *names: str) -> Row:
+def _dollars(row: Record, *names: str) -> Row:
     """The row with those columns, nano-dollars or null, in dollars; its own id left out."""
     values = dict(row)
     values.pop("id", None)
@@ -149,8 +148,8 @@ def _dollars(row: sqlite3.Row, *names: str) -> Row:
 def _reasons(t: Transaction, request_id: str) -> Row:
     prediction = t.execute("SELECT decision FROM ai_cost_predictions WHERE request_id = ?", (request_id,)).fetchone()
     attempts = t.execute(
-        """SELECT a.n, a.model, a.state, a.reason, a.actual, json_extract(a.plan, '$.routing_reason') AS routing_reason,
-           json_extract(u.metadata, '$.delivered') AS delivered, json_extract(u.metadata, '$.doubt') AS doubt
+        f"""SELECT a.n, a.model, a.state, a.reason, a.actual, {t.sql.field("a.plan", "routing_reason")} AS routing_reason,
+           {t.sql.is_true("u.metadata", "delivered")} AS delivered, {t.sql.field("u.metadata", "doubt")} AS doubt
            FROM attempts a LEFT JOIN ai_model_usage u USING (request_id, n) WHERE a.request_id = ? ORDER BY a.n""",
         (request_id,),
     ).fetchall()
@@ -210,7 +209,7 @@ def summary(t: Transaction, request_id: str) -> Row:
 
 
 def _outcome(
-    rows: list[sqlite3.Row], request: sqlite3.Row | None, prediction: sqlite3.Row | None, attempt: sqlite3.Row | None
+    rows: list[Record], request: Record | None, prediction: Record | None, attempt: Record | None
 ) -> tuple[str, str | None]:
     """answered, cached, failed, refused, in progress, unknown or voided, and why where there is something to say."""
     state = request["state"] if request else None

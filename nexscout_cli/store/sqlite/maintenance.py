@@ -9,9 +9,11 @@ from nexscout_cli.store.sqlite.database import SCHEMA_VERSION, wal_is_safe
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from contextlib import AbstractContextManager
     from pathlib import Path
 
     from nexscout_cli.engine.book_types import Backup, Problem, Seal
+    from nexscout_cli.store.copying import Target, Tell
     from nexscout_cli.store.sqlite.transactions import Transactions
 
 
@@ -85,6 +87,13 @@ class SqliteMaintenance:
         with self._store.read(actor) as t:
             t.require_access(user_id)
         return backups.holding(self._store, actor, user_id)
+
+    def copy_to(self, target: AbstractContextManager[Target], tell: Tell) -> dict[str, int]:
+        """Copy all books as they are now; returns how many rows of each table."""
+        from nexscout_cli.store import copying
+        from nexscout_cli.store.sqlite import copies
+
+        return copying.copy(copies.reading(self._store.db), target, tell)
 
     def about(self) -> dict[str, str]:
         """engine, version, schema, path, size (bytes), and durability: the journal mode and why it is that one."""

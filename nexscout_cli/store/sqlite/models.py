@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from nexscout_cli.engine.model import Model
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Collection, Iterable
 
     from nexscout_cli.store.sqlite.transaction import Transaction
 
@@ -67,11 +67,13 @@ def put(t: Transaction, model: Model) -> None:
     )
 
 
-def remember_refused(t: Transaction, name: str, options: Iterable[str]) -> None:
+def remember_refused(t: Transaction, name: str, options: Collection[str]) -> None:
     """Add options that a model's provider refuses to those that are known."""
-    row = t.execute("SELECT refused_options FROM ai_model_configs WHERE model = ?", (name,)).fetchone()
-    if row is not None:
-        known = dict.fromkeys((*json.loads(row[0]), *options))
+    read = "SELECT refused_options FROM ai_model_configs WHERE model = ?"
+    row = t.execute(read, (name,)).fetchone()
+    if row is not None and not set(options) <= set(json.loads(row[0])):
+        t.alone("catalog", shared=True)
+        known = dict.fromkeys((*json.loads(t.execute(read, (name,)).fetchone()[0]), *options))
         t.execute("UPDATE ai_model_configs SET refused_options = ? WHERE model = ?", (json.dumps(list(known)), name))
 
 

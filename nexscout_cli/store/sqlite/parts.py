@@ -5,17 +5,17 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    import sqlite3
     from collections.abc import Iterator, Mapping
 
     from nexscout_cli.engine.request import Json
-    from nexscout_cli.store.sqlite.transactions import Transactions
+    from nexscout_cli.store.sqlite.records import Record
+    from nexscout_cli.store.sqlite.work import Work
 
 PART = 20_000
 """Answers that one read looks at."""
 
 
-def of_kept_answers(store: Transactions, sql: str, values: Mapping[str, Json]) -> Iterator[sqlite3.Row]:
+def of_kept_answers(store: Work, sql: str, values: Mapping[str, Json]) -> Iterator[Record]:
     """Rows of a query over kept answers with id > :first and ≤ :last: a bounded part in each read, so that writers get
     their turn in between. Whose rows they may be stands in the query.
     """

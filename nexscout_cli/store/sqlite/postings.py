@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from nexscout_cli.jsontext import dumps, plain
+from nexscout_cli.jsontext import dumps
 from nexscout_cli.store.sqlite import accounts, answers, lengths, models, profiles, usage
 from nexscout_cli.store.sqlite.states import elsewhere, end_request, require_own, set_state
 
@@ -36,7 +36,7 @@ def post(t: Transaction, attempt: Attempt, posting: Posting) -> None:
             "input_tokens": charge.input_tokens,
             "output_tokens": charge.output_tokens,
             "cost_usd": charge.cost,
-            "token_classes": plain(charge.classes),
+            "token_classes": t.json(charge.classes),
             "provider_cost_usd": charge.provider_cost,
             "energy": delivery.energy if delivery else 0,
             "mode": settlement.mode,
@@ -90,13 +90,13 @@ def deliver(t: Transaction, attempt: Attempt, charge: Charge, delivery: Delivery
         raise elsewhere(f"request {attempt.request_id}")
     saved = attempt.settlement.savings(charge)
     t.execute(
-        "UPDATE ai_model_usage SET energy = ?, baseline_usd = ?, compression_saved_usd = ?, "
-        "metadata = json_set(metadata, '$.delivered', json('true'), '$.warnings', json(?)) WHERE request_id = ? AND n = ?",
+        f"UPDATE ai_model_usage SET energy = ?, baseline_usd = ?, compression_saved_usd = ?, "
+        f"metadata = {t.sql.delivered('metadata')} WHERE request_id = ? AND n = ?",
         (
             delivery.energy,
             saved.baseline,
             saved.compression,
-            plain(list(delivery.warnings)),
+            t.json(list(delivery.warnings)),
             attempt.request_id,
             attempt.n,
         ),

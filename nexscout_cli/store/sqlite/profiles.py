@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import sqlite3
 from typing import TYPE_CHECKING, Any
 
 from nexscout_cli.engine.book_types import Preferences
@@ -12,14 +11,14 @@ from nexscout_cli.engine.snapshot import Profile
 from nexscout_cli.engine.tiers import FIRST_TIER
 from nexscout_cli.errors import NotPermitted
 from nexscout_cli.jsontext import plain
-from nexscout_cli.store.sqlite import users
+from nexscout_cli.store.sqlite import keys, users
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from nexscout_cli.engine.learning.observation import Lesson
     from nexscout_cli.store.sqlite.transaction import Transaction
-    from nexscout_cli.store.sqlite.transactions import Transactions
+    from nexscout_cli.store.sqlite.work import Work
 
 
 def _tuple(text: str) -> tuple[Any, ...]:
@@ -64,7 +63,7 @@ def learn(t: Transaction, user_id: str, lesson: Lesson) -> None:
             learned = state.after(lesson)
             values = [plain(value) if kind else value for kind, value in zip(_KINDS, learned, strict=True)]
             t.execute(_WRITE, (*values, user_id))
-    except (ValueError, TypeError, LookupError, AttributeError, ArithmeticError, sqlite3.IntegrityError):
+    except (ValueError, TypeError, LookupError, AttributeError, ArithmeticError, t.broken):
         return
 
 
@@ -85,7 +84,7 @@ def for_plan(t: Transaction, user_id: str) -> Profile:
 class SqliteProfiles:
     """Profiles and preferences of users."""
 
-    def __init__(self, store: Transactions) -> None:
+    def __init__(self, store: Work) -> None:
         self._store = store
 
     def learned(self, actor: str, user_id: str) -> ProfileState:
@@ -133,4 +132,4 @@ class SqliteProfiles:
         with self._store.write(actor) as t:
             t.require_admin("turn panic mode on or off")
             t.execute("UPDATE meta SET value = ? WHERE key = 'panic'", (str(int(on)),))
-            t.execute("UPDATE meta SET value = CAST(value AS INTEGER) + 1 WHERE key = 'world_version'")
+            t.execute(keys.MOVED)

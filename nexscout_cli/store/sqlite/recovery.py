@@ -13,11 +13,11 @@ from nexscout_cli.store.sqlite import accounts, claims, log, states, usage
 from nexscout_cli.store.sqlite.transaction import OWN_OR_ADMIN, Transaction, parse_stamp, stamp
 
 if TYPE_CHECKING:
-    import sqlite3
     from datetime import datetime
 
     from nexscout_cli.engine.book_types import AttemptRow, Recovered, Unresolved
-    from nexscout_cli.store.sqlite.transactions import Transactions
+    from nexscout_cli.store.sqlite.records import Record
+    from nexscout_cli.store.sqlite.work import Work
 
 _ATTEMPTS = """SELECT a.*, r.user_id, r.feature, r.state = 'open' AS goes_on
     FROM attempts a JOIN requests r USING (request_id)"""
@@ -26,7 +26,7 @@ _ATTEMPTS = """SELECT a.*, r.user_id, r.feature, r.state = 'open' AS goes_on
 class SqliteRecovery:
     """Attempts that nobody looks after."""
 
-    def __init__(self, store: Transactions) -> None:
+    def __init__(self, store: Work) -> None:
         self._store = store
 
     def recover(self, actor: str) -> Recovered:
@@ -117,12 +117,14 @@ class SqliteRecovery:
 
     def reset_clock(self, actor: str) -> None:
         """Set the last-seen time back to the clock's, after the clock stood in the future for a while. Admins only."""
+        now = self._store.clock.now()
         with self._store.write(actor, touch=False) as t:  # what is there may be no time
             t.require_admin("reset the last-seen time")
-            t.execute("INSERT OR REPLACE INTO meta VALUES ('last_seen', ?)", (stamp(t.clock.now()),))
+            if not t.execute("UPDATE meta SET value = ? WHERE key = 'last_seen'", (stamp(now),)).rowcount:
+                t.execute("INSERT INTO meta VALUES ('last_seen', ?)", (stamp(now),))
 
 
-def _left_behind(t: Transaction) -> list[tuple[sqlite3.Row, LiveAttempt]]:
+def _left_behind(t: Transaction) -> list[tuple[Record, LiveAttempt]]:
     rows = t.execute(
         f"{_ATTEMPTS} WHERE a.claim IS NOT NULL AND a.state IN ('held', 'sent', 'unknown') ORDER BY +a.id"
     ).fetchall()
@@ -134,12 +136,12 @@ def _left_behind(t: Transaction) -> list[tuple[sqlite3.Row, LiveAttempt]]:
     ]
 
 
-def _live(row: sqlite3.Row) -> LiveAttempt:
+def _live(row: Record) -> LiveAttempt:
     since = parse_stamp(row["settled_at"]) if row["settled_at"] else None
     return LiveAttempt(row["state"], row["hold"], parse_stamp(row["deadline"]), since)
 
 
-def _abandoned(t: Transaction) -> list[sqlite3.Row]:
+def _abandoned(t: Transaction) -> list[Record]:
     """Requests left open between two attempts by a process that died."""
     rows = t.execute(
         """SELECT r.request_id,
@@ -153,7 +155,7 @@ def _abandoned(t: Transaction) -> list[sqlite3.Row]:
     return [row for row in rows if not owner.alive(row["owner"]) or _is_overdue(t, row)]
 
 
-def _is_overdue(t: Transaction, row: sqlite3.Row) -> bool:
+def _is_overdue(t: Transaction, row: Record) -> bool:
     """Whether a process that cannot be seen from here has gone on with nothing since its last attempt should have ended."""
     return not owner.is_seen(row["owner"]) and parse_stamp(row["deadline"]) + t.rules.ageing.post_after <= t.now
 
@@ -167,13 +169,13 @@ def _close_abandoned(t: Transaction) -> None:
             states.end_request(t, row["request_id"], "voided", 0)
 
 
-def _void(t: Transaction, row: sqlite3.Row, reason: str) -> None:
+def _void(t: Transaction, row: Record, reason: str) -> None:
     states.set_state(t, row["id"], "voided", reason=reason, ended=not row["goes_on"])
     accounts.release(t, row["id"], {"usd": None, "tokens": None}, reason)
     _end_if_settled(t, row["request_id"], "voided")
 
 
-def _post(t: Transaction, row: sqlite3.Row, cost: int, how: str) -> None:
+def _post(t: Transaction, row: Record, cost: int, how: str) -> None:
     """Post an unknown attempt; its tokens are what the hold allowed, since nobody reported any."""
     kept = json.loads(row["plan"])
     states.set_state(t, row["id"], "posted", actual=cost, ended=not row["goes_on"])

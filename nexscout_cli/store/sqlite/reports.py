@@ -11,20 +11,25 @@ from nexscout_cli.engine.report_window import Window
 from nexscout_cli.store.sqlite.transaction import OWN_OR_ADMIN, Transaction, parse_stamp, stamp
 
 if TYPE_CHECKING:
-    import sqlite3
     from collections.abc import Iterator
 
-    from nexscout_cli.store.sqlite.transactions import Transactions
+    from nexscout_cli.store.sqlite.records import Record
+    from nexscout_cli.store.sqlite.work import Work
 
 Row = dict[str, Any]
 
 _DAY = timedelta(days=1)
 _FIRST = "NOT EXISTS (SELECT 1 FROM ai_model_usage e WHERE e.request_id = a.request_id AND e.id < a.id)"
-_OF_ROWS = (_FIRST, "outcome = 'posted'", "outcome = 'hit'", "outcome = 'failed'", *SUMS[4:])
-_ROW_SUMS = ", ".join(f"coalesce(sum({value}), 0)" for value in _OF_ROWS)
+_COUNTED = (_FIRST, "outcome = 'posted'", "outcome = 'hit'", "outcome = 'failed'")
+_ROW_SUMS = ", ".join(
+    (
+        *(f"count(CASE WHEN {condition} THEN 1 END)" for condition in _COUNTED),
+        *(f"coalesce(sum({name}), 0)" for name in SUMS[4:]),
+    )
+)
 _ROLLUP_SUMS = ", ".join(f"coalesce(sum({name}), 0)" for name in SUMS)
 _IS_ADMIN = "EXISTS (SELECT 1 FROM users WHERE user_id = :actor AND role = 'admin')"
-_MINE = f"{OWN_OR_ADMIN} AND (:user IS NULL OR user_id = :user)"
+_MINE = f"{OWN_OR_ADMIN} AND (CAST(:user AS text) IS NULL OR user_id = :user)"
 # The key of usage_by_user_day begins with the user: step from user to user instead of reading every day of the table.
 _OWNERS = """WITH RECURSIVE owners (id) AS (
   SELECT min(user_id) FROM usage_by_user_day UNION ALL
@@ -59,7 +64,7 @@ def _midnight(moment: datetime) -> datetime:
 class SqliteReports:
     """Where the money went."""
 
-    def __init__(self, store: Transactions) -> None:
+    def __init__(self, store: Work) -> None:
         self._store = store
 
     def now(self, actor: str) -> datetime:
@@ -87,7 +92,7 @@ class SqliteReportReader:
         self.user = user
         self._oldest = "SELECT min(created_at) FROM ai_model_usage"
 
-    def _select(self, sql: str, **values: Any) -> list[sqlite3.Row]:
+    def _select(self, sql: str, **values: Any) -> list[Record]:
         """Rows of a query, which may name :actor, :user, :now, :since and :until."""
         known = {
             "actor": self._t.actor,
@@ -152,7 +157,7 @@ class SqliteReportReader:
 
     def latencies(self) -> dict[str, tuple[int, int]]:
         """Milliseconds from the hold to the post of the window's calls, by model: the P50 and the P95."""
-        took = "round((julianday(a.settled_at) - julianday(a.created_at)) * 86400000)"
+        took = f"round({self._t.sql.seconds('a.created_at', 'a.settled_at')} * 1000)"
         rank = "max(CASE WHEN rank = (many * {} + 99) / 100 THEN took END)"
         rows = self._select(
             f"""WITH timed AS (
@@ -184,7 +189,7 @@ class SqliteReportReader:
     def token_classes(self) -> dict[str, int]:
         """Tokens of the window that are not plain, by class."""
         rows = self._select(
-            f"SELECT j.key, sum(j.value) FROM ai_model_usage, json_each(token_classes) j "
+            f"SELECT j.key, sum(j.value) FROM ai_model_usage, {self._t.sql.fields_of.format('token_classes')} "
             f"WHERE token_classes <> '{{}}' AND created_at >= :since AND created_at < :until "
             f"AND {OWN_OR_ADMIN} {self._only} GROUP BY j.key ORDER BY 2 DESC, 1"
         )
@@ -212,7 +217,8 @@ class SqliteReportReader:
                        avg(error) AS error, {middle.format(rank="rank", of="error")} AS median_error,
                        avg(formula_error) AS formula_error,
                        {middle.format(rank="formula_rank", of="formula_error")} AS formula_median_error,
-                       avg(actual_tokens <= predicted_tokens_p90) AS covered
+                       avg(CASE WHEN actual_tokens <= predicted_tokens_p90 THEN 1.0
+                                WHEN predicted_tokens_p90 IS NOT NULL THEN 0.0 END) AS covered
                 FROM ranked {by}"""
         )
         return [dict(row) for row in found]
@@ -227,7 +233,7 @@ class SqliteReportReader:
         # A call that was posted by age, or by hand, has a reason: what it took nobody knows. Percentiles by nearest rank.
         row = self._select(
             f"""WITH took AS (
-                  SELECT (julianday(settled_at) - julianday(a.created_at)) * 86400 AS seconds
+                  SELECT {self._t.sql.seconds("a.created_at", "settled_at")} AS seconds
                   FROM ai_model_usage u JOIN attempts a USING (request_id, n)
                   WHERE u.created_at >= :since AND u.created_at < :until AND outcome = 'posted' AND reason IS NULL
                   AND {OWN_OR_ADMIN} {self._only}),
@@ -296,7 +302,7 @@ class SqliteReportReader:
             return "usage_by_user_day" if {"user_id", "day"}.issuperset(keys) else None
         return "usage_by_model_day"
 
-    def _from_rows(self, keys: tuple[str, ...], since: str, until: str) -> list[sqlite3.Row]:
+    def _from_rows(self, keys: tuple[str, ...], since: str, until: str) -> list[Record]:
         names = [{"day": "substr(created_at, 1, 10)"}.get(key, key) for key in keys]
         return self._select(
             f"SELECT {', '.join([*names, _ROW_SUMS])} FROM ai_model_usage a "
@@ -305,7 +311,7 @@ class SqliteReportReader:
             end=until,
         )
 
-    def _from_rollup(self, table: str, keys: tuple[str, ...], first: str, end: str) -> list[sqlite3.Row]:
+    def _from_rollup(self, table: str, keys: tuple[str, ...], first: str, end: str) -> list[Record]:
         names = [{"model_used": "model"}.get(key, key) for key in keys]
         head, source, where = "", table, _IS_ADMIN
         if self.user is not None:

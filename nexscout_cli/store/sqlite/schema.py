@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from sqlite_utils import Database, Migrations
 
 from nexscout_cli.engine.book_types import SUMS
+from nexscout_cli.store.sqlite.rollups import ROLLUPS
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -287,15 +288,6 @@ _VERSIONED = "".join(
         ("users", "UPDATE OF tier"),
     )
 )
-
-ROLLUPS = {
-    "usage_by_user_day": ({"user_id": "new.user_id", "day": "substr(new.created_at, 1, 10)"}, "user_id, day"),
-    "usage_by_model_day": (
-        {"day": "substr(new.created_at, 1, 10)", "model": "new.model_used", "feature": "new.feature"},
-        "day, model, feature",
-    ),
-}
-
 
 _ROUTING = """
 ALTER TABLE user_efficiency_profiles ADD COLUMN routing_policy TEXT CHECK (routing_policy IN ('rules', 'learned', 'cascade'));

@@ -74,11 +74,9 @@ def kept(t: Transaction) -> list[Seal]:
 def worked_out(t: Transaction, day: str, before: Day, upto: Upto) -> str:
     """The hash of a day that reaches up to those rows, after the one before it. Rows are streamed."""
     digest = hashlib.sha256(_LINE([_FORM, day, before.hash]).encode() + b"\n")
-    cursor = t.connection.cursor()
-    cursor.row_factory = None
     for (_, sql), after, last in zip(_BOOKS, before.upto, upto, strict=True):
-        for row in cursor.execute(sql, (after, last)):
-            digest.update(_LINE(row).encode() + b"\n")
+        for row in t.stream(sql, (after, last)):
+            digest.update(_LINE(tuple(row)).encode() + b"\n")
     return digest.hexdigest()
 
 

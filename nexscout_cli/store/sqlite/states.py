@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sqlite3
 from typing import TYPE_CHECKING
 
 from nexscout_cli.errors import StoreError
@@ -35,7 +34,7 @@ def set_state(
     settled = None if state == "sent" else t.stamp
     try:
         t.execute(_ENDS if ended else _STAYS, (state, actual, reason, failure, provider_id, settled, attempt_id))
-    except sqlite3.IntegrityError as error:
+    except t.broken as error:
         raise elsewhere(f"attempt {attempt_id}") from error
 
 

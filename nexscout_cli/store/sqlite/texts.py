@@ -6,6 +6,8 @@ import sqlite3
 from contextlib import closing
 from typing import TYPE_CHECKING
 
+from nexscout_cli.store.sqlite.dialect import SQLITE, Dialect
+
 if TYPE_CHECKING:
     from pathlib import Path
 
@@ -16,13 +18,11 @@ _FORGET = {
     "kept_answers": "UPDATE requests SET answer = NULL, key = NULL WHERE {whose} AND answer IS NOT NULL",
     "failures": "UPDATE attempts SET reason = NULL WHERE reason IS NOT NULL AND request_id IN "
     "(SELECT request_id FROM requests WHERE {whose})",
-    "messages": "UPDATE ai_model_usage SET metadata = json_remove(metadata, '$.message', '$.warnings') "
-    "WHERE {whose} AND coalesce(json_type(metadata, '$.message'), json_type(metadata, '$.warnings')) IS NOT NULL",
+    "messages": "UPDATE ai_model_usage SET metadata = {metadata_without_messages} "
+    "WHERE {whose} AND ({has_message} OR {has_warnings})",
     "verdicts": "DELETE FROM feedback WHERE {whose}",
-    "decisions": "UPDATE ai_cost_predictions SET decision = json_remove(decision, '$.weighed') WHERE {whose} "
-    "AND json_type(decision, '$.weighed') IS NOT NULL",
-    "doubts": "UPDATE ai_model_usage SET metadata = json_remove(metadata, '$.doubt') WHERE {whose} "
-    "AND json_type(metadata, '$.doubt') IS NOT NULL",
+    "decisions": "UPDATE ai_cost_predictions SET decision = {decision_without_weighed} WHERE {whose} AND {has_weighed}",
+    "doubts": "UPDATE ai_model_usage SET metadata = {metadata_without_doubt} WHERE {whose} AND {has_doubt}",
     "profiles": "UPDATE user_efficiency_profiles SET writing_style_profile = '{{}}', common_patterns = '[]', "
     "pattern_counts = '{{}}', peak_usage_hours = '[]', prompt_heads = '[]' WHERE {whose}",
     # What a prompt was can be guessed and hashed. Where an idempotency key still stands, so must what it is for.
@@ -43,12 +43,21 @@ _HELD = (
 )
 
 
+def _words(sql: Dialect) -> dict[str, str]:
+    """What the statements above leave open."""
+    return {
+        "metadata_without_messages": sql.without("metadata", "message", "warnings"),
+        "metadata_without_doubt": sql.without("metadata", "doubt"),
+        "decision_without_weighed": sql.without("decision", "weighed"),
+        **{f"has_{name}": sql.has("metadata", name) for name in ("message", "warnings", "doubt")},
+        "has_weighed": sql.has("decision", "weighed"),
+    }
+
+
 def forget(t: Transaction, user_id: str) -> dict[str, int]:
     """Remove a person's texts; returns how many rows lost some, by what it was."""
-    gone = {
-        name: t.execute(sql.format(whose="user_id = :user"), {"user": user_id}).rowcount
-        for name, sql in _FORGET.items()
-    }
+    words = _words(t.sql) | {"whose": "user_id = :user"}
+    gone = {name: t.execute(sql.format(**words), {"user": user_id}).rowcount for name, sql in _FORGET.items()}
     t.execute(_OWN_NOTES, {"user": user_id})
     return {name: count for name, count in gone.items() if name not in _UNSAID}
 
@@ -58,8 +67,9 @@ def remove_all(file: Path) -> None:
     with closing(sqlite3.connect(file, isolation_level=None)) as connection:
         connection.execute("PRAGMA secure_delete = ON")
         connection.execute("BEGIN IMMEDIATE")
+        words = _words(SQLITE) | {"whose": "1"}
         for sql in _IN_A_COPY.values():
-            connection.execute(sql.format(whose="1"))
+            connection.execute(sql.format(**words))
         connection.execute("COMMIT")
         connection.execute("VACUUM")
 

@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+import sqlite3
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 from nexscout_cli.engine.names import check_user
 from nexscout_cli.errors import NotPermitted, StoreError, UsageError
+from nexscout_cli.jsontext import plain
+from nexscout_cli.store.sqlite.dialect import SQLITE
 
 if TYPE_CHECKING:
-    import sqlite3
+    from collections.abc import Iterator, Sequence
 
     from nexscout_cli.engine.ports import Clock
     from nexscout_cli.engine.store_rules import StoreRules
+    from nexscout_cli.store.sqlite.records import Execute, ExecuteMany, Record
 
 OWN_OR_ADMIN = "(user_id = :actor OR EXISTS (SELECT 1 FROM users WHERE user_id = :actor AND role = 'admin'))"
 """SQL that every read of a person's rows carries: their own, or an admin reads."""
@@ -35,9 +40,16 @@ def parse_stamp(text: str) -> datetime:
 class Transaction:
     """What every statement of a transaction needs. ``execute`` and ``executemany`` are the connection's.
 
+    ``sql``: words that another database has others for. ``broken``: what is raised where a statement would break a rule of
+    the tables; ``failed``: where it cannot be run.
+
     ``known`` is what the store remembers between transactions. ``now`` is the clock's time, or the last seen where the clock
     has gone back, so that no window opens twice.
     """
+
+    sql = SQLITE
+    broken: type[Exception] = sqlite3.IntegrityError
+    failed: type[Exception] = sqlite3.DatabaseError
 
     def __init__(
         self,
@@ -49,12 +61,44 @@ class Transaction:
     ) -> None:
         self.known: dict[str, Any] = {} if known is None else known
         self.connection = connection
-        self.execute = connection.execute
-        self.executemany = connection.executemany
+        self.execute: Execute = connection.execute
+        self.executemany: ExecuteMany = connection.executemany
         self.actor = actor
         self.rules = rules
         self.clock = clock
         self._time: tuple[datetime, str, str] | None = None
+
+    @staticmethod
+    def json(value: Any) -> str:
+        """JSON text of a value, for a column that the database looks into."""
+        return plain(value)
+
+    def insert(self, sql: str, values: Sequence[object]) -> int | None:
+        """The id of the row that the statement inserts; None where it inserts none."""
+        cursor = self.connection.execute(sql, values)
+        return cursor.lastrowid if cursor.rowcount else None
+
+    def stream(self, sql: str, values: Any = ()) -> Iterator[Record]:
+        """The rows of a query that may be long, which are not all kept in memory. Only in a transaction that reads."""
+        return iter(self.execute(sql, values))
+
+    @contextmanager
+    def aside(self) -> Iterator[None]:
+        """What fails inside is taken back alone, and not told: the rest of the transaction stands."""
+        self.execute("SAVEPOINT aside")
+        try:
+            yield
+        except (self.failed, ArithmeticError, ValueError):
+            if not self.connection.in_transaction:  # a full disk takes the whole transaction back, which must be told
+                raise
+            self.execute("ROLLBACK TO aside")
+        self.execute("RELEASE aside")
+
+    def alone(self, what: str, *, shared: bool) -> None:
+        """From here on nobody else changes what is read next, until this transaction ends: here nobody does anyway.
+
+        ``shared``: whether others than this user's transactions may.
+        """
 
     def _read_time(self) -> tuple[datetime, str, str]:
         """The time, as a stamp too, and the stamp of when it was seen last."""
@@ -116,10 +160,10 @@ class Transaction:
         if not self.is_admin():
             raise NotPermitted(f"only an admin may {what}", "ask the person who owns this installation")
 
-    def require_access(self, subject: str) -> sqlite3.Row | None:
+    def require_access(self, subject: str) -> Record | None:
         """The subject's row of ``users``, None where an admin mentions someone new. Raises NotPermitted, UsageError."""
         check_user(subject)
-        row: sqlite3.Row | None = self.execute("SELECT * FROM users WHERE user_id = ?", (subject,)).fetchone()
+        row: Record | None = self.execute("SELECT * FROM users WHERE user_id = ?", (subject,)).fetchone()
         if row["role"] == "admin" if row is not None and subject == self.actor else self.is_admin():
             if row is None and not self.rules.auto_create:
                 raise UsageError(f"there is no user {subject!r}", f"`nexscout user set-tier {subject} free` makes one")
@@ -133,7 +177,7 @@ class Transaction:
             )
         return row
 
-    def require_user(self, subject: str) -> sqlite3.Row:
+    def require_user(self, subject: str) -> Record:
         """The row of a user who exists. Raises NotPermitted, UsageError."""
         row = self.require_access(subject)
         if row is None:

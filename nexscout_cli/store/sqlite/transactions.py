@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from nexscout_cli.engine.names import check_user
 from nexscout_cli.store.sqlite.database import Database
+from nexscout_cli.store.sqlite.dialect import SQLITE
 from nexscout_cli.store.sqlite.transaction import Transaction
 
 if TYPE_CHECKING:
@@ -22,6 +23,8 @@ T = TypeVar("T")
 
 class Transactions:
     """An open database. ``fill`` writes what a new one starts with, in the name of its ``owner``."""
+
+    sql = SQLITE
 
     def __init__(
         self, path: Path, clock: Clock, rules: StoreRules, owner: str, fill: Callable[[Transaction], None]
@@ -54,8 +57,11 @@ class Transactions:
                 transaction.touch()
             yield transaction
 
-    def together(self, actor: str, make: Callable[[Transaction], T]) -> T:
-        """Commit what ``make`` writes and return its value; what other threads write meanwhile goes into the same commit."""
+    def together(self, actor: str, make: Callable[[Transaction], T], user_id: str = "", proof: object = None) -> T:
+        """Commit what ``make`` writes and return its value; what other threads write meanwhile goes into the same commit.
+
+        ``user_id``, whose books it writes, and ``proof`` matter where several write at a time or from afar, as none do here.
+        """
 
         def change(connection: sqlite3.Connection) -> T:
             transaction = self._transaction(connection, actor)
@@ -68,6 +74,10 @@ class Transactions:
     def path(self) -> Path:
         """Where the file lies."""
         return self.db.path
+
+    def flush(self) -> None:
+        """See that nothing that was removed stays in the log of changes."""
+        self.db.flush_log()
 
     def close(self) -> None:
         """Close the database."""

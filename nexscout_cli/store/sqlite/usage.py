@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from nexscout_cli.jsontext import plain
-
 if TYPE_CHECKING:
     from nexscout_cli.engine.request import Json
     from nexscout_cli.store.sqlite.transaction import Transaction
@@ -13,6 +11,6 @@ if TYPE_CHECKING:
 
 def record(t: Transaction, row: dict[str, Json]) -> None:
     """Insert a usage row; ``metadata`` is given as a value."""
-    values = row | {"metadata": plain(row.get("metadata", {})), "created_at": t.stamp}
+    values = row | {"metadata": t.json(row.get("metadata", {})), "created_at": t.stamp}
     names = ", ".join(values)
     t.execute(f"INSERT INTO ai_model_usage ({names}) VALUES ({', '.join('?' * len(values))})", list(values.values()))

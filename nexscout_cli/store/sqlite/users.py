@@ -12,18 +12,17 @@ from nexscout_cli.store.sqlite import accounts, texts
 from nexscout_cli.store.sqlite.transaction import OWN_OR_ADMIN, Transaction
 
 if TYPE_CHECKING:
-    import sqlite3
+    from nexscout_cli.store.sqlite.records import Record
+    from nexscout_cli.store.sqlite.work import Work
 
-    from nexscout_cli.store.sqlite.transactions import Transactions
 
-
-def due(t: Transaction, row: sqlite3.Row | None) -> int:
+def due(t: Transaction, row: Record | None) -> int:
     """Energy that this month's grant would add to a user's."""
     tier, period = (row["tier"], row["granted_period"]) if row else (FIRST_TIER, "")
     return t.rules.tiers[tier].due(period, t.month)
 
 
-def _role(row: sqlite3.Row) -> str:
+def _role(row: Record) -> str:
     return "reader" if row["reads_only"] else str(row["role"])
 
 
@@ -37,10 +36,13 @@ def _add(t: Transaction, user_id: str) -> None:
 
 def note_tier(t: Transaction, user_id: str, tier: str) -> None:
     """Remember which tier a user has from now on: what it pays is counted by it."""
-    t.execute("INSERT OR REPLACE INTO tier_history VALUES (?, ?, ?)", (user_id, t.stamp, tier))
+    t.execute(
+        "INSERT INTO tier_history VALUES (?, ?, ?) ON CONFLICT (user_id, since) DO UPDATE SET tier = excluded.tier",
+        (user_id, t.stamp, tier),
+    )
 
 
-def ensure(t: Transaction, user_id: str) -> sqlite3.Row:
+def ensure(t: Transaction, user_id: str) -> Record:
     """The user's row, made when new, with this month's energy granted. Raises NotPermitted, UsageError as access does."""
     row = t.require_access(user_id)
     grants, month = due(t, row), t.month
@@ -55,14 +57,14 @@ def ensure(t: Transaction, user_id: str) -> sqlite3.Row:
     if row is None or row["granted_period"] < month:
         accounts.grant(t, accounts.energy_account(t, user_id), grants, "grant", f"month {month}")
         t.execute("UPDATE users SET granted_period = ?, granted_energy = ? WHERE user_id = ?", (month, grants, user_id))
-    fresh: sqlite3.Row = t.execute("SELECT * FROM users WHERE user_id = ?", (user_id,)).fetchone()
+    fresh: Record = t.execute("SELECT * FROM users WHERE user_id = ?", (user_id,)).fetchone()
     return fresh
 
 
 class SqliteUsers:
     """Who there is."""
 
-    def __init__(self, store: Transactions) -> None:
+    def __init__(self, store: Work) -> None:
         self._store = store
 
     def listing(self, actor: str) -> list[UserRow]:
@@ -150,5 +152,5 @@ class SqliteUsers:
         with self._store.write(actor) as t:
             t.require_user(user_id)
             gone = texts.forget(t, user_id)
-        self._store.db.flush_log()
+        self._store.flush()
         return gone

@@ -63,9 +63,9 @@ def experience(t: Transaction, user_id: str, feature: str) -> Experience:
     )
     verdicts = pooled(user_id, (Given(*row) for row in given))
     doubts = t.execute(
-        """SELECT json_extract(metadata, '$.doubt.score') FROM
+        f"""SELECT {t.sql.number("metadata", "doubt.score")} FROM
            (SELECT feature, routing_reason, metadata FROM ai_model_usage WHERE user_id = ? ORDER BY created_at DESC LIMIT ?)
-           WHERE feature = ? AND routing_reason = 'cascade_first' AND json_type(metadata, '$.doubt') IS NOT NULL""",
+           AS latest WHERE feature = ? AND routing_reason = 'cascade_first' AND {t.sql.has("metadata", "doubt")}""",
         (user_id, DOUBTS_SEEN, feature),
     )
     return Experience(verdicts, tuple(row[0] for row in doubts))

@@ -27,6 +27,7 @@ from nexscout_cli.store.sqlite.transaction import Transaction
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
+    from datetime import datetime
     from pathlib import Path
 
     from nexscout_cli.engine.book_types import Problem, Seal
@@ -56,7 +57,7 @@ def first_fault(path: Path, clock: Clock, rules: StoreRules) -> Problem | None:
     with closing(sqlite3.connect(f"{path.resolve().as_uri()}?mode=rw", uri=True)) as connection:  # ro skips CHECKs
         connection.row_factory, connection.text_factory = sqlite3.Row, _any_text
         t = Transaction(connection, "", rules, clock)
-        found = [*_kept("schema", lambda: objects.problems(t)), *_kept("meta", lambda: meta.problems(t))]
+        found = [*_kept("schema", lambda: objects.problems(t)), *_kept("meta", lambda: meta.problems(t, clock.now()))]
         found += [*_kept("values", lambda: shapes.problems(t)), *told("integrity", integrity.faults(t))]
         return found[0] if found else None
 
@@ -67,7 +68,12 @@ def _inside(t: Transaction, kept: Sequence[Seal]) -> list[Problem]:
     if not all(map(integrity.is_of_a_value, file)):
         return found  # rows that an index has lost would be told as missing, and so on
     found += _kept("schema", lambda: objects.problems(t))
-    found += _kept("meta", lambda: meta.problems(t))
+    return found + of_books(t, t.clock.now(), kept)
+
+
+def of_books(t: Transaction, now: datetime, kept: Sequence[Seal] = ()) -> list[Problem]:
+    """Everything that is wrong with what tables hold, whichever database keeps them. ``now``: the clock's time."""
+    found = _kept("meta", lambda: meta.problems(t, now))
     found += _kept("values", lambda: shapes.problems(t))
     for rule in (*books.RULES, *twice.RULES, *rollups.rules()):
         found += _kept(rule.name, lambda rule=rule: iter(examined(t, rule)))  # type: ignore[misc]

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 from nexscout_cli.engine.names import EVERYONE
 
 if TYPE_CHECKING:
-    import sqlite3
     from collections.abc import Iterator
 
+    from nexscout_cli.store.sqlite.records import Record
     from nexscout_cli.store.sqlite.transaction import Transaction
 
 _ENTRIES = """SELECT e.id, e.attempt, e.account, e.kind, e.amount, e.reason, a.owner, a.kind AS unit, a.period
@@ -31,7 +31,7 @@ def faults(t: Transaction) -> Iterator[str]:
             )
 
 
-def _sums_days(row: sqlite3.Row) -> bool:
+def _sums_days(row: Record) -> bool:
     """Whether an account's window is made of users' days: a month, or what all users have together."""
     if row["kind"] == "energy" or (row["owner"] != EVERYONE and row["owner"].startswith(EVERYONE)):
         return False
@@ -44,7 +44,7 @@ def _opened(t: Transaction) -> dict[int, int]:
     own: Counter[int] = Counter()
     days: Counter[tuple[str, str, str]] = Counter()
     found: dict[int, int] = {}
-    for row in t.execute(_ENTRIES):
+    for row in t.stream(_ENTRIES):
         number, owner, unit, period = row["account"], row["owner"], row["unit"], row["period"]
         if row["attempt"] is None:
             if row["kind"] == "grant" and row["reason"] == "cap":

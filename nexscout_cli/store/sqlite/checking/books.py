@@ -41,19 +41,19 @@ RULES = (
         """
         WITH sums AS (
           SELECT t.id, t.request_id, t.n, t.state, t.actual, t.settled_at, t.claim, r.state AS request_state,
-            CASE WHEN json_valid(t.price)
-              THEN json_extract(t.price, '$.input') + json_extract(t.price, '$.output') > 0 END AS paid,
-            coalesce(sum(e.kind = 'hold'), 0) AS holds, coalesce(sum(e.kind = 'post'), 0) AS posts,
-            coalesce(sum(e.kind = 'void'), 0) AS voids,
-            coalesce(sum(e.kind = 'hold' AND e.amount <> CASE a.kind WHEN 'usd' THEN t.hold ELSE t.hold_tokens END), 0)
-              AS other_holds,
-            coalesce(sum(e.kind = 'post' AND a.kind = 'usd' AND e.amount IS NOT t.actual), 0) AS other_posts
+            {costs} AS paid,
+            count(CASE WHEN e.kind = 'hold' THEN 1 END) AS holds, count(CASE WHEN e.kind = 'post' THEN 1 END) AS posts,
+            count(CASE WHEN e.kind = 'void' THEN 1 END) AS voids,
+            count(CASE WHEN e.kind = 'hold' AND e.amount <> CASE a.kind WHEN 'usd' THEN t.hold ELSE t.hold_tokens END
+              THEN 1 END) AS other_holds,
+            count(CASE WHEN e.kind = 'post' AND a.kind = 'usd' AND e.amount {is_not} t.actual THEN 1 END)
+              AS other_posts
           FROM attempts t LEFT JOIN requests r USING (request_id)
           LEFT JOIN (ledger_entries e JOIN accounts a ON a.id = e.account AND a.kind <> 'energy')
-            ON e.attempt = t.id GROUP BY t.id),
+            ON e.attempt = t.id GROUP BY t.id, r.state),
         found AS (SELECT s.*, CASE
             WHEN paid AND holds = 0 THEN 'can cost something and holds nothing'
-            WHEN other_holds THEN 'holds other amounts than its entries'
+            WHEN other_holds > 0 THEN 'holds other amounts than its entries'
             WHEN state IN ('held', 'sent', 'unknown') AND posts + voids > 0
               THEN 'is ' || state || ', yet its hold was settled'
             WHEN state = 'unknown' AND settled_at IS NULL THEN 'is unknown, and since when is not recorded'
@@ -61,7 +61,7 @@ RULES = (
               THEN 'is ' || state || ', yet keeps its claim'
             WHEN state = 'posted' AND (voids > 0 OR posts <> holds) THEN 'is posted, yet its holds are not'
             WHEN state = 'posted' AND actual IS NULL THEN 'is posted without a cost'
-            WHEN state = 'posted' AND other_posts THEN 'is posted at another cost than its entries'
+            WHEN state = 'posted' AND other_posts > 0 THEN 'is posted at another cost than its entries'
             WHEN state = 'posted' AND u.id IS NULL THEN 'is posted, yet has no row of usage'
             WHEN state = 'posted' AND u.cost_usd <> actual THEN 'is posted at another cost than its row of usage'
             WHEN state = 'voided' AND (posts > 0 OR voids <> holds) THEN 'is voided, yet its holds are not'
@@ -80,10 +80,11 @@ RULES = (
     Rule(
         "requests",
         """
-        WITH tries AS (SELECT request_id, count(*) AS attempts, sum(state IN ('held', 'sent')) AS live,
-            sum(state = 'unknown') AS unknown, sum(state = 'posted') AS posted FROM attempts GROUP BY request_id),
-        energy AS (SELECT e.attempt, sum(e.kind = 'hold') AS holds, sum(e.kind <> 'hold') AS settled,
-            sum(e.kind = 'post') AS posts,
+        WITH tries AS (SELECT request_id, count(*) AS attempts, count(CASE WHEN state IN ('held', 'sent') THEN 1 END) AS live,
+            count(CASE WHEN state = 'unknown' THEN 1 END) AS unknown, count(CASE WHEN state = 'posted' THEN 1 END) AS posted
+            FROM attempts GROUP BY request_id),
+        energy AS (SELECT e.attempt, count(CASE WHEN e.kind = 'hold' THEN 1 END) AS holds,
+            count(CASE WHEN e.kind <> 'hold' THEN 1 END) AS settled, count(CASE WHEN e.kind = 'post' THEN 1 END) AS posts,
             sum(CASE e.kind WHEN 'hold' THEN e.amount WHEN 'post' THEN -e.amount ELSE 0 END) < 0 AS above
           FROM ledger_entries e JOIN accounts a ON a.id = e.account AND a.kind = 'energy' WHERE e.attempt IS NOT NULL
           GROUP BY e.attempt),

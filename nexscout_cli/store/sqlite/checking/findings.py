@@ -6,10 +6,12 @@ import sqlite3
 from typing import TYPE_CHECKING, NamedTuple
 
 from nexscout_cli.engine.book_types import Problem
+from nexscout_cli.store.sqlite.dialect import POSTGRES, Dialect
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
 
+    from nexscout_cli.store.sqlite.records import Record
     from nexscout_cli.store.sqlite.transaction import Transaction
 
 RESTORE = "keep a copy (`nexscout db backup`), then restore the newest backup that passes `nexscout db check`"
@@ -29,7 +31,30 @@ class Rule(NamedTuple):
 
 def examined(t: Transaction, rule: Rule) -> list[Problem]:
     """What a rule finds."""
-    return told(rule.name, (str(row[0]) for row in t.execute(rule.sql)), rule.fix)
+    return told(rule.name, (str(row[0]) for row in t.execute(_worded(rule.sql, t.sql))), rule.fix)
+
+
+_WORDS = {
+    "{is_not}": ("IS NOT", "IS DISTINCT FROM"),
+    "{least}": ("min", "least"),
+    "{greatest}": ("max", "greatest"),
+    "{costs}": (  # JSON that is none is a finding of another rule
+        "CASE WHEN json_valid(t.price) THEN json_extract(t.price, '$.input') + json_extract(t.price, '$.output') > 0 END",
+        f"{POSTGRES.whole('t.price', 'input')} + {POSTGRES.whole('t.price', 'output')} > 0",
+    ),
+    "{metadata}": ("CASE WHEN json_valid(metadata) THEN metadata END", "CAST(metadata AS text)"),
+    "{is_monthly}": (
+        "e.reason GLOB 'month [0-9][0-9][0-9][0-9]-[0-9][0-9]'",
+        "e.reason ~ '^month [0-9]{4}-[0-9]{2}$'",
+    ),
+}
+"""What a rule's SQL leaves open, in SQLite's words and in PostgreSQL's."""
+
+
+def _worded(sql: str, dialect: Dialect) -> str:
+    for name, words in _WORDS.items():
+        sql = sql.replace(name, words[dialect.is_postgres])
+    return sql
 
 
 def told(name: str, messages: Iterable[str], fix: str = RESTORE) -> list[Problem]:
@@ -50,7 +75,7 @@ def told(name: str, messages: Iterable[str], fix: str = RESTORE) -> list[Problem
 
 
 def each(
-    rows: Iterable[sqlite3.Row], label: Callable[[sqlite3.Row], str], faults: Callable[[sqlite3.Row], Iterable[str]]
+    rows: Iterable[Record], label: Callable[[Record], str], faults: Callable[[Record], Iterable[str]]
 ) -> Iterator[str]:
     """What is wrong with each row, after its label; a row that cannot be read has that as its fault."""
     for row in rows:

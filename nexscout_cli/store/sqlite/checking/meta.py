@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
 from nexscout_cli.engine.book_types import Problem
@@ -19,8 +19,8 @@ AHEAD = timedelta(days=1)
 _SET_CLOCK = "nexscout db resolve --clock"
 
 
-def problems(t: Transaction) -> Iterator[Problem]:
-    """What is missing, is not what it should be, or lies in the future."""
+def problems(t: Transaction, now: datetime) -> Iterator[Problem]:
+    """What is missing, is not what it should be, or lies in the future of ``now``."""
     found = dict(t.execute("SELECT key, value FROM meta").fetchall())
     for name, is_right in (("panic", ("0", "1").__contains__), ("world_version", str.isdecimal)):
         if name not in found or not is_right(str(found[name])):
@@ -31,12 +31,12 @@ def problems(t: Transaction) -> Iterator[Problem]:
     if "last_seen" not in found:
         yield Problem("clock", "the time last seen is missing", _SET_CLOCK)
     elif found["last_seen"]:
-        yield from _clock(t, str(found["last_seen"]))
+        yield from _clock(now, str(found["last_seen"]))
 
 
-def _clock(t: Transaction, seen: str) -> Iterator[Problem]:
+def _clock(now: datetime, seen: str) -> Iterator[Problem]:
     try:
-        ahead = parse_stamp(seen) > t.clock.now() + AHEAD
+        ahead = parse_stamp(seen) > now + AHEAD
     except (ValueError, TypeError):
         yield Problem("clock", readable(f"the time last seen is no time: {seen!r:.40}"), _SET_CLOCK)
         return

@@ -4,36 +4,29 @@ from __future__ import annotations
 
 from nexscout_cli.engine.book_types import SUMS
 from nexscout_cli.store.sqlite.checking.findings import Rule
+from nexscout_cli.store.sqlite.rollups import ROLLUPS
 
 
 def rules() -> list[Rule]:
     """A rule for each roll-up, named like it."""
-    from nexscout_cli.store.sqlite.schema import ROLLUPS
-
     return [_rule(table, keys) for table, (keys, _) in ROLLUPS.items()]
 
 
 def _rule(table: str, keys: dict[str, str]) -> Rule:
     names = ", ".join(keys)
-    sums = ", ".join(
-        (
-            "sum(first)",
-            "sum(outcome = 'posted')",
-            "sum(outcome = 'hit')",
-            "sum(outcome = 'failed')",
-            *(f"sum({name})" for name in SUMS[4:]),
-        )
-    )
+    counts = (f"count(CASE WHEN outcome = '{outcome}' THEN 1 END)" for outcome in ("posted", "hit", "failed"))
+    sums = ", ".join(("sum(first)", *counts, *(f"sum({name})" for name in SUMS[4:])))
     values = ", ".join(f"{sql.replace('new.', '')} AS {name}" for name, sql in keys.items())
     rows = f"""SELECT {values}, {sums} FROM (
-        SELECT *, id = min(id) OVER (PARTITION BY request_id) AS first FROM ai_model_usage)
+        SELECT *, CASE WHEN id = min(id) OVER (PARTITION BY request_id) THEN 1 ELSE 0 END AS first
+        FROM ai_model_usage) AS numbered
         GROUP BY {", ".join(str(n + 1) for n in range(len(keys)))}"""
-    kept = f"SELECT {names}, {', '.join(SUMS)} FROM {table}"
+    kept = f"SELECT {names}, {', '.join(f'sum({name})' for name in SUMS)} FROM {table} GROUP BY {names}"
     label = " || ' ' || ".join(keys)
     return Rule(
         table,
-        f"""WITH rows AS ({rows}), kept AS ({kept})
+        f"""WITH counted AS ({rows}), kept AS ({kept})
         SELECT {label} || ': the sums are not those of its rows'
-        FROM (SELECT {names} FROM (SELECT * FROM rows EXCEPT SELECT * FROM kept)
-        UNION SELECT {names} FROM (SELECT * FROM kept EXCEPT SELECT * FROM rows))""",
+        FROM (SELECT {names} FROM (SELECT * FROM counted EXCEPT SELECT * FROM kept) AS more
+        UNION SELECT {names} FROM (SELECT * FROM kept EXCEPT SELECT * FROM counted) AS fewer) AS other""",
     )

@@ -10,9 +10,9 @@ from nexscout_cli.engine.usage import Rates, Tokens
 from nexscout_cli.store.sqlite.checking.findings import each
 
 if TYPE_CHECKING:
-    import sqlite3
     from collections.abc import Iterator
 
+    from nexscout_cli.store.sqlite.records import Record
     from nexscout_cli.store.sqlite.transaction import Transaction
 
 _DECIDED = {"aged", "resolved"}
@@ -27,10 +27,10 @@ _ATTEMPTS = """SELECT t.request_id, t.n, t.model, t.price, t.plan, t.estimate, r
 
 def faults(t: Transaction) -> Iterator[str]:
     """Attempts whose price, model, user, cost or savings are not what their plan comes to."""
-    return each(t.execute(_ATTEMPTS), lambda row: f"attempt {row['n']} of {row['request_id']}", _of)
+    return each(t.stream(_ATTEMPTS), lambda row: f"attempt {row['n']} of {row['request_id']}", _of)
 
 
-def _of(row: sqlite3.Row) -> Iterator[str]:
+def _of(row: Record) -> Iterator[str]:
     kept = json.loads(row["plan"])
     if "forecast" not in kept:  # before settlements were kept
         return
@@ -48,7 +48,7 @@ def _of(row: sqlite3.Row) -> Iterator[str]:
                 yield f"has {name} {value} in its row of usage, its plan comes to {follows}"
 
 
-def _booked(row: sqlite3.Row, plan: Settlement) -> Iterator[tuple[str, Any, Any]]:
+def _booked(row: Record, plan: Settlement) -> Iterator[tuple[str, Any, Any]]:
     """Columns of the row of usage, their values, and what follows from the plan; None where either may be."""
     about, classes = json.loads(row["metadata"]), json.loads(row["token_classes"])
     flags = set(about.get("flags", ()))

@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, Any
 from nexscout_cli.store.sqlite.checking.findings import RESTORE, each, told
 
 if TYPE_CHECKING:
-    import sqlite3
     from collections.abc import Callable, Iterator
 
     from nexscout_cli.engine.book_types import Problem
+    from nexscout_cli.store.sqlite.records import Record
     from nexscout_cli.store.sqlite.transaction import Transaction
 
 Fault = str | None
@@ -158,7 +158,7 @@ def _of_table(t: Transaction, table: str) -> Iterator[str]:
     forms = {column: form for (of, column), form in FORMS.items() if of == table}
     key = _KEYS.get(table, ("id",))
 
-    def faults(row: sqlite3.Row) -> Iterator[str]:
+    def faults(row: Record) -> Iterator[str]:
         for column in json_columns:
             if row[column] is not None and (fault := _json_fault(row[column], *JSON[table, column])):
                 yield f"has a {column} that {fault}"
@@ -167,7 +167,7 @@ def _of_table(t: Transaction, table: str) -> Iterator[str]:
                 yield f"has a {column} ({row[column]!r:.40}) that {fault}"
 
     names = ", ".join(dict.fromkeys((*key, *json_columns, *forms)))
-    rows = t.execute(f"SELECT {names} FROM {table}")
+    rows = t.stream(f"SELECT {names} FROM {table}")
     return each(rows, lambda row: f"{table} {' '.join(str(row[name]) for name in key)}", faults)
 
 

@@ -59,25 +59,26 @@ _PREDICTIONS = Rule(
     "predictions",
     """
     WITH used AS (SELECT request_id, sum(cost_usd) AS cost, sum(total_tokens) AS tokens, count(*) AS posts,
-        max(json_valid(metadata) AND (metadata LIKE '%"aged"%' OR metadata LIKE '%"resolved"%')) AS guessed
+        max(CASE WHEN {metadata} LIKE '%"aged"%' OR {metadata} LIKE '%"resolved"%' THEN 1 ELSE 0 END) AS guessed
         FROM ai_model_usage WHERE outcome = 'posted' GROUP BY request_id),
       found AS (SELECT p.request_id, CASE
-        WHEN p.approved = (p.rejected_reason IS NOT NULL) THEN 'is approved and rejected, or neither'
-        WHEN NOT p.approved AND r.request_id IS NOT NULL THEN 'was rejected, yet the request ran'
-        WHEN p.approved AND r.request_id IS NULL THEN 'was approved, yet there is no request'
-        WHEN p.actual_cost_usd IS NOT u.cost THEN 'says that it cost ' || coalesce(p.actual_cost_usd, 'nothing')
-          || ', its rows of usage ' || coalesce(u.cost, 'nothing')
+        WHEN p.approved = CASE WHEN p.rejected_reason IS NOT NULL THEN 1 ELSE 0 END THEN 'is approved and rejected, or neither'
+        WHEN p.approved = 0 AND r.request_id IS NOT NULL THEN 'was rejected, yet the request ran'
+        WHEN p.approved <> 0 AND r.request_id IS NULL THEN 'was approved, yet there is no request'
+        WHEN p.actual_cost_usd {is_not} u.cost THEN 'says that it cost ' || coalesce(CAST(p.actual_cost_usd AS text), 'nothing')
+          || ', its rows of usage ' || coalesce(CAST(u.cost AS text), 'nothing')
         WHEN u.posts IS NULL AND p.actual_tokens IS NOT NULL THEN 'has tokens, yet nothing was posted'
-        WHEN NOT u.guessed AND p.actual_tokens <> u.tokens THEN 'says that it took ' || p.actual_tokens
+        WHEN u.guessed = 0 AND p.actual_tokens <> u.tokens THEN 'says that it took ' || p.actual_tokens
           || ' tokens, its rows of usage ' || u.tokens
-        WHEN u.posts AND NOT u.guessed AND p.actual_tokens IS NULL THEN 'does not say what it took'
+        WHEN u.posts > 0 AND u.guessed = 0 AND p.actual_tokens IS NULL THEN 'does not say what it took'
         WHEN (p.actual_tokens IS NULL) <> (p.prediction_accuracy IS NULL) THEN 'has tokens without accuracy, or the reverse'
         WHEN abs(p.prediction_accuracy - CASE WHEN p.predicted_tokens > 0
-            THEN max(0, 1 - abs(p.actual_tokens - p.predicted_tokens) * 1.0 / p.predicted_tokens)
-            ELSE (p.actual_tokens = 0 AND p.predicted_tokens = 0) END) > 1e-9
+            THEN {greatest}(0, 1 - abs(p.actual_tokens - p.predicted_tokens) * 1.0 / p.predicted_tokens)
+            WHEN p.actual_tokens = 0 AND p.predicted_tokens = 0 THEN 1 ELSE 0 END) > 1e-9
           THEN 'has another accuracy than its tokens'
         WHEN p.predicted_output_tokens > p.predicted_tokens OR p.predicted_cost_usd > p.max_cost_usd
-          OR min(p.predicted_tokens, p.predicted_output_tokens, p.predicted_cost_usd, p.predicted_energy, p.formula_tokens) < 0
+          OR {least}(p.predicted_tokens, p.predicted_output_tokens, p.predicted_cost_usd, p.predicted_energy,
+            p.formula_tokens) < 0
           THEN 'contradicts itself' END AS fault
         FROM ai_cost_predictions p LEFT JOIN requests r USING (request_id) LEFT JOIN used u USING (request_id))
     SELECT 'the prediction of ' || request_id || ' ' || fault FROM found WHERE fault IS NOT NULL
@@ -90,13 +91,13 @@ _USAGE = Rule(
     "usage_rows",
     """
     WITH found AS (SELECT u.id, u.request_id, CASE
-        WHEN min(input_tokens, output_tokens, cost_usd, energy, baseline_usd, avoided_usd, compression_saved_usd) < 0
+        WHEN {least}(input_tokens, output_tokens, cost_usd, energy, baseline_usd, avoided_usd, compression_saved_usd) < 0
           THEN 'has a negative figure'
-        WHEN (outcome = 'hit') <> cached_response OR (outcome = 'hit') <> (cache_match IS NOT NULL)
+        WHEN cached_response <> CASE outcome WHEN 'hit' THEN 1 ELSE 0 END OR (outcome = 'hit') <> (cache_match IS NOT NULL)
           THEN 'is a hit and is not'
-        WHEN outcome <> 'posted' AND (cost_usd OR energy OR input_tokens OR output_tokens)
+        WHEN outcome <> 'posted' AND (cost_usd <> 0 OR energy <> 0 OR input_tokens <> 0 OR output_tokens <> 0)
           THEN 'cost something, though nothing was called'
-        WHEN outcome <> 'hit' AND avoided_usd THEN 'avoided a call, though it is no hit'
+        WHEN outcome <> 'hit' AND avoided_usd <> 0 THEN 'avoided a call, though it is no hit'
         WHEN outcome = 'posted' AND NOT t.model = u.model_used THEN 'names another model than its attempt'
         WHEN outcome = 'posted' AND NOT t.settled_at = u.created_at
           THEN 'is of ' || u.created_at || ', its attempt was settled at ' || coalesce(t.settled_at, 'no time') END AS fault
@@ -112,7 +113,7 @@ _TIMES = Rule(
       || coalesce(CASE e.kind WHEN 'hold' THEN t.created_at ELSE t.settled_at END, 'no time')
     FROM ledger_entries e JOIN attempts t ON t.id = e.attempt JOIN accounts a ON a.id = e.account
     WHERE CASE WHEN e.kind = 'hold' THEN e.created_at <> t.created_at
-      WHEN a.kind <> 'energy' THEN e.created_at IS NOT t.settled_at END
+      WHEN a.kind <> 'energy' THEN e.created_at {is_not} t.settled_at END
     UNION ALL
     SELECT 'attempt ' || n || ' of ' || request_id || ' ends before it begins' FROM attempts
       WHERE settled_at < created_at OR deadline < created_at
@@ -130,7 +131,7 @@ _GRANTS = Rule(
     """
     WITH months AS (SELECT a.owner, max(substr(e.reason, 7)) AS month FROM ledger_entries e
         JOIN accounts a ON a.id = e.account WHERE e.attempt IS NULL AND a.kind = 'energy' AND e.kind = 'grant'
-        AND e.reason GLOB 'month [0-9][0-9][0-9][0-9]-[0-9][0-9]' GROUP BY a.owner),
+        AND {is_monthly} GROUP BY a.owner),
       sums AS (SELECT a.owner, sum(CASE WHEN e.reason = 'month ' || m.month THEN e.amount END) AS monthly,
         sum(e.amount) AS granted
         FROM months m JOIN accounts a ON a.owner = m.owner AND a.kind = 'energy' JOIN ledger_entries e ON e.account = a.id

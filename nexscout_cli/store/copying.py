@@ -1,0 +1,118 @@
+"""Copying all books from one store into an empty one, and comparing the two: ``nexscout db copy``."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
+
+from nexscout_cli.errors import StoreError
+
+if TYPE_CHECKING:
+    from contextlib import AbstractContextManager
+
+Tell = Callable[[str, int], None]
+TABLES = (
+    "meta",
+    "users",
+    "user_efficiency_profiles",
+    "ai_model_configs",
+    "requests",
+    "attempts",
+    "accounts",
+    "ledger_entries",
+    "ai_cost_predictions",
+    "ai_model_usage",
+    "cached_ai_responses",
+    "output_lengths",
+    "input_factors",
+    "thinking",
+    "feedback",
+    "api_keys",
+    "budgets",
+    "tier_history",
+    "backups",
+    "seals",
+    "imports",
+    "imported_usage",
+    "alerts",
+    "alert_events",
+    "limits",
+)
+"""What is copied: what others refer to comes first. Sums of usage are made from its rows again."""
+
+
+class Totals(NamedTuple):
+    """What must be equal in two copies of a table: how many rows, and the sum of each column of whole numbers."""
+
+    rows: int
+    sums: dict[str, int]
+
+
+class Source(Protocol):
+    """Books that are read, all from one moment."""
+
+    def columns(self, table: str) -> list[str]:
+        """The names of a table's columns, without computed ones."""
+
+    def rows(self, table: str, columns: Sequence[str]) -> Iterator[Sequence[Any]]:
+        """Its rows, in the order of their ids where they have some."""
+
+
+class Target(Protocol):
+    """Empty books that are written, all or nothing."""
+
+    def columns(self, table: str) -> list[str]:
+        """The names of a table's columns, without computed ones."""
+
+    def write(self, table: str, columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
+        """Write rows."""
+
+    def totals(self, table: str, columns: Sequence[str]) -> Totals:
+        """What a table has now, with the sums of the columns that are named."""
+
+
+def copy(source: AbstractContextManager[Source], target: AbstractContextManager[Target], tell: Tell) -> dict[str, int]:
+    """Copy every table; returns how many rows each has. ``tell`` hears of a table and its rows so far, now and then.
+
+    Raises StoreError where the target has other columns, or what arrived is not what left: then nothing stays of the copy.
+    """
+    copied = {}
+    with source as old, target as new:
+        for table in TABLES:
+            columns = old.columns(table)
+            if missing := sorted(set(columns) - set(new.columns(table))):
+                raise StoreError(f"{table} has no {', '.join(missing)} there", "bring both to one version of nexscout")
+            counted = _Counted(old.rows(table, columns), columns, lambda n, table=table: tell(table, n))  # type: ignore[misc]
+            new.write(table, columns, counted)
+            arrived = new.totals(table, sorted(counted.sums))
+            if arrived != Totals(counted.count, counted.sums):
+                raise StoreError(
+                    f"{table}: {counted.count:,} rows left and {arrived.rows:,} arrived, or their sums differ",
+                    "the copy was taken back; try again",
+                    code="copy_differs",
+                )
+            copied[table] = counted.count
+            tell(table, counted.count)
+    return copied
+
+
+_EVERY = 10_000
+
+
+class _Counted:
+    """Rows that are counted and added up as they pass."""
+
+    def __init__(self, rows: Iterator[Sequence[Any]], columns: Sequence[str], tell: Callable[[int], None]) -> None:
+        self._rows, self._columns, self._tell = rows, columns, tell
+        self.count = 0
+        self.sums: dict[str, int] = {}
+
+    def __iter__(self) -> Iterator[Sequence[Any]]:
+        for row in self._rows:
+            self.count += 1
+            for name, value in zip(self._columns, row, strict=True):
+                if isinstance(value, int):
+                    self.sums[name] = self.sums.get(name, 0) + value
+            if self.count % _EVERY == 0:
+                self._tell(self.count)
+            yield row

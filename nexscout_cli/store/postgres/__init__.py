@@ -1,0 +1,1 @@
+"""The books in PostgreSQL, which several machines share."""

@@ -1,0 +1,180 @@
+"""Connections to the server: opened when they are needed, kept for the next who asks, given up when they broke.
+
+No pool of a library's: a command would wait for its threads, and would not hear why a server can't be reached.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+import time
+from collections import deque
+from contextlib import contextmanager, suppress
+from typing import TYPE_CHECKING, Any
+
+import psycopg
+from psycopg import errors
+
+from nexscout_cli.errors import NotPermitted, StoreError
+from nexscout_cli.store.postgres.records import PostgresRecord, adapt, as_records
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from nexscout_cli.errors import NexScoutError
+
+Connection = psycopg.Connection[PostgresRecord]
+SCHEMA_VERSION = 5
+MOST = 20
+"""Connections that one program has at a time; who wants one more waits."""
+_AT_REST = 30.0
+"""Seconds after which a connection that was kept is tried before it is used."""
+_CONNECT = 10
+"""Seconds that a server has to answer, for each of its addresses."""
+
+
+class Connections:
+    """Connections to one database, at most ``MOST`` at a time. Thread-safe; a forked child opens its own."""
+
+    def __init__(self, url: str, timeout: float) -> None:
+        self.url = url
+        self.timeout = timeout
+        self._free: deque[tuple[Connection, float]] = deque()
+        self._room = threading.BoundedSemaphore(MOST)
+        self._pid = os.getpid()
+        self.closed = False
+
+    @contextmanager
+    def one(self, begin: str = "") -> Iterator[Connection]:
+        """A connection on which ``begin`` was run. Raises StoreError where none is to be had within the timeout."""
+        if self._pid != os.getpid():  # the parent goes on talking on those
+            self._free, self._room, self._pid = deque(), threading.BoundedSemaphore(MOST), os.getpid()
+        if not self._room.acquire(timeout=self.timeout):
+            raise StoreError(
+                f"all {MOST} connections to the database were busy for {self.timeout:g} seconds",
+                "try again; many calls are under way",
+                code="busy",
+            )
+        connection = None
+        try:
+            connection = self._begun(begin)
+            yield connection
+        finally:
+            if connection is not None and not connection.closed:
+                self._put_back(connection)
+            self._room.release()
+
+    def _begun(self, begin: str) -> Connection:
+        """One that was kept, where it still answers, else a new one."""
+        while True:
+            try:
+                connection, since = self._free.pop()
+            except IndexError:
+                break
+            try:
+                if begin or time.monotonic() - since > _AT_REST:
+                    connection.execute((begin or "SELECT 1").encode())
+            except psycopg.OperationalError:
+                connection.close()
+            else:
+                return connection
+        connection = self.connect()
+        if begin:
+            connection.execute(begin.encode())
+        return connection
+
+    def _put_back(self, connection: Connection) -> None:
+        if connection.info.transaction_status is not psycopg.pq.TransactionStatus.IDLE:
+            with suppress(psycopg.Error):
+                connection.rollback()
+        if self.closed or connection.broken:
+            connection.close()
+        elif not connection.closed:
+            self._free.append((connection, time.monotonic()))
+
+    def connect(self) -> Connection:
+        """A new connection. Raises StoreError."""
+        try:
+            connection = psycopg.Connection.connect(
+                self.url,
+                autocommit=True,
+                row_factory=as_records,
+                connect_timeout=_CONNECT,
+                application_name="nexscout",
+            )
+            adapt(connection)
+            wait = f"{round(self.timeout * 1000)}ms"
+            # A transaction that its program left alone must not keep everybody's locks.
+            connection.execute(
+                "SELECT set_config('search_path', 'nexscout, pg_temp', false), set_config('lock_timeout', %s, false), "
+                "set_config('idle_in_transaction_session_timeout', '60s', false)",
+                (wait,),
+            )
+        except (psycopg.ProgrammingError, UnicodeError) as error:
+            raise StoreError(  # libpq repeats what it could not read, which may be a password
+                "NEXSCOUT_DB is no URL that PostgreSQL's library can read",
+                "postgresql://USER@HOST:PORT/DATABASE, what is unusual in it percent-encoded",
+                code="bad_url",
+            ) from (error if "://" not in str(error) else None)
+        except psycopg.Error as error:
+            raise unusable(error) from error
+        return connection
+
+    def close(self) -> None:
+        """Close every connection that is not in use."""
+        self.closed = True
+        while self._free:
+            self._free.pop()[0].close()
+
+
+def schema_version(connection: psycopg.Connection[Any]) -> int:
+    """The schema the books have; 0 where there are none."""
+    try:
+        row = connection.execute("SELECT max(number) FROM nexscout.migrations").fetchone()
+    except (errors.UndefinedTable, errors.InvalidSchemaName):
+        return 0
+    return int(row[0] or 0) if row else 0
+
+
+def present_schema(url: str) -> int | None:
+    """The schema of the books at a URL; None where there are none. Raises StoreError."""
+    connections = Connections(url, _CONNECT)
+    try:
+        with connections.one() as connection:
+            return schema_version(connection) or None
+    finally:
+        connections.close()
+
+
+def unusable(error: Exception) -> NexScoutError:
+    """What an error of psycopg's means to the user. Neither address nor password is repeated."""
+    said = (getattr(getattr(error, "diag", None), "message_primary", None) or str(error)).strip().splitlines()
+    text = said[-1].strip() if said else type(error).__name__
+    match error:
+        case errors.InsufficientPrivilege():
+            return NotPermitted(f"this database login may not do that: {text}", "docs/postgres.md explains the roles")
+        case errors.ReadOnlySqlTransaction():
+            return StoreError(
+                "the database accepts no writes: it is a replica, or set to read only",
+                "point NEXSCOUT_DB at the primary",
+                code="read_only",
+            )
+        case errors.DiskFull():
+            return StoreError("no space left at the database", "free some; nothing was lost", code="disk_full")
+        case (
+            errors.LockNotAvailable()
+            | errors.QueryCanceled()
+            | errors.DeadlockDetected()
+            | errors.SerializationFailure()
+        ):
+            return StoreError(f"the database was busy: {text}", "try again; another nexscout is at work", code="busy")
+        case errors.TooManyConnections():
+            return StoreError("the database has no connection left", "try again, or raise max_connections", code="busy")
+        case psycopg.OperationalError() | psycopg.InterfaceError():
+            return StoreError(
+                f"the database cannot be reached: {text}",
+                "see that the server runs; then try again",
+                code="unreachable",
+            )
+        case _:
+            return StoreError(f"the database cannot be used: {text}", "`nexscout db check` says more", code="corrupt")

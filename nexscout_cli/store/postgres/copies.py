@@ -1,0 +1,137 @@
+"""The two ends of a copy in PostgreSQL: books that are read, books that are made."""
+
+from __future__ import annotations
+
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+import psycopg
+from psycopg import sql
+
+from nexscout_cli.errors import UsageError
+from nexscout_cli.store.copying import TABLES, Totals
+from nexscout_cli.store.postgres.connections import Connection, Connections, unusable
+from nexscout_cli.store.postgres.records import storable, without_nul
+from nexscout_cli.store.postgres.schema import migrate
+from nexscout_cli.store.sqlite.rollups import ROLLUPS
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Sequence
+
+_COLUMNS = """SELECT column_name FROM information_schema.columns
+    WHERE table_schema = 'nexscout' AND table_name = %s AND is_generated = 'NEVER' ORDER BY ordinal_position"""
+_SUMS = """INSERT INTO usage_by_user_day SELECT user_id, substr(created_at, 1, 10), {sums} FROM numbered GROUP BY 1, 2;
+    INSERT INTO usage_by_model_day SELECT substr(created_at, 1, 10), model_used, feature, 0, {sums} FROM numbered
+    GROUP BY 1, 2, 3"""
+_JSON = frozenset({"plan", "decision", "metadata"})
+"""Columns of type jsonb."""
+_AT_A_TIME = 2_000
+"""Rows that are asked for at a time."""
+
+
+class _Books:
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+
+    def columns(self, table: str) -> list[str]:
+        """The names of a table's columns, without computed ones."""
+        return [row[0] for row in self._connection.execute(_COLUMNS, (table,))]
+
+    def rows(self, table: str, columns: Sequence[str]) -> Iterator[Sequence[Any]]:
+        """Its rows, in the order of their ids where they have some."""
+        order = sql.SQL("ORDER BY id" if "id" in columns and table != "api_keys" else "")
+        with self._connection.cursor("copied") as cursor:
+            cursor.itersize = _AT_A_TIME
+            cursor.execute(sql.SQL("SELECT {} FROM {} {}").format(_named(columns), sql.Identifier(table), order))
+            for row in cursor:
+                yield tuple(row)
+
+    def write(self, table: str, columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
+        """Write rows, with no trigger looking on."""
+        name = sql.Identifier(table)
+        self._connection.execute(sql.SQL("DELETE FROM {}").format(name))  # the three rows of a new `meta`
+        with (
+            self._connection.cursor() as cursor,
+            cursor.copy(sql.SQL("COPY {} ({}) FROM STDIN").format(name, _named(columns))) as copy,
+        ):
+            into_json = [name in _JSON for name in columns]
+            for row in rows:
+                copy.write_row(
+                    [
+                        without_nul(value) if is_json else value
+                        for value, is_json in zip(storable(row), into_json, strict=True)
+                    ]
+                )
+        if "id" in columns and table != "api_keys":
+            self._connection.execute(
+                sql.SQL(
+                    "SELECT setval(pg_get_serial_sequence({}, 'id'), coalesce(max(id), 0) + 1, false) FROM {}"
+                ).format(sql.Literal(f"nexscout.{table}"), name)
+            )
+
+    def totals(self, table: str, columns: Sequence[str]) -> Totals:
+        """What a table has now, with the sums of the columns that are named."""
+        sums = [sql.SQL("coalesce(sum({}), 0)").format(sql.Identifier(name)) for name in columns]
+        query = sql.SQL("SELECT {} FROM {}").format(
+            sql.SQL(", ").join([sql.SQL("count(*)"), *sums]), sql.Identifier(table)
+        )
+        row = self._connection.execute(query).fetchone()
+        assert row is not None
+        count, *found = row
+        return Totals(count, dict(zip(columns, found, strict=True)))
+
+
+def _named(columns: Sequence[str]) -> sql.Composed:
+    return sql.SQL(", ").join(map(sql.Identifier, columns))
+
+
+@contextmanager
+def reading(connections: Connections) -> Iterator[_Books]:
+    """The books as they are now."""
+    with connections.one() as connection:
+        try:
+            connection.execute("BEGIN ISOLATION LEVEL REPEATABLE READ, READ ONLY")
+            yield _Books(connection)
+            connection.execute("COMMIT")
+        except psycopg.Error as error:
+            raise unusable(error) from error
+
+
+@contextmanager
+def making(url: str, timeout: float) -> Iterator[_Books]:
+    """New books, which are there when all of them are. Raises UsageError where there are some."""
+    connections = Connections(url, timeout)
+    try:
+        with connections.one() as connection, connection.transaction():
+            migrate(connection, lambda: None)
+            if connection.execute("SELECT 1 FROM users LIMIT 1").fetchone():
+                raise UsageError("there are books in that database", "give one that is empty")
+            _looked_on(connection, on=False)
+            yield _Books(connection)
+            _add_up(connection)
+            _looked_on(connection, on=True)
+    except psycopg.Error as error:
+        raise unusable(error) from error
+    finally:
+        connections.close()
+
+
+def _looked_on(connection: Connection, *, on: bool) -> None:
+    """Turn triggers and policies off, or on again; other transactions never see them off."""
+    for table in (*TABLES, *ROLLUPS):
+        words = ("ENABLE", "FORCE") if on else ("DISABLE", "NO FORCE")
+        for change in (f"{words[0]} TRIGGER USER", f"{words[1]} ROW LEVEL SECURITY"):
+            connection.execute(sql.SQL("ALTER TABLE {} ").format(sql.Identifier(table)) + sql.SQL(change))
+
+
+def _add_up(connection: Connection) -> None:
+    from nexscout_cli.engine.book_types import SUMS
+
+    counted = ("sum(first)", *(f"count(*) FILTER (WHERE outcome = '{name}')" for name in ("posted", "hit", "failed")))
+    sums = ", ".join((*counted, *(f"sum({name})" for name in SUMS[4:])))
+    connection.execute(
+        "CREATE TEMP VIEW numbered AS SELECT *, CASE WHEN id = min(id) OVER (PARTITION BY request_id) THEN 1 ELSE 0 END "
+        "AS first FROM nexscout.ai_model_usage"
+    )
+    connection.execute(_SUMS.format(sums=sums).encode())
+    connection.execute("DROP VIEW numbered")

@@ -1,0 +1,195 @@
+"""Where transactions come from.
+
+Two kinds write. What many do at a time, the steps of a call, takes the lock on all books together with others, and the one on
+its user's books alone; what is shared among users it changes by single statements or under row locks, in one order: accounts
+by id and the installation's last, sums, what is learned. Everything else has all books alone, as in SQLite.
+"""
+
+from __future__ import annotations
+
+import random
+import time
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import psycopg
+from psycopg import errors
+
+from nexscout_cli.engine.names import check_user
+from nexscout_cli.errors import StoreError
+from nexscout_cli.store.postgres.connections import SCHEMA_VERSION, Connections, schema_version, unusable
+from nexscout_cli.store.postgres.transaction import NeedsAllBooks, PostgresTransaction
+from nexscout_cli.store.sqlite.dialect import POSTGRES
+from nexscout_cli.store.sqlite.states import elsewhere
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from nexscout_cli.engine.ports import Clock
+    from nexscout_cli.engine.store_rules import StoreRules
+    from nexscout_cli.store.postgres.connections import Connection
+    from nexscout_cli.store.sqlite.transaction import Transaction
+    from nexscout_cli.store.sqlite.work import Proof
+
+T = TypeVar("T")
+_TRIES = 6
+"""How often a transaction is begun that the server gave up for another's sake, or whose connection broke before its commit."""
+_PAUSE = 0.1
+"""Seconds between two tries to reach a server that is gone, for as long as a writer waits at most."""
+_AGAIN = (errors.DeadlockDetected, errors.SerializationFailure)
+
+
+class CommitUnsureError(StoreError):
+    """The connection broke while a commit was under way. (The transaction's number would not tell: after a crash of the
+    server another one may have it.)
+    """
+
+    code = "unsure"
+
+
+class PostgresTransactions:
+    """A database on a server. ``fill`` writes what new books start with, in the name of their ``owner``.
+
+    ``clock`` None: the server's, which all programs share.
+    """
+
+    sql = POSTGRES
+
+    def __init__(
+        self, url: str, clock: Clock | None, rules: StoreRules, owner: str, fill: Callable[[Transaction], None]
+    ) -> None:
+        check_user(owner)  # before new books would be theirs
+        self._clock = clock
+        self.rules = rules
+        self._known: dict[str, Any] = {}
+        self.db = Connections(url, rules.lock_timeout)
+        with self.db.one() as connection:
+            self._prepare(connection, owner, fill)
+
+    def _prepare(self, connection: Connection, owner: str, fill: Callable[[Transaction], None]) -> None:
+        try:
+            version = schema_version(connection)
+            if version > SCHEMA_VERSION:
+                raise StoreError(
+                    f"the books were written by a newer nexscout (schema {version}, this one knows {SCHEMA_VERSION})",
+                    "upgrade nexscout",
+                    code="newer_schema",
+                )
+            if version < SCHEMA_VERSION:
+                from nexscout_cli.store.postgres.schema import migrate
+
+                migrate(connection, lambda: fill(self._transaction(connection, owner, is_alone=True)))
+        except psycopg.Error as error:
+            raise unusable(error) from error
+
+    @property
+    def clock(self) -> Clock:
+        """The clock that pauses are measured with."""
+        if self._clock is None:
+            from nexscout_cli.store.postgres.clock import ServerClock
+
+            return ServerClock(self.db)
+        return self._clock
+
+    def _transaction(self, connection: Connection, actor: str, *, is_alone: bool = False) -> PostgresTransaction:
+        return PostgresTransaction(connection, actor, self.rules, self._clock, self._known, is_alone=is_alone)
+
+    @contextmanager
+    def read(self, actor: str) -> Iterator[Transaction]:
+        """One consistent state of the database, as the actor may see it."""
+        try:
+            with self.db.one("BEGIN ISOLATION LEVEL REPEATABLE READ, READ ONLY") as connection:
+                yield self._transaction(connection, actor)
+                connection.execute("COMMIT")
+        except psycopg.Error as error:
+            raise unusable(error) from error
+
+    @contextmanager
+    def write(self, actor: str, *, touch: bool = True) -> Iterator[Transaction]:
+        """A transaction that has all books to itself; committed at the end, rolled back on any exception.
+
+        ``touch``: remember the time as last seen.
+        """
+        try:
+            with (
+                self.db.one("BEGIN") as connection,
+                self._written(connection, actor, None, touch=touch) as transaction,
+            ):
+                yield transaction
+        except psycopg.Error as error:
+            raise unusable(error) from error
+
+    @contextmanager
+    def _written(
+        self, connection: Connection, actor: str, user_id: str | None, *, touch: bool = True
+    ) -> Iterator[PostgresTransaction]:
+        """What happens between BEGIN and COMMIT. Statements are sent one after the other; only where the books look at what
+        one came to is it waited for. So a rule that one broke may come to light at a later one.
+        """
+        committing = False
+        try:
+            with connection.pipeline():
+                transaction = self._transaction(connection, actor)
+                transaction.begin(user_id)
+                if touch:
+                    transaction.touch()
+                yield transaction
+                committing = True
+                self._commit(connection)
+        except BaseException as error:
+            if committing and connection.closed and isinstance(error, psycopg.OperationalError):
+                raise CommitUnsureError(
+                    "the database went away during a commit, which may have been made", "look before you do it again"
+                ) from error
+            if not connection.closed:
+                connection.rollback()
+            if isinstance(error, errors.CheckViolation) and "cannot change" in str(error):
+                raise elsewhere("the attempt") from error
+            raise
+
+    def _commit(self, connection: Connection) -> None:
+        with connection.pipeline():  # to leave it is to wait for it, and for all that was sent before
+            connection.execute("COMMIT")
+
+    def together(
+        self, actor: str, make: Callable[[Transaction], T], user_id: str = "", proof: Proof[T] | None = None
+    ) -> T:
+        """Commit what ``make`` writes to a user's books and return its value, while others write to other users'.
+
+        What the server gave up to let another transaction on, and what a broken connection cut short, is made again. Where
+        the commit may have been made, ``proof`` is looked for first, when whatever is left of that transaction has ended.
+        """
+        whose: str | None = user_id
+        unsure: list[T] = []
+        tried, end = 0, time.monotonic() + self.rules.lock_timeout
+        while True:
+            tried += 1
+            made: list[T] = []
+            try:
+                with self.db.one("BEGIN") as connection, self._written(connection, actor, whose) as transaction:
+                    if unsure and proof is not None and transaction.execute(*proof(unsure[0])).fetchone():
+                        return unsure[0]
+                    made.append(make(transaction))
+                return made[0]
+            except NeedsAllBooks:
+                whose = None
+            except CommitUnsureError:
+                if time.monotonic() > end:
+                    raise
+                unsure = made
+            except _AGAIN as error:
+                if tried >= _TRIES:
+                    raise unusable(error) from error
+                time.sleep(random.uniform(0, 0.02 * tried))
+            except (psycopg.Error, StoreError) as error:
+                told = error if isinstance(error, StoreError) else unusable(error)
+                if told.code != "unreachable" or time.monotonic() > end:
+                    raise told from error
+                time.sleep(_PAUSE)  # it may only be starting anew
+
+    def flush(self) -> None:
+        """Nothing to do: what was removed leaves the tables with the next vacuum."""
+
+    def close(self) -> None:
+        """Close the connections."""
+        self.db.close()

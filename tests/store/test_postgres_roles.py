@@ -1,0 +1,289 @@
+"""Who may do what with plain SQL: the application owns nothing, and a person's login reads its own rows and nothing else."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import closing, suppress
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit, urlunsplit
+
+import psycopg
+import pytest
+from psycopg.conninfo import make_conninfo
+
+from nexscout_cli.config import Settings
+from nexscout_cli.engine.store_rules import store_rules
+from nexscout_cli.errors import NotPermitted, StoreError
+from nexscout_cli.store.postgres.store import PostgresStore
+from tests.contract.books import PostgresBooks
+from tests.support.clock import SettableClock
+from tests.support.postgres import binaries, new_database, own_server
+from tests.support.postgres import url as url_of
+from tests.support.steps import Steps
+
+_SUFFIX = os.getpid()
+SERVICE, ALICE, MALLORY = f"svc_{_SUFFIX}", f"alice_{_SUFFIX}", f"mallory_{_SUFFIX}"
+
+
+def as_login(url: str, login: str) -> str:
+    """The URL with another login, whose password is its name."""
+    parts = urlsplit(url)
+    return urlunsplit(parts._replace(netloc=f"{login}:{login}@{parts.netloc.rpartition('@')[2]}"))
+
+
+@pytest.fixture(scope="module")
+def url() -> Iterator[str]:
+    """Books of ada's with rows of alice and bob, and three logins beside the owner's."""
+    url = new_database()
+    clock, rules = SettableClock(), store_rules(Settings())
+    store = PostgresStore(url, clock, rules, "ada")
+    ada = Steps(store, "ada", clock, Settings(), url)
+    for name in ("alice", "bob"):
+        store.users.set_tier("ada", name, "pro")
+        ada.post(ada.sent(ada.plan(user=name)))
+    ada.post(ada.sent())
+    with closing(psycopg.connect(url, autocommit=True)) as owner:
+        for login, role in ((SERVICE, "nexscout_service"), (ALICE, "nexscout_member"), (MALLORY, "nexscout_member")):
+            owner.execute(f"CREATE ROLE {login} LOGIN PASSWORD '{login}' IN ROLE {role}".encode())
+        owner.execute("INSERT INTO nexscout.members VALUES (%s, 'alice'), (%s, 'mallory')", (ALICE, MALLORY))
+    yield url
+    store.close()
+
+
+@pytest.fixture
+def books(url: str) -> PostgresBooks:
+    return PostgresBooks(lambda: url)
+
+
+def test_the_application_does_all_its_work_and_owns_nothing(url: str, books: PostgresBooks) -> None:
+    clock, values = SettableClock(), Settings()
+    clock.move(days=40)
+    store = PostgresStore(as_login(url, SERVICE), clock, store_rules(values), "ada")
+    ada = Steps(store, "ada", clock, values, "service")
+    attempt = ada.sent()
+    ada.post(attempt)
+    found = ada.ledger.cached("ada", "ada", f"key {attempt.request_id}")
+    assert found is not None
+    ada.hit(ada.request(), found)
+    ada.store.feedback.record("ada", attempt.request_id, "bad")
+    ada.unknown()
+    store.users.set_tier("ada", "carol", "pro")
+    store.users.set_role("ada", "carol", "reader")
+    store.energy.grant("ada", "carol", 5, "welcome")
+    store.profiles.set_panic("ada", True)
+    store.profiles.set_panic("ada", False)
+    store.cache.clear("ada", "ada", None)
+    store.users.forget("ada", "bob")
+    assert ada.check() == []
+    owned = "SELECT count(*) FROM pg_class c JOIN pg_roles r ON r.oid = c.relowner WHERE r.rolname = %s"
+    with closing(psycopg.connect(url)) as owner:
+        assert owner.execute(owned, (SERVICE,)).fetchone() == (0,)
+        roles = owner.execute(
+            "SELECT bool_or(rolsuper OR rolbypassrls OR rolcreaterole OR rolcreatedb) FROM pg_roles WHERE rolname = ANY(%s)",
+            ([SERVICE, ALICE, MALLORY, "nexscout_service", "nexscout_member"],),
+        ).fetchone()
+        assert roles == (False,)
+    store.close()
+
+
+@pytest.mark.parametrize(
+    "query",
+    [
+        "DELETE FROM ledger_entries",
+        "UPDATE ledger_entries SET amount = 0",
+        "TRUNCATE ledger_entries",
+        "DELETE FROM attempts",
+        "DELETE FROM requests",
+        "DELETE FROM accounts",
+        "DELETE FROM ai_model_usage",
+        "UPDATE usage_by_user_day SET cost_usd = 0",
+        "INSERT INTO usage_by_user_day SELECT * FROM usage_by_user_day",
+        "UPDATE attempts SET state = 'held' WHERE state = 'posted'",
+        "ALTER TABLE ledger_entries DISABLE TRIGGER ALL",
+        "ALTER TABLE ledger_entries NO FORCE ROW LEVEL SECURITY",
+        "DROP TABLE ledger_entries",
+        "SET session_replication_role = replica",
+        "SELECT * FROM members",
+        "INSERT INTO members VALUES (session_user, 'ada')",
+        "CREATE TABLE nexscout.mine (a int)",
+        "DELETE FROM migrations",
+    ],
+)
+def test_the_application_cannot_undo_the_books(url: str, query: str) -> None:
+    with closing(psycopg.connect(as_login(url, SERVICE), autocommit=True)) as service:
+        service.execute("SET search_path = nexscout")
+        with pytest.raises(psycopg.Error):
+            service.execute(query.encode())
+
+
+def member(url: str, login: str = MALLORY) -> Any:
+    connection = psycopg.connect(as_login(url, login), autocommit=True)
+    connection.execute("SET search_path = nexscout, public")
+    return closing(connection)
+
+
+PERSONAL = (
+    "users",
+    "user_efficiency_profiles",
+    "requests",
+    "attempts",
+    "accounts",
+    "ledger_entries",
+    "ai_cost_predictions",
+    "ai_model_usage",
+    "cached_ai_responses",
+    "usage_by_user_day",
+    "user_energy",
+    "feedback",
+)
+
+
+def test_a_person_reads_what_is_theirs(url: str) -> None:
+    with member(url, ALICE) as alice:
+        for table in PERSONAL[:-1]:
+            assert alice.execute(f"SELECT count(*) FROM {table}").fetchone()[0] > 0, table
+        assert {row[0] for row in alice.execute("SELECT DISTINCT user_id FROM ai_model_usage")} == {"alice"}
+        assert alice.execute("SELECT count(*) FROM ai_model_configs").fetchone()[0] == 7
+
+
+@pytest.mark.parametrize("table", PERSONAL)
+def test_a_person_does_not_read_what_is_anothers(url: str, table: str) -> None:
+    with member(url) as mallory:
+        assert mallory.execute(f"SELECT count(*) FROM {table}").fetchone()[0] == 0
+
+
+FORGERIES = (
+    "SET ROLE nexscout_service",
+    "SET SESSION AUTHORIZATION alice",
+    "SET app.user_id = 'alice'",
+    "SET nexscout.user_id = 'alice'",
+    """SET request.jwt.claims = '{"sub": "alice", "role": "service_role"}'""",
+    "SET row_security = off",
+    "SET search_path = pg_temp, nexscout",
+    "CREATE TEMP TABLE members AS SELECT session_user::text AS login, 'alice'::text AS user_id",
+    "CREATE TEMP TABLE users AS SELECT 'mallory'::text AS user_id, 'admin'::text AS role",
+    "CREATE FUNCTION pg_temp.me() RETURNS text LANGUAGE sql AS $$ SELECT 'alice'::text $$",
+    "CREATE TEMP VIEW mine AS SELECT * FROM nexscout.ai_model_usage",
+    "CREATE FUNCTION pg_temp.leak(text) RETURNS bool COST 0.0001 LANGUAGE plpgsql AS "
+    "$$ BEGIN RAISE NOTICE '%', $1; RETURN true; END $$",
+)
+
+
+@pytest.mark.parametrize("forgery", FORGERIES)
+def test_no_forgery_shows_anothers_rows(url: str, forgery: str) -> None:
+    with member(url) as mallory:
+        told: list[str] = []
+        mallory.add_notice_handler(lambda notice: told.append(notice.message_primary or ""))
+        try:
+            mallory.execute(forgery)
+        except psycopg.Error:
+            return
+        for query in ("SELECT count(*) FROM nexscout.ai_model_usage", "SELECT count(*) FROM mine"):
+            try:
+                assert mallory.execute(query).fetchone()[0] == 0
+            except psycopg.Error:
+                continue
+        with suppress(psycopg.Error):
+            mallory.execute("SELECT * FROM nexscout.users WHERE pg_temp.leak(user_id)").fetchall()
+        assert told == []
+
+
+WRITES = (
+    "INSERT INTO ledger_entries (account, kind, amount, actor, created_at) VALUES (1, 'grant', 1000000, 'ada', '2026')",
+    "UPDATE accounts SET granted = 1000000",
+    "UPDATE users SET role = 'admin'",
+    "INSERT INTO users (user_id, daily_token_budget, created_at, role) VALUES ('mallory', 1, '2026', 'admin')",
+    "UPDATE budgets SET cap = 1000000",
+    "DELETE FROM budgets",
+    "UPDATE ai_model_configs SET input_price = 0",
+    "INSERT INTO ai_model_usage (request_id, n, user_id, feature, model_used, outcome, mode, routing_reason, created_at) "
+    "VALUES ('r', 1, 'mallory', 'x', 'm', 'posted', 'auto', 'x', '2026')",
+    "DELETE FROM cached_ai_responses",
+    "UPDATE meta SET value = '1' WHERE key = 'panic'",
+    "INSERT INTO members VALUES ('x', 'alice')",
+    "UPDATE members SET user_id = 'alice'",
+    "SELECT * FROM members",
+    "SELECT * FROM api_keys",
+    "SELECT * FROM budgets",
+    "SELECT * FROM usage_by_model_day",
+    "SELECT add_to_sums(NULL, 'm', 'f')",
+    "SELECT hold('{}')",
+    "SELECT mark_sent(1, '2026')",
+    "COPY ai_model_usage TO PROGRAM 'cat'",
+    "SELECT pg_read_file('/etc/passwd')",
+    "SELECT * FROM pg_authid",
+    "GRANT nexscout_service TO CURRENT_USER",
+    "ALTER TABLE ai_model_usage DISABLE ROW LEVEL SECURITY",
+    "DROP POLICY own ON ai_model_usage",
+    "CREATE POLICY all_of_it ON ai_model_usage USING (true)",
+    "CREATE TABLE nexscout.mine (a int)",
+    "CREATE TRIGGER t AFTER INSERT ON ai_model_usage EXECUTE FUNCTION usage_entered()",
+    "LOCK TABLE accounts IN ACCESS EXCLUSIVE MODE",
+)
+
+
+@pytest.mark.parametrize("query", WRITES)
+def test_a_person_changes_nothing_and_reads_no_secret(url: str, query: str) -> None:
+    with member(url) as mallory, pytest.raises(psycopg.Error):
+        mallory.execute(query)
+
+
+def test_a_persons_command_line_reads_and_is_told_where_to_go_to_spend(url: str) -> None:
+    clock, values = SettableClock(), Settings()
+    store = PostgresStore(as_login(url, ALICE), clock, store_rules(values), "alice")
+    assert [row.user_id for row in store.users.listing("alice")] == ["alice"]
+    assert len(store.log.latest("alice")) == 1
+    with pytest.raises(NotPermitted):
+        store.profiles.set_mode("alice", "alice", "fast")
+    store.close()
+
+
+def test_a_login_that_may_not_make_the_schema_is_told_so(url: str) -> None:
+    empty = new_database()
+    with pytest.raises((StoreError, NotPermitted)) as told:
+        PostgresStore(as_login(empty, SERVICE), SettableClock(), store_rules(Settings()), "ada")
+    assert told.value.code == "not_owner"
+
+
+def test_the_copy_of_a_member_is_no_way_out(url: str, tmp_path: Path) -> None:
+    from nexscout_cli import assemble
+
+    store = PostgresStore(as_login(url, MALLORY), SettableClock(), store_rules(Settings()), "ada")
+    with pytest.raises((NotPermitted, StoreError)):
+        assemble.copy_store(store, "ada", str(tmp_path / "copy.db"), lambda table, n: None)
+    store.close()
+
+
+@pytest.fixture
+def owned(tmp_path: Path) -> Iterator[str]:
+    """A database on a server of its own, owned by a login that is no superuser and may make roles."""
+    server = own_server()
+    with closing(psycopg.connect(server.dsn, autocommit=True)) as root:
+        root.execute("CREATE ROLE keeper LOGIN CREATEROLE PASSWORD 'keeper'")
+        root.execute("CREATE DATABASE books OWNER keeper")
+        root.execute("CREATE DATABASE more OWNER keeper")
+    yield as_login(url_of(make_conninfo(server.dsn, dbname="books")), "keeper")
+    server.remove()
+
+
+def test_an_owner_without_more_rights_sets_up_uses_copies_and_backs_up_the_books(
+    owned: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from nexscout_cli import assemble
+
+    monkeypatch.setenv("PATH", str(binaries()), prepend=os.pathsep)
+    clock, values = SettableClock(), Settings()
+    store = PostgresStore(owned, clock, store_rules(values), "ada")
+    ada = Steps(store, "ada", clock, values, "owned")
+    ada.post(ada.sent())
+    assert ada.check() == []
+    assert store.maintenance.backup("ada", tmp_path / "books.dump").stat().st_size > 1000
+    rows, problems = assemble.copy_store(store, "ada", str(tmp_path / "copy.db"), lambda table, n: None)
+    assert problems == [] and rows["ai_model_usage"] == 1
+    back = assemble.open_store(Settings(), "ada", tmp_path / "copy.db", clock)
+    more = owned.replace("/books?", "/more?")
+    assert assemble.copy_store(back, "ada", more, lambda table, n: None) == (rows, [])
+    back.close()
+    store.close()
