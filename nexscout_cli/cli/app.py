@@ -16,6 +16,8 @@ from nexscout_cli.errors import Interrupted, NexScoutError, UsageError
 
 COMMANDS = (
     "run",
+    "chat",
+    "conversation",
     "simulate",
     "batch",
     "mode",

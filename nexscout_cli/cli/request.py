@@ -56,6 +56,8 @@ def _value(option: Option, said: Any, limit: int) -> Any:
             return parse_context(said, limit)
         case "files":
             return tuple(files.attachment(Path(name), limit) for name in said)
+        case "messages" if isinstance(said, tuple):  # of a conversation that goes on, read with what was said before
+            return said
         case "chat" | "images" | "messages":
             from nexscout_cli.cli import chat_files
 

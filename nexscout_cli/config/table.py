@@ -174,6 +174,9 @@ SETTINGS: dict[str, Setting] = {
     "compression.low_energy": Setting(
         0.1, float, "auto shortens every prompt below this share of the monthly energy", 0, 1
     ),
+    "conversations.keep": Setting(
+        False, bool, "keep what is asked and answered, so that `run --continue` goes on with it"
+    ),
     "learning.patterns": Setting(True, bool, "learn phrases that recur (numbers and names masked)"),
     "providers.timeout": Setting(
         60.0, float, "seconds a call may take; for a stream, seconds between two tokens", 0.1, 3600

@@ -16,7 +16,6 @@ if TYPE_CHECKING:
 
     from nexscout_cli.engine.alert_port import Alerts
     from nexscout_cli.engine.book_types import (
-        ApiKey,
         AttemptRow,
         Backup,
         Energy,
@@ -32,6 +31,8 @@ if TYPE_CHECKING:
         UserRow,
     )
     from nexscout_cli.engine.budgets import Budget, Used
+    from nexscout_cli.engine.conversations import Conversations
+    from nexscout_cli.engine.key_ports import Budgets, Keys
     from nexscout_cli.engine.learning.profile import ProfileState
     from nexscout_cli.engine.model import Model
     from nexscout_cli.engine.ports import Ledger
@@ -266,38 +267,6 @@ class Recovery(Protocol):
         """Set the last-seen time back to the clock's. Admins only."""
 
 
-class Keys(Protocol):
-    """The keys of the server. A key's secret is never kept, only its hash."""
-
-    def create(self, actor: str, key: ApiKey, digest: str, budgets: Sequence[Budget] = ()) -> None:
-        """Enter a key of a user, whom the actor may act for, with its budgets."""
-
-    def listing(self, actor: str) -> list[ApiKey]:
-        """The keys of users that the actor may see, by user and name."""
-
-    def revoke(self, actor: str, key_id: str) -> None:
-        """End a key for good."""
-
-    def rotate(self, actor: str, key_id: str, digest: str) -> None:
-        """Give a key another secret; the old one ends at once."""
-
-    def find(self, digest: str) -> ApiKey | None:
-        """The key with that hash that is valid now; None where there is none."""
-
-    def used(self, key: ApiKey) -> None:
-        """Remember that a key was used now."""
-
-
-class Budgets(Protocol):
-    """Budgets that are set one by one: for a user, a key, a tag."""
-
-    def set(self, actor: str, budget: Budget) -> None:
-        """Set a budget, or take it away where its cap is None. Admins only."""
-
-    def listing(self, actor: str) -> list[Budget]:
-        """The budgets there are: an admin sees all, others those of their own name and keys."""
-
-
 class Imports(Protocol):
     """Usage that other tools kept. Admins alone bring and remove it; everyone may read their own.
 
@@ -406,6 +375,10 @@ class Store(Protocol):
     @property
     def imports(self) -> Imports:
         """Usage that other tools kept."""
+
+    @property
+    def conversations(self) -> Conversations:
+        """Conversations that are kept."""
 
     @property
     def alerts(self) -> Alerts:

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from nexscout_cli.store.sqlite.alerts import SqliteAlerts
     from nexscout_cli.store.sqlite.cache import SqliteCache
     from nexscout_cli.store.sqlite.catalog import SqliteCatalog
+    from nexscout_cli.store.sqlite.conversations import SqliteConversations
     from nexscout_cli.store.sqlite.energy import SqliteEnergy
     from nexscout_cli.store.sqlite.feedback import SqliteFeedback
     from nexscout_cli.store.sqlite.imports import SqliteImports
@@ -129,6 +130,13 @@ class SqliteStore(Transactions):
         from nexscout_cli.store.sqlite.imports import SqliteImports
 
         return SqliteImports(self)
+
+    @cached_property
+    def conversations(self) -> SqliteConversations:
+        """Conversations that are kept."""
+        from nexscout_cli.store.sqlite.conversations import SqliteConversations
+
+        return SqliteConversations(self)
 
     @cached_property
     def alerts(self) -> SqliteAlerts:

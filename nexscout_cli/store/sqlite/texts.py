@@ -18,6 +18,8 @@ _FORGET = {
     "(SELECT request_id FROM requests WHERE {whose})",
     "messages": "UPDATE ai_model_usage SET metadata = json_remove(metadata, '$.message', '$.warnings') "
     "WHERE {whose} AND coalesce(json_type(metadata, '$.message'), json_type(metadata, '$.warnings')) IS NOT NULL",
+    "turns": "DELETE FROM conversation_turns WHERE conversation IN (SELECT id FROM conversations WHERE {whose})",
+    "conversations": "DELETE FROM conversations WHERE {whose}",
     "verdicts": "DELETE FROM feedback WHERE {whose}",
     "decisions": "UPDATE ai_cost_predictions SET decision = json_remove(decision, '$.weighed') WHERE {whose} "
     "AND json_type(decision, '$.weighed') IS NOT NULL",
@@ -31,7 +33,7 @@ _FORGET = {
 """What is removed of a person's text, by what it is called. Money stays in the books."""
 _OWN_NOTES = "UPDATE feedback SET note = NULL WHERE actor = :user AND note IS NOT NULL"
 """A person's notes on other people's answers."""
-_UNSAID = ("fingerprints",)
+_UNSAID = ("fingerprints", "turns")
 _IN_A_COPY = _FORGET | {"verdicts": "UPDATE feedback SET note = NULL WHERE {whose}"}
 _HELD = (
     "SELECT 1 FROM cached_ai_responses WHERE user_id = ?",
@@ -41,6 +43,8 @@ _HELD = (
     "prompt_heads) <> ('{}', '[]', '{}', '[]')",
     "SELECT 1 FROM feedback WHERE user_id = ? AND note IS NOT NULL",
 )
+_HELD_LATER = {"conversations": "SELECT 1 FROM conversations WHERE user_id = ?"}
+"""The same of tables that older copies do not have."""
 
 
 def forget(t: Transaction, user_id: str) -> dict[str, int]:
@@ -68,6 +72,8 @@ def in_copy(file: Path, user_id: str) -> bool:
     """Whether a copy holds texts of a person's; one that cannot be read may."""
     try:
         with closing(sqlite3.connect(f"{file.resolve().as_uri()}?mode=ro&immutable=1", uri=True)) as connection:
-            return any(connection.execute(f"{sql} LIMIT 1", (user_id,)).fetchone() for sql in _HELD)
+            tables = {row[0] for row in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
+            held = (*_HELD, *(sql for table, sql in _HELD_LATER.items() if table in tables))
+            return any(connection.execute(f"{sql} LIMIT 1", (user_id,)).fetchone() for sql in held)
     except sqlite3.Error:
         return True
