@@ -18,6 +18,7 @@ COMMANDS = (
     "run",
     "chat",
     "conversation",
+    "template",
     "simulate",
     "batch",
     "mode",

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from nexscout_cli.cli import output, request, request_options, talking
+from nexscout_cli.cli import output, request, request_options, talking, templating
 from nexscout_cli.cli.request_options import Given, takes_options
 from nexscout_cli.cli.session import Session
 from nexscout_cli.engine.failures import ReaderGone
@@ -35,6 +35,8 @@ def run(
         bool | None, typer.Option("--stream/--no-stream", help="Print the answer as it comes (default: on a terminal).")
     ] = None,
     more: Given = request_options.after("skip_energy_charge"),
+    template: templating.Named = None,
+    param: templating.Params = None,
     continue_: talking.Continue = False,
     conversation: talking.Named = None,
     as_json: request.AsJson = False,
@@ -52,14 +54,14 @@ def run(
     session = Session(quiet)
     text = request.prompt_for_run(prompt, session.settings["firewall.max_bytes"])
     given |= more
-    if text is None and given["messages"] is None:
+    if text is None and given["messages"] is None and template is None:
         raise UsageError(
             "there is no prompt", 'nexscout run "Write a haiku"   or   nexscout run @prompt.txt   (--help shows more)'
         )
     if confirm and not yes and not _can_ask():
         raise UsageError("--confirm needs a terminal to ask on", "add --yes to answer it")
     kept = talking.earlier(session, given, continue_, conversation)
-    asked = request.build(session, text or "", given)
+    asked = templating.build(session, text, given, template, param)
     streams = not as_json and (output.stdout_is_terminal() if stream is None else stream)
     screen = Screen() if streams else None
     engine = session.engine(writes=True)
