@@ -22,9 +22,9 @@ PYTHON = VENV / "bin" / "python"
 MODELS = VENV / "share" / "nexscout-models"
 CONSTRAINTS = ROOT / "constraints.txt"
 EXTRAS = {
-    "run": "[serve]",
-    "dev": "[serve,dev]",
-    "bench": "[serve,dev,bench]",
+    "run": "[serve,keyring]",
+    "dev": "[serve,keyring,dev]",
+    "bench": "[serve,keyring,dev,bench]",
 }  # each has all that the ones before it need
 STAMPS = {kind: VENV / f"setup-{kind}" for kind in EXTRAS}
 held: list[int] = []  # the lock, which pip holds too: should we be killed, it stays until pip has ended
