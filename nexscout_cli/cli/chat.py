@@ -46,7 +46,7 @@ def chat(
     if given["idempotency_key"] is not None:
         raise UsageError("--idempotency-key names one request, not a conversation", "leave it out")
     kept = talking.earlier(session, given, continue_, conversation)
-    first = request.build(session, "", given)
+    first = request.by_default(session, request.build(session, "", given), kept.options if kept else None)
     from nexscout_cli.engine.talk import Talk
 
     talk = Talk(session.engine(writes=True), session.store.conversations, kept)

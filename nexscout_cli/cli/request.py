@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -43,6 +44,14 @@ def build(session: Session, text: str, given: Given) -> AIRequest:
     fields["user_id"] = session.subject(given["user_id"])
     fields.setdefault("feature", settings["feature"])
     return AIRequest(prompt=text, options=options, **fields)
+
+
+def by_default(session: Session, asked: AIRequest, earlier: Mapping[str, Any] | None = None) -> AIRequest:
+    """The request with the model that the setting names, where neither it nor what it goes on with says otherwise."""
+    name, said = session.settings["model"], asked.options
+    if not name or said.force_model or said.mode or said.policy or {"force_model", "mode"} & (earlier or {}).keys():
+        return asked
+    return asked._replace(options=said._replace(force_model=name))
 
 
 def _value(option: Option, said: Any, limit: int) -> Any:

@@ -62,6 +62,7 @@ def run(
         raise UsageError("--confirm needs a terminal to ask on", "add --yes to answer it")
     kept = talking.earlier(session, given, continue_, conversation)
     asked = templating.build(session, text, given, template, param)
+    asked = request.by_default(session, asked, kept.options if kept else None)
     streams = not as_json and (output.stdout_is_terminal() if stream is None else stream)
     screen = Screen() if streams else None
     engine = session.engine(writes=True)

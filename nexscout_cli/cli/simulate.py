@@ -48,7 +48,7 @@ def simulate(
     text = request.prompt_for_simulate(prompt, session.settings["firewall.max_bytes"])
     if text is None and given.get("messages") is None and template is None:
         raise UsageError("there is no prompt", "nexscout simulate prompt.txt   (--help shows more)")
-    asked = templating.build(session, text, given, template, param)
+    asked = request.by_default(session, templating.build(session, text, given, template, param))
     engine = session.engine(writes=False)
     if compare and explain:
         raise UsageError("--compare shows every model, --explain how one is chosen", "give one of them")

@@ -103,6 +103,12 @@ def _tier_settings(name: str) -> dict[str, Setting]:
 SETTINGS: dict[str, Setting] = {
     "user": Setting("", str, "the user that requests are for without --user; empty: the actor", project=True),
     "feature": Setting("ai_chatbot", str, "the feature of requests without --feature", project=True),
+    "model": Setting(
+        "",
+        str,
+        "the model of `run`, `chat` and `simulate` without --model, --mode and --policy; empty: the best fitting",
+        project=True,
+    ),
     "users.auto_create": Setting(
         True, bool, "when an admin names a new user, that user is made, in tier free, by the first request"
     ),
