@@ -44,18 +44,23 @@ __all__ = [
 
 def open_engine(path: Path | None = None, settings: Settings | None = None, actor: str | None = None) -> Engine:
     """An engine over the database at ``path`` (default: the installation's). Raises StoreError."""
-    settings, actor = settings or config.load(), actor or assemble.login_name()
-    return assemble.build_engine(assemble.open_store(settings, actor, path), settings, actor)
+    actor = actor or assemble.login_name()
+    store, bounded = assemble.opened(settings or config.load(), actor, path)
+    return assemble.build_engine(store, bounded, actor)
 
 
 @cache
+def _opened() -> tuple[Store, Settings]:
+    return assemble.opened(config.load(), assemble.login_name())
+
+
 def _store() -> Store:
-    return assemble.open_store()
+    return _opened()[0]
 
 
 @cache
 def _engine() -> Engine:
-    return assemble.build_engine(_store(), config.load(), assemble.login_name())
+    return assemble.build_engine(*_opened(), assemble.login_name())
 
 
 def run_ai_optimized(request: AIRequest, engine: Engine | None = None) -> AIResponse:

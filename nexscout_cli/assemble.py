@@ -64,6 +64,22 @@ def open_store(
     return SqliteStore(path or config.db_path(), clock or SystemClock(), rules, actor or login_name())
 
 
+def opened(
+    asked: Settings, actor: str, path: Path | None = None, clock: Clock | None = None
+) -> tuple[SqliteStore, Settings]:
+    """The open database, and the settings as its limits allow them; what is not used is in ``Settings.ignored``.
+
+    Raises StoreError.
+    """
+    from nexscout_cli.config.limits import within
+
+    store = open_store(asked, actor, path, clock)
+    rows, is_admin = store.limits.read(actor)
+    settings = within(asked, rows, is_admin=is_admin)
+    store.rules = store_rules(settings)
+    return store, settings
+
+
 def store_version() -> tuple[str, str]:
     """What keeps the books, and its version; no store is opened."""
     from nexscout_cli.store.sqlite.maintenance import engine_version

@@ -58,7 +58,6 @@ VALUES = {
     "money",
     "names",
     "plan_types",
-    "key_ports",
     "ports",
     "recalled",
     "report_window",

@@ -34,6 +34,7 @@ COMMANDS = (
     "why",
     "feedback",
     "config",
+    "trust",
     "serve",
     "open",
     "keys",

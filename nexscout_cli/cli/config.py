@@ -10,7 +10,8 @@ import typer
 
 from nexscout_cli import config as settings
 from nexscout_cli.cli import output, tables
-from nexscout_cli.cli.session import warn_of_unknown_variables
+from nexscout_cli.cli.session import Session
+from nexscout_cli.config.limits import is_limit
 from nexscout_cli.errors import ConfigError, UsageError
 
 app = typer.Typer(rich_markup_mode=None, no_args_is_help=True, add_completion=False)
@@ -27,7 +28,8 @@ def config() -> None:
     nexscout config set caps.usd.total_day 5
     nexscout config path
 
-    A flag wins over the environment, that over the project's file, that over the user's, that over the default.
+    A flag wins over the environment, that over the project's file, that over the user's, that over the default. Limits (caps,
+    tiers and the like) stand in the database, and only admins write them: environment and files can only lower them.
     """
 
 
@@ -44,8 +46,8 @@ def show(
     """
     if key is not None:
         _as_usage(lambda: settings.known(key, "config show"))
-    loaded = settings.load()
-    warn_of_unknown_variables()
+    session = Session()
+    loaded = session.settings if settings.db_path().exists() else session.asked
     rows = [
         {
             "key": name,
@@ -77,7 +79,7 @@ def set_(
     value: Annotated[str, typer.Argument(help="Lists take commas; none removes a setting that may be absent.")],
     as_json: AsJson = False,
 ) -> int:
-    """Write a setting into the user's file; comments in it stay.
+    """Write a setting into the user's file, where comments stay; a limit into the database (admins).
 
     \b
     nexscout config set caps.usd.total_day 5
@@ -85,14 +87,28 @@ def set_(
     nexscout config set cache.features ai_message,ai_chatbot
     """
     parsed = _as_usage(lambda: settings.parse(key, value, "config set"))
-    path = settings.save(key, parsed)
+    if is_limit(key):
+        path = _set_limit(key, parsed)
+    else:
+        path = settings.save(key, parsed)
     for place in _overrides(key):
-        output.note(f"note: {place} sets {key} too, and wins")
+        lower = ", where it is lower" if is_limit(key) else ""
+        output.note(f"note: {place} sets {key} too, and wins{lower}")
     if as_json:
         output.emit({"key": key, "value": parsed, "path": str(path)})
     elif output.stderr_is_terminal():
         output.note(f"{key} = {_text(parsed)} in {path}")
     return 0
+
+
+def _set_limit(key: str, value: Any) -> Path:
+    """Write a limit where those whom it binds cannot reach it; None lets the default hold again."""
+    session = Session(quiet=True)
+    if value is None:
+        session.store.limits.remove(session.actor, key)
+    else:
+        session.store.limits.set(session.actor, key, value)
+    return settings.db_path()
 
 
 @app.command()
@@ -137,8 +153,8 @@ def _as_usage(check: Any) -> Any:
 def _overrides(key: str) -> list[str]:
     """What outranks the user's file for a setting."""
     places = [settings.env_name(key)] if os.environ.get(settings.env_name(key)) else []
-    project = Path(settings.PROJECT_FILE)
-    return places + ([str(project)] if key in settings.read_file(project) else [])
+    files = [Path(settings.PROJECT_FILE), *([settings.user_file()] if is_limit(key) else [])]
+    return places + [str(file) for file in files if key in settings.read_file(file)]
 
 
 def _text(value: Any) -> str:

@@ -106,7 +106,7 @@ def _show(findings: Iterable[Finding]) -> None:
 def _config(session: Session) -> tuple[Settings, Finding]:
     files = [str(path) for path in (config.user_file(), Path(config.PROJECT_FILE).absolute()) if path.exists()]
     try:
-        settings = session.settings
+        settings = session.asked
     except ConfigError as error:
         return Settings(), Finding("config", FAIL, error.message, error.suggestion)
     return settings, Finding("config", OK, ", ".join(files) or f"defaults; there is no {config.user_file()}")

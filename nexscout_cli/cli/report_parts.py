@@ -120,7 +120,7 @@ def remarks(result: dict[str, Any]) -> list[str]:
             "of its day; what was not delivered, or came from a model below routing.floor, saved nothing"
         ]
     if name == "unprofitable":
-        left_out = f"; {totals['left_out_users']:,} who are not billed are left out" if totals["left_out_users"] else ""
+        left_out = f"; not billed and left out: {totals['left_out_users']:,}" if totals["left_out_users"] else ""
         return [
             f"{totals['unprofitable_users']:,} of {totals['users']:,} users; a tier's price ({result['currency']}) comes in "
             f"evenly over each billing month, from a user's first day on{left_out}"
@@ -209,7 +209,8 @@ def column(part: Section, name: str) -> list[str]:
     values = [row[name] for row in part.rows]
     total = part.totals.get(name, "") if part.totals is not None and name != part.columns[0] else "total"
     every = [*values, total] if part.totals is not None else values
-    digits = digits_for([value for value in every if isinstance(value, Decimal)])
+    # By the rows: beside a large total a small loss would be shown as none.
+    digits = digits_for([value for value in values or every if isinstance(value, Decimal)])
     return [" ".join(output.harmless(_cell(name, value, digits)).splitlines()) for value in every]
 
 

@@ -15,6 +15,7 @@ _BAR = 8
 _NAME = 32
 """Characters of a name that stand in one line as long as figures can be left out for it."""
 _LEAST = 8
+_LISTING = ("figure", "value")
 _SPARED = (
     *("formula_bias", "formula_mdape", "formula_mape", "prediction_accuracy", "other", "latency_p50_ms", "unreached"),
     *("too_long", "rejected", "limited", "server", "unknown", "tier", "token_share", "cost_share", "hits", "failures"),
@@ -34,11 +35,10 @@ def show(caption: str, parts: Sequence[Section], remarks: Sequence[str]) -> None
         for number, part in enumerate(parts):
             table, spared = _fitted(console, part)
             left_out += [name for name in spared if name not in left_out]
-            # Figures are never cut short: where not even the least fits, the terminal wraps the line.
-            width = max(console.width, _least_width(console, table))
-            if number or part.columns == ("figure", "value"):
+            if number or part.columns == _LISTING:
                 console.print()
-            console.print(table, width=width)
+            # Figures are never cut short: where not even the least fits, the terminal wraps the line.
+            console.print(table, width=max(console.width, _width(part, part.columns, _LEAST)))
         if remarks or left_out:
             console.print()
         for remark in remarks:
@@ -46,55 +46,66 @@ def show(caption: str, parts: Sequence[Section], remarks: Sequence[str]) -> None
         if left_out:
             names = ", ".join(HEADS.get(name, name) for name in left_out)
             console.print(f"left out in {console.width} columns: {names}")
-    output.rendered("".join(f"{line.rstrip()}\n" for line in captured.get().splitlines()))
+    lines = [line.rstrip() for line in captured.get().splitlines()]
+    kept = [line for at, line in enumerate(lines) if line or (at and lines[at - 1])]  # no two empty lines
+    output.rendered("\n".join(kept).rstrip("\n") + "\n")
 
 
 def _fitted(console: Any, part: Section) -> tuple[Any, list[str]]:
     """The table as wide as the terminal at most: without its bars, without what can be spared, with names folded at last."""
     spared: list[str] = []
-    table = _table(part, part.columns, bars=True, name=_NAME)
-    if _least_width(console, table) > console.width:
-        table = _table(part, part.columns, bars=False, name=_NAME)
+    columns: Sequence[str] = part.columns
+    if _width(part, columns, _NAME) + 2 + _BAR <= console.width:
+        return _table(part, columns, bars=True, name=_NAME), spared
     for name in [name for name in _SPARED if name in part.columns[1:]]:
-        if _least_width(console, table) <= console.width:
+        if _width(part, columns, _NAME) <= console.width:
             break
         spared.append(name)
-        table = _table(part, [each for each in part.columns if each not in spared], bars=False, name=_NAME)
-    if _least_width(console, table) > console.width:
-        table = _table(part, [each for each in part.columns if each not in spared], bars=False, name=_LEAST)
-    return table, spared
+        columns = [each for each in columns if each != name]
+    least = _NAME if _width(part, columns, _NAME) <= console.width else _LEAST
+    return _table(part, columns, bars=False, name=least), spared
 
 
-def _least_width(console: Any, table: Any) -> int:
-    return int(console.measure(table, options=console.options.update_width(10_000)).minimum)
+def _width(part: Section, columns: Sequence[str], name: int) -> int:
+    """Characters of a line: each column as wide as its widest cell, names at least as wide as ``name`` where they are."""
+    if part.columns == _LISTING:
+        return 0  # words, which wrap
+    return sum(_least(part, each, column(part, each), name) for each in columns) + 2 * len(columns)
+
+
+def _least(part: Section, each: str, cells: Sequence[str], name: int) -> int:
+    head = HEADS.get(each, each)
+    if each in TEXT or part.columns == _LISTING:
+        return min(max((len(cell) for cell in [head, *cells]), default=0), name)
+    return max(len(cell) for cell in [head, *cells])
 
 
 def _table(part: Section, columns: Sequence[str], *, bars: bool, name: int) -> Any:
     from rich import box
     from rich.table import Table
 
-    listing = part.columns != ("figure", "value")
+    listing = part.columns == _LISTING
     table = Table(
         title=part.title or None,
         title_justify="left",
         title_style="bold",
-        show_header=listing,
+        show_header=not listing,
         show_footer=part.totals is not None,
-        box=box.SIMPLE_HEAD if listing else None,
+        box=None if listing else box.SIMPLE_HEAD,
         pad_edge=False,
         padding=(0, 1, 0, 0),
     )
     cells = [column(part, each) for each in columns]
     for each, texts in zip(columns, cells, strict=True):
-        text = each in TEXT or not listing
-        words = max((len(word) for cell in texts for word in cell.split()), default=0)
+        text = each in TEXT or listing
+        least = _least(part, each, texts, _LEAST if listing else name)
         table.add_column(
             HEADS.get(each, each),
             texts.pop() if part.totals is not None else "",
             justify="left" if text else "right",
             overflow="fold",
             no_wrap=not text,
-            min_width=min(max(words, _LEAST), name) if text else None,
+            min_width=least,
         )
     barred = next((each for each in columns if each in BARRED), None) if bars else None
     if barred:

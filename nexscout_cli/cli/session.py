@@ -46,12 +46,25 @@ class Session:
         self.quiet = quiet
 
     @cached_property
+    def asked(self) -> Settings:
+        """Settings as environment and files have them, before the database's limits; opens no database."""
+        return config.load()
+
+    @property
     def settings(self) -> Settings:
-        """Settings from environment and files; a variable that looks like a setting and is not gets a warning."""
-        loaded = config.load()
+        """Settings within the database's limits. What is not used of environment and files gets a warning."""
+        return self._opened[1]
+
+    @cached_property
+    def _opened(self) -> tuple[Store, Settings]:
+        from nexscout_cli.assemble import opened
+
+        store, settings = opened(self.asked, self.actor)
         if not self.quiet:
             warn_of_unknown_variables()
-        return loaded
+            for line in settings.ignored:
+                output.note(f"warning: {line}")
+        return store, settings
 
     @cached_property
     def actor(self) -> str:
@@ -60,12 +73,10 @@ class Session:
 
         return login_name()
 
-    @cached_property
+    @property
     def store(self) -> Store:
         """The open store."""
-        from nexscout_cli.assemble import open_store
-
-        return open_store(self.settings, self.actor)
+        return self._opened[0]
 
     @cached_property
     def notes(self) -> Notes:

@@ -25,8 +25,10 @@ _FOR_TESTS = "NEXSCOUT_TEST_"
 class Settings:
     """All settings with their values and sources. ``settings[key]`` gives the value; unknown keys raise KeyError."""
 
-    def __init__(self, values: dict[str, tuple[Value, str]] | None = None) -> None:
+    def __init__(self, values: dict[str, tuple[Value, str]] | None = None, ignored: tuple[str, ...] = ()) -> None:
         self._values = values or {}
+        self.ignored = ignored
+        """What was asked for and is not used, one line each."""
 
     def __getitem__(self, key: str) -> Value:
         if key in self._values:
@@ -44,24 +46,42 @@ class Settings:
             check(key, value, "argument")
         return Settings(self._values | {k: (v, "argument") for k, v in changed.items()})
 
+    def with_sources(self, values: dict[str, tuple[Value, str]], ignored: tuple[str, ...] = ()) -> Settings:
+        """A copy with other values, each with where it comes from; ``ignored`` is added to what is not used."""
+        return Settings(self._values | values, self.ignored + ignored)
+
 
 def load() -> Settings:
     """Read files and environment. Raises ConfigError for a file that cannot be read or a value that cannot be used."""
     values: dict[str, tuple[Value, str]] = {}
     for path, project in ((user_file(), False), (Path(PROJECT_FILE), True)):
-        for key, value in read_file(path).items():
+        given = read_file(path)
+        for key in given:
             known(key, str(path))
             if project and not SETTINGS[key].project:
                 raise ConfigError(
                     f"{path} may not set {key}: a project's file cannot change money or limits",
                     f"move it to {user_file()}",
                 )
-            values[key] = (check(key, value, str(path)), str(path))
+        checked = {key: check(key, value, str(path)) for key, value in given.items()}
+        untrusted = _untrusted(path, given) if project else []
+        values |= {key: (value, str(path)) for key, value in checked.items() if key not in untrusted}
     for key in SETTINGS:
         text = os.environ.get(env_name(key))
         if text:
             values[key] = (parse(key, text, env_name(key)), f"environment {env_name(key)}")
-    return Settings(values)
+    ignored = (f"{PROJECT_FILE} sets {', '.join(untrusted)}: not used until `nexscout trust`",) if untrusted else ()
+    return Settings(values, ignored)
+
+
+def _untrusted(path: Path, given: dict[str, Value]) -> list[str]:
+    """What a project's file sets that it may set only once it is trusted."""
+    asks = [key for key in given if SETTINGS[key].project == "trusted"]
+    if not asks:
+        return []
+    from nexscout_cli.config.trust import is_trusted
+
+    return [] if is_trusted(path) else asks
 
 
 class UnknownVariable(NamedTuple):

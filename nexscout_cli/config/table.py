@@ -16,7 +16,9 @@ class Setting(NamedTuple):
     """One setting.
 
     ``kind`` is int, float, bool, str or list (of str). ``low`` and ``high`` bound numbers, both included. ``project`` tells
-    whether a project's file may set it, ``optional`` whether it may be None.
+    whether a project's file may set it: "" never, "trusted" where the user has trusted that file, "always". ``optional``
+    tells whether it may be None. ``limit``: what binds a user stands in the database, and environment and files can only
+    lower it ("most"), take names out of it ("subset"), or not change it at all ("fixed").
     """
 
     default: Value
@@ -25,8 +27,9 @@ class Setting(NamedTuple):
     low: float | None = None
     high: float | None = None
     choices: tuple[str, ...] = ()
-    project: bool = False
+    project: str = ""
     optional: bool = False
+    limit: str = ""
 
 
 FEATURE_FIRST = ["panic", "forced", "mode", "generation", "deepscan", "emotional", "chatbot", "short", "balanced"]
@@ -88,36 +91,43 @@ TIER_DEFAULTS = {
 def _tier_settings(name: str) -> dict[str, Setting]:
     tier = TIER_DEFAULTS[name]
     return {
-        f"tiers.{name}.energy": Setting(tier.energy, int, f"energy that {name} users get each month", 0),
-        f"tiers.{name}.daily_tokens": Setting(tier.daily_tokens, int, f"tokens that a {name} user may use a day", 0),
-        f"tiers.{name}.price": Setting(tier.price, float, f"what a {name} user pays a month, in billing.currency", 0),
+        f"tiers.{name}.energy": Setting(tier.energy, int, f"energy that {name} users get each month", 0, limit="most"),
+        f"tiers.{name}.daily_tokens": Setting(
+            tier.daily_tokens, int, f"tokens that a {name} user may use a day", 0, limit="most"
+        ),
+        f"tiers.{name}.price": Setting(
+            tier.price, float, f"what a {name} user pays a month, in billing.currency", 0, limit="fixed"
+        ),
         f"tiers.{name}.answer_tokens": Setting(
-            tier.answer_tokens, int, f"the most tokens in one answer to a {name} user", 1
+            tier.answer_tokens, int, f"the most tokens in one answer to a {name} user", 1, limit="most"
         ),
         f"tiers.{name}.verbosity": Setting(tier.verbosity, str, f"how much detail answers to {name} users have"),
         f"tiers.{name}.style": Setting(tier.style, str, f"the style of answers to {name} users"),
-        f"tiers.{name}.modes": Setting(list(tier.modes), list, f"modes that a {name} user may choose"),
+        f"tiers.{name}.modes": Setting(list(tier.modes), list, f"modes that a {name} user may choose", limit="subset"),
     }
 
 
 SETTINGS: dict[str, Setting] = {
-    "user": Setting("", str, "the user that requests are for without --user; empty: the actor", project=True),
-    "feature": Setting("ai_chatbot", str, "the feature of requests without --feature", project=True),
+    "user": Setting("", str, "the user that requests are for without --user; empty: the actor", project="trusted"),
+    "feature": Setting("ai_chatbot", str, "the feature of requests without --feature", project="trusted"),
     "model": Setting(
         "",
         str,
         "the model of `run`, `chat` and `simulate` without --model, --mode and --policy; empty: the best fitting",
-        project=True,
+        project="trusted",
     ),
     "users.auto_create": Setting(
-        True, bool, "when an admin names a new user, that user is made, in tier free, by the first request"
+        True,
+        bool,
+        "when an admin names a new user, that user is made, in tier free, by the first request",
+        limit="most",
     ),
     "routing.policy": Setting(
         "rules",
         str,
         "how a model is chosen: by rules, by the prompt's difficulty, or by asking a cheap model first",
         choices=POLICIES,
-        project=True,
+        project="trusted",
     ),
     "routing.quality_target": Setting(
         0.95, float, "share of the strong model's advantage that learned and cascade keep", 0, 1
@@ -131,28 +141,38 @@ SETTINGS: dict[str, Setting] = {
     "shaping.off": Setting(
         [], list, "features whose requests are sent as written: nothing is said of length and style (--no-shape)"
     ),
-    "firewall.block_tokens": Setting(20_000, int, "a call predicted to use more tokens than this is refused", 1),
+    "firewall.block_tokens": Setting(
+        20_000, int, "a call predicted to use more tokens than this is refused", 1, limit="most"
+    ),
     "firewall.warn_tokens": Setting(15_000, int, "a call predicted to use more tokens than this has a warning", 1),
     "firewall.max_image_bytes": Setting(
-        20_000_000, int, "more bytes of pictures in a request than this are refused", 1
+        20_000_000, int, "more bytes of pictures in a request than this are refused", 1, limit="most"
     ),
     "firewall.max_bytes": Setting(
-        2_000_000, int, "the most bytes of prompt, context and attachments together; more is not read", 1
+        2_000_000, int, "the most bytes of prompt, context and attachments together; more is not read", 1, limit="most"
     ),
-    "caps.usd.user_day": Setting(None, float, "dollars a user may spend a day", 0, _MOST_DOLLARS, optional=True),
-    "caps.usd.user_month": Setting(None, float, "dollars a user may spend a month", 0, _MOST_DOLLARS, optional=True),
+    "caps.usd.user_day": Setting(
+        None, float, "dollars a user may spend a day", 0, _MOST_DOLLARS, optional=True, limit="most"
+    ),
+    "caps.usd.user_month": Setting(
+        None, float, "dollars a user may spend a month", 0, _MOST_DOLLARS, optional=True, limit="most"
+    ),
     "caps.usd.total_day": Setting(
-        None, float, "dollars the installation may spend a day", 0, _MOST_DOLLARS, optional=True
+        None, float, "dollars the installation may spend a day", 0, _MOST_DOLLARS, optional=True, limit="most"
     ),
     "caps.usd.total_month": Setting(
-        None, float, "dollars the installation may spend a month", 0, _MOST_DOLLARS, optional=True
+        None, float, "dollars the installation may spend a month", 0, _MOST_DOLLARS, optional=True, limit="most"
     ),
-    "caps.tokens.user_month": Setting(None, int, "tokens a user may use a month", 0, optional=True),
-    "caps.tokens.total_day": Setting(None, int, "tokens the installation may use a day", 0, optional=True),
-    "caps.tokens.total_month": Setting(None, int, "tokens the installation may use a month", 0, optional=True),
-    "energy.usd_per_unit": Setting(0.015, float, "dollars that one unit of energy stands for", 0.000001),
-    "surge.capacity": Setting(1_000, int, "calls a minute at which surge pricing starts", 1),
-    "cache.enabled": Setting(True, bool, "answer repeated requests from the cache", project=True),
+    "caps.tokens.user_month": Setting(None, int, "tokens a user may use a month", 0, optional=True, limit="most"),
+    "caps.tokens.total_day": Setting(
+        None, int, "tokens the installation may use a day", 0, optional=True, limit="most"
+    ),
+    "caps.tokens.total_month": Setting(
+        None, int, "tokens the installation may use a month", 0, optional=True, limit="most"
+    ),
+    "energy.usd_per_unit": Setting(0.015, float, "dollars that one unit of energy stands for", 0.000001, limit="most"),
+    "surge.capacity": Setting(1_000, int, "calls a minute at which surge pricing starts", 1, limit="most"),
+    "cache.enabled": Setting(True, bool, "answer repeated requests from the cache", project="trusted"),
     "cache.days": Setting(30, int, "days an answer is kept", 1, 3650),
     "cache.max_tokens": Setting(1_000, int, "answers of this many tokens or more are not kept", 1),
     "cache.features": Setting(
@@ -173,7 +193,7 @@ SETTINGS: dict[str, Setting] = {
         str,
         "what is left out of prompts: nothing, what carries no meaning, or also sentences beside the point",
         choices=COMPRESS,
-        project=True,
+        project="trusted",
     ),
     "compression.keep": Setting(0.5, float, "share of a long text that extraction keeps", 0.1, 0.9),
     "compression.min_tokens": Setting(1_000, int, "auto shortens prompts of this many tokens or more", 1),
@@ -210,11 +230,15 @@ SETTINGS: dict[str, Setting] = {
         choices=("no_key", "always", "never"),
     ),
     "store.lock_timeout": Setting(30.0, float, "seconds a writer waits for its turn at the database", 0.1, 600),
-    "billing.day": Setting(1, int, "day of the month on which a tier's price is due", 1, 28),
-    "billing.currency": Setting("USD", str, "the currency of the tiers' prices"),
-    "billing.usd_per_unit": Setting(1.0, float, "dollars that one unit of that currency is worth", 0.000001),
-    "billing.internal": Setting([], list, "users that nobody bills, beside the admins: they are left out of margins"),
+    "billing.day": Setting(1, int, "day of the month on which a tier's price is due", 1, 28, limit="fixed"),
+    "billing.currency": Setting("USD", str, "the currency of the tiers' prices", limit="fixed"),
+    "billing.usd_per_unit": Setting(
+        1.0, float, "dollars that one unit of that currency is worth", 0.000001, limit="fixed"
+    ),
+    "billing.internal": Setting(
+        [], list, "users that nobody bills, beside the admins: they are left out of margins", limit="fixed"
+    ),
     "billing.min_loss": Setting(0.0, float, "dollars that a user must cost above what they pay to be listed", 0),
-    "report.tz": Setting("UTC", str, "time zone of a report's days", project=True),
+    "report.tz": Setting("UTC", str, "time zone of a report's days", project="always"),
     "report.baseline": Setting("gpt-4o", str, "the model that savings are compared with"),
 } | {key: setting for tier in TIERS for key, setting in _tier_settings(tier).items()}

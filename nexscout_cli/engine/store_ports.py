@@ -9,20 +9,19 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Sequence
+    from collections.abc import Callable, Iterable, Sequence
     from contextlib import AbstractContextManager
     from datetime import datetime
     from pathlib import Path
 
     from nexscout_cli.engine.alert_port import Alerts
     from nexscout_cli.engine.book_types import (
+        ApiKey,
         AttemptRow,
         Backup,
         Energy,
-        Failed,
         Feedback,
         ImportRow,
-        Person,
         Preferences,
         Problem,
         Recovered,
@@ -32,10 +31,10 @@ if TYPE_CHECKING:
     )
     from nexscout_cli.engine.budgets import Budget, Used
     from nexscout_cli.engine.conversations import Conversations
-    from nexscout_cli.engine.key_ports import Budgets, Keys
     from nexscout_cli.engine.learning.profile import ProfileState
     from nexscout_cli.engine.model import Model
     from nexscout_cli.engine.ports import Ledger
+    from nexscout_cli.engine.report_port import ReportReader, Reports
     from nexscout_cli.engine.report_window import Window
 
 Row = dict[str, Any]
@@ -134,79 +133,6 @@ class Log(Protocol):
         """The one request id that begins so."""
 
 
-class ReportReader(Protocol):
-    """Sums over a window of what the actor may see, from one consistent state; money in nano-dollars."""
-
-    @property
-    def now(self) -> datetime:
-        """The time of that state."""
-
-    @property
-    def window(self) -> Window:
-        """The window."""
-
-    @property
-    def user(self) -> str | None:
-        """Whose figures they are; None: everyone's."""
-
-    def sums(self, *keys: str) -> list[Row]:
-        """Sums by ``keys``: user_id, day, model_used, feature. A request counts with its first row."""
-
-    def days(self) -> list[Row]:
-        """Sums by day of the window's time zone, in order, days without use left out."""
-
-    def tiers(self) -> dict[str, str]:
-        """The present tier of each user."""
-
-    def people(self) -> list[Person]:
-        """The users that the actor may see, with the tiers they had."""
-
-    def failed_attempts(self) -> list[Failed]:
-        """Attempts of the window that gave no answer, by model, label and day of the window's time zone."""
-
-    def latencies(self) -> dict[str, tuple[int, int]]:
-        """Milliseconds from the hold to the post of the window's calls, by model: the P50 and the P95."""
-
-    def kept_answers(self) -> dict[str, int]:
-        """How many answers are kept now, by feature."""
-
-    def tokens_saved_by_hits(self) -> dict[str, int]:
-        """Tokens that cached answers saved in the window, by feature."""
-
-    def token_classes(self) -> dict[str, int]:
-        """Tokens of the window that are not plain, by class (see ``engine/usage.py``)."""
-
-    def predictions(self, *keys: str) -> list[Row]:
-        """Predictions whose actual tokens are known, summed up by ``keys`` (feature, recommended_model), most first.
-
-        n; predicted, actual and formula: sums of tokens; accuracy: mean of 0..1; error, median_error, formula_error and
-        formula_median_error: of |predicted − actual| ÷ actual; covered: share within the P90, None where none has one.
-        Without keys one row, or none where nothing is known.
-        """
-
-    def by_day(self, step: int = 1) -> Iterator[tuple[str, ReportReader]]:
-        """Each day of the window's time zone since the first use, with a reader of it alone; or of ``step`` days from it."""
-
-    def latency(self) -> Row:
-        """How long the posted calls took: n, and p50 and p95 in seconds, None where there was none."""
-
-    def predicted(self) -> Row:
-        """Predictions whose actual tokens are known: n, and sums of tokens: predicted, actual, p90."""
-
-    def fallbacks(self) -> int:
-        """How many answers came from a model that stood in for another."""
-
-
-class Reports(Protocol):
-    """Where the money went."""
-
-    def reading(self, actor: str, window: Window, user: str | None = None) -> AbstractContextManager[ReportReader]:
-        """A reader of one window. ``user`` None: everyone's for an admin, else the actor's own."""
-
-    def now(self, actor: str) -> datetime:
-        """The store's time."""
-
-
 class Catalog(Protocol):
     """The model catalog. Everyone may read it; admins alone write it."""
 
@@ -265,6 +191,51 @@ class Recovery(Protocol):
 
     def reset_clock(self, actor: str) -> None:
         """Set the last-seen time back to the clock's. Admins only."""
+
+
+class Limits(Protocol):
+    """Limits that admins have written, by the names of their settings."""
+
+    def read(self, actor: str) -> tuple[dict[str, Any], bool]:
+        """The limits, and whether the actor is an admin."""
+
+    def set(self, actor: str, name: str, value: Any) -> None:
+        """Write a limit. Admins only."""
+
+    def remove(self, actor: str, name: str) -> None:
+        """Let the default hold again. Admins only."""
+
+
+class Keys(Protocol):
+    """The keys of the server. A key's secret is never kept, only its hash."""
+
+    def create(self, actor: str, key: ApiKey, digest: str, budgets: Sequence[Budget] = ()) -> None:
+        """Enter a key of a user, whom the actor may act for, with its budgets."""
+
+    def listing(self, actor: str) -> list[ApiKey]:
+        """The keys of users that the actor may see, by user and name."""
+
+    def revoke(self, actor: str, key_id: str) -> None:
+        """End a key for good."""
+
+    def rotate(self, actor: str, key_id: str, digest: str) -> None:
+        """Give a key another secret; the old one ends at once."""
+
+    def find(self, digest: str) -> ApiKey | None:
+        """The key with that hash that is valid now; None where there is none."""
+
+    def used(self, key: ApiKey) -> None:
+        """Remember that a key was used now."""
+
+
+class Budgets(Protocol):
+    """Budgets that are set one by one: for a user, a key, a tag."""
+
+    def set(self, actor: str, budget: Budget) -> None:
+        """Set a budget, or take it away where its cap is None. Admins only."""
+
+    def listing(self, actor: str) -> list[Budget]:
+        """The budgets there are: an admin sees all, others those of their own name and keys."""
 
 
 class Imports(Protocol):
@@ -351,6 +322,10 @@ class Store(Protocol):
     @property
     def reports(self) -> Reports:
         """Where the money went."""
+
+    @property
+    def limits(self) -> Limits:
+        """Limits that admins have written."""
 
     @property
     def catalog(self) -> Catalog:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from nexscout_cli.config import Settings
+from nexscout_cli.config.limits import of_files
 from nexscout_cli.engine.catalog.recovery_rules import Ageing
 from nexscout_cli.engine.tiers import TierTerms, tier_terms
 
@@ -15,6 +16,7 @@ _MEGABYTE = 1_000_000
 class StoreRules(NamedTuple):
     """``tiers``: their terms by name. ``auto_create``: an admin's mention makes a user. ``cache_days``: how long an answer
     is kept; ``cache_bytes``: how much text may be kept (None: any). ``lock_timeout``: seconds a writer waits for its turn.
+    ``first_limits``: the limits that a new database begins with.
     """
 
     tiers: Mapping[str, TierTerms]
@@ -23,6 +25,7 @@ class StoreRules(NamedTuple):
     cache_bytes: int | None
     lock_timeout: float
     ageing: Ageing
+    first_limits: Mapping[str, Any] = {}
 
 
 def store_rules(settings: Settings) -> StoreRules:
@@ -35,4 +38,5 @@ def store_rules(settings: Settings) -> StoreRules:
         cache_bytes=None if most is None else most * _MEGABYTE,
         lock_timeout=settings["store.lock_timeout"],
         ageing=Ageing(),
+        first_limits=of_files(settings),
     )

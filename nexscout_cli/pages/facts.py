@@ -16,7 +16,8 @@ if TYPE_CHECKING:
     from decimal import Decimal
 
     from nexscout_cli.config import Settings
-    from nexscout_cli.engine.store_ports import ReportReader, Store
+    from nexscout_cli.engine.report_port import ReportReader
+from nexscout_cli.engine.store_ports import Store
 
 KEYS = {"model": "model_used", "feature": "feature", "user": "user_id"}
 REPORTS = ("overview", "models", "features", "users", "accuracy", "savings", "cache", "unprofitable")

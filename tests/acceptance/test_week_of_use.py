@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import sqlite3
 from collections import Counter
 from collections.abc import Iterator
@@ -116,6 +117,9 @@ class Week:
         self.home("user", "set-policy", "eve", "learned")
         judged = self.run("eve", "ai_chatbot", "Is it learned?").json["metadata"]["request_id"]
         self.home("feedback", judged, "bad", "--note", "not what was asked")
+        rows = json.dumps([{"customer": f"c{n}", "amount": n, "open": True} for n in range(80)], indent=4)
+        self.run("eve", "ai_chatbot", f"Which customer owes most?\n\n{rows}", "--compress", "lossless")
+        self.home("config", "set", "caps.usd.user_month", "500")
         self.patch.setenv("NEXSCOUT_CACHE_MATCH", "canonical")
         self.run("dan", "ai_chatbot", "How can I reset my password?")
         meta = self.run("dan", "ai_chatbot", "how to reset my password").json["metadata"]

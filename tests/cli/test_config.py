@@ -19,9 +19,11 @@ def test_show_lists_every_setting_with_value_source_and_meaning(nexscout):
 def test_a_setting_that_is_set_comes_from_the_users_file(nexscout, home):
     assert nexscout("config", "set", "caps.usd.total_day", "5") == (0, "", "")
     row = one(nexscout, "caps.usd.total_day")
-    assert row["value"] == 5.0 and row["source"] == str(home / "config.toml")
+    assert row["value"] == 5.0 and row["source"] == "database"
     nexscout("config", "set", "caps.usd.total_day", "none")
     assert one(nexscout, "caps.usd.total_day") == row | {"value": None, "source": "default"}
+    nexscout("config", "set", "cache.days", "5")
+    assert one(nexscout, "cache.days")["source"] == str(home / "config.toml")
 
 
 def test_comments_in_the_file_stay(nexscout, home):

@@ -234,7 +234,6 @@ CONFIG = [
     Hostile("a project with an address", run("Hi"), 6, "there is no setting", {THEIRS: b"api_base = 'http://evil'"}),
     Hostile("a project with a key", run("Hi"), 6, "there is no setting", {THEIRS: b"openai_api_key = 'sk-x'"}),
     Hostile("a project with a database", run("Hi"), 6, "there is no setting", {THEIRS: b"db = '/tmp/evil.db'"}),
-    Hostile("a project that acts for the installation", run("Hi"), 2, "", {THEIRS: b"user = '*'"}),
     Hostile("setting what is not there", ("config", "set", "nonsense", "1"), 2),
     Hostile("setting a folder's way out", ("config", "set", "../../x", "1"), 2),
     Hostile("setting a limit of nan", ("config", "set", "caps.usd.total_day", "nan"), 2),

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from nexscout_cli.engine.report_port import ReportReader
 from nexscout_cli.engine.reports.figures import Row, ratio
-from nexscout_cli.engine.store_ports import ReportReader
 
 _FIGURES = (
     "n",

@@ -12,8 +12,8 @@ from decimal import Decimal
 from nexscout_cli.config import Settings
 from nexscout_cli.engine.book_types import Person
 from nexscout_cli.engine.money import NANO, usd
+from nexscout_cli.engine.report_port import ReportReader
 from nexscout_cli.engine.reports.figures import Row, ratio, tokens, total
-from nexscout_cli.engine.store_ports import ReportReader
 
 UNPROFITABLE = (
     "user_id",

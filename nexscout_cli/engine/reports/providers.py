@@ -8,8 +8,8 @@ from collections.abc import Iterable, Mapping
 from nexscout_cli.engine.book_types import Failed
 from nexscout_cli.engine.failures import LABELS
 from nexscout_cli.engine.model import Model
+from nexscout_cli.engine.report_port import ReportReader
 from nexscout_cli.engine.reports.figures import Row, ratio
-from nexscout_cli.engine.store_ports import ReportReader
 
 PROVIDERS = (
     "provider",

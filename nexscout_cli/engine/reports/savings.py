@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from nexscout_cli.engine.money import usd
+from nexscout_cli.engine.report_port import ReportReader
 from nexscout_cli.engine.reports.figures import Row, ratio, total
-from nexscout_cli.engine.store_ports import ReportReader
 
 SAVINGS = (
     "feature",

@@ -743,6 +743,23 @@ def alerts(db: Database) -> None:
     db.conn.execute("PRAGMA user_version = 14")
 
 
+_LIMITS = """
+CREATE TABLE limits (
+  name TEXT PRIMARY KEY,
+  value TEXT NOT NULL,
+  set_by TEXT NOT NULL,
+  set_at TEXT NOT NULL
+) STRICT, WITHOUT ROWID;
+"""
+
+
+@MIGRATIONS()
+def limits(db: Database) -> None:
+    """Limits that admins write: environment and files can only lower them."""
+    _script(db.conn, _LIMITS)
+    db.conn.execute("PRAGMA user_version = 15")
+
+
 # ``messages`` and ``options`` are JSON. What a turn cost is in ``ai_model_usage``, by its request.
 _CONVERSATIONS = """
 CREATE TABLE conversations (
@@ -769,7 +786,7 @@ CREATE TABLE conversation_turns (
 def conversations(db: Database) -> None:
     """Conversations that users keep."""
     _script(db.conn, _CONVERSATIONS)
-    db.conn.execute("PRAGMA user_version = 15")
+    db.conn.execute("PRAGMA user_version = 16")
 
 
 def migrate(connection: sqlite3.Connection) -> None:

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from nexscout_cli.store.sqlite.imports import SqliteImports
     from nexscout_cli.store.sqlite.keys import SqliteBudgets, SqliteKeys
     from nexscout_cli.store.sqlite.ledger import SqliteLedger
+    from nexscout_cli.store.sqlite.limits import SqliteLimits
     from nexscout_cli.store.sqlite.log import SqliteLog
     from nexscout_cli.store.sqlite.maintenance import SqliteMaintenance
     from nexscout_cli.store.sqlite.profiles import SqliteProfiles
@@ -88,6 +89,13 @@ class SqliteStore(Transactions):
         from nexscout_cli.store.sqlite.reports import SqliteReports
 
         return SqliteReports(self)
+
+    @cached_property
+    def limits(self) -> SqliteLimits:
+        """Limits that admins have written."""
+        from nexscout_cli.store.sqlite.limits import SqliteLimits
+
+        return SqliteLimits(self)
 
     @cached_property
     def catalog(self) -> SqliteCatalog:
@@ -154,9 +162,9 @@ class SqliteStore(Transactions):
 
 
 def _fill(t: Transaction) -> None:
-    """What a new database starts with: the models we know, and its owner."""
+    """What a new database starts with: the models we know, its owner, and the limits of the configuration file."""
     from nexscout_cli.engine.catalog.seed import seeded
-    from nexscout_cli.store.sqlite import models, users
+    from nexscout_cli.store.sqlite import limits, models, users
 
     models.add_missing(t, seeded())
     t.touch()
@@ -165,3 +173,4 @@ def _fill(t: Transaction) -> None:
         (t.actor, OWNER_TIER, t.rules.tiers[OWNER_TIER].daily_tokens, t.stamp),
     )
     users.note_tier(t, t.actor, OWNER_TIER)
+    limits.enter(t, t.rules.first_limits)

@@ -17,6 +17,7 @@ from nexscout_cli.engine.compression.prompt_parts import split
 from nexscout_cli.engine.compression.structure import kind_of
 from nexscout_cli.engine.planning.planner import Planner
 from nexscout_cli.engine.planning.texts import originals
+from nexscout_cli.engine.routing import explain
 from tests.engine.compression.test_structure import MORE, TEXTS
 from tests.support.values import count, request, snapshot
 
@@ -213,6 +214,13 @@ def test_auto_says_which_structure_it_found_and_off_undoes_it() -> None:
     assert made.error is None and FAULT in made.messages[-1].content
     assert made.as_json()["compression"]["found"] == ["log"] and made.decision.as_json()["extracted"] == ("log",)
     assert plan(asked, compress="off").messages[-1].content == asked
+
+
+def test_why_says_which_kinds_were_made_shorter() -> None:
+    assert explain.extraction({"extracted": ["log", "diff"]}) == [
+        "What was sent is an extract of what was given: log, diff."
+    ]
+    assert explain.extraction({}) == []
 
 
 def test_auto_extracts_nothing_where_the_request_asks_about_form() -> None:
