@@ -50,6 +50,7 @@ VALUES = {
     "budgets",
     "catalog.recovery_rules",
     "catalog.seed",
+    "conversations",
     "learning.observation",
     "learning.profile",
     "length.learning",

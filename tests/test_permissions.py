@@ -85,6 +85,9 @@ class Books:
         self.check_alerts = lambda: s.alerts.check(me)
         self.alert_history = lambda: s.alerts.history(me, 1)
         self.claim_notice = lambda: s.alerts.claim(me)
+        self.conversations = lambda user: s.conversations.listing(me, user, 10)
+        self.conversation = lambda user: s.conversations.find(me, user, None)
+        self.forget_conversations = lambda user: s.conversations.forget(me, user, None)
         self.imported = lambda user: self._imported(window, user)
         self._store, self._me = s, me
 
@@ -213,6 +216,9 @@ REFUSED: dict[str, Callable[[World], Any]] = {
     "end an import": lambda w: w.books.finish_import(),
     "list imports": lambda w: w.books.imports(),
     "forget an import": lambda w: w.books.forget_import(),
+    "list another's conversations": lambda w: w.books.conversations("alice"),
+    "read another's conversation": lambda w: w.books.conversation("alice"),
+    "remove another's conversations": lambda w: w.books.forget_conversations("alice"),
     "read another's imported usage": lambda w: w.books.imported("alice"),
     "add an alert": lambda w: w.books.add_alert(),
     "remove an alert": lambda w: w.books.remove_alert(),

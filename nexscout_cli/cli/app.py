@@ -16,6 +16,9 @@ from nexscout_cli.errors import Interrupted, NexScoutError, UsageError
 
 COMMANDS = (
     "run",
+    "chat",
+    "conversation",
+    "template",
     "simulate",
     "batch",
     "mode",

@@ -59,10 +59,11 @@ def images(names: list[str], limit: int) -> tuple[Image, ...]:
     return tuple(_picture(name) for name in names)
 
 
-def messages(name: str, limit: int) -> tuple[Message, ...]:
-    """A conversation: a JSON list of messages, or an object that has it as ``messages``."""
+def messages(name: str, limit: int, before: tuple[Message, ...] = ()) -> tuple[Message, ...]:
+    """A conversation: a JSON list of messages, or an object that has it as ``messages``. ``before``: what it goes on from."""
     found = _json(name, limit)
-    return conversation(found["messages"] if isinstance(found, dict) and "messages" in found else found)
+    listed = found["messages"] if isinstance(found, dict) and "messages" in found else found
+    return conversation(listed, before=before)
 
 
 READ: dict[str, Callable[[Any, int], Any]] = {

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 import sys
 from collections.abc import Iterable, Iterator
@@ -11,7 +10,7 @@ from typing import Annotated, Any, NamedTuple
 
 import typer
 
-from nexscout_cli import __version__, config
+from nexscout_cli import __version__, config, provider_keys
 from nexscout_cli.assemble import open_store, store_version
 from nexscout_cli.cli import output, request
 from nexscout_cli.cli.session import Session
@@ -79,9 +78,14 @@ def _examine(session: Session, test_keys: bool) -> tuple[list[Finding], dict[str
     catalog = _catalog(store, session.actor)
     keys = _keys(catalog)
     available, lines = _models(catalog)
-    tested = _tested_keys(catalog) if test_keys else []
+    tested = _tested_keys(catalog, keys) if test_keys else []
     findings += [_key_line(keys), *tested, *lines, *_prices(catalog), _embedded(), _tokenizers(), _disk()]
-    return findings, facts | {"database": config.db_place(), "keys": keys, "models_available": available}
+    return findings, facts | {
+        "database": config.db_place(),
+        "keys": {name: source is not None for name, source in keys.items()},
+        "key_sources": keys,
+        "models_available": available,
+    }
 
 
 def _show(findings: Iterable[Finding]) -> None:
@@ -173,25 +177,29 @@ def _catalog(store: Store | None, actor: str) -> tuple[Model, ...]:
     return tuple(seeded())
 
 
-def _keys(catalog: tuple[Model, ...]) -> dict[str, bool]:
-    """Names of the key variables, and whether each is set; never a value."""
+def _keys(catalog: tuple[Model, ...]) -> dict[str, str | None]:
+    """Names of the key variables, and where each key comes from (None: there is none); never a value."""
     names = dict.fromkeys((*_USUAL_KEYS, *sorted({m.api_key_env for m in catalog if m.api_key_env})))
-    return {name: bool(os.environ.get(name, "").strip()) for name in names}
+    try:
+        return {name: provider_keys.source(name) for name in names}
+    except ConfigError:  # the models say why
+        return dict.fromkeys(names)
 
 
-def _key_line(keys: dict[str, bool]) -> Finding:
-    text = ", ".join(f"{name} {'set' if there else 'not set'}" for name, there in keys.items())
+def _key_line(keys: dict[str, str | None]) -> Finding:
+    said = {None: "not set", "environment": "set", "file": "from the file of keys", "keyring": "from the keyring"}
+    text = ", ".join(f"{name} {said[source]}" for name, source in keys.items())
     return Finding("keys", OK if any(keys.values()) else WARN, text)
 
 
-def _tested_keys(catalog: tuple[Model, ...]) -> list[Finding]:
+def _tested_keys(catalog: tuple[Model, ...], keys: dict[str, str | None]) -> list[Finding]:
     """What each provider says of its key, one line for each variable and address."""
     from nexscout_cli.providers.wires.key_check import check_key
 
     lines, seen = [], set()
     for model in catalog:
         provider, name = model.litellm_model.partition("/")[0], model.api_key_env
-        if name is None or not model.enabled or not os.environ.get(name, "").strip():
+        if name is None or not model.enabled or not keys.get(name):
             continue
         if (provider, model.api_base, name) in seen:
             continue

@@ -7,8 +7,8 @@ from typing import Annotated, Any
 import typer
 
 from nexscout_cli import config
+from nexscout_cli.cli import model_key, output, tables
 from nexscout_cli.cli import model_options as options
-from nexscout_cli.cli import output, tables
 from nexscout_cli.cli.model_rows import beside, described, difference, lookup, price, text
 from nexscout_cli.cli.session import Session
 from nexscout_cli.engine.catalog import keeping, rules
@@ -18,6 +18,7 @@ from nexscout_cli.engine.money import usd
 from nexscout_cli.errors import UsageError
 
 app = typer.Typer(rich_markup_mode=None, no_args_is_help=True, add_completion=False)
+app.add_typer(model_key.app, name="key")
 
 Name = Annotated[str, typer.Argument(metavar="NAME", help="The catalog's name.")]
 AsJson = Annotated[bool, typer.Option("--json", help="One JSON document on stdout.")]
@@ -32,6 +33,7 @@ def models() -> None:
     nexscout models seed --current
     nexscout models set claude-3-haiku --litellm-model anthropic/claude-haiku-4-5
     nexscout models set gpt-4o-mini --api-base http://127.0.0.1:8080/v1
+    nexscout models key set openai
     nexscout models pull
     """
 

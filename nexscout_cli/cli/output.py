@@ -9,7 +9,7 @@ import re
 import sys
 from typing import Any
 
-from nexscout_cli import jsontext
+from nexscout_cli import jsontext, provider_keys
 from nexscout_cli.errors import NexScoutError
 
 _CONTROL = re.compile(
@@ -41,7 +41,7 @@ def without_secrets(text: str) -> str:
         value.strip()
         for name, value in os.environ.items()
         if len(value) > 5 and (_SECRET.search(name) or _RANDOM.fullmatch(value.strip()))
-    }
+    } | provider_keys.loaded()
     secrets |= {found[1] for value in os.environ.values() if (found := _IN_URL.match(value))}
     for secret in sorted(secrets - {""}, key=len, reverse=True):
         text = text.replace(secret, "***")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -45,6 +46,14 @@ def build(session: Session, text: str, given: Given) -> AIRequest:
     return AIRequest(prompt=text, options=options, **fields)
 
 
+def by_default(session: Session, asked: AIRequest, earlier: Mapping[str, Any] | None = None) -> AIRequest:
+    """The request with the model that the setting names, where neither it nor what it goes on with says otherwise."""
+    name, said = session.settings["model"], asked.options
+    if not name or said.force_model or said.mode or said.policy or {"force_model", "mode"} & (earlier or {}).keys():
+        return asked
+    return asked._replace(options=said._replace(force_model=name))
+
+
 def _value(option: Option, said: Any, limit: int) -> Any:
     """What a request holds for what was said on the command line."""
     match option.kind:
@@ -56,6 +65,8 @@ def _value(option: Option, said: Any, limit: int) -> Any:
             return parse_context(said, limit)
         case "files":
             return tuple(files.attachment(Path(name), limit) for name in said)
+        case "messages" if isinstance(said, tuple):  # of a conversation that goes on, read with what was said before
+            return said
         case "chat" | "images" | "messages":
             from nexscout_cli.cli import chat_files
 

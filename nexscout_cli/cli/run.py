@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from nexscout_cli.cli import output, request, request_options
+from nexscout_cli.cli import output, request, request_options, talking, templating
 from nexscout_cli.cli.request_options import Given, takes_options
 from nexscout_cli.cli.session import Session
 from nexscout_cli.engine.failures import ReaderGone
@@ -35,6 +35,10 @@ def run(
         bool | None, typer.Option("--stream/--no-stream", help="Print the answer as it comes (default: on a terminal).")
     ] = None,
     more: Given = request_options.after("skip_energy_charge"),
+    template: templating.Named = None,
+    param: templating.Params = None,
+    continue_: talking.Continue = False,
+    conversation: talking.Named = None,
     as_json: request.AsJson = False,
     quiet: Annotated[bool, typer.Option("-q", "--quiet", help="No summary and no notes on stderr.")] = False,
 ) -> int:
@@ -43,27 +47,34 @@ def run(
     \b
     nexscout run --feature ai_message "Write a follow-up to Sarah about our meeting"
     git diff | nexscout run "Write a commit message"
+    nexscout run --continue "Shorter, please"
     nexscout run @prompt.txt --attach notes.md --max-cost 0.02
     nexscout run --model gpt-4o --confirm "Draft the board letter"
     """
     session = Session(quiet)
     text = request.prompt_for_run(prompt, session.settings["firewall.max_bytes"])
     given |= more
-    if text is None and given["messages"] is None:
+    if text is None and given["messages"] is None and template is None:
         raise UsageError(
             "there is no prompt", 'nexscout run "Write a haiku"   or   nexscout run @prompt.txt   (--help shows more)'
         )
     if confirm and not yes and not _can_ask():
         raise UsageError("--confirm needs a terminal to ask on", "add --yes to answer it")
-    asked = request.build(session, text or "", given)
+    kept = talking.earlier(session, given, continue_, conversation)
+    asked = templating.build(session, text, given, template, param)
+    asked = request.by_default(session, asked, kept.options if kept else None)
     streams = not as_json and (output.stdout_is_terminal() if stream is None else stream)
-    screen = _Screen() if streams else None
+    screen = Screen() if streams else None
     engine = session.engine(writes=True)
-    response = engine.run(asked, screen.show if screen else None, _asker(yes) if confirm else None)
-    return _deliver(response, as_json, screen, quiet, session.notes.shown)
+    talk = talking.talk(session, engine, kept)
+    answer = talk.say if talk else engine.run
+    response = answer(asked, screen.show if screen else None, _asker(yes) if confirm else None)
+    named = {"conversation": talk.name} if talk and talk.name else {}
+    document = response.as_json() | named if as_json else None
+    return deliver(response, document, screen, quiet, session.notes.shown)
 
 
-class _Screen:
+class Screen:
     """Where a stream goes. A reader who goes away ends it."""
 
     def __init__(self) -> None:
@@ -84,14 +95,17 @@ class _Screen:
             raise ReaderGone from error
 
 
-def _deliver(response: AIResponse, as_json: bool, screen: _Screen | None, quiet: bool, shown: set[str]) -> int:
+def deliver(
+    response: AIResponse, document: dict[str, Any] | None, screen: Screen | None, quiet: bool, shown: set[str]
+) -> int:
     """Print the answer, or the error; then what should be known of the answer (``shown`` has been), one line each, and for
-    the person at the terminal one quiet line.
+    the person at the terminal one quiet line. ``document``: what is printed instead under --json.
     """
+    as_json = document is not None
     known = response.metadata
     assert known is not None, "only a bad batch row has none"
     if as_json:
-        output.emit(response.as_json())
+        output.emit(document)
     elif response.success and response.result is not None:
         if screen is None or not screen.shown:
             _print(response)

@@ -6,7 +6,7 @@ from typing import Annotated, Any
 
 import typer
 
-from nexscout_cli.cli import output, request, request_options
+from nexscout_cli.cli import output, request, request_options, templating
 from nexscout_cli.cli.request_options import Given, takes_options
 from nexscout_cli.cli.session import Session
 from nexscout_cli.engine.plan_types import Compression
@@ -27,6 +27,8 @@ def simulate(
     compare: Annotated[bool, typer.Option("--compare", help="Every available model side by side.")] = False,
     explain: Annotated[bool, typer.Option("--explain", help="How the model was chosen, in plain words.")] = False,
     diff: Annotated[bool, typer.Option("--diff", help="What compression leaves out, sentence by sentence.")] = False,
+    template: templating.Named = None,
+    param: templating.Params = None,
     as_json: request.AsJson = False,
 ) -> int:
     """Show what a call would cost, and how it would be run. Nothing is sent, nothing is written.
@@ -44,9 +46,9 @@ def simulate(
         raise UsageError("--diff shows one plan to a person", "leave out --compare and --json")
     session = Session()
     text = request.prompt_for_simulate(prompt, session.settings["firewall.max_bytes"])
-    if text is None and given.get("messages") is None:
+    if text is None and given.get("messages") is None and template is None:
         raise UsageError("there is no prompt", "nexscout simulate prompt.txt   (--help shows more)")
-    asked = request.build(session, text or "", given)
+    asked = request.by_default(session, templating.build(session, text, given, template, param))
     engine = session.engine(writes=False)
     if compare and explain:
         raise UsageError("--compare shows every model, --explain how one is chosen", "give one of them")

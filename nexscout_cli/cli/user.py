@@ -195,7 +195,7 @@ def forget(
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would go, and remove nothing.")] = False,
     as_json: AsJson = False,
 ) -> int:
-    """Remove every text of a user's: cached and kept answers, learned style and phrases. Money stays in the books.
+    """Remove every text of a user's: cached and kept answers, conversations, learned style and phrases. Money stays in the books.
 
     \b
     nexscout user forget bob --dry-run
@@ -217,7 +217,7 @@ def forget(
     if output.stderr_is_terminal():
         output.note(
             f"{who} is forgotten: {gone['cached_answers']} cached and {gone['kept_answers']} kept answers, "
-            "the profile's texts"
+            f"{gone['conversations']} conversations, the profile's texts"
         )
     _note_backups(who, holding)
     return 0
@@ -241,6 +241,7 @@ def _would_forget(session: Session, who: str, as_json: bool) -> int:
     learned = session.store.profiles.learned(session.actor, who)
     found = {
         "cached_answers": session.store.cache.clear(session.actor, who, None, dry_run=True),
+        "conversations": session.store.conversations.forget(session.actor, who, None, dry_run=True),
         "common_patterns": len(learned.common_patterns),
         "writing_style": bool(learned.writing_style_profile),
     }
@@ -249,7 +250,8 @@ def _would_forget(session: Session, who: str, as_json: bool) -> int:
         output.emit({"user_id": who, "dry_run": True, **found, "backups": [one._asdict() for one in holding]})
     else:
         output.out(
-            f"{found['cached_answers']} cached answers, answers kept for idempotency keys, "
+            f"{found['cached_answers']} cached answers, {found['conversations']} conversations, "
+            "answers kept for idempotency keys, "
             f"{found['common_patterns']} phrases, the writing style and the hours of use would be removed"
         )
         _note_backups(who, holding)

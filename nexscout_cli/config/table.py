@@ -110,6 +110,12 @@ def _tier_settings(name: str) -> dict[str, Setting]:
 SETTINGS: dict[str, Setting] = {
     "user": Setting("", str, "the user that requests are for without --user; empty: the actor", project="trusted"),
     "feature": Setting("ai_chatbot", str, "the feature of requests without --feature", project="trusted"),
+    "model": Setting(
+        "",
+        str,
+        "the model of `run`, `chat` and `simulate` without --model, --mode and --policy; empty: the best fitting",
+        project="trusted",
+    ),
     "users.auto_create": Setting(
         True,
         bool,
@@ -193,6 +199,9 @@ SETTINGS: dict[str, Setting] = {
     "compression.min_tokens": Setting(1_000, int, "auto shortens prompts of this many tokens or more", 1),
     "compression.low_energy": Setting(
         0.1, float, "auto shortens every prompt below this share of the monthly energy", 0, 1
+    ),
+    "conversations.keep": Setting(
+        False, bool, "keep what is asked and answered, so that `run --continue` goes on with it"
     ),
     "learning.patterns": Setting(True, bool, "learn phrases that recur (numbers and names masked)"),
     "providers.timeout": Setting(

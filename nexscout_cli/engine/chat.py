@@ -116,12 +116,15 @@ def message_of(role: str, parts: list[str | Image], **more: Json) -> Message:
     return Message(role, content, tuple(parts) if several else (), **more)
 
 
-def conversation(value: Json, label: str = "messages") -> tuple[Message, ...]:
-    """The messages of a JSON list. Raises UsageError that names the message and the field that is wrong."""
+def conversation(value: Json, label: str = "messages", before: tuple[Message, ...] = ()) -> tuple[Message, ...]:
+    """The messages of a JSON list. Raises UsageError that names the message and the field that is wrong.
+
+    ``before``: messages that they go on from, whose tool calls they may answer.
+    """
     if not isinstance(value, list) or not value:
         raise UsageError(f"{label} is a list of messages", f"for instance {_EXAMPLE}")
     found: list[Message] = []
-    called: set[str] = set()
+    called = {call.id for message in before for call in message.tool_calls}
     for number, one in enumerate(value):
         where = f"{label}[{number}]"
         message = _message(one, where)

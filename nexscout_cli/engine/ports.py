@@ -5,7 +5,7 @@ The actor is part of each call: a store answers for many at once, and checks for
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -13,6 +13,7 @@ if TYPE_CHECKING:
 
     from nexscout_cli.engine.budgets import Budget
     from nexscout_cli.engine.call import Call, Completion, OnText
+    from nexscout_cli.engine.catalog.comparison import Listed
     from nexscout_cli.engine.model import Model
     from nexscout_cli.engine.recalled import CachedAnswer, Hit, Recalled
     from nexscout_cli.engine.settlement import (
@@ -52,6 +53,14 @@ class Provider(Protocol):
         Raises ProviderFailure; when ``on_text`` raises ReaderGone, stops reading and returns what had come,
         with finish_reason ``reader_gone``.
         """
+
+
+@runtime_checkable
+class KnowsPrices(Protocol):
+    """A provider that knows what models cost that the catalog does not have."""
+
+    def listed(self, target: str) -> Listed | None:
+        """What a table of prices says of a target (a ``litellm_model``); None for one that is not in it."""
 
 
 class Observer(Protocol):

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
         UserRow,
     )
     from nexscout_cli.engine.budgets import Budget, Used
+    from nexscout_cli.engine.conversations import Conversations
     from nexscout_cli.engine.learning.profile import ProfileState
     from nexscout_cli.engine.maintenance_port import Maintenance
     from nexscout_cli.engine.model import Model
@@ -325,6 +326,10 @@ class Store(Protocol):
     @property
     def imports(self) -> Imports:
         """Usage that other tools kept."""
+
+    @property
+    def conversations(self) -> Conversations:
+        """Conversations that are kept."""
 
     @property
     def alerts(self) -> Alerts:

@@ -7,9 +7,11 @@ from typing import TYPE_CHECKING
 from nexscout_cli.engine.budgets import Budget, Used, budgets, own_budgets, owners, presses
 from nexscout_cli.engine.catalog.surge import surge_milli
 from nexscout_cli.engine.planning.predict import input_factor
+from nexscout_cli.engine.ports import KnowsPrices
 from nexscout_cli.engine.routing.policy import effective_policy
 from nexscout_cli.engine.snapshot import Experience, Limit, Snapshot, World
 from nexscout_cli.engine.tiers import FIRST_TIER, tier_terms
+from nexscout_cli.terms import MODES
 
 if TYPE_CHECKING:
     from nexscout_cli.config import Settings
@@ -26,6 +28,8 @@ def read_snapshot(ledger: Ledger, provider: Provider, settings: Settings, actor:
     drawn = (*budgets(settings, FIRST_TIER), *own_budgets(request))
     world = ledger.world(actor, request.user_id, request.feature, drawn, owners(request))
     policy = effective_policy(request, world.profile, settings)
+    if (added := _unlisted(world, provider, request)) is not None:
+        world = world._replace(models=(*world.models, added))
     known = Experience({}, ()) if policy == "rules" else ledger.experience(actor, request.user_id, request.feature)
     return _snapshot(world, known, settings, provider, actor, request)
 
@@ -69,6 +73,18 @@ def _snapshot(
         thinking=world.thinking,
         own_budgets=tuple(own),
     )
+
+
+def _unlisted(world: World, provider: Provider, request: AIRequest) -> Model | None:
+    """The model that an admin's request names where the catalog does not have it, and a table of prices does."""
+    name = request.options.force_model
+    if not name or not world.is_admin or name in MODES or any(model.name == name for model in world.models):
+        return None
+    if not isinstance(provider, KnowsPrices):
+        return None
+    from nexscout_cli.engine.catalog.unlisted import unlisted
+
+    return unlisted(name, provider.listed)
 
 
 def _limit(budget: Budget, used: Used) -> Limit:

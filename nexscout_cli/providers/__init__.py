@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from nexscout_cli.engine.call import Call, Completion, OnText
+    from nexscout_cli.engine.catalog.comparison import Listed
     from nexscout_cli.engine.model import Model
     from nexscout_cli.engine.ports import Provider
 
@@ -34,6 +35,12 @@ class Providers:
 
         lacks = requirements.missing(model)
         return lacks[0] if lacks else None
+
+    def listed(self, target: str) -> Listed | None:
+        """What LiteLLM's table says of a target; None for one that is not in it. Raises StoreError where there is no table."""
+        from nexscout_cli.providers import prices
+
+        return prices.lookup(target)
 
     def complete(self, call: Call, on_text: OnText | None) -> Completion:
         """Make the call; raises ProviderFailure, and CallInterrupted for a signal."""

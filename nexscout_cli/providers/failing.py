@@ -10,7 +10,10 @@ import time
 from email.utils import parsedate_to_datetime
 from typing import Any
 
+from nexscout_cli import provider_keys
 from nexscout_cli.engine.call import Call
+from nexscout_cli.engine.failures import ProviderFailure
+from nexscout_cli.errors import ConfigError
 
 _TOO_LONG = re.compile(
     r"context_length_exceeded|context (?:length|window)|prompt is too long|maximum context|"
@@ -73,7 +76,7 @@ def cleaned(text: str, call: Call) -> str:
         value.strip()
         for name, value in os.environ.items()
         if len(value.strip()) >= SHORTEST and (name == call.model.api_key_env or _SECRET.search(name))
-    }
+    } | provider_keys.loaded()
     for secret in sorted(secrets - {""}, key=len, reverse=True):
         text = text.replace(secret, "***")
     for message in call.messages:
@@ -83,3 +86,19 @@ def cleaned(text: str, call: Call) -> str:
                 text = text.replace(line, "…")
     text = text.encode("utf-8", "replace").decode()
     return re.sub(r"[\x00-\x1f\x7f-\x9f\s]+", " ", text).strip()[:200]
+
+
+def key_for(call: Call) -> str | None:
+    """The key, from the environment or where it is kept. Raises ProviderFailure where it is missing or no header can carry it."""
+    name = call.model.api_key_env
+    if name is None:
+        return None
+    try:
+        key = provider_keys.key_of(name)
+    except ConfigError as error:
+        raise ProviderFailure("unreached", error.message) from None
+    if not key:
+        raise ProviderFailure("unreached", f"{name} is not set")
+    if not key.isascii() or not key.isprintable():
+        raise ProviderFailure("unreached", f"{name} holds characters that a key cannot have")
+    return key

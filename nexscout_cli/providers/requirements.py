@@ -9,6 +9,9 @@ import os
 from importlib.util import find_spec
 from typing import TYPE_CHECKING
 
+from nexscout_cli import provider_keys
+from nexscout_cli.errors import ConfigError
+
 if TYPE_CHECKING:
     from nexscout_cli.engine.model import Model
 
@@ -53,8 +56,11 @@ def missing(model: Model) -> tuple[str, str] | None:
         if names and not any(_is_set(name) for name in names):
             also = f", or nexscout models set {model.name} --api-base ADDRESS" if names is addresses else ""
             return f"{names[0]} is not set", f"export {names[0]}=VALUE{also}"
-    if model.api_key_env is not None and not _is_set(model.api_key_env):
-        return f"{model.api_key_env} is not set", f"export {model.api_key_env}=KEY"
+    try:
+        if model.api_key_env is not None and provider_keys.source(model.api_key_env) is None:
+            return f"{model.api_key_env} is not set", f"export {model.api_key_env}=KEY"
+    except ConfigError as error:
+        return error.message, error.suggestion
     return None
 
 

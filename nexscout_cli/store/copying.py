@@ -37,6 +37,8 @@ TABLES = (
     "alerts",
     "alert_events",
     "limits",
+    "conversations",
+    "conversation_turns",
 )
 """What is copied: what others refer to comes first. Sums of usage are made from its rows again."""
 

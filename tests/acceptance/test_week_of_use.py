@@ -157,6 +157,13 @@ class Week:
         self.home("keys", "revoke", "a")
         self.home("user", "set-role", "eve", "reader")
 
+    def a_talk(self) -> None:
+        """A conversation that is kept, of two turns."""
+        self.patch.setenv("NEXSCOUT_CONVERSATIONS_KEEP", "on")
+        self.run("dan", "ai_chatbot", "Let us talk", "--system", "Be kind")
+        self.run("dan", "ai_chatbot", "On with it", "--continue")
+        self.patch.delenv("NEXSCOUT_CONVERSATIONS_KEEP")
+
     def another_tool(self, folder: Path) -> None:
         """Usage that another tool kept, of which a row is broken, brought in twice."""
         names = "time,model,provider,id,input,cached,cache_write,cache_write_1h,output,reasoning,cost,user,feature\n"
@@ -191,6 +198,7 @@ def week(module_home: Any, tmp_path_factory: pytest.TempPathFactory) -> Iterator
             week.mishaps(day)
         week.last_day()
         week.alarms(tmp_path_factory.mktemp("alarms"))
+        week.a_talk()
         week.a_server()
         week.another_tool(tmp_path_factory.mktemp("another_tool"))
         yield week

@@ -51,7 +51,7 @@ POINTS: dict[str, tuple[Any, str, str]] = {
     "after T2": (SqliteLedger, "mark_sent", AFTER),
     "before the request leaves": (Providers, "complete", BEFORE),
     "while the provider is answering": (Wire, "asked", AFTER),
-    "while the answer streams": (run_command._Screen, "show", AFTER),
+    "while the answer streams": (run_command.Screen, "show", AFTER),
     "after the answer": (Providers, "complete", AFTER),
     "inside T3": (SqliteLedger, "post", INSIDE),
     "after T3": (SqliteLedger, "post", AFTER),

@@ -15,7 +15,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from nexscout_cli.engine.call import Call, Completion, Usage
-from nexscout_cli.engine.chat import Message
+from nexscout_cli.engine.chat import Message, ToolCall
 from nexscout_cli.engine.failures import CallInterrupted, ProviderFailure
 from nexscout_cli.engine.model import Model
 from nexscout_cli.providers.wires import anthropic, gemini, openai, provider
@@ -400,3 +400,50 @@ def test_gemini_thinks_within_a_budget() -> None:
     made = body_of("gemini/gemini-2.5-flash", effort="high", thinking_room=9_000)
     assert made["generationConfig"]["thinkingConfig"] == {"thinkingBudget": 9_000}
     assert "thinkingConfig" not in body_of("gemini/gemini-2.5-flash")["generationConfig"]
+
+
+def test_a_signed_call_of_geminis_goes_back_with_its_signature_and_to_others_without() -> None:
+    signed = ToolCall("call_0_r1~c2lnbmVk+/==", "weather", "{}")
+    talk = (
+        Message("user", "Weather?"),
+        Message("assistant", "", tool_calls=(signed,)),
+        Message("tool", "clear", tool_call_id=signed.id),
+    )
+    sent = {}
+    for name, wire in (("openai/m", openai), ("anthropic/m", anthropic), ("gemini/m", gemini)):
+        row = model(name)
+        target = target_of(row)
+        assert target is not None
+        sent[name] = wire.request(call(row)._replace(messages=talk), target, "k").body.decode()
+    assert "c2lnbmVk" in sent["gemini/m"]
+    for name in ("openai/m", "anthropic/m"):
+        assert "c2lnbmVk" not in sent[name] and sent[name].count('"call_0_r1"') == 2
+
+
+def test_a_tools_result_is_of_the_latest_call_of_its_id_and_geminis_calls_are_told_apart_by_their_answers() -> None:
+    talk: tuple[Message, ...] = ()
+    for name in ("weather", "clock"):
+        talk += (
+            Message("user", "Well?"),
+            Message("assistant", "", tool_calls=(ToolCall("call_0", name, "{}"),)),
+            Message("tool", "done", tool_call_id="call_0"),
+        )
+    row = model("gemini/m")
+    target = target_of(row)
+    assert target is not None
+    contents = json.loads(gemini.request(call(row)._replace(messages=talk), target, "k").body)["contents"]
+    answered = [
+        part["functionResponse"]["name"] for one in contents for part in one["parts"] if "functionResponse" in part
+    ]
+    assert answered == ["weather", "clock"]
+    ids = []
+    for answer_id in ("r-1", "r-2"):
+        reader = gemini.ContentReader(call(row))
+        part = {"functionCall": {"name": "weather", "args": {}}}
+        document = {"responseId": answer_id, "candidates": [{"content": {"parts": [part]}, "finishReason": "STOP"}]}
+        reader.start({"content-type": "application/json"})
+        list(reader.feed(json.dumps(document).encode()))
+        list(reader.finish())
+        done = reader.more.added_to(Completion(reader.text, "stop", None, None, None))
+        ids.append(done.tool_calls[0].id)
+    assert ids == ["call_0_r1", "call_0_r2"]

@@ -94,6 +94,11 @@ def check_variable(name: str) -> str:
     return name
 
 
+def looks_like_key(text: str) -> bool:
+    """Whether a text looks like a key, which may not be repeated."""
+    return _KEY.match(text) is not None
+
+
 def provider(target: str) -> str:
     """The provider a target names; "" for one without a prefix."""
     return target.partition("/")[0] if "/" in target else ""

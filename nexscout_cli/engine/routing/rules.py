@@ -158,7 +158,9 @@ def _nearest(name: str, snapshot: Snapshot) -> str:
     from difflib import get_close_matches
 
     near = get_close_matches(name, [m.name for m in snapshot.models] + list(MODES), 1)
-    return f"did you mean {near[0]}?" if near else "`nexscout models list` shows them"
+    if near:
+        return f"did you mean {near[0]}? `nexscout models add` adds another"
+    return "`nexscout models list` shows them, `nexscout models add` adds one"
 
 
 class Choice(NamedTuple):

@@ -17,6 +17,7 @@ from nexscout_cli.engine.call import Call, Completion, OnText
 from nexscout_cli.engine.catalog.params import KNOWN, OURS
 from nexscout_cli.engine.failures import CallInterrupted, ProviderFailure, ReaderGone
 from nexscout_cli.engine.model import Model
+from nexscout_cli.providers.failing import key_for
 from nexscout_cli.providers.litellm.refusals import failure, identifier
 from nexscout_cli.providers.litellm.traffic import Stopped, Traffic, current, guarded_client, in_our_call
 from nexscout_cli.providers.requirements import missing
@@ -145,7 +146,7 @@ def _arguments(call: Call) -> dict[str, Any]:
             "model": model.litellm_model,
             "messages": [message.as_json() for message in call.messages],
             model.bound_name if "max_tokens" in model.refused_options else "max_tokens": call.max_tokens,
-            "api_key": os.environ[model.api_key_env].strip() if model.api_key_env else "none",
+            "api_key": key_for(call) or "none",
             "timeout": call.timeout,
             "num_retries": 0,
             "max_retries": 0,

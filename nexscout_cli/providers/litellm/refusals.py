@@ -52,6 +52,8 @@ def _kind(error: BaseException, traffic: Traffic) -> tuple[str, str]:
     if traffic.unbounded:
         return "rejected", "not sent: this model takes no bound on the length of its answer"
     if not traffic.used:  # LiteLLM refused by itself, or this provider has a client that cannot be watched
+        if isinstance(error, ProviderFailure):  # of our own making, as a key that is missing
+            return error.kind, str(error)
         if _never_left(error):
             return "unreached", f"not sent: {cause(error)}"
         refused = getattr(error, "status_code", None) in (400, 401, 403, 404, 413, 422)

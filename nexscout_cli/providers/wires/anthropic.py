@@ -7,7 +7,7 @@ from typing import Any
 
 from nexscout_cli.engine.call import Call
 from nexscout_cli.engine.chat import SYSTEM, Image, Message
-from nexscout_cli.providers.wires.more import place_of
+from nexscout_cli.providers.wires.more import place_of, unsigned
 from nexscout_cli.providers.wires.reader import Damaged, Reader, a_text, an_object, fail, objects
 from nexscout_cli.providers.wires.request import HttpRequest
 from nexscout_cli.providers.wires.targets import Target
@@ -95,10 +95,14 @@ def _turns(messages: tuple[Message, ...]) -> list[dict[str, Any]]:
 
 def _blocks(message: Message) -> list[dict[str, Any]]:
     if message.role == "tool":
-        return [{"type": "tool_result", "tool_use_id": message.tool_call_id, "content": message.content}]
+        return [
+            {"type": "tool_result", "tool_use_id": unsigned(message.tool_call_id or ""), "content": message.content}
+        ]
     blocks = [_picture(part) if isinstance(part, Image) else _text(part) for part in message.pieces if part]
     for call in message.tool_calls:
-        blocks.append({"type": "tool_use", "id": call.id, "name": call.name, "input": _arguments(call.arguments)})
+        blocks.append(
+            {"type": "tool_use", "id": unsigned(call.id), "name": call.name, "input": _arguments(call.arguments)}
+        )
     return blocks
 
 

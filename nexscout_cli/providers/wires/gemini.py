@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import json
+import re
 from typing import Any
 
 from nexscout_cli.engine.call import Call
 from nexscout_cli.engine.chat import SYSTEM, Image, Message
-from nexscout_cli.providers.wires.more import place_of
+from nexscout_cli.providers.wires.more import SIGNED, place_of
 from nexscout_cli.providers.wires.reader import Damaged, Reader, a_text, an_object, fail, objects
 from nexscout_cli.providers.wires.request import HttpRequest
 from nexscout_cli.providers.wires.targets import Target
@@ -32,9 +33,6 @@ _NAMES = {
 }
 _TAKES = {*_NAMES, "stop", "tools", "tool_choice", "response_format"}
 _CHOICES = {"auto": "AUTO", "none": "NONE", "required": "ANY"}
-SIGNED = "~"
-"""What stands before a call's signature in its id: Gemini wants the signature back with the call, and the format of chat
-completions has no other place for it."""
 
 
 def request(call: Call, target: Target, key: str | None) -> HttpRequest:
@@ -96,11 +94,14 @@ def _tools(given: dict[str, Any]) -> dict[str, Any]:
 
 def _contents(messages: tuple[Message, ...]) -> list[dict[str, Any]]:
     """The messages, those of one role that follow each other as one: results of tools are a user's."""
-    names = {call.id: call.name for message in messages for call in message.tool_calls}
+    names: dict[str, str] = {}
     found: list[dict[str, Any]] = []
     for message in messages:
         if message.role in SYSTEM:
             continue
+        names |= {
+            call.id: call.name for call in message.tool_calls
+        }  # the latest call of an id is the one that is answered
         role, parts = ("model" if message.role == "assistant" else "user"), _parts(message, names)
         if not parts:
             continue
@@ -130,6 +131,11 @@ def _picture(image: Image) -> dict[str, Any]:
     if data is None:
         return {"fileData": {"fileUri": image.url}}
     return {"inlineData": {"mimeType": data[0], "data": data[1]}}
+
+
+def _plain(id: str | None) -> str:
+    """An answer's name as part of a call's, which must be another one in each turn; nothing where that has none."""
+    return "_" + re.sub(r"[^A-Za-z0-9]", "", id)[:20] if id else ""
 
 
 def _result(text: str) -> dict[str, Any]:
@@ -186,7 +192,7 @@ class ContentReader(Reader):
             called = an_object(part.get("functionCall"))
             if called.get("name"):
                 signature = part.get("thoughtSignature")
-                id = a_text(called.get("id")) or f"call_{self._calls}"
+                id = a_text(called.get("id")) or f"call_{self._calls}{_plain(self.id)}"
                 id += f"{SIGNED}{signature}" if isinstance(signature, str) else ""
                 arguments = json.dumps(an_object(called.get("args")), ensure_ascii=False)
                 self.more.call(number, self._calls, id, called["name"], arguments)

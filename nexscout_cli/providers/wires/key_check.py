@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import os
 from typing import NamedTuple
 
+from nexscout_cli import provider_keys
 from nexscout_cli.engine.model import Model
 from nexscout_cli.providers.failing import error_text
 from nexscout_cli.providers.wires.anthropic import VERSION
@@ -27,7 +27,7 @@ def check_key(model: Model) -> KeyCheck:
     """Ask the model's provider whether it takes the key in the model's variable. Never raises; shows no key."""
     from nexscout_cli.providers.transport import Exchange, send
 
-    key = os.environ.get(model.api_key_env or "", "").strip()
+    key = provider_keys.key_of(model.api_key_env or "")
     target = target_of(model)
     request = None if target is None else list_request(target, key)
     if request is None:

@@ -9,8 +9,16 @@ from nexscout_cli.engine.chat import ToolCall
 from nexscout_cli.engine.request import Json
 from nexscout_cli.providers.surrogates import joined
 
+SIGNED = "~"
+"""What stands before a call's signature in its id: Gemini wants the signature back with the call, and the format of chat
+completions has no other place for it."""
 MOST = 128
 """Tool calls, and answers, that are taken of one call."""
+
+
+def unsigned(id: str) -> str:
+    """A call's id without a signature of Gemini's, which other providers would refuse: they bound an id's length and signs."""
+    return id.partition(SIGNED)[0] or id
 
 
 class _Part:

@@ -10,7 +10,8 @@ import re
 from typing import Any, NoReturn
 
 from nexscout_cli.engine.call import Call
-from nexscout_cli.providers.wires.more import place_of
+from nexscout_cli.engine.chat import Message
+from nexscout_cli.providers.wires.more import place_of, unsigned
 from nexscout_cli.providers.wires.reader import Damaged, Reader, a_text, an_object, fail, objects
 from nexscout_cli.providers.wires.request import HttpRequest
 from nexscout_cli.providers.wires.targets import Target
@@ -20,7 +21,7 @@ def request(call: Call, target: Target, key: str | None) -> HttpRequest:
     """The call as this wire sends it."""
     body: dict[str, Any] = {
         "model": target.model,
-        "messages": [message.as_json() for message in call.messages],
+        "messages": [_message(message) for message in call.messages],
         call.model.bound_name: call.max_tokens,
     }
     if call.temperature is not None and call.model.takes_temperature(call.temperature, thinking=False):
@@ -39,6 +40,14 @@ def request(call: Call, target: Target, key: str | None) -> HttpRequest:
         body["tool_choice"] = "any"
     headers = () if key is None else ((target.key_header, f"{target.key_prefix}{key}"),)
     return HttpRequest(target.url, headers, json.dumps(target.params | body).encode())
+
+
+def _message(message: Message) -> dict[str, Any]:
+    if not (message.tool_calls or message.tool_call_id):
+        return message.as_json()
+    calls = tuple(call._replace(id=unsigned(call.id)) for call in message.tool_calls)
+    answers = message.tool_call_id and unsigned(message.tool_call_id)
+    return message._replace(tool_calls=calls, tool_call_id=answers).as_json()
 
 
 def _effort(effort: str, model: str) -> str:

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Generator, Iterable
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from nexscout_cli.engine.call import Call, Completion, OnText
 from nexscout_cli.engine.failures import CallInterrupted, ProviderFailure, ReaderGone
-from nexscout_cli.providers.failing import error_text
+from nexscout_cli.providers.failing import error_text, key_for
 from nexscout_cli.providers.wires import faults
 from nexscout_cli.providers.wires.reader import ERROR_LIMIT, ErrorAnswer, Reader
 from nexscout_cli.providers.wires.targets import Target
@@ -56,7 +55,7 @@ def _pieces(
     from nexscout_cli.providers.transport import send
 
     try:
-        request = wire.request(call, target, _key(call))
+        request = wire.request(call, target, key_for(call))
         with send(request, exchange) as (head.status, head.headers, body):
             if head.status >= 300:
                 head.body = _beginning(body)
@@ -73,19 +72,6 @@ def _pieces(
     except Exception as error:  # noqa: BLE001 - one call's trouble is that call's, whatever it is
         failure = faults.failure(error, call, reader, exchange, head)
     raise failure  # here, and not above: it keeps no link to an exception that may hold a key
-
-
-def _key(call: Call) -> str | None:
-    """The key, from the environment. Raises ProviderFailure where it is missing or no header can carry it."""
-    name = call.model.api_key_env
-    if name is None:
-        return None
-    key = os.environ.get(name, "").strip()
-    if not key:
-        raise ProviderFailure("unreached", f"{name} is not set")
-    if not key.isascii() or not key.isprintable():
-        raise ProviderFailure("unreached", f"{name} holds characters that a key cannot have")
-    return key
 
 
 def _beginning(body: Iterable[bytes]) -> bytes:

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from nexscout_cli.store.sqlite.alerts import SqliteAlerts
     from nexscout_cli.store.sqlite.cache import SqliteCache
     from nexscout_cli.store.sqlite.catalog import SqliteCatalog
+    from nexscout_cli.store.sqlite.conversations import SqliteConversations
     from nexscout_cli.store.sqlite.energy import SqliteEnergy
     from nexscout_cli.store.sqlite.feedback import SqliteFeedback
     from nexscout_cli.store.sqlite.imports import SqliteImports
@@ -84,6 +85,13 @@ class Books:
         from nexscout_cli.store.sqlite.reports import SqliteReports
 
         return SqliteReports(self._work)
+
+    @cached_property
+    def conversations(self) -> SqliteConversations:
+        """Conversations that are kept."""
+        from nexscout_cli.store.sqlite.conversations import SqliteConversations
+
+        return SqliteConversations(self._work)
 
     @cached_property
     def limits(self) -> SqliteLimits:

@@ -752,6 +752,35 @@ def limits(db: Database) -> None:
     db.conn.execute("PRAGMA user_version = 15")
 
 
+# ``messages`` and ``options`` are JSON. What a turn cost is in ``ai_model_usage``, by its request.
+_CONVERSATIONS = """
+CREATE TABLE conversations (
+  id TEXT PRIMARY KEY,
+  user_id TEXT NOT NULL REFERENCES users,
+  feature TEXT NOT NULL,
+  options TEXT NOT NULL DEFAULT '{}',
+  created_at TEXT NOT NULL,
+  used_at TEXT NOT NULL
+) STRICT, WITHOUT ROWID;
+CREATE INDEX conversations_by_use ON conversations (user_id, used_at);
+CREATE TABLE conversation_turns (
+  conversation TEXT NOT NULL REFERENCES conversations,
+  n INTEGER NOT NULL CHECK (n > 0),
+  request_id TEXT NOT NULL,
+  messages TEXT NOT NULL,
+  created_at TEXT NOT NULL,
+  PRIMARY KEY (conversation, n)
+) STRICT, WITHOUT ROWID;
+"""
+
+
+@MIGRATIONS()
+def conversations(db: Database) -> None:
+    """Conversations that users keep."""
+    _script(db.conn, _CONVERSATIONS)
+    db.conn.execute("PRAGMA user_version = 16")
+
+
 def migrate(connection: sqlite3.Connection) -> None:
     """Bring a database to the newest schema, each migration in a transaction of its own."""
     connection.execute("PRAGMA foreign_keys = OFF")  # else a table that is made anew takes those that refer to it along

@@ -20,6 +20,8 @@ _FORGET = {
     "(SELECT request_id FROM requests WHERE {whose})",
     "messages": "UPDATE ai_model_usage SET metadata = {metadata_without_messages} "
     "WHERE {whose} AND ({has_message} OR {has_warnings})",
+    "turns": "DELETE FROM conversation_turns WHERE conversation IN (SELECT id FROM conversations WHERE {whose})",
+    "conversations": "DELETE FROM conversations WHERE {whose}",
     "verdicts": "DELETE FROM feedback WHERE {whose}",
     "decisions": "UPDATE ai_cost_predictions SET decision = {decision_without_weighed} WHERE {whose} AND {has_weighed}",
     "doubts": "UPDATE ai_model_usage SET metadata = {metadata_without_doubt} WHERE {whose} AND {has_doubt}",
@@ -31,7 +33,7 @@ _FORGET = {
 """What is removed of a person's text, by what it is called. Money stays in the books."""
 _OWN_NOTES = "UPDATE feedback SET note = NULL WHERE actor = :user AND note IS NOT NULL"
 """A person's notes on other people's answers."""
-_UNSAID = ("fingerprints",)
+_UNSAID = ("fingerprints", "turns")
 _IN_A_COPY = _FORGET | {"verdicts": "UPDATE feedback SET note = NULL WHERE {whose}"}
 _HELD = (
     "SELECT 1 FROM cached_ai_responses WHERE user_id = ?",
@@ -41,6 +43,8 @@ _HELD = (
     "prompt_heads) <> ('{}', '[]', '{}', '[]')",
     "SELECT 1 FROM feedback WHERE user_id = ? AND note IS NOT NULL",
 )
+_HELD_LATER = {"conversations": "SELECT 1 FROM conversations WHERE user_id = ?"}
+"""The same of tables that older copies do not have."""
 
 
 def _words(sql: Dialect) -> dict[str, str]:
@@ -78,6 +82,8 @@ def in_copy(file: Path, user_id: str) -> bool:
     """Whether a copy holds texts of a person's; one that cannot be read may."""
     try:
         with closing(sqlite3.connect(f"{file.resolve().as_uri()}?mode=ro&immutable=1", uri=True)) as connection:
-            return any(connection.execute(f"{sql} LIMIT 1", (user_id,)).fetchone() for sql in _HELD)
+            tables = {row[0] for row in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
+            held = (*_HELD, *(sql for table, sql in _HELD_LATER.items() if table in tables))
+            return any(connection.execute(f"{sql} LIMIT 1", (user_id,)).fetchone() for sql in held)
     except sqlite3.Error:
         return True

@@ -61,6 +61,8 @@ JSON: dict[tuple[str, str], tuple[str, Callable[[Any], bool]]] = {
     ("ai_cost_predictions", "decision"): ("an object", _object()),
     ("output_lengths", "state"): ("a list of 10 or 11 numbers", _list(_number, (10, 11))),
     ("api_keys", "models"): ("a list of texts", _list(_text)),
+    ("conversations", "options"): ("an object", _object()),
+    ("conversation_turns", "messages"): ("a list of messages", _list(_object(None, ("role", "content")))),
 }
 """Every JSON column, and what it holds."""
 
@@ -106,6 +108,8 @@ FORMS: dict[tuple[str, str], Callable[[Any], Fault]] = {
             "cached_ai_responses": ("created_at", "last_used_at", "expires_at"),
             "feedback": ("created_at",),
             "seals": ("sealed_at",),
+            "conversations": ("created_at", "used_at"),
+            "conversation_turns": ("created_at",),
             "backups": ("made_at",),
             "api_keys": ("created_at", "expires_at", "revoked_at", "last_used_at"),
         }.items()
@@ -135,6 +139,7 @@ _KEYS = {
     "input_factors": ("model",),
     "thinking": ("model",),
     "seals": ("day",),
+    "conversation_turns": ("conversation", "n"),
     "backups": ("path",),
 }
 _RESET = {
