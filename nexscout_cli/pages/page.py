@@ -50,10 +50,19 @@ def style() -> str:
 
 
 @cache
-def policy() -> str:
-    """The content security policy of a page: nothing but its own style sheet, which is named by its hash, and the empty icon."""
+def policy(scripted: bool = False) -> str:
+    """The content security policy of a page: nothing but its own style sheet, which is named by its hash, and the empty icon;
+    where it is ``scripted``, also script files of the server that it came from, which may ask that server.
+    """
     hashed = base64.b64encode(hashlib.sha256(style().encode()).digest()).decode()
-    return f"default-src 'none'; style-src 'sha256-{hashed}'; img-src data:; base-uri 'none'"
+    own = "; script-src 'self'; connect-src 'self'" if scripted else ""
+    return f"default-src 'none'; style-src 'sha256-{hashed}'; img-src data:; base-uri 'none'{own}"
+
+
+@cache
+def script(name: str) -> str:
+    """A script file of the pages; only pages of the server load one."""
+    return resources.files("nexscout_cli.pages").joinpath(f"templates/{name}").read_text("utf-8")
 
 
 @cache

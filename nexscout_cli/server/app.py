@@ -24,7 +24,9 @@ from nexscout_cli.server.limits import Places, Rates, read_body
 from nexscout_cli.server.metrics import Metrics
 from nexscout_cli.server.openapi import document as openapi_document
 from nexscout_cli.server.running import Running, Threads
+from nexscout_cli.server.site import Route as Handle
 from nexscout_cli.server.site import Site
+from nexscout_cli.server.trying import Trying
 
 if TYPE_CHECKING:
     from starlette.requests import Request
@@ -72,7 +74,7 @@ class Server:
 def application(engine: Engine, store: Store, settings: Settings, secret: bytes | None = None) -> Starlette:
     """The application over an engine; with pages where there is a ``secret`` that signs their links."""
     server = Server(engine, store, settings)
-    pages = [] if secret is None else Site(store, settings, server.threads, secret).routes()
+    pages = [] if secret is None else _pages(server, secret)
 
     @contextlib.asynccontextmanager
     async def lifespan(app: Starlette) -> AsyncIterator[None]:
@@ -104,6 +106,13 @@ def application(engine: Engine, store: Store, settings: Settings, secret: bytes 
         exception_handlers={404: _nowhere, 405: _nowhere},
         lifespan=lifespan,
     )
+
+
+def _pages(server: Server, secret: bytes) -> list[tuple[str, str, Handle]]:
+    """The pages: path, method and handler of each."""
+    site = Site(server.store, server.settings, server.threads, secret)
+    trying = Trying(site, server.engine, server.places, server.rates, server.metrics)
+    return [*site.routes(), *trying.routes()]
 
 
 def _guarded(
