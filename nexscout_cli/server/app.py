@@ -19,6 +19,7 @@ from nexscout_cli.engine.request import AIRequest, Attachment
 from nexscout_cli.errors import NexScoutError, UsageError
 from nexscout_cli.jsontext import dumps
 from nexscout_cli.server import asking, chat_completions, errors, messages, responses
+from nexscout_cli.server.admin import Admin
 from nexscout_cli.server.auth import Keys
 from nexscout_cli.server.limits import Places, Rates, read_body
 from nexscout_cli.server.metrics import Metrics
@@ -112,7 +113,7 @@ def _pages(server: Server, secret: bytes) -> list[tuple[str, str, Handle]]:
     """The pages: path, method and handler of each."""
     site = Site(server.store, server.settings, server.threads, secret)
     trying = Trying(site, server.engine, server.places, server.rates, server.metrics)
-    return [*site.routes(), *trying.routes()]
+    return [*site.routes(), *trying.routes(), *Admin(site).routes()]
 
 
 def _guarded(

@@ -146,14 +146,15 @@ class Site:
         kept: dict[str, str] = {
             name: asked.words[name] for name in ("since", "until", "tz", "user") if name in asked.words
         }
+        admin = self.store.users.is_admin(asked.session.actor)
         return {
             "who": asked.session.actor,
             "form": asked.session.form,
-            "admin": self.store.users.is_admin(asked.session.actor),
+            "admin": admin,
             "page": page,
             "words": {"since": SINCE, "until": "", "tz": "", "user": "", "q": ""} | asked.words,
             "query": urlencode(list(kept.items())),
-            "pages": {**PAGES, "/requests": "requests", "/try": "try"},
+            "pages": {**PAGES, "/requests": "requests", "/try": "try", **({"/admin": "admin"} if admin else {})},
         }
 
     async def _log(self, request: Request, session: Session) -> Response:

@@ -82,7 +82,7 @@ class Trying:
                 "given": {"feature": settings["feature"]}
                 | {name: given.get(name, "") for name in _FIELDS if given.get(name)},
                 "once": secrets.token_hex(16),
-                "modes": [("", f"as set ({preferred})"), *((mode, mode) for mode in settings[f"tiers.{tier}.modes"])],
+                "modes": [("", preferred), *((m, m) for m in settings[f"tiers.{tier}.modes"] if m != preferred)],
                 "models": [
                     m.name for m in store.catalog.models(session.actor) if m.enabled and m.name in (named or (m.name,))
                 ],
