@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
+from nexscout_cli.engine.money import usd
 from nexscout_cli.engine.reports.build import COLUMNS
 from nexscout_cli.pages import words
 from nexscout_cli.pages.drawn import drawn, exact_of
@@ -25,6 +26,7 @@ ABOUT = {
     "users": "Who asked, and what it cost",
     "models": "Which models answered",
     "features": "What it was for",
+    "providers": "How the providers did",
     "savings": "What was saved against the baseline, and by what",
     "cache": "What the cache gave",
     "accuracy": "How well tokens were predicted",
@@ -76,7 +78,7 @@ def environment() -> Environment:
         lstrip_blocks=True,
     )
     made.globals.update(style=style, policy=policy, head=words.head, figure=words.figure, exact_of=exact_of)
-    made.globals.update(TEXT=words.TEXT, NEAR=NEAR)
+    made.globals.update(TEXT=words.TEXT, NEAR=NEAR, limited=_limited)
     made.filters.update(nano=words.nano, money=words.money, share=words.share, count=words.count, seconds=words.seconds)
     return made
 
@@ -110,6 +112,11 @@ def _amount(unit: str, value: float) -> str:
     return words.nano(value) if unit == "usd" else f"{words.count(value)} {unit}"
 
 
+def _limited(unit: str, value: int) -> str:
+    """An amount in the table of limits: one of energy or tokens in full, as its unit stands beside it."""
+    return words.text_of("cost_usd", usd(value)) if unit == "usd" else f"{value:,}"
+
+
 def report_page(facts: Facts) -> str:
     """Everything on one page, which needs nothing else."""
     tables = [table(facts, name) for name in ABOUT if not (name == "users" and facts.user is not None)]
@@ -120,6 +127,7 @@ SITE: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
     "overview": ((), ()),
     "users": (("cost-user", "outcomes"), ("users",)),
     "models": (("cost-model", "cost-feature", "latency"), ("models", "features")),
+    "providers": (("latency", "outcomes"), ("providers",)),
     "accuracy": (("predictions",), ("accuracy",)),
     "cache": (("hits", "outcomes"), ("cache", "savings")),
     "unprofitable": (("cost-user",), ("unprofitable",)),
@@ -128,6 +136,7 @@ SITE: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
 DEAR_OF = {
     "overview": frozenset({"latency", "predicted"}),
     "models": frozenset({"latency"}),
+    "providers": frozenset({"latency", "providers"}),
     "accuracy": frozenset({"accuracy", "predicted"}),
 }
 """What each page needs of what is dear to read."""

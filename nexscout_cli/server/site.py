@@ -30,10 +30,16 @@ Route = Callable[[object, "Request"], Awaitable[Response]]
 """A handler as the application has it, with its server, which pages don't need."""
 
 SINCE = "30d"
+_LIMITS = 200
 _LOG, _LOG_MOST = 100, 1_000
 """Requests that the log shows, and among how many of the latest it searches."""
-PAGES = {"/": "overview", **{f"/{name}": name for name in ("users", "models", "accuracy", "cache", "unprofitable")}}
+PAGES = {
+    "/": "overview",
+    **{f"/{name}": name for name in ("users", "models", "providers", "accuracy", "cache", "unprofitable")},
+}
 """The pages of reports: address and name."""
+OTHERS = {f"/{name}": name for name in ("limits", "requests", "try")}
+FOR_ADMINS = {"/admin": "admin"}
 
 
 class Asked(NamedTuple):
@@ -57,6 +63,7 @@ class Site:
         reports = [(path, "GET", self.signed_in(self._report_page(name))) for path, name in PAGES.items()]
         return [
             *reports,
+            ("/limits", "GET", self.signed_in(self._limits)),
             ("/requests", "GET", self.signed_in(self._log)),
             ("/requests/{request_id}", "GET", self.signed_in(self._request)),
             ("/export/{name}.{kind}", "GET", self.signed_in(self._export)),
@@ -154,7 +161,13 @@ class Site:
             "page": page,
             "words": {"since": SINCE, "until": "", "tz": "", "user": "", "q": ""} | asked.words,
             "query": urlencode(list(kept.items())),
-            "pages": {**PAGES, "/requests": "requests", "/try": "try", **({"/admin": "admin"} if admin else {})},
+            "pages": {
+                **PAGES,
+                "/limits": "limits",
+                "/requests": "requests",
+                "/try": "try",
+                **({"/admin": "admin"} if admin else {}),
+            },
         }
 
     async def _log(self, request: Request, session: Session) -> Response:
@@ -171,6 +184,28 @@ class Site:
             return about | self.around(asked, "requests")
 
         return web.page("site_log.html", await self.threads.do(make))
+
+    async def _limits(self, request: Request, session: Session) -> Response:
+        """Budgets, caps and energy, what is left and when they begin anew; for admins alerts, and what went off."""
+
+        def make() -> dict[str, Any]:
+            from nexscout_cli.pages.limits import NEAR, ends, limits
+            from nexscout_cli.pages.notices import notices, rules
+
+            asked = self.asked(request, session)
+            around = self.around(asked, "limits")
+            whose = asked.user if around["admin"] else session.actor
+            now = self.store.reports.now(session.actor)
+            found = limits(self.store, session.actor, self.settings, whose)
+            return around | {
+                "limits": [(one, ends(one.window, now)) for one in found[:_LIMITS]],
+                "more": max(0, len(found) - _LIMITS),
+                "near": sum(one.share >= NEAR for one in found),
+                "rules": rules(self.store, session.actor) if around["admin"] else None,
+                "notices": notices(self.store, session.actor) if around["admin"] else None,
+            }
+
+        return web.page("site_limits.html", await self.threads.do(make))
 
     async def _request(self, request: Request, session: Session) -> Response:
         """One request's whole way."""

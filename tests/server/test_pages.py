@@ -15,7 +15,7 @@ import pytest
 from tests.server.browsing import Browser
 from tests.server.conftest import Scout
 
-PAGES = ("/", "/users", "/models", "/accuracy", "/cache", "/unprofitable", "/requests")
+PAGES = ("/", "/users", "/models", "/providers", "/accuracy", "/cache", "/unprofitable", "/limits", "/requests")
 EVIL = "<script>alert(1)</script>"
 
 
