@@ -28,6 +28,7 @@ COMMANDS = (
     "reconcile",
     "replay",
     "log",
+    "top",
     "why",
     "feedback",
     "config",

@@ -16,6 +16,7 @@ _NAME = 32
 """Characters of a name that stand in one line as long as figures can be left out for it."""
 _LEAST = 8
 _SPARED = (
+    "by_day",
     *("formula_bias", "formula_mdape", "formula_mape", "prediction_accuracy", "other", "latency_p50_ms", "unreached"),
     *("too_long", "rejected", "limited", "server", "unknown", "tier", "token_share", "cost_share", "hits", "failures"),
     *("energy", "bias", "tokens_saved", "answers", "retries", "fallbacks", "refused_key", "provider", "latency_p95_ms"),

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
+from nexscout_cli import __version__
 from nexscout_cli.engine.money import usd
 from nexscout_cli.engine.reports.build import COLUMNS
 from nexscout_cli.pages import words
@@ -63,7 +64,7 @@ def policy(scripted: bool = False) -> str:
 
 @cache
 def script(name: str) -> str:
-    """A script file of the pages; only pages of the server load one."""
+    """A file beside the templates: the script that pages of the server load, the style of a chart's own file."""
     return resources.files("nexscout_cli.pages").joinpath(f"templates/{name}").read_text("utf-8")
 
 
@@ -120,7 +121,31 @@ def _limited(unit: str, value: int) -> str:
 def report_page(facts: Facts) -> str:
     """Everything on one page, which needs nothing else."""
     tables = [table(facts, name) for name in ABOUT if not (name == "users" and facts.user is not None)]
-    return environment().get_template("report.html").render(values(facts) | {"tables": tables})
+    shown = values(facts) | {"tables": tables, "mark": figures_mark(facts)}
+    return environment().get_template("report.html").render(shown)
+
+
+def figures_mark(facts: Facts) -> str:
+    """What tells whether two pages of the whole report show the same figures, in the same form; when they were made is no part
+    of it, nor what is expected of the days to come, which moves by the hour.
+    """
+    figures = [
+        [(name, made["rows"], made["totals"]) for name, made in facts.reports.items()],
+        *(
+            facts.before,
+            facts.fallbacks,
+            facts.latency,
+            facts.step,
+            facts.days,
+            facts.changes,
+            facts.limits,
+            facts.budget,
+        ),
+        *(facts.user, str(facts.window.tz), facts.forecast.spent),
+        style(),
+        __version__,
+    ]
+    return hashlib.sha256(repr(figures).encode()).hexdigest()
 
 
 SITE: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
@@ -136,10 +161,21 @@ SITE: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
 DEAR_OF = {
     "overview": frozenset({"latency", "predicted"}),
     "models": frozenset({"latency"}),
+    "chart-latency": frozenset({"latency"}),
+    "chart-predictions": frozenset({"predicted"}),
     "providers": frozenset({"latency", "providers"}),
     "accuracy": frozenset({"accuracy", "predicted"}),
 }
-"""What each page needs of what is dear to read."""
+"""What each page, or chart of its own, needs of what is dear to read."""
+
+
+def chart_file(facts: Facts, name: str) -> str | None:
+    """A chart as an SVG file of its own, None where there is none of that name."""
+    found = next((chart for chart in drawn(facts) if chart.name == name), None)
+    if found is None:
+        return None
+    shown = {"chart": found, "style": script("chart.css")}
+    return environment().get_template("chart.svg").render(shown)
 
 
 def site_values(facts: Facts, page: str) -> dict[str, Any]:

@@ -67,6 +67,7 @@ class Site:
             ("/requests", "GET", self.signed_in(self._log)),
             ("/requests/{request_id}", "GET", self.signed_in(self._request)),
             ("/export/{name}.{kind}", "GET", self.signed_in(self._export)),
+            ("/chart/{name}.svg", "GET", self.signed_in(self._chart)),
             ("/sign-in", "GET", self._safely(self._sign_in_form)),
             ("/sign-in", "POST", self._safely(self._sign_in)),
             ("/sign-in/link", "GET", self._safely(self._sign_in_by_link)),
@@ -236,6 +237,30 @@ class Site:
         headers = {**web.SAFE, "content-disposition": f'attachment; filename="{name}.{kind}"'}
         media = "text/csv; charset=utf-8" if kind == "csv" else "application/json"
         return Response(text, headers=headers, media_type=media)
+
+    async def _chart(self, request: Request, session: Session) -> Response:
+        """A chart as a file."""
+        name = request.path_params["name"]
+
+        def make() -> str | None:
+            from nexscout_cli.pages.facts import gather
+            from nexscout_cli.pages.page import DEAR_OF, chart_file
+
+            asked = self.asked(request, session)
+            dear = DEAR_OF.get(f"chart-{name}", frozenset())
+            facts = gather(self.store, session.actor, asked.window, self.settings, asked.user, dear)
+            return chart_file(facts, name)
+
+        text = await self.threads.do(make)
+        if text is None:
+            raise errors.HttpError(404, "there is nothing here", "a chart's name, .svg", code="not_found")
+        policy = "default-src 'none'; style-src 'unsafe-inline'; sandbox"
+        headers = {
+            **web.SAFE,
+            "content-disposition": f'attachment; filename="{name}.svg"',
+            "content-security-policy": policy,
+        }
+        return Response(text, headers=headers, media_type="image/svg+xml")
 
 
 def _entered(cookie: str) -> Response:

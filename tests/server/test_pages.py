@@ -9,6 +9,7 @@ import re
 from collections.abc import Iterator
 from decimal import Decimal
 from typing import Any
+from xml.etree import ElementTree
 
 import pytest
 
@@ -153,3 +154,18 @@ def test_the_log_finds_a_text(browser: Browser, people: dict[str, str]) -> None:
     browser.sign_in(people["ada"])
     assert ">pia<" in browser("/requests?q=PIA").text
     assert "There is none" in browser("/requests?q=no+such+thing").text
+
+
+def test_a_chart_can_be_had_as_a_file(browser: Browser, people: dict[str, str]) -> None:
+    browser.sign_in(people["ada"])
+    found = re.findall(r'href="(/chart/[^"]+)"', browser("/?since=7d").text)
+    assert len(found) >= 6
+    for path in found:
+        got = browser(path.replace("&amp;", "&"))
+        assert got.status == 200 and got.headers["content-type"] == "image/svg+xml"
+        assert got.headers["content-disposition"].startswith("attachment")
+        root = ElementTree.fromstring(got.text)
+        assert root.tag == "{http://www.w3.org/2000/svg}svg" and "script" not in got.text.replace("&lt;script", "")
+    assert browser("/chart/secret.svg").status == 404
+    browser.sign_in(people["pia"])
+    assert browser("/chart/month.svg?user=max").status == 403
