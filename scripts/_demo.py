@@ -10,6 +10,7 @@ from typing import NamedTuple
 
 from nexscout_cli.engine.call import Call, Completion, OnText, Usage
 from nexscout_cli.engine.failures import ProviderFailure
+from nexscout_cli.engine.model import Model
 from nexscout_cli.engine.planning.texts import Count
 
 
@@ -124,9 +125,9 @@ class DemoProvider:
         self.dead: str | None = None
         self.words = 100
 
-    def available(self, model_name: str, litellm_model: str, api_key_env: str | None) -> str | None:
+    def available(self, model: Model) -> str | None:
         """Every remote model can be called."""
-        return "not part of the demo" if litellm_model.startswith("embedded/") else None
+        return "not part of the demo" if model.embedded else None
 
     def complete(self, call: Call, on_text: OnText | None) -> Completion:
         """The answer, after a while on the clock. Raises ProviderFailure."""

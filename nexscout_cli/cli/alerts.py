@@ -147,7 +147,10 @@ def history(
     nexscout alerts history
     """
     session = Session()
-    rows = [_notice(one) for one in session.store.alerts.history(session.actor, limit)]
+    from nexscout_cli.engine.alerts import outcome
+
+    found = session.store.alerts.history(session.actor, limit)
+    rows = [_notice(one) for one in found]
     if as_json:
         output.emit({"rows": rows})
         return 0
@@ -156,37 +159,26 @@ def history(
         [
             [
                 *(row["fired_at"][:16].replace("T", " "), str(row["alert"]), row["when"], row["for"], row["period"]),
-                *(row["value"], row["bound"], _state(row)),
+                *(row["value"], row["bound"], outcome(one)),
             ]
-            for row in rows
+            for row, one in zip(rows, found, strict=True)
         ],
         right=(1, 5, 6),
     )
     return 0
 
 
-def _state(row: dict[str, Any]) -> str:
-    if row["state"] == "sent":
-        return str(row["sent_at"])[:16].replace("T", " ")
-    tried = f"{row['tries']} tries: {row['error']}" if row["error"] else "not yet"
-    return tried if row["state"] == "pending" else f"given up after {tried}"
-
-
 def _rule(rule: Rule) -> dict[str, Any]:
-    way = rule.notify.partition(":")[0]
+    from nexscout_cli.engine.alerts import address
+
     return {
         "alert": rule.id,
         "when": rule.when_text,
         "for": f"{rule.scope}:{rule.subject}" if rule.subject else rule.scope,
-        # Addresses of webhooks hold keys, so they are not shown.
-        "notify": rule.notify if way in ("file", "command") else f"{way}:{_host(rule.notify)}",
+        "notify": address(rule.notify),
         "secret_env": rule.secret_env,
         "created_by": rule.created_by,
     }
-
-
-def _host(notify: str) -> str:
-    return "/".join(notify.partition(":")[2].split("/")[:3]) + "/…"
 
 
 def _notice(one: Notice) -> dict[str, Any]:

@@ -31,6 +31,7 @@ COMMANDS = (
     "reconcile",
     "replay",
     "log",
+    "top",
     "why",
     "feedback",
     "config",

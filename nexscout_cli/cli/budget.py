@@ -7,8 +7,8 @@ from typing import Annotated
 import typer
 
 from nexscout_cli.cli import output, tables
-from nexscout_cli.cli.amounts import budget_of, budget_text
 from nexscout_cli.cli.session import Session
+from nexscout_cli.engine.budget_words import budget_of, budget_text
 from nexscout_cli.engine.budgets import ALL_WINDOWS, Budget, owner_of
 from nexscout_cli.engine.money import usd
 from nexscout_cli.engine.names import check_user

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import difflib
-import re
 import textwrap
 
 from nexscout_cli.cli import output
+from nexscout_cli.engine.compression.difference import sentences
 
-_SENTENCE = re.compile(r"(?<=[.!?])\s+|(?<=[。！？])|\n+|(?<!\s)\s++\[…\]\s*|\[…\]\s*")
 _WIDTH = 100
 _STYLES = {"-": "red", "+": "green", "@": "cyan"}
 
@@ -16,17 +15,13 @@ _STYLES = {"-": "red", "+": "green", "@": "cyan"}
 def lines(given: str, sent: str) -> list[str]:
     """A unified diff by sentences, long ones wrapped; empty where both texts say the same in the same way."""
     result: list[str] = []
-    for row in difflib.unified_diff(_sentences(given), _sentences(sent), "as written", "as sent", n=1, lineterm=""):
+    for row in difflib.unified_diff(sentences(given), sentences(sent), "as written", "as sent", n=1, lineterm=""):
         if row.startswith(("---", "+++", "@@")):
             result.append("@@" if row.startswith("@@") else row)
             continue
         wrapped = textwrap.wrap(row[1:], _WIDTH, drop_whitespace=False, replace_whitespace=False) or [""]
         result += [f"{row[0]} {part}" for part in wrapped]
     return result
-
-
-def _sentences(text: str) -> list[str]:
-    return [piece for piece in _SENTENCE.split(text) if piece]
 
 
 def show(given: str, sent: str) -> None:

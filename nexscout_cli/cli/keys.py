@@ -2,24 +2,21 @@
 
 from __future__ import annotations
 
-import re
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from typing import Annotated, Any
 
 import typer
 
 from nexscout_cli.cli import output, tables
-from nexscout_cli.cli.amounts import budget_of, budget_text
 from nexscout_cli.cli.session import Session
 from nexscout_cli.engine.book_types import ApiKey
+from nexscout_cli.engine.budget_words import budget_of, budget_text
 from nexscout_cli.engine.budgets import owner_of
-from nexscout_cli.errors import UsageError
 
 app = typer.Typer(rich_markup_mode=None, no_args_is_help=True, add_completion=False)
 
 Name = Annotated[str, typer.Argument(metavar="KEY", help="The key's name.")]
 AsJson = Annotated[bool, typer.Option("--json", help="One JSON document on stdout.")]
-_NAME = re.compile(r"[\w.-]{1,64}")
 
 
 @app.callback()
@@ -53,18 +50,16 @@ def create(
     nexscout keys create --user ana --expires 90d
     nexscout keys create --user app --models gpt-4o-mini,auto --budget 20/month --budget 2/day
     """
-    from nexscout_cli.engine.api_keys import digest, new_secret
+    from nexscout_cli.engine.api_keys import check_name, digest, ends_at, free_name, names_in, new_secret
 
     session = Session()
     session.recover()
     subject = session.subject(user)
-    name = name or _free_name(session, subject)
-    if not _NAME.fullmatch(name):
-        raise UsageError(f"{name!r:.80} cannot be a key's name", "up to 64 letters, digits and ._-")
-    named = tuple(word.strip() for word in (models or "").split(",") if word.strip())
+    name = name or free_name(subject, (key.id for key in session.store.keys.listing(session.actor)))
+    check_name(name)
     budgets = [budget_of(text, "key", owner_of("key", name), "--budget") for text in budget or []]
     secret = new_secret()
-    key = ApiKey(name, subject, named, rpm, expires_at=_until(expires, datetime.now(UTC)))
+    key = ApiKey(name, subject, names_in(models), rpm, expires_at=ends_at(expires, datetime.now(UTC)))
     session.store.keys.create(session.actor, key, digest(secret), budgets)
     if as_json:
         output.emit({"key": secret, **_row(key), "budgets": [budget_text(one) for one in budgets]})
@@ -140,30 +135,6 @@ def rotate(name: Name, as_json: AsJson = False) -> int:
     else:
         output.out(secret)
     return 0
-
-
-def _free_name(session: Session, subject: str) -> str:
-    """The user's name and the first number that no key of theirs has."""
-    base = re.sub(r"[^\w.-]", "-", subject)[:50]
-    taken = {key.id for key in session.store.keys.listing(session.actor)}
-    return next(f"{base}-{n}" for n in range(1, len(taken) + 2) if f"{base}-{n}" not in taken)
-
-
-def _until(text: str | None, now: datetime) -> datetime | None:
-    """When a key ends. Raises UsageError."""
-    if text is None:
-        return None
-    found = re.fullmatch(r"(\d{1,5})([dh])", text)
-    try:
-        if found:
-            return now + timedelta(**{"days" if found[2] == "d" else "hours": int(found[1])})
-        end = datetime.fromisoformat(text)
-    except (ValueError, OverflowError) as error:
-        raise UsageError(f"--expires cannot be {text!r:.40}", "for instance 90d, 12h or 2027-01-31") from error
-    end = end if end.tzinfo else end.replace(tzinfo=UTC)
-    if end <= now:
-        raise UsageError(f"--expires {text} is past", "for instance 90d")
-    return end
 
 
 def _row(key: ApiKey) -> dict[str, Any]:

@@ -41,6 +41,10 @@ def report(
         str | None,
         typer.Option("--html", metavar="FILE", help="Write every report, with charts, as one HTML file (-: stdout)."),
     ] = None,
+    if_changed: Annotated[
+        bool, typer.Option("--if-changed", help="With --html: leave the file as it is where its figures are the same.")
+    ] = False,
+    quiet: Annotated[bool, typer.Option("-q", "--quiet", help="No notes on stderr.")] = False,
     chart: Annotated[bool, typer.Option("--chart", help="Draw cost by day, hit rate and the month's end.")] = False,
 ) -> int:
     """Show where the money went.
@@ -52,6 +56,7 @@ def report(
     nexscout report users --format csv > users.csv
     nexscout report --since 30d --chart
     nexscout report --since 30d --html report.html
+    nexscout report --html report.html --if-changed --quiet      for cron
     nexscout report models --imported beside
     """
     one_of(name, tuple(COLUMNS), "report")
@@ -63,20 +68,22 @@ def report(
     if (html is not None or chart) and (as_json or kind != "table" or name != "overview" or (chart and html)):
         what = "--html writes every report, as a page" if html is not None else "--chart draws all reports together"
         raise UsageError(what, "leave the report's name, --json, --format and the other one of --html and --chart out")
-    session = Session()
+    if if_changed and html in (None, "-"):
+        raise UsageError("--if-changed compares with the file of --html", "name one: --html report.html")
+    session = Session(quiet)
     now = session.store.reports.now(session.actor)
     window = between(now, since, until, zone(tz or session.settings["report.tz"]))
     if html is not None:
         from nexscout_cli.cli.report_page import write_page
 
-        return write_page(session, window, user, html)
+        return write_page(session, window, user, html, if_changed=if_changed)
     if chart:
         from nexscout_cli.cli.report_chart import show_charts
 
         return show_charts(session, window, user)
     terms = (session.store, session.actor, name, window, session.settings, user)
     result = built(*terms, imported=imported == "only")
-    if not result["rows"]:
+    if not result["rows"] and not quiet:
         output.note(_nothing(name, window))
     shown, rows = sections(result), result["rows"]
     if imported == "beside":
@@ -93,6 +100,10 @@ def report(
     else:
         from nexscout_cli.cli import report_tables
 
+        if imported is None and output.stdout_is_terminal():
+            from nexscout_cli.cli.report_trends import with_trends
+
+            shown = with_trends(session, window, user, shown)
         report_tables.show(caption(result, window), shown, remarks(result))
     return 0
 

@@ -15,13 +15,23 @@ if TYPE_CHECKING:
     from nexscout_cli.cli.session import Session
     from nexscout_cli.engine.report_window import Window
 
+_HEAD = 4_096
+"""Bytes of a page in which its mark stands."""
 
-def write_page(session: Session, window: Window, user: str | None, where: str) -> int:
-    """Write the page into the file ``where``, or to stdout for -. Raises UsageError where the file cannot be written."""
+
+def write_page(session: Session, window: Window, user: str | None, where: str, *, if_changed: bool = False) -> int:
+    """Write the page into the file ``where``, or to stdout for -.
+
+    With ``if_changed`` a file that shows the same figures already stays as it is, with its time. Raises UsageError where the
+    file cannot be written.
+    """
     from nexscout_cli.pages.facts import gather
-    from nexscout_cli.pages.page import report_page
+    from nexscout_cli.pages.page import figures_mark, report_page
 
-    page = report_page(gather(session.store, session.actor, window, session.settings, user))
+    facts = gather(session.store, session.actor, window, session.settings, user)
+    if if_changed and _holds(Path(where).expanduser(), figures_mark(facts)):
+        return 0
+    page = report_page(facts)
     if where == "-":
         output.rendered(page)
         return 0
@@ -33,9 +43,20 @@ def write_page(session: Session, window: Window, user: str | None, where: str) -
         raise UsageError(
             f"cannot write {where:.200}: {why}", "name a file in a folder that you may write to"
         ) from error
-    if output.stderr_is_terminal():
+    if output.stderr_is_terminal() and not session.quiet:
         output.note(f"wrote {path}")
     return 0
+
+
+def _holds(path: Path, mark: str) -> bool:
+    """Whether a file begins with a page of that mark."""
+    try:
+        if not path.is_file():
+            return False
+        with path.open("rb") as opened:
+            return mark.encode() in opened.read(_HEAD)
+    except (OSError, ValueError):
+        return False
 
 
 def _replace(path: Path, content: bytes) -> None:

@@ -60,6 +60,7 @@ HEADS = {
     "failures": "failed",
     "total_tokens": "tokens",
     "cost_usd": "cost",
+    "by_day": "cost by day",
     "cost_share": "share",
     "token_share": "of tokens",
     "mape": "error",

@@ -17,6 +17,7 @@ _NAME = 32
 _LEAST = 8
 _LISTING = ("figure", "value")
 _SPARED = (
+    "by_day",
     *("formula_bias", "formula_mdape", "formula_mape", "prediction_accuracy", "other", "latency_p50_ms", "unreached"),
     *("too_long", "rejected", "limited", "server", "unknown", "tier", "token_share", "cost_share", "hits", "failures"),
     *("energy", "bias", "tokens_saved", "answers", "retries", "fallbacks", "refused_key", "provider", "latency_p95_ms"),

@@ -195,6 +195,20 @@ def amount(metric: str, value: int) -> str:
     return f"{value:,} {'units' if metric == 'energy' else 'tokens'}"
 
 
+def address(notify: str) -> str:
+    """Where a notice goes, for a person: addresses of webhooks hold keys, so only their host is shown."""
+    way, _, where = notify.partition(":")
+    return notify if way in ("file", "command") else f"{way}:{'/'.join(where.split('/')[:3])}/…"
+
+
+def outcome(notice: Notice) -> str:
+    """What became of a notice, in words; times are UTC."""
+    if notice.state == "sent":
+        return str(notice.sent_at)[:16].replace("T", " ")
+    tried = f"{notice.tries} tries: {notice.error}" if notice.error else "not yet"
+    return tried if notice.state == "pending" else f"given up after {tried}"
+
+
 def payload(notice: Notice) -> dict[str, object]:
     """The body of a notice in the shape of its way. ``id`` is the same at every try."""
     text = text_of(notice)

@@ -183,6 +183,37 @@ class ImportRow(NamedTuple):
     unpriced: int
 
 
+class InFlight(NamedTuple):
+    """An attempt that is not settled: held, sent or unknown; ``hold`` in nano-dollars, ``since`` when it was held."""
+
+    request_id: str
+    n: int
+    user_id: str
+    model: str
+    state: str
+    hold: int
+    since: datetime
+
+
+class Minute(NamedTuple):
+    """What came into the books in one minute: nano-dollars posted, answers (hits among them), attempts that failed."""
+
+    cost: int
+    answers: int
+    hits: int
+    errors: int
+
+
+class Live(NamedTuple):
+    """What goes on now: attempts that are not settled, oldest first, and the latest minutes, in order; the last of them is
+    the minute that runs.
+    """
+
+    now: datetime
+    calls: list[InFlight]
+    minutes: list[Minute]
+
+
 class Problem(NamedTuple):
     """Something wrong: ``name`` is what was examined, ``message`` what was found, ``fix`` what to do about it."""
 

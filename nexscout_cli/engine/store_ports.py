@@ -18,7 +18,6 @@ if TYPE_CHECKING:
         ApiKey,
         AttemptRow,
         Energy,
-        Feedback,
         ImportRow,
         Preferences,
         Recovered,
@@ -28,6 +27,7 @@ if TYPE_CHECKING:
     from nexscout_cli.engine.budgets import Budget, Used
     from nexscout_cli.engine.conversations import Conversations
     from nexscout_cli.engine.learning.profile import ProfileState
+    from nexscout_cli.engine.log_port import FeedbackBook, Log
     from nexscout_cli.engine.maintenance_port import Maintenance
     from nexscout_cli.engine.model import Model
     from nexscout_cli.engine.ports import Ledger
@@ -99,36 +99,6 @@ class Profiles(Protocol):
 
     def set_panic(self, actor: str, on: bool) -> None:
         """Send every request to the cheapest model, or end that. Admins only."""
-
-
-class FeedbackBook(Protocol):
-    """What users said of answers."""
-
-    def record(self, actor: str, request: str, verdict: str, note: str | None = None) -> Feedback:
-        """Enter a verdict, good or bad, on a request's answer; a second one replaces the first.
-
-        An answer that was bad is removed from the cache, whether it was made or given again. ``request`` is an id or the
-        beginning of one.
-        """
-
-    def by_model(self, actor: str, user_id: str) -> dict[str, tuple[int, int]]:
-        """One user's good and bad verdicts by model."""
-
-
-class Log(Protocol):
-    """What became of requests, and why. Requests are named by their id or the beginning of it."""
-
-    def latest(self, actor: str, user: str | None = None, limit: int = 20) -> list[Row]:
-        """The latest requests that the actor may see, newest first."""
-
-    def show(self, actor: str, request: str) -> Row:
-        """One request: summary, prediction, attempts, entries, usage rows."""
-
-    def why(self, actor: str, request: str) -> Row:
-        """How a request's model was chosen, its attempts, and the verdict on it."""
-
-    def full_id(self, actor: str, request: str) -> str:
-        """The one request id that begins so."""
 
 
 class Catalog(Protocol):

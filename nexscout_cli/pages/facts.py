@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from nexscout_cli.engine.catalog.baseline import baseline_model
 from nexscout_cli.engine.report_window import Window
 from nexscout_cli.engine.reports.build import Terms, build
+from nexscout_cli.engine.reports.providers import places
 from nexscout_cli.pages.changes import Change, Row, changes, series
 from nexscout_cli.pages.forecast import HISTORY, Forecast, month_end
 from nexscout_cli.pages.limits import Limit, limits, monthly_budget
@@ -20,8 +21,8 @@ if TYPE_CHECKING:
 from nexscout_cli.engine.store_ports import Store
 
 KEYS = {"model": "model_used", "feature": "feature", "user": "user_id"}
-REPORTS = ("overview", "models", "features", "users", "accuracy", "savings", "cache", "unprofitable")
-DEAR = frozenset({"accuracy", "latency", "predicted"})
+REPORTS = ("overview", "models", "features", "users", "accuracy", "savings", "cache", "providers", "unprofitable")
+DEAR = frozenset({"accuracy", "latency", "predicted", "providers"})
 """What takes a look at every row of the window; everything else comes from roll-ups."""
 _NO_LATENCY: Row = {"n": 0, "p50": None, "p95": None}
 _NO_PREDICTION: Row = {"n": 0, "predicted": 0, "actual": 0, "p90": 0}
@@ -76,7 +77,8 @@ def gather(
 
     Raises NotPermitted for another user's figures, UsageError for a user there is not.
     """
-    terms = Terms(settings, baseline_model(store.catalog.models(actor), settings).name)
+    models = store.catalog.models(actor)
+    terms = Terms(settings, baseline_model(models, settings).name, places(models))
     step = 1 if window.until - window.since <= MOST_DAYS else 7
     with store.reports.reading(actor, window, user) as reader:
         now, whose = reader.now, reader.user

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, NamedTuple
 
 from nexscout_cli.engine.budgets import budgets, owner_of
@@ -24,19 +25,30 @@ class Limit(NamedTuple):
     cap: int
 
     @property
+    def left(self) -> int:
+        """What may still be used."""
+        return max(0, self.cap - self.used)
+
+    @property
     def share(self) -> float:
         """What is gone of it; 1 where nothing may be used."""
         return self.used / self.cap if self.cap else 1.0
 
 
 def limits(store: Store, actor: str, settings: Settings, user: str | None) -> list[Limit]:
-    """Every limit that is set, the nearest first; of one user where one is named (then budgets of keys and tags are left out)."""
+    """Every limit that is set, the nearest first. Of one user where one is named: then also what each user may use in a day or
+    a month by the settings, and no budgets of keys and tags.
+    """
     people = [one for one in store.users.listing(actor) if user in (None, one.user_id)]
     found = []
     for person in people:
         energy = int(settings[f"tiers.{person.tier}.energy"])
         if energy and person.balance < energy:
             found.append(Limit(person.user_id, "energy", "month", energy - person.balance, energy))
+    if user is not None and len(people) == 1:
+        own = [one for one in budgets(settings, people[0].tier) if one.scope == "user" and one.cap is not None]
+        for budget, gone in store.energy.used(actor, user, own).items():
+            found.append(Limit(user, budget.unit, budget.window, gone.all, budget.cap or 0))
     set_ones = [one for one in store.budgets.listing(actor) if user is None or one.owner == owner_of("name", user)]
     used = store.energy.used(actor, actor, set_ones)
     for budget, gone in used.items():
@@ -47,6 +59,18 @@ def limits(store: Store, actor: str, settings: Settings, user: str | None) -> li
         for budget, gone in store.energy.used(actor, actor, capped).items():
             found.append(Limit("everyone", budget.unit, budget.window, gone.all, budget.cap or 0))
     return sorted(found, key=lambda one: (-one.share, one.who))
+
+
+def ends(window: str, now: datetime) -> datetime | None:
+    """When a window that holds ``now`` is over, and what was used of a limit counts no more (UTC); None: never."""
+    day = now.astimezone(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
+    if window == "day":
+        return day + timedelta(days=1)
+    if window == "week":
+        return day + timedelta(days=7 - day.weekday())
+    if window == "month":
+        return (day.replace(day=1) + timedelta(days=32)).replace(day=1)
+    return None
 
 
 def monthly_budget(all_limits: list[Limit], user: str | None) -> int | None:

@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
+from nexscout_cli import __version__
+from nexscout_cli.engine.money import usd
 from nexscout_cli.engine.reports.build import COLUMNS
 from nexscout_cli.pages import words
 from nexscout_cli.pages.drawn import drawn, exact_of
@@ -25,6 +27,7 @@ ABOUT = {
     "users": "Who asked, and what it cost",
     "models": "Which models answered",
     "features": "What it was for",
+    "providers": "How the providers did",
     "savings": "What was saved against the baseline, and by what",
     "cache": "What the cache gave",
     "accuracy": "How well tokens were predicted",
@@ -50,10 +53,19 @@ def style() -> str:
 
 
 @cache
-def policy() -> str:
-    """The content security policy of a page: nothing but its own style sheet, which is named by its hash, and the empty icon."""
+def policy(scripted: bool = False) -> str:
+    """The content security policy of a page: nothing but its own style sheet, which is named by its hash, and the empty icon;
+    where it is ``scripted``, also script files of the server that it came from, which may ask that server.
+    """
     hashed = base64.b64encode(hashlib.sha256(style().encode()).digest()).decode()
-    return f"default-src 'none'; style-src 'sha256-{hashed}'; img-src data:; base-uri 'none'"
+    own = "; script-src 'self'; connect-src 'self'" if scripted else ""
+    return f"default-src 'none'; style-src 'sha256-{hashed}'; img-src data:; base-uri 'none'{own}"
+
+
+@cache
+def script(name: str) -> str:
+    """A file beside the templates: the script that pages of the server load, the style of a chart's own file."""
+    return resources.files("nexscout_cli.pages").joinpath(f"templates/{name}").read_text("utf-8")
 
 
 @cache
@@ -67,7 +79,7 @@ def environment() -> Environment:
         lstrip_blocks=True,
     )
     made.globals.update(style=style, policy=policy, head=words.head, figure=words.figure, exact_of=exact_of)
-    made.globals.update(TEXT=words.TEXT, NEAR=NEAR)
+    made.globals.update(TEXT=words.TEXT, NEAR=NEAR, limited=_limited)
     made.filters.update(nano=words.nano, money=words.money, share=words.share, count=words.count, seconds=words.seconds)
     return made
 
@@ -101,16 +113,46 @@ def _amount(unit: str, value: float) -> str:
     return words.nano(value) if unit == "usd" else f"{words.count(value)} {unit}"
 
 
+def _limited(unit: str, value: int) -> str:
+    """An amount in the table of limits: one of energy or tokens in full, as its unit stands beside it."""
+    return words.text_of("cost_usd", usd(value)) if unit == "usd" else f"{value:,}"
+
+
 def report_page(facts: Facts) -> str:
     """Everything on one page, which needs nothing else."""
     tables = [table(facts, name) for name in ABOUT if not (name == "users" and facts.user is not None)]
-    return environment().get_template("report.html").render(values(facts) | {"tables": tables})
+    shown = values(facts) | {"tables": tables, "mark": figures_mark(facts)}
+    return environment().get_template("report.html").render(shown)
+
+
+def figures_mark(facts: Facts) -> str:
+    """What tells whether two pages of the whole report show the same figures, in the same form; when they were made is no part
+    of it, nor what is expected of the days to come, which moves by the hour.
+    """
+    figures = [
+        [(name, made["rows"], made["totals"]) for name, made in facts.reports.items()],
+        *(
+            facts.before,
+            facts.fallbacks,
+            facts.latency,
+            facts.step,
+            facts.days,
+            facts.changes,
+            facts.limits,
+            facts.budget,
+        ),
+        *(facts.user, str(facts.window.tz), facts.forecast.spent),
+        style(),
+        __version__,
+    ]
+    return hashlib.sha256(repr(figures).encode()).hexdigest()
 
 
 SITE: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
     "overview": ((), ()),
     "users": (("cost-user", "outcomes"), ("users",)),
     "models": (("cost-model", "cost-feature", "latency"), ("models", "features")),
+    "providers": (("latency", "outcomes"), ("providers",)),
     "accuracy": (("predictions",), ("accuracy",)),
     "cache": (("hits", "outcomes"), ("cache", "savings")),
     "unprofitable": (("cost-user",), ("unprofitable",)),
@@ -119,9 +161,21 @@ SITE: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
 DEAR_OF = {
     "overview": frozenset({"latency", "predicted"}),
     "models": frozenset({"latency"}),
+    "chart-latency": frozenset({"latency"}),
+    "chart-predictions": frozenset({"predicted"}),
+    "providers": frozenset({"latency", "providers"}),
     "accuracy": frozenset({"accuracy", "predicted"}),
 }
-"""What each page needs of what is dear to read."""
+"""What each page, or chart of its own, needs of what is dear to read."""
+
+
+def chart_file(facts: Facts, name: str) -> str | None:
+    """A chart as an SVG file of its own, None where there is none of that name."""
+    found = next((chart for chart in drawn(facts) if chart.name == name), None)
+    if found is None:
+        return None
+    shown = {"chart": found, "style": script("chart.css")}
+    return environment().get_template("chart.svg").render(shown)
 
 
 def site_values(facts: Facts, page: str) -> dict[str, Any]:

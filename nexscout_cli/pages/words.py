@@ -45,11 +45,15 @@ HEADS = {
     "tokens_saved": "tokens saved",
     "ratio": "cost ÷ revenue",
     "answers": "answers kept",
+    "error_rate": "share failed",
+    "refused_key": "key refused",
+    "latency_p50_ms": "p50 ms",
+    "latency_p95_ms": "p95 ms",
 }
 """Columns whose name says less than a reader needs."""
-TEXT = frozenset({"day", "model_used", "feature", "user_id", "tier", "recommended_model"})
+TEXT = frozenset({"day", "model_used", "feature", "user_id", "tier", "recommended_model", "provider"})
 SHARES = frozenset(
-    {"cost_share", "token_share", "saved_share", "hit_rate", "prediction_accuracy"}
+    {"cost_share", "token_share", "saved_share", "hit_rate", "prediction_accuracy", "error_rate"}
     | {"mape", "mdape", "p90_coverage", "formula_mape", "formula_mdape"}
 )
 

@@ -19,12 +19,16 @@ from nexscout_cli.engine.request import AIRequest, Attachment
 from nexscout_cli.errors import NexScoutError, UsageError
 from nexscout_cli.jsontext import dumps
 from nexscout_cli.server import asking, chat_completions, errors, messages, responses
+from nexscout_cli.server.admin import Admin
 from nexscout_cli.server.auth import Keys
+from nexscout_cli.server.catalog import listed
 from nexscout_cli.server.limits import Places, Rates, read_body
 from nexscout_cli.server.metrics import Metrics
 from nexscout_cli.server.openapi import document as openapi_document
 from nexscout_cli.server.running import Running, Threads
+from nexscout_cli.server.site import Route as Handle
 from nexscout_cli.server.site import Site
+from nexscout_cli.server.trying import Trying
 
 if TYPE_CHECKING:
     from starlette.requests import Request
@@ -72,7 +76,7 @@ class Server:
 def application(engine: Engine, store: Store, settings: Settings, secret: bytes | None = None) -> Starlette:
     """The application over an engine; with pages where there is a ``secret`` that signs their links."""
     server = Server(engine, store, settings)
-    pages = [] if secret is None else Site(store, settings, server.threads, secret).routes()
+    pages = [] if secret is None else _pages(server, secret)
 
     @contextlib.asynccontextmanager
     async def lifespan(app: Starlette) -> AsyncIterator[None]:
@@ -104,6 +108,13 @@ def application(engine: Engine, store: Store, settings: Settings, secret: bytes 
         exception_handlers={404: _nowhere, 405: _nowhere},
         lifespan=lifespan,
     )
+
+
+def _pages(server: Server, secret: bytes) -> list[tuple[str, str, Handle]]:
+    """The pages: path, method and handler of each."""
+    site = Site(server.store, server.settings, server.threads, secret)
+    trying = Trying(site, server.engine, server.places, server.rates, server.metrics)
+    return [*site.routes(), *trying.routes(), *Admin(site).routes()]
 
 
 def _guarded(
@@ -286,42 +297,20 @@ def _own_form(server: Server, key: ApiKey, body: dict[str, Any], request: Reques
 async def _models(server: Server, request: Request) -> Response:
     """What this key may name: the catalog's models that can be called now, and the modes; prices in dollars a token."""
     key = await server.key(request)
-    return _json({"object": "list", "data": await server.threads.do(lambda: _catalog(server, key))})
+    return _json(
+        {"object": "list", "data": await server.threads.do(lambda: listed(server.engine, server.settings, key))}
+    )
 
 
 async def _model(server: Server, request: Request) -> Response:
     key = await server.key(request)
     name = request.path_params["name"]
-    found = [row for row in await server.threads.do(lambda: _catalog(server, key)) if row["id"] == name]
+    found = [
+        row for row in await server.threads.do(lambda: listed(server.engine, server.settings, key)) if row["id"] == name
+    ]
     if not found:
         raise errors.HttpError(404, f"there is no model {name!r:.80}", "/v1/models lists them", code="model_not_found")
     return _json(found[0])
-
-
-def _catalog(server: Server, key: ApiKey) -> list[dict[str, Any]]:
-    from nexscout_cli.engine.money import usd
-
-    world = server.engine.snapshot(AIRequest(key.user_id, server.settings["feature"], "?"), key.user_id)
-    modes = server.settings[f"tiers.{world.tier}.modes"]
-    rows: list[dict[str, Any]] = [
-        {"id": mode, "object": "model", "created": 0, "owned_by": "nexscout", "mode": True} for mode in modes
-    ]
-    for model in world.models:
-        if model.name in world.available and (not key.models or model.name in key.models):
-            prices = {"input": usd(model.price_in).scaleb(-3), "output": usd(model.price_out).scaleb(-3)}
-            rows.append(
-                {
-                    "id": model.name,
-                    "object": "model",
-                    "created": 0,
-                    "owned_by": model.litellm_model.partition("/")[0],
-                    "usd_per_token": prices,
-                    "context_window": model.max_tokens,
-                    "max_output": model.max_output,
-                    "can": None if model.abilities is None else list(model.abilities),
-                }
-            )
-    return rows
 
 
 async def _request(server: Server, request: Request) -> Response:

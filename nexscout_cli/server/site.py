@@ -5,17 +5,16 @@ from __future__ import annotations
 import secrets
 from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, Any, NamedTuple
-from urllib.parse import parse_qs, urlencode
+from urllib.parse import urlencode
 
-from starlette.responses import RedirectResponse, Response
+from starlette.responses import Response
 
 from nexscout_cli.engine.report_window import between, zone
 from nexscout_cli.engine.reports.build import COLUMNS
 from nexscout_cli.engine.reports.build import report as built
-from nexscout_cli.errors import NexScoutError, UsageError
+from nexscout_cli.errors import NexScoutError
 from nexscout_cli.jsontext import dumps
-from nexscout_cli.server import errors
-from nexscout_cli.server.limits import read_body
+from nexscout_cli.server import errors, web
 from nexscout_cli.server.sessions import COOKIE, FORM_COOKIE, LASTS, Session, Sessions, same
 
 if TYPE_CHECKING:
@@ -31,18 +30,16 @@ Route = Callable[[object, "Request"], Awaitable[Response]]
 """A handler as the application has it, with its server, which pages don't need."""
 
 SINCE = "30d"
-_MOST_FORM = 10_000
+_LIMITS = 200
 _LOG, _LOG_MOST = 100, 1_000
 """Requests that the log shows, and among how many of the latest it searches."""
-_SAFE = {
-    "cache-control": "no-store",
-    "x-content-type-options": "nosniff",
-    "x-frame-options": "DENY",
-    "referrer-policy": "no-referrer",
-    "cross-origin-opener-policy": "same-origin",
+PAGES = {
+    "/": "overview",
+    **{f"/{name}": name for name in ("users", "models", "providers", "accuracy", "cache", "unprofitable")},
 }
-PAGES = {"/": "overview", **{f"/{name}": name for name in ("users", "models", "accuracy", "cache", "unprofitable")}}
 """The pages of reports: address and name."""
+OTHERS = {f"/{name}": name for name in ("limits", "requests", "try")}
+FOR_ADMINS = {"/admin": "admin"}
 
 
 class Asked(NamedTuple):
@@ -58,17 +55,19 @@ class Site:
     """The pages over a store. ``secret`` signs one-time links."""
 
     def __init__(self, store: Store, settings: Settings, threads: Threads, secret: bytes) -> None:
-        self._store, self._settings, self._threads = store, settings, threads
+        self.store, self.settings, self.threads = store, settings, threads
         self._sessions = Sessions(store, secret)
 
     def routes(self) -> list[tuple[str, str, Route]]:
         """Path, method and handler of each page."""
-        reports = [(path, "GET", self._signed_in(self._report_page(name))) for path, name in PAGES.items()]
+        reports = [(path, "GET", self.signed_in(self._report_page(name))) for path, name in PAGES.items()]
         return [
             *reports,
-            ("/requests", "GET", self._signed_in(self._log)),
-            ("/requests/{request_id}", "GET", self._signed_in(self._request)),
-            ("/export/{name}.{kind}", "GET", self._signed_in(self._export)),
+            ("/limits", "GET", self.signed_in(self._limits)),
+            ("/requests", "GET", self.signed_in(self._log)),
+            ("/requests/{request_id}", "GET", self.signed_in(self._request)),
+            ("/export/{name}.{kind}", "GET", self.signed_in(self._export)),
+            ("/chart/{name}.svg", "GET", self.signed_in(self._chart)),
             ("/sign-in", "GET", self._safely(self._sign_in_form)),
             ("/sign-in", "POST", self._safely(self._sign_in)),
             ("/sign-in/link", "GET", self._safely(self._sign_in_by_link)),
@@ -84,18 +83,18 @@ class Site:
             except NexScoutError as error:
                 status = getattr(error, "status", None) or errors.status_of(error.as_json(), error.exit_status)
                 shown = {"message": error.message, "suggestion": error.suggestion}
-                return _page("error.html", {"error": shown, "who": None}, status)
+                return web.page("error.html", {"error": shown, "who": None}, status)
 
         return safely
 
-    def _signed_in(self, handle: Callable[[Request, Session], Awaitable[Response]]) -> Route:
+    def signed_in(self, handle: Callable[[Request, Session], Awaitable[Response]]) -> Route:
         """A handler that only somebody who is signed in reaches; others are sent to sign in."""
 
         async def checked(request: Request) -> Response:
             cookie = request.cookies.get(COOKIE)
-            session = await self._threads.do(lambda: self._sessions.find(cookie))
+            session = await self.threads.do(lambda: self._sessions.find(cookie))
             if session is None:
-                return _go("/sign-in")
+                return web.go("/sign-in")
             return await handle(request, session)
 
         return self._safely(checked)
@@ -103,38 +102,35 @@ class Site:
     async def _sign_in_form(self, request: Request) -> Response:
         # The form carries what its cookie says: another site can send neither.
         token = secrets.token_urlsafe(16)
-        response = _page("sign_in.html", {"form": token, "who": None})
+        response = web.page("sign_in.html", {"form": token, "who": None})
         response.set_cookie(FORM_COOKIE, token, httponly=True, samesite="strict", path="/sign-in")
         return response
 
     async def _sign_in(self, request: Request) -> Response:
-        form = await _form(request)
+        form = await web.form(request)
         if not same(form.get("form"), request.cookies.get(FORM_COOKIE)):
             raise errors.HttpError(403, "this form is not of this page", "open /sign-in again", code="not_permitted")
-        return _entered(await self._threads.do(lambda: self._sessions.by_key(form.get("key", "").strip())))
+        return _entered(await self.threads.do(lambda: self._sessions.by_key(form.get("key", "").strip())))
 
     async def _sign_in_by_link(self, request: Request) -> Response:
         token = request.query_params.get("token", "")
-        return _entered(await self._threads.do(lambda: self._sessions.by_link(token)))
+        return _entered(await self.threads.do(lambda: self._sessions.by_link(token)))
 
     async def _sign_out(self, request: Request) -> Response:
         cookie = request.cookies.get(COOKIE)
-        session = await self._threads.do(lambda: self._sessions.find(cookie))
+        session = await self.threads.do(lambda: self._sessions.find(cookie))
         if session is not None:
-            if not same((await _form(request)).get("form"), session.form):
-                raise errors.HttpError(
-                    403, "this form is not of this page", "load the page again", code="not_permitted"
-                )
+            await web.own_form(request, session)
             self._sessions.end(cookie)
-        response = _go("/sign-in")
+        response = web.go("/sign-in")
         response.delete_cookie(COOKIE)
         return response
 
-    def _asked(self, request: Request, session: Session) -> Asked:
+    def asked(self, request: Request, session: Session) -> Asked:
         """What the address asks for. Raises UsageError."""
         words = {name: value for name, value in request.query_params.items() if value.strip()}
-        now = self._store.reports.now(session.actor)
-        tz = zone(words.get("tz") or self._settings["report.tz"])
+        now = self.store.reports.now(session.actor)
+        tz = zone(words.get("tz") or self.settings["report.tz"])
         window = between(now, words.get("since", SINCE), words.get("until"), tz)
         return Asked(session, words, window, words.get("user"))
 
@@ -144,44 +140,73 @@ class Site:
                 from nexscout_cli.pages.facts import gather
                 from nexscout_cli.pages.page import DEAR_OF, site_values
 
-                asked = self._asked(request, session)
+                asked = self.asked(request, session)
                 dear = DEAR_OF.get(name, frozenset())
-                facts = gather(self._store, session.actor, asked.window, self._settings, asked.user, dear)
-                return site_values(facts, name) | self._around(asked, name)
+                facts = gather(self.store, session.actor, asked.window, self.settings, asked.user, dear)
+                return site_values(facts, name) | self.around(asked, name)
 
-            return _page("site_report.html", await self._threads.do(make))
+            return web.page("site_report.html", await self.threads.do(make))
 
         return handle
 
-    def _around(self, asked: Asked, page: str) -> dict[str, Any]:
+    def around(self, asked: Asked, page: str) -> dict[str, Any]:
         """What stands around every page: who is signed in, where they are, what the address says."""
         kept: dict[str, str] = {
             name: asked.words[name] for name in ("since", "until", "tz", "user") if name in asked.words
         }
+        admin = self.store.users.is_admin(asked.session.actor)
         return {
             "who": asked.session.actor,
             "form": asked.session.form,
-            "admin": self._store.users.is_admin(asked.session.actor),
+            "admin": admin,
             "page": page,
             "words": {"since": SINCE, "until": "", "tz": "", "user": "", "q": ""} | asked.words,
             "query": urlencode(list(kept.items())),
-            "pages": {**PAGES, "/requests": "requests"},
+            "pages": {
+                **PAGES,
+                "/limits": "limits",
+                "/requests": "requests",
+                "/try": "try",
+                **({"/admin": "admin"} if admin else {}),
+            },
         }
 
     async def _log(self, request: Request, session: Session) -> Response:
         """The latest requests; ``q`` looks for a text in them."""
 
         def make() -> dict[str, Any]:
-            asked = self._asked(request, session)
+            asked = self.asked(request, session)
             sought = asked.words.get("q", "").casefold()
             limit = _LOG_MOST if sought else _LOG
-            rows = self._store.log.latest(session.actor, asked.user, limit)
+            rows = self.store.log.latest(session.actor, asked.user, limit)
             shown = ("request_id", "user_id", "feature", "model_used", "outcome", "reason")
             found = [row for row in rows if any(sought in str(row[name] or "").casefold() for name in shown)]
             about = {"rows": found[:_LOG], "searched": len(rows), "sought": sought}
-            return about | self._around(asked, "requests")
+            return about | self.around(asked, "requests")
 
-        return _page("site_log.html", await self._threads.do(make))
+        return web.page("site_log.html", await self.threads.do(make))
+
+    async def _limits(self, request: Request, session: Session) -> Response:
+        """Budgets, caps and energy, what is left and when they begin anew; for admins alerts, and what went off."""
+
+        def make() -> dict[str, Any]:
+            from nexscout_cli.pages.limits import NEAR, ends, limits
+            from nexscout_cli.pages.notices import notices, rules
+
+            asked = self.asked(request, session)
+            around = self.around(asked, "limits")
+            whose = asked.user if around["admin"] else session.actor
+            now = self.store.reports.now(session.actor)
+            found = limits(self.store, session.actor, self.settings, whose)
+            return around | {
+                "limits": [(one, ends(one.window, now)) for one in found[:_LIMITS]],
+                "more": max(0, len(found) - _LIMITS),
+                "near": sum(one.share >= NEAR for one in found),
+                "rules": rules(self.store, session.actor) if around["admin"] else None,
+                "notices": notices(self.store, session.actor) if around["admin"] else None,
+            }
+
+        return web.page("site_limits.html", await self.threads.do(make))
 
     async def _request(self, request: Request, session: Session) -> Response:
         """One request's whole way."""
@@ -190,10 +215,10 @@ class Site:
             from nexscout_cli.pages.way import way
 
             name = request.path_params["request_id"]
-            shown = way(self._store.log.show(session.actor, name), self._store.log.why(session.actor, name))
-            return shown | self._around(self._asked(request, session), "requests")
+            shown = way(self.store.log.show(session.actor, name), self.store.log.why(session.actor, name))
+            return shown | self.around(self.asked(request, session), "requests")
 
-        return _page("site_request.html", await self._threads.do(make))
+        return web.page("site_request.html", await self.threads.do(make))
 
     async def _export(self, request: Request, session: Session) -> Response:
         """A report as a file: the same rows and figures as ``report NAME --format``."""
@@ -204,40 +229,42 @@ class Site:
         def make() -> str:
             from nexscout_cli.engine.reports.csv_text import as_csv
 
-            asked = self._asked(request, session)
-            made = built(self._store, session.actor, name, asked.window, self._settings, asked.user)
+            asked = self.asked(request, session)
+            made = built(self.store, session.actor, name, asked.window, self.settings, asked.user)
             return as_csv(COLUMNS[name], made["rows"]) if kind == "csv" else dumps(made)
 
-        text = await self._threads.do(make)
-        headers = {**_SAFE, "content-disposition": f'attachment; filename="{name}.{kind}"'}
+        text = await self.threads.do(make)
+        headers = {**web.SAFE, "content-disposition": f'attachment; filename="{name}.{kind}"'}
         media = "text/csv; charset=utf-8" if kind == "csv" else "application/json"
         return Response(text, headers=headers, media_type=media)
 
+    async def _chart(self, request: Request, session: Session) -> Response:
+        """A chart as a file."""
+        name = request.path_params["name"]
 
-def _page(template: str, values: dict[str, Any], status: int = 200) -> Response:
-    from nexscout_cli.pages.page import environment, policy
+        def make() -> str | None:
+            from nexscout_cli.pages.facts import gather
+            from nexscout_cli.pages.page import DEAR_OF, chart_file
 
-    content = environment().get_template(template).render(values)
-    guarded = f"{policy()}; form-action 'self'; frame-ancestors 'none'"
-    return Response(content, status, {**_SAFE, "content-security-policy": guarded}, media_type="text/html")
+            asked = self.asked(request, session)
+            dear = DEAR_OF.get(f"chart-{name}", frozenset())
+            facts = gather(self.store, session.actor, asked.window, self.settings, asked.user, dear)
+            return chart_file(facts, name)
 
-
-def _go(where: str) -> Response:
-    return RedirectResponse(where, 303, _SAFE)
+        text = await self.threads.do(make)
+        if text is None:
+            raise errors.HttpError(404, "there is nothing here", "a chart's name, .svg", code="not_found")
+        policy = "default-src 'none'; style-src 'unsafe-inline'; sandbox"
+        headers = {
+            **web.SAFE,
+            "content-disposition": f'attachment; filename="{name}.svg"',
+            "content-security-policy": policy,
+        }
+        return Response(text, headers=headers, media_type="image/svg+xml")
 
 
 def _entered(cookie: str) -> Response:
-    response = _go("/")
+    response = web.go("/")
     response.set_cookie(COOKIE, cookie, max_age=LASTS, httponly=True, samesite="strict")
     response.delete_cookie(FORM_COOKIE, path="/sign-in")
     return response
-
-
-async def _form(request: Request) -> dict[str, str]:
-    """The fields of a form, each once. Raises UsageError."""
-    raw = await read_body(request, _MOST_FORM)
-    try:
-        fields = parse_qs(raw.decode("ascii"), keep_blank_values=True, strict_parsing=False, max_num_fields=10)
-    except ValueError as error:
-        raise UsageError("the form cannot be read", "load the page again") from error
-    return {name: values[-1] for name, values in fields.items()}

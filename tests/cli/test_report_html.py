@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -59,3 +60,27 @@ def test_what_contradicts_it_is_refused_and_writes_nothing(home: Path, argv: lis
 def test_where_nothing_can_be_written_is_said(home: Path, where: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["report", "--html", where]) == 2
     assert "cannot write" in capsys.readouterr().err
+
+
+def test_a_page_whose_figures_are_the_same_stays_as_it_is(home: Path) -> None:
+    argv = ["report", "--html", "a.html", "--since", "2020-01-01", "--until", "2020-02-01", "--if-changed", "--quiet"]
+    page = home / "a.html"
+    assert main(argv) == 0
+    os.utime(page, (1, 1))
+    assert main(argv) == 0 and page.stat().st_mtime == 1
+    assert main([*argv[:-2], "--quiet"]) == 0 and page.stat().st_mtime > 1
+    os.utime(page, (1, 1))
+    assert main([*argv, "--since", "30d", "--until", "2099-01-01"]) == 0 and page.stat().st_mtime > 1
+    page.write_text("no page of ours")
+    assert main(argv) == 0 and page.read_text().startswith("<!doctype html>")
+
+
+@pytest.mark.parametrize("argv", [[], ["--html", "-"]])
+def test_if_changed_needs_a_file_to_compare_with(home: Path, argv: list[str]) -> None:
+    assert main(["report", "--if-changed", *argv]) == 2
+
+
+def test_quiet_says_nothing_but_the_report(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    span = ["--since", "2020-01-01", "--until", "2020-02-01"]
+    assert main(["report", "models", *span]) == 0 and "nothing was recorded" in capsys.readouterr().err
+    assert main(["report", "models", "--quiet", *span]) == 0 and capsys.readouterr().err == ""

@@ -3,55 +3,21 @@
 from __future__ import annotations
 
 import csv
-import http.client
 import io
 import json
 import re
 from collections.abc import Iterator
 from decimal import Decimal
-from typing import Any, NamedTuple
-from urllib.parse import urlencode, urlsplit
+from typing import Any
+from xml.etree import ElementTree
 
 import pytest
 
+from tests.server.browsing import Browser
 from tests.server.conftest import Scout
 
-PAGES = ("/", "/users", "/models", "/accuracy", "/cache", "/unprofitable", "/requests")
+PAGES = ("/", "/users", "/models", "/providers", "/accuracy", "/cache", "/unprofitable", "/limits", "/requests")
 EVIL = "<script>alert(1)</script>"
-
-
-class Got(NamedTuple):
-    status: int
-    headers: http.client.HTTPMessage
-    text: str
-
-
-class Browser:
-    """Keeps cookies, follows nothing."""
-
-    def __init__(self, url: str) -> None:
-        self.at = urlsplit(url).netloc
-        self.cookies: dict[str, str] = {}
-
-    def __call__(self, path: str, form: dict[str, str] | None = None) -> Got:
-        connection = http.client.HTTPConnection(self.at, timeout=60)
-        headers = {"cookie": "; ".join(f"{name}={value}" for name, value in self.cookies.items())}
-        if form is None:
-            connection.request("GET", path, headers=headers)
-        else:
-            headers["content-type"] = "application/x-www-form-urlencoded"
-            connection.request("POST", path, urlencode(form), headers)
-        answer = connection.getresponse()
-        for cookie in answer.headers.get_all("set-cookie") or []:
-            name, _, value = cookie.partition(";")[0].partition("=")
-            self.cookies[name] = value.strip('"')
-        return Got(answer.status, answer.headers, answer.read().decode())
-
-    def sign_in(self, key: str) -> Got:
-        form = self("/sign-in").text
-        token = re.search(r'name="form" value="([^"]+)"', form)
-        assert token is not None
-        return self("/sign-in", {"form": token[1], "key": key})
 
 
 @pytest.fixture(scope="module")
@@ -188,3 +154,18 @@ def test_the_log_finds_a_text(browser: Browser, people: dict[str, str]) -> None:
     browser.sign_in(people["ada"])
     assert ">pia<" in browser("/requests?q=PIA").text
     assert "There is none" in browser("/requests?q=no+such+thing").text
+
+
+def test_a_chart_can_be_had_as_a_file(browser: Browser, people: dict[str, str]) -> None:
+    browser.sign_in(people["ada"])
+    found = re.findall(r'href="(/chart/[^"]+)"', browser("/?since=7d").text)
+    assert len(found) >= 6
+    for path in found:
+        got = browser(path.replace("&amp;", "&"))
+        assert got.status == 200 and got.headers["content-type"] == "image/svg+xml"
+        assert got.headers["content-disposition"].startswith("attachment")
+        root = ElementTree.fromstring(got.text)
+        assert root.tag == "{http://www.w3.org/2000/svg}svg" and "script" not in got.text.replace("&lt;script", "")
+    assert browser("/chart/secret.svg").status == 404
+    browser.sign_in(people["pia"])
+    assert browser("/chart/month.svg?user=max").status == 403

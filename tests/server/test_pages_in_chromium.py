@@ -14,7 +14,18 @@ pytestmark = [
     pytest.mark.slow,
     pytest.mark.skipif(found() is None, reason="there is no Chromium here (Debian: apt-get install chromium)"),
 ]
-PAGES = ("/", "/users", "/models", "/accuracy", "/cache", "/unprofitable", "/requests")
+PAGES = (
+    "/",
+    "/users",
+    "/models",
+    "/providers",
+    "/accuracy",
+    "/cache",
+    "/unprofitable",
+    "/limits",
+    "/requests",
+    "/admin",
+)
 NAMED = "<img src=x onerror=document.title='run'>"
 
 

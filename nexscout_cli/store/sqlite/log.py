@@ -10,9 +10,11 @@ from typing import TYPE_CHECKING, Any
 
 from nexscout_cli.engine.money import usd
 from nexscout_cli.errors import UsageError
+from nexscout_cli.store.sqlite.live import live
 from nexscout_cli.store.sqlite.transaction import OWN_OR_ADMIN, Transaction
 
 if TYPE_CHECKING:
+    from nexscout_cli.engine.book_types import Live
     from nexscout_cli.store.sqlite.records import Record
     from nexscout_cli.store.sqlite.work import Work
 
@@ -77,6 +79,11 @@ class SqliteLog:
         """The one request id that begins so. Raises UsageError for none or several."""
         with self._store.read(actor) as t:
             return find(t, request)
+
+    def live(self, actor: str, minutes: int) -> Live:
+        """What goes on now, over what the actor may see, and what went on in as many of the latest minutes."""
+        with self._store.read(actor) as t:
+            return live(t, minutes)
 
 
 def find(t: Transaction, request: str) -> str:

@@ -1,4 +1,4 @@
-"""Budgets as a command line writes them: ``5/day`` dollars, ``200000t/week`` tokens."""
+"""Budgets as people write them: ``5/day`` dollars, ``200000t/week`` tokens."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from nexscout_cli.errors import UsageError
 
 
 def budget_of(text: str, scope: str, owner: str, option: str) -> Budget:
-    """The budget that a text stands for. Raises UsageError."""
+    """The budget that a text stands for; ``option`` is what the text was given as. Raises UsageError."""
     found = re.fullmatch(r"\$?([\d.]+)(t?)/(\w+)", text.strip())
     example = f"for instance {option} 5/day, or 200000t/week for tokens"
     if found is None or found[3] not in ALL_WINDOWS:
