@@ -104,3 +104,47 @@ def test_there_are_a_hundred_lies_and_each_has_a_name_of_its_own() -> None:
     names = [lie.name for lie in LIES]
     assert len(set(names)) == len(names)
     assert all(isinstance(lie, Lie) for lie in LIES)
+
+
+@pytest.mark.parametrize("error", [RecursionError, TypeError, MemoryError, ValueError])
+@pytest.mark.parametrize(
+    ("where", "state"),
+    [
+        ("nexscout_cli.engine.execution.charge_for", "unknown"),
+        ("nexscout_cli.engine.execution.Execution._answered", "posted"),
+        ("nexscout_cli.engine.delivery.delivered", "posted"),
+        ("nexscout_cli.providers.Providers.complete", "unknown"),
+        ("nexscout_cli.store.sqlite.postings.post", "unknown"),
+    ],
+)
+def test_an_error_of_our_own_between_sent_and_posted_ends_its_attempt_as_posted_or_unknown(
+    gullible: Any, monkeypatch: pytest.MonkeyPatch, where: str, state: str, error: type[Exception]
+) -> None:
+    def broken(*_: Any, **__: Any) -> Any:
+        raise error("what may hold anything")
+
+    monkeypatch.setattr(where, broken)
+    done = gullible("run", "-m", "gpt-4o", "Hello")
+    assert done.status == 5 and error.__name__ in done.err and "anything" not in done.err
+    assert set(gullible.states()) == {state}
+    sound(gullible)
+
+
+def test_an_error_of_our_own_in_one_row_is_that_rows_and_the_others_are_asked(
+    gullible: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from nexscout_cli.engine.pipeline import Engine
+
+    real = Engine.run
+
+    def broken(self: Engine, request: Any, *more: Any, **named: Any) -> Any:
+        if "two" in request.prompt:
+            raise TypeError("what may hold anything")
+        return real(self, request, *more, **named)
+
+    monkeypatch.setattr(Engine, "run", broken)
+    (tmp_path / "rows.jsonl").write_text("".join(f'{{"prompt": "{n}"}}\n' for n in ("one", "two", "three")))
+    done = gullible("batch", "rows.jsonl", "-m", "gpt-4o", "--out", "out.jsonl")
+    rows = [json.loads(line) for line in (tmp_path / "out.jsonl").read_text().splitlines()]
+    assert done.status == 7 and sorted(row["success"] for row in rows) == [False, True, True]
+    sound(gullible)

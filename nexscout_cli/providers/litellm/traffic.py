@@ -12,7 +12,7 @@ from typing import Any
 from nexscout_cli.engine.call import Call, Usage
 from nexscout_cli.engine.request import Json
 from nexscout_cli.providers.usage import usage_of
-from nexscout_cli.providers.wires.reader import ERROR_LIMIT, limits
+from nexscout_cli.providers.wires.reader import ERROR_LIMIT, limits, most_values, values
 
 _ASKS = ("messages", "contents", "prompt", "input", "inputs", "instances")
 _BOUNDS = {
@@ -53,6 +53,7 @@ class Traffic:
     def __init__(self, call: Call) -> None:
         self._max_tokens = call.max_tokens
         self._limit, self._events_limit = limits(call)
+        self._values = most_values(call)
         self._lock = threading.Lock()
         self._cancelled = False
         self._response: Any = None
@@ -131,7 +132,10 @@ class Traffic:
                 if response.is_success:
                     raise Stopped
                 break
-        return b"".join(parts)[:limit]
+        body = b"".join(parts)[:limit]
+        if response.is_success and values(body) > self._values:
+            raise Stopped
+        return body
 
     def lines(self, response: Any) -> Iterator[bytes]:
         """The bytes of an event stream, looked at line by line."""
@@ -151,6 +155,8 @@ class Traffic:
 
     def _line(self, line: bytes) -> bytes:
         field, _, data = line.partition(b":")
+        if values(line) > self._values:
+            raise Stopped
         if field == b"data":
             with contextlib.suppress(ValueError, RecursionError):
                 return b"data:" + self._note(json.loads(data), data)

@@ -60,7 +60,7 @@ class Reader(ABC):
 
     def __init__(self, call: Call) -> None:
         self._limit, self._events_limit = limits(call)
-        self._values = VALUES_BASE + VALUES_PER_TOKEN * _tokens(call)
+        self._values = most_values(call)
         self.more = More()
         self._size = 0
         self._body: list[bytes] = []
@@ -142,7 +142,7 @@ class Reader(ABC):
 
     def _parsed(self, data: bytes) -> dict[str, Any]:
         """A JSON object, of no more values than an answer can have. Raises Damaged."""
-        if data.count(b",") + data.count(b"[") + data.count(b"{") > self._values:
+        if values(data) > self._values:
             raise Damaged(f"the answer has more than {self._values} values")
         return parsed(data)
 
@@ -165,6 +165,16 @@ class Reader(ABC):
 def limits(call: Call) -> tuple[int, int]:
     """The bytes that an answer may have: whole, and as a stream of events."""
     return BODY_BASE + BODY_PER_TOKEN * _tokens(call), BODY_BASE + EVENTS_PER_TOKEN * _tokens(call)
+
+
+def most_values(call: Call) -> int:
+    """The values that one JSON document of an answer may have."""
+    return VALUES_BASE + VALUES_PER_TOKEN * _tokens(call)
+
+
+def values(data: bytes) -> int:
+    """How many values a JSON document has at the most, told without reading it."""
+    return data.count(b",") + data.count(b"[") + data.count(b"{")
 
 
 def _tokens(call: Call) -> int:
