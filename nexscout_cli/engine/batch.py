@@ -69,10 +69,15 @@ def run(
         first: AIResponse | None = None
         for index in group:
             request = requests[index]
-            if first is not None and _shareable(first):
-                response = engine.share(request, first)
-            else:
-                response = first = _one(engine, request, purse)
+            try:
+                if first is not None and _shareable(first):
+                    response = engine.share(request, first)
+                else:
+                    response = first = _one(engine, request, purse)
+            except NexScoutError:
+                raise
+            except Exception as error:  # noqa: BLE001 - one row's trouble is that row's, whatever it is
+                response = _broken(error)
             responses[index] = response
             if done is not None:
                 done(index, response)
@@ -122,6 +127,15 @@ def _one(engine: Engine, request: AIRequest, purse: Purse | None) -> AIResponse:
         refusal = Blocked("the batch's --max-cost does not cover this row", "raise --max-cost", code="max_cost")
         return response._replace(error=refusal.as_json())
     return response
+
+
+def _broken(error: Exception) -> AIResponse:
+    """A row that an error of our own has ended; its kind alone is told, for its message may hold anything."""
+    bug = NexScoutError(
+        f"unexpected failure: {type(error).__name__}",
+        "this is a bug; `nexscout --debug run` with the same prompt shows more to report",
+    )
+    return AIResponse(False, None, bug.as_json(), None, bug.exit_status)
 
 
 def _shareable(first: AIResponse) -> bool:

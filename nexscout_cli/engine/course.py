@@ -187,3 +187,19 @@ def with_empty_answer(course: Course, plan: Plan, completion: Completion) -> Cou
         return course._replace(ended=(*course.ended[:-1], course.ended[-1]._replace(thought_out=True)))
     why = completion.finish_reason or "no reason given"
     return with_failure(course, plan, None, f"the answer was empty ({why})")
+
+
+def holding(course: Course, held: Held) -> Course:
+    """The course once an attempt holds its worst case."""
+    quoted = course.quoted_tokens or held.plan.predicted_tokens
+    return course._replace(before=held.plan, attempt_id=held.attempt.id, quoted_tokens=quoted)
+
+
+def asks_other(doubted: Doubted) -> bool:
+    """Whether a second cheap model is asked about a doubted answer: where it is planned, and expected to pay."""
+    from nexscout_cli.engine.answers.second_opinion import pays
+
+    cascade = doubted.held.plan.cascade
+    assert cascade is not None
+    other = cascade.other
+    return other is not None and pays(doubted.score, cascade.doubt, other.own_cost, cascade.strong.own_cost)

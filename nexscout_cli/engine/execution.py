@@ -49,7 +49,9 @@ from nexscout_cli.engine.course import (
     Held,
     Step,
     Unfit,
+    asks_other,
     failed,
+    holding,
     with_empty_answer,
     with_failure,
 )
@@ -92,7 +94,7 @@ class Execution:
             case HoldStale():
                 return course._replace(stale=course.stale + 1), MakePlan(course.step)
             case HoldTaken():
-                return self._send(_holding(course, event.held), event.held, at)
+                return self._send(holding(course, event.held), event.held, at)
             case Answered():
                 return self._answered(course, event.held, event.completion, at)
             case CallFailed():
@@ -249,6 +251,15 @@ class Execution:
         whole = plan.cascade is not None or plan.request.options.wants_json
         return course, Post(held, posting, response, given.text if whole else None)
 
+    def unread(self, course: Course, event: Answered, why: str) -> Next:
+        """Post what an answer has cost that could not be checked or delivered here, through a fault of ours."""
+        plan = event.held.plan
+        charge = charge_for(
+            plan, event.completion, course.snapshot.models, event.held.attempt.hold, self._counter(plan)
+        )
+        course = with_failure(course._replace(posted=(*course.posted, charge)), plan, None, why)
+        return course, Post(event.held, Posting(charge, event.completion.provider_id, None))
+
     def _second_opinion(self, course: Course, held: Held, completion: Completion, posting: Posting) -> Next:
         """A second cheap model's answer, which is compared with the doubted one and never delivered."""
         from nexscout_cli.engine.answers.doubt import agree, second_opinion
@@ -285,7 +296,7 @@ class Execution:
         if course.unfit is not None and course.unfit.held.attempt.id == course.attempt_id:
             return _start(course, REPAIR, course.unfit.held.plan.model)
         if doubted is not None and doubted.held.attempt.id == course.attempt_id:
-            return _start(course, OPINION if _asks_other(course, doubted) else STRONG)
+            return _start(course, OPINION if asks_other(doubted) else STRONG)
         last = _last(course)
         if last.thought_out and sum(end.thought_out and end.model.name == last.model.name for end in course.ended) == 1:
             return course, Pause(0.0, f"{course.failures[-1]}; trying again with more room")
@@ -380,21 +391,5 @@ def _start(course: Course, role: str, model: Model | None = None) -> Next:
     return course._replace(step=step, stale=0), MakePlan(step)
 
 
-def _holding(course: Course, held: Held) -> Course:
-    """The course once an attempt holds its worst case."""
-    quoted = course.quoted_tokens or held.plan.predicted_tokens
-    return course._replace(before=held.plan, attempt_id=held.attempt.id, quoted_tokens=quoted)
-
-
 def _last(course: Course) -> Ended:
     return course.ended[-1]
-
-
-def _asks_other(course: Course, doubted: Doubted) -> bool:
-    """Whether a second cheap model is asked about a doubted answer: where it is planned, and expected to pay."""
-    from nexscout_cli.engine.answers.second_opinion import pays
-
-    cascade = doubted.held.plan.cascade
-    assert cascade is not None
-    other = cascade.other
-    return other is not None and pays(doubted.score, cascade.doubt, other.own_cost, cascade.strong.own_cost)

@@ -56,6 +56,11 @@ class ProviderFailure(Exception):
         return "refused_key" if self.status in (401, 403) else self.kind
 
 
+def mishap(kind: str, error: Exception) -> ProviderFailure:
+    """An error of our own in the middle of a call; its kind alone is told, for its message may hold anything."""
+    return ProviderFailure(kind, f"its answer could not be handled here ({type(error).__name__})")
+
+
 class CallInterrupted(KeyboardInterrupt):
     """A signal ended the call; ``failure`` says whether it had been sent (unknown) or not (unreached)."""
 

@@ -30,12 +30,12 @@ from nexscout_cli.engine.asked import Moment, elapsed_ms
 from nexscout_cli.engine.call import OnText
 from nexscout_cli.engine.course import Course, Held
 from nexscout_cli.engine.execution import Execution
-from nexscout_cli.engine.failures import CallInterrupted, ProviderFailure, ReaderGone
+from nexscout_cli.engine.failures import CallInterrupted, ProviderFailure, ReaderGone, mishap
 from nexscout_cli.engine.interrupts import Interrupts
 from nexscout_cli.engine.ports import Clock, Ledger, Observer, Provider
 from nexscout_cli.engine.response import AIResponse
 from nexscout_cli.engine.world import read_snapshot
-from nexscout_cli.errors import Interrupted, StalePlan
+from nexscout_cli.errors import Interrupted, NexScoutError, StalePlan
 
 NAP = 0.5
 """Seconds after which a thread that waits looks whether it is to stop."""
@@ -72,16 +72,37 @@ class Runner:
             raise Interrupted("interrupted; nothing was sent")
         with self._interrupts.shield():
             course, action = self._execution.begin(course)
+            before: tuple[Course, Event] | None = None  # what a post that failed goes back to
             stopping = False  # a signal ends this run; whether others go on is for the interrupts' owner to say
             while True:
                 done = self._perform(course, action, on_text)
                 if isinstance(done, AIResponse):
                     return done
+                if isinstance(action, Post) and isinstance(done, CallFailed):
+                    assert before is not None, "an answer came before its post"
+                    course, event = before
+                    if isinstance(event, Answered) and action.posting.delivery is not None:
+                        course, action = self._execution.unread(course, event, done.failure.message)
+                        continue
+                before = course, done
                 stopping = stopping or (isinstance(done, CallFailed | Waited) and done.interrupted)
                 at = self.moment(course.asked.started)
-                course, action = self._execution.next_action(
-                    course, done, at._replace(stopping=stopping or at.stopping)
-                )
+                course, action = self._next(course, done, at._replace(stopping=stopping or at.stopping))
+
+    def _next(self, course: Course, done: Event, at: Moment) -> tuple[Course, Action]:
+        """What comes next. An error of our own in reading an answer ends its attempt and no more: what it cost is posted,
+        or stays on hold where that cannot be told.
+        """
+        try:
+            return self._execution.next_action(course, done, at)
+        except Exception as error:
+            if not isinstance(done, HoldTaken | Answered | CallFailed):
+                raise
+            failure = mishap("unreached" if isinstance(done, HoldTaken) else "unknown", error)
+        if isinstance(done, Answered):
+            with suppress(Exception):
+                return self._execution.unread(course, done, failure.message)
+        return self._execution.next_action(course, CallFailed(done.held, failure), at)
 
     def moment(self, started: float) -> Moment:
         """What the machine is told of the outside."""
@@ -105,7 +126,12 @@ class Runner:
             case Send():
                 return self._send(actor, action, on_text)
             case Post():
-                ledger.post(actor, action.held.attempt, action.posting)
+                try:
+                    ledger.post(actor, action.held.attempt, action.posting)
+                except NexScoutError:
+                    raise
+                except Exception as error:  # noqa: BLE001 - what cannot be entered as it is stays on hold
+                    return CallFailed(action.held, mishap("unknown", error))
                 return self._shown(action.response, action.show, on_text) if action.response else Settled()
             case Void():
                 ledger.void(actor, action.held.attempt, action.reason, action.label)
@@ -144,6 +170,8 @@ class Runner:
             return CallFailed(held, error)
         except KeyboardInterrupt as stop:
             return CallFailed(held, stop.failure if isinstance(stop, CallInterrupted) else failure, interrupted=True)
+        except Exception as error:  # noqa: BLE001 - one call's trouble is that call's, whatever it is
+            return CallFailed(held, mishap("unknown", error))
 
     def _shown(self, response: AIResponse, text: str | None, on_text: OnText | None) -> AIResponse:
         """Hand over a whole answer that could not be streamed, because it was checked first."""

@@ -53,7 +53,7 @@ class LiteLLMProvider:
                 "rejected",
                 f"not sent: {odd[0]} may not be set on a model; nexscout models set {call.model.name} --param {odd[0]}=",
             )
-        traffic = Traffic(call.max_tokens)
+        traffic = Traffic(call)
         events: queue.SimpleQueue[tuple[str, Any]] = queue.SimpleQueue()
         parts: list[str] = []
         thread: threading.Thread | None = None

@@ -9,9 +9,10 @@ import threading
 from collections.abc import Iterator
 from typing import Any
 
-from nexscout_cli.engine.call import Usage
+from nexscout_cli.engine.call import Call, Usage
 from nexscout_cli.engine.request import Json
 from nexscout_cli.providers.usage import usage_of
+from nexscout_cli.providers.wires.reader import ERROR_LIMIT, limits, most_values, values
 
 _ASKS = ("messages", "contents", "prompt", "input", "inputs", "instances")
 _BOUNDS = {
@@ -49,8 +50,10 @@ class Stopped(Exception):
 class Traffic:
     """What really went over the wire for one call, which LiteLLM does not tell: sent or not, status, raw usage."""
 
-    def __init__(self, max_tokens: int) -> None:
-        self._max_tokens = max_tokens
+    def __init__(self, call: Call) -> None:
+        self._max_tokens = call.max_tokens
+        self._limit, self._events_limit = limits(call)
+        self._values = most_values(call)
         self._lock = threading.Lock()
         self._cancelled = False
         self._response: Any = None
@@ -66,7 +69,7 @@ class Traffic:
         """True when this request is the one that asks the model. Raises Stopped when its answer has no bound."""
         try:
             body = json.loads(request.read())
-        except ValueError:
+        except (ValueError, RecursionError):
             return False
         if not isinstance(body, dict) or not any(key in body for key in _ASKS):
             return False
@@ -113,22 +116,49 @@ class Traffic:
     def arrived(self, body: bytes) -> bytes:
         """The whole body has come; returns it without a usage that LiteLLM would stumble over."""
         self.body = body
-        with contextlib.suppress(ValueError):
+        with contextlib.suppress(ValueError, RecursionError):
             return self._note(json.loads(body), body)
+        return body
+
+    def read(self, response: Any) -> bytes:
+        """The body as it came, in whatever encoding: none was asked for. Of an error its beginning; raises Stopped for an
+        answer that is larger than its bound allows.
+        """
+        parts, size, limit = [], 0, self._limit if response.is_success else ERROR_LIMIT
+        for part in response.iter_raw():
+            parts.append(part)
+            size += len(part)
+            if size > limit:
+                if response.is_success:
+                    raise Stopped
+                break
+        body = b"".join(parts)[:limit]
+        if response.is_success and values(body) > self._values:
+            raise Stopped
         return body
 
     def lines(self, response: Any) -> Iterator[bytes]:
         """The bytes of an event stream, looked at line by line."""
-        self.watched, rest = True, b""
-        for chunk in response.iter_bytes():
-            *whole, rest = (rest + chunk).split(b"\n")
-            yield b"".join(self._line(line) + b"\n" for line in whole)
-        yield self._line(rest)
+        self.watched = True
+        size, waiting, rest = 0, 0, list[bytes]()  # pieces of a line whose end has not come
+        for chunk in response.iter_raw():
+            size, waiting = size + len(chunk), waiting + len(chunk)
+            if size > self._events_limit or waiting > self._limit:
+                raise Stopped
+            *whole, last = chunk.split(b"\n")
+            if whole:
+                whole[0] = b"".join((*rest, whole[0]))
+                waiting, rest = len(last), []
+                yield b"".join(self._line(line) + b"\n" for line in whole)
+            rest.append(last)
+        yield self._line(b"".join(rest))
 
     def _line(self, line: bytes) -> bytes:
         field, _, data = line.partition(b":")
+        if values(line) > self._values:
+            raise Stopped
         if field == b"data":
-            with contextlib.suppress(ValueError):
+            with contextlib.suppress(ValueError, RecursionError):
                 return b"data:" + self._note(json.loads(data), data)
         return line
 
@@ -186,7 +216,7 @@ def guarded_client(verify: Any) -> Any:
             response = super().send(request, stream=True, **options)
             traffic.answered(response)
             streams = response.is_success and "text/event-stream" in response.headers.get("content-type", "")
-            content = traffic.lines(response) if streams else traffic.arrived(response.read())
+            content = traffic.lines(response) if streams else traffic.arrived(traffic.read(response))
             headers = [(k, v) for k, v in response.headers.multi_items() if k not in _CODING]
             watched = httpx.Response(response.status_code, headers=headers, content=content, request=request)
             if not stream:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import io
 import json
+import re
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from typing import Any, NoReturn
@@ -15,10 +17,21 @@ from nexscout_cli.providers.wires.more import More
 from nexscout_cli.providers.wires.sse import EventStream
 
 BODY_BASE = 2_000_000
-BODY_PER_TOKEN = 2_000
-"""Bytes that an answer may have: these, and so many for each token it may have. An event with one token takes some 300."""
+BODY_PER_TOKEN = 200
+EVENTS_PER_TOKEN = 2_000
+"""Bytes that an answer may have: these, and so many for each token it may have. A token takes some 5 bytes of text, more where
+it is escaped, and an event with one token some 300.
+"""
+VALUES_BASE = 100_000
+VALUES_PER_TOKEN = 16
+"""Values (of objects and lists) that one JSON document may have: three bytes of it may take a hundred of memory."""
+LIKELY = 10
+"""How many times as much, where the probabilities of tokens were asked for."""
 ERROR_LIMIT = 100_000
 """Bytes of an error that are read."""
+
+
+_EVENTS = re.compile(rb"(?:\xef\xbb\xbf)?\s*(?:data|event|id|retry)?:")
 
 
 class Damaged(Exception):
@@ -46,13 +59,14 @@ class Reader(ABC):
     """The names of the two counts in this wire's usage."""
 
     def __init__(self, call: Call) -> None:
-        self._limit = BODY_BASE + BODY_PER_TOKEN * call.max_tokens * (call.options.get("n") or 1)
+        self._limit, self._events_limit = limits(call)
+        self._values = most_values(call)
         self.more = More()
         self._size = 0
         self._body: list[bytes] = []
         self._events: EventStream | None = None
         self._half = ""
-        self._texts: list[str] = []
+        self._text = io.StringIO()
         self.streamed = self.ended = False
         self.finish_reason: str | None = None
         self.reported: dict[str, Json] = {}
@@ -62,7 +76,7 @@ class Reader(ABC):
     @property
     def text(self) -> str:
         """The answer so far."""
-        return "".join(self._texts)
+        return self._text.getvalue()
 
     def start(self, headers: Mapping[str, str]) -> None:
         """The head has come: its content type says whether events follow, whatever had been asked for."""
@@ -75,8 +89,8 @@ class Reader(ABC):
         Raises Damaged for what cannot be read and for more bytes than the answer's bound allows, ErrorAnswer for an error.
         """
         self._size += len(data)
-        if self._size > self._limit:
-            raise Damaged(f"the answer is larger than {self._limit} bytes")
+        if self._size > (self._limit if self._events is None else self._events_limit):
+            raise _too_large(self._limit if self._events is None else self._events_limit)
         if self._events is None:
             self._body.append(data)
             return []
@@ -84,26 +98,28 @@ class Reader(ABC):
         for event in self._events.feed(data):
             if event.data == b"[DONE]":
                 continue
-            document = parsed(event.data)
-            piece = self._valid(self._event(document))
+            piece = self._valid(self._event(self._parsed(event.data)))
             if piece is not None:
                 pieces.append(piece)
+        if max(self._events.waiting, self._text.tell()) > self._limit:
+            raise _too_large(self._limit)
         return pieces
 
     def finish(self) -> list[str]:
         """The body has ended. Returns the last pieces; raises as ``feed`` does, Damaged also for a stream that was cut."""
         if self._events is None:
             body = b"".join(self._body)
-            if body.lstrip()[:5] in (b"data:", b"event"):  # events under a wrong content type
-                self._events, self._body, self.streamed = EventStream(), [], True
-                self._size = 0
-                return [*self.feed(body), *self.finish()]
-            self._texts.append(joined(self._whole(parsed(body))))
+            self._body = []
+            if _EVENTS.match(body):  # events under a wrong content type
+                self._events, self._size, self.streamed = EventStream(), 0, True
+                parts = (body[at : at + 65_536] for at in range(0, len(body), 65_536))
+                return [*(piece for part in parts for piece in self.feed(part)), *self.finish()]
+            self._text.write(joined(self._whole(self._parsed(body))))
             return [self.text] if self.text else []
         if not self.ended:
             raise Damaged("the stream was cut")
         if self._half:
-            self._texts.append("\ufffd")
+            self._text.write("\ufffd")
         return ["\ufffd"] if self._half else []
 
     @abstractmethod
@@ -121,8 +137,14 @@ class Reader(ABC):
         text = self._half + text
         self._half = text[-1:] if "\ud800" <= text[-1:] <= "\udbff" else ""
         text = joined(text[: len(text) - len(self._half)])
-        self._texts.append(text)
+        self._text.write(text)
         return text
+
+    def _parsed(self, data: bytes) -> dict[str, Any]:
+        """A JSON object, of no more values than an answer can have. Raises Damaged."""
+        if values(data) > self._values:
+            raise Damaged(f"the answer has more than {self._values} values")
+        return parsed(data)
 
     def _note(self, *, id: Json = None, model: Json = None, usage: Json = None, tier: Json = None) -> None:
         """Keep what the answer says of itself; a ``usage`` that is not an object is kept as the value of both counts."""
@@ -138,6 +160,29 @@ class Reader(ABC):
     def usage(self) -> Usage | None:
         """What the provider reported, unchecked; None where it reported nothing."""
         return usage_of(self.reported)
+
+
+def limits(call: Call) -> tuple[int, int]:
+    """The bytes that an answer may have: whole, and as a stream of events."""
+    return BODY_BASE + BODY_PER_TOKEN * _tokens(call), BODY_BASE + EVENTS_PER_TOKEN * _tokens(call)
+
+
+def most_values(call: Call) -> int:
+    """The values that one JSON document of an answer may have."""
+    return VALUES_BASE + VALUES_PER_TOKEN * _tokens(call)
+
+
+def values(data: bytes) -> int:
+    """How many values a JSON document has at the most, told without reading it."""
+    return data.count(b",") + data.count(b"[") + data.count(b"{")
+
+
+def _tokens(call: Call) -> int:
+    return int(call.max_tokens * (call.options.get("n") or 1) * (LIKELY if call.options.get("logprobs") else 1))
+
+
+def _too_large(limit: int) -> Damaged:
+    return Damaged(f"the answer is larger than {limit} bytes")
 
 
 def parsed(data: bytes) -> dict[str, Any]:

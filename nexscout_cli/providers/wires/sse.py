@@ -23,6 +23,8 @@ class EventStream:
         self._first = True
         self._name = b""
         self._data: list[bytes] = []
+        self.waiting = 0
+        """Bytes that are kept of an event which is not complete."""
 
     def feed(self, chunk: bytes) -> list[Event]:
         """The events that these bytes complete. What comes after the last blank line waits, and is dropped at the end."""
@@ -37,10 +39,12 @@ class EventStream:
             whole = line.rstrip(b"\r\n")
             if len(whole) == len(line):
                 self._parts.append(line)
+                self.waiting += len(line)
                 continue
             if self._parts:
                 whole = b"".join(self._parts) + whole
                 self._parts.clear()
+            self.waiting += len(line)
             event = self._line(whole)
             if event is not None:
                 found.append(event)
@@ -51,7 +55,7 @@ class EventStream:
             self._first = False
             line = line.removeprefix(_BOM)
         if not line:
-            data, name, self._data, self._name = self._data, self._name, [], b""
+            data, name, self._data, self._name, self.waiting = self._data, self._name, [], b"", 0
             return Event(name, b"\n".join(data)) if data else None
         field, _, value = line.partition(b":")
         if field == b"data":
