@@ -19,17 +19,22 @@ READS = re.compile(
     re.DOTALL,
 )
 MAY = {
+    "acceptance/test_page_figures.py": "sums of a whole database, beside those of its pages",
     "acceptance/test_quote.py": "SQL is part of a prompt",
     "contract/books.py": "the reader itself",
     "contract/test_broken_stores.py": "stores that break a rule are stores",
     "crash/crowd.py": "what a process finds at the connection it has opened itself",
     "crash/test_one_process.py": "readers at connections of their own, after a rollback",
+    "hostile/test_bad_rows.py": "damage is done by SQL",
     "hostile/test_security.py": "a reader that keeps text from being overwritten",
+    "hostile/test_tampering.py": "damage is done by SQL",
     "store/test_check.py": "damage is done by SQL",
     "store/test_claims.py": "the plan of a statement",
     "store/test_cleaning.py": "what a writer sees inside its transaction",
     "store/test_database.py": "schemas and migrations",
+    "store/test_postgres_roles.py": "attacks by SQL",
     "store/test_readers.py": "what a reader sees inside its transaction",
+    "store/test_seals.py": "history is rewritten by SQL",
     "test_books_reader.py": "this test",
 }
 """Files with SQL that reads the books, each with the reason."""

@@ -18,6 +18,8 @@ from tests.support.text_functions import functions
 
 N = 1_500
 OTHERS = {
+    "nexscout_cli.engine.alerts": "reads the line of an alert, which a person writes",
+    "nexscout_cli.engine.reconcile.export": "matches the end of a model's name",
     "nexscout_cli.engine.chat": "matches names, and addresses by one class of characters after another",
     "nexscout_cli.engine.chat_options": "splits the line of a schema, and matches names",
     "nexscout_cli.engine.planning.extras": "matches the names of models",

@@ -167,7 +167,9 @@ def test_a_figure_of_a_provider_that_does_not_bill_by_it_is_kept_beside_and_flag
     assert (far.cost, far.provider_cost, far.flags) == (60_000, 70_000, ("cost_differs",))
 
 
-@pytest.mark.parametrize(("tier", "flags"), [("priority", ("dearer_tier",)), ("default", ()), ("flex", ()), (None, ())])
+@pytest.mark.parametrize(
+    ("tier", "flags"), [("priority", ("dearer_tier",)), ("default", ()), ("flex", ("cheaper_tier",)), (None, ())]
+)
 def test_a_dearer_tier_than_was_asked_for_is_flagged(tier: str | None, flags: tuple[str, ...]) -> None:
     shape = {"target": "openai/x", "dollars_per_million": {"input": 2, "output": 8}}
     usage = usage_of({"prompt_tokens": 10, "completion_tokens": 5, "service_tier": tier})

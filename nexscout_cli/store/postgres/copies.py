@@ -25,6 +25,8 @@ _SUMS = """INSERT INTO usage_by_user_day SELECT user_id, substr(created_at, 1, 1
     GROUP BY 1, 2, 3"""
 _JSON = frozenset({"plan", "decision", "metadata"})
 """Columns of type jsonb."""
+_PATIENT = "SET LOCAL idle_in_transaction_session_timeout = 0"
+"""One end waits while the other one works."""
 _AT_A_TIME = 2_000
 """Rows that are asked for at a time."""
 
@@ -91,6 +93,7 @@ def reading(connections: Connections) -> Iterator[_Books]:
     with connections.one() as connection:
         try:
             connection.execute("BEGIN ISOLATION LEVEL REPEATABLE READ, READ ONLY")
+            connection.execute(_PATIENT)
             yield _Books(connection)
             connection.execute("COMMIT")
         except psycopg.Error as error:
@@ -103,6 +106,7 @@ def making(url: str, timeout: float) -> Iterator[_Books]:
     connections = Connections(url, timeout)
     try:
         with connections.one() as connection, connection.transaction():
+            connection.execute(_PATIENT)
             migrate(connection, lambda: None)
             if connection.execute("SELECT 1 FROM users LIMIT 1").fetchone():
                 raise UsageError("there are books in that database", "give one that is empty")

@@ -19,12 +19,17 @@ if TYPE_CHECKING:
     from nexscout_cli.engine.ports import Clock
     from nexscout_cli.engine.store_rules import StoreRules
     from nexscout_cli.store.postgres.connections import Connection
+    from nexscout_cli.store.postgres.records import PostgresRecord
     from nexscout_cli.store.sqlite.records import Record, Results
 
 _AT_A_TIME = 2_000
 """Rows of a long query that are asked for at a time."""
 BOOKS, USER, OTHER = 0x6E78_0002, 0x6E78_0003, 0x6E78_0004
 """The kinds of advisory locks: on all books, on one user's, on something named. They are taken in this order."""
+_TIME = "value, clock_timestamp() FROM meta WHERE key = 'last_seen'"
+# Worked out from left to right: first the locks, then the time.
+_ALONE = f"SELECT pg_advisory_xact_lock({BOOKS}, 0), {_TIME}"
+_BESIDE = f"SELECT pg_advisory_xact_lock_shared({BOOKS}, 0), pg_advisory_xact_lock({USER}, %s), {_TIME}"
 _TOUCH = """UPDATE meta SET value = %s WHERE key = (
     SELECT key FROM meta WHERE key = 'last_seen' AND value < %s FOR UPDATE SKIP LOCKED)"""
 
@@ -112,13 +117,11 @@ class PostgresTransaction(Transaction):
     def begin(self, user_id: str | None) -> None:
         """Take the locks of a transaction that writes: all books alone, or the books of one user beside others."""
         if user_id is None:
-            self._open.execute("SELECT pg_advisory_xact_lock(%s, 0)", (BOOKS,))
             self._is_alone = True
+            cursor = self._open.execute(_ALONE)
         else:
-            self._open.execute(
-                "SELECT pg_advisory_xact_lock_shared(%s, 0), pg_advisory_xact_lock(%s, %s)",
-                (BOOKS, USER, number_of(user_id)),
-            )
+            cursor = self._open.execute(_BESIDE, (number_of(user_id),))
+        self._told_time(cursor.fetchone())
 
     def alone(self, what: str, *, shared: bool) -> None:
         """From here on nobody else changes what is read next, until this transaction ends.
@@ -134,13 +137,15 @@ class PostgresTransaction(Transaction):
 
     def _read_time(self) -> tuple[datetime, str, str]:
         if self._time is None:
-            row = self._open.execute(
-                "SELECT value, clock_timestamp() FROM meta WHERE key = 'last_seen'", prepare=True
-            ).fetchone()
-            assert row is not None
-            seen, now = row[0], row[1] if self._clock is None else self._clock.now()
-            when = stamp(now)
-            self._time = (now, when, seen) if when >= seen else (parse_stamp(seen), seen, seen)
+            return self._told_time(self._open.execute(f"SELECT {_TIME}").fetchone())
+        return self._time
+
+    def _told_time(self, row: PostgresRecord | None) -> tuple[datetime, str, str]:
+        """Hear of the time last seen and the server's, which stand at a row's end."""
+        assert row is not None
+        seen, now = row[-2], row[-1] if self._clock is None else self._clock.now()
+        when = stamp(now)
+        self._time = (now, when, seen) if when >= seen else (parse_stamp(seen), seen, seen)
         return self._time
 
     def touch(self) -> None:

@@ -17,7 +17,7 @@ from psycopg import errors
 
 from nexscout_cli.engine.names import check_user
 from nexscout_cli.errors import StoreError
-from nexscout_cli.store.postgres.connections import SCHEMA_VERSION, Connections, schema_version, unusable
+from nexscout_cli.store.postgres.connections import MOST, SCHEMA_VERSION, Connections, schema_version, unusable
 from nexscout_cli.store.postgres.transaction import NeedsAllBooks, PostgresTransaction
 from nexscout_cli.store.sqlite.dialect import POSTGRES
 from nexscout_cli.store.sqlite.states import elsewhere
@@ -113,7 +113,7 @@ class PostgresTransactions:
         try:
             with (
                 self.db.one("BEGIN") as connection,
-                self._written(connection, actor, None, touch=touch) as transaction,
+                self._written(connection, actor, None, touch=touch, begun=True) as transaction,
             ):
                 yield transaction
         except psycopg.Error as error:
@@ -121,7 +121,7 @@ class PostgresTransactions:
 
     @contextmanager
     def _written(
-        self, connection: Connection, actor: str, user_id: str | None, *, touch: bool = True
+        self, connection: Connection, actor: str, user_id: str | None, *, touch: bool = True, begun: bool = False
     ) -> Iterator[PostgresTransaction]:
         """What happens between BEGIN and COMMIT. Statements are sent one after the other; only where the books look at what
         one came to is it waited for. So a rule that one broke may come to light at a later one.
@@ -129,6 +129,8 @@ class PostgresTransactions:
         committing = False
         try:
             with connection.pipeline():
+                if not begun:
+                    connection.execute("BEGIN")
                 transaction = self._transaction(connection, actor)
                 transaction.begin(user_id)
                 if touch:
@@ -166,7 +168,7 @@ class PostgresTransactions:
             tried += 1
             made: list[T] = []
             try:
-                with self.db.one("BEGIN") as connection, self._written(connection, actor, whose) as transaction:
+                with self.db.one() as connection, self._written(connection, actor, whose) as transaction:
                     if unsure and proof is not None and transaction.execute(*proof(unsure[0])).fetchone():
                         return unsure[0]
                     made.append(make(transaction))
@@ -185,7 +187,10 @@ class PostgresTransactions:
                 told = error if isinstance(error, StoreError) else unusable(error)
                 if told.code != "unreachable" or time.monotonic() > end:
                     raise told from error
-                time.sleep(_PAUSE)  # it may only be starting anew
+                if (
+                    tried > MOST
+                ):  # a connection that was kept may have broken long ago; after those, it may be starting anew
+                    time.sleep(_PAUSE)
 
     def flush(self) -> None:
         """Nothing to do: what was removed leaves the tables with the next vacuum."""

@@ -13,7 +13,7 @@ from nexscout_cli.engine.planning.shape import Manner, Reader, Wish, make_shape
 def shape(**changes: Any) -> Shape:
     base: dict[str, Any] = {
         "bound": 500, "verbosity": "concise", "style": "brief", "efficiency": 0.8, "preferred_length": "medium",
-        "writing_style": {}, "max_tokens": None, "tone": None, "goal": None,
+        "writing_style": {}, "max_tokens": None, "tone": None, "goal": None, "as_written": False,
     }  # fmt: skip
     assert changes.keys() <= base.keys()
     values = base | changes
