@@ -225,4 +225,6 @@ def test_a_limit_that_an_admin_writes_stands_on_the_server(team: Any, url: str) 
     assert told["path"].startswith("postgresql://")
     assert team("config", "show", "caps.usd.total_day", "--json").json["value"] == "5.0"
     with psycopg.connect(url) as connection:
-        assert connection.execute("SELECT name, value FROM nexscout.limits").fetchall() == [("caps.usd.total_day", "5")]
+        assert connection.execute("SELECT name, value FROM nexscout.limits").fetchall() == [
+            ("caps.usd.total_day", "5.0")
+        ]
