@@ -85,7 +85,7 @@ class Session:
 
     def subject(self, user: str | None) -> str:
         """Who a request is for: ``--user``, else ``NEXSCOUT_USER`` or the config's, else the actor."""
-        return user or self.settings["user"] or self.actor
+        return user or self.asked["user"] or self.actor
 
     def engine(self, *, writes: bool) -> Engine:
         """The engine over the store."""

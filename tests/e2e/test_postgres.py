@@ -223,7 +223,8 @@ def test_days_are_sealed_and_what_is_not_supported_is_said_in_one_line(team: Any
 def test_a_limit_that_an_admin_writes_stands_on_the_server(team: Any, url: str) -> None:
     told = team("config", "set", "caps.usd.total_day", "5", "--json").json
     assert told["path"].startswith("postgresql://")
-    (row,) = team("config", "show", "caps.usd.total_day", "--json").json["rows"]
-    assert row["value"] == 5
+    assert team("config", "show", "caps.usd.total_day", "--json").json["value"] == "5.0"
     with psycopg.connect(url) as connection:
-        assert connection.execute("SELECT name, value FROM nexscout.limits").fetchall() == [("caps.usd.total_day", "5")]
+        assert connection.execute("SELECT name, value FROM nexscout.limits").fetchall() == [
+            ("caps.usd.total_day", "5.0")
+        ]
