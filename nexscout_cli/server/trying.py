@@ -136,7 +136,9 @@ class Trying:
                 asked = self._request(session, given)
                 plan = self._engine.simulate(asked, actor=session.actor)
                 free = asked._replace(options=asked.options._replace(force_model=None))
-                shown = quoted(plan, self._engine.compare(free, actor=session.actor)) | {"error": None}
+                others = self._engine.compare(free, actor=session.actor)
+                may = self._key(session).models
+                shown = quoted(plan, [one for one in others if not may or one.model.name in may]) | {"error": None}
             except NexScoutError as error:
                 shown = {"error": error.as_json()}
             return web.fragment("try_quote.html", shown)

@@ -131,6 +131,7 @@ def test_the_bounds_of_the_key_that_signed_in_hold_here_too(shared: Scout, provi
         shared.key("--user", "kim", "--name", "try-kim", "--models", "gpt-4o-mini", "--rpm", "1", "--budget", "5/day")
     )
     assert "may not use gpt-4o" in browser("/try/quote", filled(browser, "Hello", model="gpt-4o")).text
+    assert "gpt-4o-mini-high" not in browser("/try/quote", filled(browser, "Hello", model="gpt-4o-mini")).text
     assert "Hello there." in browser("/try", filled(browser, "Hello", do="run")).text
     assert "1 requests a minute" in browser("/try/run", filled(browser, "Again")).text
     budgets = json.loads(shared("budget", "list", "--json").stdout, parse_float=Decimal)["rows"]
