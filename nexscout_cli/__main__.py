@@ -8,9 +8,13 @@ import sys
 def main() -> None:
     """Run the command and exit with its status."""
     if sys.argv[1:] in (["--version"], ["-V"]):
+        import os
+        from contextlib import suppress
+
         from nexscout_cli import __version__
 
-        sys.stdout.write(f"nexscout {__version__}\n")
+        with suppress(OSError):  # a stream that is closed or full: there is nobody to tell
+            os.write(1, f"nexscout {__version__}\n".encode())
         return
     import gc
 

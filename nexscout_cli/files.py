@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import re
@@ -13,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from nexscout_cli.engine.request import Attachment
-from nexscout_cli.errors import Blocked, UsageError
+from nexscout_cli.errors import Blocked, NexScoutError, StoreError, UsageError
 
 MAX_JSON_DEPTH = 100
 _SHOWN = 300
@@ -56,6 +57,14 @@ def read_regular(path: Path, limit: int) -> bytes:
             return file.read(limit + 1)
     finally:
         os.close(fd)
+
+
+def cannot_write(path: Path | str, error: Exception, suggestion: str) -> NexScoutError:
+    """What it means that a file could not be written: no room is the machine's trouble, all else is the name's."""
+    why = getattr(error, "strerror", None) or str(error)
+    if getattr(error, "errno", None) in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO):
+        return StoreError(f"cannot write {str(path)[:_SHOWN]}: {why}", suggestion, code="disk_full")
+    return UsageError(f"cannot write {str(path)[:_SHOWN]}: {why}", suggestion)
 
 
 def decode(data: bytes, name: str, limit: int) -> str:

@@ -33,6 +33,7 @@ MAY = {
     "store/test_cleaning.py": "what a writer sees inside its transaction",
     "store/test_database.py": "schemas and migrations",
     "store/test_postgres_roles.py": "attacks by SQL",
+    "store/test_postgres_migrations.py": "schemas and migrations",
     "store/test_readers.py": "what a reader sees inside its transaction",
     "store/test_seals.py": "history is rewritten by SQL",
     "test_books_reader.py": "this test",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import warnings
 from importlib import import_module
@@ -12,7 +13,7 @@ from typer.core import TyperGroup
 from typer.main import get_command
 
 from nexscout_cli.cli import output, signals
-from nexscout_cli.errors import Interrupted, NexScoutError, UsageError
+from nexscout_cli.errors import Interrupted, NexScoutError, StoreError, UsageError
 
 COMMANDS = (
     "run",
@@ -47,6 +48,8 @@ COMMANDS = (
 """Each is a module of this package with an ``app``; imported only when it is the one that runs."""
 
 
+_PRINT = ("report", "log", "why", "simulate", "doctor")
+"""Commands that do nothing but print."""
 _MODULES = {"import": "import_"}
 """Modules that cannot be called as their command is."""
 
@@ -112,13 +115,21 @@ def main(argv: list[str]) -> int:
     try:
         _check_text(argv)
         status = app(argv, prog_name="nexscout", standalone_mode=False)
-        return output.finish(status if isinstance(status, int) else 0)
+        return output.finish(_unless_lost(status if isinstance(status, int) else 0, argv))
     except BaseException as error:  # noqa: BLE001 - the one place where everything ends
         if debug and not isinstance(error, KeyboardInterrupt | SystemExit):
             import traceback
 
             output.note(output.without_secrets(traceback.format_exc()))
         return output.finish(_status(error, as_json))
+
+
+def _unless_lost(status: int, argv: list[str]) -> int:
+    """The exit status, also where the disk under stdout was full: what was done is done, and must not be done again. But what
+    only prints has done nothing then.
+    """
+    prints = argv[:1] and (argv[0] in _PRINT or argv[1:2] in (["list"], ["show"], ["export"]))
+    return StoreError.exit_status if status == 0 and prints and output.stdout_is_lost() else status
 
 
 def _global_flags(argv: list[str]) -> tuple[list[str], bool]:
@@ -154,6 +165,12 @@ def _status(error: BaseException, as_json: bool) -> int:
         return error.code if isinstance(error.code, int) else 1
     if hasattr(error, "format_message"):
         return _usage(error, as_json)
+    if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
+        full = StoreError(
+            f"cannot write to stdout or a file: {error.strerror}", "make room and try again", code="disk_full"
+        )
+        output.failure(full, as_json)
+        return full.exit_status
     from nexscout_cli.assemble import bad_row
 
     if (bad := bad_row()) is not None:

@@ -4,22 +4,22 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 import re
 import threading
 from collections import Counter
 from pathlib import Path
-from typing import Annotated, Any, TextIO
+from typing import Annotated, Any
 
 import typer
 
 from nexscout_cli import files, jsontext
-from nexscout_cli.cli import batch_file, output, request, request_options, signals
+from nexscout_cli.cli import batch_file, batch_out, output, request, request_options, signals
+from nexscout_cli.cli.batch_out import Answers
 from nexscout_cli.cli.request_options import Given, takes_options
 from nexscout_cli.cli.session import Session
 from nexscout_cli.engine import batch_rows
 from nexscout_cli.engine.budgets import own_budgets
-from nexscout_cli.engine.money import to_nano, usd
+from nexscout_cli.engine.money import usd
 from nexscout_cli.engine.request import AIRequest, Caller
 from nexscout_cli.engine.response import AIResponse
 from nexscout_cli.engine.validate import check_options
@@ -72,7 +72,7 @@ def batch(
     lines = batch_file.read_lines(file)
     defaults = request.build(session, "", given)
     check_options(defaults.options)
-    finished, spent = _keep_finished(out) if resume and out is not None else (Counter(), 0)
+    finished, spent = batch_out.keep_finished(out) if resume and out is not None else (Counter(), 0)
     job = _Job(session, file, defaults, out, append=resume)
     if purse is not None:
         purse = job.draw_on(purse, spent, lines)
@@ -104,8 +104,8 @@ class _Job:
         self._lock = threading.Lock()
         self._tick: Any = lambda: None
         self._copies: Counter[tuple[str, str]] = Counter()
-        self._file = _open_out(out, append) if out is not None else None
-        self._nonce = _nonce(out, append) if out is not None else ""
+        self._file = Answers(out, append=append) if out is not None else None
+        self._nonce = batch_out.nonce(out, append=append) if out is not None else ""
         self._reasons: Counter[str] = Counter()
         self._told = False
 
@@ -163,8 +163,7 @@ class _Job:
             if self._file is None:
                 self._print(text)
             else:
-                self._file.write(text + "\n")
-                self._file.flush()
+                self._file.write(text)
 
     def _tell(self, response: AIResponse) -> None:
         """Say once, while there is still time to stop, why every row so far has failed."""
@@ -210,7 +209,7 @@ class _Job:
             if self._file is not None:
                 self._file.close()
         if self.out is not None and not self.failed:
-            _nonce_file(self.out).unlink(missing_ok=True)
+            batch_out.forget_nonce(self.out)
         summary = {
             "rows": self.succeeded + self.failed + self.skipped,
             "succeeded": self.succeeded,
@@ -246,50 +245,3 @@ def _digest(line: Any) -> str:
     """What tells a row's content from another's, so that --resume does not skip a row that was edited."""
     text = repr(line) if isinstance(line, NexScoutError) else json.dumps(line, sort_keys=True)
     return hashlib.sha256(text.encode("utf-8", "replace")).hexdigest()[:16]
-
-
-def _open_out(out: Path, append: bool) -> TextIO:
-    """The file answers go to. Raises UsageError for one that exists, without --resume."""
-    try:
-        if out.exists() and not append:
-            raise UsageError(f"{out} exists", "add --resume to continue it, or name another file")
-        return out.open("a", encoding="utf-8")
-    except OSError as error:
-        raise UsageError(f"cannot write {str(out)[:300]}: {error.strerror}", "check the folder") from error
-
-
-def _nonce_file(out: Path) -> Path:
-    return out.with_name(f".{out.name}.batch")
-
-
-def _nonce(out: Path, append: bool) -> str:
-    """What this batch's keys begin with, kept beside ``out`` until every row is answered, for --resume after a crash."""
-    path = _nonce_file(out)
-    if not append or not path.is_file():
-        path.write_text(os.urandom(8).hex())
-    return path.read_text()
-
-
-def _keep_finished(out: Path) -> tuple[Counter[tuple[str, str]], int]:
-    """The rows that were answered, and their cost; failed ones and a torn last line leave the file: they are asked again."""
-    if not out.exists():
-        return Counter(), 0
-    spent = 0
-    kept: list[tuple[tuple[str, str], str]] = []
-    *lines, last = files.read_text(out, batch_file.MAX_BYTES).split("\n")
-    for line in (*lines, last):
-        try:
-            row = jsontext.loads(line) if line.strip() else {}
-        except ValueError:
-            if line is last:
-                continue
-            raise UsageError(f"{out} has lines that are not answers", "name another file") from None
-        if line.strip() and not (isinstance(row, dict) and "success" in row):
-            raise UsageError(f"{out} has lines that are not answers", "name another file")
-        if isinstance(row, dict) and row.get("success") and "id" in row:
-            kept.append(((str(row["id"]), str(row.get("row"))), line))
-            spent += to_nano((row.get("metadata") or {}).get("cost_usd", 0))
-    temporary = out.with_name(out.name + ".tmp")
-    temporary.write_text("".join(line + "\n" for _, line in kept), encoding="utf-8")
-    temporary.replace(out)
-    return Counter(row for row, _ in kept), spent

@@ -21,12 +21,20 @@ _CONTROL = re.compile(
 _SECRET = re.compile(r"KEY|TOKEN|SECRET|PASS|PWD|CREDENTIAL|AUTH", re.I)
 _IN_URL = re.compile(r"\w+://[^/@:]*:([^/@]+)@")
 _RANDOM = re.compile(r"(?=.*\d)(?=.*[A-Za-z])[A-Za-z0-9_.+=-]{20,}")
+_lost = False
 _MAX_LINE = 1_000
 """Characters of an error's line: it may repeat what it was given."""
 
 
 def prepare() -> None:
     """Make stdout and stderr take any text: what their encoding lacks is escaped, and a closed one takes it nowhere."""
+    global _lost
+    _lost = False
+    while (
+        free := os.open(os.devnull, os.O_RDWR)
+    ) <= 2:  # else a database would be opened where somebody writes messages
+        os.set_inheritable(free, True)
+    os.close(free)
     for name in ("stdout", "stderr"):
         file = getattr(sys, name)
         if file is None:
@@ -80,17 +88,24 @@ def out(text: str, end: str = "\n") -> None:
 
 
 def rendered(text: str) -> None:
-    """Write what Rich made to stdout, colours and all. Raises NexScoutError where there is no room for it."""
+    """Write what Rich made to stdout, colours and all. Where there is no room that is said once on stderr."""
+    global _lost
     try:
         sys.stdout.write(text)
         sys.stdout.flush()
     except BrokenPipeError:
         _nobody_reads()
-    except OSError as error:
+    except (OSError, ValueError) as error:
         _nobody_reads()
-        raise NexScoutError(
-            f"cannot write to stdout: {error.strerror}", "what was charged is in the books: `nexscout log` shows it"
-        ) from error
+        if not _lost:
+            _lost = True
+            note(f"nexscout: cannot write to stdout: {getattr(error, 'strerror', None) or error}")
+            note("  what was done and charged is in the books: `nexscout log` shows it")
+
+
+def stdout_is_lost() -> bool:
+    """Whether something that was to be printed had no room."""
+    return _lost
 
 
 def emit(value: Any) -> None:
@@ -101,10 +116,12 @@ def emit(value: Any) -> None:
     out(text)
 
 
-def _nobody_reads() -> None:
-    null = os.open(os.devnull, os.O_WRONLY)
-    os.dup2(null, sys.stdout.fileno())
-    os.close(null)
+def _nobody_reads(stream: Any = None) -> None:
+    """Let the rest of a stream go nowhere: the interpreter flushes it at its end, and would complain."""
+    with contextlib.suppress(OSError, ValueError):
+        null = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(null, (stream or sys.stdout).fileno())
+        os.close(null)
 
 
 def note(text: str) -> None:
@@ -112,8 +129,8 @@ def note(text: str) -> None:
     try:
         sys.stderr.write(harmless(text) + "\n")
         sys.stderr.flush()
-    except (BrokenPipeError, ValueError):
-        return
+    except (OSError, ValueError):
+        _nobody_reads(sys.stderr)
 
 
 def failure(error: NexScoutError, as_json: bool) -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from nexscout_cli.cli import output
-from nexscout_cli.errors import UsageError
+from nexscout_cli.files import cannot_write
 
 if TYPE_CHECKING:
     from nexscout_cli.cli.session import Session
@@ -39,10 +39,7 @@ def write_page(session: Session, window: Window, user: str | None, where: str, *
     try:
         _replace(path, page.encode())
     except (OSError, ValueError) as error:
-        why = getattr(error, "strerror", None) or str(error)
-        raise UsageError(
-            f"cannot write {where:.200}: {why}", "name a file in a folder that you may write to"
-        ) from error
+        raise cannot_write(where, error, "name a file in a folder that you may write to and that has room") from error
     if output.stderr_is_terminal() and not session.quiet:
         output.note(f"wrote {path}")
     return 0

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -68,5 +69,9 @@ def save(key: str, value: Value) -> Path:
             file.write(tomlkit.dumps(document))
         temporary.replace(path)
     except OSError as error:
-        raise ConfigError(f"cannot write {path}: {error.strerror}", "check the folder's permissions") from error
+        with suppress(OSError):
+            temporary.unlink()
+        raise ConfigError(
+            f"cannot write {path}: {error.strerror}", "check the folder's permissions and space"
+        ) from error
     return path

@@ -65,9 +65,20 @@ def run(
         groups.setdefault(key, []).append(index)
     responses: dict[int, AIResponse] = {}
 
+    broken = threading.Event()
+
     def work(group: list[int]) -> None:
+        try:
+            answer(group)
+        except BaseException:
+            broken.set()  # at once: who waits for this thread may come later than the next row
+            raise
+
+    def answer(group: list[int]) -> None:
         first: AIResponse | None = None
         for index in group:
+            if broken.is_set():
+                return
             request = requests[index]
             try:
                 if first is not None and _shareable(first):
