@@ -110,11 +110,10 @@ def _tier_settings(name: str) -> dict[str, Setting]:
 SETTINGS: dict[str, Setting] = {
     "user": Setting("", str, "the user that requests are for without --user; empty: the actor", project="trusted"),
     "feature": Setting("ai_chatbot", str, "the feature of requests without --feature", project="trusted"),
-    "model": Setting(
+    "model": Setting(  # no project's: a folder from somebody else could name the dearest
         "",
         str,
         "the model of `run`, `chat` and `simulate` without --model, --mode and --policy; empty: the best fitting",
-        project="trusted",
     ),
     "users.auto_create": Setting(
         True,
