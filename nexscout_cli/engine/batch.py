@@ -94,22 +94,26 @@ def run(
                 done(index, response)
 
     with ThreadPoolExecutor(max_workers=max(1, concurrency)) as pool:
-        futures: set[Future[None]] = {pool.submit(work, group) for group in groups.values()}
-        try:
-            while futures:
-                ended, futures = wait(futures, return_when=FIRST_COMPLETED)
-                for future in ended:
-                    future.result()
-        except BaseException as error:
-            for future in futures:
-                future.cancel()
-            pool.shutdown(wait=True)
-            if isinstance(error, KeyboardInterrupt):
-                raise Interrupted(
-                    "interrupted; what was in flight has been settled", "the same line with --resume goes on"
-                ) from None
-            raise
+        _wait(pool, {pool.submit(work, group) for group in groups.values()})
     return [responses[index] for index in range(len(requests))]
+
+
+def _wait(pool: ThreadPoolExecutor, futures: set[Future[None]]) -> None:
+    """Wait until all are done. An interrupt, or what one of them raises, lets those in flight end and begins no more."""
+    try:
+        while futures:
+            ended, futures = wait(futures, return_when=FIRST_COMPLETED)
+            for future in ended:
+                future.result()
+    except BaseException as error:
+        for future in futures:
+            future.cancel()
+        pool.shutdown(wait=True)
+        if isinstance(error, KeyboardInterrupt):
+            raise Interrupted(
+                "interrupted; what was in flight has been settled", "the same line with --resume goes on"
+            ) from None
+        raise
 
 
 def _one(engine: Engine, request: AIRequest, purse: Purse | None) -> AIResponse:

@@ -18,6 +18,8 @@ from tests.support.text_functions import functions
 
 N = 1_500
 OTHERS = {
+    "nexscout_cli.engine.api_keys": "matches the names of keys, of 64 characters at most, and how long they hold",
+    "nexscout_cli.engine.budget_words": "reads an amount that a person writes for a budget",
     "nexscout_cli.engine.alerts": "reads the line of an alert, which a person writes",
     "nexscout_cli.engine.reconcile.export": "matches the end of a model's name",
     "nexscout_cli.engine.chat": "matches names, and addresses by one class of characters after another",

@@ -15,6 +15,7 @@ from nexscout_cli.engine.catalog import endpoints
 from nexscout_cli.engine.compression import (
     blocks,
     code,
+    difference,
     diffs,
     extract,
     form,
@@ -138,5 +139,5 @@ def functions(cache_dir: Path) -> dict[str, TextFunction]:
         "error by status": of(lambda text: failing.by_status(400, text, text.encode()), failing.__name__),
         "events": of(_events, "nexscout_cli.providers.wires.sse"),
         "harmless": of(output.harmless, output.__name__),
-        "diff": of(lambda text: diff.lines(text, text[: len(text) // 2]), diff.__name__),
+        "diff": of(lambda text: diff.lines(text, text[: len(text) // 2]), difference.__name__),
     }
