@@ -26,6 +26,8 @@ DEAR = frozenset({"accuracy", "latency", "predicted", "providers"})
 """What takes a look at every row of the window; everything else comes from roll-ups."""
 _NO_LATENCY: Row = {"n": 0, "p50": None, "p95": None}
 _NO_PREDICTION: Row = {"n": 0, "predicted": 0, "actual": 0, "p90": 0}
+LATEST, LATEST_OF_DAY = 20_000, 2_000
+"""Calls that latency is taken from, over the window and of a day; predictions of a day that are averaged: the latest ones."""
 MOST_DAYS = timedelta(days=100)
 """The longest window that is shown by day; longer ones are by seven days."""
 _MICROSECOND = timedelta(microseconds=1)
@@ -84,13 +86,13 @@ def gather(
         now, whose = reader.now, reader.user
         reports = {name: build(reader, name, terms) for name in REPORTS if name not in DEAR or name in wanted}
         fallbacks = reader.fallbacks()
-        latency = reader.latency() if "latency" in wanted else _NO_LATENCY
+        latency = reader.latency(LATEST) if "latency" in wanted else _NO_LATENCY
         days = [
             Day(
                 day,
                 {what: one.sums(key) for what, key in KEYS.items()},
-                one.latency() if "latency" in wanted else _NO_LATENCY,
-                one.predicted() if "predicted" in wanted else _NO_PREDICTION,
+                one.latency(LATEST_OF_DAY) if "latency" in wanted else _NO_LATENCY,
+                one.predicted(LATEST_OF_DAY) if "predicted" in wanted else _NO_PREDICTION,
             )
             for day, one in reader.by_day(step)
         ]

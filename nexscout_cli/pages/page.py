@@ -15,6 +15,7 @@ from nexscout_cli.engine.money import usd
 from nexscout_cli.engine.reports.build import COLUMNS
 from nexscout_cli.pages import words
 from nexscout_cli.pages.drawn import drawn, exact_of
+from nexscout_cli.pages.facts import LATEST
 from nexscout_cli.pages.limits import NEAR
 
 if TYPE_CHECKING:
@@ -79,7 +80,7 @@ def environment() -> Environment:
         lstrip_blocks=True,
     )
     made.globals.update(style=style, policy=policy, head=words.head, figure=words.figure, exact_of=exact_of)
-    made.globals.update(TEXT=words.TEXT, NEAR=NEAR, limited=_limited)
+    made.globals.update(TEXT=words.TEXT, NEAR=NEAR, LATEST=LATEST, limited=_limited)
     made.filters.update(nano=words.nano, money=words.money, share=words.share, count=words.count, seconds=words.seconds)
     return made
 

@@ -391,8 +391,8 @@ def test_days_one_by_one_add_up_to_the_window(store: SqliteStore, tz: str, step:
 def test_what_stood_in_for_another_model_is_counted_for_who_may_see_it(store: SqliteStore, actor: str) -> None:
     with store.reports.reading(actor, WHOLE) as reader:
         assert reader.fallbacks() == 0
-        assert reader.latency() == {"n": 0, "p50": None, "p95": None}
-        assert reader.predicted()["n"] == 0
+        assert reader.latency(9) == {"n": 0, "p50": None, "p95": None}
+        assert reader.predicted(9)["n"] == 0
 
 
 @settings(max_examples=60, deadline=None)

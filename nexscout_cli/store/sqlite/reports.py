@@ -82,6 +82,10 @@ class SqliteReports:
             yield SqliteReportReader(t, window, t.readable_user(user))
 
 
+_OF_PREDICTIONS = ("predicted_tokens", "predicted_tokens_p90", "actual_tokens", "formula_tokens", "prediction_accuracy")
+"""What is read of predictions: they are sorted by their errors, and a row's long texts would be sorted along."""
+
+
 class SqliteReportReader:
     """Sums over a window of what the actor may see, from one consistent state of the database; money in nano-dollars."""
 
@@ -204,7 +208,8 @@ class SqliteReportReader:
         middle = "avg(CASE WHEN {rank} IN ((many + 1) / 2, (many + 2) / 2) THEN {of} END)"
         found = self._select(
             f"""WITH known AS (
-                  SELECT *, abs(predicted_tokens - actual_tokens) * 1.0 / actual_tokens AS error,
+                  SELECT {", ".join((*keys, *_OF_PREDICTIONS))},
+                         abs(predicted_tokens - actual_tokens) * 1.0 / actual_tokens AS error,
                          abs(formula_tokens - actual_tokens) * 1.0 / actual_tokens AS formula_error
                   FROM ai_cost_predictions WHERE created_at >= :since AND created_at < :until
                   AND actual_tokens > 0 AND {OWN_OR_ADMIN} {self._only}),
@@ -228,31 +233,36 @@ class SqliteReportReader:
         for day, start, end in self._local_days(step):
             yield day.isoformat(), SqliteReportReader(self._t, Window(start, end, self.window.tz), self.user)
 
-    def latency(self) -> Row:
-        """How long the posted calls of the window took: n, and p50 and p95 in seconds, None where there was none."""
+    def latency(self, most: int) -> Row:
+        """How long the window's latest posted calls took, ``most`` of them at the most: n, and p50 and p95 in seconds, None
+        where there was none.
+        """
         # A call that was posted by age, or by hand, has a reason: what it took nobody knows. Percentiles by nearest rank.
         row = self._select(
-            f"""WITH took AS (
+            f"""WITH latest AS (
+                  SELECT request_id, n FROM ai_model_usage
+                  WHERE created_at >= :since AND created_at < :until AND outcome = 'posted' AND {OWN_OR_ADMIN} {self._only}
+                  ORDER BY created_at DESC LIMIT {int(most)}),
+                took AS (
                   SELECT {self._t.sql.seconds("a.created_at", "settled_at")} AS seconds
-                  FROM ai_model_usage u JOIN attempts a USING (request_id, n)
-                  WHERE u.created_at >= :since AND u.created_at < :until AND outcome = 'posted' AND reason IS NULL
-                  AND {OWN_OR_ADMIN} {self._only}),
+                  FROM latest JOIN attempts a USING (request_id, n) WHERE reason IS NULL),
                 ranked AS (SELECT seconds, row_number() OVER (ORDER BY seconds) AS rank, count(*) OVER () AS many FROM took)
                 SELECT count(*) AS n, min(CASE WHEN rank >= 0.5 * many THEN seconds END) AS p50,
                        min(CASE WHEN rank >= 0.95 * many THEN seconds END) AS p95 FROM ranked"""
         )[0]
         return dict(row)
 
-    def predicted(self) -> Row:
-        """Predictions of the window whose actual tokens are known: n, and sums of tokens: predicted, actual, p90.
+    def predicted(self, most: int) -> Row:
+        """The window's latest predictions whose actual tokens are known, ``most`` of them at the most: n, and sums of tokens:
+        predicted, actual, p90.
 
         ``p90`` counts the prediction where it has no P90.
         """
         row = self._select(
             f"""SELECT count(*) AS n, coalesce(sum(predicted_tokens), 0) AS predicted, coalesce(sum(actual_tokens), 0) AS actual,
                        coalesce(sum(coalesce(predicted_tokens_p90, predicted_tokens)), 0) AS p90
-                FROM ai_cost_predictions WHERE created_at >= :since AND created_at < :until
-                AND actual_tokens > 0 AND {OWN_OR_ADMIN} {self._only}"""
+                FROM (SELECT * FROM ai_cost_predictions WHERE created_at >= :since AND created_at < :until
+                      AND actual_tokens > 0 AND {OWN_OR_ADMIN} {self._only} ORDER BY created_at DESC LIMIT {int(most)}) AS latest"""
         )[0]
         return dict(row)
 
