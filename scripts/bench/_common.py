@@ -273,6 +273,24 @@ def say(text: str) -> None:
     print(text, file=sys.stderr, flush=True)
 
 
+def complexity_router() -> Callable[[str], float] | None:
+    """LiteLLM's complexity router as it comes: the tier, then the score within it."""
+    os.environ["LITELLM_LOCAL_MODEL_COST_MAP"] = "True"
+    try:
+        from litellm.router_strategy.complexity_router.complexity_router import ComplexityRouter
+    except ImportError:
+        say("this LiteLLM has no complexity router: left out")
+        return None
+    router = ComplexityRouter("auto", None, derive_savings_baseline=False)
+    order = ["NON_REASONING", "SIMPLE", "MEDIUM", "COMPLEX", "REASONING"]
+
+    def score(prompt: str) -> float:
+        tier, weighed, _ = router.classify(prompt)
+        return 10 * order.index(tier.value) + weighed
+
+    return score
+
+
 def table(heads: Sequence[str], rows: Sequence[Sequence[Any]]) -> str:
     """Rows under their heads; the first column is text, the others are figures."""
     cells = [list(heads), *([_shown(value) for value in row] for row in rows)]

@@ -2,8 +2,11 @@
 
 Two logistic models over the same features, one for the strong model being right and one for the cheap one; what the
 strong one would gain is the difference of the two. (One model of the difference itself ranks worse: the two outcomes carry
-more than their difference, and where both fail there is nothing to gain.) ``scripts/train/router`` fits them, on data and
-under licences that ``data/difficulty.json`` names.
+more than their difference, and where both fail there is nothing to gain.)
+
+Far from every prompt that they were learned from they know nothing, and say it: there a plain estimate by size and
+structure takes over, the same for every kind of prompt. ``scripts/train/router`` fits both, on data and under licences
+that ``data/difficulty.json`` names; ``scripts/bench/unseen`` measures them on tasks that were left out.
 """
 
 from __future__ import annotations
@@ -34,12 +37,14 @@ class Difficulty(NamedTuple):
 
     ``probability``, 0..1: that a strong model is right where a cheap one is wrong. ``bucket``, 0..4: fifths of the prompts it
     was learned from. ``reasons``: what weighed most against the average prompt, in plain words, with its share of what the
-    strong model is expected to gain (positive: speaks for the strong model), heaviest first.
+    strong model is expected to gain (positive: speaks for the strong model), heaviest first. ``familiar``, 0..1: how like
+    the prompts learned from it is; at 0 its size and structure alone decided.
     """
 
     probability: float
     bucket: int
     reasons: tuple[tuple[str, float], ...]
+    familiar: float = 1.0
 
 
 class Outcome(NamedTuple):
@@ -51,8 +56,21 @@ class Outcome(NamedTuple):
     step: float
 
 
+class Plain(NamedTuple):
+    """What is said of a prompt unlike any other: log-odds of the strong model, and a line for the cheap one by few traits."""
+
+    strong: float
+    weak: float
+    traits: dict[str, float]
+
+
 class Weights(NamedTuple):
-    """All that the estimate is made from. ``rarity`` (of a bucket, in ``rarity_step``) weighs a word; 0: never seen."""
+    """All that the estimate is made from.
+
+    ``rarity`` (of a bucket, in ``rarity_step``) weighs a word; 0: never seen. ``centres``: prompts learned from, as the
+    centres of clusters of their traits; up to the first distance of ``near`` from one a prompt is familiar, from the
+    second on it is not, nor where its kind is none of ``kinds``.
+    """
 
     names: tuple[str, ...]
     mean: tuple[float, ...]
@@ -65,6 +83,9 @@ class Weights(NamedTuple):
     calibration: tuple[float, float]
     edges: tuple[float, ...]
     kinds: tuple[str, ...]
+    plain: Plain
+    centres: tuple[tuple[float, ...], ...]
+    near: tuple[float, float]
 
 
 def unpack(data: dict[str, object]) -> Weights:
@@ -74,6 +95,10 @@ def unpack(data: dict[str, object]) -> Weights:
     for name in ("strong", "weak"):
         one = dict(fields[name])  # type: ignore[call-overload]
         fields[name] = Outcome(**one | {"grams": signed_bytes(one["grams"])})
+    fields["plain"] = Plain(**fields["plain"])  # type: ignore[arg-type]
+    packed, width = signed_bytes(fields["centres"]), len(fields["names"])  # type: ignore[arg-type]
+    rows = (packed[at : at + width] for at in range(0, len(packed), width))
+    fields["centres"] = tuple(tuple(CLIP / 127 * n for n in row) for row in rows)
     fields["rarity"] = signed_bytes(fields["rarity"])  # type: ignore[arg-type]
     return Weights(**{k: tuple(v) if isinstance(v, list) else v for k, v in fields.items()})  # type: ignore[arg-type]
 
@@ -97,6 +122,7 @@ class _Sight(NamedTuple):
     values: list[float]
     texts: dict[int, str]
     unit: float
+    familiar: float
 
 
 def _look(prompt: str, w: Weights) -> _Sight:
@@ -107,7 +133,16 @@ def _look(prompt: str, w: Weights) -> _Sight:
     ]
     texts = dict(grams(apart)) if apart.kind in w.kinds else {}
     norm = math.fsum((w.rarity[bucket] * w.rarity_step or w.unseen) ** 2 for bucket in texts)
-    return _Sight(apart.kind, apart.traits, values, texts, w.rarity_step / math.sqrt(norm or 1.0))
+    unit, familiar = w.rarity_step / math.sqrt(norm or 1.0), _familiar(apart.kind, values, w)
+    return _Sight(apart.kind, apart.traits, values, texts, unit, familiar)
+
+
+def _familiar(kind: str, values: list[float], w: Weights) -> float:
+    if kind not in w.kinds:
+        return 0.0
+    low, high = w.near
+    nearest = min(math.dist(values, centre) for centre in w.centres)
+    return max(0.0, min(1.0, (high - nearest) / (high - low)))
 
 
 def _odds(sight: _Sight, w: Weights, model: Outcome) -> float:
@@ -116,33 +151,48 @@ def _odds(sight: _Sight, w: Weights, model: Outcome) -> float:
     return model.bias[sight.kind] + traits + sight.unit * model.step * words
 
 
+def _chances(sight: _Sight, w: Weights) -> Chances:
+    """Log-odds of what was learned, drawn towards the plain estimate as the prompt is less familiar."""
+    known, plain = sight.familiar, w.plain
+    size = math.fsum(
+        plain.traits[name] * value for name, value in zip(w.names, sight.values, strict=True) if name in plain.traits
+    )
+    return Chances(
+        known * _odds(sight, w, w.strong) + (1 - known) * plain.strong,
+        known * _odds(sight, w, w.weak) + (1 - known) * (plain.weak + size),
+    )
+
+
 def chances(prompt: str, weights: Weights | None = None) -> Chances:
     """The log-odds that ``difficulty`` is made from."""
     w = weights or shipped()
-    sight = _look(prompt, w)
-    return Chances(_odds(sight, w, w.strong), _odds(sight, w, w.weak))
+    return _chances(_look(prompt, w), w)
 
 
 def difficulty(prompt: str, weights: Weights | None = None) -> Difficulty:
     """The difficulty of ``prompt``, by the shipped weights if none are given. Some 0.4 ms, at most 3 for the longest."""
     w = weights or shipped()
     sight = _look(prompt, w)
-    p, q = logistic(_odds(sight, w, w.strong)), logistic(_odds(sight, w, w.weak))
+    p, q = map(logistic, _chances(sight, w))
+    known = sight.familiar
     probability = logistic(w.calibration[0] + w.calibration[1] * (p - q))
     up, down = p * (1 - p), q * (1 - q)  # how much the gain moves with either sum
     weighed = [
-        (_say(name, value, sight.traits[name]), value * (a * up - b * down))
+        (
+            _say(name, value, sight.traits[name]),
+            value * (known * (a * up - b * down) - (1 - known) * w.plain.traits.get(name, 0.0) * down),
+        )
         for name, value, a, b in zip(
             w.names, sight.values, w.strong.traits[sight.kind], w.weak.traits[sight.kind], strict=True
         )
     ]
-    strong, weak = w.strong.step * up, w.weak.step * down
+    strong, weak = known * w.strong.step * up, known * w.weak.step * down
     spoken = [
         (text, sight.unit * w.rarity[bucket] * (strong * w.strong.grams[bucket] - weak * w.weak.grams[bucket]))
         for bucket, text in sight.texts.items()
         if text.isalpha() and len(text) > 2
     ]
-    return Difficulty(probability, bisect_right(w.edges, probability), _heaviest(weighed, spoken))
+    return Difficulty(probability, bisect_right(w.edges, probability), _heaviest(weighed, spoken), known)
 
 
 def _say(name: str, value: float, raw: float) -> str:
