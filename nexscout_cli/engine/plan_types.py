@@ -83,10 +83,11 @@ class Decision(NamedTuple):
     """How a model was chosen, for whoever asks why.
 
     ``rule`` and ``rule_quality`` are the row of rules that matched; ``quality`` is what was required in the end. With a
-    policy that estimates: ``difficulty`` 0..1 and ``bucket`` 0..4 of the prompt, ``weighed``: what counted most for (+)
-    or against (−) it, and from ``limit`` on it is hard; ``target`` is the share of the strong model's advantage to keep,
-    ``strong_share`` and ``kept`` what was measured at that limit; ``doubt`` from which a first answer is sent up to the
-    model ``strong``, unless ``other`` gives the same answer. ``extracted`` are the kinds of text that were made shorter.
+    policy that estimates: ``difficulty`` 0..1 and ``bucket`` 0..4 of the prompt; ``familiar``, 0..1: how like those that
+    the estimate was learned from it is; ``weighed``: what counted most for (+) or against (−) it, and from ``limit`` on it
+    is hard; ``target`` is the share of the strong model's advantage to keep, ``strong_share`` and ``kept`` what was
+    measured at that limit; ``doubt`` from which a first answer is sent up to the model ``strong``, unless ``other`` gives
+    the same answer. ``extracted`` are the kinds of text that were made shorter.
     """
 
     policy: str
@@ -102,6 +103,7 @@ class Decision(NamedTuple):
     candidates: tuple[Candidate, ...] = ()
     difficulty: float | None = None
     bucket: int | None = None
+    familiar: float | None = None
     weighed: tuple[tuple[str, float], ...] = ()
     limit: float | None = None
     target: float | None = None

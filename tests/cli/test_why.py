@@ -70,6 +70,14 @@ def test_an_estimate_is_told_with_what_weighed_and_the_limit(desk: Any) -> None:
     assert "keep 95% of the strong model's advantage" in told and "(target 0.95)" in told
 
 
+def test_a_prompt_unlike_anything_measured_is_said_to_be_before_and_after_the_call(desk: Any) -> None:
+    strange = "Please tell our neighbours about the garden, if you would be so kind."
+    simulated = desk("simulate", strange, "--policy", "learned", "--explain").stdout
+    told = desk("why", ran(desk, strange, "--policy", "learned")).stdout
+    for text in (simulated, told):
+        assert "unlike anything that was measured: its size and structure alone decided" in text
+
+
 def test_each_step_of_a_cascade_is_told_with_its_doubt(desk: Any, server: OpenAIServer) -> None:
     server.reply = lambda body: "The answer is 5." if body["model"] == "gpt-4o" else WRONG
     request_id = ran(desk, QUESTION, "--policy", "cascade")

@@ -184,6 +184,7 @@ def _by_difficulty(
     decision = decision._replace(
         difficulty=round(estimate.probability, 4),
         bucket=estimate.bucket,
+        familiar=round(estimate.familiar, 2),
         weighed=_reasons(estimate.reasons, words=settings["learning.patterns"]),
         limit=limit.difficulty,
         target=target,

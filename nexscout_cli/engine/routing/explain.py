@@ -57,6 +57,7 @@ def requirement(made: Json) -> list[str]:
         f"That limit is to keep {made['target']:.0%} of the strong model's advantage; as measured it keeps "
         f"{made['kept']:.0%} and sends {made['strong_share']:.0%} of prompts to the strong model.",
     ]
+    lines += _unfamiliar(made.get("familiar", 1.0))
     if made.get("weighed"):
         lines.append(
             "What weighed most: " + ", ".join(f"{name} ({weight:+.3f})" for name, weight in made["weighed"]) + "."
@@ -71,6 +72,17 @@ def requirement(made: Json) -> list[str]:
             f"The answer is checked: from a doubt of {made['doubt']:.2f} on {made['strong']} is asked{unless}."
         )
     return [*lines, *_best(made)]
+
+
+def _unfamiliar(familiar: float) -> list[str]:
+    if familiar == 0:
+        return ["The prompt is unlike anything that was measured: its size and structure alone decided."]
+    if familiar < 1:
+        return [
+            f"The prompt is somewhat unlike what was measured: its size and structure counted for {1 - familiar:.0%} of "
+            "the estimate."
+        ]
+    return []
 
 
 def extraction(made: Json) -> list[str]:

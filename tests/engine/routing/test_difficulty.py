@@ -68,3 +68,19 @@ def test_deciding_loads_no_library() -> None:
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "set()"
+
+
+def test_a_prompt_of_no_kind_that_was_learned_from_is_unfamiliar_and_an_exam_question_is_familiar() -> None:
+    assert difficulty("Please tell our neighbours about the garden, if you would be so kind.").familiar == 0
+    assert difficulty(MOMENTUM).familiar > 0.5
+
+
+@given(st.text(max_size=500))
+def test_familiarity_is_a_share_for_any_text(prompt: str) -> None:
+    assert 0 <= difficulty(prompt).familiar <= 1
+
+
+def test_what_is_said_of_an_unfamiliar_prompt_rests_on_no_word_of_it() -> None:
+    found = difficulty("Please write a kind letter to our neighbours about the barbecue on Saturday.")
+    assert found.familiar == 0
+    assert not any(text.startswith("words: ") for text, _ in found.reasons)
