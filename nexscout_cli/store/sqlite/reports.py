@@ -262,7 +262,8 @@ class SqliteReportReader:
             f"""SELECT count(*) AS n, coalesce(sum(predicted_tokens), 0) AS predicted, coalesce(sum(actual_tokens), 0) AS actual,
                        coalesce(sum(coalesce(predicted_tokens_p90, predicted_tokens)), 0) AS p90
                 FROM (SELECT * FROM ai_cost_predictions WHERE created_at >= :since AND created_at < :until
-                      AND actual_tokens > 0 AND {OWN_OR_ADMIN} {self._only} ORDER BY created_at DESC LIMIT {int(most)}) AS latest"""
+                      AND actual_tokens > 0 AND {OWN_OR_ADMIN} {self._only}
+                      ORDER BY created_at DESC LIMIT {int(most)}) AS latest"""
         )[0]
         return dict(row)
 
