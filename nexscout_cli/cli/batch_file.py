@@ -46,9 +46,13 @@ def _json_rows(text: str) -> list[tuple[str, Any]]:
 def _csv_rows(text: str, file: Path) -> list[tuple[str, Any]]:
     csv.field_size_limit(MAX_BYTES)
     reader = csv.DictReader(io.StringIO(text, newline=""), strict=True)
-    if "prompt" not in (reader.fieldnames or ()):
+    try:
+        names = reader.fieldnames or ()
+    except csv.Error as error:
+        raise UsageError(f"{file} is not valid CSV in line 1: {error}", "check its quotes") from error
+    if "prompt" not in names:
         raise UsageError(f"{file} has no column named prompt", f"columns: {', '.join(COLUMNS)}")
-    for name in reader.fieldnames or ():
+    for name in names:
         if name and option_names.named(name) is None and name not in batch_rows.FIELDS:
             near = option_names.nearest(name)
             raise UsageError(

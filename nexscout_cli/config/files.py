@@ -33,7 +33,7 @@ def read_file(path: Path) -> dict[str, Value]:
 
     try:
         return _flatten(tomllib.loads(data.decode()))
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError, RecursionError) as error:
+    except (ValueError, RecursionError) as error:  # also a number of more digits than Python reads
         raise ConfigError(f"{path} is not valid TOML: {error}", "correct that line or remove the file") from error
 
 

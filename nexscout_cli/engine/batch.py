@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 
 from nexscout_cli.engine.cache.key import identity
@@ -59,10 +59,6 @@ def run(
     flight is settled, and Interrupted is raised.
     """
     purse = None if max_cost is None else Purse(max_cost)
-    groups: dict[object, list[int]] = {}
-    for index, request in enumerate(requests):
-        key = identity(request) if request.options.allow_cache else index
-        groups.setdefault(key, []).append(index)
     responses: dict[int, AIResponse] = {}
 
     broken = threading.Event()
@@ -79,41 +75,49 @@ def run(
         for index in group:
             if broken.is_set():
                 return
-            request = requests[index]
-            try:
-                if first is not None and _shareable(first):
-                    response = engine.share(request, first)
-                else:
-                    response = first = _one(engine, request, purse)
-            except NexScoutError:
-                raise
-            except Exception as error:  # noqa: BLE001 - one row's trouble is that row's, whatever it is
-                response = _broken(error)
+            shared = first if first is not None and _shareable(first) else None
+            response = _respond(engine, requests[index], shared, purse)
+            first = shared or response
             responses[index] = response
             if done is not None:
                 done(index, response)
 
     with ThreadPoolExecutor(max_workers=max(1, concurrency)) as pool:
-        _wait(pool, {pool.submit(work, group) for group in groups.values()})
+        futures: set[Future[None]] = {pool.submit(work, group) for group in _groups(requests)}
+        try:
+            while futures:
+                ended, futures = wait(futures, return_when=FIRST_COMPLETED)
+                for future in ended:
+                    future.result()
+        except BaseException as error:
+            for future in futures:
+                future.cancel()
+            pool.shutdown(wait=True)
+            if isinstance(error, KeyboardInterrupt):
+                raise Interrupted(
+                    "interrupted; what was in flight has been settled", "the same line with --resume goes on"
+                ) from None
+            raise
     return [responses[index] for index in range(len(requests))]
 
 
-def _wait(pool: ThreadPoolExecutor, futures: set[Future[None]]) -> None:
-    """Wait until all are done. An interrupt, or what one of them raises, lets those in flight end and begins no more."""
+def _groups(requests: Sequence[AIRequest]) -> Iterable[list[int]]:
+    """The places of requests, those of identical ones together."""
+    groups: dict[object, list[int]] = {}
+    for index, request in enumerate(requests):
+        key = identity(request) if request.options.allow_cache else index
+        groups.setdefault(key, []).append(index)
+    return groups.values()
+
+
+def _respond(engine: Engine, request: AIRequest, shared: AIResponse | None, purse: Purse | None) -> AIResponse:
+    """A row's answer: an identical one's, or its own."""
     try:
-        while futures:
-            ended, futures = wait(futures, return_when=FIRST_COMPLETED)
-            for future in ended:
-                future.result()
-    except BaseException as error:
-        for future in futures:
-            future.cancel()
-        pool.shutdown(wait=True)
-        if isinstance(error, KeyboardInterrupt):
-            raise Interrupted(
-                "interrupted; what was in flight has been settled", "the same line with --resume goes on"
-            ) from None
+        return _one(engine, request, purse) if shared is None else engine.share(request, shared)
+    except NexScoutError:
         raise
+    except Exception as error:  # noqa: BLE001 - one row's trouble is that row's, whatever it is
+        return _broken(error)
 
 
 def _one(engine: Engine, request: AIRequest, purse: Purse | None) -> AIResponse:

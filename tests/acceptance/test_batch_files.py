@@ -9,6 +9,8 @@ from typing import Any
 
 import pytest
 
+from nexscout_cli.cli.batch_file import read_lines
+from nexscout_cli.errors import UsageError
 from tests.support.openai_server import Body, OpenAIServer
 
 
@@ -383,3 +385,10 @@ def test_rows_without_the_charge_are_for_admins(six: Any, tmp_path: Path, monkey
     done = six("batch", file, ok=False)
     answers = sorted(map(json.loads, done.out.splitlines()), key=lambda row: row["id"])
     assert done.status == 7 and answers[0]["success"] and answers[1]["error"]["code"] == "not_permitted"
+
+
+def test_a_csv_file_whose_first_line_is_broken_is_refused_in_a_line(tmp_path: Path) -> None:
+    file = tmp_path / "rows.csv"
+    file.write_text('"id"x,prompt\n1,hi\n')
+    with pytest.raises(UsageError, match="not valid CSV in line 1"):
+        read_lines(file)
