@@ -56,6 +56,7 @@ def test_days_on_which_a_key_was_refused_are_said(shared: Scout, provider: OpenA
     key = shared.key("--user", "dee", "--name", "limits-dee")
     provider.fail = 401
     assert shared.chat("Hello", key, "gpt-4o-mini").status == 502
+    provider.fail = None  # all tests share it
     browser = Browser(shared.url)
     browser.sign_in(key)
     assert "Keys were refused: <bdi" in browser("/providers").text.replace("\n", "")

@@ -85,6 +85,7 @@ def test_an_answer_can_be_stopped(browser: Chromium, shared: Scout, provider: Op
     until(browser, "!document.querySelector('#stop').hidden")
     browser.value("document.querySelector('#stop').click()")
     until(browser, "document.querySelector('#state').textContent.startsWith('Stopped')")
+    provider.delay = 0  # all tests share it
     assert browser.value("document.querySelector('#stop').hidden && !document.querySelector('[value=run]').disabled")
 
 
