@@ -115,7 +115,8 @@ class Week:
         self.run("eve", "ai_chatbot", "Think about it", "-m", "thinker")
         self.server.usage = counted
         self.home("user", "set-policy", "eve", "learned")
-        judged = self.run("eve", "ai_chatbot", "Is it learned?").json["metadata"]["request_id"]
+        hard = "If 3x + 4 = 19 and y = x^2 - 5, what is the remainder when y^5 is divided by 7? Show all steps."
+        judged = self.run("eve", "ai_chatbot", hard).json["metadata"]["request_id"]
         self.home("feedback", judged, "bad", "--note", "not what was asked")
         rows = json.dumps([{"customer": f"c{n}", "amount": n, "open": True} for n in range(80)], indent=4)
         self.run("eve", "ai_chatbot", f"Which customer owes most?\n\n{rows}", "--compress", "lossless")

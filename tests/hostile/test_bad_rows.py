@@ -30,6 +30,8 @@ COMMANDS = (
     ("user", "forget", "ada", "--yes"),
     ("report", "--since", "30d"),
     ("report", "users", "--since", "30d"),
+    ("conversation", "list"),
+    ("conversation", "show"),
     ("log",),
     ("log", "REQUEST"),
     ("why", "REQUEST"),
@@ -79,6 +81,7 @@ DAMAGE = {
 def used(home: Home, server: OpenAIServer) -> Home:
     """A home whose database has been used: an answer with a key, feedback, a key of the server, an unknown attempt."""
     home("keys", "create", "--name", "app", "--expires", "90d")
+    home("config", "set", "conversations.keep", "on")
     home("run", "-f", "ai_message", "--idempotency-key", "k", "--policy", "learned", "Write to Ann")
     request = home.books.listed("requests", "request_id")[0]
     home("feedback", request, "good")

@@ -30,6 +30,9 @@ _PATIENT = "SET LOCAL idle_in_transaction_session_timeout = 0"
 _AT_A_TIME = 2_000
 """Rows that are asked for at a time."""
 
+_NAMED = ("api_keys", "conversations")
+"""Tables whose ids are names, not numbers that the database counts up."""
+
 
 class _Books:
     def __init__(self, connection: Connection) -> None:
@@ -64,7 +67,7 @@ class _Books:
                         for value, is_json in zip(storable(row), into_json, strict=True)
                     ]
                 )
-        if "id" in columns and table != "api_keys":
+        if "id" in columns and table not in _NAMED:
             self._connection.execute(
                 sql.SQL(
                     "SELECT setval(pg_get_serial_sequence({}, 'id'), coalesce(max(id), 0) + 1, false) FROM {}"
