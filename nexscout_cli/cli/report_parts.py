@@ -9,6 +9,7 @@ from nexscout_cli.cli import output
 from nexscout_cli.engine.failures import LABELS
 from nexscout_cli.engine.report_window import Window
 from nexscout_cli.engine.reports.build import COLUMNS
+from nexscout_cli.engine.reports.figures import SHARES, TEXT
 
 _BAR = 8
 _EIGHTHS = " ▏▎▍▌▋▊▉"
@@ -87,11 +88,6 @@ HEADS = {
     "too_long": "too long",
     "latency_p50_ms": "P50 ms",
     "latency_p95_ms": "P95 ms",
-}
-TEXT = {"day", "week", "month", "model_used", "feature", "user_id", "tier", "recommended_model", "provider"}
-_SHARES = {
-    *("cost_share", "token_share", "saved_share", "hit_rate", "prediction_accuracy", "error_rate"),
-    *("mape", "mdape", "p90_coverage", "formula_mape", "formula_mdape"),
 }
 BARRED = {"cost_share", "token_share", "saved_share", "hit_rate"}
 
@@ -222,7 +218,7 @@ def _cell(name: str, value: Any, digits: int) -> str:
         return money(value, digits)
     if isinstance(value, str):
         return value
-    if name in _SHARES:
+    if name in SHARES:
         return f"{value:.1%}"
     return f"{value:.2f}" if isinstance(value, float) else f"{value:,}"
 

@@ -7,7 +7,8 @@ from collections.abc import Sequence
 from typing import Any
 
 from nexscout_cli.cli import output
-from nexscout_cli.cli.report_parts import BARRED, HEADS, TEXT, Section, bar, column
+from nexscout_cli.cli.report_parts import BARRED, HEADS, Section, bar, column
+from nexscout_cli.engine.reports.figures import TEXT
 
 WIDE = 160
 """Characters of a line where nobody's terminal sets the limit."""

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from nexscout_cli.cli.report_parts import HEADS, TEXT, Section, column
+from nexscout_cli.cli.report_parts import HEADS, Section, column
+from nexscout_cli.engine.reports.figures import TEXT
 
 
 def as_markdown(part: Section) -> str:

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from nexscout_cli.config import Settings
     from nexscout_cli.engine.report_port import ReportReader
-from nexscout_cli.engine.store_ports import Store
+    from nexscout_cli.engine.store_ports import Store
 
 KEYS = {"model": "model_used", "feature": "feature", "user": "user_id"}
 REPORTS = ("overview", "models", "features", "users", "accuracy", "savings", "cache", "providers", "unprofitable")

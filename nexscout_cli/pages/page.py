@@ -13,6 +13,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from nexscout_cli import __version__
 from nexscout_cli.engine.money import usd
 from nexscout_cli.engine.reports.build import COLUMNS
+from nexscout_cli.engine.reports.figures import TEXT
 from nexscout_cli.pages import words
 from nexscout_cli.pages.drawn import drawn, exact_of
 from nexscout_cli.pages.facts import LATEST
@@ -80,7 +81,7 @@ def environment() -> Environment:
         lstrip_blocks=True,
     )
     made.globals.update(style=style, policy=policy, head=words.head, figure=words.figure, exact_of=exact_of)
-    made.globals.update(TEXT=words.TEXT, NEAR=NEAR, LATEST=LATEST, limited=_limited)
+    made.globals.update(TEXT=TEXT, NEAR=NEAR, LATEST=LATEST, limited=_limited)
     made.filters.update(nano=words.nano, money=words.money, share=words.share, count=words.count, seconds=words.seconds)
     return made
 

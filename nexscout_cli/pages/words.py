@@ -8,6 +8,7 @@ from typing import Any
 from markupsafe import Markup
 
 from nexscout_cli.engine.money import usd
+from nexscout_cli.engine.reports.figures import SHARES
 
 HEADS = {
     "model_used": "model",
@@ -51,11 +52,6 @@ HEADS = {
     "latency_p95_ms": "p95 ms",
 }
 """Columns whose name says less than a reader needs."""
-TEXT = frozenset({"day", "model_used", "feature", "user_id", "tier", "recommended_model", "provider"})
-SHARES = frozenset(
-    {"cost_share", "token_share", "saved_share", "hit_rate", "prediction_accuracy", "error_rate"}
-    | {"mape", "mdape", "p90_coverage", "formula_mape", "formula_mdape"}
-)
 
 
 def head(column: str) -> str:

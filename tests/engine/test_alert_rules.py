@@ -71,9 +71,11 @@ def test_what_makes_no_rule_is_refused_with_an_example(when: str, whose: str, no
 @given(st.text(max_size=60), st.text(max_size=20), st.text(max_size=20))
 def test_any_words_make_a_rule_or_a_refusal(when: str, whose: str, notify: str) -> None:
     try:
-        parse(when, whose, notify, None)
-    except UsageError:
-        return
+        rule = parse(when, whose, notify, None)
+    except UsageError as error:
+        assert error.suggestion
+    else:
+        assert rule.bound >= 0 and rule.notify == notify
 
 
 @given(st.datetimes(datetime(2000, 1, 1), datetime(2100, 1, 1), timezones=st.just(UTC)))

@@ -96,6 +96,7 @@ def test_a_session_that_has_ended_leads_to_signing_in(browser: Chromium, shared:
     write(browser, "Who am I?")
     until(browser, "location.pathname === '/sign-in'")
     browser.wait(before)
+    assert "/sign-in" in browser.value("location.href")
     browser.open(json.loads(shared("open", "--port", shared.url.rpartition(":")[2], "--json").stdout)["url"])
 
 

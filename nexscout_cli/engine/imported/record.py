@@ -6,10 +6,11 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from datetime import UTC, datetime
 from decimal import Decimal
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 from nexscout_cli.engine.money import to_nano
 
+T = TypeVar("T")
 Row = dict[str, Any]
 MOST = 10**11
 """Tokens or requests that one record may have: sums of many stay whole numbers of 64 bits."""
@@ -86,12 +87,17 @@ class Tally:
 
 def records(rows: Iterable[Row | Left], parse: Parse, tally: Tally) -> Iterator[Imported]:
     """The records of rows; the tally says afterwards what was left out."""
+    return understood(rows, parse, tally)
+
+
+def understood(rows: Iterable[Row | Left], read: Callable[[Row], Iterable[T]], tally: Tally) -> Iterator[T]:
+    """What ``read`` finds in each row; a row that it raises BadRow for is left out, and the tally says why."""
     for row in rows:
         if isinstance(row, Left):
             tally.left[row.reason] += 1
             continue
         try:
-            found = tuple(parse(row))
+            found = tuple(read(row))
         except BadRow as problem:
             tally.left[str(problem)] += 1
             continue

@@ -8,7 +8,18 @@ from datetime import datetime
 from decimal import ROUND_HALF_EVEN, Decimal, InvalidOperation
 from typing import Any, NamedTuple
 
-from nexscout_cli.engine.imported.record import BadRow, Imported, Left, Parse, Row, Tally, moment, name, part
+from nexscout_cli.engine.imported.record import (
+    BadRow,
+    Imported,
+    Left,
+    Parse,
+    Row,
+    Tally,
+    moment,
+    name,
+    part,
+    understood,
+)
 from nexscout_cli.engine.money import NANO
 
 SOURCES = ("openai-usage", "anthropic-usage", "openrouter", "litellm", "langfuse", "csv")
@@ -59,18 +70,11 @@ def lines(
     rows: Iterable[Row | Left], parse: Parse, price: Callable[[Imported], int | None], tally: Tally
 ) -> Iterator[Line]:
     """The lines of an export; rows of costs and of usage are told apart by what they have."""
-    for row in rows:
-        if isinstance(row, Left):
-            tally.left[row.reason] += 1
-            continue
-        try:
-            found = list(_costs(row)) or [_usage(record, price) for record in parse(row)]
-        except BadRow as problem:
-            tally.left[str(problem)] += 1
-            continue
-        tally.records += len(found)
-        tally.other += not found
-        yield from found
+
+    def read(row: Row) -> list[Line]:
+        return list(_costs(row)) or [_usage(record, price) for record in parse(row)]
+
+    return understood(rows, read, tally)
 
 
 def bare(model: str) -> str:

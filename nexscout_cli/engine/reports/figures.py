@@ -26,6 +26,15 @@ FIGURES = (
     "token_share",
 )
 """The columns that :func:`figures` gives, in order."""
+TEXT = frozenset(("day", "week", "month", "model_used", "feature", "user_id", "tier", "recommended_model", "provider"))
+"""Columns of all reports that hold words."""
+SHARES = frozenset(
+    (
+        *("cost_share", "token_share", "saved_share", "hit_rate", "prediction_accuracy", "error_rate"),
+        *("mape", "mdape", "p90_coverage", "formula_mape", "formula_mdape"),
+    )
+)
+"""Columns of all reports that are shares, 0..1."""
 
 
 def total(rows: Iterable[Row]) -> Row:

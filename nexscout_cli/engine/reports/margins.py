@@ -57,7 +57,7 @@ def unprofitable(reader: ReportReader, settings: Settings) -> Row:
         | {
             "users": len(billed),
             "unprofitable_users": len(rows),
-            "left_out_users": len(out & (people.keys() | out)),
+            "left_out_users": len(out),
             "days": round((until - since) / timedelta(days=1), 6),
         },
         "currency": settings["billing.currency"],

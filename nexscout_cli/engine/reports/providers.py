@@ -37,14 +37,17 @@ def providers(reader: ReportReader, where: Mapping[str, str]) -> Row:
     """
     calls = {row["model_used"]: row["calls"] for row in reader.sums("model_used") if row["calls"]}
     failed, slow = reader.failed_attempts(), reader.latencies()
+    by_model: dict[str, list[Failed]] = {}
+    for part in failed:
+        by_model.setdefault(part.model, []).append(part)
     rows = [
         {
             "provider": where.get(model),
             "model_used": model,
-            **_counted(calls.get(model, 0), [part for part in failed if part.model == model]),
+            **_counted(calls.get(model, 0), by_model.get(model, [])),
             **_latency(slow.get(model)),
         }
-        for model in sorted(calls.keys() | {part.model for part in failed})
+        for model in sorted(calls.keys() | by_model.keys())
     ]
     rows.sort(key=lambda row: (-row["errors"], -row["calls"], row["model_used"]))
     return {"rows": rows, "totals": _counted(sum(calls.values()), failed), "refused_keys": _refused_keys(failed, where)}

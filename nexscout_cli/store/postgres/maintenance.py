@@ -110,12 +110,10 @@ class PostgresMaintenance:
                 f"cannot write {copy}: {error.strerror}", "check the folder's permissions and space"
             ) from error
         self._dump(program, copy)
+        from nexscout_cli.store.sqlite import backups
+
         with self._store.write(actor) as t:
-            t.execute(
-                "INSERT INTO backups VALUES (?, ?, ?, 1) ON CONFLICT (path) DO UPDATE SET made_at = excluded.made_at, "
-                "made_by = excluded.made_by, has_text = 1",
-                (str(copy.absolute()), t.stamp, t.actor),
-            )
+            backups.remember(t, copy, has_text=True)
         return copy
 
     def prune(self, actor: str, keep: int, *, dry_run: bool = False) -> list[Path]:

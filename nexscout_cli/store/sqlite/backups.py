@@ -13,6 +13,7 @@ from nexscout_cli.store.sqlite.database import schema_version
 from nexscout_cli.store.sqlite.transaction import stamp
 
 if TYPE_CHECKING:
+    from nexscout_cli.store.sqlite.transaction import Transaction
     from nexscout_cli.store.sqlite.transactions import Transactions
 
 
@@ -30,11 +31,17 @@ def make(store: Transactions, actor: str, target: Path | None, *, without_text: 
             f"cannot write {copy}: {error.strerror}", "check the folder's permissions and space"
         ) from error
     with store.write(actor) as t:
-        t.execute(
-            "INSERT OR REPLACE INTO backups VALUES (?, ?, ?, ?)",
-            (str(copy.absolute()), t.stamp, t.actor, int(not without_text)),
-        )
+        remember(t, copy, has_text=not without_text)
     return copy
+
+
+def remember(t: Transaction, copy: Path, *, has_text: bool) -> None:
+    """Enter where a copy lies, and whether people's texts are in it."""
+    t.execute(
+        "INSERT INTO backups VALUES (?, ?, ?, ?) ON CONFLICT (path) DO UPDATE SET made_at = excluded.made_at, "
+        "made_by = excluded.made_by, has_text = excluded.has_text",
+        (str(copy.absolute()), t.stamp, t.actor, int(has_text)),
+    )
 
 
 def known(store: Transactions, actor: str) -> list[Backup]:
