@@ -22,6 +22,7 @@ from nexscout_cli.server import asking, chat_completions, errors, messages, resp
 from nexscout_cli.server.admin import Admin
 from nexscout_cli.server.auth import Keys
 from nexscout_cli.server.catalog import listed
+from nexscout_cli.server.faults import Fault, Faults
 from nexscout_cli.server.limits import Places, Rates, read_body
 from nexscout_cli.server.metrics import Metrics
 from nexscout_cli.server.openapi import document as openapi_document
@@ -48,8 +49,9 @@ _STREAM = "text/event-stream"
 class Server:
     """Everything that requests share: the engine, the store, keys, limits, threads."""
 
-    def __init__(self, engine: Engine, store: Store, settings: Settings) -> None:
+    def __init__(self, engine: Engine, store: Store, settings: Settings, fault: Fault) -> None:
         self.engine, self.store, self.settings = engine, store, settings
+        self.faults = Faults(fault)
         self.keys = Keys(store)
         self.rates = Rates()
         self.places = Places(settings["serve.max_at_once"])
@@ -73,9 +75,14 @@ class Server:
         return value
 
 
-def application(engine: Engine, store: Store, settings: Settings, secret: bytes | None = None) -> Starlette:
-    """The application over an engine; with pages where there is a ``secret`` that signs their links."""
-    server = Server(engine, store, settings)
+def application(
+    engine: Engine, store: Store, settings: Settings, secret: bytes | None = None, fault: Fault = lambda: None
+) -> Starlette:
+    """The application over an engine; with pages where there is a ``secret`` that signs their links.
+
+    ``fault`` looks for what is wrong with the database, after a failure that nobody understands.
+    """
+    server = Server(engine, store, settings, fault)
     pages = [] if secret is None else _pages(server, secret)
 
     @contextlib.asynccontextmanager
@@ -134,8 +141,8 @@ def _guarded(
             response = errors.response(protocol, error)
         except Exception as error:  # noqa: BLE001 - a bug of ours is a 500 that says so, and no traceback
             _log.error("unexpected failure: %s", type(error).__name__, exc_info=error)
-            bug = NexScoutError("unexpected failure of the server", "this is a bug; its log says more")
-            response = errors.response(protocol, bug)
+            bad = await server.threads.do(server.faults.found)
+            response = errors.response(protocol, bad or errors.bug())
         seconds = time.monotonic() - begun
         server.metrics.request(path, response.status_code, seconds)
         _log.info(
