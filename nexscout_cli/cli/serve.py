@@ -63,6 +63,7 @@ def serve(
         timeout_keep_alive=_IDLE_SECONDS,
         timeout_graceful_shutdown=settings["providers.stream_timeout"],
         server_header=False,
+        proxy_headers=False,
         date_header=False,
     )
     server = _listening(made)

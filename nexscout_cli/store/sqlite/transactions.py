@@ -70,6 +70,16 @@ class Transactions:
 
         return self.db.together(change)
 
+    def soon(self, actor: str, make: Callable[[Transaction], object], user_id: str = "", proof: object = None) -> None:
+        """As :meth:`together`; a coroutine does not wait for it, and a crash within some milliseconds may lose it."""
+
+        def change(connection: sqlite3.Connection) -> None:
+            transaction = self._transaction(connection, actor)
+            transaction.touch()
+            make(transaction)
+
+        self.db.soon(change)
+
     @property
     def path(self) -> Path:
         """Where the file lies."""
