@@ -27,15 +27,19 @@ _BLOCKING = 16
 
 
 class Threads:
-    """The threads that blocking work is done in, and the coroutines that everything else runs as."""
+    """The threads that blocking work is done in, and the coroutines that everything else runs as.
 
-    def __init__(self, most: int) -> None:
+    ``settle``: writes what coroutines were to write soon.
+    """
+
+    def __init__(self, most: int, settle: Callable[[], None]) -> None:
         self._pool = ThreadPoolExecutor(most, "nexscout-serve")
-        self._most = most
+        self._most, self._settle = most, settle
         self._coroutines: Coroutines | None = None
 
     async def do(self, work: Callable[[], T]) -> T:
-        """Do something that blocks."""
+        """Do something that blocks. It finds all written that was answered before."""
+        await self.coroutines.run(self._settle)
         return await asyncio.get_running_loop().run_in_executor(self._pool, work)
 
     async def run(self, work: Callable[[], T], size: int) -> T:
@@ -51,9 +55,9 @@ class Threads:
 
     async def close(self) -> None:
         """Wait for what is running."""
-        if self._coroutines is not None:
-            await self._coroutines.drained()
-            self._coroutines.close()
+        await self.coroutines.run(self._settle)
+        await self.coroutines.drained()
+        self.coroutines.close()
         self._pool.shutdown(wait=True)
 
 

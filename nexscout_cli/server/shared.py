@@ -5,12 +5,13 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Awaitable, Callable
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from nexscout_cli import files
 from nexscout_cli.errors import NexScoutError, UsageError
 from nexscout_cli.server import errors
 from nexscout_cli.server.auth import Keys
+from nexscout_cli.server.coroutines import InThreads
 from nexscout_cli.server.limits import Places, Rates, read_body
 from nexscout_cli.server.metrics import Metrics
 from nexscout_cli.server.running import Threads
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from nexscout_cli.config import Settings
     from nexscout_cli.engine.book_types import ApiKey
     from nexscout_cli.engine.pipeline import Engine
+    from nexscout_cli.engine.ports import Ledger
     from nexscout_cli.engine.store_ports import Store
 
 _log = logging.getLogger("nexscout.serve")
@@ -33,10 +35,12 @@ class Server:
     def __init__(self, engine: Engine, store: Store, settings: Settings) -> None:
         self.engine, self.store, self.settings = engine, store, settings
         engine.sends_at_once = True
+        if not store.lets_others_go_on:
+            engine.ledger = cast("Ledger", InThreads(engine.ledger))
         self.keys = Keys(store)
         self.rates = Rates()
         self.places = Places(settings["serve.max_at_once"])
-        self.threads = Threads(settings["serve.max_at_once"])
+        self.threads = Threads(settings["serve.max_at_once"], store.settle)
         self.metrics = Metrics()
 
     async def key(self, request: Request) -> ApiKey:

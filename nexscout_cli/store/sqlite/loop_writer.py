@@ -35,7 +35,10 @@ class Lender(Protocol):
 
     queue: QueueLock
     gate: Gate
-    errors: AbstractContextManager[None]
+
+    @property
+    def errors(self) -> AbstractContextManager[None]:
+        """Raises what SQLite does as what it means."""
 
     @property
     def connection(self) -> sqlite3.Connection:

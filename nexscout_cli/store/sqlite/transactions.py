@@ -5,6 +5,7 @@ from __future__ import annotations
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from nexscout_cli import waiting
 from nexscout_cli.engine.names import check_user
 from nexscout_cli.store.sqlite.database import Database
 from nexscout_cli.store.sqlite.dialect import SQLITE
@@ -79,6 +80,11 @@ class Transactions:
             make(transaction)
 
         self.db.soon(change)
+
+    def settle(self) -> None:
+        """See that all is written that :meth:`soon` was given."""
+        if (loop := waiting.here()) is not None:
+            self.db.loop_writer.settle(loop)
 
     @property
     def path(self) -> Path:
