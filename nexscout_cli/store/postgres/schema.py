@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 _LOCK = 0x6E78_0001
 """The advisory lock under which one program at a time migrates."""
-_FOLDS = 7
+_FOLDS = 9
 """The migration from which on finished hours are folded."""
 _START = """
 CREATE SCHEMA IF NOT EXISTS nexscout;
