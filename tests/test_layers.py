@@ -57,6 +57,7 @@ VALUES = {
     "model",
     "money",
     "names",
+    "percentiles",
     "plan_types",
     "ports",
     "recalled",
