@@ -193,9 +193,9 @@ class Trying:
         self._places.stay()
         try:
             told = False
-            async for piece in running.pieces():
+            async for pieces in running.pieces():
                 told = True
-                yield _line(text=piece)
+                yield _line(text="".join(pieces))
             response = running.response
             assert response is not None
             self._metrics.answered(response)
