@@ -64,7 +64,9 @@ class Database:
     def __init__(self, path: Path, timeout: float = 30.0) -> None:
         self.path = path
         self.timeout = timeout
-        self.queue = QueueLock(path.with_name(path.name + ".lock"), timeout)
+        # Beside the file itself, where a link leads to it: all its names are one queue, as SQLite has one journal for them.
+        real = path.resolve() if path.is_symlink() and path.exists() else path
+        self.queue = QueueLock(real.with_name(real.name + ".lock"), timeout)
         self._writers = threading.RLock()
         self._main = threading.RLock()
         self.gate = Gate(timeout)
@@ -81,6 +83,12 @@ class Database:
         """
         try:
             if not self.path.exists():
+                if self.path.is_symlink():
+                    raise StoreError(
+                        f"{self.path} is a link to {self.path.readlink()}, which is not there",
+                        "mount what is missing, or remove the link to start a new database",
+                        code="corrupt",
+                    )
                 self._create(prepare)
             self._check_not_empty()
             self._connection = connect(self.path, self.timeout)

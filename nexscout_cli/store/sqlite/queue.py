@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 from weakref import WeakSet
 
+from nexscout_cli import waiting
 from nexscout_cli.errors import StoreError
 
 if TYPE_CHECKING:
@@ -145,7 +146,8 @@ def _wait(fd: int, seconds: float) -> bool:
 
     threading.Thread(target=wait, daemon=True).start()
     try:
-        got.wait(seconds)
+        with waiting.turn():
+            got.wait(seconds)
     except BaseException:
         with turn:
             given_up = True
