@@ -57,6 +57,7 @@ VALUES = {
     "model",
     "money",
     "names",
+    "deployment",
     "plan_types",
     "ports",
     "recalled",

@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from nexscout_cli.engine.budgets import Budget
+from nexscout_cli.engine.deployment import Wanted
 from nexscout_cli.engine.learning.observation import Lesson
 from nexscout_cli.engine.learning.profile import accuracy
 from nexscout_cli.engine.length.learning import Level, Trend, scopes
@@ -158,7 +159,8 @@ class Order(NamedTuple):
 
     ``version`` is the world's that it was planned in, ``seconds`` how long the call may take, ``cache_key`` what the
     call answers for where identical requests wait for it. ``energy`` and ``prediction`` count with a request's first
-    attempt. ``budgets`` are empty for a model that costs nothing.
+    attempt. ``budgets`` are empty for a model that costs nothing. ``wanted`` says which deployments may take it, where the
+    model has some: the hold is at the dearest of them.
     """
 
     prediction: Prediction
@@ -173,10 +175,14 @@ class Order(NamedTuple):
     energy: int
     budgets: tuple[Budget, ...]
     cache_key: str | None = None
+    wanted: Wanted | None = None
 
 
 class Attempt(NamedTuple):
-    """A hold that was taken: which attempt of which request, and what it may cost at most (nano-dollars, tokens, energy)."""
+    """A hold that was taken: which attempt of which request, and what it may cost at most (nano-dollars, tokens, energy).
+
+    ``deployment``: the one that was chosen for it, where its model has some.
+    """
 
     id: int
     request_id: str
@@ -185,6 +191,7 @@ class Attempt(NamedTuple):
     hold: int
     hold_tokens: int
     hold_energy: int
+    deployment: str | None = None
 
 
 class Delivery(NamedTuple):

@@ -39,6 +39,8 @@ def _snapshot(
 ) -> Snapshot:
     tier, granted = world.subject or (FIRST_TIER, "")
     available, missing = availability(world.models, provider)
+    if any(model.deployments for model in world.models):
+        world = world._replace(models=tuple(_callable(model, provider) for model in world.models))
     if not request.is_plain:
         from nexscout_cli.engine.abilities import without_the_unable
 
@@ -98,6 +100,18 @@ def availability(catalog: tuple[Model, ...], provider: Provider) -> tuple[frozen
     for model in catalog:
         if not model.enabled:
             missing[model.name] = f"it is disabled; `nexscout models enable {model.name}` brings it back"
-        elif reason := provider.available(model):
+        elif reason := _missing(model, provider):
             missing[model.name] = reason
     return frozenset(m.name for m in catalog if m.name not in missing and not m.retired), missing
+
+
+def _missing(model: Model, provider: Provider) -> str | None:
+    """What a model lacks to be called; nothing where one of its deployments can be."""
+    reasons = [provider.available(place) for place in model.places]
+    return None if None in reasons else reasons[0]
+
+
+def _callable(model: Model, provider: Provider) -> Model:
+    """The model with those of its deployments alone that can be called now."""
+    places = [place for place in model.deployments if provider.available(model.at(place)) is None]
+    return model._replace(deployments=tuple(places)) if places else model
