@@ -58,6 +58,7 @@ VALUES = {
     "money",
     "names",
     "deployment",
+    "percentiles",
     "plan_types",
     "ports",
     "recalled",

@@ -11,6 +11,8 @@ OWN = "default"
 """The deployment that is served where the model's own target says."""
 LONGEST_COOL_DOWN = 60.0
 """Seconds that failures in a row make a place wait at most; a provider's own Retry-After may ask for more."""
+_SOON = 0.02
+"""Seconds until it is looked for room again at the earliest."""
 _SLOW = 0.1
 _LEAST = 0.05
 """The smallest part of its weight that a slow place keeps, and one that fails."""
@@ -109,14 +111,14 @@ def waiting(place: Deployment, use: Use, tokens: int) -> float | None:
         return use.cooling
     wait = 0.0
     if place.rpm is not None and use.requests >= place.rpm:
-        wait = use.leaves
+        wait = max(_SOON, use.leaves)
     if place.tpm is not None and use.tokens + tokens > place.tpm:
-        wait = max(wait, use.leaves)
+        wait = max(_SOON, use.leaves)
     if place.concurrency is not None and use.in_flight >= place.concurrency:
         wait = max(
             wait, (use.latency_ms or 200.0) / 1000 / place.concurrency
         )  # until the next of them ends, on average
-    return min(max(wait, 0.02), MINUTE) if wait else 0.0
+    return min(max(wait, _SOON), MINUTE) if wait else 0.0
 
 
 def _drawn(places: list[tuple[Deployment, Use]], chance: float) -> Deployment:

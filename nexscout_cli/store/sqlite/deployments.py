@@ -18,7 +18,10 @@ if TYPE_CHECKING:
     from nexscout_cli.engine.model import Model
     from nexscout_cli.store.sqlite.transaction import Transaction
 
-_COLUMNS = "name, target, api_base, api_key_env, weight, rpm, tpm, concurrency, cool_down, input_price, output_price, class_prices"
+_COLUMNS = (
+    "name, target, api_base, api_key_env, weight, rpm, tpm, concurrency, cool_down, "
+    "input_price, output_price, class_prices"
+)
 _MINUTE = timedelta(seconds=rules.MINUTE)
 
 
