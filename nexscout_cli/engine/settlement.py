@@ -166,7 +166,8 @@ class Order(NamedTuple):
     ``version`` is the world's that it was planned in, ``seconds`` how long the call may take, ``cache_key`` what the
     call answers for where identical requests wait for it. ``energy`` and ``prediction`` count with a request's first
     attempt. ``budgets`` are empty for a model that costs nothing. ``wanted`` says which deployments may take it, where the
-    model has some: the hold is at the dearest of them.
+    model has some: the hold is at the dearest of them. ``sent``: the call follows at once, and the attempt
+    counts as sent with its hold, in one transaction; a crash between the two leaves it unknown, which is the safe side.
     """
 
     prediction: Prediction
@@ -181,13 +182,14 @@ class Order(NamedTuple):
     energy: int
     budgets: tuple[Budget, ...]
     cache_key: str | None = None
+    sent: bool = False
     wanted: Wanted | None = None
 
 
 class Attempt(NamedTuple):
     """A hold that was taken: which attempt of which request, and what it may cost at most (nano-dollars, tokens, energy).
 
-    ``deployment``: the one that was chosen for it, where its model has some.
+    ``sent``: it was marked so with its hold. ``deployment``: the one that was chosen for it, where its model has some.
     """
 
     id: int
@@ -197,6 +199,7 @@ class Attempt(NamedTuple):
     hold: int
     hold_tokens: int
     hold_energy: int
+    sent: bool = False
     deployment: str | None = None
 
 

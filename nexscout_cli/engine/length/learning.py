@@ -58,7 +58,9 @@ class Level(NamedTuple):
 
     def after(self, shipped: Trend, expected: int, tokens: int, above: bool) -> Level:
         """The level after one more answer, of ``tokens`` where ``expected`` were; ``above``: more than its forecast P90."""
-        sums = [old * KEEP + new for old, new in zip(self, observed(shipped, expected, tokens), strict=False)]  # but the edge
+        sums = [
+            old * KEEP + new for old, new in zip(self, observed(shipped, expected, tokens), strict=False)
+        ]  # but the edge
         low, high = EDGES
         return Level._make([*sums, min(max(self.edge + edge_step(above), low), high)])
 

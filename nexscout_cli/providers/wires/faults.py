@@ -86,9 +86,7 @@ def _kind(error: Exception, call: Call, reader: Reader, exchange: Exchange, head
     return "unknown", "the stream was cut" if reader.streamed else "the answer is damaged", head.status
 
 
-def of_answer(
-    error: Damaged | ErrorAnswer, status: int | None, body: bytes, text: str
-) -> tuple[str, str, int | None]:
+def of_answer(error: Damaged | ErrorAnswer, status: int | None, body: bytes, text: str) -> tuple[str, str, int | None]:
     """Kind, message and status of what a reader met; ``text`` is what had come before."""
     if isinstance(error, Damaged):
         return "unknown", str(error), status

@@ -103,7 +103,9 @@ class PostgresLedger(SqliteLedger):
 
     def post(self, actor: str, attempt: Attempt, posting: Posting) -> None:
         """T3."""
-        if posting.refused or attempt.deployment is not None:  # the catalog learns of it, or what is known of a deployment
+        if (
+            posting.refused or attempt.deployment is not None
+        ):  # the catalog learns of it, or what is known of a deployment
             super().post(actor, attempt, posting)
             return
         step = steps.post(actor, attempt, posting, self._store.rules, self._clock)

@@ -41,7 +41,9 @@ def hold(t: Transaction, order: Order) -> Attempt:
     accounts.hold(t, attempt_id, amounts)
     if first:
         predict(t, order.prediction, None)
-    return Attempt(attempt_id, request_id, n, order.settlement, order.hold, order.hold_tokens, energy, deployment)
+    return Attempt(
+        attempt_id, request_id, n, order.settlement, order.hold, order.hold_tokens, energy, order.sent, deployment
+    )
 
 
 def _placed(t: Transaction, order: Order) -> tuple[Order, str | None]:
@@ -83,7 +85,7 @@ def _insert_attempt(t: Transaction, order: Order, n: int, claim: str | None, dep
     attempt_id = t.insert(
         """INSERT INTO attempts (request_id, n, model, price, estimate, hold, hold_tokens, state,
            owner, deadline, plan, claim, created_at, deployment)
-           VALUES (?, ?, ?, ?, ?, ?, ?, 'held', ?, ?, ?, ?, ?, ?) ON CONFLICT (claim) WHERE claim IS NOT NULL DO NOTHING""",
+           VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (claim) WHERE claim IS NOT NULL DO NOTHING""",
         (
             request_id,
             n,
@@ -92,6 +94,7 @@ def _insert_attempt(t: Transaction, order: Order, n: int, claim: str | None, dep
             order.estimate,
             order.hold,
             order.hold_tokens,
+            "sent" if order.sent else "held",
             owner.me(),
             stamp(t.now + timedelta(seconds=order.seconds)),
             t.json(settlement.as_json()),
