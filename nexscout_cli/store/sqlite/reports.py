@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from contextlib import contextmanager, suppress
 from datetime import UTC, date, datetime, time, timedelta
+from functools import cached_property
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from nexscout_cli.engine.book_types import SUMS, Failed, Person
+from nexscout_cli.engine.book_types import SUMS, Deployed, Failed, Person
 from nexscout_cli.engine.percentiles import ERROR_BITS, EXACT, LATENCY_BITS, median, nearest_rank
 from nexscout_cli.engine.report_window import Window
 from nexscout_cli.errors import StoreError
@@ -31,6 +32,19 @@ _ROLLUP_SUMS = ", ".join(f"coalesce(sum({name}), 0)" for name in SUMS)
 _COLUMNS = {"user_id": "owner", "model_used": "model"}
 """Keys that folds have under another name."""
 _MINE = f"{OWN_OR_ADMIN} AND (CAST(:user AS text) IS NULL OR user_id = :user)"
+
+
+_OF_PREDICTIONS = ("feature", "recommended_model")
+
+
+class _Errors(NamedTuple):
+    """Sums of predictions by feature and model; of each of them how often ours, and the formula's, were off by how much, in
+    millionths rounded to ``bits``.
+    """
+
+    bits: int
+    sums: dict[tuple[Any, ...], list[int]]
+    off: list[tuple[tuple[str, str], str, int, int]]
 
 
 class Split(NamedTuple):
@@ -150,6 +164,25 @@ class SqliteReportReader(FoldReader):
             for model, took in counts.items()
         }
 
+    def deployed_calls(self) -> list[Deployed]:
+        """Calls of the window that were made at a deployment, by model and deployment."""
+        took = f"round({self._t.sql.seconds('a.created_at', 'a.settled_at')} * 1000)"
+        rank = "max(CASE WHEN failure IS NULL AND rank = (many * {} + 99) / 100 THEN took END)"
+        part = "PARTITION BY a.model, a.deployment, a.failure IS NULL"
+        rows = self._select(
+            f"""WITH made AS (
+                  SELECT a.model, a.deployment, a.failure, a.actual, {took} AS took, count(*) OVER ({part}) AS many,
+                         row_number() OVER ({part} ORDER BY {took}) AS rank FROM attempts a JOIN requests r USING (request_id)
+                  WHERE a.deployment IS NOT NULL AND a.created_at >= :since AND a.created_at < :until
+                  AND (a.state = 'posted' OR a.failure IS NOT NULL) AND {OWN_OR_ADMIN} {self._only})
+                SELECT model, deployment, count(*) - count(failure), count(failure), coalesce(sum(actual), 0),
+                       {rank.format(50)}, {rank.format(95)} FROM made GROUP BY model, deployment ORDER BY model, deployment"""
+        )
+        return [
+            Deployed._make((*row[:4], int(row[4]), *(None if ms is None else int(ms) for ms in row[5:])))
+            for row in rows
+        ]
+
     def kept_answers(self) -> dict[str, int]:
         """How many answers are kept now, by feature."""
         rows = self._select(
@@ -168,22 +201,33 @@ class SqliteReportReader(FoldReader):
 
     def predictions(self, *keys: str) -> list[Row]:
         """Predictions whose actual tokens are known, summed up by ``keys``, most first; see the port for the columns."""
-        columns = [{"recommended_model": "model"}.get(key, key) for key in keys]
-        parts = self.of(PREDICTIONS, *columns)
-        exact = sum(sums[0] for sums in parts.values()) <= EXACT
-        off: dict[tuple[str, ...], dict[str, dict[int, int]]] = {}
-        for (*part, of, error), (n,) in self.of(ERRORS, *columns, "of_what", "error", exact=exact).items():
-            off.setdefault(tuple(part), {"ours": {}, "formula": {}})[of][error] = n
-        bits = 0 if exact else ERROR_BITS
+        at = [_OF_PREDICTIONS.index(key) for key in keys]
+        bits, every, off = self._errors
+        parts: dict[tuple[Any, ...], list[int]] = {}
+        add(parts, len(keys), ((*(part[n] for n in at), *sums) for part, sums in every.items()))
+        counts: dict[tuple[Any, ...], dict[str, dict[int, int]]] = {}
+        for part, of, error, n in off:
+            counted = counts.setdefault(tuple(part[n] for n in at), {"ours": {}, "formula": {}})[of]
+            counted[error] = counted.get(error, 0) + n
         rows = [
             {**dict(zip(keys, part, strict=True)), **_predicted(dict(zip(PREDICTIONS.sums, sums, strict=True)))}
             | {
-                "median_error": median(off[part]["ours"], bits) / 1e6,
-                "formula_median_error": median(off[part]["formula"], bits) / 1e6,
+                "median_error": median(counts[part]["ours"], bits) / 1e6,
+                "formula_median_error": median(counts[part]["formula"], bits) / 1e6,
             }
             for part, sums in parts.items()
         ]
         return sorted(rows, key=lambda row: (-row["n"], *(row[key] for key in keys)))
+
+    @cached_property
+    def _errors(self) -> _Errors:
+        """By feature and model, from one reading: the sums, and how often each error occurs."""
+        sums = self.of(PREDICTIONS, *PREDICTIONS.keys)
+        exact = sum(each[0] for each in sums.values()) <= EXACT
+        off = self.of(ERRORS, *ERRORS.keys, exact=exact)
+        return _Errors(
+            0 if exact else ERROR_BITS, sums, [((f, m), of, error, n) for (f, m, of, error), (n,) in off.items()]
+        )
 
     def predicted(self) -> Row:
         """Predictions whose actual tokens are known: n, and sums of tokens: predicted, actual, and p90, which counts the
