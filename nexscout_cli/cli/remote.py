@@ -52,8 +52,11 @@ class Remote:
         self._where, self._path = f"{parts.scheme}://{parts.netloc}", parts.path.rstrip("/").removesuffix("/v1")
         self._key = key
 
-    def run(self, request: AIRequest, on_text: Any = None, confirm: Any = None) -> AIResponse:
-        """The server's answer. Raises what the command line shows of a server that refuses."""
+    def run(self, request: AIRequest, on_text: Any = None, confirm: Any = None, *, patient: bool = False) -> AIResponse:
+        """The server's answer; how ``patient`` a call is with limits is the server's to say.
+
+        Raises what the command line shows of a server that refuses.
+        """
         if confirm is not None:
             raise refuse("--confirm")
         document = self._ask("POST", "/v1/run", _form(request), _headers(request))

@@ -47,7 +47,9 @@ def far(tmp_path: Path, shared: Scout) -> Far:
     return Far(tmp_path, shared, shared.key("--user", name))
 
 
-def test_a_run_is_answered_and_booked_by_the_server_and_makes_no_database_here(far: Far, provider: OpenAIServer) -> None:
+def test_a_run_is_answered_and_booked_by_the_server_and_makes_no_database_here(
+    far: Far, provider: OpenAIServer
+) -> None:
     provider.reply = "Hello from afar."
     done = far("run", "--json", "-m", "gpt-4o-mini", "Hello")
     answer = json.loads(done.stdout)
