@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from datetime import datetime
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 from nexscout_cli.store.sqlite.checking.findings import RESTORE, each, told
@@ -177,11 +178,21 @@ def _of_table(t: Transaction, table: str) -> Iterator[str]:
 
 
 def _json_fault(text: Any, what: str, holds: Callable[[Any], bool]) -> Fault:
+    if isinstance(text, str) and len(text) <= _SHORT:  # the same few stand in most rows
+        return _remembered(text, what, holds)
+    return _judged(text, what, holds)
+
+
+def _judged(text: Any, what: str, holds: Callable[[Any], bool]) -> Fault:
     try:
         value = json.loads(text)
     except (ValueError, TypeError, RecursionError):
         return f"is no JSON: {text!r:.40}"
     return None if holds(value) else f"is not {what}: {text!r:.60}"
+
+
+_SHORT = 200
+_remembered = lru_cache(maxsize=4_096)(_judged)
 
 
 def _periods(t: Transaction) -> Iterator[str]:
