@@ -63,6 +63,7 @@ JSON: dict[tuple[str, str], tuple[str, Callable[[Any], bool]]] = {
     ("output_lengths", "state"): ("a list of 10 or 11 numbers", _list(_number, (10, 11))),
     ("api_keys", "models"): ("a list of texts", _list(_text)),
     ("conversations", "options"): ("an object", _object()),
+    ("deployments", "class_prices"): ("an object of prices", _object(lambda v: _whole(v) and v >= 0)),
     ("conversation_turns", "messages"): ("a list of messages", _list(_object(None, ("role", "content")))),
 }
 """Every JSON column, and what it holds."""
@@ -112,6 +113,7 @@ FORMS: dict[tuple[str, str], Callable[[Any], Fault]] = {
             "conversations": ("created_at", "used_at"),
             "conversation_turns": ("created_at",),
             "backups": ("made_at",),
+            "deployment_states": ("cool_until",),
             "api_keys": ("created_at", "expires_at", "revoked_at", "last_used_at"),
         }.items()
         for column in columns
@@ -141,6 +143,8 @@ _KEYS = {
     "thinking": ("model",),
     "seals": ("day",),
     "conversation_turns": ("conversation", "n"),
+    "deployments": ("model", "name"),
+    "deployment_states": ("model", "name"),
     "backups": ("path",),
 }
 _RESET = {
