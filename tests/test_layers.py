@@ -57,6 +57,7 @@ VALUES = {
     "model",
     "money",
     "names",
+    "deployment",
     "percentiles",
     "plan_types",
     "ports",

@@ -72,6 +72,8 @@ class PostgresLedger(SqliteLedger):
 
     def hold(self, actor: str, order: Order) -> Attempt:
         """T1."""
+        if order.wanted is not None:  # a deployment is chosen by the books' general code
+            return super().hold(actor, order)
         about = order.prediction
         step = steps.hold(actor, order, self._store.rules, self._clock)
         step["known"] = self._profiles.known(about.user_id)
@@ -98,8 +100,13 @@ class PostgresLedger(SqliteLedger):
         step = steps.of_attempt("mark_sent", actor, attempt, self._clock)
         self._make(step, lambda ledger: ledger.mark_sent(actor, attempt))
 
-    def void(self, actor: str, attempt: Attempt, reason: str, label: str = "other") -> None:
+    def void(
+        self, actor: str, attempt: Attempt, reason: str, label: str = "other", retry_after: float | None = None
+    ) -> None:
         """Give the hold back."""
+        if attempt.deployment is not None:
+            super().void(actor, attempt, reason, label, retry_after)
+            return
         step = steps.of_attempt("void", actor, attempt, self._clock, reason=reason, failure=label)
         self._make(step, lambda ledger: ledger.void(actor, attempt, reason, label))
 
@@ -107,6 +114,9 @@ class PostgresLedger(SqliteLedger):
         self, actor: str, attempt: Attempt, reason: str, provider_id: str | None, label: str = "unknown"
     ) -> None:
         """Keep the hold."""
+        if attempt.deployment is not None:
+            super().mark_unknown(actor, attempt, reason, provider_id, label)
+            return
         step = steps.of_attempt("mark_unknown", actor, attempt, self._clock, reason=reason, failure=label)
         if provider_id is not None:
             step["provider_id"] = provider_id
@@ -114,7 +124,9 @@ class PostgresLedger(SqliteLedger):
 
     def post(self, actor: str, attempt: Attempt, posting: Posting) -> None:
         """T3."""
-        if posting.refused:  # the catalog learns of it, which takes all books
+        if (
+            posting.refused or attempt.deployment is not None
+        ):  # the catalog learns of it, or what is known of a deployment
             super().post(actor, attempt, posting)
             return
         step = steps.post(actor, attempt, posting, self._store.rules, self._clock)

@@ -279,15 +279,17 @@ END;
 """
 
 
-_VERSIONED = "".join(
-    f"CREATE TRIGGER {table}_{verb.lower().replace(' ', '_')}_moves_the_world AFTER {verb} ON {table} BEGIN\n"
-    "  UPDATE meta SET value = CAST(value AS INTEGER) + 1 WHERE key = 'world_version';\nEND;\n"
-    for table, verb in (
-        ("ai_model_configs", "INSERT"),
-        ("ai_model_configs", "UPDATE"),
-        ("ai_model_configs", "DELETE"),
-        ("users", "UPDATE OF tier"),
+def _moves_the_world(table: str, *verbs: str) -> str:
+    """Triggers after which plans that were made before are stale."""
+    return "".join(
+        f"CREATE TRIGGER {table}_{verb.lower().replace(' ', '_')}_moves_the_world AFTER {verb} ON {table} BEGIN\n"
+        "  UPDATE meta SET value = CAST(value AS INTEGER) + 1 WHERE key = 'world_version';\nEND;\n"
+        for verb in verbs
     )
+
+
+_VERSIONED = _moves_the_world("ai_model_configs", "INSERT", "UPDATE", "DELETE") + _moves_the_world(
+    "users", "UPDATE OF tier"
 )
 
 _ROUTING = """
@@ -830,6 +832,48 @@ def folds(db: Database) -> None:
     _script(db.conn, _FOLD_MARKS + "".join(map(_fold_table, FOLDS)) + triggers)
     fold_all(db.conn.execute, SQLITE)
     db.conn.execute("PRAGMA user_version = 17")
+
+
+# A deployment without a target is served where its model says. ``latency_ms`` and ``error_rate`` are moving means of calls that
+# ended, ``failures`` counts those in a row. Calls of models without deployments touch none of this.
+_DEPLOYMENTS = """
+CREATE TABLE deployments (
+  model TEXT NOT NULL REFERENCES ai_model_configs,
+  name TEXT NOT NULL,
+  target TEXT,
+  api_base TEXT,
+  api_key_env TEXT,
+  weight INTEGER NOT NULL CHECK (weight >= 0),
+  rpm INTEGER CHECK (rpm > 0),
+  tpm INTEGER CHECK (tpm > 0),
+  concurrency INTEGER CHECK (concurrency > 0),
+  cool_down REAL NOT NULL CHECK (cool_down >= 0),
+  input_price INTEGER CHECK (input_price >= 0),
+  output_price INTEGER CHECK (output_price >= 0),
+  class_prices TEXT NOT NULL DEFAULT '{}',
+  PRIMARY KEY (model, name)
+) STRICT, WITHOUT ROWID;
+CREATE TABLE deployment_states (
+  model TEXT NOT NULL,
+  name TEXT NOT NULL,
+  latency_ms REAL CHECK (latency_ms >= 0),
+  error_rate REAL NOT NULL DEFAULT 0 CHECK (error_rate BETWEEN 0 AND 1),
+  failures INTEGER NOT NULL DEFAULT 0 CHECK (failures >= 0),
+  failure TEXT,
+  cool_until TEXT,
+  PRIMARY KEY (model, name)
+) STRICT, WITHOUT ROWID;
+ALTER TABLE attempts ADD COLUMN deployment TEXT;
+ALTER TABLE attempts ADD COLUMN used_tokens INTEGER CHECK (used_tokens >= 0);
+CREATE INDEX attempts_by_deployment ON attempts (model, deployment, created_at) WHERE deployment IS NOT NULL;
+""" + _moves_the_world("deployments", "INSERT", "UPDATE", "DELETE")
+
+
+@MIGRATIONS()
+def deployments(db: Database) -> None:
+    """Where models are served beside their own target, what each place takes, and how it did of late."""
+    _script(db.conn, _DEPLOYMENTS)
+    db.conn.execute("PRAGMA user_version = 18")
 
 
 def migrate(connection: sqlite3.Connection) -> None:
