@@ -75,8 +75,8 @@ class ReportReader(Protocol):
         """Of all calls whose time is known: n, and p50 and p95 in milliseconds from the hold to the post, None without one."""
 
     def predicted(self) -> Row:
-        """Predictions whose actual tokens are known: n, and sums of tokens: predicted, actual, and p90, which counts the
-        prediction where it has none.
+        """Predictions whose actual tokens are known: n; sums of tokens: predicted, actual, and p90, which counts the prediction
+        where it has none; means as ``predictions`` has them: error, formula_error, covered; None where there is none.
         """
 
 

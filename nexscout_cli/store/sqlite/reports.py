@@ -230,12 +230,15 @@ class SqliteReportReader(FoldReader):
         )
 
     def predicted(self) -> Row:
-        """Predictions whose actual tokens are known: n, and sums of tokens: predicted, actual, and p90, which counts the
-        prediction where it has none.
+        """Predictions whose actual tokens are known: n; sums of tokens: predicted, actual, and p90, which counts the prediction
+        where it has none; means as ``predictions`` has them: error, formula_error, covered; None where there is none.
         """
         sums = self.of(PREDICTIONS).get((), [0] * len(PREDICTIONS.sums))
         known = dict(zip(PREDICTIONS.sums, sums, strict=True))
-        return {name: known[name] for name in ("n", "predicted", "actual", "p90")}
+        found = _predicted(known) if known["n"] else dict.fromkeys(("error", "formula_error", "covered"))
+        return {name: known[name] for name in ("n", "predicted", "actual", "p90")} | {
+            name: found[name] for name in ("error", "formula_error", "covered")
+        }
 
     def by_day(self, step: int = 1) -> Iterator[tuple[str, SqliteReportReader]]:
         """Each day of the window's time zone since the first use, with a reader of it alone; or of ``step`` days from it."""
