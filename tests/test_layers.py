@@ -57,6 +57,8 @@ VALUES = {
     "model",
     "money",
     "names",
+    "deployment",
+    "percentiles",
     "plan_types",
     "ports",
     "recalled",

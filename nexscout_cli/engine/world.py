@@ -11,6 +11,7 @@ from nexscout_cli.engine.ports import KnowsPrices
 from nexscout_cli.engine.routing.policy import effective_policy
 from nexscout_cli.engine.snapshot import Experience, Limit, Snapshot, World
 from nexscout_cli.engine.tiers import FIRST_TIER, tier_terms
+from nexscout_cli.recent import Recent
 from nexscout_cli.terms import MODES
 
 if TYPE_CHECKING:
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from nexscout_cli.engine.request import AIRequest
 
 _MONTH = len("2026-11")
+_availability: Recent[tuple[tuple[Model, ...], tuple[frozenset[str], dict[str, str]], tuple[Model, ...]]] = Recent()
 
 
 def read_snapshot(ledger: Ledger, provider: Provider, settings: Settings, actor: str, request: AIRequest) -> Snapshot:
@@ -38,7 +40,12 @@ def _snapshot(
     world: World, known: Experience, settings: Settings, provider: Provider, actor: str, request: AIRequest
 ) -> Snapshot:
     tier, granted = world.subject or (FIRST_TIER, "")
-    available, missing = availability(world.models, provider)
+    # The catalog's models are the same object while they are the same; what is kept with them keeps them, and so their id.
+    _, (available, missing), models = _availability.get(
+        (id(world.models), id(provider)),
+        lambda: (world.models, availability(world.models, provider), _callable(world.models, provider)),
+    )
+    world = world._replace(models=models)
     if not request.is_plain:
         from nexscout_cli.engine.abilities import without_the_unable
 
@@ -98,6 +105,23 @@ def availability(catalog: tuple[Model, ...], provider: Provider) -> tuple[frozen
     for model in catalog:
         if not model.enabled:
             missing[model.name] = f"it is disabled; `nexscout models enable {model.name}` brings it back"
-        elif reason := provider.available(model):
+        elif reason := _missing(model, provider):
             missing[model.name] = reason
     return frozenset(m.name for m in catalog if m.name not in missing and not m.retired), missing
+
+
+def _missing(model: Model, provider: Provider) -> str | None:
+    """What a model lacks to be called; nothing where one of its deployments can be."""
+    reasons = [provider.available(place) for place in model.places]
+    return None if None in reasons else reasons[0]
+
+
+def _callable(catalog: tuple[Model, ...], provider: Provider) -> tuple[Model, ...]:
+    """The catalog with those deployments alone that can be called now."""
+    if not any(model.deployments for model in catalog):
+        return catalog
+    found = []
+    for model in catalog:
+        places = [place for place in model.deployments if provider.available(model.at(place)) is None]
+        found.append(model._replace(deployments=tuple(places)) if places else model)
+    return tuple(found)

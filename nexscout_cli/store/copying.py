@@ -39,6 +39,8 @@ TABLES = (
     "limits",
     "conversations",
     "conversation_turns",
+    "deployments",
+    "deployment_states",
 )
 """What is copied: what others refer to comes first. Sums of usage are made from its rows again."""
 

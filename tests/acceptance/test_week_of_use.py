@@ -30,8 +30,10 @@ PROMPTS = {
 }
 ENDED = ("post", "void")
 """Entries that end a hold."""
-FILLED_BY_NOBODY: dict[str, str] = {}
-"""Columns that no week of use can fill, each with the reason. There are none."""
+FILLED_BY_NOBODY = dict.fromkeys(
+    ("folded_latency.took", "deployment_states.latency_ms"), "the week's clock stands still while a call is made"
+)
+"""Columns that no week of use can fill, each with the reason."""
 
 
 class Week:
@@ -165,6 +167,18 @@ class Week:
         self.run("dan", "ai_chatbot", "On with it", "--continue")
         self.patch.delenv("NEXSCOUT_CONVERSATIONS_KEEP")
 
+    def two_places(self) -> None:
+        """A model that is served at two places, with limits and prices of their own, of which one fails."""
+        limits = ("--rpm", "500", "--tpm", "200000", "--concurrency", "20")
+        prices = ("--input-price", "0.0002", "--output-price", "0.0008")
+        where = ("--target", "openai/gpt-4o-eu", "--api-base", self.server.url, "--api-key-env", "OPENAI_API_KEY")
+        self.home("models", "deploy", "gpt-4o-mini", "--name", "eu", *where, *limits, *prices)
+        self.home("models", "deploy", "gpt-4o-mini", "--target", "openai/gpt-4.1-mini", "--api-base", self.server.url)
+        self.server.fail = lambda body: (429, {"Retry-After": "30"}, "{}") if body["model"] == "gpt-4o-eu" else None
+        for turn in range(8):
+            self.run("ada", "ai_chatbot", f"Somewhere or other {turn}", "-m", "gpt-4o-mini", "--no-cache")
+        self.server.fail = None
+
     def another_tool(self, folder: Path) -> None:
         """Usage that another tool kept, of which a row is broken, brought in twice."""
         names = "time,model,provider,id,input,cached,cache_write,cache_write_1h,output,reasoning,cost,user,feature\n"
@@ -200,6 +214,7 @@ def week(module_home: Any, tmp_path_factory: pytest.TempPathFactory) -> Iterator
         week.last_day()
         week.alarms(tmp_path_factory.mktemp("alarms"))
         week.a_talk()
+        week.two_places()
         week.a_server()
         week.another_tool(tmp_path_factory.mktemp("another_tool"))
         yield week
