@@ -151,7 +151,9 @@ def _model(store: Store, actor: str, fields: Fields) -> Deed:
 def _place(store: Store, actor: str, fields: Fields) -> Deed:
     """Other limits of a deployment; a field that is left empty stays as it is, and 0 is any number."""
     model, name = _deployment(store, actor, fields)
-    given = {of: _whole(fields, of, 0, 1000 if of == "weight" else 10**9) for of in _PLACE if fields.get(of)}
+    given: dict[str, Any] = {
+        of: _whole(fields, of, 0, 1000 if of == "weight" else 10**9) for of in _PLACE if fields.get(of)
+    }
     if not given:
         raise UsageError("nothing is said of the deployment", "fill in what is to change")
     said = ", ".join(
