@@ -68,7 +68,9 @@ def send(request: HttpRequest, exchange: Exchange) -> Iterator[tuple[int, dict[s
     No redirect is followed and no encoding asked for. Raises httpcore's exceptions, and UnicodeError for a header that
     cannot be sent.
     """
-    headers = [("content-type", "application/json"), ("accept-encoding", "identity"), ("user-agent", "nexscout")]
+    headers = [("accept-encoding", "identity"), ("user-agent", "nexscout")]
+    if not any(name == "content-type" for name, _ in request.headers):
+        headers.append(("content-type", "application/json"))
     encoded = [(name.encode("ascii"), value.encode("ascii")) for name, value in (*headers, *request.headers)]
     _current.exchange = exchange
     try:

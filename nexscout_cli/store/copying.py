@@ -39,6 +39,9 @@ TABLES = (
     "limits",
     "conversations",
     "conversation_turns",
+    "jobs",
+    "job_parts",
+    "job_rows",
 )
 """What is copied: what others refer to comes first. Sums of usage are made from its rows again."""
 

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 def post(t: Transaction, attempt: Attempt, posting: Posting) -> None:
     """T3: the true charge in every book at once. Without a delivery the cost is posted and no energy is charged."""
-    charge, provider_id, delivery, doubt, refused = posting
+    charge, provider_id, delivery, _, refused = posting
     settlement = attempt.settlement
     require_own(t, attempt)
     set_state(t, attempt.id, "posted", actual=charge.cost, provider_id=provider_id, ended=delivery is not None)
@@ -47,17 +47,7 @@ def post(t: Transaction, attempt: Attempt, posting: Posting) -> None:
             "baseline_usd": saved.baseline if delivery else 0,
             "compression_saved_usd": saved.compression if delivery else 0,
             "tokens_saved": saved.tokens,
-            "metadata": {
-                "flags": list(charge.flags),
-                "degraded": settlement.degraded,
-                "delivered": delivery is not None,
-                "surge": settlement.surge_milli / 1000,
-                "provider_id": provider_id,
-                "emotional_complexity": settlement.emotional_complexity,
-                "actor": t.actor,
-                **({"doubt": doubt} if doubt else {}),
-                **({"warnings": list(delivery.warnings)} if delivery and delivery.warnings else {}),
-            },
+            "metadata": _about(t, attempt, posting),
         },
     )
     _settle_prediction(t, attempt, charge)
@@ -73,6 +63,23 @@ def post(t: Transaction, attempt: Attempt, posting: Posting) -> None:
             end_request(t, attempt.request_id, "posted", delivery.energy)
         _deliver(t, attempt, charge, delivery)
     watch(t, settlement.user_id)
+
+
+def _about(t: Transaction, attempt: Attempt, posting: Posting) -> dict[str, object]:
+    """What is kept of a posted attempt beside its figures."""
+    settlement, delivery = attempt.settlement, posting.delivery
+    return {
+        "flags": list(posting.charge.flags),
+        "degraded": settlement.degraded,
+        "delivered": delivery is not None,
+        "surge": settlement.surge_milli / 1000,
+        "provider_id": posting.provider_id,
+        "emotional_complexity": settlement.emotional_complexity,
+        "actor": t.actor,
+        **({"doubt": posting.doubt} if posting.doubt else {}),
+        **({"service_tier": settlement.service_tier} if settlement.service_tier else {}),
+        **({"warnings": list(delivery.warnings)} if delivery and delivery.warnings else {}),
+    }
 
 
 def watch(t: Transaction, user_id: str) -> None:
