@@ -58,6 +58,7 @@ VALUES = {
     "model",
     "money",
     "names",
+    "percentiles",
     "plan_types",
     "ports",
     "recalled",

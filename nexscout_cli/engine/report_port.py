@@ -68,14 +68,13 @@ class ReportReader(Protocol):
     def by_day(self, step: int = 1) -> Iterator[tuple[str, ReportReader]]:
         """Each day of the window's time zone since the first use, with a reader of it alone; or of ``step`` days from it."""
 
-    def latency(self, most: int) -> Row:
-        """How long the latest posted calls took, ``most`` at the most: n, p50 and p95 in seconds, None where there was none."""
+    def latency(self) -> Row:
+        """Of all calls whose time is known: n, and p50 and p95 in milliseconds from the hold to the post, None without one."""
 
-    def predicted(self, most: int) -> Row:
-        """The latest predictions whose actual tokens are known, ``most`` at the most: n, sums of predicted, actual, p90."""
-
-    def fallbacks(self) -> int:
-        """How many answers came from a model that stood in for another."""
+    def predicted(self) -> Row:
+        """Predictions whose actual tokens are known: n, and sums of tokens: predicted, actual, and p90, which counts the
+        prediction where it has none.
+        """
 
 
 class Reports(Protocol):

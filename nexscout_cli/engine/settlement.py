@@ -131,10 +131,16 @@ class Settlement(NamedTuple):
 
     def length_after(self, level: Level, output_tokens: int) -> Level:
         """A level of learned lengths after this attempt's answer of so many tokens, thinking left out."""
+        return level.after(*self.length_seen(output_tokens))
+
+    def length_seen(self, output_tokens: int) -> tuple[Trend, int, int, bool]:
+        """What an answer of so many tokens tells of lengths: the shipped trend, tokens that one answer was expected to have
+        and had, whether that is above its P90.
+        """
         expected, answers = self.forecast, self.forecast.answers
         one = (expected.output_tokens - expected.thinking) // answers
         above = output_tokens // answers > (expected.p90_output_tokens - expected.thinking) // answers
-        return level.after(expected.shipped, max(1, one), output_tokens // answers, above)
+        return expected.shipped, max(1, one), output_tokens // answers, above
 
 
 class Prediction(NamedTuple):

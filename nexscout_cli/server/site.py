@@ -138,11 +138,10 @@ class Site:
         async def handle(request: Request, session: Session) -> Response:
             def make() -> dict[str, Any]:
                 from nexscout_cli.pages.facts import gather
-                from nexscout_cli.pages.page import DEAR_OF, site_values
+                from nexscout_cli.pages.page import site_values
 
                 asked = self.asked(request, session)
-                dear = DEAR_OF.get(name, frozenset())
-                facts = gather(self.store, session.actor, asked.window, self.settings, asked.user, dear)
+                facts = gather(self.store, session.actor, asked.window, self.settings, asked.user)
                 return site_values(facts, name) | self.around(asked, name)
 
             return web.page("site_report.html", await self.threads.do(make))
@@ -244,11 +243,10 @@ class Site:
 
         def make() -> str | None:
             from nexscout_cli.pages.facts import gather
-            from nexscout_cli.pages.page import DEAR_OF, chart_file
+            from nexscout_cli.pages.page import chart_file
 
             asked = self.asked(request, session)
-            dear = DEAR_OF.get(f"chart-{name}", frozenset())
-            facts = gather(self.store, session.actor, asked.window, self.settings, asked.user, dear)
+            facts = gather(self.store, session.actor, asked.window, self.settings, asked.user)
             return chart_file(facts, name)
 
         text = await self.threads.do(make)

@@ -30,8 +30,8 @@ PROMPTS = {
 }
 ENDED = ("post", "void")
 """Entries that end a hold."""
-FILLED_BY_NOBODY: dict[str, str] = {}
-"""Columns that no week of use can fill, each with the reason. There are none."""
+FILLED_BY_NOBODY = {"folded_latency.took": "the week's clock stands still while a call is made"}
+"""Columns that no week of use can fill, each with the reason."""
 
 
 class Week:

@@ -50,13 +50,14 @@ def providers(reader: ReportReader, where: Mapping[str, str]) -> Row:
         for model in sorted(calls.keys() | by_model.keys())
     ]
     rows.sort(key=lambda row: (-row["errors"], -row["calls"], row["model_used"]))
-    return {"rows": rows, "totals": _counted(sum(calls.values()), failed), "refused_keys": _refused_keys(failed, where)}
+    totals = _counted(sum(calls.values()), failed) | _overall(reader)
+    return {"rows": rows, "totals": totals, "refused_keys": _refused_keys(failed, where)}
 
 
 def in_short(reader: ReportReader, calls: int, where: Mapping[str, str]) -> Row:
     """The totals of :func:`providers` for the overview, labels without a failure left out."""
     failed = reader.failed_attempts()
-    counted = _counted(calls, failed)
+    counted = _counted(calls, failed) | _overall(reader)
     kinds = {label: counted.pop(label) for label in LABELS}
     return counted | {
         "kinds": {label: n for label, n in kinds.items() if n},
@@ -79,7 +80,12 @@ def _counted(calls: int, failed: list[Failed]) -> Row:
     }
 
 
-def _latency(both: tuple[int, int] | None) -> Row:
+def _overall(reader: ReportReader) -> Row:
+    known = reader.latency()
+    return _latency((known["p50"], known["p95"]))
+
+
+def _latency(both: tuple[int | None, int | None] | None) -> Row:
     p50, p95 = both or (None, None)
     return {"latency_p50_ms": p50, "latency_p95_ms": p95}
 

@@ -11,6 +11,7 @@ from nexscout_cli.store.sqlite.books import Books, fill
 if TYPE_CHECKING:
     from nexscout_cli.engine.ports import Clock
     from nexscout_cli.engine.store_rules import StoreRules
+    from nexscout_cli.store.postgres.ledger import PostgresLedger
     from nexscout_cli.store.postgres.maintenance import PostgresMaintenance
     from nexscout_cli.store.sqlite.work import Work
 
@@ -24,6 +25,14 @@ class PostgresStore(PostgresTransactions, Books):
     @property
     def _work(self) -> Work:
         return self
+
+    @cached_property
+    def ledger(self) -> PostgresLedger:
+        """The books of calls."""
+        from nexscout_cli.store.postgres.groups import Groups
+        from nexscout_cli.store.postgres.ledger import PostgresLedger
+
+        return PostgresLedger(self, Groups(self.db))
 
     @cached_property
     def maintenance(self) -> PostgresMaintenance:

@@ -59,7 +59,7 @@ class PostgresTransactions:
         self, url: str, clock: Clock | None, rules: StoreRules, owner: str, fill: Callable[[Transaction], None]
     ) -> None:
         check_user(owner)  # before new books would be theirs
-        self._clock = clock
+        self.own_clock = clock
         self.rules = rules
         self._known: dict[str, Any] = {}
         self.db = Connections(url, rules.lock_timeout)
@@ -85,14 +85,14 @@ class PostgresTransactions:
     @property
     def clock(self) -> Clock:
         """The clock that pauses are measured with."""
-        if self._clock is None:
+        if self.own_clock is None:
             from nexscout_cli.store.postgres.clock import ServerClock
 
             return ServerClock(self.db)
-        return self._clock
+        return self.own_clock
 
     def _transaction(self, connection: Connection, actor: str, *, is_alone: bool = False) -> PostgresTransaction:
-        return PostgresTransaction(connection, actor, self.rules, self._clock, self._known, is_alone=is_alone)
+        return PostgresTransaction(connection, actor, self.rules, self.own_clock, self._known, is_alone=is_alone)
 
     @contextmanager
     def read(self, actor: str) -> Iterator[Transaction]:

@@ -11,6 +11,8 @@ from nexscout_cli.errors import UsageError
 from nexscout_cli.store.copying import Totals
 from nexscout_cli.store.sqlite import schema
 from nexscout_cli.store.sqlite.database import Database, connect
+from nexscout_cli.store.sqlite.dialect import SQLITE
+from nexscout_cli.store.sqlite.folding import fold_all
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -83,6 +85,7 @@ def making(path: Path, timeout: float) -> Iterator[_File]:
             schema.migrate(connection)
             connection.execute("BEGIN")
             yield _File(connection)
+            fold_all(connection.execute, SQLITE)
             connection.execute("COMMIT")
         with part.open("rb+") as file:
             os.fsync(file.fileno())

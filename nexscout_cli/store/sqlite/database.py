@@ -19,7 +19,7 @@ from nexscout_cli.store.sqlite.queue import QueueLock
 if TYPE_CHECKING:
     from pathlib import Path
 
-SCHEMA_VERSION = 17
+SCHEMA_VERSION = 18
 Prepare = Callable[[sqlite3.Connection], None]
 T = TypeVar("T")
 _TOGETHER = 32

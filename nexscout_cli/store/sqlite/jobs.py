@@ -205,7 +205,7 @@ class SqliteJobs:
                 if row["attempt_state"] != "held":
                     wait_again(t, part.job, row["n"])
                     continue
-                set_state(t, row["attempt"], "submitted")
+                set_state(t, row["attempt"], "submitted", reason="answered in a batch")
                 t.execute("UPDATE job_rows SET state = 'sent' WHERE job = ? AND n = ?", (part.job, row["n"]))
                 count += 1
             ended = t.stamp if not count else None

@@ -9,7 +9,7 @@ from nexscout_cli.engine.catalog.recovery_rules import LiveAttempt
 from nexscout_cli.engine.money import dollars
 from nexscout_cli.errors import UsageError
 from nexscout_cli.store import owner
-from nexscout_cli.store.sqlite import accounts, claims, log, states, usage
+from nexscout_cli.store.sqlite import accounts, claims, folding, log, states, usage
 from nexscout_cli.store.sqlite.transaction import OWN_OR_ADMIN, Transaction, parse_stamp, stamp
 
 if TYPE_CHECKING:
@@ -30,12 +30,18 @@ class SqliteRecovery:
         self._store = store
 
     def recover(self, actor: str) -> Recovered:
-        """Settle what dead processes left behind; runs at the start of every writing command, over all users."""
+        """Settle what dead processes left behind, and fold finished hours for reports; runs at the start of every writing
+        command, over all users.
+        """
         from nexscout_cli.engine.book_types import Recovered
 
         with self._store.read(actor) as t:
-            if not (_left_behind(t) or _abandoned(t) or claims.stale(t) or states.keys_to_expire(t)):
-                return Recovered()
+            to_fold = folding.is_due(t)
+            quiet = not (_left_behind(t) or _abandoned(t) or claims.stale(t) or states.keys_to_expire(t))
+        if to_fold:
+            folding.catch_up(lambda: self._store.write(actor, touch=False))
+        if quiet:
+            return Recovered()
         counted = {"voided": 0, "unknown": 0, "posted": 0}
         with self._store.write(actor) as t:
             for row, attempt in _left_behind(t):

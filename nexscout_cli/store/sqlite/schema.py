@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from sqlite_utils import Database, Migrations
 
 from nexscout_cli.engine.book_types import SUMS
+from nexscout_cli.store.sqlite.folds import FOLDS, NUMBERS, Fold
 from nexscout_cli.store.sqlite.rollups import ROLLUPS
 
 if TYPE_CHECKING:
@@ -781,9 +782,59 @@ def conversations(db: Database) -> None:
     db.conn.execute("PRAGMA user_version = 16")
 
 
+_FOLD_MARKS = """
+CREATE TABLE fold_marks (
+  hour TEXT NOT NULL,
+  is_end INTEGER NOT NULL CHECK (is_end IN (0, 1)),
+  PRIMARY KEY (hour, is_end)
+) STRICT, WITHOUT ROWID;
+"""
+_CHANGED = """
+CREATE TRIGGER {table}_{what}_changes_an_hour AFTER {verb} ON {table}
+WHEN {when} substr({at}, 1, 13) < (SELECT max(hour) FROM fold_marks WHERE is_end = 1) BEGIN
+  INSERT OR IGNORE INTO fold_marks VALUES (substr({at}, 1, 13), 0);
+END;
+"""
+_BEFORE = "(SELECT created_at FROM attempts WHERE request_id = new.request_id AND n = new.n - 1)"
+_COUNTED = ", ".join(("user_id", "feature", "model_used", "outcome", "token_classes", "created_at", *SUMS[4:]))
+_CHANGES = (
+    ("ai_model_usage", "inserted", "INSERT", "", "new.created_at"),
+    ("ai_model_usage", "updated", f"UPDATE OF {_COUNTED}", "", "new.created_at"),
+    ("ai_cost_predictions", "inserted", "INSERT", "new.actual_tokens > 0 AND", "new.created_at"),
+    ("ai_cost_predictions", "updated", "UPDATE OF actual_tokens, prediction_accuracy", "", "new.created_at"),
+    ("attempts", "inserted", "INSERT", "new.n > 1 AND", _BEFORE),
+    ("attempts", "updated", "UPDATE OF failure", "", "new.created_at"),
+)
+"""What may change an hour that has been folded; an attempt tells what became of the one before it."""
+
+
+def _fold_table(fold: Fold) -> str:
+    keys = "".join(f", {key} {'INTEGER' if key in NUMBERS else 'TEXT'} NOT NULL" for key in fold.keys)
+    sums = "".join(f", {name} INTEGER NOT NULL" for name in fold.sums)
+    return (
+        f"CREATE TABLE {fold.table} (owner TEXT NOT NULL, hours INTEGER NOT NULL CHECK (hours IN (1, 24)), "
+        f"period TEXT NOT NULL{keys}{sums}, PRIMARY KEY ({', '.join(('owner', 'hours', 'period', *fold.keys))})) "
+        "STRICT, WITHOUT ROWID;\n"
+    )
+
+
+@MIGRATIONS()
+def folds(db: Database) -> None:
+    """What reports need of finished hours and days, folded."""
+    from nexscout_cli.store.sqlite.dialect import SQLITE
+    from nexscout_cli.store.sqlite.folding import fold_all
+
+    triggers = "".join(
+        _CHANGED.format(table=table, what=what, verb=verb, when=when, at=at) for table, what, verb, when, at in _CHANGES
+    )
+    _script(db.conn, _FOLD_MARKS + "".join(map(_fold_table, FOLDS)) + triggers)
+    fold_all(db.conn.execute, SQLITE)
+    db.conn.execute("PRAGMA user_version = 17")
+
+
 # What a provider's batch job owns is ``submitted``: the job decides of it, age does not.
 _JOBS = """
-CREATE TABLE attempts_17 (
+CREATE TABLE attempts_18 (
   id INTEGER PRIMARY KEY,
   request_id TEXT NOT NULL REFERENCES requests,
   n INTEGER NOT NULL CHECK (n > 0),
@@ -807,12 +858,10 @@ CREATE TABLE attempts_17 (
   CHECK (claim IS NOT NULL OR state IN ('posted', 'voided')),
   UNIQUE (request_id, n)
 ) STRICT;
-INSERT INTO attempts_17 SELECT id, request_id, n, model, price, estimate, hold, hold_tokens, actual, state, owner, deadline,
+INSERT INTO attempts_18 SELECT id, request_id, n, model, price, estimate, hold, hold_tokens, actual, state, owner, deadline,
   provider_id, reason, plan, claim, created_at, settled_at, failure FROM attempts;
 DROP TABLE attempts;
-ALTER TABLE attempts_17 RENAME TO attempts;
-CREATE UNIQUE INDEX attempts_live ON attempts (claim) WHERE claim IS NOT NULL;
-CREATE INDEX attempts_failed ON attempts (created_at) WHERE failure IS NOT NULL;
+ALTER TABLE attempts_18 RENAME TO attempts;
 CREATE TRIGGER attempts_move_forward BEFORE UPDATE OF state ON attempts
 WHEN NOT (new.state = old.state AND old.state <> 'posted'
           OR old.state = 'held' AND new.state IN ('sent', 'submitted', 'voided')
@@ -873,8 +922,14 @@ CREATE INDEX job_rows_by_user ON job_rows (user_id);
 @MIGRATIONS()
 def jobs(db: Database) -> None:
     """Jobs that providers do in their own time, at their price for that."""
+    others = db.conn.execute(
+        "SELECT sql FROM sqlite_master WHERE tbl_name = 'attempts' AND type IN ('index', 'trigger') AND sql IS NOT NULL "
+        "AND name <> 'attempts_move_forward'"
+    ).fetchall()
     _script(db.conn, _JOBS)
-    db.conn.execute("PRAGMA user_version = 17")
+    for (sql,) in others:  # they went with the table that was made anew
+        db.conn.execute(sql)
+    db.conn.execute("PRAGMA user_version = 18")
 
 
 def migrate(connection: sqlite3.Connection) -> None:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from nexscout_cli.store.sqlite.checking import (
     bases,
     books,
+    folds,
     integrity,
     meta,
     objects,
@@ -75,7 +76,7 @@ def of_books(t: Transaction, now: datetime, kept: Sequence[Seal] = ()) -> list[P
     """Everything that is wrong with what tables hold, whichever database keeps them. ``now``: the clock's time."""
     found = _kept("meta", lambda: meta.problems(t, now))
     found += _kept("values", lambda: shapes.problems(t))
-    for rule in (*books.RULES, *twice.RULES, *rollups.rules()):
+    for rule in (*books.RULES, *twice.RULES, *rollups.rules(), *folds.rules(t.sql)):
         found += _kept(rule.name, lambda rule=rule: iter(examined(t, rule)))  # type: ignore[misc]
     found += told("settlements", settlements.faults(t))
     found += told("accounts", bases.faults(t))
