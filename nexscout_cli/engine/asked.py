@@ -49,8 +49,8 @@ def elapsed_ms(clock: Clock, started: float) -> int:
     return round((clock.monotonic() - started) * 1000)
 
 
-def metadata(asked: Asked, at: Moment, plan: Plan | None = None) -> Metadata:
-    """What is known of a request before a call: its name, and its plan where it has one."""
+def metadata(asked: Asked, at: Moment, plan: Plan | None = None, quote: Plan | None = None) -> Metadata:
+    """What is known of a request before a call: its name, and its plan where it has one; ``quote``: what was quoted instead."""
     known = Metadata(asked.request_id, execution_time_ms=at.elapsed_ms)
     if plan is None:
         return known
@@ -59,7 +59,7 @@ def metadata(asked: Asked, at: Moment, plan: Plan | None = None) -> Metadata:
         routing_reason=plan.routing_reason,
         compression_applied=plan.compression.applied,
         warnings=plan.warnings,
-        plan=plan.as_json(),
+        plan=(quote or plan).as_json(),
     )
 
 

@@ -137,7 +137,7 @@ class Course(NamedTuple):
 def answer(course: Course, plan: Plan, text: str, at: Moment, *, truncated: bool) -> AIResponse:
     """The response that delivers ``text``, made by ``plan``."""
     quote = course.first if course.doubted else plan  # what was quoted was the whole cascade
-    known = metadata(course, at, plan)._replace(degraded=plan.degraded, truncated=truncated, plan=quote.as_json())
+    known = metadata(course, at, plan, quote)._replace(degraded=plan.degraded, truncated=truncated)
     return AIResponse(True, text, None, known)
 
 
@@ -146,9 +146,9 @@ def failed(course: Course, at: Moment, error: dict[str, str], exit_status: int, 
     return AIResponse(False, None, error, metadata(course, at, plan), exit_status)
 
 
-def metadata(course: Course, at: Moment, plan: Plan) -> Metadata:
-    """What a request has come to, under the plan that was carried out last."""
-    known = asked.metadata(course.asked, at, plan)
+def metadata(course: Course, at: Moment, plan: Plan, quote: Plan | None = None) -> Metadata:
+    """What a request has come to, under the plan that was carried out last; ``quote``: the one that was quoted."""
+    known = asked.metadata(course.asked, at, plan, quote)
     tokens_in = sum(charge.input_tokens for charge in course.posted)
     tokens_out = sum(charge.output_tokens for charge in course.posted)
     return known._replace(

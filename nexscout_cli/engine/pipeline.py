@@ -48,7 +48,8 @@ class Engine:
     """Decides, charges and answers; thread-safe.
 
     ``count`` is the tokenizer. ``actor`` is who acts where a call does not name another one. ``interrupts`` is told when a
-    signal asks to stop; an engine has its own where none is given.
+    signal asks to stop; an engine has its own where none is given. ``sends_at_once``, to be set before the first run: a hold
+    and the mark that its call was sent are one transaction.
     """
 
     def __init__(
@@ -62,6 +63,7 @@ class Engine:
         observer: Observer | None = None,
         interrupts: Interrupts | None = None,
     ) -> None:
+        self.sends_at_once = False
         self.ledger = ledger
         self.provider = provider
         self.settings = settings
@@ -85,7 +87,11 @@ class Engine:
         from nexscout_cli.engine.runner import Runner
 
         execution = Execution(self.settings, self._count, self.planner, self.clock.now)
-        return Runner(execution, self.ledger, self.provider, self.settings, self.clock, self.observer, self.interrupts)
+        runner = Runner(
+            execution, self.ledger, self.provider, self.settings, self.clock, self.observer, self.interrupts
+        )
+        runner.sends_at_once = self.sends_at_once
+        return runner
 
     def snapshot(self, request: AIRequest, actor: str | None = None) -> Snapshot:
         """Step 0: the world that a request is planned in. Raises NotPermitted, UsageError."""
@@ -292,7 +298,7 @@ class Engine:
             self.settings,
             self.clock.now(),
             mode=resolved.mode,
-            answer=response.as_json(),
+            answer=response.as_json() if asked.request.options.idempotency_key else {},
             fingerprint=asked.fingerprint,
         )
         self.ledger.record_hit(asked.actor, record)

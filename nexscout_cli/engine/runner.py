@@ -34,6 +34,7 @@ from nexscout_cli.engine.failures import CallInterrupted, ProviderFailure, Reade
 from nexscout_cli.engine.interrupts import Interrupts
 from nexscout_cli.engine.ports import Clock, Ledger, Observer, Provider
 from nexscout_cli.engine.response import AIResponse
+from nexscout_cli.engine.settlement import Order
 from nexscout_cli.engine.world import read_snapshot
 from nexscout_cli.errors import Interrupted, NexScoutError, StalePlan
 
@@ -42,7 +43,10 @@ NAP = 0.5
 
 
 class Runner:
-    """Runs one course at a time in the calling thread; many threads may share it."""
+    """Runs one course at a time in the calling thread or coroutine; many may share it.
+
+    ``sends_at_once``: what is held is marked sent in the same transaction, as its call follows.
+    """
 
     def __init__(
         self,
@@ -54,6 +58,7 @@ class Runner:
         observer: Observer,
         interrupts: Interrupts,
     ) -> None:
+        self.sends_at_once = False
         self._execution = execution
         self._ledger = ledger
         self._provider = provider
@@ -120,7 +125,7 @@ class Runner:
                 return self._execution.plan(course, snapshot)
             case TakeHold():
                 try:
-                    return HoldTaken(Held(ledger.hold(actor, action.order), action.plan))
+                    return HoldTaken(Held(ledger.hold(actor, self._order(action)), action.plan))
                 except StalePlan:
                     return HoldStale()
             case Send():
@@ -150,6 +155,9 @@ class Runner:
             case Close():
                 return self._close(actor, action)
 
+    def _order(self, action: TakeHold) -> Order:
+        return action.order._replace(sent=True) if self.sends_at_once else action.order
+
     def _close(self, actor: str, action: Close) -> AIResponse:
         self._ledger.fail(actor, action.failure)
         if action.error is not None:
@@ -160,7 +168,8 @@ class Runner:
     def _send(self, actor: str, action: Send, on_text: OnText | None) -> Event:
         """Mark the attempt sent and make the call. An interrupt after that leaves it unknown; before that, it is void."""
         held = action.held
-        self._ledger.mark_sent(actor, held.attempt)
+        if not held.attempt.sent:
+            self._ledger.mark_sent(actor, held.attempt)
         failure = ProviderFailure("unreached", "interrupted; not sent")
         try:
             with self._interrupts.exposed():

@@ -166,7 +166,8 @@ class Order(NamedTuple):
 
     ``version`` is the world's that it was planned in, ``seconds`` how long the call may take, ``cache_key`` what the
     call answers for where identical requests wait for it. ``energy`` and ``prediction`` count with a request's first
-    attempt. ``budgets`` are empty for a model that costs nothing.
+    attempt. ``budgets`` are empty for a model that costs nothing. ``sent``: the call follows at once, and the attempt counts as
+    sent with its hold, in one transaction; a crash between the two leaves it unknown, which is the safe side.
     """
 
     prediction: Prediction
@@ -181,10 +182,14 @@ class Order(NamedTuple):
     energy: int
     budgets: tuple[Budget, ...]
     cache_key: str | None = None
+    sent: bool = False
 
 
 class Attempt(NamedTuple):
-    """A hold that was taken: which attempt of which request, and what it may cost at most (nano-dollars, tokens, energy)."""
+    """A hold that was taken: which attempt of which request, and what it may cost at most (nano-dollars, tokens, energy).
+
+    ``sent``: it was marked so with its hold.
+    """
 
     id: int
     request_id: str
@@ -193,6 +198,7 @@ class Attempt(NamedTuple):
     hold: int
     hold_tokens: int
     hold_energy: int
+    sent: bool = False
 
 
 class Delivery(NamedTuple):

@@ -241,6 +241,11 @@ class Store(Protocol):
 
     rules: StoreRules
     """What transactions need to know of the settings."""
+    lets_others_go_on: bool
+    """Whether a coroutine that waits for it lets others go on (``waiting.py``); else its calls are for threads."""
+
+    def settle(self) -> None:
+        """See that all is written that a coroutine was not to wait for (:meth:`Ledger.record_hit`)."""
 
     @property
     def ledger(self) -> Ledger:

@@ -11,6 +11,7 @@ from nexscout_cli.engine.ports import KnowsPrices
 from nexscout_cli.engine.routing.policy import effective_policy
 from nexscout_cli.engine.snapshot import Experience, Limit, Snapshot, World
 from nexscout_cli.engine.tiers import FIRST_TIER, tier_terms
+from nexscout_cli.recent import Recent
 from nexscout_cli.terms import MODES
 
 if TYPE_CHECKING:
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from nexscout_cli.engine.request import AIRequest
 
 _MONTH = len("2026-11")
+_availability: Recent[tuple[tuple[Model, ...], tuple[frozenset[str], dict[str, str]]]] = Recent()
 
 
 def read_snapshot(ledger: Ledger, provider: Provider, settings: Settings, actor: str, request: AIRequest) -> Snapshot:
@@ -38,7 +40,10 @@ def _snapshot(
     world: World, known: Experience, settings: Settings, provider: Provider, actor: str, request: AIRequest
 ) -> Snapshot:
     tier, granted = world.subject or (FIRST_TIER, "")
-    available, missing = availability(world.models, provider)
+    # The catalog's models are the same object while they are the same; what is kept with them keeps them, and so their id.
+    _, (available, missing) = _availability.get(
+        (id(world.models), id(provider)), lambda: (world.models, availability(world.models, provider))
+    )
     if not request.is_plain:
         from nexscout_cli.engine.abilities import without_the_unable
 

@@ -30,6 +30,8 @@ Route = Callable[[object, "Request"], Awaitable[Response]]
 """A handler as the application has it, with its server, which pages don't need."""
 
 SINCE = "30d"
+TIMES = ("24h", "7d", "30d", "90d", "month", "last-month")
+"""Windows that are a click away."""
 _LIMITS = 200
 _LOG, _LOG_MOST = 100, 1_000
 """Requests that the log shows, and among how many of the latest it searches."""
@@ -68,6 +70,7 @@ class Site:
             ("/requests/{request_id}", "GET", self.signed_in(self._request)),
             ("/export/{name}.{kind}", "GET", self.signed_in(self._export)),
             ("/chart/{name}.svg", "GET", self.signed_in(self._chart)),
+            ("/charts.js", "GET", self.signed_in(self._script)),
             ("/sign-in", "GET", self._safely(self._sign_in_form)),
             ("/sign-in", "POST", self._safely(self._sign_in)),
             ("/sign-in/link", "GET", self._safely(self._sign_in_by_link)),
@@ -141,10 +144,10 @@ class Site:
                 from nexscout_cli.pages.page import site_values
 
                 asked = self.asked(request, session)
-                facts = gather(self.store, session.actor, asked.window, self.settings, asked.user)
-                return site_values(facts, name) | self.around(asked, name)
+                facts = gather(self.store, session.actor, asked.window, self.settings, asked.user, name)
+                return site_values(facts, name) | self.around(asked, name) | {"times": TIMES}
 
-            return web.page("site_report.html", await self.threads.do(make))
+            return web.page("site_report.html", await self.threads.do(make), scripted=True)
 
         return handle
 
@@ -169,6 +172,9 @@ class Site:
                 **({"/admin": "admin"} if admin else {}),
             },
         }
+
+    async def _script(self, request: Request, session: Session) -> Response:
+        return web.script("charts.js")
 
     async def _log(self, request: Request, session: Session) -> Response:
         """The latest requests; ``q`` looks for a text in them."""
@@ -246,7 +252,7 @@ class Site:
             from nexscout_cli.pages.page import chart_file
 
             asked = self.asked(request, session)
-            facts = gather(self.store, session.actor, asked.window, self.settings, asked.user)
+            facts = gather(self.store, session.actor, asked.window, self.settings, asked.user, "chart")
             return chart_file(facts, name)
 
         text = await self.threads.do(make)

@@ -91,7 +91,9 @@ def test_a_run_that_is_lied_to_ends_with_an_answer_or_five(
     how = "--stream" if streamed else "--no-stream"
     told = range(0, len(lies), EACH[way])
     asked = [["run", "-m", "gpt-4o", how, "--no-cache", f"lie {n}: say hello"] for n in told]
-    ended = {lies[n]: end for n, end in zip(told, called(asked, tmp_path, warm=sent_by(gullible, way, how)), strict=True)}
+    ended = {
+        lies[n]: end for n, end in zip(told, called(asked, tmp_path, warm=sent_by(gullible, way, how)), strict=True)
+    }
     wrong = {
         lie.name: end
         for lie, end in ended.items()

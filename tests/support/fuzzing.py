@@ -68,6 +68,7 @@ _TOKENS = (
     b"data:", b"event: error\n", b"[" * 2_000, b'{"a":' * 2_000, b"9" * 5_000, b",", b":", b"true", b"'''", b"=", b"\x1b[", b"#",
 )  # fmt: skip
 
+
 def _with_odd_value(document: Any, chance: Random) -> Any:
     """The document with a value of another type somewhere."""
     if chance.random() < 0.25 or not isinstance(document, dict | list) or not document:

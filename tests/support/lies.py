@@ -402,7 +402,9 @@ def _contents() -> Form:
 
 def paths_of(document: Any) -> list[tuple[str | int, ...]]:
     """The places of all that is in a document."""
-    inner = document.items() if isinstance(document, dict) else enumerate(document) if isinstance(document, list) else ()
+    inner = (
+        document.items() if isinstance(document, dict) else enumerate(document) if isinstance(document, list) else ()
+    )
     return [path for key, value in inner for path in ((key,), *((key, *rest) for rest in paths_of(value)))]
 
 

@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 class PostgresStore(PostgresTransactions, Books):
     """Books on a server. Who opens a database without books first owns them: admin, tier elite."""
 
+    lets_others_go_on = False
+
     def __init__(self, url: str, clock: Clock | None, rules: StoreRules, owner: str) -> None:
         super().__init__(url, clock, rules, owner, fill)
 

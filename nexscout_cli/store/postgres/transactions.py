@@ -153,6 +153,15 @@ class PostgresTransactions:
         with connection.pipeline():  # to leave it is to wait for it, and for all that was sent before
             connection.execute("COMMIT")
 
+    def settle(self) -> None:
+        """Nothing is left to be written later."""
+
+    def soon(
+        self, actor: str, make: Callable[[Transaction], None], user_id: str = "", proof: Proof[None] | None = None
+    ) -> None:
+        """As :meth:`together`."""
+        self.together(actor, make, user_id, proof)
+
     def together(
         self, actor: str, make: Callable[[Transaction], T], user_id: str = "", proof: Proof[T] | None = None
     ) -> T:

@@ -40,7 +40,7 @@ def hold(t: Transaction, order: Order) -> Attempt:
     accounts.hold(t, attempt_id, amounts)
     if first:
         predict(t, order.prediction, None)
-    return Attempt(attempt_id, request_id, n, order.settlement, order.hold, order.hold_tokens, energy)
+    return Attempt(attempt_id, request_id, n, order.settlement, order.hold, order.hold_tokens, energy, order.sent)
 
 
 def open_request(t: Transaction, order: Order) -> bool:
@@ -67,7 +67,7 @@ def _insert_attempt(t: Transaction, order: Order, n: int, claim: str | None) -> 
     attempt_id = t.insert(
         """INSERT INTO attempts (request_id, n, model, price, estimate, hold, hold_tokens, state,
            owner, deadline, plan, claim, created_at)
-           VALUES (?, ?, ?, ?, ?, ?, ?, 'held', ?, ?, ?, ?, ?) ON CONFLICT (claim) WHERE claim IS NOT NULL DO NOTHING""",
+           VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (claim) WHERE claim IS NOT NULL DO NOTHING""",
         (
             request_id,
             n,
@@ -76,6 +76,7 @@ def _insert_attempt(t: Transaction, order: Order, n: int, claim: str | None) -> 
             order.estimate,
             order.hold,
             order.hold_tokens,
+            "sent" if order.sent else "held",
             owner.me(),
             stamp(t.now + timedelta(seconds=order.seconds)),
             t.json(settlement.as_json()),

@@ -80,8 +80,9 @@ class SqliteLedger:
             return answers.in_flight(t, user_id, prompt_hash)
 
     def record_hit(self, actor: str, hit: Hit) -> None:
-        """The one small write of a cached answer."""
-        self._store.together(actor, lambda t: hits.record(t, hit), hit.user_id, _proof(_USED, hit.request_id, 0))
+        """The one small write of a cached answer. It costs nothing: only an answer under a key must be on record at once."""
+        write = self._store.soon if hit.idempotency_key is None else self._store.together
+        write(actor, lambda t: hits.record(t, hit), hit.user_id, _proof(_USED, hit.request_id, 0))
 
     def record_refusal(self, actor: str, prediction: Prediction, reason: str) -> None:
         """A refused run: its prediction, and nothing else."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from contextlib import contextmanager, suppress
 from datetime import UTC, date, datetime, time, timedelta
+from functools import cached_property
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from nexscout_cli.engine.book_types import SUMS, Failed, Person
@@ -31,6 +32,19 @@ _ROLLUP_SUMS = ", ".join(f"coalesce(sum({name}), 0)" for name in SUMS)
 _COLUMNS = {"user_id": "owner", "model_used": "model"}
 """Keys that folds have under another name."""
 _MINE = f"{OWN_OR_ADMIN} AND (CAST(:user AS text) IS NULL OR user_id = :user)"
+
+
+_OF_PREDICTIONS = ("feature", "recommended_model")
+
+
+class _Errors(NamedTuple):
+    """Sums of predictions by feature and model; of each of them how often ours, and the formula's, were off by how much, in
+    millionths rounded to ``bits``.
+    """
+
+    bits: int
+    sums: dict[tuple[Any, ...], list[int]]
+    off: list[tuple[tuple[str, str], str, int, int]]
 
 
 class Split(NamedTuple):
@@ -168,22 +182,33 @@ class SqliteReportReader(FoldReader):
 
     def predictions(self, *keys: str) -> list[Row]:
         """Predictions whose actual tokens are known, summed up by ``keys``, most first; see the port for the columns."""
-        columns = [{"recommended_model": "model"}.get(key, key) for key in keys]
-        parts = self.of(PREDICTIONS, *columns)
-        exact = sum(sums[0] for sums in parts.values()) <= EXACT
-        off: dict[tuple[str, ...], dict[str, dict[int, int]]] = {}
-        for (*part, of, error), (n,) in self.of(ERRORS, *columns, "of_what", "error", exact=exact).items():
-            off.setdefault(tuple(part), {"ours": {}, "formula": {}})[of][error] = n
-        bits = 0 if exact else ERROR_BITS
+        at = [_OF_PREDICTIONS.index(key) for key in keys]
+        bits, every, off = self._errors
+        parts: dict[tuple[Any, ...], list[int]] = {}
+        add(parts, len(keys), ((*(part[n] for n in at), *sums) for part, sums in every.items()))
+        counts: dict[tuple[Any, ...], dict[str, dict[int, int]]] = {}
+        for part, of, error, n in off:
+            counted = counts.setdefault(tuple(part[n] for n in at), {"ours": {}, "formula": {}})[of]
+            counted[error] = counted.get(error, 0) + n
         rows = [
             {**dict(zip(keys, part, strict=True)), **_predicted(dict(zip(PREDICTIONS.sums, sums, strict=True)))}
             | {
-                "median_error": median(off[part]["ours"], bits) / 1e6,
-                "formula_median_error": median(off[part]["formula"], bits) / 1e6,
+                "median_error": median(counts[part]["ours"], bits) / 1e6,
+                "formula_median_error": median(counts[part]["formula"], bits) / 1e6,
             }
             for part, sums in parts.items()
         ]
         return sorted(rows, key=lambda row: (-row["n"], *(row[key] for key in keys)))
+
+    @cached_property
+    def _errors(self) -> _Errors:
+        """By feature and model, from one reading: the sums, and how often each error occurs."""
+        sums = self.of(PREDICTIONS, *PREDICTIONS.keys)
+        exact = sum(each[0] for each in sums.values()) <= EXACT
+        off = self.of(ERRORS, *ERRORS.keys, exact=exact)
+        return _Errors(
+            0 if exact else ERROR_BITS, sums, [((f, m), of, error, n) for (f, m, of, error), (n,) in off.items()]
+        )
 
     def predicted(self) -> Row:
         """Predictions whose actual tokens are known: n, and sums of tokens: predicted, actual, and p90, which counts the
