@@ -222,6 +222,9 @@ def told(session: Session, job: Job, as_json: bool) -> int:
         output.emit(summary(job))
     elif not session.quiet and (status or output.stderr_is_terminal()):
         output.note(_standing(job))
+        for part in session.store.jobs.parts(session.actor, job.id):
+            if part.note and part.state != "ended":
+                output.note(f"  {part.id}: {part.note}")
     return status
 
 

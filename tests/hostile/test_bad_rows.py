@@ -94,7 +94,9 @@ def used(home: Home, server: OpenAIServer) -> Home:
     server.fail = None
     lines = [json.dumps({"feature": "ai_message", "prompt": f"Write to {name}"}) for name in ("Cy", "Di")]
     Path("rows.jsonl").write_text("\n".join(lines))
-    home("batch", "rows.jsonl", "--later", "--quiet")  # the server takes no files: the job waits with its texts
+    away = ("models", "add", "away", "--litellm-model", "openai/gpt-4o-mini", "--api-key-env", "OPENAI_API_KEY")
+    home(*away, "--api-base", "http://127.0.0.1:1/v1")
+    home("batch", "rows.jsonl", "--later", "-m", "away", "--quiet")  # nobody takes it: the job waits with its texts
     assert home.sound()
     return home
 
