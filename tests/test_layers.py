@@ -58,6 +58,7 @@ VALUES = {
     "model",
     "money",
     "names",
+    "deployment",
     "percentiles",
     "plan_types",
     "ports",

@@ -110,7 +110,7 @@ def _print_one(found: dict[str, Any]) -> None:
     attempts = [
         {
             "n": str(row["n"]),
-            "model": row["model"],
+            "model": f"{row['model']} at {row['deployment']}" if row["deployment"] else row["model"],
             "state": row["state"],
             "estimate": _money(row["estimate"]),
             "hold": _money(row["hold"]),

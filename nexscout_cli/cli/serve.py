@@ -43,6 +43,7 @@ def serve(
     try:
         import uvicorn
 
+        from nexscout_cli.assemble import bad_row
         from nexscout_cli.links import link_secret
         from nexscout_cli.server.app import application
         from nexscout_cli.server.slow_clients import bounded_protocol
@@ -58,7 +59,7 @@ def serve(
     with suppress(NexScoutError):  # what the first request would load is loaded before it comes
         engine.simulate(AIRequest(session.actor, settings["feature"], "Hello"))
     made = uvicorn.Config(
-        application(engine, session.store, settings, link_secret(config.secrets_dir())),
+        application(engine, session.store, settings, link_secret(config.secrets_dir()), bad_row),
         host=host or settings["serve.host"],
         port=settings["serve.port"] if port is None else port,
         http=bounded_protocol(),

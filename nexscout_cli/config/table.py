@@ -217,6 +217,13 @@ SETTINGS: dict[str, Setting] = {
     "providers.timeout": Setting(
         60.0, float, "seconds a call may take; for a stream, seconds between two tokens", 0.1, 3600
     ),
+    "deployments.wait": Setting(
+        120.0,
+        float,
+        "seconds a call waits while each of its model's deployments is at its limits; a batch waits longer",
+        0,
+        3600,
+    ),
     "providers.stream_timeout": Setting(600.0, float, "seconds a whole stream may take", 0.1, 86_400),
     "providers.retries": Setting(2, int, "how often one model is tried again after a fault that may pass", 0, 10),
     "providers.backoff_min": Setting(0.5, float, "seconds before the first retry", 0, 60),

@@ -71,7 +71,7 @@ def settlement(plan: Plan, quoted_tokens: int, baseline: Model, floor: float) ->
 def order(
     request_id: str, plan: Plan, quoted_tokens: int, snapshot: Snapshot, settings: Settings, **more: Json
 ) -> Order:
-    """The order for a hold of the plan's worst case. ``more``: fingerprint, seconds, cache_key."""
+    """The order for a hold of the plan's worst case. ``more``: fingerprint, seconds, cache_key, wanted."""
     return Order(
         prediction=prediction(request_id, plan),
         settlement=settlement(

@@ -121,13 +121,15 @@ class Engine:
         *,
         actor: str | None = None,
         request_id: str | None = None,
+        patient: bool = False,
     ) -> AIResponse:
         """Answer a request, or say why not. ``on_text`` streams the answer; ``confirm`` is asked before money moves.
+        ``patient``: wait as long as it takes for room at a model's deployments.
 
         ``request_id``: its name, where one was made already (:func:`~nexscout_cli.engine.asked.new_id`).
         Raises Interrupted when a signal ends it; what was in flight is settled first.
         """
-        asked = self._asked(request, actor, request_id)
+        asked = self._asked(request, actor, request_id)._replace(patient=patient)
         try:
             check_request(asked.request, self.settings)
             return self._answer(asked, self.snapshot(asked.request, asked.actor), on_text, confirm)

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     )
     from nexscout_cli.engine.budgets import Budget, Used
     from nexscout_cli.engine.conversations import Conversations
+    from nexscout_cli.engine.deployment import Use
     from nexscout_cli.engine.jobs.ports import JobBook
     from nexscout_cli.engine.learning.profile import ProfileState
     from nexscout_cli.engine.log_port import FeedbackBook, Log
@@ -113,6 +114,9 @@ class Catalog(Protocol):
 
     def change(self, actor: str, make: Callable[[tuple[Model, ...]], Sequence[Model]]) -> Sequence[Model]:
         """Write the models that ``make`` returns for the catalog as it is, in one transaction; returns them."""
+
+    def uses(self, actor: str, model: Model) -> dict[str, Use]:
+        """How a model's deployments are used now, by name."""
 
 
 class Cache(Protocol):

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from nexscout_cli.engine.request import AIRequest
 
 _MONTH = len("2026-11")
-_availability: Recent[tuple[tuple[Model, ...], tuple[frozenset[str], dict[str, str]]]] = Recent()
+_availability: Recent[tuple[tuple[Model, ...], tuple[frozenset[str], dict[str, str]], tuple[Model, ...]]] = Recent()
 
 
 def read_snapshot(ledger: Ledger, provider: Provider, settings: Settings, actor: str, request: AIRequest) -> Snapshot:
@@ -41,9 +41,11 @@ def _snapshot(
 ) -> Snapshot:
     tier, granted = world.subject or (FIRST_TIER, "")
     # The catalog's models are the same object while they are the same; what is kept with them keeps them, and so their id.
-    _, (available, missing) = _availability.get(
-        (id(world.models), id(provider)), lambda: (world.models, availability(world.models, provider))
+    _, (available, missing), models = _availability.get(
+        (id(world.models), id(provider)),
+        lambda: (world.models, availability(world.models, provider), _callable(world.models, provider)),
     )
+    world = world._replace(models=models)
     if not request.is_plain:
         from nexscout_cli.engine.abilities import without_the_unable
 
@@ -109,6 +111,23 @@ def availability(catalog: tuple[Model, ...], provider: Provider) -> tuple[frozen
     for model in catalog:
         if not model.enabled:
             missing[model.name] = f"it is disabled; `nexscout models enable {model.name}` brings it back"
-        elif reason := provider.available(model):
+        elif reason := _missing(model, provider):
             missing[model.name] = reason
     return frozenset(m.name for m in catalog if m.name not in missing and not m.retired), missing
+
+
+def _missing(model: Model, provider: Provider) -> str | None:
+    """What a model lacks to be called; nothing where one of its deployments can be."""
+    reasons = [provider.available(place) for place in model.places]
+    return None if None in reasons else reasons[0]
+
+
+def _callable(catalog: tuple[Model, ...], provider: Provider) -> tuple[Model, ...]:
+    """The catalog with those deployments alone that can be called now."""
+    if not any(model.deployments for model in catalog):
+        return catalog
+    found = []
+    for model in catalog:
+        places = [place for place in model.deployments if provider.available(model.at(place)) is None]
+        found.append(model._replace(deployments=tuple(places)) if places else model)
+    return tuple(found)

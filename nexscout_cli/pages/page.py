@@ -152,7 +152,7 @@ SITE: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
     "users": (("cost-user", "outcomes"), ("users",)),
     "models": (("cost-model", "cost-feature", "latency"), ("models", "features")),
     "providers": (("latency", "outcomes"), ("providers",)),
-    "accuracy": (("predictions",), ("accuracy",)),
+    "accuracy": (("predictions", "errors", "covered"), ("accuracy",)),
     "cache": (("hits", "outcomes"), ("cache", "savings")),
     "unprofitable": (("cost-user",), ("unprofitable",)),
 }

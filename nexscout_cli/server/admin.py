@@ -6,6 +6,7 @@ import secrets
 import threading
 from typing import TYPE_CHECKING, Any
 
+from nexscout_cli.config import SETTINGS
 from nexscout_cli.engine.budget_words import budget_text
 from nexscout_cli.engine.budgets import owner_of
 from nexscout_cli.server import deeds, errors, web
@@ -98,6 +99,16 @@ class Admin:
             "models": [one for one in store.catalog.models(actor) if not one.retired],
             "budgets": [(one, budget_text(one)) for one in store.budgets.listing(actor)],
         }
+        rows, _ = store.limits.read(actor)
+        shown["limits"] = [
+            {
+                "name": name,
+                "value": deeds.said_of(rows.get(name, SETTINGS[name].default)),
+                "from": "set here" if name in rows else "the default",
+                "doc": SETTINGS[name].doc,
+            }
+            for name in deeds.LIMITS
+        ]
         return shown | {"tiers": TIERS, "roles": ROLES[::-1], "modes": MODES} | around
 
     async def _ask(self, request: Request, session: Session) -> Response:

@@ -18,6 +18,7 @@ from nexscout_cli.server import asking, chat_completions, errors, messages, resp
 from nexscout_cli.server.admin import Admin
 from nexscout_cli.server.answering import Front, handler, named
 from nexscout_cli.server.catalog import listed
+from nexscout_cli.server.faults import Fault
 from nexscout_cli.server.openapi import document as openapi_document
 from nexscout_cli.server.shared import Server, guarded
 from nexscout_cli.server.site import Route as Handle
@@ -35,9 +36,14 @@ if TYPE_CHECKING:
     from nexscout_cli.engine.store_ports import Store
 
 
-def application(engine: Engine, store: Store, settings: Settings, secret: bytes | None = None) -> ASGIApp:
-    """The application over an engine; with pages where there is a ``secret`` that signs their links."""
-    server = Server(engine, store, settings)
+def application(
+    engine: Engine, store: Store, settings: Settings, secret: bytes | None = None, fault: Fault = lambda: None
+) -> ASGIApp:
+    """The application over an engine; with pages where there is a ``secret`` that signs their links.
+
+    ``fault`` looks for what is wrong with the database, after a failure that nobody understands.
+    """
+    server = Server(engine, store, settings, fault)
     pages = [] if secret is None else _pages(server, secret)
 
     @contextlib.asynccontextmanager

@@ -6,19 +6,23 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from nexscout_cli.config import SETTINGS, parse
+from nexscout_cli.config.limits import is_limit
 from nexscout_cli.engine.api_keys import check_name, digest, ends_at, free_name, names_in, new_secret
 from nexscout_cli.engine.book_types import MAX_ENERGY, ApiKey
 from nexscout_cli.engine.budget_words import budget_of, budget_text
 from nexscout_cli.engine.budgets import owner_of
 from nexscout_cli.engine.catalog import keeping, rules
 from nexscout_cli.engine.names import check_user
-from nexscout_cli.errors import UsageError
+from nexscout_cli.errors import ConfigError, UsageError
 from nexscout_cli.terms import MODES, ROLES, TIERS
 
 if TYPE_CHECKING:
     from nexscout_cli.engine.store_ports import Store
 
 Fields = dict[str, str]
+LIMITS = tuple(name for name in SETTINGS if is_limit(name))
+"""The settings that stand in the database."""
 
 
 class Deed(NamedTuple):
@@ -67,6 +71,11 @@ def _done(work: Callable[[], Any]) -> Callable[[], None]:
         work()
 
     return do
+
+
+def said_of(value: Any) -> str:
+    """A setting's value as a person types it."""
+    return "none" if value is None else ",".join(map(str, value)) if isinstance(value, list) else str(value)
 
 
 def _tier(store: Store, actor: str, fields: Fields) -> Deed:
@@ -204,6 +213,28 @@ def _no_budget(store: Store, actor: str, fields: Fields) -> Deed:
     )
 
 
+def _limit(store: Store, actor: str, fields: Fields) -> Deed:
+    name, text = fields.get("limit", ""), fields.get("value", "")
+    if name not in LIMITS:
+        raise UsageError(f"there is no limit {name!r:.80}", "load the page again")
+    try:
+        value = parse(name, text, "config set")
+    except ConfigError as error:
+        raise UsageError(error.message, error.suggestion) from error
+    rows, _ = store.limits.read(actor)
+    now = said_of(rows[name]) if name in rows else f"{said_of(SETTINGS[name].default)}, the default,"
+    if value is None:
+        work = _done(lambda: store.limits.remove(actor, name))
+    else:
+        work = _done(lambda: store.limits.set(actor, name, value))
+    return Deed(
+        f"Let {name} be {said_of(value)}? It is {now} now. {SETTINGS[name].doc} The server goes by it when it next begins.",
+        f"{name} is {said_of(value)}.",
+        work,
+        heavy=True,
+    )
+
+
 _DEEDS: dict[str, Callable[[Store, str, Fields], Deed]] = {
     "tier": _tier,
     "role": _role,
@@ -215,4 +246,5 @@ _DEEDS: dict[str, Callable[[Store, str, Fields], Deed]] = {
     "revoke": _revoke,
     "budget": _budget,
     "no-budget": _no_budget,
+    "limit": _limit,
 }

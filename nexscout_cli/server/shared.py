@@ -12,6 +12,7 @@ from nexscout_cli.errors import NexScoutError, UsageError
 from nexscout_cli.server import errors
 from nexscout_cli.server.auth import Keys
 from nexscout_cli.server.coroutines import InThreads
+from nexscout_cli.server.faults import Fault, Faults
 from nexscout_cli.server.limits import Places, Rates, read_body
 from nexscout_cli.server.metrics import Metrics
 from nexscout_cli.server.running import Threads
@@ -32,8 +33,9 @@ _log = logging.getLogger("nexscout.serve")
 class Server:
     """Everything that requests share: the engine, the store, keys, limits, threads."""
 
-    def __init__(self, engine: Engine, store: Store, settings: Settings) -> None:
+    def __init__(self, engine: Engine, store: Store, settings: Settings, fault: Fault) -> None:
         self.engine, self.store, self.settings = engine, store, settings
+        self.faults = Faults(fault)
         engine.sends_at_once = True
         if not store.lets_others_go_on:
             engine.ledger = cast("Ledger", InThreads(engine.ledger))
@@ -81,8 +83,8 @@ def guarded(
             response = errors.response(protocol, error)
         except Exception as error:  # noqa: BLE001 - a bug of ours is a 500 that says so, and no traceback
             _log.error("unexpected failure: %s", type(error).__name__, exc_info=error)
-            bug = NexScoutError("unexpected failure of the server", "this is a bug; its log says more")
-            response = errors.response(protocol, bug)
+            bad = await server.threads.do(server.faults.found)
+            response = errors.response(protocol, bad or errors.bug())
         seconds = time.monotonic() - begun
         server.metrics.request(path, response.status_code, seconds)
         _log.info(

@@ -42,6 +42,8 @@ TABLES = (
     "jobs",
     "job_parts",
     "job_rows",
+    "deployments",
+    "deployment_states",
 )
 """What is copied: what others refer to comes first. Sums of usage are made from its rows again."""
 

@@ -188,6 +188,17 @@ class Week:
         self.home("models", "set", "later", *base, "--api-base", "http://127.0.0.1:1/v1")
         self.home(*later, str(folder / "c.jsonl"), "--no-cache")
 
+    def two_places(self) -> None:
+        """A model that is served at two places, with limits and prices of their own, of which one fails."""
+        limits = ("--rpm", "500", "--tpm", "200000", "--concurrency", "20")
+        prices = ("--input-price", "0.0002", "--output-price", "0.0008")
+        where = ("--target", "openai/gpt-4o-eu", "--api-base", self.server.url, "--api-key-env", "OPENAI_API_KEY")
+        self.home("models", "deploy", "gpt-4o-mini", "--name", "eu", *where, *limits, *prices)
+        self.server.fail = lambda body: (429, {"Retry-After": "30"}, "{}") if body["model"] == "gpt-4o-eu" else None
+        for turn in range(8):
+            self.run("ada", "ai_chatbot", f"Somewhere or other {turn}", "-m", "gpt-4o-mini", "--no-cache")
+        self.server.fail = None
+
     def another_tool(self, folder: Path) -> None:
         """Usage that another tool kept, of which a row is broken, brought in twice."""
         names = "time,model,provider,id,input,cached,cache_write,cache_write_1h,output,reasoning,cost,user,feature\n"
@@ -224,6 +235,7 @@ def week(module_home: Any, tmp_path_factory: pytest.TempPathFactory) -> Iterator
         week.last_day()
         week.alarms(tmp_path_factory.mktemp("alarms"))
         week.a_talk()
+        week.two_places()
         week.a_server()
         week.another_tool(tmp_path_factory.mktemp("another_tool"))
         yield week

@@ -160,3 +160,14 @@ def test_names_that_would_run_are_text(admin: Browser) -> None:
     admin("/admin/do", hidden(asked.text, "/admin/do"))
     page = admin("/admin").text
     assert "<img" not in page and "&lt;img" in page and "<script" not in page
+
+
+def test_a_limit_of_the_installation_is_set_and_let_go(admin: Browser, shared: Scout) -> None:
+    do(admin, do="limit", limit="caps.usd.user_month", value="7.5")
+    assert state(shared, "config", "show", "caps.usd.user_month")["value"] == 7.5
+    assert ">7.5<" in admin("/admin").text
+    do(admin, do="limit", limit="caps.usd.user_month", value="none")
+    assert state(shared, "config", "show", "caps.usd.user_month")["source"] == "default"
+    for fields in ({"limit": "learning.patterns", "value": "on"}, {"limit": "caps.usd.user_month", "value": "much"}):
+        got = ask(admin, do="limit", **fields)
+        assert got.status == 400 and "That did not work" in got.text

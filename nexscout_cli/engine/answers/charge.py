@@ -148,7 +148,8 @@ def _others(answered: str | None, asked: Model, models: tuple[Model, ...]) -> li
     named = [m for m in models if answered in (m.litellm_model, _bare(m))]
     if is_version(own, answered) or (not named and is_version(answered, own)):
         return []
-    return named or [m for m in models if is_version(answered, _bare(m))]
+    found = named or [m for m in models if is_version(answered, _bare(m))]
+    return [m for m in found if m.name != asked.name]  # a deployment's target may have a name of its own
 
 
 def _bare(model: Model) -> str:

@@ -19,7 +19,8 @@ def in_a_batch(model: Model, listed: dict[str, int] | None = None) -> Model:
     """The model with its prices in a batch.
 
     ``listed``: prices by class in a batch (pico-dollars), where a table has them beside the very prices that the model has.
-    What it does not have costs half, rounded up to the pico-dollar.
+    What it does not have costs half, rounded up to the pico-dollar. A batch goes to the model's own target, whatever
+    deployments it has.
     """
     known = listed or {}
     given, taken = known.get("input", _half(model.price_in)), known.get("output", _half(model.price_out))
@@ -33,7 +34,7 @@ def in_a_batch(model: Model, listed: dict[str, int] | None = None) -> Model:
             prices[name] = known[name]
         elif here is not None:
             prices[name] = _half(here) if halved or here > full else min(here, plain)
-    return model._replace(price_in=given, price_out=taken, class_prices=prices)
+    return model._replace(price_in=given, price_out=taken, class_prices=prices, deployments=())
 
 
 def _half(price: int) -> int:

@@ -60,7 +60,7 @@ class Settling:
         course = course._replace(posted=(charge,)).warned(*(FLAGS[flag] for flag in charge.flags if flag in FLAGS))
         undelivered = Posting(charge, completion.provider_id, None)
         if delivery.useless(completion) or row.request is None:
-            course = with_empty_answer(course, plan, completion)
+            course = with_empty_answer(course, held, completion)
             why = course.failures[-1] if row.request is not None else "the person whose row it is was forgotten"
             error = ProvidersFailed(f"the batch gave no answer to it: {why}", "ask it again")
             response = failed(course, _AT, error.as_json(), error.exit_status, plan)

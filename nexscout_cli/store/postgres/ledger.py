@@ -6,26 +6,24 @@ and what a broken connection leaves open is done by the books' general code, whi
 
 from __future__ import annotations
 
-import threading
-from collections import OrderedDict
-from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from nexscout_cli.engine.settlement import Attempt
 from nexscout_cli.errors import DuplicateInFlight, StalePlan
 from nexscout_cli.store import owner
 from nexscout_cli.store.postgres import steps
-from nexscout_cli.store.sqlite import holds, postings, profiles
+from nexscout_cli.store.postgres.groups import IN_FLIGHT, MOVED, Groups
+from nexscout_cli.store.postgres.known import Profiles
+from nexscout_cli.store.sqlite import holds, postings
 from nexscout_cli.store.sqlite.ledger import SqliteLedger
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from nexscout_cli.engine.learning.observation import Lesson
-    from nexscout_cli.engine.learning.profile import ProfileState
     from nexscout_cli.engine.ports import Clock
     from nexscout_cli.engine.recalled import Hit
     from nexscout_cli.engine.settlement import Charge, Delivery, Failure, Order, Posting, Prediction
-    from nexscout_cli.store.postgres.groups import Groups
     from nexscout_cli.store.postgres.steps import Step
     from nexscout_cli.store.postgres.transactions import PostgresTransactions
     from nexscout_cli.store.sqlite.transaction import Transaction
@@ -33,18 +31,16 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 _HELD = "SELECT id FROM attempts WHERE request_id = ? AND n = 1 AND state = 'held' AND owner = ?"
-_TRIES = 3
-"""How often a profile is folded again that somebody else has changed meanwhile, before the general code locks it."""
 
 
 class PostgresLedger(SqliteLedger):
     """The ledger in PostgreSQL."""
 
-    def __init__(self, store: PostgresTransactions, groups: Groups) -> None:
+    def __init__(self, store: PostgresTransactions) -> None:
         super().__init__(store)
         self._store: PostgresTransactions = store
-        self._groups = groups
-        self._profiles = _Profiles()
+        self._profiles = Profiles()
+        self._groups = Groups(store.db, self._profiles)
 
     @property
     def _clock(self) -> Clock | None:
@@ -52,6 +48,8 @@ class PostgresLedger(SqliteLedger):
 
     def hold(self, actor: str, order: Order) -> Attempt:
         """T1."""
+        if order.wanted is not None:  # a deployment is chosen by the books' general code
+            return super().hold(actor, order)
         about = order.prediction
         step = steps.hold(actor, order, self._store.rules, self._clock)
         step["known"] = self._profiles.known(about.user_id)
@@ -60,16 +58,17 @@ class PostgresLedger(SqliteLedger):
             row = t.execute(_HELD, (about.request_id, owner.me())).fetchone()
             return _attempt(row[0], order) if row else holds.hold(t, order)
 
-        told = self._try(step)
-        if told == "NX002":
+        told = self._groups.make(step)
+        if told == MOVED:
             raise StalePlan
-        if told == "NX003":
+        if told == IN_FLIGHT:
             raise DuplicateInFlight
         if told is None:
             return self._store.together(actor, again, about.user_id)
         if isinstance(told, str):
             return super().hold(actor, order)
-        self._profiles.heard(about.user_id, told.get("profile"))
+        if told["profile"] is not None:  # another one than is known here
+            self._profiles.heard(about.user_id, told["profile"])
         return _attempt(told["id"], order)
 
     def mark_sent(self, actor: str, attempt: Attempt) -> None:
@@ -77,8 +76,13 @@ class PostgresLedger(SqliteLedger):
         step = steps.of_attempt("mark_sent", actor, attempt, self._clock)
         self._make(step, lambda ledger: ledger.mark_sent(actor, attempt))
 
-    def void(self, actor: str, attempt: Attempt, reason: str, label: str = "other") -> None:
+    def void(
+        self, actor: str, attempt: Attempt, reason: str, label: str = "other", retry_after: float | None = None
+    ) -> None:
         """Give the hold back."""
+        if attempt.deployment is not None:
+            super().void(actor, attempt, reason, label, retry_after)
+            return
         step = steps.of_attempt("void", actor, attempt, self._clock, reason=reason, failure=label)
         self._make(step, lambda ledger: ledger.void(actor, attempt, reason, label))
 
@@ -86,6 +90,9 @@ class PostgresLedger(SqliteLedger):
         self, actor: str, attempt: Attempt, reason: str, provider_id: str | None, label: str = "unknown"
     ) -> None:
         """Keep the hold."""
+        if attempt.deployment is not None:
+            super().mark_unknown(actor, attempt, reason, provider_id, label)
+            return
         step = steps.of_attempt("mark_unknown", actor, attempt, self._clock, reason=reason, failure=label)
         if provider_id is not None:
             step["provider_id"] = provider_id
@@ -93,7 +100,9 @@ class PostgresLedger(SqliteLedger):
 
     def post(self, actor: str, attempt: Attempt, posting: Posting) -> None:
         """T3."""
-        if posting.refused:  # the catalog learns of it, which takes all books
+        if (
+            posting.refused or attempt.deployment is not None
+        ):  # the catalog learns of it, or what is known of a deployment
             super().post(actor, attempt, posting)
             return
         step = steps.post(actor, attempt, posting, self._store.rules, self._clock)
@@ -131,27 +140,11 @@ class PostgresLedger(SqliteLedger):
         """Make a step, with what the user's profile learns of it; returns what the function told, None where the general
         code made it.
         """
-        user_id, told = step["user"], "NX001"
-        for _ in range(_TRIES):
-            learned = self._profiles.fold(user_id, lesson) if lesson is not None else None
-            if learned is not None:
-                step["profile"] = {"seen": learned.seen, "values": learned.values}
-            elif "profile" in step:
-                del step["profile"]  # there is none that could be read
-            told = self._try(step)
-            if not isinstance(told, dict):
-                break
-            if learned is None or "seen" in told:
-                if learned is not None:
-                    self._profiles.put(user_id, told["seen"], learned.state)
-                return told
-            self._profiles.heard(user_id, told["profile"], is_there=told["profile"] is not None)
+        told = self._groups.make(step, lesson)
+        if isinstance(told, dict):
+            return told
         general(SqliteLedger(_Unsure(self._store)) if told is None else SqliteLedger(self._store))
         return None
-
-    def _try(self, step: Step) -> Any:
-        """What a step's function tells; the number of its error as text; None where it may have been made or not."""
-        return self._groups.make(step)
 
 
 def _attempt(number: int, order: Order) -> Attempt:
@@ -179,67 +172,3 @@ class _Unsure:
             return make(t)
 
         return self._store.together(actor, again, user_id, proof)
-
-
-class _Known(NamedTuple):
-    """A profile as it was seen in the database: by what it is known, and the state (None where it can't be read)."""
-
-    seen: str
-    state: ProfileState | None
-
-
-class _Learned(NamedTuple):
-    """A profile with a lesson in, as its columns, and by what the one is known that it was folded from."""
-
-    seen: str
-    values: list[Any]
-    state: ProfileState | None
-
-
-class _Profiles:
-    """The profiles that this program saw last; the database says when one has changed. Thread-safe."""
-
-    _MOST = 1_000
-
-    def __init__(self) -> None:
-        self._seen: OrderedDict[str, _Known] = OrderedDict()
-        self._lock = threading.Lock()
-
-    def known(self, user_id: str) -> str:
-        """By what a user's profile is known here; empty where it is not."""
-        with self._lock:
-            found = self._seen.get(user_id)
-        return found.seen if found else ""
-
-    def heard(self, user_id: str, profile: dict[str, Any] | None, *, is_there: bool = True) -> None:
-        """Hear of a profile from the database; None: nothing new, or there is none."""
-        if profile is not None:
-            try:
-                state = profiles.of_columns(profile["values"])
-            except profiles.UNREADABLE:
-                state = None
-            self.put(user_id, profile["seen"], state)
-        elif not is_there:
-            self.put(user_id, "", None)
-
-    def put(self, user_id: str, seen: str, state: ProfileState | None) -> None:
-        """Remember a profile."""
-        with self._lock:
-            self._seen[user_id] = _Known(seen, state)
-            self._seen.move_to_end(user_id)
-            if len(self._seen) > self._MOST:
-                self._seen.popitem(last=False)
-
-    def fold(self, user_id: str, lesson: Lesson) -> _Learned | None:
-        """The profile with a lesson in; None where there is none that could be read."""
-        with self._lock:
-            found = self._seen.get(user_id)
-        if found is None:  # what is asked for is refused, and told as it is
-            return _Learned("0", [], None)
-        if found.state is None:
-            return None
-        try:
-            state = found.state.after(lesson)
-            return _Learned(found.seen, profiles.columns(state), state)
-        except profiles.UNREADABLE:
-            return None

@@ -66,8 +66,7 @@ def hold(actor: str, order: Order, rules: StoreRules, clock: Clock | None) -> St
         "owner": owner.me(),
         "seconds": order.seconds,
         "plan": settlement.as_json(),
-        "energy": order.energy,
-        "budgets": [_budget(one, order) for one in order.budgets],
+        "budgets": [*([_energy(order)] if order.energy else []), *(_budget(one, order) for one in order.budgets)],
         "prediction": about,
     }
     if order.idempotency_key is not None:
@@ -79,6 +78,11 @@ def hold(actor: str, order: Order, rules: StoreRules, clock: Clock | None) -> St
 
 def _daily(rules: StoreRules) -> dict[str, int]:
     return {tier: terms.daily_tokens for tier, terms in rules.tiers.items()}
+
+
+def _energy(order: Order) -> dict[str, Any]:
+    owner, amount = order.prediction.user_id, order.energy
+    return {"owner": owner, "unit": "energy", "window": accounts.PREPAID, "entered": True, "amount": amount}
 
 
 def _budget(budget: Budget, order: Order) -> dict[str, Any]:
@@ -169,6 +173,7 @@ def _length(settlement: Settlement, charge: Charge) -> Step:
         "step": edge_step(above),
         "low": low,
         "high": high,
+        "edge": Level().edge,
         "empty": _EMPTY,
     }
 

@@ -31,10 +31,9 @@ class PostgresStore(PostgresTransactions, Books):
     @cached_property
     def ledger(self) -> PostgresLedger:
         """The books of calls."""
-        from nexscout_cli.store.postgres.groups import Groups
         from nexscout_cli.store.postgres.ledger import PostgresLedger
 
-        return PostgresLedger(self, Groups(self.db))
+        return PostgresLedger(self)
 
     @cached_property
     def maintenance(self) -> PostgresMaintenance:

@@ -279,15 +279,17 @@ END;
 """
 
 
-_VERSIONED = "".join(
-    f"CREATE TRIGGER {table}_{verb.lower().replace(' ', '_')}_moves_the_world AFTER {verb} ON {table} BEGIN\n"
-    "  UPDATE meta SET value = CAST(value AS INTEGER) + 1 WHERE key = 'world_version';\nEND;\n"
-    for table, verb in (
-        ("ai_model_configs", "INSERT"),
-        ("ai_model_configs", "UPDATE"),
-        ("ai_model_configs", "DELETE"),
-        ("users", "UPDATE OF tier"),
+def _moves_the_world(table: str, *verbs: str) -> str:
+    """Triggers after which plans that were made before are stale."""
+    return "".join(
+        f"CREATE TRIGGER {table}_{verb.lower().replace(' ', '_')}_moves_the_world AFTER {verb} ON {table} BEGIN\n"
+        "  UPDATE meta SET value = CAST(value AS INTEGER) + 1 WHERE key = 'world_version';\nEND;\n"
+        for verb in verbs
     )
+
+
+_VERSIONED = _moves_the_world("ai_model_configs", "INSERT", "UPDATE", "DELETE") + _moves_the_world(
+    "users", "UPDATE OF tier"
 )
 
 _ROUTING = """
@@ -832,36 +834,50 @@ def folds(db: Database) -> None:
     db.conn.execute("PRAGMA user_version = 17")
 
 
+# A deployment without a target is served where its model says. ``latency_ms`` and ``error_rate`` are moving means of calls that
+# ended, ``failures`` counts those in a row. Calls of models without deployments touch none of this.
+_DEPLOYMENTS = """
+CREATE TABLE deployments (
+  model TEXT NOT NULL REFERENCES ai_model_configs,
+  name TEXT NOT NULL,
+  target TEXT,
+  api_base TEXT,
+  api_key_env TEXT,
+  weight INTEGER NOT NULL CHECK (weight >= 0),
+  rpm INTEGER CHECK (rpm > 0),
+  tpm INTEGER CHECK (tpm > 0),
+  concurrency INTEGER CHECK (concurrency > 0),
+  cool_down REAL NOT NULL CHECK (cool_down >= 0),
+  input_price INTEGER CHECK (input_price >= 0),
+  output_price INTEGER CHECK (output_price >= 0),
+  class_prices TEXT NOT NULL DEFAULT '{}',
+  PRIMARY KEY (model, name)
+) STRICT, WITHOUT ROWID;
+CREATE TABLE deployment_states (
+  model TEXT NOT NULL,
+  name TEXT NOT NULL,
+  latency_ms REAL CHECK (latency_ms >= 0),
+  error_rate REAL NOT NULL DEFAULT 0 CHECK (error_rate BETWEEN 0 AND 1),
+  failures INTEGER NOT NULL DEFAULT 0 CHECK (failures >= 0),
+  failure TEXT,
+  cool_until TEXT,
+  PRIMARY KEY (model, name)
+) STRICT, WITHOUT ROWID;
+ALTER TABLE attempts ADD COLUMN deployment TEXT;
+ALTER TABLE attempts ADD COLUMN used_tokens INTEGER CHECK (used_tokens >= 0);
+CREATE INDEX attempts_by_deployment ON attempts (model, deployment, created_at) WHERE deployment IS NOT NULL;
+""" + _moves_the_world("deployments", "INSERT", "UPDATE", "DELETE")
+
+
+@MIGRATIONS()
+def deployments(db: Database) -> None:
+    """Where models are served beside their own target, what each place takes, and how it did of late."""
+    _script(db.conn, _DEPLOYMENTS)
+    db.conn.execute("PRAGMA user_version = 18")
+
+
 # What a provider's batch job owns is ``submitted``: the job decides of it, age does not.
 _JOBS = """
-CREATE TABLE attempts_18 (
-  id INTEGER PRIMARY KEY,
-  request_id TEXT NOT NULL REFERENCES requests,
-  n INTEGER NOT NULL CHECK (n > 0),
-  model TEXT NOT NULL,
-  price TEXT NOT NULL,
-  estimate INTEGER NOT NULL,
-  hold INTEGER NOT NULL CHECK (hold >= 0),
-  hold_tokens INTEGER NOT NULL CHECK (hold_tokens >= 0),
-  actual INTEGER,
-  state TEXT NOT NULL CHECK (state IN ('held', 'sent', 'submitted', 'posted', 'unknown', 'voided')),
-  owner TEXT NOT NULL,
-  deadline TEXT NOT NULL,
-  provider_id TEXT,
-  reason TEXT,
-  plan TEXT NOT NULL,
-  claim TEXT,
-  created_at TEXT NOT NULL,
-  settled_at TEXT,
-  failure TEXT,
-  CHECK ((state = 'posted') = (actual IS NOT NULL)),
-  CHECK (claim IS NOT NULL OR state IN ('posted', 'voided')),
-  UNIQUE (request_id, n)
-) STRICT;
-INSERT INTO attempts_18 SELECT id, request_id, n, model, price, estimate, hold, hold_tokens, actual, state, owner, deadline,
-  provider_id, reason, plan, claim, created_at, settled_at, failure FROM attempts;
-DROP TABLE attempts;
-ALTER TABLE attempts_18 RENAME TO attempts;
 CREATE TRIGGER attempts_move_forward BEFORE UPDATE OF state ON attempts
 WHEN NOT (new.state = old.state AND old.state <> 'posted'
           OR old.state = 'held' AND new.state IN ('sent', 'submitted', 'voided')
@@ -922,14 +938,20 @@ CREATE INDEX job_rows_by_user ON job_rows (user_id);
 @MIGRATIONS()
 def jobs(db: Database) -> None:
     """Jobs that providers do in their own time, at their price for that."""
+    (table,) = db.conn.execute("SELECT sql FROM sqlite_master WHERE type = 'table' AND name = 'attempts'").fetchone()
     others = db.conn.execute(
         "SELECT sql FROM sqlite_master WHERE tbl_name = 'attempts' AND type IN ('index', 'trigger') AND sql IS NOT NULL "
         "AND name <> 'attempts_move_forward'"
     ).fetchall()
+    table = table.replace("'held', 'sent', 'posted'", "'held', 'sent', 'submitted', 'posted'")
+    db.conn.execute(f"CREATE TABLE attempts_19 {table[table.index('(') :]}")
+    db.conn.execute("INSERT INTO attempts_19 SELECT * FROM attempts")
+    db.conn.execute("DROP TABLE attempts")
+    db.conn.execute("ALTER TABLE attempts_19 RENAME TO attempts")
     _script(db.conn, _JOBS)
     for (sql,) in others:  # they went with the table that was made anew
         db.conn.execute(sql)
-    db.conn.execute("PRAGMA user_version = 18")
+    db.conn.execute("PRAGMA user_version = 19")
 
 
 def migrate(connection: sqlite3.Connection) -> None:

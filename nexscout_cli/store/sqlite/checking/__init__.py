@@ -50,17 +50,27 @@ def problems(t: Transaction, path: Path, kept: Sequence[Seal] = ()) -> list[Prob
         connection.text_factory = before
 
 
-def first_fault(path: Path, clock: Clock, rules: StoreRules) -> Problem | None:
+def first_fault(path: Path, clock: Clock, store_rules: StoreRules) -> Problem | None:
     """The first thing that is wrong with the schema or with what rows look like, or None: what a command stumbled over.
 
     The file is only read. Sums and files are not looked at.
     """
     with closing(sqlite3.connect(f"{path.resolve().as_uri()}?mode=rw", uri=True)) as connection:  # ro skips CHECKs
         connection.row_factory, connection.text_factory = sqlite3.Row, _any_text
-        t = Transaction(connection, "", rules, clock)
-        found = [*_kept("schema", lambda: objects.problems(t)), *_kept("meta", lambda: meta.problems(t, clock.now()))]
-        found += [*_kept("values", lambda: shapes.problems(t)), *told("integrity", integrity.faults(t))]
-        return found[0] if found else None
+        t = Transaction(connection, "", store_rules, clock)
+        rules: tuple[tuple[str, Callable[[], Iterator[Problem]]], ...] = (
+            ("schema", lambda: objects.problems(t)),
+            ("meta", lambda: meta.problems(t, clock.now())),
+            ("values", lambda: shapes.problems(t)),
+            ("integrity", lambda: iter(told("integrity", integrity.faults(t)))),
+        )
+        for name, make in rules:
+            try:
+                if (fault := next(make(), None)) is not None:
+                    return fault
+            except Exception as error:  # noqa: BLE001 - what cannot be read is the fault
+                return unread(name, error)
+    return None
 
 
 def _inside(t: Transaction, kept: Sequence[Seal]) -> list[Problem]:
