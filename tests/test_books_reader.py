@@ -20,6 +20,7 @@ READS = re.compile(
 )
 MAY = {
     "acceptance/test_batches_later.py": "what a row was held and posted at, to the nano-dollar",
+    "acceptance/test_deployments.py": "which place had an attempt, and in what order",
     "acceptance/test_page_figures.py": "sums of a whole database, beside those of its pages",
     "acceptance/test_quote.py": "SQL is part of a prompt",
     "contract/books.py": "the reader itself",
