@@ -15,6 +15,7 @@ from nexscout_cli.engine.money import usd
 from nexscout_cli.engine.reports.build import COLUMNS
 from nexscout_cli.engine.reports.figures import TEXT
 from nexscout_cli.pages import words
+from nexscout_cli.pages.charts import without_places
 from nexscout_cli.pages.drawn import drawn, exact_of
 from nexscout_cli.pages.limits import NEAR
 
@@ -81,6 +82,7 @@ def environment() -> Environment:
     )
     made.globals.update(style=style, policy=policy, head=words.head, figure=words.figure, exact_of=exact_of)
     made.globals.update(TEXT=TEXT, NEAR=NEAR, limited=_limited)
+    made.filters["without_places"] = without_places
     made.filters.update(nano=words.nano, money=words.money, share=words.share, count=words.count, seconds=words.seconds)
     return made
 
