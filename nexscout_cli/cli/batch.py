@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import re
+import secrets
 import threading
 from collections import Counter
 from pathlib import Path
@@ -114,10 +115,13 @@ class _Job:
 
         ``spent`` is what the answers in the file cost, from a time when the batch had no purse.
         """
-        if self.out is None:
+        if self.out is None and not self.session.remote:
             return purse
-        self.defaults = self.defaults._replace(caller=Caller(run=f"batch {self._nonce}", run_cost=purse))
+        name = self._nonce or secrets.token_hex(8)
+        self.defaults = self.defaults._replace(caller=Caller(run=f"batch {name}", run_cost=purse))
         rows = (line for _, line in lines if isinstance(line, dict))
+        if self.session.remote:
+            return max(0, purse - spent)
         users = {str(row.get("user") or row.get("user_id") or self.defaults.user_id) for row in rows}
         return max(0, purse - max(spent, sum(map(self._used_by, users))))
 
@@ -191,7 +195,8 @@ class _Job:
         """Answer what was asked; returns the exit status."""
         from nexscout_cli.engine import batch as batches
 
-        engine = self.session.engine(writes=True)
+        engine: Any = self.session.remote or self.session.engine(writes=True)
+        purse = None if self.session.remote else purse  # the server keeps it
         try:
             if output.stderr_is_terminal() and not self.session.quiet:
                 self._with_progress(

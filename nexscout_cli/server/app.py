@@ -121,7 +121,7 @@ async def _quote(server: Server, request: Request) -> Response:
     else:
         asked = chat_completions.read(body, key, request.headers, server.settings).request
     plan: Plan = await server.threads.do(lambda: server.engine.simulate(asked, actor=key.user_id))
-    return _json(plan.as_json())
+    return _json(plan.as_json() | {"exit_status": plan.exit_status})
 
 
 def _own_form(server: Server, key: ApiKey, body: dict[str, Any], request: Request) -> AIRequest:
@@ -130,8 +130,15 @@ def _own_form(server: Server, key: ApiKey, body: dict[str, Any], request: Reques
     model = options.pop("force_model", None) if isinstance(options, dict) else None
     default = asking.build(key, str(model or asking.AUTO), beside, server.settings, {})
 
+    attached = body.pop("attached", None) or {}
+
     def attach(name: str) -> Attachment:
-        raise UsageError(f"attachments cannot be read here: {name:.60}", "send their text as context")
+        text = attached.get(name) if isinstance(attached, dict) else None
+        if not isinstance(text, str):
+            raise UsageError(
+                f"attachments cannot be read here: {name:.60}", 'send their texts: "attached": {"NAME": "…"}'
+            )
+        return Attachment(name, text)
 
     asked = batch_rows.parse({name: value for name, value in body.items() if name != "id"}, default, attach)
     if asked.user_id != key.user_id:

@@ -30,7 +30,9 @@ PROMPTS = {
 }
 ENDED = ("post", "void")
 """Entries that end a hold."""
-FILLED_BY_NOBODY = {"folded_latency.took": "the week's clock stands still while a call is made"}
+FILLED_BY_NOBODY = dict.fromkeys(
+    ("folded_latency.took", "deployment_states.latency_ms"), "the week's clock stands still while a call is made"
+)
 """Columns that no week of use can fill, each with the reason."""
 
 
@@ -171,6 +173,7 @@ class Week:
         prices = ("--input-price", "0.0002", "--output-price", "0.0008")
         where = ("--target", "openai/gpt-4o-eu", "--api-base", self.server.url, "--api-key-env", "OPENAI_API_KEY")
         self.home("models", "deploy", "gpt-4o-mini", "--name", "eu", *where, *limits, *prices)
+        self.home("models", "deploy", "gpt-4o-mini", "--target", "openai/gpt-4.1-mini", "--api-base", self.server.url)
         self.server.fail = lambda body: (429, {"Retry-After": "30"}, "{}") if body["model"] == "gpt-4o-eu" else None
         for turn in range(8):
             self.run("ada", "ai_chatbot", f"Somewhere or other {turn}", "-m", "gpt-4o-mini", "--no-cache")
