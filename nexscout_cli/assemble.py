@@ -9,7 +9,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from nexscout_cli import config
+from nexscout_cli import config, waiting
 from nexscout_cli.config import Settings
 from nexscout_cli.engine.store_rules import store_rules
 from nexscout_cli.errors import NotPermitted, StoreError
@@ -38,7 +38,10 @@ class SystemClock:
 
     def sleep(self, seconds: float) -> None:
         """Wait."""
-        time.sleep(seconds)
+        if (loop := waiting.here()) is not None:
+            loop.sleep(seconds)
+        else:
+            time.sleep(seconds)
 
 
 def login_name() -> str:

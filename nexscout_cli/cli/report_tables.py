@@ -16,6 +16,8 @@ _BAR = 8
 _NAME = 32
 """Characters of a name that stand in one line as long as figures can be left out for it."""
 _LEAST = 8
+_MANY = 500
+"""Rows from which a table is drawn line by line: Rich takes a millisecond for each."""
 _LISTING = ("figure", "value")
 _SPARED = (
     "by_day",
@@ -39,6 +41,9 @@ def show(caption: str, parts: Sequence[Section], remarks: Sequence[str]) -> None
             left_out += [name for name in spared if name not in left_out]
             if number or part.columns == _LISTING:
                 console.print()
+            if len(part.rows) > _MANY:
+                console.out(_lines(part, [name for name in part.columns if name not in spared]), highlight=False)
+                continue
             # Figures are never cut short: where not even the least fits, the terminal wraps the line.
             console.print(table, width=max(console.width, _width(part, part.columns, _LEAST)))
         if remarks or left_out:
@@ -66,6 +71,28 @@ def _fitted(console: Any, part: Section) -> tuple[Any, list[str]]:
         columns = [each for each in columns if each != name]
     least = _NAME if _width(part, columns, _NAME) <= console.width else _LEAST
     return _table(part, columns, bars=False, name=least), spared
+
+
+def _lines(part: Section, columns: Sequence[str]) -> str:
+    """A long table: the same columns, every cell whole, and no bars."""
+    from rich.cells import cell_len
+
+    made: list[list[str]] = []
+    for each in columns:
+        cells = [HEADS.get(each, each), *column(part, each)]
+        wide = max(map(cell_len, cells))
+        room = [" " * (wide - cell_len(cell)) for cell in cells]
+        made.append([cell + space if each in TEXT else space + cell for cell, space in zip(cells, room, strict=True)])
+    rows = [" " + "  ".join(row) for row in zip(*made, strict=True)]
+    rule = " " + ("─" if _draws_lines() else "-") * len(rows[0])
+    rows.insert(1, rule)
+    if part.totals is not None:
+        rows.insert(len(rows) - 1, rule)
+    return "\n".join([part.title, *rows] if part.title else rows)
+
+
+def _draws_lines() -> bool:
+    return "utf" in (sys.stdout.encoding or "").lower()
 
 
 def _width(part: Section, columns: Sequence[str], name: int) -> int:
@@ -112,7 +139,7 @@ def _table(part: Section, columns: Sequence[str], *, bars: bool, name: int) -> A
     barred = next((each for each in columns if each in BARRED), None) if bars else None
     if barred:
         table.add_column("", min_width=_BAR)
-    unicode = "utf" in (sys.stdout.encoding or "").lower()
+    unicode = _draws_lines()
     for row, *texts in zip(part.rows, *cells, strict=True):
         table.add_row(*texts, *([bar(row[barred], unicode)] if barred else []))
     return table

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import logging
 import os
+import subprocess
+import sys
 from contextlib import suppress
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
@@ -40,6 +43,7 @@ def serve(
     try:
         import uvicorn
 
+        from nexscout_cli.assemble import bad_row
         from nexscout_cli.links import link_secret
         from nexscout_cli.server.app import application
         from nexscout_cli.server.slow_clients import bounded_protocol
@@ -51,10 +55,11 @@ def serve(
     logging.basicConfig(format="%(message)s", level=logging.WARNING if quiet else logging.INFO)
     for name in ("httpcore", "uvicorn.access", "asyncio"):
         logging.getLogger(name).setLevel(logging.WARNING)
+    _prepare(config.cache_dir())
     with suppress(NexScoutError):  # what the first request would load is loaded before it comes
         engine.simulate(AIRequest(session.actor, settings["feature"], "Hello"))
     made = uvicorn.Config(
-        application(engine, session.store, settings, link_secret(config.secrets_dir())),
+        application(engine, session.store, settings, link_secret(config.secrets_dir()), bad_row),
         host=host or settings["serve.host"],
         port=settings["serve.port"] if port is None else port,
         http=bounded_protocol(),
@@ -63,11 +68,22 @@ def serve(
         timeout_keep_alive=_IDLE_SECONDS,
         timeout_graceful_shutdown=settings["providers.stream_timeout"],
         server_header=False,
+        proxy_headers=False,
         date_header=False,
     )
     server = _listening(made)
     server.run()
     return 0 if server.started else 6
+
+
+def _prepare(cache_dir: Path) -> None:
+    """Have the tokenizer's table made where there is none, by a process that ends: making it takes 80 MB, reading it none."""
+    code = (
+        "import sys; from pathlib import Path; from nexscout_cli.providers.tokens import TokenCounter; "
+        "TokenCounter(Path(sys.argv[1])).count('Hello')"
+    )
+    if not any(cache_dir.glob("*.tokens")):
+        subprocess.run([sys.executable, "-c", code, str(cache_dir)], stderr=subprocess.DEVNULL, check=False)
 
 
 def _listening(config: Any) -> Any:

@@ -17,7 +17,14 @@ from nexscout_cli.config.values import check, env_name, known, parse
 from nexscout_cli.errors import ConfigError
 
 PREFIX = "NEXSCOUT_"
-SPECIAL = ("NEXSCOUT_HOME", "NEXSCOUT_DB", "NEXSCOUT_ACTOR", "NEXSCOUT_EMBEDDED_MODEL")
+SPECIAL = (
+    "NEXSCOUT_HOME",
+    "NEXSCOUT_DB",
+    "NEXSCOUT_ACTOR",
+    "NEXSCOUT_EMBEDDED_MODEL",
+    "NEXSCOUT_SERVER",
+    "NEXSCOUT_SERVER_KEY",
+)
 """Variables that are read and are not settings."""
 _FOR_TESTS = "NEXSCOUT_TEST_"
 

@@ -17,6 +17,7 @@ class Asked(NamedTuple):
     """A request under way: who asks, its name, its keys. ``started`` is on the clock that never goes back, in seconds.
 
     ``claims``: whether its call stands for all requests under its cache key; one that has waited in vain goes alone.
+    ``patient``: whether it waits as long as it takes where every deployment is at its limits.
     """
 
     request_id: str
@@ -27,6 +28,7 @@ class Asked(NamedTuple):
     cache_key: str | None = None
     form_key: str | None = None
     claims: bool = True
+    patient: bool = False
 
 
 class Moment(NamedTuple):
@@ -49,8 +51,8 @@ def elapsed_ms(clock: Clock, started: float) -> int:
     return round((clock.monotonic() - started) * 1000)
 
 
-def metadata(asked: Asked, at: Moment, plan: Plan | None = None) -> Metadata:
-    """What is known of a request before a call: its name, and its plan where it has one."""
+def metadata(asked: Asked, at: Moment, plan: Plan | None = None, quote: Plan | None = None) -> Metadata:
+    """What is known of a request before a call: its name, and its plan where it has one; ``quote``: what was quoted instead."""
     known = Metadata(asked.request_id, execution_time_ms=at.elapsed_ms)
     if plan is None:
         return known
@@ -59,7 +61,7 @@ def metadata(asked: Asked, at: Moment, plan: Plan | None = None) -> Metadata:
         routing_reason=plan.routing_reason,
         compression_applied=plan.compression.applied,
         warnings=plan.warnings,
-        plan=plan.as_json(),
+        plan=(quote or plan).as_json(),
     )
 
 

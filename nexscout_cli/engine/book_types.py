@@ -98,6 +98,18 @@ class Failed(NamedTuple):
     fallbacks: int
 
 
+class Deployed(NamedTuple):
+    """Calls made at one deployment: answers, failures, nano-dollars, and milliseconds from hold to post (None: no answer)."""
+
+    model: str
+    deployment: str
+    calls: int
+    errors: int
+    cost: int
+    p50: int | None
+    p95: int | None
+
+
 class Recovered(NamedTuple):
     """How many attempts were voided, became unknown, and were posted by age."""
 

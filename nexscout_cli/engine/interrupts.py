@@ -6,9 +6,12 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from nexscout_cli import waiting
+
 
 class Interrupts:
-    """Whether a signal has asked an engine to stop. Signals are the main thread's; other threads ask ``stopping``.
+    """Whether a signal has asked an engine to stop. Signals are the main thread's; other threads, and
+    coroutines, ask ``stopping``.
 
     Whoever handles signals tells it (:meth:`arrived`): an engine in a program that handles none is never interrupted so.
     """
@@ -43,7 +46,7 @@ class Interrupts:
 
     @contextmanager
     def _shield(self, shielded: bool) -> Iterator[None]:
-        if threading.current_thread() is not threading.main_thread():
+        if threading.current_thread() is not threading.main_thread() or waiting.here() is not None:
             yield
             return
         before, self._shielded = self._shielded, shielded

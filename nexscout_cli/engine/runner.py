@@ -13,6 +13,7 @@ from nexscout_cli.engine.actions import (
     Close,
     DeliverLate,
     Event,
+    HoldFull,
     HoldStale,
     HoldTaken,
     MakePlan,
@@ -34,15 +35,19 @@ from nexscout_cli.engine.failures import CallInterrupted, ProviderFailure, Reade
 from nexscout_cli.engine.interrupts import Interrupts
 from nexscout_cli.engine.ports import Clock, Ledger, Observer, Provider
 from nexscout_cli.engine.response import AIResponse
+from nexscout_cli.engine.settlement import Order
 from nexscout_cli.engine.world import read_snapshot
-from nexscout_cli.errors import Interrupted, NexScoutError, StalePlan
+from nexscout_cli.errors import Interrupted, NexScoutError, NoRoom, StalePlan
 
 NAP = 0.5
 """Seconds after which a thread that waits looks whether it is to stop."""
 
 
 class Runner:
-    """Runs one course at a time in the calling thread; many threads may share it."""
+    """Runs one course at a time in the calling thread or coroutine; many may share it.
+
+    ``sends_at_once``: what is held is marked sent in the same transaction, as its call follows.
+    """
 
     def __init__(
         self,
@@ -54,6 +59,7 @@ class Runner:
         observer: Observer,
         interrupts: Interrupts,
     ) -> None:
+        self.sends_at_once = False
         self._execution = execution
         self._ledger = ledger
         self._provider = provider
@@ -120,9 +126,11 @@ class Runner:
                 return self._execution.plan(course, snapshot)
             case TakeHold():
                 try:
-                    return HoldTaken(Held(ledger.hold(actor, action.order), action.plan))
+                    return HoldTaken(Held(ledger.hold(actor, self._order(action)), action.plan))
                 except StalePlan:
                     return HoldStale()
+                except NoRoom as full:
+                    return HoldFull(action.plan, full.seconds)
             case Send():
                 return self._send(actor, action, on_text)
             case Post():
@@ -134,7 +142,7 @@ class Runner:
                     return CallFailed(action.held, mishap("unknown", error))
                 return self._shown(action.response, action.show, on_text) if action.response else Settled()
             case Void():
-                ledger.void(actor, action.held.attempt, action.reason, action.label)
+                ledger.void(actor, action.held.attempt, action.reason, action.label, action.retry_after)
                 return Settled()
             case MarkUnknown():
                 ledger.mark_unknown(actor, action.held.attempt, action.reason, action.provider_id, action.label)
@@ -150,8 +158,12 @@ class Runner:
             case Close():
                 return self._close(actor, action)
 
+    def _order(self, action: TakeHold) -> Order:
+        return action.order._replace(sent=True) if self.sends_at_once else action.order
+
     def _close(self, actor: str, action: Close) -> AIResponse:
-        self._ledger.fail(actor, action.failure)
+        if action.failure is not None:
+            self._ledger.fail(actor, action.failure)
         if action.error is not None:
             raise action.error
         assert action.response is not None
@@ -160,7 +172,8 @@ class Runner:
     def _send(self, actor: str, action: Send, on_text: OnText | None) -> Event:
         """Mark the attempt sent and make the call. An interrupt after that leaves it unknown; before that, it is void."""
         held = action.held
-        self._ledger.mark_sent(actor, held.attempt)
+        if not held.attempt.sent:
+            self._ledger.mark_sent(actor, held.attempt)
         failure = ProviderFailure("unreached", "interrupted; not sent")
         try:
             with self._interrupts.exposed():

@@ -26,6 +26,8 @@ if TYPE_CHECKING:
     )
     from nexscout_cli.engine.budgets import Budget, Used
     from nexscout_cli.engine.conversations import Conversations
+    from nexscout_cli.engine.deployment import Use
+    from nexscout_cli.engine.jobs.ports import JobBook
     from nexscout_cli.engine.learning.profile import ProfileState
     from nexscout_cli.engine.log_port import FeedbackBook, Log
     from nexscout_cli.engine.maintenance_port import Maintenance
@@ -112,6 +114,9 @@ class Catalog(Protocol):
 
     def change(self, actor: str, make: Callable[[tuple[Model, ...]], Sequence[Model]]) -> Sequence[Model]:
         """Write the models that ``make`` returns for the catalog as it is, in one transaction; returns them."""
+
+    def uses(self, actor: str, model: Model) -> dict[str, Use]:
+        """How a model's deployments are used now, by name."""
 
 
 class Cache(Protocol):
@@ -240,6 +245,11 @@ class Store(Protocol):
 
     rules: StoreRules
     """What transactions need to know of the settings."""
+    lets_others_go_on: bool
+    """Whether a coroutine that waits for it lets others go on (``waiting.py``); else its calls are for threads."""
+
+    def settle(self) -> None:
+        """See that all is written that a coroutine was not to wait for (:meth:`Ledger.record_hit`)."""
 
     @property
     def ledger(self) -> Ledger:
@@ -300,6 +310,10 @@ class Store(Protocol):
     @property
     def conversations(self) -> Conversations:
         """Conversations that are kept."""
+
+    @property
+    def jobs(self) -> JobBook:
+        """Batches that providers answer later."""
 
     @property
     def alerts(self) -> Alerts:

@@ -102,7 +102,8 @@ class Rates(NamedTuple):
 
     def expected(self, input_tokens: int, output_tokens: int) -> int:
         """Nano-dollars for plain tokens of one request."""
-        return self.cost(Tokens(input_tokens, output_tokens))
+        pico = self.of("input") * input_tokens + self.of("output") * output_tokens
+        return -(-pico // PICO_PER_NANO) + self._fee("request")
 
     def most(self, input_tokens: int, output_tokens: int) -> int:
         """Nano-dollars that so many tokens of one text request can cost at most, whatever class each turns out to be."""

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from nexscout_cli.engine.money import usd
 from nexscout_cli.pages import charts
 from nexscout_cli.pages.charts import COLOURS, Line, Unit
-from nexscout_cli.pages.facts import LATEST_OF_DAY
 from nexscout_cli.pages.words import axis_nano, count, exact_nano, nano, percent, seconds, share, whole
 
 if TYPE_CHECKING:
@@ -20,7 +19,7 @@ if TYPE_CHECKING:
 _BLUE, _ORANGE, _REST = "c0", "c1", "c7"
 DOLLARS = Unit(axis_nano, exact_nano)
 _COUNT, _SHARE = Unit(count, whole), Unit(percent, share)
-_SECONDS = Unit(lambda value: f"{value:g} s", seconds)
+_SECONDS = Unit(lambda value: f"{value / 1000:g} s", lambda value: seconds(value / 1000))
 _OTHERS = "all others"
 
 
@@ -43,10 +42,10 @@ def drawn(facts: Facts) -> list[Chart]:
         return []
     every = [_costs(facts, what) for what in ("model", "feature", "user") if what != "user" or facts.user is None]
     every += [_outcomes(facts), _tokens(facts), _hit_rate(facts)]
-    if facts.latency["n"]:
+    if any(day.latency["n"] for day in facts.days):
         every.append(_latency(facts))
     if any(day.predicted["n"] for day in facts.days):
-        every.append(_predictions(facts))
+        every += [_predictions(facts), _errors(facts), _covered(facts)]
     return [*every, _month(facts)]
 
 
@@ -135,17 +134,12 @@ def _hit_rate(facts: Facts) -> Chart:
     )
 
 
-def _sampled(counts: Sequence[int]) -> str:
-    """What is said of a chart whose days have more than is looked at."""
-    return f"; the latest {LATEST_OF_DAY:,} of each" if max(counts, default=0) >= LATEST_OF_DAY else ""
-
-
 def _latency(facts: Facts) -> Chart:
     series = [
         Line("half took at most (p50)", [day.latency["p50"] for day in facts.days], _BLUE),
         Line("95 of 100 took at most (p95)", [day.latency["p95"] for day in facts.days], _ORANGE),
     ]
-    unit = "seconds a call, from hold to post" + _sampled([day.latency["n"] for day in facts.days])
+    unit = "seconds a call, from hold to post"
     picture = charts.lines(f"Latency, {unit}", _names(facts), series, _SECONDS)
     return _chart("latency", "How long calls took", unit, _names(facts), series, _SECONDS, picture)
 
@@ -156,10 +150,27 @@ def _predictions(facts: Facts) -> Chart:
 
     predicted, actual = Line("predicted", each("predicted"), _BLUE), Line("actual", each("actual"), _ORANGE)
     band = (Line("predicted", each("predicted"), _BLUE), Line("P90", each("p90"), "c4"))
-    unit = "tokens a request, on average" + _sampled([day.predicted["n"] for day in facts.days])
+    unit = "tokens a request, on average"
     title = "Predicted against actual tokens"
     picture = charts.lines(f"{title}, {unit}", _names(facts), [predicted, actual], _COUNT, (predicted, band[1]))
     return _chart("predictions", title, unit, _names(facts), [predicted, actual, band[1]], _COUNT, picture)
+
+
+def _errors(facts: Facts) -> Chart:
+    series = [
+        Line("ours", [day.predicted["error"] for day in facts.days], _BLUE),
+        Line("four characters a token", [day.predicted["formula_error"] for day in facts.days], _ORANGE),
+    ]
+    title, unit = "How far predictions were off", "mean of |predicted − actual| ÷ actual tokens"
+    picture = charts.lines(f"{title}, {unit}", _names(facts), series, _SHARE)
+    return _chart("errors", title, unit, _names(facts), series, _SHARE, picture)
+
+
+def _covered(facts: Facts) -> Chart:
+    series = [Line("below P90", [day.predicted["covered"] for day in facts.days], _BLUE)]
+    title, unit = "How many stayed below the P90", "share of requests; 90% is what is meant"
+    picture = charts.lines(f"{title}, {unit}", _names(facts), series, _SHARE)
+    return _chart("covered", title, unit, _names(facts), series, _SHARE, picture)
 
 
 def _month(facts: Facts) -> Chart:

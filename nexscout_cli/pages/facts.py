@@ -22,19 +22,16 @@ if TYPE_CHECKING:
 
 KEYS = {"model": "model_used", "feature": "feature", "user": "user_id"}
 REPORTS = ("overview", "models", "features", "users", "accuracy", "savings", "cache", "providers", "unprofitable")
-DEAR = frozenset({"accuracy", "latency", "predicted", "providers"})
-"""What takes a look at every row of the window; everything else comes from roll-ups."""
-_NO_LATENCY: Row = {"n": 0, "p50": None, "p95": None}
-_NO_PREDICTION: Row = {"n": 0, "predicted": 0, "actual": 0, "p90": 0}
-LATEST, LATEST_OF_DAY = 20_000, 2_000
-"""Calls that latency is taken from, over the window and of a day; predictions of a day that are averaged: the latest ones."""
+_OF_ONE_PAGE = frozenset({"accuracy", "providers", "cache", "unprofitable"})
+"""Reports that no other page of the server shows anything of."""
+_LOOKING_BACK = (None, "overview")
 MOST_DAYS = timedelta(days=100)
 """The longest window that is shown by day; longer ones are by seven days."""
 _MICROSECOND = timedelta(microseconds=1)
 
 
 class Day(NamedTuple):
-    """One day: sums by model, feature and user (keys of KEYS; nano-dollars), latency in seconds, predictions in tokens."""
+    """One day: sums by model, feature and user (keys of KEYS; nano-dollars), latency in milliseconds, predictions in tokens."""
 
     day: str
     sums: dict[str, list[Row]]
@@ -55,8 +52,6 @@ class Facts(NamedTuple):
     user: str | None
     reports: dict[str, Row]
     before: Row | None
-    fallbacks: int
-    latency: Row
     step: int
     days: list[Day]
     forecast: Forecast
@@ -71,11 +66,10 @@ def gather(
     window: Window,
     settings: Settings,
     user: str | None = None,
-    wanted: frozenset[str] = DEAR,
+    page: str | None = None,
 ) -> Facts:
-    """What there is to show of a window to the actor, over all they may see or one user.
-
-    Of what is DEAR only the ``wanted`` is read; the rest is left empty.
+    """What there is to show of a window to the actor, over all they may see or one user; for one page of the server only what
+    it shows.
 
     Raises NotPermitted for another user's figures, UsageError for a user there is not.
     """
@@ -84,43 +78,52 @@ def gather(
     step = 1 if window.until - window.since <= MOST_DAYS else 7
     with store.reports.reading(actor, window, user) as reader:
         now, whose = reader.now, reader.user
-        reports = {name: build(reader, name, terms) for name in REPORTS if name not in DEAR or name in wanted}
-        fallbacks = reader.fallbacks()
-        latency = reader.latency(LATEST) if "latency" in wanted else _NO_LATENCY
+        reports = {
+            name: build(reader, name, terms) for name in REPORTS if page in (None, name) or name not in _OF_ONE_PAGE
+        }
         days = [
             Day(
                 day,
                 {what: one.sums(key) for what, key in KEYS.items()},
-                one.latency(LATEST_OF_DAY) if "latency" in wanted else _NO_LATENCY,
-                one.predicted(LATEST_OF_DAY) if "predicted" in wanted else _NO_PREDICTION,
+                one.latency(),
+                one.predicted(),
             )
             for day, one in reader.by_day(step)
         ]
-    length = max(min(window.until, now) - window.since, timedelta(days=1))
-    before = Window(window.since - length, window.since, window.tz)
-    with store.reports.reading(actor, before, user) as reader:
-        totals = build(reader, "overview", terms)["totals"]
-    history = Window(window.since - max(length, timedelta(days=HISTORY)), window.since, window.tz)
-    with store.reports.reading(actor, history, user) as reader:
-        earlier = [(day, {what: one.sums(key) for what, key in KEYS.items()}) for day, one in reader.by_day(step)]
+    before, changed = (
+        (None, []) if page not in _LOOKING_BACK else _looked_back(store, actor, window, user, terms, days, step)
+    )
     every = limits(store, actor, settings, whose)
-    began = earlier[0][0] if earlier else None
-    comparable = began is not None and began <= before.since.astimezone(window.tz).date().isoformat()
     return Facts(
         now,
         window,
         whose,
         reports,
-        totals if comparable else None,
-        fallbacks,
-        latency,
+        before,
         step,
         days,
         _forecast(store, actor, now, window.tz, user),
-        _changes(window, earlier, days),
+        changed,
         every,
         monthly_budget(every, whose),
     )
+
+
+def _looked_back(
+    store: Store, actor: str, window: Window, user: str | None, terms: Terms, days: list[Day], step: int
+) -> tuple[Row | None, list[Change]]:
+    """The totals of the time before, None where use began later; and what changed."""
+    with store.reports.reading(actor, window, user) as reader:
+        length = max(min(window.until, reader.now) - window.since, timedelta(days=1))
+    before = Window(window.since - length, window.since, window.tz)
+    with store.reports.reading(actor, before, user) as reader:
+        totals: Row = build(reader, "overview", terms)["totals"]
+    history = Window(window.since - max(length, timedelta(days=HISTORY)), window.since, window.tz)
+    with store.reports.reading(actor, history, user) as reader:
+        earlier = [(day, {what: one.sums(key) for what, key in KEYS.items()}) for day, one in reader.by_day(step)]
+    began = earlier[0][0] if earlier else None
+    comparable = began is not None and began <= before.since.astimezone(window.tz).date().isoformat()
+    return totals if comparable else None, _changes(window, earlier, days)
 
 
 def monthly(store: Store, actor: str, tz: tzinfo, settings: Settings, user: str | None) -> tuple[Forecast, int | None]:

@@ -16,7 +16,6 @@ from nexscout_cli.engine.reports.build import COLUMNS
 from nexscout_cli.engine.reports.figures import TEXT
 from nexscout_cli.pages import words
 from nexscout_cli.pages.drawn import drawn, exact_of
-from nexscout_cli.pages.facts import LATEST
 from nexscout_cli.pages.limits import NEAR
 
 if TYPE_CHECKING:
@@ -81,7 +80,7 @@ def environment() -> Environment:
         lstrip_blocks=True,
     )
     made.globals.update(style=style, policy=policy, head=words.head, figure=words.figure, exact_of=exact_of)
-    made.globals.update(TEXT=TEXT, NEAR=NEAR, LATEST=LATEST, limited=_limited)
+    made.globals.update(TEXT=TEXT, NEAR=NEAR, limited=_limited)
     made.filters.update(nano=words.nano, money=words.money, share=words.share, count=words.count, seconds=words.seconds)
     return made
 
@@ -135,8 +134,6 @@ def figures_mark(facts: Facts) -> str:
         [(name, made["rows"], made["totals"]) for name, made in facts.reports.items()],
         *(
             facts.before,
-            facts.fallbacks,
-            facts.latency,
             facts.step,
             facts.days,
             facts.changes,
@@ -155,20 +152,11 @@ SITE: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
     "users": (("cost-user", "outcomes"), ("users",)),
     "models": (("cost-model", "cost-feature", "latency"), ("models", "features")),
     "providers": (("latency", "outcomes"), ("providers",)),
-    "accuracy": (("predictions",), ("accuracy",)),
+    "accuracy": (("predictions", "errors", "covered"), ("accuracy",)),
     "cache": (("hits", "outcomes"), ("cache", "savings")),
     "unprofitable": (("cost-user",), ("unprofitable",)),
 }
 """The charts and tables of each page of the server; the overview has all charts."""
-DEAR_OF = {
-    "overview": frozenset({"latency", "predicted"}),
-    "models": frozenset({"latency"}),
-    "chart-latency": frozenset({"latency"}),
-    "chart-predictions": frozenset({"predicted"}),
-    "providers": frozenset({"latency", "providers"}),
-    "accuracy": frozenset({"accuracy", "predicted"}),
-}
-"""What each page, or chart of its own, needs of what is dear to read."""
 
 
 def chart_file(facts: Facts, name: str) -> str | None:

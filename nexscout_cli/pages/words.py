@@ -142,7 +142,10 @@ def figure(column: str, value: Any, *, alone: bool = False) -> Markup:
 
     In a column amounts have the same places, so that they stand below each other; one that stands ``alone`` is shorter.
     """
-    shown = money(value) if alone and isinstance(value, Decimal) else text_of(column, value)
+    if alone and value is not None and column.endswith("_ms"):
+        shown = seconds(value / 1000)
+    else:
+        shown = money(value) if alone and isinstance(value, Decimal) else text_of(column, value)
     if value is None or isinstance(value, str | bool):
         return Markup("{}").format(shown)
     return Markup('<data value="{}">{}</data>').format(exact(value), shown)

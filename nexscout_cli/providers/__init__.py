@@ -5,12 +5,15 @@ from __future__ import annotations
 import threading
 from typing import TYPE_CHECKING
 
+from nexscout_cli import waiting
+
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
     from nexscout_cli.engine.call import Call, Completion, OnText
     from nexscout_cli.engine.catalog.comparison import Listed
+    from nexscout_cli.engine.jobs.remote import Remote
     from nexscout_cli.engine.model import Model
     from nexscout_cli.engine.ports import Provider
 
@@ -42,6 +45,12 @@ class Providers:
 
         return prices.lookup(target)
 
+    def remote(self, model: Model) -> Remote | None:
+        """The batch interface that serves a model; None where there is none."""
+        from nexscout_cli.providers import batches
+
+        return batches.remote(model)
+
     def complete(self, call: Call, on_text: OnText | None) -> Completion:
         """Make the call; raises ProviderFailure, and CallInterrupted for a signal."""
         try:
@@ -57,12 +66,12 @@ class Providers:
     def _of(self, call: Call) -> Callable[[Call, OnText | None], Completion]:
         """Who makes a call: the model in this process, one of our own wires, or LiteLLM."""
         if call.model.embedded:
-            return self._local().complete
+            return _in_thread(self._local().complete)
         from nexscout_cli.providers.wires.targets import target_of
 
         target = target_of(call.model)
         if target is None:
-            return self._far().complete
+            return _in_thread(self._far().complete)
         from nexscout_cli.providers.wires import provider
 
         return lambda call, on_text: provider.complete(call, target, on_text)
@@ -83,3 +92,11 @@ class Providers:
 
                 self._remote = LiteLLMProvider()
             return self._remote
+
+
+def _in_thread(complete: Callable[[Call, OnText | None], Completion]) -> Callable[[Call, OnText | None], Completion]:
+    """What blocks, in a thread where a coroutine asks for it."""
+    loop = waiting.here()
+    if loop is None:
+        return complete
+    return lambda call, on_text: loop.in_thread(lambda: complete(call, on_text))

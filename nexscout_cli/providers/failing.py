@@ -14,6 +14,7 @@ from nexscout_cli import provider_keys
 from nexscout_cli.engine.call import Call
 from nexscout_cli.engine.failures import ProviderFailure
 from nexscout_cli.errors import ConfigError
+from nexscout_cli.recent import Recent
 
 _TOO_LONG = re.compile(
     r"context_length_exceeded|context (?:length|window)|prompt is too long|maximum context|"
@@ -72,11 +73,8 @@ def retry_after(headers: Any) -> float | None:
 
 def cleaned(text: str, call: Call) -> str:
     """One short line without keys and without what the user wrote."""
-    secrets = {
-        value.strip()
-        for name, value in os.environ.items()
-        if len(value.strip()) >= SHORTEST and (name == call.model.api_key_env or _SECRET.search(name))
-    } | provider_keys.loaded()
+    secrets = _secrets.get(call.model.api_key_env, lambda: _in_environment(call.model.api_key_env))
+    secrets |= provider_keys.loaded()
     for secret in sorted(secrets - {""}, key=len, reverse=True):
         text = text.replace(secret, "***")
     for message in call.messages:
@@ -86,6 +84,18 @@ def cleaned(text: str, call: Call) -> str:
                 text = text.replace(line, "…")
     text = text.encode("utf-8", "replace").decode()
     return re.sub(r"[\x00-\x1f\x7f-\x9f\s]+", " ", text).strip()[:200]
+
+
+def _in_environment(also: str | None) -> frozenset[str]:
+    """Values of the environment that nobody may see."""
+    return frozenset(
+        value.strip()
+        for name, value in os.environ.items()
+        if len(value.strip()) >= SHORTEST and (name == also or _SECRET.search(name))
+    )
+
+
+_secrets: Recent[frozenset[str]] = Recent()
 
 
 def key_for(call: Call) -> str | None:

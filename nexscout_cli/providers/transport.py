@@ -11,18 +11,21 @@ import ssl
 import threading
 import time
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from functools import cache
 from pathlib import Path
 from typing import Any
 
 import httpcore
 
+from nexscout_cli import waiting
 from nexscout_cli.providers.wires.request import HttpRequest
+from nexscout_cli.recent import Recent
 
 KEEP = 4.0
 """Seconds that an idle connection is kept: shorter than the 5 s after which common servers close one."""
 _current = threading.local()
+_proxies: Recent[str | None] = Recent()
 
 
 class Exchange:
@@ -61,15 +64,32 @@ class Exchange:
             self.sent = True
 
 
-@contextmanager
-def send(request: HttpRequest, exchange: Exchange) -> Iterator[tuple[int, dict[str, str], Iterable[bytes]]]:
+def send(
+    request: HttpRequest, exchange: Exchange
+) -> AbstractContextManager[tuple[int, dict[str, str], Iterable[bytes]]]:
     """Send the request; gives status, headers (names in lower case) and the body's bytes as they come.
 
     No redirect is followed and no encoding asked for. Raises httpcore's exceptions, and UnicodeError for a header that
-    cannot be sent.
+    cannot be sent. A coroutine waits on its loop, but for a proxy.
     """
-    headers = [("content-type", "application/json"), ("accept-encoding", "identity"), ("user-agent", "nexscout")]
-    encoded = [(name.encode("ascii"), value.encode("ascii")) for name, value in (*headers, *request.headers)]
+    loop = waiting.here()
+    if loop is not None and _proxies.get(request.url, lambda: _proxy_for(request.url)) is None:
+        from nexscout_cli.providers import loop_transport
+
+        return loop_transport.send(request, exchange, loop, _headers(request), tls)
+    return _send(request, exchange)
+
+
+def _headers(request: HttpRequest) -> list[tuple[bytes, bytes]]:
+    headers = [("accept-encoding", "identity"), ("user-agent", "nexscout")]
+    if not any(name == "content-type" for name, _ in request.headers):
+        headers.append(("content-type", "application/json"))
+    return [(name.encode("ascii"), value.encode("ascii")) for name, value in (*headers, *request.headers)]
+
+
+@contextmanager
+def _send(request: HttpRequest, exchange: Exchange) -> Iterator[tuple[int, dict[str, str], Iterable[bytes]]]:
+    encoded = _headers(request)
     _current.exchange = exchange
     try:
         with _pool(_proxy_for(request.url), request.url.startswith("https:")).stream(
@@ -88,7 +108,7 @@ def send(request: HttpRequest, exchange: Exchange) -> Iterator[tuple[int, dict[s
 def _pool(proxy: str | None, secure: bool) -> Any:
     """The kept connections. Certificates are read for the first secure address alone: that takes a while."""
     options: dict[str, Any] = {
-        "ssl_context": _tls() if secure else None,
+        "ssl_context": tls() if secure else None,
         "max_connections": None,
         "max_keepalive_connections": 100,
         "keepalive_expiry": KEEP,
@@ -98,10 +118,11 @@ def _pool(proxy: str | None, secure: bool) -> Any:
         return httpcore.ConnectionPool(**options)
     if proxy.startswith("socks"):
         return httpcore.SOCKSProxy(proxy, **options)
-    return httpcore.HTTPProxy(proxy, proxy_ssl_context=_tls() if proxy.startswith("https:") else None, **options)
+    return httpcore.HTTPProxy(proxy, proxy_ssl_context=tls() if proxy.startswith("https:") else None, **options)
 
 
-def _tls() -> ssl.SSLContext:
+@cache
+def tls() -> ssl.SSLContext:
     """The system's certificates, or those of SSL_CERT_FILE alone; certifi's where the system has none."""
     file = os.environ.get("SSL_CERT_FILE") or os.environ.get("REQUESTS_CA_BUNDLE")
     if file:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from typing import TYPE_CHECKING, Any
 
 from starlette.responses import Response
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
 
     from nexscout_cli.engine.response import AIResponse
 
+_log = logging.getLogger("nexscout.serve")
 _BY_CODE = {
     "too_many_bytes": 413,
     "usd_cap": 402,
@@ -59,6 +61,8 @@ _TYPES = {
     422: "invalid_request_error",
     429: "rate_limit_error",
 }
+_OURS = frozenset({"corrupt", "read_only", "disk_full", "newer_schema"})
+"""Errors about the database's file, which name it and what is in it."""
 _AGAIN = frozenset({"rate_limit", "busy", "contention", "in_progress"})
 """Errors after which the same request may be sent again: nothing of it was sent to a provider."""
 
@@ -79,8 +83,18 @@ def status_of(error: Mapping[str, Any], exit_status: int) -> int:
     return _BY_CODE.get(error["code"]) or _BY_EXIT.get(exit_status, 500)
 
 
+def _shown(error: Mapping[str, Any]) -> Mapping[str, Any]:
+    """The error as whoever asked may see it: where the server's files lie, and what rows hold, is for its log alone."""
+    if error["code"] not in _OURS:
+        return error
+    _log.error("%s; %s", error["message"], error.get("suggestion") or "")
+    message = "the server's database cannot be used as it is; the server's log says more"
+    return {**error, "message": message, "suggestion": "whoever runs the server is to look: `nexscout db check`"}
+
+
 def body(protocol: str, status: int, error: Mapping[str, Any]) -> dict[str, Any]:
     """An error in the form of a protocol: openai or anthropic. ``nexscout`` has what neither has a place for."""
+    error = _shown(error)
     message = f"{error['message']} — {error['suggestion']}" if error.get("suggestion") else error["message"]
     kind = _TYPES.get(status, "api_error")
     if protocol == "anthropic":
@@ -88,6 +102,11 @@ def body(protocol: str, status: int, error: Mapping[str, Any]) -> dict[str, Any]
         shown: dict[str, Any] = {"type": "error", "error": {"type": kind, "message": message}}
         return shown | {"nexscout": dict(error)}
     return {"error": {"message": message, "type": kind, "param": None, "code": error["code"], "nexscout": dict(error)}}
+
+
+def bug() -> NexScoutError:
+    """A failure that is ours."""
+    return NexScoutError("unexpected failure of the server", "this is a bug; its log says more")
 
 
 def response(protocol: str, error: NexScoutError) -> Response:

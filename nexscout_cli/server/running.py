@@ -1,4 +1,4 @@
-"""Running the engine for the event loop: each request in a thread of its own, whose pieces come over a queue."""
+"""Running the engine for the event loop: as coroutines; what is large, and what can only block, in threads."""
 
 from __future__ import annotations
 
@@ -6,9 +6,10 @@ import asyncio
 import threading
 from collections.abc import AsyncIterator
 from concurrent.futures import ThreadPoolExecutor
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 from nexscout_cli.engine.failures import ReaderGone
+from nexscout_cli.server.coroutines import Coroutines
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -19,68 +20,98 @@ if TYPE_CHECKING:
 
 
 T = TypeVar("T")
+LARGE = 32_768
+"""Characters from which a request is worked on in a thread: its text is counted for so long that others would wait."""
+_BLOCKING = 16
+"""Threads for calls that can only block."""
 
 
 class Threads:
-    """The threads that requests run in."""
+    """The threads that blocking work is done in, and the coroutines that everything else runs as.
 
-    def __init__(self, most: int) -> None:
+    ``settle``: writes what coroutines were to write soon.
+    """
+
+    def __init__(self, most: int, settle: Callable[[], None]) -> None:
         self._pool = ThreadPoolExecutor(most, "nexscout-serve")
+        self._most, self._settle = most, settle
+        self._coroutines: Coroutines | None = None
 
     async def do(self, work: Callable[[], T]) -> T:
-        """Do something that blocks."""
+        """Do something that blocks. It finds all written that was answered before."""
+        await self.coroutines.run(self._settle)
         return await asyncio.get_running_loop().run_in_executor(self._pool, work)
 
-    def begin(self, work: Callable[[], None]) -> None:
-        """Do something whose end nobody waits for here."""
-        self._pool.submit(work)
+    async def run(self, work: Callable[[], T], size: int) -> T:
+        """Do what the engine does of a request whose text has so many characters."""
+        return await (self.do(work) if size >= LARGE else self.coroutines.run(work))
 
-    def close(self) -> None:
+    @property
+    def coroutines(self) -> Coroutines:
+        """The coroutines of the running loop."""
+        if self._coroutines is None:
+            self._coroutines = Coroutines(min(_BLOCKING, self._most))
+        return self._coroutines
+
+    async def close(self) -> None:
         """Wait for what is running."""
+        await self.coroutines.run(self._settle)
+        await self.coroutines.drained()
+        self.coroutines.close()
         self._pool.shutdown(wait=True)
 
 
 class Running:
-    """A request under way whose answer is handed over as it comes."""
+    """A request under way whose answer is handed over as it comes. ``size``: the characters of its text."""
 
-    def __init__(self, threads: Threads, engine: Engine, request: AIRequest, actor: str, request_id: str) -> None:
+    def __init__(
+        self, threads: Threads, engine: Engine, request: AIRequest, actor: str, request_id: str, size: int = 0
+    ) -> None:
         self._loop = asyncio.get_running_loop()
-        self._events: asyncio.Queue[Any] = asyncio.Queue()
-        self._gone = threading.Event()
-        self._engine, self._request, self._actor, self._id = engine, request, actor, request_id
+        self._thread = threading.get_ident()
+        self._pieces: list[str] = []
+        self._news = asyncio.Event()
+        self._gone = False
+        self.request_id = request_id
         self.response: AIResponse | None = None
-        threads.begin(self._work)
 
-    def _work(self) -> None:
-        try:
-            end: Any = self._engine.run(self._request, self._take, actor=self._actor, request_id=self._id)
-        except BaseException as error:  # noqa: BLE001 - whoever waits is to hear of it
-            end = error
-        self._tell(end)
+        def work() -> AIResponse:
+            return engine.run(request, self._take, actor=actor, request_id=request_id)
+
+        self._run = self._loop.create_task(threads.run(work, size))
+        self._run.add_done_callback(lambda _: self._news.set())
 
     def _take(self, piece: str) -> None:
-        if self._gone.is_set():
+        if self._gone:
             raise ReaderGone
-        self._tell(piece)
-
-    def _tell(self, event: Any) -> None:
+        if threading.get_ident() == self._thread:
+            self._put(piece)
+            return
         try:
-            self._loop.call_soon_threadsafe(self._events.put_nowait, event)
+            self._loop.call_soon_threadsafe(self._put, piece)
         except RuntimeError:  # the loop has ended
-            self._gone.set()
+            self._gone = True
+
+    def _put(self, piece: str) -> None:
+        self._pieces.append(piece)
+        self._news.set()
 
     def leave(self) -> None:
         """Nobody listens any more: the call is ended at its next piece, and billed for what came."""
-        self._gone.set()
+        self._gone = True
 
-    async def pieces(self) -> AsyncIterator[str]:
-        """Pieces of the text as they come; then ``response`` is there. Raises what the engine raised."""
+    async def pieces(self) -> AsyncIterator[list[str]]:
+        """Pieces of text as they come, all that are there at a time; then ``response`` is there.
+
+        Raises what the engine raised.
+        """
         while True:
-            event = await self._events.get()
-            if isinstance(event, str):
-                yield event
-            elif isinstance(event, BaseException):
-                raise event
-            else:
-                self.response = event
+            if self._pieces:
+                pieces, self._pieces = self._pieces, []
+                yield pieces
+            elif self._run.done():
+                self.response = self._run.result()
                 return
+            else:
+                self._news.clear()
+                await self._news.wait()

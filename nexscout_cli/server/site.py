@@ -9,6 +9,7 @@ from urllib.parse import urlencode
 
 from starlette.responses import Response
 
+from nexscout_cli.engine.money import usd
 from nexscout_cli.engine.report_window import between, zone
 from nexscout_cli.engine.reports.build import COLUMNS
 from nexscout_cli.engine.reports.build import report as built
@@ -30,6 +31,8 @@ Route = Callable[[object, "Request"], Awaitable[Response]]
 """A handler as the application has it, with its server, which pages don't need."""
 
 SINCE = "30d"
+TIMES = ("24h", "7d", "30d", "90d", "month", "last-month")
+"""Windows that are a click away."""
 _LIMITS = 200
 _LOG, _LOG_MOST = 100, 1_000
 """Requests that the log shows, and among how many of the latest it searches."""
@@ -68,6 +71,7 @@ class Site:
             ("/requests/{request_id}", "GET", self.signed_in(self._request)),
             ("/export/{name}.{kind}", "GET", self.signed_in(self._export)),
             ("/chart/{name}.svg", "GET", self.signed_in(self._chart)),
+            ("/charts.js", "GET", self.signed_in(self._script)),
             ("/sign-in", "GET", self._safely(self._sign_in_form)),
             ("/sign-in", "POST", self._safely(self._sign_in)),
             ("/sign-in/link", "GET", self._safely(self._sign_in_by_link)),
@@ -138,16 +142,22 @@ class Site:
         async def handle(request: Request, session: Session) -> Response:
             def make() -> dict[str, Any]:
                 from nexscout_cli.pages.facts import gather
-                from nexscout_cli.pages.page import DEAR_OF, site_values
+                from nexscout_cli.pages.page import site_values
 
                 asked = self.asked(request, session)
-                dear = DEAR_OF.get(name, frozenset())
-                facts = gather(self.store, session.actor, asked.window, self.settings, asked.user, dear)
-                return site_values(facts, name) | self.around(asked, name)
+                facts = gather(self.store, session.actor, asked.window, self.settings, asked.user, name)
+                kept = self._kept(session.actor) if name == "cache" else None
+                return site_values(facts, name) | self.around(asked, name) | {"times": TIMES, "kept": kept}
 
-            return web.page("site_report.html", await self.threads.do(make))
+            return web.page("site_report.html", await self.threads.do(make), scripted=True)
 
         return handle
+
+    def _kept(self, actor: str) -> dict[str, Any]:
+        """How the cache found what it gave, and what it might have given."""
+        found = self.store.cache.stats(actor)
+        matches = [row | {"saved_usd": usd(row["saved_usd"])} for row in found["matches"]]
+        return found | {"matches": matches, "match": self.settings["cache.match"]}
 
     def around(self, asked: Asked, page: str) -> dict[str, Any]:
         """What stands around every page: who is signed in, where they are, what the address says."""
@@ -170,6 +180,9 @@ class Site:
                 **({"/admin": "admin"} if admin else {}),
             },
         }
+
+    async def _script(self, request: Request, session: Session) -> Response:
+        return web.script("charts.js")
 
     async def _log(self, request: Request, session: Session) -> Response:
         """The latest requests; ``q`` looks for a text in them."""
@@ -244,11 +257,10 @@ class Site:
 
         def make() -> str | None:
             from nexscout_cli.pages.facts import gather
-            from nexscout_cli.pages.page import DEAR_OF, chart_file
+            from nexscout_cli.pages.page import chart_file
 
             asked = self.asked(request, session)
-            dear = DEAR_OF.get(f"chart-{name}", frozenset())
-            facts = gather(self.store, session.actor, asked.window, self.settings, asked.user, dear)
+            facts = gather(self.store, session.actor, asked.window, self.settings, asked.user, "chart")
             return chart_file(facts, name)
 
         text = await self.threads.do(make)

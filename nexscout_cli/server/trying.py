@@ -55,9 +55,7 @@ class Trying:
         ]
 
     async def _script(self, request: Request, session: Session) -> Response:
-        from nexscout_cli.pages.page import script
-
-        return Response(script("try.js"), headers=web.SAFE, media_type="text/javascript")
+        return web.script("try.js")
 
     async def _form(self, request: Request, session: Session) -> Response:
         given = {name: request.query_params.get(name, "") for name in _FIELDS}
@@ -195,9 +193,9 @@ class Trying:
         self._places.stay()
         try:
             told = False
-            async for piece in running.pieces():
+            async for pieces in running.pieces():
                 told = True
-                yield _line(text=piece)
+                yield _line(text="".join(pieces))
             response = running.response
             assert response is not None
             self._metrics.answered(response)

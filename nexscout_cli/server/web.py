@@ -41,6 +41,13 @@ def fragment(template: str, values: dict[str, Any]) -> str:
     return environment().get_template(template).render(values)
 
 
+def script(name: str) -> Response:
+    """A script of ours, as a file."""
+    from nexscout_cli.pages.page import script as text_of
+
+    return Response(text_of(name), headers=SAFE, media_type="text/javascript")
+
+
 def go(where: str) -> Response:
     """Send the browser to another page."""
     return RedirectResponse(where, 303, SAFE)

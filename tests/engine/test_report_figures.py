@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from nexscout_cli.config import Settings
-from nexscout_cli.engine.book_types import SUMS, Failed, Person
+from nexscout_cli.engine.book_types import SUMS, Deployed, Failed, Person
 from nexscout_cli.engine.catalog.baseline import baseline_model
 from nexscout_cli.engine.catalog.seed import seeded
 from nexscout_cli.engine.report_window import Window
@@ -56,6 +56,12 @@ class Given:
 
     def latencies(self) -> dict[str, tuple[int, int]]:
         return dict(self.more.get("slow", {}))
+
+    def latency(self) -> dict[str, int | None]:
+        return {"n": 0, "p50": None, "p95": None}
+
+    def deployed_calls(self) -> list[Deployed]:
+        return list(self.more.get("deployed", ()))
 
     def kept_answers(self) -> dict[str, int]:
         return dict(self.more.get("kept", {}))

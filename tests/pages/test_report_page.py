@@ -101,7 +101,8 @@ def test_every_figure_of_a_table_is_the_reports(store: SqliteStore, page: str, n
 
 
 def test_every_figure_of_the_overview_is_the_reports(store: SqliteStore, page: str) -> None:
-    totals = report(store, "root", "overview", between(NOW, SINCE, None, UTC), SETTINGS)["totals"]
+    overview = report(store, "root", "overview", between(NOW, SINCE, None, UTC), SETTINGS)
+    totals = overview["totals"]
     saved = report(store, "root", "savings", between(NOW, SINCE, None, UTC), SETTINGS)["totals"]
     cards = page[page.index('id="overview"') : page.index('id="changes"')]
     found = set(re.findall(r'<data value="([^"]+)"', cards))
@@ -109,6 +110,7 @@ def test_every_figure_of_the_overview_is_the_reports(store: SqliteStore, page: s
         *(shown(totals[name])[1:] for name in ("cost_usd", "avg_cost_usd", "saved_usd", "saved_share", "baseline_usd")),
         *(shown(totals[name])[1:] for name in ("requests", "calls", "hits", "hit_rate", "failures", "energy", "users")),
         *(shown(totals[name])[1:] for name in ("input_tokens", "output_tokens")),
+        shown(overview["providers"]["fallbacks"])[1:],
         *(shown(saved[f"{way}_saved_usd"])[1:] for way in ("routing", "caching", "compression")),
     }
 

@@ -172,6 +172,17 @@ def test_a_prompt_that_gemini_refuses_is_filtered() -> None:
     assert (done.text, done.finish_reason, done.usage) == ("", "content_filter", Usage(7, None))
 
 
+@pytest.mark.parametrize("streamed", [False, True])
+def test_an_answer_in_parts_is_its_text_without_the_thinking(streamed: bool) -> None:
+    thinking = {"type": "thinking", "thinking": [{"type": "text", "text": "Hm."}]}
+    said = {"content": [thinking, {"type": "text", "text": "Good"}, {"type": "text", "text": " day."}]}
+    document = {"choices": [{"index": 0, "delta" if streamed else "message": said, "finish_reason": "stop"}]}
+    body = json.dumps(document).encode()
+    reader = openai.ChatReader(CALL)
+    reader.start({"content-type": "text/event-stream" if streamed else "application/json"})
+    assert [*reader.feed(b"data: " + body + b"\n\n" if streamed else body), *reader.finish()] == ["Good day."]
+
+
 def test_a_whole_answer_where_a_stream_was_asked_for_is_given() -> None:
     pieces: list[str] = []
     with raw_server(respond(answer())) as (url, _):

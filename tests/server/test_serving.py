@@ -384,7 +384,9 @@ def test_a_killed_server_forgets_nothing_and_charges_nothing_twice(alone: Scout,
 
     with ThreadPoolExecutor(20) as pool:
         asked = [pool.submit(one, n) for n in range(60)]
-        time.sleep(chance.uniform(0.1, 0.6))
+        while not alone.provider.requests:
+            time.sleep(0.01)
+        time.sleep(chance.uniform(0.0, 0.5))
         os.kill(process.pid, signal.SIGKILL)
         for each in asked:
             each.result()

@@ -13,6 +13,7 @@ import pytest
 from nexscout_cli import assemble
 from nexscout_cli.errors import NotPermitted, StoreError, UsageError
 from nexscout_cli.store.copying import TABLES
+from nexscout_cli.store.sqlite.folds import FOLDS
 from nexscout_cli.store.sqlite.rollups import ROLLUPS
 from tests.contract.books import PostgresBooks, SqliteBooks
 from tests.contract.conftest import Shop
@@ -133,12 +134,12 @@ def test_every_table_is_copied_or_made_again(shop: Shop, busy: Any) -> None:
     if shop.kind.name == "postgres":
         with psycopg.connect(shop.books._url()) as connection:  # type: ignore[attr-defined]
             found = connection.execute("SELECT tablename FROM pg_tables WHERE schemaname = 'nexscout'").fetchall()
-        of_its_own = {"migrations", "members"}
+        of_its_own = {"migrations", "members", "lessons"}
     else:
         with sqlite3.connect(shop.books._path) as connection:  # type: ignore[attr-defined]
             found = connection.execute("SELECT name FROM sqlite_schema WHERE type = 'table'").fetchall()
         of_its_own = {"_sqlite_migrations"}
-    assert {row[0] for row in found} - of_its_own == {*TABLES, *ROLLUPS}
+    assert {row[0] for row in found} - of_its_own == {*TABLES, *ROLLUPS, "fold_marks", *(fold.table for fold in FOLDS)}
 
 
 def test_a_copy_that_differs_is_taken_back(

@@ -388,11 +388,11 @@ def test_days_one_by_one_add_up_to_the_window(store: SqliteStore, tz: str, step:
 
 
 @pytest.mark.parametrize("actor", ["root", "ann"])
-def test_what_stood_in_for_another_model_is_counted_for_who_may_see_it(store: SqliteStore, actor: str) -> None:
+def test_what_was_never_measured_is_told_as_none(store: SqliteStore, actor: str) -> None:
     with store.reports.reading(actor, WHOLE) as reader:
-        assert reader.fallbacks() == 0
-        assert reader.latency(9) == {"n": 0, "p50": None, "p95": None}
-        assert reader.predicted(9)["n"] == 0
+        assert reader.latency() == {"n": 0, "p50": None, "p95": None}
+        nothing = dict.fromkeys(("error", "formula_error", "covered"))
+        assert reader.predicted() == {"n": 0, "predicted": 0, "actual": 0, "p90": 0} | nothing
 
 
 @settings(max_examples=60, deadline=None)
@@ -420,4 +420,4 @@ def test_a_split_window_covers_each_moment_until_now_exactly_once(a: datetime, b
     when = min(when, NOW)
     parts = split(since, until, NOW)
     whole = parts.days is not None and parts.days[0] <= when.date().isoformat() < parts.days[1]
-    assert whole + sum(x <= stamp(when) < y for x, y in parts.edges) == (since <= when < until)
+    assert whole + sum(x <= when < y for x, y in parts.edges) == (since <= when < until)

@@ -25,7 +25,7 @@ from nexscout_cli.providers.wires.provider import _READERS
 from nexscout_cli.providers.wires.reader import Damaged, ErrorAnswer, Reader
 from tests.support.families import random_family
 from tests.support.growth import MOST, growth
-from tests.support.lies import FIELDS, VALUES, events, with_field
+from tests.support.lies import BLOCKS, CONTENT, FIELDS, MESSAGE, VALUES, as_events, events, with_field
 from tests.support.text_functions import functions
 
 Case = Callable[[Random], None]
@@ -68,27 +68,6 @@ _TOKENS = (
     b"data:", b"event: error\n", b"[" * 2_000, b'{"a":' * 2_000, b"9" * 5_000, b",", b":", b"true", b"'''", b"=", b"\x1b[", b"#",
 )  # fmt: skip
 
-_CACHED: Any = {"cache_read_input_tokens": 1, "cache_creation": {"ephemeral_1h_input_tokens": 0}}
-_USED: Any = {"input_tokens": 2, "output_tokens": 3, **_CACHED}
-_MESSAGE = {
-    "id": "m", "type": "message", "model": "claude", "stop_reason": "end_turn", "usage": _USED,
-    "content": [{"type": "text", "text": "Hello"}, {"type": "tool_use", "id": "t", "name": "f", "input": {"a": 1}}],
-}  # fmt: skip
-_CONTENT = {
-    "responseId": "r", "modelVersion": "gemini", "promptFeedback": {"blockReason": None}, "usageMetadata": {"promptTokenCount": 2,
-    "candidatesTokenCount": 3, "thoughtsTokenCount": 1, "promptTokensDetails": [{"modality": "AUDIO", "tokenCount": 1}]},
-    "candidates": [{"index": 0, "finishReason": "STOP", "content": {"parts": [{"text": "Hello"},
-    {"functionCall": {"name": "f", "id": "i", "args": {"a": 1}}, "thoughtSignature": "s"}]}}],
-}  # fmt: skip
-_BLOCKS = (
-    {"type": "message_start", "message": {"id": "m", "model": "claude", "usage": {"input_tokens": 2}}},
-    {"type": "content_block_start", "index": 0, "content_block": {"type": "text", "text": ""}},
-    {"type": "content_block_delta", "index": 0, "delta": {"type": "text_delta", "text": "Hello"}},
-    {"type": "content_block_start", "index": 1, "content_block": {"type": "tool_use", "id": "t", "name": "f"}},
-    {"type": "content_block_delta", "index": 1, "delta": {"type": "input_json_delta", "partial_json": "{}"}},
-    {"type": "message_delta", "delta": {"stop_reason": "end_turn"}, "usage": {"output_tokens": 3}},
-)
-
 
 def _with_odd_value(document: Any, chance: Random) -> Any:
     """The document with a value of another type somewhere."""
@@ -110,11 +89,11 @@ def _answer(wire: str, chance: Random, *, streamed: bool) -> bytes:
         (lie.streamed if streamed else lie.plain)(_Sink(sent))  # type: ignore[arg-type]
         return (events() if streamed and chance.random() < 0.3 else b"") + b"".join(sent)
     if not streamed:
-        return json.dumps(_with_odd_value(_MESSAGE if wire == "anthropic" else _CONTENT, chance)).encode()
-    parts: list[Any] = [*(_BLOCKS if wire == "anthropic" else (_CONTENT, _CONTENT))]
+        return json.dumps(_with_odd_value(MESSAGE if wire == "anthropic" else CONTENT, chance)).encode()
+    parts: list[Any] = [*(BLOCKS if wire == "anthropic" else (CONTENT, CONTENT))]
     at = chance.randrange(len(parts))
     parts[at] = _with_odd_value(parts[at], chance)
-    return b"".join(b"data: " + json.dumps(part).encode() + b"\n\n" for part in parts)
+    return as_events(*parts)
 
 
 class _Sink:

@@ -64,6 +64,19 @@ def events(*, text: str = TEXT, usage: Any = USAGE) -> bytes:
     return chunk(text) + chunk(None, "stop") + chunk(None, choices=[], usage=usage) + DONE
 
 
+class Form(NamedTuple):
+    """How a provider says things: a good answer, plain and as events, a piece of text, and one of the lists in an answer."""
+
+    good: bytes
+    stream: bytes
+    piece: Callable[[str], bytes]
+    list_name: str
+    opening: bytes = b""
+    """What comes before the first piece."""
+    end: bytes = b""
+    """What comes after the last piece."""
+
+
 def of_bytes(name: str, plain: bytes, streamed: bytes, *, billed: bool = False) -> Lie:
     """A lie that is a body."""
     return Lie(name, said(plain, JSON), said(streamed, EVENTS), billed)
@@ -135,23 +148,22 @@ def fields(paths: tuple[tuple[str | int, ...], ...] = FIELDS, each: int = len(VA
     ]
 
 
-def _raw() -> list[Lie]:
-    good, stream = completion(TEXT), events()
+def _raw(form: Form) -> list[Lie]:
+    good, stream, name = form.good, form.stream, form.list_name.encode()
     nested = b"[" * DEEP + b"]" * DEEP
-    deep = b'{"choices":' + nested + b"}"
+    deep = b'{"' + name + b'":' + nested + b"}"
     objects = b'{"a":' * DEEP + b"1" + b"}" * DEEP
     bad_text = good.replace(b"Hello", b"H\xff\xfe")
     digits = b'{"usage":' + b"9" * 100_000 + b"}"
-    many = b'{"choices":[' + b"{}," * 600_000 + b"{}]}"
-    tools = [{"index": n, "id": "a", "function": {"name": "f", "arguments": "{"}} for n in range(10_000)]
-    many_tools = {"choices": [{"index": 0, "delta": {"tool_calls": tools}}]}
-    second = chunk(None, choices=[], usage={**USAGE, "completion_tokens": 6})
+    many = b'{"' + name + b'":[' + b"{}," * 600_000 + b"{}]}"
+    fewer = b'{"' + name + b'":[' + b"{}," * 60_000 + b"{}]}"
     return [
         of_bytes("nested lists", deep, b"data: " + deep + b"\n\n"),
         of_bytes("nested objects", objects, b"data: " + objects + b"\n\n"),
         of_bytes("nested and open", b"[" * DEEP, b"data: " + b"[" * DEEP + b"\n\n"),
         of_bytes("a number of 100,000 digits", digits, b"data: " + digits + b"\n\n"),
         of_bytes("600,000 choices", many, b"data: " + many + b"\n\n"),
+        of_bytes("60,000 choices", fewer, b"data: " + fewer + b"\n\n"),
         of_bytes("invalid UTF-8", bad_text, stream.replace(b"Hello", b"H\xff\xfe")),
         of_bytes("nothing", b"", b""),
         of_bytes("blanks", b" \n" * 1_000, b"\n" * 1_000),
@@ -165,12 +177,6 @@ def _raw() -> list[Lie]:
             "the key is said twice",
             good[:-1] + b',"usage":5,"usage":{}}',
             stream.replace(b"data: {", b'data: {"usage":5,'),
-        ),
-        of_bytes(
-            "several usage records",
-            good,
-            chunk(None, choices=[], usage=USAGE) + chunk(TEXT) + second + chunk(None, "stop"),
-            billed=True,
         ),
         of_bytes("a BOM", b"\xef\xbb\xbf" + good, b"\xef\xbb\xbf" + stream, billed=True),
         of_bytes("CR alone", good, stream.replace(b"\n", b"\r"), billed=True),
@@ -187,18 +193,19 @@ def _raw() -> list[Lie]:
             ),
             billed=True,
         ),
-        of_bytes("an error in the midst", b'{"error": 5}', chunk(TEXT) + b'data: {"error": [["x"]]}\n\n'),
+        of_bytes(
+            "an error in the midst",
+            b'{"error": 5}',
+            form.opening + form.piece(TEXT) + b'data: {"error": [["x"]]}\n\n',
+        ),
         of_bytes(
             "an error of odd types",
             b'{"error": {"message": {"a": [1]}, "code": [], "type": 5, "metadata": 7}}',
             b'data: {"error": {"message": [], "code": {}, "status": -1}}\n\n',
         ),
         of_bytes("500,000 events", good, b"data: {}\n\n" * 500_000),
-        of_bytes("20,000 pieces", good, chunk("a") * 20_000 + chunk(None, "stop") + DONE),
+        of_bytes("20,000 pieces", good, form.opening + form.piece("a") * 20_000 + form.end),
         of_bytes("100,000 line ends", b"\n" * 100_000 + good, b"\n" * 100_000 + stream, billed=True),
-        of_bytes(
-            "10,000 tool calls", completion(None, tool_calls=[]), b"data: " + json.dumps(many_tools).encode() + b"\n\n"
-        ),
         Lie("JSON where a stream was asked for", said(good, JSON), said(good, JSON), billed=True),
         Lie("a stream where JSON was asked for", said(stream, EVENTS), said(stream, JSON), billed=True),
         Lie("a stream under no type at all", said(stream, {}), said(b": hello\n\n" + stream, {}), billed=True),
@@ -206,13 +213,32 @@ def _raw() -> list[Lie]:
     ]
 
 
-def _odd_http() -> list[Lie]:
-    good, stream = completion(TEXT), events()
-    packed = gzip.compress(b" " * 50_000_000, 1)
-    zipped = {"Content-Encoding": "gzip"}
-    line = b'data: {"choices":[{"delta":{"content":"'
+def _of_chat() -> list[Lie]:
+    """What only chat completions can say."""
+    tools = [{"index": n, "id": "a", "function": {"name": "f", "arguments": "{"}} for n in range(10_000)]
+    many_tools = {"choices": [{"index": 0, "delta": {"tool_calls": tools}}]}
+    second = chunk(None, choices=[], usage={**USAGE, "completion_tokens": 6})
     return [
-        Lie("gzip of blanks though identity was asked", said(packed, JSON | zipped), said(packed, EVENTS | zipped)),
+        of_bytes(
+            "several usage records",
+            completion(TEXT),
+            chunk(None, choices=[], usage=USAGE) + chunk(TEXT) + second + chunk(None, "stop"),
+            billed=True,
+        ),
+        of_bytes(
+            "10,000 tool calls", completion(None, tool_calls=[]), b"data: " + json.dumps(many_tools).encode() + b"\n\n"
+        ),
+    ]
+
+
+def _odd_http(form: Form) -> list[Lie]:
+    good, stream = form.good, form.stream
+    packed = gzip.compress(b" " * 6_000_000, 1) * 100
+    zipped = {"Content-Encoding": "gzip"}
+    line = form.opening + form.piece("a").partition(b'"a"')[0] + b'"'
+    begin = b'{"' + form.list_name.encode() + b'":['
+    return [
+        Lie("600 MB of gzip though identity was asked", said(packed, JSON | zipped), said(packed, EVENTS | zipped)),
         Lie(
             "gzip of the answer", said(gzip.compress(good), JSON | zipped), said(gzip.compress(stream), EVENTS | zipped)
         ),
@@ -223,9 +249,13 @@ def _odd_http() -> list[Lie]:
             said(stream, EVENTS | {"Content-Encoding": "br"}),
         ),
         Lie("an endless line", endless(b"{", b"a", JSON), endless(line, b"a", EVENTS)),
-        Lie("an endless list", endless(b'{"choices":[', b"{},", JSON), endless(b'data: {"choices":[', b"{},", EVENTS)),
-        Lie("endless events", endless(b"", b"data: {}\n\n", JSON), endless(chunk("a"), b"data: {}\n\n", EVENTS)),
-        Lie("endless text", endless(b'"', b"word ", JSON), endless(b"", chunk("word "), EVENTS)),
+        Lie("an endless list", endless(begin, b"{},", JSON), endless(b"data: " + begin, b"{},", EVENTS)),
+        Lie(
+            "endless events",
+            endless(b"", b"data: {}\n\n", JSON),
+            endless(form.opening + form.piece("a"), b"data: {}\n\n", EVENTS),
+        ),
+        Lie("endless text", endless(b'"', b"word ", JSON), endless(form.opening, form.piece("word "), EVENTS)),
         Lie("endless comments", endless(b"", b": ping\n\n", JSON), endless(b"", b": ping\n", EVENTS)),
         Lie("endless line ends", endless(b"", b"\n", JSON), endless(b"", b"\n", EVENTS)),
         Lie("endless data lines", endless(b"", b"data:\n", JSON), endless(b"", b"data:\n", EVENTS)),
@@ -303,31 +333,125 @@ def _endless_head(connection: Connection) -> None:
             connection.send(b"a" * 65_536)
 
 
-def cuts(each: int) -> list[Lie]:
+def cuts(form: Form, each: int) -> list[Lie]:
     """An answer that ends too early: at every ``each``-th byte."""
-    good, stream = completion(TEXT), events()
+    good, stream = form.good, form.stream
     return [
         of_bytes(f"cut at {at}", good[: at % len(good)], stream[: at % len(stream)])
         for at in range(1, max(len(good), len(stream)), each)
     ]
 
 
+CHAT = Form(completion(TEXT), events(), chunk, "choices", end=chunk(None, "stop") + DONE)
+
+_CACHED: Any = {"cache_read_input_tokens": 1, "cache_creation": {"ephemeral_1h_input_tokens": 0}}
+_USED: Any = {"input_tokens": 20, "output_tokens": 5, **_CACHED}
+_INPUT = {"type": "tool_use", "id": "t", "name": "f", "input": {"a": 1}}
+MESSAGE: Any = {
+    "id": "m", "type": "message", "model": "claude", "stop_reason": "end_turn", "usage": _USED,
+    "content": [{"type": "text", "text": TEXT}, _INPUT],
+}  # fmt: skip
+BLOCKS: tuple[Any, ...] = (
+    {"type": "message_start", "message": {"id": "m", "model": "claude", "usage": {"input_tokens": 20}}},
+    {"type": "content_block_start", "index": 0, "content_block": {"type": "text", "text": ""}},
+    {"type": "content_block_delta", "index": 0, "delta": {"type": "text_delta", "text": TEXT}},
+    {"type": "content_block_start", "index": 1, "content_block": {"type": "tool_use", "id": "t", "name": "f"}},
+    {"type": "content_block_delta", "index": 1, "delta": {"type": "input_json_delta", "partial_json": "{}"}},
+    {"type": "message_delta", "delta": {"stop_reason": "end_turn"}, "usage": {"output_tokens": 5}},
+)
+"""An answer of Anthropic's, and one as events."""
+CONTENT: Any = {
+    "responseId": "r", "modelVersion": "gemini", "promptFeedback": {"blockReason": None},
+    "usageMetadata": {"promptTokenCount": 20, "candidatesTokenCount": 5, "thoughtsTokenCount": 1,
+    "promptTokensDetails": [{"modality": "AUDIO", "tokenCount": 1}]},
+    "candidates": [{"index": 0, "finishReason": "STOP", "content": {"parts": [{"text": TEXT},
+    {"functionCall": {"name": "f", "id": "i", "args": {"a": 1}}, "thoughtSignature": "s"}]}}],
+}  # fmt: skip
+"""An answer of Gemini's; its events have the same shape."""
+
+
+def as_events(*documents: Any) -> bytes:
+    """A stream of those, each an event."""
+    return b"".join(b"data: " + json.dumps(one).encode() + b"\n\n" for one in documents)
+
+
+def _messages() -> Form:
+    plain = {**MESSAGE, "content": MESSAGE["content"][:1]}
+    begin, block, _, _, _, end = BLOCKS
+
+    def piece(text: str) -> bytes:
+        return as_events({"type": "content_block_delta", "index": 0, "delta": {"type": "text_delta", "text": text}})
+
+    opening, last = as_events(begin, block), as_events(end)
+    return Form(json.dumps(plain).encode(), opening + piece(TEXT) + last, piece, "content", opening, last)
+
+
+def _contents() -> Form:
+    def said_so(text: str) -> Any:
+        part = {"text": text}
+        return {"candidates": [{"index": 0, "content": {"parts": [part]}}]}
+
+    usage = {"promptTokenCount": 20, "candidatesTokenCount": 5}
+    end = {"candidates": [{"index": 0, "finishReason": "STOP"}], "usageMetadata": usage}
+    plain = said_so(TEXT) | {"usageMetadata": usage}
+    plain["candidates"][0]["finishReason"] = "STOP"
+    last = as_events(end)
+    stream = as_events(said_so(TEXT)) + last
+    return Form(json.dumps(plain).encode(), stream, lambda text: as_events(said_so(text)), "candidates", b"", last)
+
+
+def paths_of(document: Any) -> list[tuple[str | int, ...]]:
+    """The places of all that is in a document."""
+    inner = (
+        document.items() if isinstance(document, dict) else enumerate(document) if isinstance(document, list) else ()
+    )
+    return [path for key, value in inner for path in ((key,), *((key, *rest) for rest in paths_of(value)))]
+
+
+def fields_of(name: str, document: Any, parts: tuple[Any, ...]) -> list[Lie]:
+    """Every field of an answer with a value of a wrong type in its place, plain, and in one of its events."""
+    places = [(at, path) for at, part in enumerate(parts) for path in paths_of(part)]
+    shown, found = list(VALUES), []
+    for number, path in enumerate(paths_of(document)):
+        odd = shown[(number * 5) % len(shown)]
+        at, where = places[number % len(places)]
+        streamed = [*parts[:at], replaced(parts[at], where, VALUES[odd]), *parts[at + 1 :]]
+        plain = json.dumps(replaced(document, path, VALUES[odd])).encode()
+        shown_path = ".".join(map(str, path))
+        found.append(of_bytes(f"{name} {shown_path} is {odd}", plain, as_events(*streamed)))
+    return found
+
+
+def lies_in(form: Form) -> list[Lie]:
+    """Lies that can be told in any form."""
+    return [*_raw(form), *_odd_http(form), *cuts(form, 61)]
+
+
 def main_lies() -> list[Lie]:
     """Those that a test tells: few enough for it, and each of another kind."""
-    return [*_raw(), *_odd_http(), *fields(each=2), *cuts(61)]
+    return [*_of_chat(), *lies_in(CHAT), *fields(each=2)]
 
 
 def all_lies() -> list[Lie]:
-    """Every lie of the fixed lists."""
-    return [*_raw(), *_odd_http(), *fields(), *cuts(3)]
+    """Every lie of the fixed lists about chat completions."""
+    return [*_of_chat(), *_raw(CHAT), *_odd_http(CHAT), *cuts(CHAT, 3), *fields()]
+
+
+def lies_of(provider: str) -> list[Lie]:
+    """Those that a test tells in the form of a provider: anthropic or gemini."""
+    if provider == "anthropic":
+        return [*lies_in(_messages()), *fields_of("a message's", MESSAGE, BLOCKS)]
+    return [*lies_in(_contents()), *fields_of("a content's", CONTENT, (CONTENT, CONTENT))]
 
 
 def teller(lies: list[Lie], *, streamed: Callable[[Connection], bool]) -> Fault:
-    """A server's behaviour: the lie whose number the prompt names."""
+    """A server's behaviour: the lie whose number the prompt names; the truth without usage where it names none."""
+    long = "word " * 5_000  # so many are counted by the slow tokenizer
+    truth = of_bytes("the truth", completion(long, usage=None), chunk(long) + chunk(None, "stop") + DONE)
 
     def act(connection: Connection) -> None:
         found = re.search(r"lie (\d+)", json.dumps(connection.body))
-        lie = lies[int(found[1])] if found else lies[0]
+        lie = lies[int(found[1])] if found else truth
         (lie.streamed if streamed(connection) else lie.plain)(connection)
 
     return Fault(act)

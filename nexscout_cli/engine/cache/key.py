@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import unicodedata
+from functools import cache
 
 from nexscout_cli.engine.options import OPTIONS, default_of
 from nexscout_cli.engine.plan_types import Shape
@@ -74,12 +75,22 @@ def _before(request: AIRequest) -> dict[str, Json]:
 
 def _options(request: AIRequest, *in_key: str) -> dict[str, Json]:
     """The options of these sorts by the name they have in a key; all but ``always`` only where they are given."""
-    return {
-        option.key_name or name: value
+    options, found = request.options, dict[str, Json]()
+    for name, key_name, default, always in _of_sorts(in_key):
+        value = getattr(options, name)
+        if always or value != default:
+            found[key_name] = value
+    return found
+
+
+@cache
+def _of_sorts(in_key: tuple[str, ...]) -> list[tuple[str, str, Json, bool]]:
+    """Of the options of these sorts: name, name in a key, what it is where it is not given, whether it is always there."""
+    return [
+        (name, option.key_name or name, default_of(option), option.in_key == "always")
         for name, option in OPTIONS.items()
         if option.in_key in in_key
-        and ((value := getattr(request.options, name)) != default_of(option) or option.in_key == "always")
-    }
+    ]
 
 
 def exact_content(request: AIRequest) -> dict[str, Json]:

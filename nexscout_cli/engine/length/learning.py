@@ -58,13 +58,24 @@ class Level(NamedTuple):
 
     def after(self, shipped: Trend, expected: int, tokens: int, above: bool) -> Level:
         """The level after one more answer, of ``tokens`` where ``expected`` were; ``above``: more than its forecast P90."""
-        t, m = shipped.t, shipped.mean
-        surprise = math.log(max(tokens, 1) / max(expected, 1))
-        r = math.log(max(expected, 1)) + min(max(surprise, -FAR), FAR) - m
-        seen = (1.0, t, m, r, t * t, t * m, m * m, t * r, m * r, r * r)
-        sums = [old * KEEP + new for old, new in zip(self, seen, strict=False)]  # all but the edge
+        sums = [
+            old * KEEP + new for old, new in zip(self, observed(shipped, expected, tokens), strict=False)
+        ]  # but the edge
         low, high = EDGES
-        return Level._make([*sums, min(max(self.edge + EDGE_STEP * (above - MISSED), low), high)])
+        return Level._make([*sums, min(max(self.edge + edge_step(above), low), high)])
+
+
+def observed(shipped: Trend, expected: int, tokens: int) -> tuple[float, ...]:
+    """What an answer adds to a level's sums, in their order: of ``tokens`` where ``expected`` were."""
+    t, m = shipped.t, shipped.mean
+    surprise = math.log(max(tokens, 1) / max(expected, 1))
+    r = math.log(max(expected, 1)) + min(max(surprise, -FAR), FAR) - m
+    return (1.0, t, m, r, t * t, t * m, m * m, t * r, m * r, r * r)
+
+
+def edge_step(above: bool) -> float:
+    """How far an answer moves a level's edge; ``above``: it was longer than its forecast P90."""
+    return EDGE_STEP * (above - MISSED)
 
 
 def scopes(user_id: str, model: str) -> tuple[tuple[str, str], ...]:

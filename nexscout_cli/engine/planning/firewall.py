@@ -181,7 +181,7 @@ def _afford_usd(
     """The largest bound whose worst case costs at most ``nano``; the refusal when not even the expected answer fits."""
     if model.most(forecast.max_input_tokens, bound) <= nano:
         return bound, None
-    rates = model.rates
+    rates = model.dearest
     room = (nano - rates.request_fee) * PICO_PER_NANO - forecast.max_input_tokens * rates.dearest_in
     affordable = room // rates.dearest_out if rates.dearest_out else bound
     if room < 0 or affordable < forecast.output_tokens:

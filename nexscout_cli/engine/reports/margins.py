@@ -43,7 +43,7 @@ def unprofitable(reader: ReportReader, settings: Settings) -> Row:
     billed = sorted(sums.keys() | people.keys() - out)
     for user in billed:
         person = people.get(user)
-        revenue = revenue_of(person, since, until, settings, reader.window.tz) if person else 0
+        revenue = revenue_of(person, since, until, settings, reader.window.tz) if person and person.tiers else 0
         revenues += revenue
         part = sums.get(user, nothing)
         loss = part["cost_usd"] - revenue

@@ -53,8 +53,8 @@ class LiteLLMProvider:
                 "rejected",
                 f"not sent: {odd[0]} may not be set on a model; nexscout models set {call.model.name} --param {odd[0]}=",
             )
-        traffic = Traffic(call)
         events: queue.SimpleQueue[tuple[str, Any]] = queue.SimpleQueue()
+        traffic = Traffic(call, lambda piece: events.put(("text", piece)))
         parts: list[str] = []
         thread: threading.Thread | None = None
         try:
@@ -122,9 +122,8 @@ def _work(litellm: Any, call: Call, traffic: Traffic, events: queue.SimpleQueue[
     current.traffic = traffic
     try:
         response = litellm.completion(**_arguments(call))
-        events.put(
-            ("done", _drain(response, call, traffic, events) if call.stream else _whole(response, call, traffic))
-        )
+        done = _drain(response, call, traffic, events) if call.stream else _whole(response, call, traffic)
+        events.put(("done", done))
     except BaseException as error:  # noqa: BLE001 - the listener decides what it means
         events.put(("failed", error))
     finally:
@@ -170,7 +169,23 @@ def _not_sent(litellm: Any, call: Call) -> tuple[str, ...]:
     return () if taken is None else tuple(name for name in call.options if name not in taken)
 
 
+def _read_here(call: Call, traffic: Traffic) -> Completion | None:
+    """The answer where our own reader has read it. Raises what it met."""
+    if traffic.trouble is not None:
+        raise traffic.trouble
+    reader = traffic.reader
+    if reader is None:
+        return None
+    finish, name = reader.finish_reason or "stop", identifier(traffic, call)
+    left_out = _not_sent(_litellm, call)
+    return reader.more.added_to(
+        Completion(reader.text, finish, traffic.usage(), name, traffic.model, not_sent=left_out)
+    )
+
+
 def _whole(response: Any, call: Call, traffic: Traffic) -> Completion:
+    if (done := _read_here(call, traffic)) is not None:
+        return done
     text, finish, more = "", "stop", More()
     for at, choice in enumerate(response.choices):
         _gather(more, at, choice.message, choice)
@@ -178,7 +193,9 @@ def _whole(response: Any, call: Call, traffic: Traffic) -> Completion:
             more.text(at, choice.message.content or "")
         else:
             text, finish = choice.message.content or "", choice.finish_reason or "stop"
-    name, model = identifier(traffic, call), traffic.model or response.model
+    name, model = identifier(traffic, call), traffic.model
+    if model is None and isinstance(response.model, str):
+        model = response.model
     left_out = _not_sent(_litellm, call)
     return more.added_to(Completion(joined(text), finish, traffic.usage(response), name, model, not_sent=left_out))
 
@@ -198,6 +215,8 @@ def _drain(stream: Any, call: Call, traffic: Traffic, events: queue.SimpleQueue[
     parts: list[str] = []
     finish, half, more = None, "", More()
     for chunk in stream:
+        if (done := _read_here(call, traffic)) is not None:
+            return done
         for choice in chunk.choices:
             _gather(more, choice.index, choice.delta, choice)
             if choice.index:

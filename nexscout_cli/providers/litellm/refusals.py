@@ -8,6 +8,8 @@ from nexscout_cli.engine.call import Call
 from nexscout_cli.engine.failures import ProviderFailure
 from nexscout_cli.providers.failing import by_status, cause, cleaned, error_text, retry_after
 from nexscout_cli.providers.litellm.traffic import Traffic
+from nexscout_cli.providers.wires.faults import of_answer
+from nexscout_cli.providers.wires.reader import Damaged, ErrorAnswer
 
 _LOCAL = ("UnsupportedProtocol", "LocalProtocolError", "InvalidURL")
 _NOT_SET_UP = re.compile(
@@ -17,11 +19,15 @@ _NOT_SET_UP = re.compile(
 
 def failure(error: BaseException, traffic: Traffic, call: Call, partial: str) -> ProviderFailure:
     """What a failed call means for the hold, by what went over the wire; LiteLLM's exceptions do not tell it."""
-    kind, why = _kind(error, traffic)
+    status = traffic.status
+    if isinstance(error, Damaged | ErrorAnswer):
+        kind, why, status = of_answer(error, status, traffic.body, partial)
+    else:
+        kind, why = _kind(error, traffic)
     return ProviderFailure(
         kind,
         cleaned(why, call),
-        status=traffic.status,
+        status=status,
         retry_after=retry_after(traffic.headers) if kind == "limited" else None,
         partial=partial,
         usage=traffic.usage(),

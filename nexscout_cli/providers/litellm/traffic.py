@@ -6,13 +6,25 @@ import contextlib
 import json
 import socket
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any
 
-from nexscout_cli.engine.call import Call, Usage
+from nexscout_cli.engine.call import Call, OnText, Usage
 from nexscout_cli.engine.request import Json
+from nexscout_cli.providers.litellm import made_up
 from nexscout_cli.providers.usage import usage_of
-from nexscout_cli.providers.wires.reader import ERROR_LIMIT, limits, most_values, values
+from nexscout_cli.providers.wires.openai import ChatReader
+from nexscout_cli.providers.wires.reader import (
+    ERROR_LIMIT,
+    Damaged,
+    ErrorAnswer,
+    limits,
+    looks_like_events,
+    most_values,
+    tokens,
+    values,
+)
+from nexscout_cli.providers.wires.sse import Event, EventStream
 
 _ASKS = ("messages", "contents", "prompt", "input", "inputs", "instances")
 _BOUNDS = {
@@ -34,6 +46,12 @@ _COUNTS = (
 )
 _ENDS = ("finish_reason", "stop_reason", "finishReason", "stopReason", "done_reason")
 _CODING = ("content-encoding", "content-length", "transfer-encoding")
+_VALUES_BASE = 10_000
+_EVENTS_BASE = 2_000
+"""Values of a JSON document, and events of a stream, that LiteLLM is given beside so many for each token: it makes an object of
+1 to 10 KB of each.
+"""
+_EVENTS_PER_TOKEN = 2
 current = threading.local()
 """``current.traffic`` is that of the call which this thread makes."""
 
@@ -48,12 +66,21 @@ class Stopped(Exception):
 
 
 class Traffic:
-    """What really went over the wire for one call, which LiteLLM does not tell: sent or not, status, raw usage."""
+    """What really went over the wire for one call, which LiteLLM does not tell: sent or not, status, raw usage.
 
-    def __init__(self, call: Call) -> None:
-        self._max_tokens = call.max_tokens
+    ``reader`` has read the answer where LiteLLM did not: a stream of chat completions, or one where none was asked for.
+    ``trouble`` is what it met. ``on_text`` gets the pieces.
+    """
+
+    def __init__(self, call: Call, on_text: OnText) -> None:
+        self._call = call
+        self._on_text = on_text
         self._limit, self._events_limit = limits(call)
-        self._values = most_values(call)
+        self._values = most_values(call, _VALUES_BASE)
+        self._events = _EVENTS_BASE + _EVENTS_PER_TOKEN * tokens(call)
+        self._chat = self._streams = False
+        self.reader: ChatReader | None = None
+        self.trouble: Damaged | ErrorAnswer | None = None
         self._lock = threading.Lock()
         self._cancelled = False
         self._response: Any = None
@@ -76,9 +103,12 @@ class Traffic:
         self.used = True
         inner = [body, *(value for value in body.values() if isinstance(value, dict))]
         bounds = [value for part in inner for key, value in part.items() if key in _BOUNDS and isinstance(value, int)]
-        if not bounds or max(bounds) > self._max_tokens:
+        if not bounds or max(bounds) > self._call.max_tokens:
             self.unbounded = True
             raise Stopped
+        # With this tool LiteLLM asks for JSON where a provider knows no schema, and makes a text of its call.
+        self._chat = request.url.path.endswith("/chat/completions") and b"json_tool_call" not in request.read()
+        self._streams = body.get("stream") is True
         request.extensions = {**request.extensions, "trace": self._trace}
         return True
 
@@ -113,54 +143,78 @@ class Traffic:
         with self._lock:
             self._response = response
 
-    def arrived(self, body: bytes) -> bytes:
-        """The whole body has come; returns it without a usage that LiteLLM would stumble over."""
+    def content(self, response: Any) -> tuple[Any, str | None]:
+        """The body as LiteLLM gets it, bytes or an iterator of them, and its content type; None where that stays as it is."""
+        if not response.is_success:
+            self.body = b"".join(self._parts(response, ERROR_LIMIT, cut=True))
+            return self.body, None
+        events = "text/event-stream" in response.headers.get("content-type", "")
+        self.watched = events or self._streams
+        if self._chat and self._streams:
+            return self._read(response.headers, response.iter_raw(), made_up.STREAM), "text/event-stream"
+        if self._chat and events:
+            return self._read(response.headers, response.iter_raw(), made_up.WHOLE), "application/json"
+        if events:
+            return self._events_of(response), None
+        body = b"".join(self._parts(response, self._limit))
+        if values(body) > self._values:
+            raise Stopped
+        if self._chat and looks_like_events(body):
+            return b"".join(self._read({}, [body], made_up.WHOLE)), "application/json"
         self.body = body
         with contextlib.suppress(ValueError, RecursionError):
-            return self._note(json.loads(body), body)
-        return body
+            return self._note(json.loads(body), body), "application/json" if self._chat else None
+        return body, None
 
-    def read(self, response: Any) -> bytes:
-        """The body as it came, in whatever encoding: none was asked for. Of an error its beginning; raises Stopped for an
-        answer that is larger than its bound allows.
-        """
-        parts, size, limit = [], 0, self._limit if response.is_success else ERROR_LIMIT
+    def _parts(self, response: Any, limit: int, *, cut: bool = False) -> Iterator[bytes]:
+        """The body as it came, in whatever encoding: none was asked for. What is beyond the limit is cut off, or is Stopped."""
+        size = 0
         for part in response.iter_raw():
-            parts.append(part)
             size += len(part)
             if size > limit:
-                if response.is_success:
+                if not cut:
                     raise Stopped
-                break
-        body = b"".join(parts)[:limit]
-        if response.is_success and values(body) > self._values:
-            raise Stopped
-        return body
+                yield part[: len(part) - (size - limit)]
+                return
+            yield part
 
-    def lines(self, response: Any) -> Iterator[bytes]:
-        """The bytes of an event stream, looked at line by line."""
-        self.watched = True
-        size, waiting, rest = 0, 0, list[bytes]()  # pieces of a line whose end has not come
-        for chunk in response.iter_raw():
-            size, waiting = size + len(chunk), waiting + len(chunk)
-            if size > self._events_limit or waiting > self._limit:
+    def _read(self, headers: Any, parts: Iterable[bytes], instead: bytes) -> Iterator[bytes]:
+        """Read an answer in chat completions' form here; LiteLLM gets one that is made up instead."""
+        self.reader = reader = ChatReader(self._call)
+        reader.start(headers)
+        try:
+            for part in parts:
+                for piece in reader.feed(part):
+                    self._on_text(piece)
+            for piece in reader.finish():
+                self._on_text(piece)
+        except (Damaged, ErrorAnswer) as error:
+            self.trouble = error
+        finally:
+            self.id, self.model = reader.id or self.id, reader.model or self.model
+        yield instead
+
+    def _events_of(self, response: Any) -> Iterator[bytes]:
+        """The events of a stream, looked at and written as every reader understands them."""
+        size, number, stream = 0, 0, EventStream()
+        for part in response.iter_raw():
+            size += len(part)
+            events = stream.feed(part)
+            number += len(events)
+            if size > self._events_limit or stream.waiting > self._limit or number > self._events:
                 raise Stopped
-            *whole, last = chunk.split(b"\n")
-            if whole:
-                whole[0] = b"".join((*rest, whole[0]))
-                waiting, rest = len(last), []
-                yield b"".join(self._line(line) + b"\n" for line in whole)
-            rest.append(last)
-        yield self._line(b"".join(rest))
+            yield b"".join(map(self._event, events))
 
-    def _line(self, line: bytes) -> bytes:
-        field, _, data = line.partition(b":")
-        if values(line) > self._values:
+    def _event(self, event: Event) -> bytes:
+        if values(event.data) > self._values:
             raise Stopped
-        if field == b"data":
-            with contextlib.suppress(ValueError, RecursionError):
-                return b"data:" + self._note(json.loads(data), data)
-        return line
+        data = event.data
+        with contextlib.suppress(ValueError, RecursionError):
+            document = json.loads(data)
+            noted = self._note(document, data)
+            data = json.dumps(document).encode() if b"\n" in noted else noted
+        name = b"event: " + event.name + b"\n" if event.name else b""
+        return name + b"".join(b"data: " + line + b"\n" for line in data.split(b"\n")) + b"\n"
 
     def _note(self, answer: Json, raw: bytes) -> bytes:
         if not isinstance(answer, dict):
@@ -187,7 +241,7 @@ class Traffic:
 
     def usage(self, response: Any = None) -> Usage | None:
         """What the provider reported, as it reported it; LiteLLM's reading only where the wire could not be read."""
-        reported = usage_of(self._reported)
+        reported = usage_of(self._reported if self.reader is None else self.reader.reported)
         if reported is not None:
             return reported
         counted = getattr(response, "usage", None)
@@ -215,9 +269,11 @@ def guarded_client(verify: Any) -> Any:
                 return super().send(request, stream=stream, **options)
             response = super().send(request, stream=True, **options)
             traffic.answered(response)
-            streams = response.is_success and "text/event-stream" in response.headers.get("content-type", "")
-            content = traffic.lines(response) if streams else traffic.arrived(traffic.read(response))
-            headers = [(k, v) for k, v in response.headers.multi_items() if k not in _CODING]
+            content, kind = traffic.content(response)
+            # A header that is no ASCII is none.
+            headers = [(k, v) for k, v in response.headers.multi_items() if k not in _CODING and v.isascii()]
+            if kind is not None:
+                headers = [*((k, v) for k, v in headers if k != "content-type"), ("content-type", kind)]
             watched = httpx.Response(response.status_code, headers=headers, content=content, request=request)
             if not stream:
                 watched.read()

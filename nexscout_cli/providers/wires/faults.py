@@ -76,22 +76,27 @@ def identifier(reader: Reader, call: Call, head: Head | None = None) -> str | No
 def _kind(error: Exception, call: Call, reader: Reader, exchange: Exchange, head: Head) -> tuple[str, str, int | None]:
     if not exchange.sent:
         return "unreached", f"could not connect: {cause(error)}", None
-    if isinstance(error, ErrorAnswer):
-        failed = head.status is not None and head.status >= 300
-        status = head.status if failed else status_of(error.code)
-        if reader.text:  # what came is billed, whatever is said of it afterwards
-            return "unknown", f"the stream was cut: {error.message}", status
-        if status is None:
-            return "unknown", error.message, head.status
-        return *by_status(status, error.message, head.body if failed else error.message.encode()), status
-    if isinstance(error, Damaged):
-        return "unknown", str(error), head.status
+    if isinstance(error, Damaged | ErrorAnswer):
+        return of_answer(error, head.status, head.body, reader.text)
     if type(error).__name__ in ("ReadTimeout", "WriteTimeout"):
         limit = call.total_timeout if call.stream and exchange.over else call.timeout
         return "unknown", f"no {'further text' if reader.text else 'answer'} within {limit:g} s", head.status
     if head.status is None:
         return "unknown", f"no answer: {cause(error)}", None
     return "unknown", "the stream was cut" if reader.streamed else "the answer is damaged", head.status
+
+
+def of_answer(error: Damaged | ErrorAnswer, status: int | None, body: bytes, text: str) -> tuple[str, str, int | None]:
+    """Kind, message and status of what a reader met; ``text`` is what had come before."""
+    if isinstance(error, Damaged):
+        return "unknown", str(error), status
+    failed = status is not None and status >= 300
+    meant = status if failed else status_of(error.code)
+    if text:  # what came is billed, whatever is said of it afterwards
+        return "unknown", f"the stream was cut: {error.message}", meant
+    if meant is None:
+        return "unknown", error.message, status
+    return *by_status(meant, error.message, body if failed else error.message.encode()), meant
 
 
 def status_of(code: Json) -> int | None:

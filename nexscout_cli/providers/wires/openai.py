@@ -11,6 +11,7 @@ from typing import Any, NoReturn
 
 from nexscout_cli.engine.call import Call
 from nexscout_cli.engine.chat import Message
+from nexscout_cli.engine.request import Json
 from nexscout_cli.providers.wires.more import place_of, unsigned
 from nexscout_cli.providers.wires.reader import Damaged, Reader, a_text, an_object, fail, objects
 from nexscout_cli.providers.wires.request import HttpRequest
@@ -90,7 +91,8 @@ class ChatReader(Reader):
             number = place_of(choice.get("index"), 0)
             delta = an_object(choice.get("delta")) or an_object(choice.get("message"))
             said = self._choice(number, choice, delta)
-            alive = number or delta.get("tool_calls") or delta.get("reasoning_content") or delta.get("reasoning")
+            thinks = delta.get("reasoning_content") or delta.get("reasoning") or isinstance(delta.get("content"), list)
+            alive = number or thinks or delta.get("tool_calls")
             if number == 0 and said:
                 piece = said
             elif piece is None and alive:
@@ -104,7 +106,7 @@ class ChatReader(Reader):
             place = place_of(call.get("index"), at)
             self.more.call(number, place, call.get("id"), function.get("name"), function.get("arguments"))
         self.more.logprobs(number, choice.get("logprobs"))
-        text = a_text(said.get("content")) or a_text(said.get("refusal"))
+        text = _text(said.get("content")) or a_text(said.get("refusal"))
         if number == 0:
             self._finish(choice)
         else:
@@ -130,6 +132,13 @@ class ChatReader(Reader):
             self.finish_reason = reason
             if reason == "error":
                 fail(choice.get("error") or "the provider ended the answer with an error")
+
+
+def _text(content: Json) -> str:
+    """The text of a content: a string, or parts, of which thinking is not shown (Mistral's models that think)."""
+    if not isinstance(content, list):
+        return a_text(content)
+    return "".join(a_text(part.get("text")) for part in objects(content) if part.get("type") == "text")
 
 
 def _not_an_answer(document: dict[str, Any]) -> NoReturn:

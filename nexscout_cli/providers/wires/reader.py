@@ -110,7 +110,7 @@ class Reader(ABC):
         if self._events is None:
             body = b"".join(self._body)
             self._body = []
-            if _EVENTS.match(body):  # events under a wrong content type
+            if looks_like_events(body):  # under a wrong content type
                 self._events, self._size, self.streamed = EventStream(), 0, True
                 parts = (body[at : at + 65_536] for at in range(0, len(body), 65_536))
                 return [*(piece for part in parts for piece in self.feed(part)), *self.finish()]
@@ -164,12 +164,17 @@ class Reader(ABC):
 
 def limits(call: Call) -> tuple[int, int]:
     """The bytes that an answer may have: whole, and as a stream of events."""
-    return BODY_BASE + BODY_PER_TOKEN * _tokens(call), BODY_BASE + EVENTS_PER_TOKEN * _tokens(call)
+    return BODY_BASE + BODY_PER_TOKEN * tokens(call), BODY_BASE + EVENTS_PER_TOKEN * tokens(call)
 
 
-def most_values(call: Call) -> int:
+def most_values(call: Call, base: int = VALUES_BASE) -> int:
     """The values that one JSON document of an answer may have."""
-    return VALUES_BASE + VALUES_PER_TOKEN * _tokens(call)
+    return base + VALUES_PER_TOKEN * tokens(call)
+
+
+def looks_like_events(body: bytes) -> bool:
+    """Whether a body is a stream of events, whatever its content type says."""
+    return _EVENTS.match(body) is not None
 
 
 def values(data: bytes) -> int:
@@ -177,7 +182,8 @@ def values(data: bytes) -> int:
     return data.count(b",") + data.count(b"[") + data.count(b"{")
 
 
-def _tokens(call: Call) -> int:
+def tokens(call: Call) -> int:
+    """The tokens that all answers of a call may have, counted more often where their probabilities come too."""
     return int(call.max_tokens * (call.options.get("n") or 1) * (LIKELY if call.options.get("logprobs") else 1))
 
 

@@ -13,6 +13,9 @@ from nexscout_cli.store.copying import TABLES, Totals
 from nexscout_cli.store.postgres.connections import Connection, Connections, unusable
 from nexscout_cli.store.postgres.records import storable, without_nul
 from nexscout_cli.store.postgres.schema import migrate
+from nexscout_cli.store.sqlite.dialect import POSTGRES
+from nexscout_cli.store.sqlite.folding import fold_all
+from nexscout_cli.store.sqlite.folds import FOLDS
 from nexscout_cli.store.sqlite.rollups import ROLLUPS
 
 if TYPE_CHECKING:
@@ -30,7 +33,7 @@ _PATIENT = "SET LOCAL idle_in_transaction_session_timeout = 0"
 _AT_A_TIME = 2_000
 """Rows that are asked for at a time."""
 
-_NAMED = ("api_keys", "conversations")
+_NAMED = ("api_keys", "conversations", "jobs", "job_parts")
 """Tables whose ids are names, not numbers that the database counts up."""
 
 
@@ -125,7 +128,7 @@ def making(url: str, timeout: float) -> Iterator[_Books]:
 
 def _looked_on(connection: Connection, *, on: bool) -> None:
     """Turn triggers and policies off, or on again; other transactions never see them off."""
-    for table in (*TABLES, *ROLLUPS):
+    for table in (*TABLES, *ROLLUPS, "fold_marks", *(fold.table for fold in FOLDS)):
         words = ("ENABLE", "FORCE") if on else ("DISABLE", "NO FORCE")
         for change in (f"{words[0]} TRIGGER USER", f"{words[1]} ROW LEVEL SECURITY"):
             connection.execute(sql.SQL("ALTER TABLE {} ").format(sql.Identifier(table)) + sql.SQL(change))
@@ -142,3 +145,4 @@ def _add_up(connection: Connection) -> None:
     )
     connection.execute(_SUMS.format(sums=sums).encode())
     connection.execute("DROP VIEW numbered")
+    fold_all(lambda text: connection.execute(text.encode()), POSTGRES)

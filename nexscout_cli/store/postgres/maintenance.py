@@ -34,6 +34,14 @@ _UNGUARDED = """SELECT 'the trigger ' || g.tgname || ' of ' || c.relname || ' is
     JOIN pg_namespace s ON s.oid = c.relnamespace
     WHERE s.nspname = 'nexscout' AND c.relkind = 'r' AND NOT (c.relrowsecurity AND c.relforcerowsecurity)"""
 """What an owner may have turned off."""
+_ORPHANS = """SELECT 'entry ' || id || ' is of an attempt or an account that is not there' FROM ledger_entries e
+    WHERE NOT EXISTS (SELECT 1 FROM accounts WHERE id = e.account)
+    OR attempt IS NOT NULL AND NOT EXISTS (SELECT 1 FROM attempts WHERE id = e.attempt)
+    UNION ALL
+    SELECT 'attempt ' || n || ' of ' || request_id || ' is of a request that is not there' FROM attempts t
+    WHERE NOT EXISTS (SELECT 1 FROM requests WHERE request_id = t.request_id)"""
+"""What no constraint keeps: to look at each entry's two ends would double what a step takes."""
+_RESTORE = "restore a backup, or copy what is right into new books: nexscout db copy"
 _MIGRATE = "turn it on again as the database's owner (ALTER TABLE), and look at what was written meanwhile"
 
 
@@ -54,6 +62,7 @@ class PostgresMaintenance:
         with self._store.read(actor) as t:
             t.require_admin("check the whole database")
             found = [Problem("schema", str(row[0]), _MIGRATE) for row in t.execute(_UNGUARDED)]
+            found += [Problem("references", str(row[0]), _RESTORE) for row in t.execute(_ORPHANS)]
             return [*found, *checking.of_books(t, now, kept)]
 
     def seal(self, actor: str) -> list[Seal]:

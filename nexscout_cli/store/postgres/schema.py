@@ -9,6 +9,8 @@ from psycopg import errors
 
 from nexscout_cli.errors import StoreError
 from nexscout_cli.store.postgres.connections import SCHEMA_VERSION
+from nexscout_cli.store.sqlite.dialect import POSTGRES
+from nexscout_cli.store.sqlite.folding import fold_all
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -17,6 +19,8 @@ if TYPE_CHECKING:
 
 _LOCK = 0x6E78_0001
 """The advisory lock under which one program at a time migrates."""
+_FOLDS = 9
+"""The migration from which on finished hours are folded."""
 _START = """
 CREATE SCHEMA IF NOT EXISTS nexscout;
 SET LOCAL search_path = nexscout, pg_temp;
@@ -47,6 +51,8 @@ def migrate(connection: Connection[Any], fill: Callable[[], None]) -> None:
                     connection.execute("INSERT INTO migrations (number) VALUES (%s)", (number,))
             if not before:
                 fill()
+            elif before < _FOLDS:
+                fold_all(lambda text: connection.execute(text.encode()), POSTGRES)
     except errors.InsufficientPrivilege as error:
         raise StoreError(
             f"this login may not make or change the schema: {error.diag.message_primary}",

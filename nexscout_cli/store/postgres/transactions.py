@@ -10,6 +10,7 @@ from __future__ import annotations
 import random
 import time
 from contextlib import contextmanager
+from functools import cached_property
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import psycopg
@@ -18,6 +19,7 @@ from psycopg import errors
 from nexscout_cli.engine.names import check_user
 from nexscout_cli.errors import StoreError
 from nexscout_cli.store.postgres.connections import MOST, SCHEMA_VERSION, Connections, schema_version, unusable
+from nexscout_cli.store.postgres.groups import aside
 from nexscout_cli.store.postgres.transaction import NeedsAllBooks, PostgresTransaction
 from nexscout_cli.store.sqlite.dialect import POSTGRES
 from nexscout_cli.store.sqlite.states import elsewhere
@@ -59,7 +61,7 @@ class PostgresTransactions:
         self, url: str, clock: Clock | None, rules: StoreRules, owner: str, fill: Callable[[Transaction], None]
     ) -> None:
         check_user(owner)  # before new books would be theirs
-        self._clock = clock
+        self.own_clock = clock
         self.rules = rules
         self._known: dict[str, Any] = {}
         self.db = Connections(url, rules.lock_timeout)
@@ -82,17 +84,17 @@ class PostgresTransactions:
         except psycopg.Error as error:
             raise unusable(error) from error
 
-    @property
+    @cached_property
     def clock(self) -> Clock:
         """The clock that pauses are measured with."""
-        if self._clock is None:
+        if self.own_clock is None:
             from nexscout_cli.store.postgres.clock import ServerClock
 
             return ServerClock(self.db)
-        return self._clock
+        return self.own_clock
 
     def _transaction(self, connection: Connection, actor: str, *, is_alone: bool = False) -> PostgresTransaction:
-        return PostgresTransaction(connection, actor, self.rules, self._clock, self._known, is_alone=is_alone)
+        return PostgresTransaction(connection, actor, self.rules, self.own_clock, self._known, is_alone=is_alone)
 
     @contextmanager
     def read(self, actor: str) -> Iterator[Transaction]:
@@ -153,6 +155,15 @@ class PostgresTransactions:
         with connection.pipeline():  # to leave it is to wait for it, and for all that was sent before
             connection.execute("COMMIT")
 
+    def settle(self) -> None:
+        """Nothing is left to be written later."""
+
+    def soon(
+        self, actor: str, make: Callable[[Transaction], None], user_id: str = "", proof: Proof[None] | None = None
+    ) -> None:
+        """As :meth:`together`."""
+        self.together(actor, make, user_id, proof)
+
     def together(
         self, actor: str, make: Callable[[Transaction], T], user_id: str = "", proof: Proof[T] | None = None
     ) -> T:
@@ -161,6 +172,9 @@ class PostgresTransactions:
         What the server gave up to let another transaction on, and what a broken connection cut short, is made again. Where
         the commit may have been made, ``proof`` is looked for first, when whatever is left of that transaction has ended.
         """
+        return aside(lambda: self._together(actor, make, user_id, proof))
+
+    def _together(self, actor: str, make: Callable[[Transaction], T], user_id: str, proof: Proof[T] | None) -> T:
         whose: str | None = user_id
         unsure: list[T] = []
         tried, end = 0, time.monotonic() + self.rules.lock_timeout

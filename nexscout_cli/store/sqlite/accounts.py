@@ -33,9 +33,13 @@ class _Place(NamedTuple):
     period: str
 
 
+def owner_of(budget: Budget, user_id: str) -> str:
+    """Who owns the accounts of a budget that a call of that user's draws on."""
+    return budget.owner or (user_id if budget.scope == "user" else EVERYONE)
+
+
 def _place(t: Transaction, budget: Budget, user_id: str) -> _Place:
-    owner = budget.owner or (user_id if budget.scope == "user" else EVERYONE)
-    return _Place(owner, budget.unit, t.window(budget.window))
+    return _Place(owner_of(budget, user_id), budget.unit, t.window(budget.window))
 
 
 def find(t: Transaction, owner: str, kind: str, period: str) -> Record | None:

@@ -58,6 +58,8 @@ class Change(Generic[T]):
         """Whether it failed, or is not wanted any more."""
         self.woken = threading.Event()
         """Set when it was made, or when its thread is to make what waits."""
+        self.wake: Callable[[], None] = self.woken.set
+        """Tells whoever waits for it that it has ended, or that it is their turn."""
         self.value: T
         self.error: Exception | None = None
 

@@ -11,6 +11,8 @@ from nexscout_cli.errors import UsageError
 from nexscout_cli.store.copying import Totals
 from nexscout_cli.store.sqlite import schema
 from nexscout_cli.store.sqlite.database import Database, connect
+from nexscout_cli.store.sqlite.dialect import SQLITE
+from nexscout_cli.store.sqlite.folding import fold_all
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -40,7 +42,7 @@ class _File:
             f"INSERT OR REPLACE INTO {table} ({_named(columns)}) VALUES ({', '.join('?' * len(columns))})",
             (tuple(row) for row in rows),
         )
-        if table == "ai_model_configs":  # to write it moved the world, of which `meta` tells
+        if table in ("ai_model_configs", "deployments"):  # to write it moved the world, of which `meta` tells
             self._connection.executemany("UPDATE meta SET value = ? WHERE key = ?", self._meta)
         if table == "meta":
             self._meta = self._connection.execute("SELECT value, key FROM meta").fetchall()
@@ -83,6 +85,7 @@ def making(path: Path, timeout: float) -> Iterator[_File]:
             schema.migrate(connection)
             connection.execute("BEGIN")
             yield _File(connection)
+            fold_all(connection.execute, SQLITE)
             connection.execute("COMMIT")
         with part.open("rb+") as file:
             os.fsync(file.fileno())

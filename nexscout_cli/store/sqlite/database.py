@@ -8,9 +8,11 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager, contextmanager, suppress
+from functools import cached_property
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from nexscout_cli import waiting
 from nexscout_cli.errors import StoreError
 from nexscout_cli.store.sqlite.changes import Change, Commit
 from nexscout_cli.store.sqlite.gate import Gate
@@ -19,7 +21,9 @@ from nexscout_cli.store.sqlite.queue import QueueLock
 if TYPE_CHECKING:
     from pathlib import Path
 
-SCHEMA_VERSION = 16
+    from nexscout_cli.store.sqlite.loop_writer import LoopWriter
+
+SCHEMA_VERSION = 19
 Prepare = Callable[[sqlite3.Connection], None]
 T = TypeVar("T")
 _TOGETHER = 32
@@ -35,7 +39,7 @@ def wal_is_safe(version: tuple[int, int, int] = sqlite3.sqlite_version_info) -> 
     return version >= _WAL_FIXED or version in _WAL_BACKPORTS
 
 
-class _Errors:
+class _Errors(AbstractContextManager[None]):
     """What SQLite raises, but for a broken constraint, as what it means to the user."""
 
     def __init__(self, path: Path) -> None:
@@ -63,8 +67,9 @@ class Database:
         self.queue = QueueLock(path.with_name(path.name + ".lock"), timeout)
         self._writers = threading.RLock()
         self._main = threading.RLock()
-        self._gate = Gate(timeout)
-        self._errors = _Errors(path)
+        self.gate = Gate(timeout)
+        self._lent = False
+        self.errors = _Errors(path)
         self._connection: sqlite3.Connection | None = None
         self._readers: deque[sqlite3.Connection] = deque()
         self._changes: deque[Change[Any]] = deque()
@@ -158,7 +163,7 @@ class Database:
 
     def journal(self) -> str:
         """The journal mode that is in force: wal or delete."""
-        with self.connected() as connection, self._errors:
+        with self.connected() as connection, self.errors:
             return str(connection.execute("PRAGMA journal_mode").fetchone()[0])
 
     def backup_path(self) -> Path:
@@ -196,7 +201,7 @@ class Database:
     @contextmanager
     def connected(self) -> Iterator[sqlite3.Connection]:
         """A connection to read with: the main one where nobody uses it, else one of its own."""
-        if self._main.acquire(blocking=False):
+        if not self._lent and self._main.acquire(blocking=False):
             try:
                 yield self.connection
             finally:
@@ -205,7 +210,7 @@ class Database:
         try:
             connection = self._readers.pop()
         except IndexError:
-            with self._errors:
+            with self.errors:
                 connection = connect(self.path, self.timeout)
                 connection.execute("PRAGMA query_only = ON")
         try:
@@ -219,7 +224,7 @@ class Database:
     @contextmanager
     def read(self) -> Iterator[sqlite3.Connection]:
         """One consistent state of the database. Waits for no writer's turn."""
-        with self._gate.reading(), self.connected() as connection, self._errors:
+        with self.gate.reading(), self.connected() as connection, self.errors:
             connection.execute("BEGIN")
             try:
                 yield connection
@@ -230,12 +235,13 @@ class Database:
     @contextmanager
     def write(self) -> Iterator[sqlite3.Connection]:
         """A transaction that holds the writers' queue; committed at the end, rolled back on any exception."""
+        assert waiting.here() is None, "a coroutine writes by `together`"
         with (
-            self._errors,
+            self.errors,
             self._turn(),
             self.queue.held(),
             self._main,
-            Commit(self.connection, self._gate) as connection,
+            Commit(self.connection, self.gate) as connection,
         ):
             yield connection
 
@@ -248,7 +254,7 @@ class Database:
 
     def _wake_next(self) -> None:
         with suppress(IndexError):
-            self._changes[0].woken.set()
+            self._changes[0].wake()
 
     def together(self, make: Callable[[sqlite3.Connection], T]) -> T:
         """Commit what ``make`` writes and return its value; all or nothing, as with :meth:`write`.
@@ -256,6 +262,8 @@ class Database:
         What other threads of this process want to write meanwhile goes into the same commit: whose turn it is makes their
         changes with its own, one after the other. An exception takes back the change that it came from, and no other.
         """
+        if (loop := waiting.here()) is not None:
+            return self.loop_writer.make(loop, make)
         change = Change(make)
         try:
             self._changes.append(change)
@@ -277,12 +285,47 @@ class Database:
             raise change.error
         return change.value
 
+    def soon(self, make: Callable[[sqlite3.Connection], object]) -> None:
+        """Commit what ``make`` writes; where a coroutine asks, within some milliseconds and with what others write then."""
+        if (loop := waiting.here()) is not None:
+            self.loop_writer.soon(loop, make)
+        else:
+            self.together(make)
+
+    @cached_property
+    def loop_writer(self) -> LoopWriter:
+        """Commits what coroutines write."""
+        from nexscout_cli.store.sqlite.loop_writer import LoopWriter
+
+        return LoopWriter(self)
+
+    def lend(self) -> bool:
+        """Take this process's turn and the connection that writes, for an event loop; False where somebody has them."""
+        if not self._writers.acquire(blocking=False):
+            return False
+        if not self._main.acquire(blocking=False):
+            self._writers.release()
+            return False
+        self._lent = True
+        return True
+
+    def take_back(self) -> None:
+        """End what :meth:`lend` began, in the same thread."""
+        self._lent = False
+        self._main.release()
+        self._writers.release()
+        self._wake_next()
+
     def _commit_waiting(self) -> None:
         try:
             self._commit()
         finally:
             while self._changes and self._changes[0].ended:
-                self._changes.popleft().woken.set()
+                self._changes.popleft().wake()
+
+    def commit_alone(self, change: Change[Any]) -> None:
+        """Make a change in a transaction of its own; its error is kept with it."""
+        self._commit([change])
 
     def _commit(self, changes: list[Change[Any]] | None = None) -> None:
         """Make the changes that wait, in one transaction; where that fails, each in one of its own.
@@ -291,9 +334,9 @@ class Database:
         """
         waiting = changes or list(self._changes)[:_TOGETHER]
         try:
-            with self._errors, self.queue.held(), self._main:
+            with self.errors, self.queue.held(), self._main:
                 waiting = changes or list(self._changes)[:_TOGETHER]
-                work = Commit(self.connection, self._gate)
+                work = Commit(self.connection, self.gate)
                 with work as connection:
                     for change in waiting:
                         if not change.ended:  # its caller may have gone while this one waited
@@ -309,7 +352,7 @@ class Database:
 
     def flush_log(self) -> None:
         """Move what the write-ahead log holds into the file and empty it; nothing to do with a rollback journal."""
-        with self._errors, self._writers, self.queue.held(), self._main:
+        with self.errors, self._writers, self.queue.held(), self._main:
             self.connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
 
 

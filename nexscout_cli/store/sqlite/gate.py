@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+
+from nexscout_cli import waiting
 
 
 class Gate:
@@ -20,10 +22,13 @@ class Gate:
         self._changed = threading.Condition(threading.Lock())
         self._readers = 0
         self._shut = False
+        self._outside: list[Callable[[], None]] = []  # coroutines, which are told when it opens
 
     @contextmanager
     def reading(self) -> Iterator[None]:
         """Inside, no commit of this process begins."""
+        while self._shut and (loop := waiting.here()) is not None:
+            loop.suspend(self._when_open)
         with self._changed:
             if self._shut:
                 self._changed.wait_for(lambda: not self._shut, self._timeout)
@@ -35,6 +40,13 @@ class Gate:
                 self._readers -= 1
                 if not self._readers and self._shut:
                     self._changed.notify_all()
+
+    def _when_open(self, resume: Callable[[], None]) -> None:
+        with self._changed:
+            if self._shut:
+                self._outside.append(resume)
+                return
+        resume()
 
     @contextmanager
     def committing(self) -> Iterator[None]:
@@ -48,4 +60,7 @@ class Gate:
         finally:
             with self._changed:
                 self._shut = False
+                outside, self._outside = self._outside, []
                 self._changed.notify_all()
+            for resume in outside:
+                resume()

@@ -10,6 +10,7 @@ from nexscout_cli.store.sqlite.requests import enter_request, take_key
 
 if TYPE_CHECKING:
     from nexscout_cli.engine.recalled import Hit
+    from nexscout_cli.engine.request import Json
     from nexscout_cli.store.sqlite.transaction import Transaction
 
 
@@ -25,23 +26,26 @@ def record(t: Transaction, hit: Hit) -> None:
         )
     if cached.id:
         answers.count_use(t, cached.id)
-    usage.record(
-        t,
-        {
-            "request_id": hit.request_id,
-            "n": 0,
-            "user_id": hit.user_id,
-            "feature": hit.feature,
-            "model_used": cached.model,
-            "outcome": "hit",
-            "mode": hit.mode,
-            "routing_reason": "cache",
-            "cached_response": 1,
-            "cache_match": cached.match,
-            "baseline_usd": hit.baseline,
-            "avoided_usd": cached.cost,
-            "tokens_saved": cached.input_tokens + cached.output_tokens,
-            "metadata": {"cached_from": cached.source},
-        },
-    )
+    usage.record(t, usage_of(hit))
     profiles.learn(t, hit.user_id, hit.lesson)
+
+
+def usage_of(hit: Hit) -> dict[str, Json]:
+    """The row of usage of a hit."""
+    cached = hit.cached
+    return {
+        "request_id": hit.request_id,
+        "n": 0,
+        "user_id": hit.user_id,
+        "feature": hit.feature,
+        "model_used": cached.model,
+        "outcome": "hit",
+        "mode": hit.mode,
+        "routing_reason": "cache",
+        "cached_response": 1,
+        "cache_match": cached.match,
+        "baseline_usd": hit.baseline,
+        "avoided_usd": cached.cost,
+        "tokens_saved": cached.input_tokens + cached.output_tokens,
+        "metadata": {"cached_from": cached.source},
+    }

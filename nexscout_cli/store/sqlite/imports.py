@@ -5,7 +5,7 @@ from __future__ import annotations
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
-from nexscout_cli.engine.book_types import SUMS, ImportRow
+from nexscout_cli.engine.book_types import SUMS, Failed, ImportRow
 from nexscout_cli.errors import UsageError
 from nexscout_cli.store.sqlite.reports import SqliteReportReader
 from nexscout_cli.store.sqlite.transaction import OWN_OR_ADMIN, stamp
@@ -156,6 +156,14 @@ class ImportedReader(SqliteReportReader):
             f"SELECT {sums} FROM imported_usage WHERE at >= :since AND at < :until AND {OWN_OR_ADMIN} {self._only}"
         )
         return {name: value for name, value in sorted(zip(classes, row, strict=True), key=lambda p: -p[1]) if value}
+
+    def failed_attempts(self) -> list[Failed]:
+        """Failures are not imported."""
+        return []
+
+    def latency(self) -> Row:
+        """Nor is how long calls took."""
+        return {"n": 0, "p50": None, "p95": None}
 
     def predictions(self, *keys: str) -> list[Row]:
         """Nothing was predicted."""

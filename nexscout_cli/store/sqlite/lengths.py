@@ -14,6 +14,8 @@ if TYPE_CHECKING:
 
 _STATE = f"[{', '.join(['%.9g'] * len(Level._fields))}]"
 """A level as JSON."""
+LEARNED = "what is learned of all"
+"""Who writes down what answers teach of all users' has this to itself."""
 
 
 def levels(t: Transaction, user_id: str, feature: str) -> dict[tuple[str, str], Level]:
@@ -27,7 +29,7 @@ def levels(t: Transaction, user_id: str, feature: str) -> dict[tuple[str, str], 
 
 def learn(t: Transaction, settlement: Settlement, output_tokens: int) -> None:
     """Fold an answer's length into the levels it teaches: the feature's, the model's there, and the user's."""
-    t.alone(f"lengths of {settlement.feature}", shared=False)
+    t.alone(LEARNED, shared=False)
     known = levels(t, settlement.user_id, settlement.feature)
     t.executemany(
         "INSERT INTO output_lengths (feature, user_id, model, state) VALUES (?, ?, ?, ?) "
@@ -64,6 +66,7 @@ def learn_factor(t: Transaction, model: str, ratio: float | None) -> None:
 
 
 def _fold(t: Transaction, table: str, model: str, value: float) -> None:
+    t.alone(LEARNED, shared=False)
     t.execute(
         f"""INSERT INTO {table} (model, n, mean, most) VALUES (:model, 1, :value, :value)
             ON CONFLICT (model) DO UPDATE SET mean = {table}.mean + (excluded.mean - {table}.mean) / ({table}.n + 1),

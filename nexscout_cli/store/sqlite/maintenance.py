@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
+from contextlib import ExitStack
 from typing import TYPE_CHECKING
 
 from nexscout_cli.store.sqlite.database import SCHEMA_VERSION, wal_is_safe
@@ -35,10 +36,15 @@ class SqliteMaintenance:
         read at all.
         """
         from nexscout_cli.store.sqlite import checking
+        from nexscout_cli.store.sqlite.checking.copied import copied
 
-        with self._store.read(actor) as t:
-            t.require_admin("check the whole database")
-            return checking.problems(t, self._store.path, kept)
+        with ExitStack() as stack:
+            with self._store.read(actor) as t:
+                t.require_admin("check the whole database")
+                copy = stack.enter_context(copied(t.connection, self._store.path))
+                if copy is None:
+                    return checking.problems(t, self._store.path, kept)
+            return checking.problems(t.over(copy), self._store.path, kept)
 
     def seal(self, actor: str) -> list[Seal]:
         """Seal the finished days that are not sealed yet, and return their seals; a second time there are none.

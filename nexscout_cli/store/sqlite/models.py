@@ -6,6 +6,7 @@ import json
 from typing import TYPE_CHECKING
 
 from nexscout_cli.engine.model import Model
+from nexscout_cli.store.sqlite import deployments
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable
@@ -45,7 +46,7 @@ def add_missing(t: Transaction, models: Iterable[Model]) -> list[str]:
 
 
 def put(t: Transaction, model: Model) -> None:
-    """Insert or replace a model."""
+    """Insert or replace a model, with its deployments."""
     values = {
         "model": model.name,
         "input_price": model.price_in,
@@ -65,6 +66,7 @@ def put(t: Transaction, model: Model) -> None:
         f"ON CONFLICT (model) DO UPDATE SET {updates}",
         row,
     )
+    deployments.put(t, model)
 
 
 def remember_refused(t: Transaction, name: str, options: Collection[str]) -> None:
@@ -88,6 +90,7 @@ def of_version(t: Transaction, version: int) -> tuple[Model, ...]:
 
 def read(t: Transaction) -> tuple[Model, ...]:
     """The whole catalog, dearest last."""
+    places = deployments.read(t)
     rows = t.execute(f"SELECT {', '.join(COLUMNS)} FROM ai_model_configs ORDER BY output_price, model").fetchall()
     return tuple(
         Model._make(
@@ -103,6 +106,7 @@ def read(t: Transaction) -> tuple[Model, ...]:
                 bool(row["reasons"]),
                 None if row["abilities"] is None else tuple(json.loads(row["abilities"])),
                 tuple(json.loads(row["refused_options"])),
+                places.get(row["model"], ()),
             )
         )
         for row in rows

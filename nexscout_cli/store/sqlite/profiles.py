@@ -14,7 +14,7 @@ from nexscout_cli.jsontext import plain
 from nexscout_cli.store.sqlite import keys, users
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
 
     from nexscout_cli.engine.learning.observation import Lesson
     from nexscout_cli.store.sqlite.transaction import Transaction
@@ -44,12 +44,24 @@ _WRITE = (
 )
 
 
+UNREADABLE = (ValueError, TypeError, LookupError, AttributeError, ArithmeticError)
+"""What a profile raises that cannot be read."""
+
+
 def read(t: Transaction, user_id: str) -> ProfileState | None:
     """The user's learned state, or None for one who is new."""
     row = t.execute(_READ, (user_id,)).fetchone()
-    if row is None:
-        return None
+    return None if row is None else of_columns(row)
+
+
+def of_columns(row: Iterable[Any]) -> ProfileState:
+    """The state that the columns hold. Raises ValueError and its like for what is none."""
     return ProfileState._make(kind(value) if kind else value for kind, value in zip(_KINDS, row, strict=True))
+
+
+def columns(state: ProfileState) -> list[Any]:
+    """What the columns hold of a state."""
+    return [plain(value) if kind else value for kind, value in zip(_KINDS, state, strict=True)]
 
 
 def learn(t: Transaction, user_id: str, lesson: Lesson) -> None:
@@ -60,10 +72,8 @@ def learn(t: Transaction, user_id: str, lesson: Lesson) -> None:
     try:
         state = read(t, user_id)
         if state is not None:
-            learned = state.after(lesson)
-            values = [plain(value) if kind else value for kind, value in zip(_KINDS, learned, strict=True)]
-            t.execute(_WRITE, (*values, user_id))
-    except (ValueError, TypeError, LookupError, AttributeError, ArithmeticError, t.broken):
+            t.execute(_WRITE, (*columns(state.after(lesson)), user_id))
+    except (*UNREADABLE, t.broken):
         return
 
 

@@ -13,7 +13,7 @@ from weakref import WeakSet
 from nexscout_cli.errors import StoreError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
     from pathlib import Path
 
 
@@ -35,16 +35,50 @@ class QueueLock:
     @contextmanager
     def held(self) -> Iterator[None]:
         """Hold the lock. Raises StoreError when it is not had within the timeout."""
-        end = time.monotonic() + self._timeout
-        door = self._taken(self._door, end)
-        try:
-            fd = self._taken(self._path, end)
-        finally:
-            self._leave(self._door, door)
+        with self._kept_until_left(self._turn()):
+            yield
+
+    @contextmanager
+    def held_by(self, in_thread: Callable[[Callable[[], int]], int]) -> Iterator[None]:
+        """The same; where others are before us it is waited for by ``in_thread``."""
+        fd = self._at_once()
+        with self._kept_until_left(in_thread(self._turn) if fd is None else fd):
+            yield
+
+    @contextmanager
+    def _kept_until_left(self, fd: int) -> Iterator[None]:
         try:
             yield
         finally:
             self._leave(self._path, fd)
+
+    def _turn(self) -> int:
+        end = time.monotonic() + self._timeout
+        door = self._taken(self._door, end)
+        try:
+            return self._taken(self._path, end)
+        finally:
+            self._leave(self._door, door)
+
+    def _at_once(self) -> int | None:
+        """The lock where nobody has it or waits for it, else None."""
+        door = self._free(self._door)
+        if door is None:
+            return None
+        try:
+            return self._free(self._path)
+        finally:
+            self._leave(self._door, door)
+
+    def _free(self, path: str) -> int | None:
+        """A lock that nobody has, else None."""
+        fd = self._opened(path)
+        try:
+            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            os.close(fd)
+            return None
+        return fd
 
     def close(self) -> None:
         """Close the files that are kept open; the next turn opens them again."""
@@ -53,7 +87,7 @@ class QueueLock:
 
     __del__ = close
 
-    def _taken(self, path: str, end: float) -> int:
+    def _opened(self, path: str) -> int:
         fd = self._kept.pop(path, None)
         if fd is None:
             try:
@@ -62,6 +96,10 @@ class QueueLock:
                 raise StoreError(
                     f"cannot write to {path}: {error.strerror}", "check its permissions and the space", code="read_only"
                 ) from error
+        return fd
+
+    def _taken(self, path: str, end: float) -> int:
+        fd = self._opened(path)
         try:
             fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:

@@ -9,7 +9,7 @@ from nexscout_cli.engine.catalog.recovery_rules import LiveAttempt
 from nexscout_cli.engine.money import dollars
 from nexscout_cli.errors import UsageError
 from nexscout_cli.store import owner
-from nexscout_cli.store.sqlite import accounts, claims, log, states, usage
+from nexscout_cli.store.sqlite import accounts, claims, folding, log, states, usage
 from nexscout_cli.store.sqlite.transaction import OWN_OR_ADMIN, Transaction, parse_stamp, stamp
 
 if TYPE_CHECKING:
@@ -30,12 +30,18 @@ class SqliteRecovery:
         self._store = store
 
     def recover(self, actor: str) -> Recovered:
-        """Settle what dead processes left behind; runs at the start of every writing command, over all users."""
+        """Settle what dead processes left behind, and fold finished hours for reports; runs at the start of every writing
+        command, over all users.
+        """
         from nexscout_cli.engine.book_types import Recovered
 
         with self._store.read(actor) as t:
-            if not (_left_behind(t) or _abandoned(t) or claims.stale(t) or states.keys_to_expire(t)):
-                return Recovered()
+            to_fold = folding.is_due(t)
+            quiet = not (_left_behind(t) or _abandoned(t) or claims.stale(t) or states.keys_to_expire(t))
+        if to_fold:
+            folding.catch_up(lambda: self._store.write(actor, touch=False))
+        if quiet:
+            return Recovered()
         counted = {"voided": 0, "unknown": 0, "posted": 0}
         with self._store.write(actor) as t:
             for row, attempt in _left_behind(t):
@@ -150,7 +156,8 @@ def _abandoned(t: Transaction) -> list[Record]:
            EXISTS (SELECT 1 FROM attempts a WHERE a.request_id = r.request_id AND a.state = 'unknown') AS unknown
            FROM requests r WHERE r.state = 'open'
            AND r.request_id IN (SELECT request_id FROM attempts WHERE claim IS NOT NULL)
-           AND NOT EXISTS (SELECT 1 FROM attempts a WHERE a.request_id = r.request_id AND a.state IN ('held', 'sent'))"""
+           AND NOT EXISTS (SELECT 1 FROM attempts a WHERE a.request_id = r.request_id
+             AND a.state IN ('held', 'sent', 'submitted'))"""
     ).fetchall()
     return [row for row in rows if not owner.alive(row["owner"]) or _is_overdue(t, row)]
 
@@ -224,7 +231,8 @@ def _most_tokens(kept: dict[str, object]) -> tuple[int, int]:
 def _end_if_settled(t: Transaction, request_id: str, state: str) -> None:
     """Close the request once none of its attempts is live or unknown; one that was answered stays posted."""
     live = t.execute(
-        "SELECT 1 FROM attempts WHERE request_id = ? AND state IN ('held', 'sent', 'unknown')", (request_id,)
+        "SELECT 1 FROM attempts WHERE request_id = ? AND state IN ('held', 'sent', 'submitted', 'unknown')",
+        (request_id,),
     ).fetchone()
     row = t.execute("SELECT state FROM requests WHERE request_id = ?", (request_id,)).fetchone()
     if not live and row["state"] != "posted":

@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import UTC, date, datetime, time, timedelta
+from functools import cached_property
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from nexscout_cli.engine.book_types import SUMS, Failed, Person
+from nexscout_cli.engine.book_types import SUMS, Deployed, Failed, Person
+from nexscout_cli.engine.percentiles import ERROR_BITS, EXACT, LATENCY_BITS, median, nearest_rank
 from nexscout_cli.engine.report_window import Window
-from nexscout_cli.store.sqlite.transaction import OWN_OR_ADMIN, Transaction, parse_stamp, stamp
+from nexscout_cli.errors import StoreError
+from nexscout_cli.store.sqlite import folding
+from nexscout_cli.store.sqlite.fold_reader import IS_ADMIN, OWNERS, FoldReader, add, grouped
+from nexscout_cli.store.sqlite.fold_reading import Stretch
+from nexscout_cli.store.sqlite.folds import CLASSES, ERRORS, FAILURES, LATENCY, PREDICTIONS, USAGE
+from nexscout_cli.store.sqlite.transaction import OWN_OR_ADMIN, parse_stamp
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -19,29 +26,32 @@ if TYPE_CHECKING:
 Row = dict[str, Any]
 
 _DAY = timedelta(days=1)
-_FIRST = "NOT EXISTS (SELECT 1 FROM ai_model_usage e WHERE e.request_id = a.request_id AND e.id < a.id)"
-_COUNTED = (_FIRST, "outcome = 'posted'", "outcome = 'hit'", "outcome = 'failed'")
-_ROW_SUMS = ", ".join(
-    (
-        *(f"count(CASE WHEN {condition} THEN 1 END)" for condition in _COUNTED),
-        *(f"coalesce(sum({name}), 0)" for name in SUMS[4:]),
-    )
-)
+_MOST_STEPS = 10_000
+"""Days that a report folds at most before it reads."""
 _ROLLUP_SUMS = ", ".join(f"coalesce(sum({name}), 0)" for name in SUMS)
-_IS_ADMIN = "EXISTS (SELECT 1 FROM users WHERE user_id = :actor AND role = 'admin')"
+_COLUMNS = {"user_id": "owner", "model_used": "model"}
+"""Keys that folds have under another name."""
 _MINE = f"{OWN_OR_ADMIN} AND (CAST(:user AS text) IS NULL OR user_id = :user)"
-# The key of usage_by_user_day begins with the user: step from user to user instead of reading every day of the table.
-_OWNERS = """WITH RECURSIVE owners (id) AS (
-  SELECT min(user_id) FROM usage_by_user_day UNION ALL
-  SELECT (SELECT min(user_id) FROM usage_by_user_day WHERE user_id > owners.id)
-  FROM owners WHERE owners.id IS NOT NULL)"""
+
+
+_OF_PREDICTIONS = ("feature", "recommended_model")
+
+
+class _Errors(NamedTuple):
+    """Sums of predictions by feature and model; of each of them how often ours, and the formula's, were off by how much, in
+    millionths rounded to ``bits``.
+    """
+
+    bits: int
+    sums: dict[tuple[Any, ...], list[int]]
+    off: list[tuple[tuple[str, str], str, int, int]]
 
 
 class Split(NamedTuple):
-    """A window as whole UTC days, first and one past the last, and the stretches of time beside them, as stamps."""
+    """A window as whole UTC days, first and one past the last, and the stretches of time beside them."""
 
     days: tuple[str, str] | None
-    edges: tuple[tuple[str, str], ...]
+    edges: tuple[tuple[datetime, datetime], ...]
 
 
 def split(since: datetime, until: datetime, now: datetime) -> Split:
@@ -50,11 +60,9 @@ def split(since: datetime, until: datetime, now: datetime) -> Split:
     end = until if until <= now else _midnight(until + _DAY - timedelta(microseconds=1))
     last = _midnight(end)
     if first >= last:
-        return Split(None, ((stamp(since), stamp(end)),))
+        return Split(None, ((since, end),))
     edges = ((since, first), (last, end))
-    return Split(
-        (first.date().isoformat(), last.date().isoformat()), tuple((stamp(a), stamp(b)) for a, b in edges if a < b)
-    )
+    return Split((first.date().isoformat(), last.date().isoformat()), tuple((a, b) for a, b in edges if a < b))
 
 
 def _midnight(moment: datetime) -> datetime:
@@ -78,39 +86,21 @@ class SqliteReports:
 
         Raises NotPermitted, UsageError.
         """
+        self._catch_up(actor)
         with self._store.read(actor) as t:
             yield SqliteReportReader(t, window, t.readable_user(user))
 
+    def _catch_up(self, actor: str) -> None:
+        """Fold what has been left for long. Who may not write, or not now, reads rows instead."""
+        with self._store.read(actor) as t:
+            if not folding.is_far_behind(t):
+                return
+        with suppress(StoreError):
+            folding.catch_up(lambda: self._store.write(actor, touch=False), _MOST_STEPS)
 
-_OF_PREDICTIONS = ("predicted_tokens", "predicted_tokens_p90", "actual_tokens", "formula_tokens", "prediction_accuracy")
-"""What is read of predictions: they are sorted by their errors, and a row's long texts would be sorted along."""
 
-
-class SqliteReportReader:
+class SqliteReportReader(FoldReader):
     """Sums over a window of what the actor may see, from one consistent state of the database; money in nano-dollars."""
-
-    def __init__(self, t: Transaction, window: Window, user: str | None) -> None:
-        self._t = t
-        self.now = t.now
-        self.window = window
-        self.user = user
-        self._oldest = "SELECT min(created_at) FROM ai_model_usage"
-
-    def _select(self, sql: str, **values: Any) -> list[Record]:
-        """Rows of a query, which may name :actor, :user, :now, :since and :until."""
-        known = {
-            "actor": self._t.actor,
-            "user": self.user,
-            "now": self._t.stamp,
-            "since": stamp(self.window.since),
-            "until": stamp(self.window.until),
-        }
-        return self._t.execute(sql, known | values).fetchall()
-
-    @property
-    def _only(self) -> str:
-        """SQL that narrows rows to the user's; nothing where they are everyone's, so that an index by time is used."""
-        return "AND user_id = :user" if self.user is not None else ""
 
     def sums(self, *keys: str) -> list[Row]:
         """The window's sums by ``keys``: user_id, day, model_used, feature. A request counts with its first row."""
@@ -144,36 +134,54 @@ class SqliteReportReader:
 
     def failed_attempts(self) -> list[Failed]:
         """Attempts of the window that gave no answer, by model, label and day of the window's time zone."""
-        rows = self._select(
-            f"""SELECT a.model, a.failure, a.created_at, b.model FROM attempts a JOIN requests r USING (request_id)
-                LEFT JOIN attempts b ON b.request_id = a.request_id AND b.n = a.n + 1
-                WHERE a.failure IS NOT NULL AND a.created_at >= :since AND a.created_at < :until
-                AND {OWN_OR_ADMIN} {self._only}"""
-        )
-        counted: dict[tuple[str, str, str], list[int]] = {}
-        for model, label, created, then in rows:
-            day = parse_stamp(created).astimezone(self.window.tz).date().isoformat()
-            part = counted.setdefault((model, label, day), [0, 0, 0])
-            part[0] += 1
-            if then is not None:
-                part[1 if then == model else 2] += 1
-        return [Failed(*key, *part) for key, part in sorted(counted.items())]
+        if self.window.tz is UTC:
+            return sorted(Failed(*key, *n) for key, n in self.of(FAILURES, "model", "label", "day").items())
+        found = [
+            Failed(model, label, day, *n)
+            for day, one in self.by_day()
+            for (model, label), n in one.of(FAILURES, "model", "label").items()
+        ]
+        return sorted(found)
 
     def latencies(self) -> dict[str, tuple[int, int]]:
         """Milliseconds from the hold to the post of the window's calls, by model: the P50 and the P95."""
+        return {model: (p50, p95) for model, (_, p50, p95) in self._took("model").items()}
+
+    def latency(self) -> Row:
+        """Of all calls whose time is known: n, and p50 and p95 in milliseconds from the hold to the post, None without one."""
+        return dict(zip(("n", "p50", "p95"), self._took().get(None, (0, None, None)), strict=True))
+
+    def _took(self, *keys: str) -> dict[Any, tuple[int, int, int]]:
+        """Calls, P50 and P95 by model, or under None of all."""
+        # Few enough are looked at one by one, in a window as on a day of it.
+        exact = sum(row["calls"] for row in self.sums()) <= EXACT
+        counts: dict[Any, dict[int, int]] = {}
+        for key, (calls,) in self.of(LATENCY, *keys, "took", exact=exact).items():
+            counts.setdefault(key[0] if keys else None, {})[key[-1]] = calls
+        bits = 0 if exact else LATENCY_BITS
+        return {
+            model: (sum(took.values()), nearest_rank(took, 50, bits) or 0, nearest_rank(took, 95, bits) or 0)
+            for model, took in counts.items()
+        }
+
+    def deployed_calls(self) -> list[Deployed]:
+        """Calls of the window that were made at a deployment, by model and deployment."""
         took = f"round({self._t.sql.seconds('a.created_at', 'a.settled_at')} * 1000)"
-        rank = "max(CASE WHEN rank = (many * {} + 99) / 100 THEN took END)"
+        rank = "max(CASE WHEN failure IS NULL AND rank = (many * {} + 99) / 100 THEN took END)"
+        part = "PARTITION BY a.model, a.deployment, a.failure IS NULL"
         rows = self._select(
-            f"""WITH timed AS (
-                  SELECT u.model_used AS model, {took} AS took FROM ai_model_usage u JOIN attempts a USING (request_id, n)
-                  WHERE u.created_at >= :since AND u.created_at < :until AND u.outcome = 'posted' AND a.failure IS NULL
-                  AND {OWN_OR_ADMIN} {self._only}),
-                ranked AS (
-                  SELECT model, took, count(*) OVER (PARTITION BY model) AS many,
-                         row_number() OVER (PARTITION BY model ORDER BY took) AS rank FROM timed)
-                SELECT model, {rank.format(50)}, {rank.format(95)} FROM ranked GROUP BY model"""
+            f"""WITH made AS (
+                  SELECT a.model, a.deployment, a.failure, a.actual, {took} AS took, count(*) OVER ({part}) AS many,
+                         row_number() OVER ({part} ORDER BY {took}) AS rank FROM attempts a JOIN requests r USING (request_id)
+                  WHERE a.deployment IS NOT NULL AND a.created_at >= :since AND a.created_at < :until
+                  AND (a.state = 'posted' OR a.failure IS NOT NULL) AND {OWN_OR_ADMIN} {self._only})
+                SELECT model, deployment, count(*) - count(failure), count(failure), coalesce(sum(actual), 0),
+                       {rank.format(50)}, {rank.format(95)} FROM made GROUP BY model, deployment ORDER BY model, deployment"""
         )
-        return {model: (int(p50), int(p95)) for model, p50, p95 in rows}
+        return [
+            Deployed._make((*row[:4], int(row[4]), *(None if ms is None else int(ms) for ms in row[5:])))
+            for row in rows
+        ]
 
     def kept_answers(self) -> dict[str, int]:
         """How many answers are kept now, by feature."""
@@ -184,96 +192,58 @@ class SqliteReportReader:
 
     def tokens_saved_by_hits(self) -> dict[str, int]:
         """Tokens that cached answers saved in the window, by feature."""
-        rows = self._select(
-            f"SELECT feature, sum(tokens_saved) FROM ai_model_usage WHERE created_at >= :since AND created_at < :until "
-            f"AND outcome = 'hit' AND {OWN_OR_ADMIN} {self._only} GROUP BY feature"
-        )
-        return {row[0]: row[1] for row in rows}
+        return {key[0]: sums[-1] for key, sums in self.of(USAGE, "feature").items() if sums[-1]}
 
     def token_classes(self) -> dict[str, int]:
         """Tokens of the window that are not plain, by class."""
-        rows = self._select(
-            f"SELECT j.key, sum(j.value) FROM ai_model_usage, {self._t.sql.fields_of.format('token_classes')} "
-            f"WHERE token_classes <> '{{}}' AND created_at >= :since AND created_at < :until "
-            f"AND {OWN_OR_ADMIN} {self._only} GROUP BY j.key ORDER BY 2 DESC, 1"
-        )
-        return {row[0]: row[1] for row in rows}
+        found = {key[0]: tokens for key, (tokens,) in self.of(CLASSES, "class").items()}
+        return dict(sorted(found.items(), key=lambda one: (-one[1], one[0])))
 
     def predictions(self, *keys: str) -> list[Row]:
         """Predictions whose actual tokens are known, summed up by ``keys``, most first; see the port for the columns."""
-        group = ", ".join(keys)
-        part = f"PARTITION BY {group}" if keys else ""
-        by = f"GROUP BY {group} ORDER BY n DESC, {group}" if keys else "HAVING count(*) > 0"
-        # SQLite has no median: the mean of the one or two rows in the middle of a part.
-        middle = "avg(CASE WHEN {rank} IN ((many + 1) / 2, (many + 2) / 2) THEN {of} END)"
-        found = self._select(
-            f"""WITH known AS (
-                  SELECT {", ".join((*keys, *_OF_PREDICTIONS))},
-                         abs(predicted_tokens - actual_tokens) * 1.0 / actual_tokens AS error,
-                         abs(formula_tokens - actual_tokens) * 1.0 / actual_tokens AS formula_error
-                  FROM ai_cost_predictions WHERE created_at >= :since AND created_at < :until
-                  AND actual_tokens > 0 AND {OWN_OR_ADMIN} {self._only}),
-                ranked AS (
-                  SELECT *, count(*) OVER ({part}) AS many, row_number() OVER ({part} ORDER BY error) AS rank,
-                         row_number() OVER ({part} ORDER BY formula_error) AS formula_rank FROM known)
-                SELECT {", ".join((*keys, "count(*) AS n"))}, sum(predicted_tokens) AS predicted,
-                       sum(actual_tokens) AS actual, sum(formula_tokens) AS formula,
-                       avg(prediction_accuracy) AS accuracy,
-                       avg(error) AS error, {middle.format(rank="rank", of="error")} AS median_error,
-                       avg(formula_error) AS formula_error,
-                       {middle.format(rank="formula_rank", of="formula_error")} AS formula_median_error,
-                       avg(CASE WHEN actual_tokens <= predicted_tokens_p90 THEN 1.0
-                                WHEN predicted_tokens_p90 IS NOT NULL THEN 0.0 END) AS covered
-                FROM ranked {by}"""
+        at = [_OF_PREDICTIONS.index(key) for key in keys]
+        bits, every, off = self._errors
+        parts: dict[tuple[Any, ...], list[int]] = {}
+        add(parts, len(keys), ((*(part[n] for n in at), *sums) for part, sums in every.items()))
+        counts: dict[tuple[Any, ...], dict[str, dict[int, int]]] = {}
+        for part, of, error, n in off:
+            counted = counts.setdefault(tuple(part[n] for n in at), {"ours": {}, "formula": {}})[of]
+            counted[error] = counted.get(error, 0) + n
+        rows = [
+            {**dict(zip(keys, part, strict=True)), **_predicted(dict(zip(PREDICTIONS.sums, sums, strict=True)))}
+            | {
+                "median_error": median(counts[part]["ours"], bits) / 1e6,
+                "formula_median_error": median(counts[part]["formula"], bits) / 1e6,
+            }
+            for part, sums in parts.items()
+        ]
+        return sorted(rows, key=lambda row: (-row["n"], *(row[key] for key in keys)))
+
+    @cached_property
+    def _errors(self) -> _Errors:
+        """By feature and model, from one reading: the sums, and how often each error occurs."""
+        sums = self.of(PREDICTIONS, *PREDICTIONS.keys)
+        exact = sum(each[0] for each in sums.values()) <= EXACT
+        off = self.of(ERRORS, *ERRORS.keys, exact=exact)
+        return _Errors(
+            0 if exact else ERROR_BITS, sums, [((f, m), of, error, n) for (f, m, of, error), (n,) in off.items()]
         )
-        return [dict(row) for row in found]
+
+    def predicted(self) -> Row:
+        """Predictions whose actual tokens are known: n; sums of tokens: predicted, actual, and p90, which counts the prediction
+        where it has none; means as ``predictions`` has them: error, formula_error, covered; None where there is none.
+        """
+        sums = self.of(PREDICTIONS).get((), [0] * len(PREDICTIONS.sums))
+        known = dict(zip(PREDICTIONS.sums, sums, strict=True))
+        found = _predicted(known) if known["n"] else dict.fromkeys(("error", "formula_error", "covered"))
+        return {name: known[name] for name in ("n", "predicted", "actual", "p90")} | {
+            name: found[name] for name in ("error", "formula_error", "covered")
+        }
 
     def by_day(self, step: int = 1) -> Iterator[tuple[str, SqliteReportReader]]:
         """Each day of the window's time zone since the first use, with a reader of it alone; or of ``step`` days from it."""
         for day, start, end in self._local_days(step):
-            yield day.isoformat(), SqliteReportReader(self._t, Window(start, end, self.window.tz), self.user)
-
-    def latency(self, most: int) -> Row:
-        """How long the window's latest posted calls took, ``most`` of them at the most: n, and p50 and p95 in seconds, None
-        where there was none.
-        """
-        # A call that was posted by age, or by hand, has a reason: what it took nobody knows. Percentiles by nearest rank.
-        row = self._select(
-            f"""WITH latest AS (
-                  SELECT request_id, n FROM ai_model_usage
-                  WHERE created_at >= :since AND created_at < :until AND outcome = 'posted' AND {OWN_OR_ADMIN} {self._only}
-                  ORDER BY created_at DESC LIMIT {int(most)}),
-                took AS (
-                  SELECT {self._t.sql.seconds("a.created_at", "settled_at")} AS seconds
-                  FROM latest JOIN attempts a USING (request_id, n) WHERE reason IS NULL),
-                ranked AS (SELECT seconds, row_number() OVER (ORDER BY seconds) AS rank, count(*) OVER () AS many FROM took)
-                SELECT count(*) AS n, min(CASE WHEN rank >= 0.5 * many THEN seconds END) AS p50,
-                       min(CASE WHEN rank >= 0.95 * many THEN seconds END) AS p95 FROM ranked"""
-        )[0]
-        return dict(row)
-
-    def predicted(self, most: int) -> Row:
-        """The window's latest predictions whose actual tokens are known, ``most`` of them at the most: n, and sums of tokens:
-        predicted, actual, p90.
-
-        ``p90`` counts the prediction where it has no P90.
-        """
-        row = self._select(
-            f"""SELECT count(*) AS n, coalesce(sum(predicted_tokens), 0) AS predicted, coalesce(sum(actual_tokens), 0) AS actual,
-                       coalesce(sum(coalesce(predicted_tokens_p90, predicted_tokens)), 0) AS p90
-                FROM (SELECT * FROM ai_cost_predictions WHERE created_at >= :since AND created_at < :until
-                      AND actual_tokens > 0 AND {OWN_OR_ADMIN} {self._only}
-                      ORDER BY created_at DESC LIMIT {int(most)}) AS latest"""
-        )[0]
-        return dict(row)
-
-    def fallbacks(self) -> int:
-        """How many answers of the window came from a model that stood in for another."""
-        row = self._select(
-            f"""SELECT count(*) FROM ai_model_usage WHERE created_at >= :since AND created_at < :until
-                AND outcome = 'posted' AND routing_reason = 'fallback' AND {OWN_OR_ADMIN} {self._only}"""
-        )[0]
-        return int(row[0])
+            yield day.isoformat(), type(self)(self._t, Window(start, end, self.window.tz), self.user)
 
     def _local_days(self, step: int = 1) -> Iterator[tuple[date, datetime, datetime]]:
         tz = self.window.tz
@@ -291,16 +261,15 @@ class SqliteReportReader:
     def _sums(self, keys: tuple[str, ...], since: datetime, until: datetime) -> list[Row]:
         table = self._rollup(keys)
         parts = split(since, until, self.now)
-        if table is None and parts.days is not None:
-            parts = Split(None, ((stamp(since), stamp(until)),))
         merged: dict[tuple[str, ...], list[int]] = {}
-        found = [row for a, b in parts.edges for row in self._from_rows(keys, a, b)]
-        if table is not None and parts.days is not None:
-            found += self._from_rollup(table, keys, *parts.days)
-        for row in found:
-            key, values = tuple(row[: len(keys)]), row[len(keys) :]
-            before = merged.get(key)
-            merged[key] = [a + b for a, b in zip(before, values, strict=True)] if before else list(values)
+        if table is None or parts.days is None:
+            stretches: tuple[Stretch, ...] = ((since, until),)
+        else:
+            stretches = parts.edges
+            add(merged, len(keys), self._from_rollup(table, keys, *parts.days))
+        for start, end in stretches:
+            found = self.of(USAGE, *(_COLUMNS.get(key, key) for key in keys), since=start, until=end)
+            add(merged, len(keys), ((*key, *sums[: len(SUMS)]) for key, sums in found.items()))
         return [
             {**dict(zip(keys, key, strict=True)), **dict(zip(SUMS, values, strict=True))}
             for key, values in merged.items()
@@ -308,34 +277,33 @@ class SqliteReportReader:
         ]
 
     def _rollup(self, keys: tuple[str, ...]) -> str | None:
-        """The roll-up that can answer for these keys, None where only rows can."""
+        """The roll-up that can answer for these keys, None where the folded cube must."""
         if "user_id" in keys or self.user is not None:
             return "usage_by_user_day" if {"user_id", "day"}.issuperset(keys) else None
         return "usage_by_model_day"
 
-    def _from_rows(self, keys: tuple[str, ...], since: str, until: str) -> list[Record]:
-        names = [{"day": "substr(created_at, 1, 10)"}.get(key, key) for key in keys]
-        return self._select(
-            f"SELECT {', '.join([*names, _ROW_SUMS])} FROM ai_model_usage a "
-            f"WHERE created_at >= :start AND created_at < :end AND {OWN_OR_ADMIN} {self._only} {_group(names)}",
-            start=since,
-            end=until,
-        )
-
     def _from_rollup(self, table: str, keys: tuple[str, ...], first: str, end: str) -> list[Record]:
         names = [{"model_used": "model"}.get(key, key) for key in keys]
-        head, source, where = "", table, _IS_ADMIN
+        head, source, where = "", table, IS_ADMIN
         if self.user is not None:
             where = f"user_id = :user AND {OWN_OR_ADMIN}"
         elif table == "usage_by_user_day":
-            head, source, where = _OWNERS, f"owners CROSS JOIN {table}", f"user_id = owners.id AND {OWN_OR_ADMIN}"
+            head, source, where = OWNERS, f"owners CROSS JOIN {table}", f"user_id = owners.id AND {OWN_OR_ADMIN}"
         return self._select(
             f"{head} SELECT {', '.join([*names, _ROLLUP_SUMS])} FROM {source} "
-            f"WHERE day >= :start AND day < :end AND {where} {_group(names)}",
+            f"WHERE day >= :start AND day < :end AND {where} {grouped(names)}",
             start=first,
             end=end,
         )
 
 
-def _group(names: list[str]) -> str:
-    return f"GROUP BY {', '.join(names)}" if names else ""
+def _predicted(known: dict[str, int]) -> Row:
+    """Sums of predictions, and their means."""
+    n = known["n"]
+    return {
+        **{name: known[name] for name in ("n", "predicted", "actual", "formula")},
+        "accuracy": known["accuracy"] / n / 1e6,
+        "error": known["error"] / n / 1e6,
+        "formula_error": known["formula_error"] / n / 1e6,
+        "covered": known["covered"] / known["bounded"] if known["bounded"] else None,
+    }

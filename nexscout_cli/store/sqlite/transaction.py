@@ -68,6 +68,10 @@ class Transaction:
         self.clock = clock
         self._time: tuple[datetime, str, str] | None = None
 
+    def over(self, connection: sqlite3.Connection) -> Transaction:
+        """The same actor's, on another connection: to a copy."""
+        return Transaction(connection, self.actor, self.rules, self.clock, self.known)
+
     @staticmethod
     def json(value: Any) -> str:
         """JSON text of a value, for a column that the database looks into."""

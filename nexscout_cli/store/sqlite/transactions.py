@@ -5,6 +5,7 @@ from __future__ import annotations
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from nexscout_cli import waiting
 from nexscout_cli.engine.names import check_user
 from nexscout_cli.store.sqlite.database import Database
 from nexscout_cli.store.sqlite.dialect import SQLITE
@@ -69,6 +70,21 @@ class Transactions:
             return make(transaction)
 
         return self.db.together(change)
+
+    def soon(self, actor: str, make: Callable[[Transaction], object], user_id: str = "", proof: object = None) -> None:
+        """As :meth:`together`; a coroutine does not wait for it, and a crash within some milliseconds may lose it."""
+
+        def change(connection: sqlite3.Connection) -> None:
+            transaction = self._transaction(connection, actor)
+            transaction.touch()
+            make(transaction)
+
+        self.db.soon(change)
+
+    def settle(self) -> None:
+        """See that all is written that :meth:`soon` was given."""
+        if (loop := waiting.here()) is not None:
+            self.db.loop_writer.settle(loop)
 
     @property
     def path(self) -> Path:

@@ -45,5 +45,10 @@ class Work(Protocol):
         is there, for where the answer to a commit is lost; without one it is written again.
         """
 
+    def soon(
+        self, actor: str, make: Callable[[Transaction], None], user_id: str = "", proof: Proof[None] | None = None
+    ) -> None:
+        """As :meth:`together`, of what nothing is owed for: a coroutine need not wait until it is committed."""
+
     def flush(self) -> None:
         """See that nothing that was removed stays in the log of changes."""

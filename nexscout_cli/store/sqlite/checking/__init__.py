@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from nexscout_cli.store.sqlite.checking import (
     bases,
     books,
+    folds,
     integrity,
     meta,
     objects,
@@ -49,17 +50,27 @@ def problems(t: Transaction, path: Path, kept: Sequence[Seal] = ()) -> list[Prob
         connection.text_factory = before
 
 
-def first_fault(path: Path, clock: Clock, rules: StoreRules) -> Problem | None:
+def first_fault(path: Path, clock: Clock, store_rules: StoreRules) -> Problem | None:
     """The first thing that is wrong with the schema or with what rows look like, or None: what a command stumbled over.
 
     The file is only read. Sums and files are not looked at.
     """
     with closing(sqlite3.connect(f"{path.resolve().as_uri()}?mode=rw", uri=True)) as connection:  # ro skips CHECKs
         connection.row_factory, connection.text_factory = sqlite3.Row, _any_text
-        t = Transaction(connection, "", rules, clock)
-        found = [*_kept("schema", lambda: objects.problems(t)), *_kept("meta", lambda: meta.problems(t, clock.now()))]
-        found += [*_kept("values", lambda: shapes.problems(t)), *told("integrity", integrity.faults(t))]
-        return found[0] if found else None
+        t = Transaction(connection, "", store_rules, clock)
+        rules: tuple[tuple[str, Callable[[], Iterator[Problem]]], ...] = (
+            ("schema", lambda: objects.problems(t)),
+            ("meta", lambda: meta.problems(t, clock.now())),
+            ("values", lambda: shapes.problems(t)),
+            ("integrity", lambda: iter(told("integrity", integrity.faults(t)))),
+        )
+        for name, make in rules:
+            try:
+                if (fault := next(make(), None)) is not None:
+                    return fault
+            except Exception as error:  # noqa: BLE001 - what cannot be read is the fault
+                return unread(name, error)
+    return None
 
 
 def _inside(t: Transaction, kept: Sequence[Seal]) -> list[Problem]:
@@ -75,7 +86,7 @@ def of_books(t: Transaction, now: datetime, kept: Sequence[Seal] = ()) -> list[P
     """Everything that is wrong with what tables hold, whichever database keeps them. ``now``: the clock's time."""
     found = _kept("meta", lambda: meta.problems(t, now))
     found += _kept("values", lambda: shapes.problems(t))
-    for rule in (*books.RULES, *twice.RULES, *rollups.rules()):
+    for rule in (*books.RULES, *twice.RULES, *rollups.rules(), *folds.rules(t.sql)):
         found += _kept(rule.name, lambda rule=rule: iter(examined(t, rule)))  # type: ignore[misc]
     found += told("settlements", settlements.faults(t))
     found += told("accounts", bases.faults(t))

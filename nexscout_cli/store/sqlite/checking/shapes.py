@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from datetime import datetime
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 from nexscout_cli.store.sqlite.checking.findings import RESTORE, each, told
@@ -62,6 +63,12 @@ JSON: dict[tuple[str, str], tuple[str, Callable[[Any], bool]]] = {
     ("output_lengths", "state"): ("a list of 10 or 11 numbers", _list(_number, (10, 11))),
     ("api_keys", "models"): ("a list of texts", _list(_text)),
     ("conversations", "options"): ("an object", _object()),
+    ("job_parts", "model"): ("a model", _object(None, ("name", "litellm_model"))),
+    ("job_rows", "request"): ("a request", _object(None, ("user_id", "feature", "options"))),
+    ("job_rows", "kept"): ("a plan", _object(None, ("model", "plan"))),
+    ("job_rows", "body"): ("an object", _object()),
+    ("job_rows", "answer"): ("an object with success and metadata", _object(None, ("success", "metadata"))),
+    ("deployments", "class_prices"): ("an object of prices", _object(lambda v: _whole(v) and v >= 0)),
     ("conversation_turns", "messages"): ("a list of messages", _list(_object(None, ("role", "content")))),
 }
 """Every JSON column, and what it holds."""
@@ -110,7 +117,10 @@ FORMS: dict[tuple[str, str], Callable[[Any], Fault]] = {
             "seals": ("sealed_at",),
             "conversations": ("created_at", "used_at"),
             "conversation_turns": ("created_at",),
+            "jobs": ("created_at", "ended_at"),
+            "job_parts": ("begun_at", "until", "created_at", "ended_at"),
             "backups": ("made_at",),
+            "deployment_states": ("cool_until",),
             "api_keys": ("created_at", "expires_at", "revoked_at", "last_used_at"),
         }.items()
         for column in columns
@@ -119,6 +129,7 @@ FORMS: dict[tuple[str, str], Callable[[Any], Fault]] = {
     ("users", "daily_token_budget"): _count,
     ("user_efficiency_profiles", "usage_day"): _like(r"|\d{4}-\d\d-\d\d"),
     ("attempts", "owner"): _like(r".*/.*/\d+/.+"),
+    ("job_parts", "owner"): _like(r".*/.*/\d+/.+"),
     ("api_keys", "hash"): _like(r"[0-9a-f]{64}"),
     **{
         ("user_efficiency_profiles", column): _count
@@ -140,6 +151,9 @@ _KEYS = {
     "thinking": ("model",),
     "seals": ("day",),
     "conversation_turns": ("conversation", "n"),
+    "job_rows": ("job", "n"),
+    "deployments": ("model", "name"),
+    "deployment_states": ("model", "name"),
     "backups": ("path",),
 }
 _RESET = {
@@ -177,11 +191,21 @@ def _of_table(t: Transaction, table: str) -> Iterator[str]:
 
 
 def _json_fault(text: Any, what: str, holds: Callable[[Any], bool]) -> Fault:
+    if isinstance(text, str) and len(text) <= _SHORT:  # the same few stand in most rows
+        return _remembered(text, what, holds)
+    return _judged(text, what, holds)
+
+
+def _judged(text: Any, what: str, holds: Callable[[Any], bool]) -> Fault:
     try:
         value = json.loads(text)
     except (ValueError, TypeError, RecursionError):
         return f"is no JSON: {text!r:.40}"
     return None if holds(value) else f"is not {what}: {text!r:.60}"
+
+
+_SHORT = 200
+_remembered = lru_cache(maxsize=4_096)(_judged)
 
 
 def _periods(t: Transaction) -> Iterator[str]:

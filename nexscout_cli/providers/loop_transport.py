@@ -1,0 +1,241 @@
+"""HTTP for our own wires on an event loop: kept connections that coroutines wait on, read by httptools.
+
+The exceptions are httpcore's, as those of :mod:`nexscout_cli.providers.transport` are, whose deadlines hold here too.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import re
+import time
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
+from urllib.parse import urlsplit
+
+import httpcore
+import httptools
+
+if TYPE_CHECKING:
+    import ssl
+
+    from nexscout_cli.providers.wires.request import HttpRequest
+    from nexscout_cli.waiting import Loop
+
+KEEP = 4.0
+"""Seconds that an idle connection is kept: shorter than the 5 s after which common servers close one."""
+_MOST_IDLE = 100
+_HEAD_LIMIT = 100_000
+"""Bytes that an answer's head may have."""
+_BAD = re.compile(rb"[\r\n\0]")
+
+Headers = list[tuple[bytes, bytes]]
+
+
+class Exchange(Protocol):
+    """What is known of one request and its answer: how long it may take, and whether bytes of it were sent."""
+
+    sent: bool
+
+    def left(self) -> float:
+        """Seconds left. Raises ReadTimeout when there are none."""
+
+
+class _Place(NamedTuple):
+    """Where a server listens."""
+
+    secure: bool
+    host: str
+    port: int
+
+
+@lru_cache(maxsize=256)
+def _address(url: str) -> tuple[_Place, bytes, bytes]:
+    """Of a URL: whom to connect to, the value of the host header, the target. Raises UnsupportedProtocol."""
+    parts = urlsplit(url)
+    if parts.scheme not in ("http", "https") or not parts.hostname:
+        raise httpcore.UnsupportedProtocol(f"no address to call: {parts.scheme}")
+    secure = parts.scheme == "https"
+    target = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
+    host = parts.netloc.rpartition("@")[2]
+    return _Place(secure, parts.hostname, parts.port or (443 if secure else 80)), host.encode(), target.encode("ascii")
+
+
+@contextmanager
+def send(
+    request: HttpRequest, exchange: Exchange, loop: Loop, headers: Headers, tls: Callable[[], ssl.SSLContext]
+) -> Iterator[tuple[int, dict[str, str], Iterable[bytes]]]:
+    """Send the request over a kept connection or a new one; see :func:`nexscout_cli.providers.transport.send`."""
+    place, host, target = _address(request.url)
+    head = [b"%s %s HTTP/1.1\r\nhost: %s\r\n" % (request.method.encode(), target, host)]
+    for name, value in (*headers, (b"content-length", b"%d" % len(request.body))):
+        if _BAD.search(value) or _BAD.search(name):
+            raise httpcore.LocalProtocolError("a header has a line end in it")
+        head.append(b"%s: %s\r\n" % (name, value))
+    connection = _kept(place) or loop.to_end(_connect(loop, place, exchange, tls if place.secure else None))
+    try:
+        exchange.sent = True
+        connection.begin(b"".join([*head, b"\r\n", request.body]))
+        while not connection.has_head:
+            connection.wait(loop, exchange)
+        yield connection.status, connection.headers, _body(connection, loop, exchange)
+    finally:
+        connection.leave(place)
+
+
+def _body(connection: _Connection, loop: Loop, exchange: Exchange) -> Iterator[bytes]:
+    """What has come, each time something has: of a fast stream several events at once."""
+    while True:
+        if connection.parts:
+            data = b"".join(connection.parts)
+            connection.parts.clear()
+            yield data
+        elif connection.ended:
+            return
+        else:
+            connection.wait(loop, exchange)
+
+
+_idle: dict[_Place, deque[_Connection]] = {}
+
+
+def _kept(place: _Place) -> _Connection | None:
+    """A connection that nobody uses; the one that was used last."""
+    waiting = _idle.get(place)
+    while waiting:
+        connection = waiting.pop()
+        if not connection.lost and time.monotonic() - connection.since < KEEP:
+            return connection
+        connection.transport.abort()
+    return None
+
+
+async def _connect(
+    loop: Loop, place: _Place, exchange: Exchange, tls: Callable[[], ssl.SSLContext] | None
+) -> _Connection:
+    secure: dict[str, Any] = {} if tls is None else {"ssl": tls(), "server_hostname": place.host}
+    try:
+        async with asyncio.timeout(exchange.left()):
+            _, made = await loop.events.create_connection(_Connection, place.host, place.port, **secure)
+    except TimeoutError:
+        raise httpcore.ConnectTimeout(f"{place.host}: no connection in time") from None
+    except OSError as error:
+        raise httpcore.ConnectError(f"{place.host}: {error.strerror or error}") from error
+    return made
+
+
+class _Connection(asyncio.Protocol):
+    """One connection: at most one answer at a time, of which ``parts`` are what has come and was not taken yet."""
+
+    transport: asyncio.Transport
+
+    def __init__(self) -> None:
+        self.lost = False
+        self.since = 0.0
+        self._resume: Callable[[], None] | None = None
+        self._clear()
+
+    def _clear(self) -> None:
+        self.status = 0
+        self.headers: dict[str, str] = {}
+        self.parts: list[bytes] = []
+        self.has_head = self.ended = False
+        self._size = 0
+        self._error: Exception | None = None
+        self._parser: Any = None
+
+    def begin(self, data: bytes) -> None:
+        """Send a request."""
+        self._clear()
+        self._parser = httptools.HttpResponseParser(self)
+        if self.lost:
+            raise httpcore.WriteError("the connection was closed")
+        self.transport.write(data)
+
+    def wait(self, loop: Loop, exchange: Exchange) -> None:
+        """Wait until more has come. Raises what went wrong, ReadTimeout where nothing came in time."""
+        if self._error is not None:
+            raise self._error
+        timer = loop.events.call_later(exchange.left(), self._wake)
+        try:
+            loop.suspend(self._wait)
+        finally:
+            timer.cancel()
+        if self._error is not None and not self.parts:
+            raise self._error
+
+    def leave(self, place: _Place) -> None:
+        """End an exchange: keep the connection where its answer came whole, else close it."""
+        whole = self.ended and not self.lost and self._parser is not None and self._parser.should_keep_alive()
+        waiting = _idle.setdefault(place, deque())
+        self._parser = None
+        if not whole or len(waiting) >= _MOST_IDLE:
+            self.transport.abort()
+            return
+        self.since = time.monotonic()
+        waiting.append(self)
+
+    def _wait(self, resume: Callable[[], None]) -> None:
+        self._resume = resume
+
+    def _wake(self) -> None:
+        resume, self._resume = self._resume, None
+        if resume is not None:
+            resume()
+
+    def connection_made(self, transport: Any) -> None:
+        """The loop tells that it is there."""
+        self.transport = transport
+
+    def data_received(self, data: bytes) -> None:
+        """The loop tells what came. What comes unasked ends the connection."""
+        if self._parser is None or self.ended:
+            self.transport.abort()
+            return
+        self._size += 0 if self.has_head else len(data)
+        try:
+            self._parser.feed_data(data)
+        except httptools.HttpParserUpgrade:
+            self._fail(httpcore.RemoteProtocolError("the server wants another protocol"))
+        except httptools.HttpParserError as error:
+            self._fail(httpcore.RemoteProtocolError(f"not HTTP: {error}"))
+        if not self.has_head and self._size > _HEAD_LIMIT:
+            self._fail(httpcore.RemoteProtocolError("the answer's head is too large"))
+        self._wake()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """The loop tells that it has ended: so has a body that has no other end."""
+        self.lost = True
+        until_end = not {"content-length", "transfer-encoding"} & self.headers.keys()
+        if exc is None and self.has_head and until_end:
+            self.ended = True
+        elif not self.ended:
+            self._fail(
+                httpcore.ReadError(str(exc)) if exc else httpcore.RemoteProtocolError("the connection was closed")
+            )
+        self._wake()
+
+    def _fail(self, error: Exception) -> None:
+        self._error = self._error or error
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        """The parser tells a header."""
+        self.headers[name.decode("latin-1").lower()] = value.decode("latin-1")
+
+    def on_headers_complete(self) -> None:
+        """The parser tells that the head is there; one below 200 is not the answer's."""
+        self.status = self._parser.get_status_code()
+        self.has_head = self.status >= 200
+
+    def on_body(self, data: bytes) -> None:
+        """The parser tells a part of the body."""
+        self.parts.append(data)
+
+    def on_message_complete(self) -> None:
+        """The parser tells that all has come."""
+        if self.has_head:
+            self.ended = True
+        else:
+            self.headers.clear()

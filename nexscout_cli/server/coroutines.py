@@ -1,0 +1,143 @@
+"""Requests as coroutines: the engine as it is, each run a greenlet on the event loop, which waits without keeping a thread."""
+
+from __future__ import annotations
+
+import asyncio
+import contextvars
+import functools
+import threading
+from collections.abc import Callable, Coroutine
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any, TypeVar
+
+from greenlet import getcurrent, greenlet
+
+from nexscout_cli import waiting
+
+T = TypeVar("T")
+
+
+class _Course(greenlet):  # type: ignore[misc]  # the package has no types
+    """One run, and the loop that it is on."""
+
+    loop: Coroutines | None = None
+
+
+def _here() -> Coroutines | None:
+    return getattr(getcurrent(), "loop", None)
+
+
+class Coroutines:
+    """Runs code that waits as coroutines of the running event loop. ``most``: threads for what can only block.
+
+    All of it belongs to the loop's thread, but for the function that ends a wait.
+    """
+
+    def __init__(self, most: int) -> None:
+        self.events = asyncio.get_running_loop()
+        self._thread = threading.get_ident()
+        self._pool = ThreadPoolExecutor(most, "nexscout-blocking")
+        self._running: set[_Course] = set()
+        self._idle = asyncio.Event()
+        self._idle.set()
+        waiting.found_by(_here)
+
+    async def run(self, work: Callable[[], T]) -> T:
+        """What ``work`` returns or raises. It goes on to its end even where nobody waits for that any more."""
+        done: asyncio.Future[T] = self.events.create_future()
+
+        def body() -> None:
+            try:
+                value = work()
+            except BaseException as error:  # noqa: BLE001 - whoever waits is to hear of it
+                if not done.done():
+                    done.set_exception(error)
+            else:
+                if not done.done():
+                    done.set_result(value)
+
+        self.start(body)
+        return await done
+
+    def start(self, work: Callable[[], None]) -> None:
+        """Run something as a coroutine whose end nobody waits for; ``work`` raises nothing."""
+
+        def body() -> None:
+            try:
+                work()
+            finally:
+                self._running.discard(course)
+                if not self._running:
+                    self._idle.set()
+
+        course = _Course(body)
+        course.loop = self
+        course.gr_context = contextvars.copy_context()
+        self._running.add(course)
+        self._idle.clear()
+        if _here() is None:
+            course.switch()
+        else:  # the loop is to be who it comes back to, not the coroutine that starts it
+            course.parent = getcurrent().parent
+            self.events.call_soon(course.switch)
+
+    async def drained(self) -> None:
+        """Wait until nothing runs any more."""
+        await self._idle.wait()
+
+    def suspend(self, begin: Callable[[Callable[[], None]], None]) -> None:
+        """See :class:`nexscout_cli.waiting.Loop`."""
+        course = getcurrent()
+
+        def resume() -> None:
+            if threading.get_ident() == self._thread:
+                self.events.call_soon(course.switch)
+            else:
+                self.events.call_soon_threadsafe(course.switch)
+
+        begin(resume)
+        assert course.parent is not None
+        course.parent.switch()
+
+    def in_thread(self, work: Callable[[], T]) -> T:
+        """See :class:`nexscout_cli.waiting.Loop`."""
+        return self._ended(self.events.run_in_executor(self._pool, work))
+
+    def to_end(self, coroutine: Coroutine[Any, Any, T]) -> T:
+        """See :class:`nexscout_cli.waiting.Loop`."""
+        return self._ended(self.events.create_task(coroutine))
+
+    def _ended(self, future: asyncio.Future[T]) -> T:
+        if not future.done():
+            self.suspend(lambda resume: future.add_done_callback(lambda _: resume()))
+        return future.result()
+
+    def sleep(self, seconds: float) -> None:
+        """See :class:`nexscout_cli.waiting.Loop`."""
+
+        def begin(resume: Callable[[], None]) -> None:
+            self.events.call_later(seconds, resume)
+
+        self.suspend(begin)
+
+    def close(self) -> None:
+        """Let go of the threads."""
+        self._pool.shutdown(wait=True)
+
+
+class InThreads:
+    """Something whose methods block, for coroutines: each call is made in a thread while others go on."""
+
+    def __init__(self, inner: Any) -> None:
+        self._inner = inner
+
+    def __getattr__(self, name: str) -> Any:
+        """The method of that name."""
+        method = getattr(self._inner, name)
+
+        def call(*args: Any, **named: Any) -> Any:
+            loop = waiting.here()
+            work = functools.partial(method, *args, **named)
+            return work() if loop is None else loop.in_thread(work)
+
+        return call

@@ -1,0 +1,99 @@
+"""What all requests share: the engine, the store, keys, limits, threads; and how every failure becomes an answer."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Awaitable, Callable
+from typing import TYPE_CHECKING, Any, cast
+
+from nexscout_cli import files
+from nexscout_cli.errors import NexScoutError, UsageError
+from nexscout_cli.server import errors
+from nexscout_cli.server.auth import Keys
+from nexscout_cli.server.coroutines import InThreads
+from nexscout_cli.server.faults import Fault, Faults
+from nexscout_cli.server.limits import Places, Rates, read_body
+from nexscout_cli.server.metrics import Metrics
+from nexscout_cli.server.running import Threads
+
+if TYPE_CHECKING:
+    from starlette.requests import Request
+    from starlette.responses import Response
+
+    from nexscout_cli.config import Settings
+    from nexscout_cli.engine.book_types import ApiKey
+    from nexscout_cli.engine.pipeline import Engine
+    from nexscout_cli.engine.ports import Ledger
+    from nexscout_cli.engine.store_ports import Store
+
+_log = logging.getLogger("nexscout.serve")
+
+
+class Server:
+    """Everything that requests share: the engine, the store, keys, limits, threads."""
+
+    def __init__(self, engine: Engine, store: Store, settings: Settings, fault: Fault) -> None:
+        self.engine, self.store, self.settings = engine, store, settings
+        self.faults = Faults(fault)
+        engine.sends_at_once = True
+        if not store.lets_others_go_on:
+            engine.ledger = cast("Ledger", InThreads(engine.ledger))
+        self.keys = Keys(store)
+        self.rates = Rates()
+        self.places = Places(settings["serve.max_at_once"])
+        self.threads = Threads(settings["serve.max_at_once"], store.settle)
+        self.metrics = Metrics()
+
+    async def key(self, request: Request) -> ApiKey:
+        """Who asks. Raises HttpError: 401 without a valid key, 429 where the key has had its share."""
+        key = self.keys.remembered(request.headers)
+        if key is None:
+            key = await self.threads.do(lambda: self.keys.find(request.headers))
+        self.rates.take(key.id, key.rpm)
+        return key
+
+    async def document(self, request: Request) -> dict[str, Any]:
+        """The body as a JSON object. Raises HttpError, UsageError."""
+        return (await self.sized(request))[0]
+
+    async def sized(self, request: Request) -> tuple[dict[str, Any], int]:
+        """The body as a JSON object, and its bytes. Raises HttpError, UsageError."""
+        raw = await read_body(request, self.settings["serve.max_body_bytes"])
+        value = files.parse_json(files.decode(raw, "the body", len(raw)), "the body")
+        if not isinstance(value, dict):
+            raise UsageError("the body is not a JSON object", 'for instance {"model": "auto", "messages": []}')
+        return value, len(raw)
+
+
+def guarded(
+    server: Server, path: str, handle: Callable[[Server, Request], Awaitable[Response]], protocol: str
+) -> Callable[[Request], Awaitable[Response]]:
+    """A handler whose every failure is an answer in the protocol's form, and which leaves one line in the log."""
+
+    async def answered(request: Request) -> Response:
+        begun = time.monotonic()
+        try:
+            server.places.take()
+            try:
+                response = await handle(server, request)
+            finally:
+                server.places.leave()
+        except NexScoutError as error:
+            response = errors.response(protocol, error)
+        except Exception as error:  # noqa: BLE001 - a bug of ours is a 500 that says so, and no traceback
+            _log.error("unexpected failure: %s", type(error).__name__, exc_info=error)
+            bad = await server.threads.do(server.faults.found)
+            response = errors.response(protocol, bad or errors.bug())
+        seconds = time.monotonic() - begun
+        server.metrics.request(path, response.status_code, seconds)
+        _log.info(
+            '{"path": "%s", "status": %d, "ms": %.1f, "request": "%s"}',
+            path,
+            response.status_code,
+            seconds * 1000,
+            response.headers.get("x-nexscout-request-id", ""),
+        )
+        return response
+
+    return answered

@@ -1,0 +1,200 @@
+"""The steps of a call as the database's functions take them: one value each, of what JSON has.
+
+Nothing is decided here; each step tells all that its function writes. What the books derive from an answer, and share with
+the SQLite store, is derived by the same code.
+"""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any
+
+from nexscout_cli.engine.length.learning import EDGES, KEEP, Level, edge_step, observed
+from nexscout_cli.jsontext import dumps, plain
+from nexscout_cli.store import owner
+from nexscout_cli.store.postgres.transaction import number_of
+from nexscout_cli.store.sqlite import accounts, claims, hits, lengths, postings
+from nexscout_cli.store.sqlite.transaction import stamp
+
+if TYPE_CHECKING:
+    from nexscout_cli.engine.budgets import Budget
+    from nexscout_cli.engine.ports import Clock
+    from nexscout_cli.engine.recalled import Hit
+    from nexscout_cli.engine.settlement import (
+        Attempt,
+        Charge,
+        Delivery,
+        Failure,
+        Order,
+        Posting,
+        Prediction,
+        Settlement,
+    )
+    from nexscout_cli.engine.store_rules import StoreRules
+
+Step = dict[str, Any]
+_EMPTY = plain([*Level()])
+_number = lru_cache(maxsize=4096)(number_of)
+_LEARNED = number_of(lengths.LEARNED)
+
+
+def begun(name: str, actor: str, user_id: str, request_id: str, clock: Clock | None) -> Step:
+    """What every step begins with. ``clock`` None: the time is the server's."""
+    step = {"step": name, "actor": actor, "user": user_id, "request": request_id, "lock": _number(user_id)}
+    if clock is not None:
+        step["now"] = stamp(clock.now())
+    return step
+
+
+def of_attempt(name: str, actor: str, attempt: Attempt, clock: Clock | None, **more: Any) -> Step:
+    """A step that moves an attempt."""
+    return begun(name, actor, attempt.settlement.user_id, attempt.request_id, clock) | {"id": attempt.id} | more
+
+
+def hold(actor: str, order: Order, rules: StoreRules, clock: Clock | None) -> Step:
+    """T1, of a request's first attempt."""
+    about, settlement = order.prediction, order.settlement
+    step = begun("hold", actor, about.user_id, about.request_id, clock) | {
+        "daily": _daily(rules),
+        "version": str(order.version),
+        "fingerprint": order.fingerprint,
+        "model": settlement.model,
+        "price": plain({"input": settlement.price_in, "output": settlement.price_out, **settlement.class_prices}),
+        "estimate": order.estimate,
+        "hold": order.hold,
+        "hold_tokens": order.hold_tokens,
+        "state": "sent" if order.sent else "held",
+        "owner": owner.me(),
+        "seconds": order.seconds,
+        "plan": settlement.as_json(),
+        "budgets": [*([_energy(order)] if order.energy else []), *(_budget(one, order) for one in order.budgets)],
+        "prediction": about,
+    }
+    if order.idempotency_key is not None:
+        step["key"] = order.idempotency_key
+    if order.cache_key:
+        step["claim"] = claims.on_key(about.user_id, order.cache_key)
+    return step
+
+
+def _daily(rules: StoreRules) -> dict[str, int]:
+    return {tier: terms.daily_tokens for tier, terms in rules.tiers.items()}
+
+
+def _energy(order: Order) -> dict[str, Any]:
+    owner, amount = order.prediction.user_id, order.energy
+    return {"owner": owner, "unit": "energy", "window": accounts.PREPAID, "entered": True, "amount": amount}
+
+
+def _budget(budget: Budget, order: Order) -> dict[str, Any]:
+    return {
+        "owner": accounts.owner_of(budget, order.prediction.user_id),
+        "unit": budget.unit,
+        "window": budget.window,
+        "cap": budget.cap,
+        "entered": budget.entered,
+        "amount": order.hold if budget.unit == "usd" else order.hold_tokens,
+    }
+
+
+def post(actor: str, attempt: Attempt, posting: Posting, rules: StoreRules, clock: Clock | None) -> Step:
+    """T3."""
+    charge, provider_id, delivery, _, _ = posting
+    settlement = attempt.settlement
+    step = of_attempt("post", actor, attempt, clock) | {
+        "actual": charge.cost,
+        "tokens": charge.tokens,
+        "quoted": settlement.quoted_tokens,
+        "spend": postings.spending(attempt, posting),
+        "flags": ",".join(charge.flags),
+        "usage": postings.usage_of(attempt, posting, actor),
+    }
+    if provider_id is not None:
+        step["provider_id"] = provider_id
+    thought, ratio = charge.classes.get("reasoning"), settlement.input_ratio(charge)
+    lesson = {
+        **({} if thought is None else {"thinking": float(thought)}),
+        **({} if ratio is None else {"ratio": ratio}),
+        **({} if delivery is None else _length(settlement, charge)),
+    }
+    if lesson:
+        step["lesson"] = lesson | {"lock": _LEARNED, "model": settlement.model}
+    return step if delivery is None else step | _delivered(attempt, charge, delivery, rules)
+
+
+def deliver(
+    actor: str, attempt: Attempt, charge: Charge, delivery: Delivery, rules: StoreRules, clock: Clock | None
+) -> Step:
+    """The answer of an attempt that was posted without a delivery."""
+    saved, length = attempt.settlement.savings(charge), _length(attempt.settlement, charge)
+    step = of_attempt("deliver", actor, attempt, clock) | {
+        "n": attempt.n,
+        "baseline": saved.baseline,
+        "compression": saved.compression,
+        "warnings": list(delivery.warnings),
+    }
+    if length:
+        step["lesson"] = length | {"lock": _LEARNED, "model": attempt.settlement.model}
+    return step | _delivered(attempt, charge, delivery, rules)
+
+
+def _delivered(attempt: Attempt, charge: Charge, delivery: Delivery, rules: StoreRules) -> Step:
+    settlement = attempt.settlement
+    step: Step = {"delivered": delivery.energy}
+    if settlement.has_key:
+        step["answer"] = dumps(delivery.answer)
+    if delivery.cache_key is not None:
+        step["cached"] = {
+            "prompt_hash": delivery.cache_key,
+            "form_hash": delivery.form_key,
+            "feature": settlement.feature,
+            "model": settlement.model,
+            "quality": settlement.quality,
+            "text": delivery.text,
+            "input_tokens": charge.input_tokens,
+            "output_tokens": charge.output_tokens,
+            "cost": charge.cost,
+            "days": rules.cache_days,
+        }
+    return step
+
+
+def _length(settlement: Settlement, charge: Charge) -> Step:
+    """What an answer's length teaches; nothing where it has none to learn."""
+    length = postings.length_of(charge)
+    if length is None:
+        return {}
+    shipped, expected, tokens, above = settlement.length_seen(length)
+    low, high = EDGES
+    return {
+        "feature": settlement.feature,
+        "scopes": settlement.length_scopes,
+        "seen": observed(shipped, expected, tokens),
+        "keep": KEEP,
+        "step": edge_step(above),
+        "low": low,
+        "high": high,
+        "edge": Level().edge,
+        "empty": _EMPTY,
+    }
+
+
+def fail(actor: str, failure: Failure, clock: Clock | None) -> Step:
+    """Nothing was delivered."""
+    usage = postings.usage_of_failure(failure)
+    return begun("fail", actor, failure.user_id, failure.request_id, clock) | {"usage": usage}
+
+
+def refuse(actor: str, prediction: Prediction, reason: str, clock: Clock | None) -> Step:
+    """A refused run."""
+    step = begun("refuse", actor, prediction.user_id, prediction.request_id, clock)
+    return step | {"prediction": prediction, "reason": reason}
+
+
+def hit(actor: str, given: Hit, rules: StoreRules, clock: Clock | None) -> Step:
+    """A cached answer that was given."""
+    step = begun("hit", actor, given.user_id, given.request_id, clock)
+    step |= {"daily": _daily(rules), "cached_id": given.cached.id, "usage": hits.usage_of(given)}
+    if given.idempotency_key is not None:
+        step |= {"key": given.idempotency_key, "fingerprint": given.fingerprint, "answer": dumps(given.answer)}
+    return step

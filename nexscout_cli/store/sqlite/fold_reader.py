@@ -1,0 +1,121 @@
+"""Sums of a fold over a window: of folded days and hours where there are some, of rows where there are none yet."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from nexscout_cli.store.sqlite.fold_reading import Cover, cover, periods, stamps
+from nexscout_cli.store.sqlite.folding import folded
+from nexscout_cli.store.sqlite.folds import EVERYONE, Fold, Rows
+from nexscout_cli.store.sqlite.transaction import OWN_OR_ADMIN, Transaction, stamp
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+    from datetime import datetime
+
+    from nexscout_cli.engine.report_window import Window
+    from nexscout_cli.store.sqlite.folding import Folded
+    from nexscout_cli.store.sqlite.records import Record
+
+IS_ADMIN = "EXISTS (SELECT 1 FROM users WHERE user_id = :actor AND role = 'admin')"
+# The key of usage_by_user_day begins with the user: step from user to user instead of reading every day of the table.
+OWNERS = """WITH RECURSIVE owners (id) AS (
+  SELECT min(user_id) FROM usage_by_user_day UNION ALL
+  SELECT (SELECT min(user_id) FROM usage_by_user_day WHERE user_id > owners.id)
+  FROM owners WHERE owners.id IS NOT NULL)"""
+
+
+class FoldReader:
+    """What every reader of a window knows: its time, whose figures it gives, and how far the books are folded."""
+
+    def __init__(self, t: Transaction, window: Window, user: str | None) -> None:
+        self._t = t
+        self.now = t.now
+        self.window = window
+        self.user = user
+        self._oldest = """SELECT min(at) FROM (SELECT min(created_at) AS at FROM ai_model_usage UNION ALL
+            SELECT min(created_at) FROM attempts WHERE failure IS NOT NULL) AS oldest"""
+        self._known: Folded | None = None
+
+    def _select(self, sql: str, **values: Any) -> list[Record]:
+        """Rows of a query, which may name :actor, :user, :now, :since and :until."""
+        known = {
+            "actor": self._t.actor,
+            "user": self.user,
+            "now": self._t.stamp,
+            "since": stamp(self.window.since),
+            "until": stamp(self.window.until),
+        }
+        return self._t.execute(sql, known | values).fetchall()
+
+    @property
+    def _only(self) -> str:
+        """SQL that narrows rows to the user's; nothing where they are everyone's, so that an index by time is used."""
+        return "AND user_id = :user" if self.user is not None else ""
+
+    def of(
+        self,
+        fold: Fold,
+        *keys: str,
+        exact: bool = False,
+        since: datetime | None = None,
+        until: datetime | None = None,
+    ) -> dict[tuple[Any, ...], list[int]]:
+        """A fold's sums by ``keys``, some of its own, ``owner`` and ``day``; over the window, or a part of it. ``exact``: from
+        rows alone, with measured values as they are.
+        """
+        start, end = since or self.window.since, until or self.window.until
+        if exact:
+            cut = Cover([], [], [(start, end)])
+        else:
+            if self._known is None:
+                self._known = folded(self._t)
+            everyone = self.user is None and "owner" not in keys
+            cut = cover(start, end, self._known, hourly=fold.hourly if everyone else fold.own_hourly)
+        found: dict[tuple[Any, ...], list[int]] = {}
+        for hours, first, last in periods(cut):
+            add(found, len(keys), self._from_periods(fold, keys, hours, first, last))
+        for first, last in stamps(cut):
+            add(found, len(keys), self._from_rows(fold, keys, first, last, exact=exact))
+        return found
+
+    def _from_periods(self, fold: Fold, keys: Sequence[str], hours: int, first: str, end: str) -> list[Record]:
+        names = [{"day": "substr(period, 1, 10)"}.get(key, key) for key in keys]
+        head, source, where = "", fold.table, f"owner = '{EVERYONE}' AND {IS_ADMIN}"
+        if self.user is not None:
+            where = f"owner = :user AND (owner = :actor OR {IS_ADMIN})"
+        elif "owner" in keys:
+            head, source = OWNERS, f"owners CROSS JOIN {fold.table}"
+            where = f"owner = owners.id AND (owner = :actor OR {IS_ADMIN})"
+        return self._select(
+            f"{head} SELECT {_listed(names, fold)} FROM {source} "
+            f"WHERE {where} AND hours = {hours} AND period >= :start AND period < :end {grouped(names)}",
+            start=first,
+            end=end,
+        )
+
+    def _from_rows(self, fold: Fold, keys: Sequence[str], first: str, end: str, *, exact: bool) -> list[Record]:
+        names = [{"day": "substr(at, 1, 10)"}.get(key, key) for key in keys]
+        wanted = Rows("created_at >= :start AND created_at < :end", f"AND {OWN_OR_ADMIN} {self._only}", exact)
+        return self._select(
+            f"SELECT {_listed(names, fold)} FROM ({fold.source(self._t.sql, wanted)}) each_row {grouped(names)}",
+            start=first,
+            end=end,
+        )
+
+
+def _listed(names: Sequence[str], fold: Fold) -> str:
+    return ", ".join((*names, *(f"coalesce(sum({name}), 0)" for name in fold.sums)))
+
+
+def grouped(names: Sequence[str]) -> str:
+    """SQL that groups by these; without any there is one row, if there is something to sum up."""
+    return f"GROUP BY {', '.join(names)}" if names else "HAVING count(*) > 0"
+
+
+def add(sums: dict[tuple[Any, ...], list[int]], keys: int, rows: Iterable[Any]) -> None:
+    """Add rows, of so many keys and then their sums, to what there is of the same keys."""
+    for row in rows:
+        key, values = tuple(row[:keys]), row[keys:]
+        before = sums.get(key)
+        sums[key] = [a + b for a, b in zip(before, values, strict=True)] if before else list(values)

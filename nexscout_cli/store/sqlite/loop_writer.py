@@ -1,0 +1,170 @@
+"""What coroutines write: gathered by their event loop, committed together while it goes on."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections import deque
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
+
+from nexscout_cli.store.sqlite.changes import Change, Commit
+
+if TYPE_CHECKING:
+    import sqlite3
+    from collections.abc import Callable
+    from contextlib import AbstractContextManager
+
+    from nexscout_cli.store.sqlite.gate import Gate
+    from nexscout_cli.store.sqlite.queue import QueueLock
+    from nexscout_cli.waiting import Loop
+
+T = TypeVar("T")
+_log = logging.getLogger("nexscout.store")
+_SLICE = 0.004
+"""Seconds that statements run before others on the loop have a turn."""
+_NAP = 0.001
+"""Seconds between two tries for the turn, while a thread of this process writes."""
+SOON, LATEST = 0.02, 0.25
+"""Seconds, at least and at most, that what nobody waits for is kept, so that many of it are one commit."""
+_SHARE = 10
+"""How many times as long as the last commit took: nobody can read while one is made."""
+
+
+class Lender(Protocol):
+    """The database, as far as a loop needs it."""
+
+    queue: QueueLock
+    gate: Gate
+
+    @property
+    def errors(self) -> AbstractContextManager[None]:
+        """Raises what SQLite does as what it means."""
+
+    @property
+    def connection(self) -> sqlite3.Connection:
+        """The connection that writes."""
+
+    def lend(self) -> bool:
+        """Take this process's turn and that connection; False where somebody has them."""
+
+    def take_back(self) -> None:
+        """End that."""
+
+    def commit_alone(self, change: Change[Any]) -> None:
+        """Make a change in a transaction of its own."""
+
+
+class LoopWriter:
+    """The changes of one loop's coroutines.
+
+    The statements run on the loop, one change after the other, which costs no hand-over between threads; what blocks, the
+    queue of other processes and the commit itself, is done in a thread. Who waits for a change goes on once it is durable.
+    """
+
+    def __init__(self, db: Lender) -> None:
+        self._db = db
+        self._waiting: deque[Change[Any]] = deque()
+        self._later: list[Change[Any]] = []
+        self._working = False
+        self._took = 0.0
+
+    def make(self, loop: Loop, make: Callable[[sqlite3.Connection], T]) -> T:
+        """Commit what ``make`` writes and return its value; all or nothing. Raises what it raises."""
+        change = Change(make)
+
+        def begin(resume: Callable[[], None]) -> None:
+            change.wake = resume
+            self._waiting.append(change)
+            self._work_on(loop)
+
+        loop.suspend(begin)
+        if change.error is not None:
+            raise change.error
+        return change.value
+
+    def soon(self, loop: Loop, make: Callable[[sqlite3.Connection], object]) -> None:
+        """Commit what ``make`` writes within :data:`LATEST` seconds, with whatever else is committed then."""
+        change: Change[Any] = Change(make)
+        change.wake = lambda: _tell(change)
+        self._later.append(change)
+        if len(self._later) == 1:
+            loop.events.call_later(min(LATEST, max(SOON, _SHARE * self._took)), self._due, loop)
+
+    def settle(self, loop: Loop) -> None:
+        """Wait until all that was to be written soon is written."""
+        if self._later or self._waiting:
+            self.make(loop, lambda c: None)
+
+    def _due(self, loop: Loop) -> None:
+        if self._later:
+            self._work_on(loop)
+
+    def _work_on(self, loop: Loop) -> None:
+        if not self._working:
+            self._working = True
+            loop.start(lambda: self._work(loop))
+
+    def _work(self, loop: Loop) -> None:
+        while self._waiting or self._later:
+            while not self._db.lend():
+                loop.sleep(_NAP)
+            batch: list[Change[Any]] = []
+            try:
+                self._commit(loop, batch)
+            except Exception as error:  # noqa: BLE001 - whose change it was raises it
+                failed: Exception | None = error
+            else:
+                failed = None
+            finally:
+                self._db.take_back()
+            batch = batch or [*self._waiting, *self._later]
+            if failed is not None:
+                self._one_by_one(loop, batch, failed)
+            self._forget(batch)
+            for change in batch:
+                change.wake()
+        self._working = False
+
+    def _one_by_one(self, loop: Loop, batch: list[Change[Any]], error: Exception) -> None:
+        """After a transaction that failed, each change in one of its own: an error of one takes the others nothing."""
+        for change in batch:
+            if change.ended:
+                continue
+            if len(batch) == 1 or getattr(error, "code", "") == "busy":
+                change.error, change.over = error, True
+            else:
+                loop.in_thread(lambda change=change: self._db.commit_alone(change))  # type: ignore[misc]
+
+    def _forget(self, batch: list[Change[Any]]) -> None:
+        gone = set(map(id, batch))
+        self._waiting = deque(change for change in self._waiting if id(change) not in gone)
+        self._later = [change for change in self._later if id(change) not in gone]
+
+    def _commit(self, loop: Loop, batch: list[Change[Any]]) -> None:
+        """One turn: what waits when it comes, which ``batch`` is filled with, in one transaction."""
+        db = self._db
+        with db.errors, db.queue.held_by(loop.in_thread):
+            batch += [*self._waiting, *self._later]
+            work = Commit(db.connection, db.gate)
+            self._statements(loop, work, batch)
+            begun = time.monotonic()
+            loop.in_thread(lambda: work.__exit__(None, None, None))
+            self._took = time.monotonic() - begun
+
+    def _statements(self, loop: Loop, work: Commit, batch: list[Change[Any]]) -> None:
+        connection, begun = work.__enter__(), time.monotonic()
+        try:
+            for change in batch:
+                if time.monotonic() - begun > _SLICE:
+                    loop.sleep(0)
+                    begun = time.monotonic()
+                change.make(work, connection, alone=len(batch) == 1)
+        except BaseException as error:
+            work.__exit__(type(error), error, None)
+            raise
+
+
+def _tell(change: Change[Any]) -> None:
+    """Nobody waits for it: its failure is the log's."""
+    if change.error is not None:
+        _log.error("a cached answer that was given could not be booked: %s", change.error)

@@ -1,0 +1,54 @@
+"""How code waits: in a thread it blocks; run as a coroutine it lets others go on.
+
+Engine, store and wires are written once, as code that waits. Where a server runs them as coroutines (``server/coroutines.py``),
+the few places that wait for long ask :func:`here` how.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
+
+if TYPE_CHECKING:
+    import asyncio
+    from collections.abc import Callable, Coroutine
+
+T = TypeVar("T")
+
+
+class Loop(Protocol):
+    """The event loop that the calling coroutine runs on."""
+
+    events: asyncio.AbstractEventLoop
+
+    def suspend(self, begin: Callable[[Callable[[], None]], None]) -> None:
+        """Let others go on until the function that ``begin`` is given has been called, once, from whichever thread."""
+
+    def in_thread(self, work: Callable[[], T]) -> T:
+        """Do something that blocks, in a thread."""
+
+    def to_end(self, coroutine: Coroutine[Any, Any, T]) -> T:
+        """Run an asynchronous function to its end."""
+
+    def sleep(self, seconds: float) -> None:
+        """Wait."""
+
+    def start(self, work: Callable[[], None]) -> None:
+        """Run something as a coroutine whose end nobody waits for."""
+
+
+def _nowhere() -> Loop | None:
+    return None
+
+
+_find: Callable[[], Loop | None] = _nowhere
+
+
+def here() -> Loop | None:
+    """The loop that the calling code runs on as a coroutine; None where it has a thread to itself."""
+    return _find()
+
+
+def found_by(find: Callable[[], Loop | None]) -> None:
+    """Say who knows whether the calling code is a coroutine."""
+    global _find
+    _find = find

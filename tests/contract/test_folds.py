@@ -1,0 +1,117 @@
+"""What is folded for reports is what the rows say, whatever is folded when, in every store."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Any
+
+import pytest
+
+from nexscout_cli.engine import percentiles
+from nexscout_cli.engine.report_window import Window, zone
+from nexscout_cli.engine.reports.build import COLUMNS, report
+from nexscout_cli.store.sqlite import fold_reader, folding, reports
+from nexscout_cli.store.sqlite.folding import Folded
+from tests.contract.conftest import Shop
+from tests.support.steps import Steps
+
+REPORTS = [name for name in COLUMNS if name != "unprofitable"]
+
+
+def use(shop: Shop, ada: Steps, bob: Steps, hours: int) -> None:
+    """Calls of two people, failed ones and some whose end is not known, in many hours."""
+    for n in range(hours):
+        who = (ada, bob)[n % 3 == 1]
+        attempt = who.sent()
+        shop.clock.move(seconds=1 + n % 5)
+        if n % 7 == 3:
+            who.mark_unknown(attempt)
+            who.fail(attempt)
+        else:
+            who.post(attempt, who.charge(attempt, 100 + n, 50 + 7 * n))
+        shop.clock.move(hours=1 + n % 4, minutes=13)
+
+
+def every_report(steps: Steps, window: Window, user: str | None) -> dict[str, Any]:
+    return {name: report(steps.store, "ada", name, window, steps.settings, user) for name in REPORTS}
+
+
+@pytest.fixture
+def used(shop: Shop, ada: Steps) -> Steps:
+    bob = shop.actor("bob")
+    ada.store.users.set_tier("ada", "bob", "elite")
+    use(shop, ada, bob, 30)
+    return ada
+
+
+@pytest.mark.parametrize("tz", ["UTC", "Asia/Kolkata"])
+def test_reports_say_the_same_folded_or_not(used: Steps, monkeypatch: pytest.MonkeyPatch, tz: str) -> None:
+    now = used.store.reports.now("ada")
+    since = now - timedelta(hours=57, minutes=21)
+    used.store.recovery.recover("ada")
+    for window in (Window(since, now, zone(tz)), Window(since, now - timedelta(hours=20, seconds=7), zone(tz))):
+        for user in (None, "bob"):
+            found = every_report(used, window, user)
+            with monkeypatch.context() as unfolded:
+                unfolded.setattr(fold_reader, "folded", lambda t: Folded("", frozenset()))
+                assert every_report(used, window, user) == found
+    assert used.check() == []
+
+
+def test_what_changes_later_is_read_at_once_and_folded_again(used: Steps, shop: Shop) -> None:
+    def fold() -> None:
+        folding.catch_up(lambda: used.store.write("ada"))  # type: ignore[attr-defined]
+
+    def changed() -> frozenset[str]:
+        with used.store.read("ada") as t:  # type: ignore[attr-defined]
+            return folding.folded(t).changed
+
+    late = used.sent()
+    shop.clock.move(hours=3)
+    fold()
+    now = used.store.reports.now("ada")
+    window = Window(now - timedelta(days=9), now + timedelta(seconds=1))
+    before = every_report(used, window, None)["accuracy"]["totals"]["n"]
+    used.post(late)
+    after = every_report(used, window, None)
+    assert after["accuracy"]["totals"]["n"] == before + 1
+    assert changed() and used.check() == []
+    fold()
+    assert not changed() and used.check() == []
+    assert every_report(used, window, None) == after
+
+
+def test_folding_again_changes_nothing(used: Steps) -> None:
+    used.store.recovery.recover("ada")
+    with used.store.write("ada") as t:  # type: ignore[attr-defined]
+        hour = folding.folded(t).end
+        for back in range(1, 30):
+            t.execute("INSERT INTO fold_marks VALUES (?, 0)", (folding._later(hour, -back),))
+    used.store.recovery.recover("ada")
+    assert used.check() == []
+
+
+def test_a_wrong_sum_is_told(used: Steps) -> None:
+    used.store.recovery.recover("ada")
+    for table in ("folded_usage", "folded_latency", "folded_failures"):
+        with used.store.write("ada") as t:  # type: ignore[attr-defined]
+            column = {"folded_usage": "cost_usd", "folded_latency": "calls", "folded_failures": "n"}[table]
+            t.execute(f"UPDATE {table} SET {column} = {column} + 1 WHERE owner = '*'")
+        assert table in {problem.name for problem in used.check()}
+
+
+@pytest.mark.parametrize("name", ["accuracy", "providers"])
+def test_counted_values_are_as_near_as_is_promised(used: Steps, monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    used.store.recovery.recover("ada")
+    now = used.store.reports.now("ada")
+    exact: dict[str, Any] = report(used.store, "ada", name, Window(now - timedelta(days=9), now), used.settings)
+    monkeypatch.setattr(reports, "EXACT", 0)
+    counted: dict[str, Any] = report(used.store, "ada", name, Window(now - timedelta(days=9), now), used.settings)
+
+    def near(a: float, b: float) -> bool:
+        return a == b or abs(a - b) <= max(abs(a) / 2**percentiles.ERROR_BITS, 1e-6)
+
+    for one, other in zip([*exact["rows"], exact["totals"]], [*counted["rows"], counted["totals"]], strict=True):
+        assert one.keys() == other.keys()
+        for key, value in one.items():
+            assert value == other[key] if isinstance(value, str | None) else near(value, other[key]), key
