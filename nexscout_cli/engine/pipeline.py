@@ -94,6 +94,12 @@ class Engine:
         runner.sends_at_once = self.sends_at_once
         return runner
 
+    def adopt(self, settings: Settings) -> None:
+        """Go on under other settings; what is under way ends under those that it began with."""
+        self.settings = settings
+        for made in ("planner", "runner"):
+            self.__dict__.pop(made, None)
+
     def snapshot(self, request: AIRequest, actor: str | None = None) -> Snapshot:
         """Step 0: the world that a request is planned in. Raises NotPermitted, UsageError."""
         return read_snapshot(self.ledger, self.provider, self.settings, actor or self.actor, request)
