@@ -51,6 +51,7 @@ VALUES = {
     "catalog.recovery_rules",
     "catalog.seed",
     "conversations",
+    "jobs.values",
     "learning.observation",
     "learning.profile",
     "length.learning",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import time
 from collections.abc import Awaitable, Callable
@@ -27,6 +28,8 @@ if TYPE_CHECKING:
     from nexscout_cli.engine.ports import Ledger
     from nexscout_cli.engine.store_ports import Store
 
+LIMITS_READ = 2.0
+"""Seconds between two looks at the limits that admins have set."""
 _log = logging.getLogger("nexscout.serve")
 
 
@@ -44,6 +47,19 @@ class Server:
         self.places = Places(settings["serve.max_at_once"])
         self.threads = Threads(settings["serve.max_at_once"], store.settle)
         self.metrics = Metrics()
+
+    async def keep_up(self, read: Callable[[], Settings]) -> None:
+        """Work under what admins change of the limits, some seconds after they do."""
+        while True:
+            await asyncio.sleep(LIMITS_READ)
+            try:
+                settings = await self.threads.do(read)
+            except NexScoutError as error:  # the books cannot be read now; those who ask hear of it
+                _log.warning("limits could not be read: %s", error.message)
+                continue
+            if settings.values != self.settings.values:
+                self.settings = settings
+                self.engine.adopt(settings)
 
     async def key(self, request: Request) -> ApiKey:
         """Who asks. Raises HttpError: 401 without a valid key, 429 where the key has had its share."""

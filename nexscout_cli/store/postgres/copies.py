@@ -33,7 +33,7 @@ _PATIENT = "SET LOCAL idle_in_transaction_session_timeout = 0"
 _AT_A_TIME = 2_000
 """Rows that are asked for at a time."""
 
-_NAMED = ("api_keys", "conversations")
+_NAMED = ("api_keys", "conversations", "jobs", "job_parts")
 """Tables whose ids are names, not numbers that the database counts up."""
 
 

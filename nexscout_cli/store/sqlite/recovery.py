@@ -156,7 +156,8 @@ def _abandoned(t: Transaction) -> list[Record]:
            EXISTS (SELECT 1 FROM attempts a WHERE a.request_id = r.request_id AND a.state = 'unknown') AS unknown
            FROM requests r WHERE r.state = 'open'
            AND r.request_id IN (SELECT request_id FROM attempts WHERE claim IS NOT NULL)
-           AND NOT EXISTS (SELECT 1 FROM attempts a WHERE a.request_id = r.request_id AND a.state IN ('held', 'sent'))"""
+           AND NOT EXISTS (SELECT 1 FROM attempts a WHERE a.request_id = r.request_id
+             AND a.state IN ('held', 'sent', 'submitted'))"""
     ).fetchall()
     return [row for row in rows if not owner.alive(row["owner"]) or _is_overdue(t, row)]
 
@@ -230,7 +231,8 @@ def _most_tokens(kept: dict[str, object]) -> tuple[int, int]:
 def _end_if_settled(t: Transaction, request_id: str, state: str) -> None:
     """Close the request once none of its attempts is live or unknown; one that was answered stays posted."""
     live = t.execute(
-        "SELECT 1 FROM attempts WHERE request_id = ? AND state IN ('held', 'sent', 'unknown')", (request_id,)
+        "SELECT 1 FROM attempts WHERE request_id = ? AND state IN ('held', 'sent', 'submitted', 'unknown')",
+        (request_id,),
     ).fetchone()
     row = t.execute("SELECT state FROM requests WHERE request_id = ?", (request_id,)).fetchone()
     if not live and row["state"] != "posted":
