@@ -107,5 +107,13 @@ class DuplicateInFlight(Exception):
     """Another request with the same cache key is being answered at this moment."""
 
 
+class NoRoom(Exception):
+    """Every deployment of a model is at its limits. ``seconds`` until one may have room; None: never for this call."""
+
+    def __init__(self, seconds: float | None) -> None:
+        super().__init__(seconds)
+        self.seconds = seconds
+
+
 class StalePlan(Exception):
     """Between plan and hold a balance, a cap or the catalog changed: the plan must be made again."""

@@ -54,6 +54,8 @@ def clean(
         session.recover()
     expired = session.store.cache.clean(dry_run=dry_run)
     evicted = session.store.cache.evict(dry_run=dry_run)
+    if not dry_run:
+        session.store.jobs.clean(session.settings["jobs.keep_days"])
     removed = expired + evicted
     if as_json:
         output.emit({"removed": removed, "expired": expired, "evicted": evicted, "dry_run": dry_run})
@@ -82,6 +84,7 @@ def stats(as_json: AsJson = False) -> int:
             {
                 "rows": [row | _saved(row) for row in rows],
                 "matches": [row | {"saved_usd": usd(row["saved_usd"])} for row in matches],
+                "near_misses": found["near_misses"],
                 "totals": totals | _saved(totals),
             }
         )
@@ -113,6 +116,8 @@ def stats(as_json: AsJson = False) -> int:
             ],
             right=range(2, 5),
         )
+    if apart := sum(row["answers"] for row in found["near_misses"]):
+        output.note(f"near misses: {apart:,} kept answers were paid for beside one to the same question in other words")
     if totals["disk_bytes"] is not None:
         output.note(f"on disk, with indexes: {totals['disk_bytes'] / 1e6:,.1f} MB")
     return 0

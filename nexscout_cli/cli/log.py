@@ -34,15 +34,21 @@ def log(
     """
     session = Session()
     if request_id is not None:
-        found = session.store.log.show(session.actor, request_id)
+        found = (
+            session.remote.request(request_id) if session.remote else session.store.log.show(session.actor, request_id)
+        )
         if as_json:
             output.emit(found)
         else:
             _print_one(found)
         return 0
+    if session.remote and user is not None:
+        from nexscout_cli.cli.remote import refuse
+
+        raise refuse("--user")
     if not 0 < limit <= _MOST:
         raise UsageError(f"--limit {limit} is not between 1 and {_MOST:,}", "for instance --limit 50")
-    rows = session.store.log.latest(session.actor, user, limit)
+    rows = session.remote.latest(limit) if session.remote else session.store.log.latest(session.actor, user, limit)
     if not rows:
         output.note("no requests yet")
     if as_json:
@@ -110,7 +116,7 @@ def _print_one(found: dict[str, Any]) -> None:
     attempts = [
         {
             "n": str(row["n"]),
-            "model": row["model"],
+            "model": f"{row['model']} at {row['deployment']}" if row["deployment"] else row["model"],
             "state": row["state"],
             "estimate": _money(row["estimate"]),
             "hold": _money(row["hold"]),

@@ -84,8 +84,8 @@ def change(
         input_price = output_price = "0"
     return Change(
         litellm_model=None if litellm_model is None else endpoints.check_target(litellm_model),
-        price_in=_per_token(input_price, "--input-price"),
-        price_out=_per_token(output_price, "--output-price"),
+        price_in=per_token(input_price, "--input-price"),
+        price_out=per_token(output_price, "--output-price"),
         free=free,
         max_tokens=max_tokens,
         type=None if kind is None else choices.one_of(kind, TYPES, "type"),
@@ -97,7 +97,7 @@ def change(
         params=_params(param or []),
         retired=retired,
         class_prices={
-            name: None if text == "none" else _per_token(text, f"--{name.replace('_', '-')}-price")
+            name: None if text == "none" else per_token(text, f"--{name.replace('_', '-')}-price")
             for name, text in (class_prices or {}).items()
             if text is not None
         },
@@ -115,7 +115,8 @@ def _abilities(text: str) -> tuple[str, ...]:
     return tuple(ability for ability in ABILITIES if ability in named)
 
 
-def _per_token(text: str | None, option: str) -> int | None:
+def per_token(text: str | None, option: str) -> int | None:
+    """Dollars per 1,000 tokens as pico-dollars per token. Raises UsageError, which names the option."""
     if text is None:
         return None
     try:

@@ -53,6 +53,7 @@ def described(found: tuple[Model, ...]) -> list[dict[str, Any]]:
             "api_base": m.api_base,
             "api_key_env": m.api_key_env,
             "params": m.params,
+            "deployments": [place.name for place in m.deployments],
         }
         for m in found
     ]

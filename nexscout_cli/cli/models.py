@@ -7,7 +7,7 @@ from typing import Annotated, Any
 import typer
 
 from nexscout_cli import config
-from nexscout_cli.cli import model_key, output, tables
+from nexscout_cli.cli import model_key, model_places, output, tables
 from nexscout_cli.cli import model_options as options
 from nexscout_cli.cli.model_rows import beside, described, difference, lookup, price, text
 from nexscout_cli.cli.session import Session
@@ -19,6 +19,7 @@ from nexscout_cli.errors import UsageError
 
 app = typer.Typer(rich_markup_mode=None, no_args_is_help=True, add_completion=False)
 app.add_typer(model_key.app, name="key")
+app.registered_commands += model_places.app.registered_commands
 
 Name = Annotated[str, typer.Argument(metavar="NAME", help="The catalog's name.")]
 AsJson = Annotated[bool, typer.Option("--json", help="One JSON document on stdout.")]
@@ -33,6 +34,8 @@ def models() -> None:
     nexscout models seed --current
     nexscout models set claude-3-haiku --litellm-model anthropic/claude-haiku-4-5
     nexscout models set gpt-4o-mini --api-base http://127.0.0.1:8080/v1
+    nexscout models deploy gpt-4o --target azure/gpt-4o --api-base https://eu.example.com --rpm 500
+    nexscout models point openai --api-base http://127.0.0.1:8080/v1
     nexscout models key set openai
     nexscout models pull
     """

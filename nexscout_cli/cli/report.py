@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from typing import Annotated
 
 import typer
@@ -71,7 +72,11 @@ def report(
     if if_changed and html in (None, "-"):
         raise UsageError("--if-changed compares with the file of --html", "name one: --html report.html")
     session = Session(quiet)
-    now = session.store.reports.now(session.actor)
+    if session.remote and (html is not None or chart or imported is not None):
+        from nexscout_cli.cli.remote import refuse
+
+        raise refuse("--html, --chart or --imported")
+    now = datetime.now(UTC) if session.remote else session.store.reports.now(session.actor)
     window = between(now, since, until, zone(tz or session.settings["report.tz"]))
     if html is not None:
         from nexscout_cli.cli.report_page import write_page
@@ -81,8 +86,11 @@ def report(
         from nexscout_cli.cli.report_chart import show_charts
 
         return show_charts(session, window, user)
-    terms = (session.store, session.actor, name, window, session.settings, user)
-    result = built(*terms, imported=imported == "only")
+    if session.remote:
+        result = session.remote.report(name=name, since=since, until=until, tz=tz, user=user)
+    else:
+        terms = (session.store, session.actor, name, window, session.settings, user)
+        result = built(*terms, imported=imported == "only")
     if not result["rows"] and not quiet:
         output.note(_nothing(name, window))
     shown, rows = sections(result), result["rows"]
@@ -100,7 +108,7 @@ def report(
     else:
         from nexscout_cli.cli import report_tables
 
-        if imported is None and output.stdout_is_terminal():
+        if imported is None and not session.remote and output.stdout_is_terminal():
             from nexscout_cli.cli.report_trends import with_trends
 
             shown = with_trends(session, window, user, shown)

@@ -54,6 +54,17 @@ _SHOWN: dict[str, tuple[str, ...]] = {
     ),
     "unprofitable": ("user_id", "tier", "requests", "total_tokens", "cost_usd", "revenue_usd", "margin_usd", "ratio"),
 }
+_DEPLOYMENTS = (
+    "model_used",
+    "deployment",
+    "calls",
+    "share",
+    "errors",
+    "error_rate",
+    "cost_usd",
+    "latency_p50_ms",
+    "latency_p95_ms",
+)
 HEADS = {
     "model_used": "model",
     "recommended_model": "model",
@@ -146,7 +157,9 @@ def sections(result: dict[str, Any]) -> list[Section]:
         ]
     if name == "providers":
         seen = tuple(c for c in _SHOWN[name] if c not in LABELS or totals[c])
-        return [Section("", seen, rows, totals)]
+        places = result["deployments"]
+        more = [Section("deployments", _DEPLOYMENTS, places, None)] if places else []
+        return [Section("", seen, rows, totals), *more]
     if name in _SHOWN:
         return [Section("", _SHOWN[name], rows, totals)]
     keys = tuple(column for column in COLUMNS[name] if column in TEXT)

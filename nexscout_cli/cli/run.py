@@ -65,9 +65,11 @@ def run(
     asked = request.by_default(session, asked, kept.options if kept else None)
     streams = not as_json and (output.stdout_is_terminal() if stream is None else stream)
     screen = Screen() if streams else None
-    engine = session.engine(writes=True)
-    talk = talking.talk(session, engine, kept)
-    answer = talk.say if talk else engine.run
+    talk, answer = None, session.remote.run if session.remote else None
+    if answer is None:
+        engine = session.engine(writes=True)
+        talk = talking.talk(session, engine, kept)
+        answer = talk.say if talk else engine.run
     response = answer(asked, screen.show if screen else None, _asker(yes) if confirm else None)
     named = {"conversation": talk.name} if talk and talk.name else {}
     document = response.as_json() | named if as_json else None

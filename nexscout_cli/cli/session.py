@@ -11,6 +11,7 @@ from nexscout_cli.cli import output, signals
 from nexscout_cli.config import Settings
 
 if TYPE_CHECKING:
+    from nexscout_cli.cli.remote import Remote
     from nexscout_cli.engine.pipeline import Engine
     from nexscout_cli.engine.store_ports import Store
 
@@ -52,8 +53,20 @@ class Session:
 
     @property
     def settings(self) -> Settings:
-        """Settings within the database's limits. What is not used of environment and files gets a warning."""
-        return self._opened[1]
+        """Settings within the database's limits. What is not used of environment and files gets a warning.
+
+        Over a server they are those of this machine: the server's own hold there.
+        """
+        return self.asked if self.remote else self._opened[1]
+
+    @cached_property
+    def remote(self) -> Remote | None:
+        """The server that is asked instead of a database here, where the environment names one. Raises UsageError."""
+        if not os.environ.get("NEXSCOUT_SERVER", "").strip():
+            return None
+        from nexscout_cli.cli.remote import server
+
+        return server()
 
     @cached_property
     def _opened(self) -> tuple[Store, Settings]:
@@ -75,7 +88,11 @@ class Session:
 
     @property
     def store(self) -> Store:
-        """The open store."""
+        """The open store. Raises UsageError where a server is asked instead."""
+        if self.remote:
+            from nexscout_cli.cli.remote import refuse
+
+            raise refuse("this")
         return self._opened[0]
 
     @cached_property

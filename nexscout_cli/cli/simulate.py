@@ -49,6 +49,10 @@ def simulate(
     if text is None and given.get("messages") is None and template is None:
         raise UsageError("there is no prompt", "nexscout simulate prompt.txt   (--help shows more)")
     asked = request.by_default(session, templating.build(session, text, given, template, param))
+    if session.remote:
+        if compare or diff or explain:
+            raise UsageError("--compare, --diff and --explain need the database itself", "leave them out")
+        return _quoted(session.remote.simulate(asked), as_json)
     engine = session.engine(writes=False)
     if compare and explain:
         raise UsageError("--compare shows every model, --explain how one is chosen", "give one of them")
@@ -86,6 +90,33 @@ def simulate(
     return plan.exit_status
 
 
+def _quoted(document: dict[str, Any], as_json: bool) -> int:
+    """Show a server's quote."""
+    status = int(document.pop("exit_status", 0))
+    shape, error = document["shape"], document["error"]
+    rows = [
+        ("model", f"{document['recommended_model']}   ({document['routing_reason']})"),
+        ("tokens in", f"{document['predicted_input_tokens']:,}   (at most {document['max_input_tokens']:,})"),
+        ("tokens out", f"{document['predicted_output_tokens']:,}   (at most {document['max_output_tokens']:,})"),
+        ("cost", f"${document['predicted_cost_usd']:.6f}   (at most ${document['max_cost_usd']:.6f})"),
+        ("energy", f"{document['predicted_energy']}   (at most {document['max_energy']})"),
+        ("answer", f"{shape['verbosity']}, {shape['style']}; about {shape['words']:,} words at the most"),
+        *(("warning", warning) for warning in document["warnings"]),
+        ("verdict", "may proceed" if error is None else f"refused: {error['code']}"),
+    ]
+    if as_json:
+        output.emit(document)
+    else:
+        output.out(_aligned(rows))
+    if error is not None:
+        output.failure(NexScoutError(error["message"], error["suggestion"]), as_json=False)
+    return status
+
+
+def _aligned(rows: list[tuple[str, str]]) -> str:
+    return "\n".join(f"{name:<13}{value}" for name, value in rows)
+
+
 def sheet(plan: Plan) -> str:
     """A plan as a person reads it."""
     forecast, shape, compression = plan.forecast, plan.shape, plan.compression
@@ -120,7 +151,7 @@ def sheet(plan: Plan) -> str:
         *(("warning", warning) for warning in plan.warnings),
         ("verdict", "may proceed" if plan.error is None else f"refused: {plan.error['code']}"),
     ]
-    return "\n".join(f"{name:<13}{value}" for name, value in rows)
+    return _aligned(rows)
 
 
 def _target(plan: Plan) -> list[tuple[str, str]]:

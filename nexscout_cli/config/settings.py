@@ -17,7 +17,14 @@ from nexscout_cli.config.values import check, env_name, known, parse
 from nexscout_cli.errors import ConfigError
 
 PREFIX = "NEXSCOUT_"
-SPECIAL = ("NEXSCOUT_HOME", "NEXSCOUT_DB", "NEXSCOUT_ACTOR", "NEXSCOUT_EMBEDDED_MODEL")
+SPECIAL = (
+    "NEXSCOUT_HOME",
+    "NEXSCOUT_DB",
+    "NEXSCOUT_ACTOR",
+    "NEXSCOUT_EMBEDDED_MODEL",
+    "NEXSCOUT_SERVER",
+    "NEXSCOUT_SERVER_KEY",
+)
 """Variables that are read and are not settings."""
 _FOR_TESTS = "NEXSCOUT_TEST_"
 
@@ -38,6 +45,11 @@ class Settings:
     def source(self, key: str) -> str:
         """Where the value came from: ``default``, ``environment NAME`` or a file's path."""
         return self._values[key][1] if key in self._values else "default"
+
+    @property
+    def values(self) -> dict[str, Value]:
+        """The values that are no defaults, by key."""
+        return {key: value for key, (value, _) in self._values.items()}
 
     def with_values(self, **values: Value) -> Settings:
         """A copy with other values; ``__`` stands for the dot. For programs and tests. Raises ConfigError."""

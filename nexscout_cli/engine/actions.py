@@ -55,6 +55,7 @@ class Void(NamedTuple):
     held: Held
     reason: str
     label: str
+    retry_after: float | None = None
 
 
 class MarkUnknown(NamedTuple):
@@ -91,9 +92,11 @@ class Refuse(NamedTuple):
 
 
 class Close(NamedTuple):
-    """End a request that delivered nothing. ``error``: what is raised instead of an answer."""
+    """End a request that delivered nothing. ``error``: what is raised instead of an answer. ``failure`` None: nothing of it
+    is in the books.
+    """
 
-    failure: Failure
+    failure: Failure | None
     response: AIResponse | None
     error: Interrupted | None = None
 
@@ -122,6 +125,13 @@ class HoldStale(NamedTuple):
     """The world had moved since the plan was made."""
 
 
+class HoldFull(NamedTuple):
+    """Every deployment of the plan's model is at its limits; ``seconds`` until one may have room, None for never."""
+
+    plan: Plan
+    seconds: float | None
+
+
 class Answered(NamedTuple):
     """The provider has answered."""
 
@@ -147,4 +157,4 @@ class Waited(NamedTuple):
     interrupted: bool = False
 
 
-Event = Planned | HoldTaken | HoldStale | Answered | CallFailed | Settled | Waited
+Event = Planned | HoldTaken | HoldStale | HoldFull | Answered | CallFailed | Settled | Waited

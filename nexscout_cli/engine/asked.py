@@ -17,6 +17,7 @@ class Asked(NamedTuple):
     """A request under way: who asks, its name, its keys. ``started`` is on the clock that never goes back, in seconds.
 
     ``claims``: whether its call stands for all requests under its cache key; one that has waited in vain goes alone.
+    ``patient``: whether it waits as long as it takes where every deployment is at its limits.
     """
 
     request_id: str
@@ -27,6 +28,7 @@ class Asked(NamedTuple):
     cache_key: str | None = None
     form_key: str | None = None
     claims: bool = True
+    patient: bool = False
 
 
 class Moment(NamedTuple):

@@ -123,18 +123,18 @@ def _respond(engine: Engine, request: AIRequest, shared: AIResponse | None, purs
 def _one(engine: Engine, request: AIRequest, purse: Purse | None) -> AIResponse:
     """Run one request within the purse: its own ``max_cost`` is at most what it could reserve there."""
     if purse is None:
-        return engine.run(request)
+        return engine.run(request, patient=True)
     try:
         plan = engine.simulate(request)
     except NexScoutError:
-        return engine.run(request)
+        return engine.run(request, patient=True)
     amount = purse.take(plan.predicted_cost, plan.max_cost)
     spent = amount
     try:
         # What is not covered may still be answered by the cache, which costs nothing.
         own = request.options.max_cost
         bound = amount if own is None else min(own, amount)
-        response = engine.run(request._replace(options=request.options._replace(max_cost=bound)))
+        response = engine.run(request._replace(options=request.options._replace(max_cost=bound)), patient=True)
         spent = response.paid
     finally:
         purse.put_back(amount, spent)

@@ -28,6 +28,12 @@ class Held(NamedTuple):
     attempt: Attempt
     plan: Plan
 
+    @property
+    def called(self) -> Plan:
+        """The plan with its model as it is called, and priced, at the attempt's deployment."""
+        name = self.attempt.deployment
+        return self.plan if name is None else self.plan._replace(model=self.plan.model.called(name))
+
 
 class Doubted(NamedTuple):
     """A first answer of a cascade that was posted and not delivered. ``score``: its doubt, 0..1.
@@ -66,12 +72,13 @@ class Step(NamedTuple):
 
 class Ended(NamedTuple):
     """An attempt that gave no answer; without a failure: an answer that says nothing. ``thought_out``: because thinking has
-    taken all of its bound.
+    taken all of its bound. ``deployment``: where it was made.
     """
 
     model: Model
     failure: ProviderFailure | None
     thought_out: bool = False
+    deployment: str | None = None
 
     @property
     def kind(self) -> str:
@@ -85,7 +92,9 @@ class Course(NamedTuple):
     ``first`` is the plan of the whole request. ``before`` and ``attempt_id`` are of the attempt that was held last.
     ``quoted_tokens`` is what the request was predicted to take when its first hold was taken. ``confirmed`` is the quote
     that a person agreed to. ``stale`` counts how often the world has moved under the present step. ``unsettled`` is what
-    attempts of unknown outcome hold (nano-dollars). ``refused`` names the models that budgets did not allow.
+    attempts of unknown outcome hold (nano-dollars). ``refused`` names the models that budgets did not allow, or that had no
+    room. ``rested``: how many attempts had ended when it paused last. ``queued``: seconds that it has waited for room;
+    ``queueing``: the plan that does now.
     """
 
     asked: Asked
@@ -108,6 +117,9 @@ class Course(NamedTuple):
     warnings: tuple[str, ...] = ()
     doubted: Doubted | None = None
     unfit: Unfit | None = None
+    rested: int = 0
+    queued: float = 0.0
+    queueing: Plan | None = None
 
     @property
     def spent(self) -> int:
@@ -128,6 +140,11 @@ class Course(NamedTuple):
     def outcomes(self, model: Model) -> tuple[str, ...]:
         """How the attempts at a model ended, in order."""
         return tuple(end.kind for end in self.ended if end.model.name == model.name)
+
+    def outcomes_at(self, end: Ended) -> tuple[str, ...]:
+        """How the attempts ended that were made at the place of one of them, in order."""
+        place = (end.model.name, end.deployment)
+        return tuple(one.kind for one in self.ended if (one.model.name, one.deployment) == place)
 
     def warned(self, *warnings: str) -> Course:
         """The course with more to say of it."""
@@ -173,20 +190,23 @@ def _by_class(course: Course) -> dict[str, int]:
     return found
 
 
-def with_failure(course: Course, plan: Plan, failure: ProviderFailure | None, why: str) -> Course:
+def with_failure(course: Course, held: Held, failure: ProviderFailure | None, why: str) -> Course:
     """The course after an attempt that gave no answer, or (without a failure) an empty one."""
-    line = f"{plan.model.name}: {why}"
-    return course._replace(ended=(*course.ended, Ended(plan.model, failure)), failures=(*course.failures, line))
+    model, place = held.plan.model, held.attempt.deployment
+    line = f"{model.name}{f' at {place}' if place else ''}: {why}"
+    ended = Ended(model, failure, deployment=place)
+    return course._replace(ended=(*course.ended, ended), failures=(*course.failures, line))
 
 
-def with_empty_answer(course: Course, plan: Plan, completion: Completion) -> Course:
+def with_empty_answer(course: Course, held: Held, completion: Completion) -> Course:
     """The course after an answer that says nothing: it may be that thinking has taken all of its bound."""
+    plan = held.plan
     if plan.forecast.thinking_room and completion.finish_reason == "length":
         most = plan.forecast.max_output_tokens
-        course = with_failure(course, plan, None, f"thinking took all of its {most:,} tokens")
+        course = with_failure(course, held, None, f"thinking took all of its {most:,} tokens")
         return course._replace(ended=(*course.ended[:-1], course.ended[-1]._replace(thought_out=True)))
     why = completion.finish_reason or "no reason given"
-    return with_failure(course, plan, None, f"the answer was empty ({why})")
+    return with_failure(course, held, None, f"the answer was empty ({why})")
 
 
 def holding(course: Course, held: Held) -> Course:

@@ -11,14 +11,14 @@ from collections.abc import Callable
 from datetime import datetime
 
 from nexscout_cli.config import Settings
-from nexscout_cli.engine import bookkeeping, delivery, fallback
+from nexscout_cli.engine import bookkeeping, closing, delivery, elsewhere, fallback
 from nexscout_cli.engine.actions import (
     Action,
     Answered,
     CallFailed,
-    Close,
     DeliverLate,
     Event,
+    HoldFull,
     HoldStale,
     HoldTaken,
     MakePlan,
@@ -26,7 +26,6 @@ from nexscout_cli.engine.actions import (
     Pause,
     Planned,
     Post,
-    Refuse,
     Send,
     Settled,
     TakeHold,
@@ -50,7 +49,6 @@ from nexscout_cli.engine.course import (
     Step,
     Unfit,
     asks_other,
-    failed,
     holding,
     with_empty_answer,
     with_failure,
@@ -63,9 +61,9 @@ from nexscout_cli.engine.planning.plan import Plan
 from nexscout_cli.engine.planning.planner import Planner
 from nexscout_cli.engine.planning.texts import Count
 from nexscout_cli.engine.response import AIResponse
-from nexscout_cli.engine.settlement import Charge, Delivery, Failure, Posting
+from nexscout_cli.engine.settlement import Charge, Delivery, Posting
 from nexscout_cli.engine.snapshot import Snapshot
-from nexscout_cli.errors import Blocked, Interrupted, NexScoutError, ProvidersFailed
+from nexscout_cli.errors import Blocked, NexScoutError
 
 MAX_REPLANS = 3
 """How often a step is planned again because the world has moved between its plan and its hold."""
@@ -93,18 +91,22 @@ class Execution:
                 return self._planned(course._replace(snapshot=event.snapshot), event, at)
             case HoldStale():
                 return course._replace(stale=course.stale + 1), MakePlan(course.step)
+            case HoldFull():
+                return self._full(course, event, at)
             case HoldTaken():
                 return self._send(holding(course, event.held), event.held, at)
             case Answered():
                 return self._answered(course, event.held, event.completion, at)
             case CallFailed():
-                return self._give_up(course, event.held, event.failure)
+                return self._give_up(course, event.held, event.failure, at)
+            case Settled() | Waited() if at.stopping:
+                return course, closing.interrupted(course, self._now(), self._settings)
             case Settled():
-                return self._close_interrupted(course, at) if at.stopping else self._go_on(course, at)
+                return self._go_on(course, at)
             case Waited():
-                return (
-                    self._close_interrupted(course, at) if at.stopping else _start(course, RETRY, _last(course).model)
-                )
+                if course.queueing is not None:  # its hold says whether the plan is stale by now
+                    return course._replace(queueing=None), self._hold(course, course.queueing)
+                return _start(course, RETRY, _last(course).model)
 
     def plan(self, course: Course, snapshot: Snapshot) -> Planned:
         """The plan of the course's present step in a world."""
@@ -119,13 +121,14 @@ class Execution:
             assert wanted is not None
             plan = self._planner.further(course.first, wanted, request, snapshot)
             return Planned(plan, snapshot, "" if plan else "it cannot be called any more")
-        assert model is not None and course.before is not None
+        before = course.before or course.first
+        assert model is not None
         if role == REPAIR:
             assert course.unfit is not None
             said = course.unfit.repair
-            return Planned(self._planner.alternative(course.before, request, model, snapshot, said=said), snapshot)
+            return Planned(self._planner.alternative(before, request, model, snapshot, said=said), snapshot)
         last_resort = role == FALLBACK and model.embedded and model.quality < self._settings["routing.floor"]
-        plan = self._planner.alternative(course.before, request, model, snapshot, last_resort=last_resort)
+        plan = self._planner.alternative(before, request, model, snapshot, last_resort=last_resort)
         return Planned(plan, snapshot)
 
     def _hold(self, course: Course, plan: Plan) -> TakeHold:
@@ -139,6 +142,7 @@ class Execution:
             fingerprint=asked.fingerprint,
             seconds=settings["providers.stream_timeout" if delivery.streams(course, plan) else "providers.timeout"],
             cache_key=asked.cache_key if asked.claims else None,
+            wanted=elsewhere.wanted(course, plan),
         )
         return TakeHold(plan, order)
 
@@ -159,7 +163,7 @@ class Execution:
         """The whole request, planned again before its first hold: at most 3 times, never dearer than what was confirmed."""
         quote = course.confirmed
         if plan.error is not None:
-            return course, self._refuse(course, plan, plan.error, plan.exit_status, at)
+            return course, closing.refused(course, plan, plan.error, plan.exit_status, at)
         if quote and (plan.max_cost > quote.max_cost or plan.max_energy > quote.max_energy):
             error: NexScoutError = Blocked(
                 "the call has become dearer than the quote you confirmed",
@@ -172,11 +176,22 @@ class Execution:
             )
         else:
             return course, self._hold(course, plan)
-        return course, self._refuse(course, plan, error.as_json(), error.exit_status, at)
+        return course, closing.refused(course, plan, error.as_json(), error.exit_status, at)
 
-    def _refuse(self, course: Course, plan: Plan, error: dict[str, str], exit_status: int, at: Moment) -> Refuse:
-        response = failed(course, at, error, exit_status, plan)
-        return Refuse(bookkeeping.prediction(course.asked.request_id, plan), error["code"], response)
+    def _full(self, course: Course, event: HoldFull, at: Moment) -> Next:
+        """Every deployment is at its limits: wait for room, or go on as if budgets did not allow the step."""
+        plan = event.plan
+        if elsewhere.may_wait(course, event.seconds, self._settings):
+            assert event.seconds is not None
+            seconds = elsewhere.wait(course, event.seconds, at.chance)
+            note = elsewhere.waiting_note(course, plan, seconds)
+            queued = course._replace(queued=course.queued + seconds, queueing=plan, rested=len(course.ended))
+            return queued, Pause(seconds, note)
+        why = elsewhere.no_room(plan.model, event.seconds)
+        if course.step.role not in (FIRST, RETRY):
+            return self._not_allowed(course, why, at)
+        course = course._replace(failures=(*course.failures, why), refused=(*course.refused, plan.model.name))
+        return self._ask_another(course, at)
 
     def _not_allowed(self, course: Course, why: str, at: Moment) -> Next:
         """What comes instead of a step that budgets or the catalog do not allow."""
@@ -194,11 +209,11 @@ class Execution:
 
     def _send(self, course: Course, held: Held, at: Moment) -> Next:
         if at.stopping:
-            return self._give_up(course, held, ProviderFailure("unreached", "interrupted; not sent"))
+            return self._give_up(course, held, ProviderFailure("unreached", "interrupted; not sent"), at)
         plan, settings = held.plan, self._settings
         streams = delivery.streams(course, plan)
         call = Call(
-            plan.model,
+            held.called.model,
             plan.messages,
             plan.forecast.max_output_tokens // plan.forecast.answers,
             plan.request.options.temperature,
@@ -217,7 +232,7 @@ class Execution:
     def _answered(self, course: Course, held: Held, completion: Completion, at: Moment) -> Next:
         """Post what came: with a delivery, where it is an answer that is not doubted."""
         plan = held.plan
-        charge = charge_for(plan, completion, course.snapshot.models, held.attempt.hold, self._counter(plan))
+        charge = charge_for(held.called, completion, course.snapshot.models, held.attempt.hold, self._counter(plan))
         course = course._replace(posted=(*course.posted, charge))
         if "reader_gone" not in charge.flags:  # there is nobody left to tell
             course = course.warned(*(FLAGS[flag] for flag in charge.flags))
@@ -225,7 +240,7 @@ class Execution:
         if course.step.role == OPINION:
             return self._second_opinion(course, held, completion, undelivered)
         if delivery.useless(completion):
-            return with_empty_answer(course, plan, completion), Post(held, undelivered)
+            return with_empty_answer(course, held, completion), Post(held, undelivered)
         read = delivery.checked(plan.request.options, completion)
         wrong = read.fault
         if wrong is not None and course.unfit is None:
@@ -253,12 +268,11 @@ class Execution:
 
     def unread(self, course: Course, event: Answered, why: str) -> Next:
         """Post what an answer has cost that could not be checked or delivered here, through a fault of ours."""
-        plan = event.held.plan
-        charge = charge_for(
-            plan, event.completion, course.snapshot.models, event.held.attempt.hold, self._counter(plan)
-        )
-        course = with_failure(course._replace(posted=(*course.posted, charge)), plan, None, why)
-        return course, Post(event.held, Posting(charge, event.completion.provider_id, None))
+        held = event.held
+        models, count = course.snapshot.models, self._counter(held.plan)
+        charge = charge_for(held.called, event.completion, models, held.attempt.hold, count)
+        course = with_failure(course._replace(posted=(*course.posted, charge)), held, None, why)
+        return course, Post(held, Posting(charge, event.completion.provider_id, None))
 
     def _second_opinion(self, course: Course, held: Held, completion: Completion, posting: Posting) -> Next:
         """A second cheap model's answer, which is compared with the doubted one and never delivered."""
@@ -273,19 +287,20 @@ class Execution:
         course = course._replace(doubted=doubted._replace(confirmed=score < cascade.doubt))
         return course, Post(held, posting._replace(doubt=found))
 
-    def _give_up(self, course: Course, held: Held, failure: ProviderFailure) -> Next:
+    def _give_up(self, course: Course, held: Held, failure: ProviderFailure, at: Moment) -> Next:
         """End an attempt that gave no answer: what never arrived, or was refused, is void; what may be paid is unknown."""
         plan, hold = held.plan, held.attempt.hold
-        course = with_failure(course, plan, failure, failure.message)
+        course = with_failure(course, held, failure, failure.message)
+        label = "other" if at.stopping else failure.label  # no provider is to blame for a signal
         if failure.kind != "unknown" or not hold:
-            return course, Void(held, failure.message, failure.label)
-        reason, least = failure.message, least_charge(plan, failure, self._counter(plan))
+            return course, Void(held, failure.message, label, elsewhere.rest(failure))
+        reason, least = failure.message, least_charge(held.called, failure, self._counter(plan))
         if least is not None:
             reason += f"; at least {least.input_tokens}+{least.output_tokens} tokens, ${usd(least.cost):f}"
         course = course._replace(unsettled=course.unsettled + hold).warned(
             f"a call to {plan.model.name} has an unknown outcome; up to ${usd(hold):f} stays on hold until it is resolved"
         )
-        return course, MarkUnknown(held, reason, failure.provider_id, failure.label)
+        return course, MarkUnknown(held, reason, failure.provider_id, label)
 
     def _go_on(self, course: Course, at: Moment) -> Next:
         """What comes after an attempt that delivered nothing."""
@@ -300,11 +315,14 @@ class Execution:
         last = _last(course)
         if last.thought_out and sum(end.thought_out and end.model.name == last.model.name for end in course.ended) == 1:
             return course, Pause(0.0, f"{course.failures[-1]}; trying again with more room")
+        if elsewhere.another(course, last):
+            return course, Pause(0.0, f"{course.failures[-1]}; asking another deployment")
         if last.failure is not None:
-            outcomes = course.outcomes(last.model)
+            unknown = last.failure.kind == "unknown"  # which counts wherever it was
+            outcomes = course.outcomes(last.model) if unknown else course.outcomes_at(last)
             seconds = fallback.pause(last.failure, outcomes, self._settings, course.waited, at.chance)
             if seconds is not None:
-                course = course._replace(waited=course.waited + seconds)
+                course = course._replace(waited=course.waited + seconds, rested=len(course.ended))
                 return course, Pause(seconds, f"{course.failures[-1]}; trying again")
         return self._ask_another(course, at)
 
@@ -315,7 +333,7 @@ class Execution:
         if course.doubted is not None:
             return self._deliver_doubted(course.warned(f"no second answer came: {course.failures[-1]}"), at)
         last = course.ended[-1].failure if course.ended else None
-        goes_on = not course.ended or fallback.may_go_on(course.first, last, self._settings)
+        goes_on = fallback.may_go_on(course.first, last, self._settings)
         model = self._next_model(course) if goes_on else None
         return self._close(course, at) if model is None else _start(course, FALLBACK, model)
 
@@ -360,26 +378,7 @@ class Execution:
 
     def _close(self, course: Course, at: Moment) -> Next:
         """End a request that no model has answered."""
-        shown = "; ".join(dict.fromkeys(course.failures))
-        error = ProvidersFailed(f"no model answered: {shown}", fallback.remedy(course.first, course.ended))
-        response = failed(course, at, error.as_json(), error.exit_status, course.first)
-        return course, Close(self._failure(course, error.code, shown), response)
-
-    def _close_interrupted(self, course: Course, at: Moment) -> Next:
-        """A signal came, and nothing of this request is in flight any more."""
-        if course.unsettled:
-            error = Interrupted(
-                "interrupted; what was in flight is recorded as unknown",
-                f"`nexscout db resolve {course.asked.request_id}` settles it",
-            )
-        else:
-            paid = " but what was posted" if course.posted else ""
-            error = Interrupted(f"interrupted; nothing is owed{paid}")
-        return course, Close(self._failure(course, "interrupted", "stopped by a signal"), None, error)
-
-    def _failure(self, course: Course, code: str, message: str) -> Failure:
-        assert course.before is not None, "a request is closed after its first hold"
-        return bookkeeping.failure(course.asked.request_id, course.before, code, message, self._now(), self._settings)
+        return course, closing.unanswered(course, at, self._now(), self._settings)
 
     def _counter(self, plan: Plan) -> Callable[[str], int]:
         return lambda text: self._count(text, plan.model.litellm_model)[0]

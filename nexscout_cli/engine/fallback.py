@@ -14,6 +14,9 @@ from nexscout_cli.engine.snapshot import Snapshot
 DEARER = 3
 """How many times the quote a dearer model may be expected to cost."""
 
+FULL = "try again in a minute; `nexscout models deployments` shows what each place takes"
+"""What a person can do where no deployment had room."""
+
 
 def pause(
     failure: ProviderFailure, outcomes: Sequence[str], settings: Settings, waited: float = 0.0, chance: float = 1.0

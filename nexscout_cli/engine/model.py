@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import re
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
-from nexscout_cli.engine.request import Json
 from nexscout_cli.engine.usage import Rates, Tokens
+
+if TYPE_CHECKING:
+    from nexscout_cli.engine.deployment import Deployment
+    from nexscout_cli.engine.request import Json
 
 EMBEDDED_PREFIX = "embedded/"
 _OPENAI_THINKER = re.compile(r"(?:openai|azure)/(?:o\d|gpt-(?:[5-9]|\d\d))(?!.*chat)")
@@ -23,7 +26,7 @@ class Model(NamedTuple):
     ``max_output``: the longest answer that the model can give, in tokens; None where it is not known.
     ``reasons``: whether it can think before it answers. ``abilities``: which of :data:`ABILITIES` it has; None where that is
     not known. ``refused_options``: what its provider has refused of a call's options, by their names there; they are not sent
-    again.
+    again. ``deployments``: the places where it is served; none: where its own target says.
     """
 
     name: str
@@ -45,11 +48,31 @@ class Model(NamedTuple):
     reasons: bool = False
     abilities: tuple[str, ...] | None = None
     refused_options: tuple[str, ...] = ()
+    deployments: tuple[Deployment, ...] = ()
 
     @property
     def free(self) -> bool:
         """True when no call to it can cost anything."""
-        return self.price_in == 0 and self.price_out == 0 and not any(self.class_prices.values())
+        return not any(place.price_in or place.price_out or any(place.class_prices.values()) for place in self.places)
+
+    @property
+    def places(self) -> tuple[Model, ...]:
+        """The model as it is called at each of its deployments; itself where it has none."""
+        return tuple(self.at(place) for place in self.deployments) or (self,)
+
+    def at(self, place: Deployment) -> Model:
+        """The model as it is called at one deployment, at the prices there."""
+        here = self._replace(deployments=())
+        if place.target is not None:
+            here = here._replace(litellm_model=place.target, api_base=place.api_base, api_key_env=place.api_key_env)
+        if place.price_in is None or place.price_out is None:
+            return here
+        return here._replace(price_in=place.price_in, price_out=place.price_out, class_prices=place.class_prices)
+
+    def called(self, deployment: str | None) -> Model:
+        """The model as it is called at the deployment of that name; itself for None."""
+        found = next((place for place in self.deployments if place.name == deployment), None)
+        return self if found is None else self.at(found)
 
     @property
     def embedded(self) -> bool:
@@ -88,7 +111,19 @@ class Model(NamedTuple):
     def at_tier(self, tier: str) -> Model | None:
         """The model with its prices in another service tier; None where they are not known."""
         rates = self.rates.at(tier)
-        return rates and self._replace(price_in=rates.input, price_out=rates.output, class_prices=rates.special)
+        if rates is None:
+            return None
+        places = []
+        for place in self.deployments:
+            there = self.at(place).rates.at(tier)
+            if there is None:
+                continue
+            places.append(place._replace(price_in=there.input, price_out=there.output, class_prices=there.special))
+        if self.deployments and not places:
+            return None
+        return self._replace(
+            price_in=rates.input, price_out=rates.output, class_prices=rates.special, deployments=tuple(places)
+        )
 
     def cost(self, input_tokens: int, output_tokens: int) -> int:
         """Nano-dollars for that many plain tokens, rounded up."""
@@ -96,7 +131,16 @@ class Model(NamedTuple):
 
     def most(self, input_tokens: int, output_tokens: int) -> int:
         """Nano-dollars that so many tokens can cost at most, whatever class each turns out to be."""
-        return self.rates.most(input_tokens, output_tokens)
+        return self.dearest.most(input_tokens, output_tokens)
+
+    @property
+    def dearest(self) -> Rates:
+        """What its tokens cost at most, at whichever of its deployments."""
+        if not self.deployments:
+            return self.rates
+        rates = [place.rates for place in self.places]
+        fee = max(one.request_fee for one in rates)
+        return Rates(max(one.dearest_in for one in rates), max(one.dearest_out for one in rates), {"request": fee})
 
     def cost_of(self, used: Tokens) -> int:
         """Nano-dollars for what was used, by class."""

@@ -104,14 +104,20 @@ class Ledger(Protocol):
         """T1: reserve the worst case of one attempt.
 
         Raises StalePlan when a balance, a cap, a tier or the catalog no longer allows it, DuplicateInFlight when another
-        request under the order's cache key is open, InProgress when another request has its idempotency key.
+        request under the order's cache key is open, InProgress when another request has its idempotency key, NoRoom when
+        each deployment that is wanted is at its limits.
         """
 
     def mark_sent(self, actor: str, attempt: Attempt) -> None:
         """T2: from here on the provider may have been reached."""
 
-    def void(self, actor: str, attempt: Attempt, reason: str, label: str = "other") -> None:
-        """Give an attempt's hold back: it never arrived, or was definitely refused. ``label``: one of failures.LABELS."""
+    def void(
+        self, actor: str, attempt: Attempt, reason: str, label: str = "other", retry_after: float | None = None
+    ) -> None:
+        """Give an attempt's hold back: it never arrived, or was definitely refused. ``label``: one of failures.LABELS.
+
+        ``retry_after``: seconds that the provider asked to wait.
+        """
 
     def mark_unknown(
         self, actor: str, attempt: Attempt, reason: str, provider_id: str | None, label: str = "unknown"

@@ -9,7 +9,7 @@ if TYPE_CHECKING:
     from contextlib import AbstractContextManager
     from datetime import datetime
 
-    from nexscout_cli.engine.book_types import Failed, Person
+    from nexscout_cli.engine.report_values import Deployed, Failed, Person
     from nexscout_cli.engine.report_window import Window
 
 Row = dict[str, Any]
@@ -48,6 +48,9 @@ class ReportReader(Protocol):
     def latencies(self) -> dict[str, tuple[int, int]]:
         """Milliseconds from the hold to the post of the window's calls, by model: the P50 and the P95."""
 
+    def deployed_calls(self) -> list[Deployed]:
+        """Calls of the window that were made at a deployment, by model and deployment."""
+
     def kept_answers(self) -> dict[str, int]:
         """How many answers are kept now, by feature."""
 
@@ -72,8 +75,8 @@ class ReportReader(Protocol):
         """Of all calls whose time is known: n, and p50 and p95 in milliseconds from the hold to the post, None without one."""
 
     def predicted(self) -> Row:
-        """Predictions whose actual tokens are known: n, and sums of tokens: predicted, actual, and p90, which counts the
-        prediction where it has none.
+        """Predictions whose actual tokens are known: n; sums of tokens: predicted, actual, and p90, which counts the prediction
+        where it has none; means as ``predictions`` has them: error, formula_error, covered; None where there is none.
         """
 
 

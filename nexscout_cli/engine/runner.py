@@ -14,6 +14,7 @@ from nexscout_cli.engine.actions import (
     Close,
     DeliverLate,
     Event,
+    HoldFull,
     HoldStale,
     HoldTaken,
     MakePlan,
@@ -37,7 +38,7 @@ from nexscout_cli.engine.ports import Clock, Ledger, Observer, Provider
 from nexscout_cli.engine.response import AIResponse
 from nexscout_cli.engine.settlement import Order
 from nexscout_cli.engine.world import read_snapshot
-from nexscout_cli.errors import Interrupted, NexScoutError, StalePlan
+from nexscout_cli.errors import Interrupted, NexScoutError, NoRoom, StalePlan
 
 NAP = 0.5
 """Seconds after which a thread that waits looks whether it is to stop."""
@@ -134,6 +135,8 @@ class Runner:
                     if course.before is None:  # nothing is written of this request yet
                         raise Interrupted("interrupted; nothing was sent") from None
                     return Waited(interrupted=True)
+                except NoRoom as full:
+                    return HoldFull(action.plan, full.seconds)
             case Send():
                 return self._send(actor, action, on_text)
             case Post():
@@ -145,7 +148,7 @@ class Runner:
                     return CallFailed(action.held, mishap("unknown", error))
                 return self._shown(action.response, action.show, on_text) if action.response else Settled()
             case Void():
-                ledger.void(actor, action.held.attempt, action.reason, action.label)
+                ledger.void(actor, action.held.attempt, action.reason, action.label, action.retry_after)
                 return Settled()
             case MarkUnknown():
                 ledger.mark_unknown(actor, action.held.attempt, action.reason, action.provider_id, action.label)
@@ -165,7 +168,8 @@ class Runner:
         return action.order._replace(sent=True) if self.sends_at_once else action.order
 
     def _close(self, actor: str, action: Close) -> AIResponse:
-        self._ledger.fail(actor, action.failure)
+        if action.failure is not None:
+            self._ledger.fail(actor, action.failure)
         if action.error is not None:
             raise action.error
         assert action.response is not None

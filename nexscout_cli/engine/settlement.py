@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from nexscout_cli.engine.budgets import Budget
+from nexscout_cli.engine.deployment import Wanted
 from nexscout_cli.engine.learning.observation import Lesson
 from nexscout_cli.engine.learning.profile import accuracy
 from nexscout_cli.engine.length.learning import Level, Trend, scopes
@@ -54,6 +55,7 @@ class Settlement(NamedTuple):
     ``price_in``, ``price_out`` and ``class_prices`` are the model's, ``baseline_in`` and ``baseline_out`` those of the model
     that savings are counted against. ``quoted_tokens`` is what the whole request was predicted to take. ``tokens_saved`` is what
     compression took out of the input. ``below_floor``: the model is worse than ``routing.floor``.
+    ``service_tier``: flex, priority or batch, where one was asked for.
     """
 
     user_id: str
@@ -76,6 +78,7 @@ class Settlement(NamedTuple):
     has_key: bool
     class_prices: dict[str, int] = {}  # noqa: RUF012 - never changed
     below_floor: bool = False
+    service_tier: str | None = None
 
     def as_json(self) -> dict[str, Json]:
         """The value as JSON keeps it. It holds nothing of the prompt's text."""
@@ -164,8 +167,9 @@ class Order(NamedTuple):
 
     ``version`` is the world's that it was planned in, ``seconds`` how long the call may take, ``cache_key`` what the
     call answers for where identical requests wait for it. ``energy`` and ``prediction`` count with a request's first
-    attempt. ``budgets`` are empty for a model that costs nothing. ``sent``: the call follows at once, and the attempt counts as
-    sent with its hold, in one transaction; a crash between the two leaves it unknown, which is the safe side.
+    attempt. ``budgets`` are empty for a model that costs nothing. ``wanted`` says which deployments may take it, where the
+    model has some: the hold is at the dearest of them. ``sent``: the call follows at once, and the attempt
+    counts as sent with its hold, in one transaction; a crash between the two leaves it unknown, which is the safe side.
     """
 
     prediction: Prediction
@@ -181,12 +185,13 @@ class Order(NamedTuple):
     budgets: tuple[Budget, ...]
     cache_key: str | None = None
     sent: bool = False
+    wanted: Wanted | None = None
 
 
 class Attempt(NamedTuple):
     """A hold that was taken: which attempt of which request, and what it may cost at most (nano-dollars, tokens, energy).
 
-    ``sent``: it was marked so with its hold.
+    ``sent``: it was marked so with its hold. ``deployment``: the one that was chosen for it, where its model has some.
     """
 
     id: int
@@ -197,6 +202,7 @@ class Attempt(NamedTuple):
     hold_tokens: int
     hold_energy: int
     sent: bool = False
+    deployment: str | None = None
 
 
 class Delivery(NamedTuple):

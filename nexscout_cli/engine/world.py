@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from nexscout_cli.engine.request import AIRequest
 
 _MONTH = len("2026-11")
-_availability: Recent[tuple[tuple[Model, ...], tuple[frozenset[str], dict[str, str]]]] = Recent()
+_availability: Recent[tuple[tuple[Model, ...], tuple[frozenset[str], dict[str, str]], tuple[Model, ...]]] = Recent()
 
 
 def read_snapshot(ledger: Ledger, provider: Provider, settings: Settings, actor: str, request: AIRequest) -> Snapshot:
@@ -41,15 +41,21 @@ def _snapshot(
 ) -> Snapshot:
     tier, granted = world.subject or (FIRST_TIER, "")
     # The catalog's models are the same object while they are the same; what is kept with them keeps them, and so their id.
-    _, (available, missing) = _availability.get(
-        (id(world.models), id(provider)), lambda: (world.models, availability(world.models, provider))
+    _, (available, missing), models = _availability.get(
+        (id(world.models), id(provider)),
+        lambda: (world.models, availability(world.models, provider), _callable(world.models, provider)),
     )
+    world = world._replace(models=models)
     if not request.is_plain:
         from nexscout_cli.engine.abilities import without_the_unable
 
         available, missing = without_the_unable(world.models, available, missing, request)
         served = request.options.service_tier
-        if served in ("flex", "priority"):  # from here on the models cost what they cost there
+        if served == "batch":
+            from nexscout_cli.engine.jobs.world import in_batches
+
+            world, available, missing = in_batches(world, provider, available, missing)
+        elif served in ("flex", "priority"):  # from here on the models cost what they cost there
             world = world._replace(models=tuple(model.at_tier(served) or model for model in world.models))
     used = {budget[:3]: gone for budget, gone in world.used.items() if not budget.owner}
     drawn_on = [(budget, used.get(budget[:3], Used(0, 0))) for budget in budgets(settings, tier)]
@@ -65,7 +71,9 @@ def _snapshot(
         energy=world.energy + tier_terms(settings)[tier].due(granted, world.now.isoformat()[:_MONTH]),
         limits=tuple(_limit(budget, gone) for budget, gone in drawn_on if budget.cap is not None),
         panic=world.panic or any(presses(budget, gone) for budget, gone in drawn_on),
-        surge_milli=surge_milli(world.load, settings["surge.capacity"]),
+        surge_milli=surge_milli(
+            0 if request.options.service_tier == "batch" else world.load, settings["surge.capacity"]
+        ),
         models=world.models,
         available=available,
         missing=missing,
@@ -103,6 +111,23 @@ def availability(catalog: tuple[Model, ...], provider: Provider) -> tuple[frozen
     for model in catalog:
         if not model.enabled:
             missing[model.name] = f"it is disabled; `nexscout models enable {model.name}` brings it back"
-        elif reason := provider.available(model):
+        elif reason := _missing(model, provider):
             missing[model.name] = reason
     return frozenset(m.name for m in catalog if m.name not in missing and not m.retired), missing
+
+
+def _missing(model: Model, provider: Provider) -> str | None:
+    """What a model lacks to be called; nothing where one of its deployments can be."""
+    reasons = [provider.available(place) for place in model.places]
+    return None if None in reasons else reasons[0]
+
+
+def _callable(catalog: tuple[Model, ...], provider: Provider) -> tuple[Model, ...]:
+    """The catalog with those deployments alone that can be called now."""
+    if not any(model.deployments for model in catalog):
+        return catalog
+    found = []
+    for model in catalog:
+        places = [place for place in model.deployments if provider.available(model.at(place)) is None]
+        found.append(model._replace(deployments=tuple(places)) if places else model)
+    return tuple(found)

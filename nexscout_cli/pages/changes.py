@@ -1,4 +1,4 @@
-"""What changed most: users, features and models whose cost or failures moved beyond their usual spread."""
+"""What changed most: users, features and models whose cost, answers' length or failures moved beyond their usual spread."""
 
 from __future__ import annotations
 
@@ -17,12 +17,15 @@ _NOTABLE = 0.25
 _WORTH = 0.01
 """Share of everything's daily cost that a change must come to."""
 _FAILURES = 3
+_CALLS = 3
+"""Calls that a day must have for its answers' mean length to count."""
 MOST = 8
 
 
 class Change(NamedTuple):
-    """Something that moved. ``what`` is user, feature or model; ``measure`` cost (nano-dollars a day) or failures (share of
-    requests); ``since`` the first day of it; ``score`` how many standard errors it is off.
+    """Something that moved. ``what`` is user, feature or model; ``measure`` cost (nano-dollars a day), length (tokens of an
+    answer) or failures (share of requests); ``since`` the first day of it; ``score`` how many standard errors it is off;
+    ``weight`` its share of everything.
     """
 
     what: str
@@ -32,16 +35,19 @@ class Change(NamedTuple):
     before: float
     after: float
     score: float
+    weight: float
 
 
 class Series(NamedTuple):
-    """One user's, feature's or model's days, in order: cost in nano-dollars, requests, failures."""
+    """One user's, feature's or model's days, in order: cost in nano-dollars, requests, failures, calls, their tokens out."""
 
     what: str
     name: str
     costs: list[int]
     requests: list[int]
     failures: list[int]
+    calls: list[int]
+    tokens: list[int]
 
 
 def series(what: str, key: str, days: Sequence[str], rows: Mapping[str, Sequence[Row]]) -> list[Series]:
@@ -50,19 +56,23 @@ def series(what: str, key: str, days: Sequence[str], rows: Mapping[str, Sequence
     for n, day in enumerate(days):
         for row in rows.get(day, ()):
             name = str(row[key])
-            one = found.setdefault(name, Series(what, name, *([0] * len(days) for _ in range(3))))
+            one = found.setdefault(name, Series(what, name, *([0] * len(days) for _ in range(5))))
             one.costs[n] += row["cost_usd"]
             one.requests[n] += row["requests"]
             one.failures[n] += row["failures"]
+            one.calls[n] += row["calls"]
+            one.tokens[n] += row["output_tokens"]
     return list(found.values())
 
 
 def changes(days: Sequence[str], since: str, all_series: Sequence[Series]) -> list[Change]:
     """What moved on or after the day ``since``, most first. ``days`` are those of the series, some of them earlier."""
-    whole = sum(sum(one.costs) for one in all_series if one.what == "user") / max(1, len(days))
+    users = [one for one in all_series if one.what == "user"]
+    whole = sum(sum(one.costs) for one in users) / max(1, len(days))
+    tokens = sum(sum(one.tokens) for one in users)
     found = []
     for one in all_series:
-        for change in (_cost(days, since, one, whole), _failures(days, since, one)):
+        for change in (_cost(days, since, one, whole), _length(days, since, one, tokens), _failures(days, since, one)):
             if change is not None:
                 found.append(change)
     # One bad day shows in every user, feature and model that it hit: the one that it hit most stands for all.
@@ -70,15 +80,8 @@ def changes(days: Sequence[str], since: str, all_series: Sequence[Series]) -> li
     for change in found:
         if change.measure == "failures" and change.score > worst.get(change.since, change).score - 1e-9:
             worst[change.since] = change
-    kept = [change for change in found if change.measure == "cost" or worst[change.since] is change]
-    return sorted(kept, key=lambda c: (-_weight(c, whole), c.name))[:MOST]
-
-
-def _weight(change: Change, whole: float) -> float:
-    """Money first, by how much of everything it is; failures by how far they are off."""
-    if change.measure == "cost":
-        return abs(change.after - change.before) / whole if whole else 0.0
-    return change.after / 10
+    kept = [change for change in found if change.measure != "failures" or worst[change.since] is change]
+    return sorted(kept, key=lambda c: (-c.weight, c.name, c.measure))[:MOST]
 
 
 def _cost(days: Sequence[str], since: str, one: Series, whole: float) -> Change | None:
@@ -97,10 +100,28 @@ def _cost(days: Sequence[str], since: str, one: Series, whole: float) -> Change 
     moved = abs(after - before)
     if moved < _NOTABLE * before or moved < _WORTH * whole:
         return None
-    return Change(one.what, one.name, "cost", days[n], before, after, score)
+    return Change(one.what, one.name, "cost", days[n], before, after, score, moved / whole if whole else 0.0)
 
 
-def _split(costs: Sequence[int], start: int) -> tuple[int, float, float, float] | None:
+def _length(days: Sequence[str], since: str, one: Series, whole: int) -> Change | None:
+    """The day from which answers are longer or shorter, of the days with calls enough."""
+    busy = [n for n, calls in enumerate(one.calls) if calls >= _CALLS]
+    means = [one.tokens[n] / one.calls[n] for n in busy]
+    found = _split(means, 0)
+    while found is not None and days[busy[found[0]]] < since:
+        found = _split(means, found[0])
+    if found is None:
+        return None
+    n, before, after, score = found
+    moved = abs(after - before)
+    # What it comes to: the tokens that those days had more, or less.
+    share = moved * sum(one.calls[day] for day in busy[n:]) / whole if whole else 0.0
+    if moved < _NOTABLE * before or share < _WORTH:
+        return None
+    return Change(one.what, one.name, "length", days[busy[n]], before, after, score, share / 2)
+
+
+def _split(costs: Sequence[float], start: int) -> tuple[int, float, float, float] | None:
     """Where the means on both sides are most standard errors apart, if enough: that day's number, both means, the score."""
     best = None
     # The last day is not over yet.
@@ -126,11 +147,11 @@ def _failures(days: Sequence[str], since: str, one: Series) -> Change | None:
         score = (failed - asked * usual) / math.sqrt(asked * usual * max(1 - usual, 0.01))
         if best is None or score > best.score:
             rest = (failures - failed) / (requests - asked) if requests > asked else 0.0
-            best = Change(one.what, one.name, "failures", day, rest, failed / asked, score)
+            best = Change(one.what, one.name, "failures", day, rest, failed / asked, score, failed / asked / 10)
     return best if best is not None and best.score >= _SURE else None
 
 
-def _mean(values: Sequence[int]) -> tuple[float, float]:
+def _mean(values: Sequence[float]) -> tuple[float, float]:
     """The mean and the variance."""
     mean = sum(values) / len(values)
     return mean, sum((value - mean) ** 2 for value in values) / max(1, len(values) - 1)

@@ -17,9 +17,9 @@ if TYPE_CHECKING:
     from nexscout_cli.pages.facts import Day, Facts
 
 _BLUE, _ORANGE, _REST = "c0", "c1", "c7"
-DOLLARS = Unit(axis_nano, exact_nano)
-_COUNT, _SHARE = Unit(count, whole), Unit(percent, share)
-_SECONDS = Unit(lambda value: f"{value / 1000:g} s", lambda value: seconds(value / 1000))
+DOLLARS = Unit(axis_nano, exact_nano, "usd")
+_COUNT, _SHARE = Unit(count, whole), Unit(percent, share, "share")
+_SECONDS = Unit(lambda value: f"{value / 1000:g} s", lambda value: seconds(value / 1000), "ms")
 _OTHERS = "all others"
 
 
@@ -45,7 +45,7 @@ def drawn(facts: Facts) -> list[Chart]:
     if any(day.latency["n"] for day in facts.days):
         every.append(_latency(facts))
     if any(day.predicted["n"] for day in facts.days):
-        every.append(_predictions(facts))
+        every += [_predictions(facts), _errors(facts), _covered(facts)]
     return [*every, _month(facts)]
 
 
@@ -154,6 +154,23 @@ def _predictions(facts: Facts) -> Chart:
     title = "Predicted against actual tokens"
     picture = charts.lines(f"{title}, {unit}", _names(facts), [predicted, actual], _COUNT, (predicted, band[1]))
     return _chart("predictions", title, unit, _names(facts), [predicted, actual, band[1]], _COUNT, picture)
+
+
+def _errors(facts: Facts) -> Chart:
+    series = [
+        Line("ours", [day.predicted["error"] for day in facts.days], _BLUE),
+        Line("four characters a token", [day.predicted["formula_error"] for day in facts.days], _ORANGE),
+    ]
+    title, unit = "How far predictions were off", "mean of |predicted − actual| ÷ actual tokens"
+    picture = charts.lines(f"{title}, {unit}", _names(facts), series, _SHARE)
+    return _chart("errors", title, unit, _names(facts), series, _SHARE, picture)
+
+
+def _covered(facts: Facts) -> Chart:
+    series = [Line("below P90", [day.predicted["covered"] for day in facts.days], _BLUE)]
+    title, unit = "How many stayed below the P90", "share of requests; 90% is what is meant"
+    picture = charts.lines(f"{title}, {unit}", _names(facts), series, _SHARE)
+    return _chart("covered", title, unit, _names(facts), series, _SHARE, picture)
 
 
 def _month(facts: Facts) -> Chart:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import TYPE_CHECKING, Any
@@ -37,19 +38,30 @@ if TYPE_CHECKING:
 
 
 def application(
-    engine: Engine, store: Store, settings: Settings, secret: bytes | None = None, fault: Fault = lambda: None
+    engine: Engine,
+    store: Store,
+    settings: Settings,
+    secret: bytes | None = None,
+    fault: Fault = lambda: None,
+    limits: Callable[[], Settings] | None = None,
 ) -> ASGIApp:
     """The application over an engine; with pages where there is a ``secret`` that signs their links.
 
-    ``fault`` looks for what is wrong with the database, after a failure that nobody understands.
+    ``limits`` reads the settings anew, as the database's limits allow them now. ``fault`` looks for what is wrong with
+    the database, after a failure that nobody understands.
     """
     server = Server(engine, store, settings, fault)
     pages = [] if secret is None else _pages(server, secret)
 
     @contextlib.asynccontextmanager
     async def lifespan(app: Starlette) -> AsyncIterator[None]:
+        watching = asyncio.get_running_loop().create_task(server.keep_up(limits)) if limits else None
         yield
+        if watching is not None:
+            watching.cancel()
         await server.threads.close()
+        if server.traces is not None:
+            await asyncio.get_running_loop().run_in_executor(None, server.traces.close)
 
     def route(path: str, method: str, handle: Callable[[Server, Request], Awaitable[Response]], protocol: str) -> Route:
         return Route(path, guarded(server, path, handle, protocol), methods=[method])
@@ -121,7 +133,7 @@ async def _quote(server: Server, request: Request) -> Response:
     else:
         asked = chat_completions.read(body, key, request.headers, server.settings).request
     plan: Plan = await server.threads.do(lambda: server.engine.simulate(asked, actor=key.user_id))
-    return _json(plan.as_json())
+    return _json(plan.as_json() | {"exit_status": plan.exit_status})
 
 
 def _own_form(server: Server, key: ApiKey, body: dict[str, Any], request: Request) -> AIRequest:
@@ -130,8 +142,15 @@ def _own_form(server: Server, key: ApiKey, body: dict[str, Any], request: Reques
     model = options.pop("force_model", None) if isinstance(options, dict) else None
     default = asking.build(key, str(model or asking.AUTO), beside, server.settings, {})
 
+    attached = body.pop("attached", None) or {}
+
     def attach(name: str) -> Attachment:
-        raise UsageError(f"attachments cannot be read here: {name:.60}", "send their text as context")
+        text = attached.get(name) if isinstance(attached, dict) else None
+        if not isinstance(text, str):
+            raise UsageError(
+                f"attachments cannot be read here: {name:.60}", 'send their texts: "attached": {"NAME": "…"}'
+            )
+        return Attachment(name, text)
 
     asked = batch_rows.parse({name: value for name, value in body.items() if name != "id"}, default, attach)
     if asked.user_id != key.user_id:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from nexscout_cli.engine import options as table
 from nexscout_cli.engine.chat import conversation
 from nexscout_cli.errors import UsageError
+from nexscout_cli.jsontext import plain
 from nexscout_cli.server import asking
 from nexscout_cli.server.protocol import Ask, Document, about, classes, event, known_only, model_of, taken
 from nexscout_cli.terms import EFFORTS
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
 name = "openai"
 _SENT = {known: option for option, known in table.SENT.items()}
 """Options by the names that chat completions have for them."""
+_HERE = "the piece's place"
 _KNOWN = (
     "model",
     "messages",
@@ -84,6 +86,7 @@ class ChatTeller:
     def __init__(self, request_id: str, model: str, usage: bool) -> None:
         self._head = {"id": f"chatcmpl-{request_id}", "object": "chat.completion", "created": int(time.time())}
         self._model, self._usage = model, usage
+        self._around: tuple[bytes, bytes] | None = None
 
     def whole(self, response: AIResponse) -> Document:
         """The answer as one document."""
@@ -110,8 +113,12 @@ class ChatTeller:
         yield self._chunk({"role": "assistant", "content": ""})
 
     def piece(self, text: str) -> Iterator[bytes]:
-        """A piece of text."""
-        yield self._chunk({"content": text})
+        """A piece of text: all but it is the same in each."""
+        if self._around is None:
+            before, _, after = self._chunk({"content": _HERE}).partition(plain(_HERE).encode())
+            self._around = before, after
+        before, after = self._around
+        yield b"%s%s%s" % (before, plain(text).encode(), after)
 
     def end(self, response: AIResponse) -> Iterator[bytes]:
         """Tool calls and further answers, why each ended, and what was used."""

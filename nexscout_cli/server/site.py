@@ -9,6 +9,7 @@ from urllib.parse import urlencode
 
 from starlette.responses import Response
 
+from nexscout_cli.engine.money import usd
 from nexscout_cli.engine.report_window import between, zone
 from nexscout_cli.engine.reports.build import COLUMNS
 from nexscout_cli.engine.reports.build import report as built
@@ -145,11 +146,18 @@ class Site:
 
                 asked = self.asked(request, session)
                 facts = gather(self.store, session.actor, asked.window, self.settings, asked.user, name)
-                return site_values(facts, name) | self.around(asked, name) | {"times": TIMES}
+                kept = self._kept(session.actor) if name == "cache" else None
+                return site_values(facts, name) | self.around(asked, name) | {"times": TIMES, "kept": kept}
 
             return web.page("site_report.html", await self.threads.do(make), scripted=True)
 
         return handle
+
+    def _kept(self, actor: str) -> dict[str, Any]:
+        """How the cache found what it gave, and what it might have given."""
+        found = self.store.cache.stats(actor)
+        matches = [row | {"saved_usd": usd(row["saved_usd"])} for row in found["matches"]]
+        return found | {"matches": matches, "match": self.settings["cache.match"]}
 
     def around(self, asked: Asked, page: str) -> dict[str, Any]:
         """What stands around every page: who is signed in, where they are, what the address says."""

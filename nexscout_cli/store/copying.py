@@ -39,6 +39,11 @@ TABLES = (
     "limits",
     "conversations",
     "conversation_turns",
+    "jobs",
+    "job_parts",
+    "job_rows",
+    "deployments",
+    "deployment_states",
 )
 """What is copied: what others refer to comes first. Sums of usage are made from its rows again."""
 

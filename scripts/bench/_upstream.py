@@ -16,16 +16,21 @@ ANSWER = json.dumps(
         "usage": {"prompt_tokens": 30, "completion_tokens": 4, "total_tokens": 34},
     }
 ).encode()
+WORDS = 50
+"""Words of a stream, 50 a second."""
 UPSTREAM = """
-import asyncio, json, sys
+import asyncio, json, sys, time
 answer = sys.argv[1].encode()
 whole = b"HTTP/1.1 200 OK\\r\\ncontent-type: application/json\\r\\ncontent-length: %d\\r\\n\\r\\n" % len(answer) + answer
+words = int(sys.argv[2])
 def chunk(delta, reason=None, usage=None):
     body = {"id": "x", "object": "chat.completion.chunk", "created": 1, "model": "gpt-4o-mini",
             "choices": [{"index": 0, "delta": delta, "finish_reason": reason}]}
     if usage: body |= {"choices": [], "usage": usage}
     data = b"data: " + json.dumps(body).encode() + b"\\n\\n"
     return b"%x\\r\\n" % len(data) + data + b"\\r\\n"
+word = chunk({"content": "word "})
+last = chunk({}, "stop") + chunk({}, usage={"prompt_tokens": 30, "completion_tokens": words})
 async def handle(reader, writer):
     try:
         while True:
@@ -34,9 +39,10 @@ async def handle(reader, writer):
             body = await reader.readexactly(size)
             if b'"stream": true' in body or b'"stream":true' in body:
                 writer.write(b"HTTP/1.1 200 OK\\r\\ncontent-type: text/event-stream\\r\\ntransfer-encoding: chunked\\r\\n\\r\\n")
-                for n in range(50):
-                    writer.write(chunk({"content": "word "})); await writer.drain(); await asyncio.sleep(0.02)
-                writer.write(chunk({}, "stop") + chunk({}, usage={"prompt_tokens": 30, "completion_tokens": 50}))
+                due = time.monotonic()
+                for n in range(words):
+                    writer.write(word); due += 0.02; await asyncio.sleep(due - time.monotonic())
+                writer.write(last)
                 writer.write(b"e\\r\\ndata: [DONE]\\n\\n\\r\\n0\\r\\n\\r\\n")
                 if b"connection: close" in head: break
             else:
@@ -54,6 +60,7 @@ asyncio.run(main())
 
 def start_upstream() -> tuple[subprocess.Popen[str], int]:
     """The provider as a process, and its port."""
-    process = subprocess.Popen([sys.executable, "-c", UPSTREAM, ANSWER.decode()], stdout=subprocess.PIPE, text=True)
+    run = [sys.executable, "-c", UPSTREAM, ANSWER.decode(), str(WORDS)]
+    process = subprocess.Popen(run, stdout=subprocess.PIPE, text=True)
     assert process.stdout is not None
     return process, int(process.stdout.readline())

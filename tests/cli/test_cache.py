@@ -110,3 +110,17 @@ def test_stats_count_what_is_kept(nexscout, kept):
     assert stats["totals"]["answers"] == 4 and stats["totals"]["expired"] == 1
     assert {row["feature"]: row["answers"] for row in stats["rows"]} == {"ai_chatbot": 1, "ai_message": 3}
     assert "ai_message" in nexscout("cache", "stats").stdout
+
+
+def test_answers_to_one_question_in_other_words_are_near_misses(nexscout, kept, home):
+    assert json.loads(nexscout("cache", "stats", "--json").stdout)["near_misses"] == []
+    with sqlite3.connect(home / "nexscout.db") as connection:
+        connection.execute("UPDATE cached_ai_responses SET form_hash = 'the same'")  # owner's expired one and bob's too
+    connection.close()
+    assert json.loads(nexscout("cache", "stats", "--json").stdout)["near_misses"] == []
+    with sqlite3.connect(home / "nexscout.db") as connection:
+        connection.execute("UPDATE cached_ai_responses SET feature = 'ai_message', form_hash = 'the same'")
+    connection.close()
+    found = nexscout("cache", "stats", "--json")
+    assert json.loads(found.stdout)["near_misses"] == [{"feature": "ai_message", "answers": 1}]
+    assert "near misses: 1 kept answers" in nexscout("cache", "stats").stderr

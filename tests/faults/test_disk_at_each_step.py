@@ -71,7 +71,7 @@ def test_a_disk_that_is_full_from_a_step_on_is_said_and_nothing_is_lost(
     assert done.status == 6 and "no space left" in done.err.lower(), done
     assert 2 <= len(done.err.splitlines()) <= 4 and server.hits == hits, done
     (small_disk / "filler").unlink()
-    again = on_small_disk("run", "-m", "gpt-4o", "Hello", how)
+    again = on_small_disk("run", "-m", "gpt-4o", "Hello again", how)
     assert again.status == 0 and again.out == "Hello there.\n", again
     states = on_small_disk.states()
     # Their owner is this very process, which lives on: as held or sent they are for whoever comes after it.

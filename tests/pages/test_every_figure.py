@@ -19,6 +19,7 @@ import pytest
 
 from nexscout_cli import assemble
 from nexscout_cli.config import Settings
+from nexscout_cli.engine.money import usd
 from nexscout_cli.engine.report_window import between
 from nexscout_cli.engine.reports.build import COLUMNS
 from nexscout_cli.pages.facts import gather
@@ -74,26 +75,36 @@ class Used:
         store = assemble.open_store(actor=self.operator, path=home / "nexscout.db")
         window = between(END, SINCE, UNTIL, UTC)
         self.facts = gather(store, self.operator, window, Settings())
+        found = store.cache.stats(self.operator)
+        self.kept = found | {
+            "matches": [row | {"saved_usd": usd(row["saved_usd"])} for row in found["matches"]],
+            "match": "",
+        }
         store.close()
 
     def page(self, name: str) -> str:
         """A page of the server, as its template makes it."""
         around = {"who": self.operator, "form": "f", "admin": True, "page": name, "query": "", "pages": {}, "times": ()}
         around["words"] = {"since": SINCE, "until": UNTIL, "tz": "", "user": "", "q": ""}
+        around["kept"] = self.kept if name == "cache" else None
         return environment().get_template("site_report.html").render(site_values(self.facts, name) | around)
+
+    def says(self, *argv: str) -> Any:
+        """The JSON that a command prints."""
+        done = subprocess.run(
+            [sys.executable, "-m", "nexscout_cli", *argv, "--json"],
+            env=os.environ | {"NEXSCOUT_HOME": str(self.home), "NEXSCOUT_ACTOR": self.operator},
+            capture_output=True,
+            text=True,
+            check=True,
+        )
+        return json.loads(done.stdout, parse_float=Decimal)
 
     def report(self, name: str, since: str = SINCE, until: str = UNTIL) -> Any:
         """What `nexscout report NAME --json` prints."""
         key = name, since, until
         if key not in self._known:
-            done = subprocess.run(
-                [sys.executable, "-m", "nexscout_cli", "report", name, "--since", since, "--until", until, "--json"],
-                env=os.environ | {"NEXSCOUT_HOME": str(self.home), "NEXSCOUT_ACTOR": self.operator},
-                capture_output=True,
-                text=True,
-                check=True,
-            )
-            self._known[key] = json.loads(done.stdout, parse_float=Decimal)
+            self._known[key] = self.says("report", name, "--since", since, "--until", until)
         return self._known[key]
 
     def of_day(self, day: date) -> tuple[str, str]:
@@ -143,14 +154,18 @@ def test_every_figure_of_a_page_is_the_reports(used: Used, name: str) -> None:
             ]
             assert all(same(cell, value) if value is not None else cell in ("", "–") for cell, value in ends), ends
             expected += [value for _, value in ends]
+    if name == "cache":
+        kept = used.says("cache", "stats")
+        expected += [row[column] for row in kept["matches"] for column in ("hits", "tokens_saved", "saved_usd")]
+        expected += [row["answers"] for row in kept["near_misses"]]
     numbers = [Decimal(str(one)) for one in expected if one is not None and not isinstance(one, str | bool)]
     # Not one more, not one less than what was compared.
     assert sorted(Decimal(value) for value in re.findall(r'<data value="([^"]+)"', text)) == sorted(numbers)
 
 
 def columns(used: Used, chart: str) -> dict[str, dict[str, str]]:
-    """A chart's table on the overview: by day, by column."""
-    rows = read(used.page("overview")).tables[f"chart-{chart}"]
+    """A chart's table on a page: by day, by column."""
+    rows = read(used.page("accuracy" if chart in ("errors", "covered") else "overview")).tables[f"chart-{chart}"]
     return {row[0]: dict(zip(rows[0][1:], row[1:], strict=True)) for row in rows[1:]}
 
 
@@ -168,7 +183,7 @@ def test_every_amount_of_a_cost_chart_is_that_days_report(used: Used, key: str) 
 
 
 def test_every_figure_of_the_other_charts_is_that_days_report(used: Used) -> None:
-    names = ("tokens", "outcomes", "hits", "latency", "predictions")
+    names = ("tokens", "outcomes", "hits", "latency", "predictions", "errors", "covered")
     drawn = {name: columns(used, name) for name in names}
     compared = 0
     for day in DAYS:
@@ -184,6 +199,8 @@ def test_every_figure_of_the_other_charts_is_that_days_report(used: Used) -> Non
             "hits": [of["hit_rate"]],
             "latency": [took["latency_p50_ms"], took["latency_p95_ms"]],
             "predictions": mean,
+            "errors": [known["mape"], known["formula_mape"]],
+            "covered": [known["p90_coverage"]],
         }
         for name, values in expected.items():
             cells = list(drawn[name][str(day)].values())[: len(values)]
@@ -192,7 +209,7 @@ def test_every_figure_of_the_other_charts_is_that_days_report(used: Used) -> Non
                     value is None or abs(Decimal(cell) - value) < Decimal("1e-5")
                 )
                 compared += 1
-    assert compared == 10 * len(DAYS)
+    assert compared == 13 * len(DAYS)
 
 
 def test_what_the_month_cost_so_far_is_that_months_report(used: Used) -> None:

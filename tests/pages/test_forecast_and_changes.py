@@ -41,7 +41,8 @@ def test_without_a_day_behind_it_nothing_more_is_expected(known: dict[date, int]
 
 
 def user(name: str, amounts: list[int], requests: int = 10, failures: list[int] | None = None) -> Series:
-    return Series("user", name, amounts, [requests] * len(amounts), failures or [0] * len(amounts))
+    none = [0] * len(amounts)
+    return Series("user", name, amounts, [requests] * len(amounts), failures or none, none, none)
 
 
 def test_a_bill_that_doubles_is_found_on_its_day_and_a_steady_one_is_not() -> None:
@@ -68,3 +69,22 @@ def test_a_day_of_failures_is_told_once_by_what_it_hit_most() -> None:
 def test_a_scale_holds_its_numbers_in_a_few_round_steps(most: float) -> None:
     found = scale(most)
     assert found.top >= most and 1 <= round(found.top / found.step) <= 5
+
+
+def lengths(name: str, *tokens: int, calls: int = 5) -> Series:
+    none = [0] * len(tokens)
+    return Series("feature", name, none, none, none, [calls] * len(tokens), [calls * each for each in tokens])
+
+
+def test_answers_that_grow_longer_are_told_from_the_day_on() -> None:
+    wobble = [200 + n % 5 for n in range(30)]
+    steady, grown = lengths("steady", *wobble, *wobble), lengths("grown", *wobble, *(2 * each for each in wobble))
+    all_users = grown._replace(what="user", name="ann")
+    found = [one for one in changes(DAYS, DAYS[10], [steady, grown, all_users]) if one.what == "feature"]
+    assert [(one.name, one.measure, one.since) for one in found] == [("grown", "length", DAYS[30])]
+    assert found[0].before == pytest.approx(202) and found[0].after == pytest.approx(404, abs=1)
+
+
+def test_a_few_long_answers_are_no_change_of_length() -> None:
+    few = lengths("few", *([100] * 30), *([900] * 30), calls=2)
+    assert changes(DAYS, DAYS[10], [few, few._replace(what="user")]) == []

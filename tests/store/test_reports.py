@@ -16,10 +16,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from nexscout_cli.config import Settings
-from nexscout_cli.engine.book_types import SUMS
 from nexscout_cli.engine.report_window import Window, zone
 from nexscout_cli.engine.reports.build import COLUMNS, report
 from nexscout_cli.engine.store_rules import store_rules
+from nexscout_cli.engine.sums import SUMS
 from nexscout_cli.errors import NotPermitted, UsageError
 from nexscout_cli.store.sqlite import usage, users
 from nexscout_cli.store.sqlite.reports import split
@@ -391,7 +391,8 @@ def test_days_one_by_one_add_up_to_the_window(store: SqliteStore, tz: str, step:
 def test_what_was_never_measured_is_told_as_none(store: SqliteStore, actor: str) -> None:
     with store.reports.reading(actor, WHOLE) as reader:
         assert reader.latency() == {"n": 0, "p50": None, "p95": None}
-        assert reader.predicted() == {"n": 0, "predicted": 0, "actual": 0, "p90": 0}
+        nothing = dict.fromkeys(("error", "formula_error", "covered"))
+        assert reader.predicted() == {"n": 0, "predicted": 0, "actual": 0, "p90": 0} | nothing
 
 
 @settings(max_examples=60, deadline=None)

@@ -15,6 +15,9 @@ from nexscout_cli.engine.catalog import endpoints
 from nexscout_cli.engine.compression import (
     blocks,
     code,
+    code_parts,
+    code_relevance,
+    code_words,
     difference,
     diffs,
     extract,
@@ -37,13 +40,14 @@ from nexscout_cli.engine.learning import observation
 from nexscout_cli.engine.length import features, model
 from nexscout_cli.engine.model import is_version
 from nexscout_cli.engine.request import AIRequest
-from nexscout_cli.engine.routing import difficulty, emotion, prompt_traits
+from nexscout_cli.engine.routing import difficulty, emotion, feelings, prompt_traits
 from nexscout_cli.errors import NexScoutError
 from nexscout_cli.providers import failing, tokens
 from nexscout_cli.providers.wires.sse import EventStream
 
 _FILL = "What is it?\n\n" + "a b. " * 400 + "\n\n"  # makes a prompt long enough to be taken apart
 _DIFF = "diff --git a/x b/x\n--- a/x\n+++ b/x\n" + "@@ -1 +1 @@\n-a\n+b\n" * 3
+_CODE = "import os\n\n\n" + "\n\n\n".join(f"def f_{n}(a):\n" + "    a1 = x(a)  # 1\n" * 9 for n in range(9)) + "\n"
 Reads = Callable[[str], Any]
 
 
@@ -93,6 +97,17 @@ def functions(cache_dir: Path) -> dict[str, TextFunction]:
         "unified diff": of(lambda text: diffs.shorten(_DIFF + text, "a 1 x", 0.3), diffs.__name__),
         "log": of(lambda text: logs.shorten(text, "a 1 x", 0.3), logs.__name__),
         "code": of(lambda text: code.shorten(text, "a 1 x", 0.3), code.__name__),
+        "code parts": of(lambda text: code_parts.parts_of(text, text.split("\n")), code_parts.__name__),
+        "code words": of(code_words.pieces, code_words.__name__),
+        "code relevance": of(
+            lambda text: code_relevance.bearing(
+                code_parts.parts_of("", [*_CODE.split("\n"), *text.split("\n")]),
+                [*_CODE.split("\n"), *text.split("\n")],
+                text,
+            ),
+            code_relevance.__name__,
+        ),
+        "code's question": of(lambda text: code.shorten(_CODE, text, 0.3), code.__name__),
         "table": of(lambda text: tables.shorten(text, "least a 1 x", 0.3), tables.__name__),
         "records": of(lambda text: tables.shorten("[" + text, "least a 1 x", 0.3), tables.__name__),
         "mail": of(lambda text: mail.shorten(text, "a 1 x", 0.3), mail.__name__),
@@ -112,6 +127,10 @@ def functions(cache_dir: Path) -> dict[str, TextFunction]:
         "fingerprint": of(lambda text: key.fingerprint(_request(text)), key.__name__),
         "canonical question": of(lambda text: canonical.canonical_question(text, words), canonical.__name__),
         "emotion": of(emotion.emotional_complexity, emotion.__name__),
+        "feelings": of(
+            lambda text: [feelings.read(text, tongue) for tongue in ("de", "es", "zh", "hi", "ar")], feelings.__name__
+        ),
+        "told": of(lambda text: [feelings.told(text, tongue) for tongue in ("en", "de", "ar")], feelings.__name__),
         "difficulty": of(difficulty.difficulty, difficulty.__name__),
         "options": of(prompt_traits.options, prompt_traits.__name__),
         "traits": of(prompt_traits.take_apart, prompt_traits.__name__),

@@ -102,6 +102,8 @@ def classes(usage: Usage, totals: tuple[int, int]) -> Tokens | None:
 
 def _served(usage: Usage | None, asked: str) -> str:
     """The service tier that a call was served in, as the provider says it; else the one that was asked for."""
+    if asked == "batch":  # whatever an answer says of itself: the batch is what was paid for
+        return asked
     said = usage.service_tier if usage is not None else None
     if said in _DEARER_NAMES:
         return "priority"
@@ -146,7 +148,8 @@ def _others(answered: str | None, asked: Model, models: tuple[Model, ...]) -> li
     named = [m for m in models if answered in (m.litellm_model, _bare(m))]
     if is_version(own, answered) or (not named and is_version(answered, own)):
         return []
-    return named or [m for m in models if is_version(answered, _bare(m))]
+    found = named or [m for m in models if is_version(answered, _bare(m))]
+    return [m for m in found if m.name != asked.name]  # a deployment's target may have a name of its own
 
 
 def _bare(model: Model) -> str:

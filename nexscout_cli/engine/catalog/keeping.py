@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
-from nexscout_cli.engine.catalog import rules
+from nexscout_cli.engine.catalog import deploying, rules
 from nexscout_cli.engine.catalog.comparison import Difference, Lookup, difference
+from nexscout_cli.engine.catalog.deploying import Place
 from nexscout_cli.engine.catalog.rules import Change
 from nexscout_cli.engine.catalog.seed import seeded
 from nexscout_cli.engine.model import Model
@@ -64,3 +65,43 @@ def sync(catalog: Catalog, actor: str, lookup: Lookup, *, apply: bool) -> list[D
 
     catalog.change(actor, make)
     return [one._replace(applied=one.adopted() is not None) for one in found]
+
+
+def deploy(
+    catalog: Catalog, actor: str, model: str, name: str | None, said: Place, lookup: Lookup
+) -> tuple[Model, str, list[str]]:
+    """Add or change a model's deployment; returns the model, the deployment's name and what should be said of it. Admins only.
+
+    Raises NotPermitted, UsageError.
+    """
+    after: list[tuple[Model, str, list[str]]] = []
+
+    def make(models: tuple[Model, ...]) -> list[Model]:
+        before = rules.find(models, model)
+        after.append(deploying.deployed(before, name, said, lookup))
+        return [] if after[-1][0] == before else [after[-1][0]]
+
+    catalog.change(actor, make)
+    return after[-1]
+
+
+def undeploy(catalog: Catalog, actor: str, model: str, name: str) -> Model:
+    """Take one of a model's deployments away. Admins only. Raises NotPermitted, UsageError."""
+    return catalog.change(actor, lambda models: [deploying.undeployed(rules.find(models, model), name)])[0]
+
+
+def point(
+    catalog: Catalog, actor: str, provider: str, change: Change, lookup: Lookup
+) -> tuple[Sequence[Model], list[str]]:
+    """Point all of a provider's models and deployments at another address; returns those that changed, and what to say.
+
+    Admins only. Raises NotPermitted, UsageError.
+    """
+    notes: list[str] = []
+
+    def make(models: tuple[Model, ...]) -> list[Model]:
+        found, said = deploying.pointed(models, provider, change, lookup)
+        notes.extend(said)
+        return found
+
+    return catalog.change(actor, make), notes

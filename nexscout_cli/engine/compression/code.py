@@ -1,38 +1,40 @@
 """A program by its functions: those that bear on the question stay whole, of the others the signature.
 
-Imports, classes, and whatever stands outside of functions stay as they are, and no line's indentation changes. Python is read
-by its own parser, other languages by their blocks.
+Imports, classes, and what else stands outside of functions stay as they are but for long values and long explanations; no line's
+indentation changes. Which parts there are is in :mod:`nexscout_cli.engine.compression.code_parts`, how they are weighed in
+:mod:`nexscout_cli.engine.compression.code_relevance`.
 """
 
 from __future__ import annotations
 
+import math
 import re
 from typing import NamedTuple
 
-from nexscout_cli.engine.compression.cuts import fill, mark, number
-from nexscout_cli.engine.compression.relevance import relevance
+from nexscout_cli.engine.compression.code_parts import MIN_DOC, MIN_LINES, MIN_SIZE, Part, parts_of
+from nexscout_cli.engine.compression.code_relevance import bearing
+from nexscout_cli.engine.compression.cuts import mark, number
 
-MIN_BODY = 3
-"""Lines from which a body is cut: a shorter one is about as long as the mark in its place."""
-
-_HOLDS_OTHERS = re.compile(
-    r"\s*(?:(?:export|default|public|private|protected|internal|static|abstract|final|sealed|partial|data|pub|declare)\s+)*"
-    r"(?:class|struct|interface|impl|namespace|module|trait|object|extension|extern|mod|describe|context)\b"
-)
-_CONTROLS = re.compile(
-    r"\s*(?:[}\])]\s*)*(?:if|else|elif|for|while|switch|match|do|try|catch|except|finally|with|case)\b"
-)
-_DEFINED = re.compile(r"\b(?:def|func|fn|function|fun|sub)\s+([^\W\d]\w*)|(?<!\w)([^\W\d]\w*)\s?\(")
+_LARGE = 0.8
+"""What a part's worth loses with the logarithm of its size: two small ones that may answer are better than a large one."""
+_CROWDED = 0.7
+"""Share of the room from which signatures are too much of it."""
 _NAMES = re.compile(r"\w_\w|\w\d|[a-z][A-Z]|\A_")
+_ASKED = re.compile(
+    r"\b(?:does|function|method|class) [`'\"]?(?:[^\W\d]\w*\.)*([^\W\d]\w*)[`'\"]? (?!\w+ing\b)\w|`([^`\n]{1,80})`"
+)
 _CALLED = re.compile(r"[^\W\d]\w*")
 
 
-class Body(NamedTuple):
-    """The lines of a function (numbers from 0, the end not included); from ``start`` on they can go."""
+class Cut(NamedTuple):
+    """Lines ``start``–``end`` (from 0, the end not included) that are left out, with a mark in their place.
 
-    head: int
+    ``is_body``: the mark stands after the signature, on its line.
+    """
+
     start: int
     end: int
+    is_body: bool = False
 
 
 def shorten(code: str, question: str, keep: float) -> str:
@@ -41,104 +43,100 @@ def shorten(code: str, question: str, keep: float) -> str:
     As it is where no function bears on the question: what a whole program is for, its parts do not tell.
     """
     lines = code.split("\n")
-    bodies = [body for body in _python(code) or _by_blocks(lines) if body.end - body.start >= MIN_BODY]
-    texts = ["\n".join(lines[body.head : body.end]) for body in bodies]
-    if not texts:
+    parts = parts_of(code, lines)
+    if not parts:
         return code
-    heads = relevance(["\n".join(lines[body.head : body.start]) for body in bodies], question)
-    scores = [score + 2 * head for score, head in zip(relevance(texts, question), heads, strict=True)]
+    scores = bearing(parts, lines, question)
     if not max(scores):
         return code
-    sizes = [sum(len(line) + 1 for line in lines[body.start : body.end]) for body in bodies]
-    room = keep * len(code) - (len(code) - sum(sizes)) - 16 * len(bodies)
-    called = _called_by_the_best(lines, bodies, scores)
-    named = _named(lines, bodies, question)
-    order = sorted(range(len(bodies)), key=lambda at: (not named[at], -scores[at] - 0.3 * called[at], sizes[at]))
-    # Without the function that is asked about the rest is of no use: it stays, and takes what it takes.
-    kept = fill(order, sizes, room - sizes[order[0]], order[:1])
-    short = "\n".join(_joined(lines, bodies, kept))
+    sizes = [sum(len(line) + 1 for line in lines[part.start : part.end]) for part in parts]
+    named = _named(parts, question)
+    worth = [score - _LARGE * math.log(size) for score, size in zip(scores, sizes, strict=True)]
+    order = sorted(range(len(parts)), key=lambda at: (not named[at], -worth[at], at))
+    short = "\n".join(_joined(lines, _fitting(lines, parts, order, keep * len(code))))
     return short if len(short) < len(code) else code
 
 
-def _named(lines: list[str], bodies: list[Body], question: str) -> list[bool]:
-    """Whether the question names each function as it is written, in a name that is no plain word."""
+def _fitting(lines: list[str], parts: list[Part], order: list[int], most: float) -> list[Cut]:
+    """What is cut so that about ``most`` characters are left: what comes last in the order, and the middle of long docstrings.
+
+    Without the part that bears most the rest is of no use: it stays, and takes what it takes.
+    """
+    whole = [_gone(part, lines) for part in parts]
+    within = [_doc(part, lines) for part in parts]
+    saved = [sum(_saves(lines, cut) for cut in cuts) for cuts in whole]
+    saved_within = [max(0, sum(_saves(lines, cut) for cut in cuts)) for cuts in within]
+    size = sum(len(line) + 1 for line in lines)
+    if size - sum(saved) > _CROWDED * most:  # signatures alone nearly fill it: parameters on lines of their own go too
+        whole = [[*cuts, *_parameters(part, lines)] for part, cuts in zip(parts, whole, strict=True)]
+        saved = [sum(_saves(lines, cut) for cut in cuts) for cuts in whole]
+    room = most - (size - sum(saved))
+    trimmed: list[int] = []
+    for at in order:
+        cost = saved[at] - saved_within[at]
+        if cost <= room or at == order[0]:
+            room -= cost
+            trimmed.append(at)
+    cuts = [cut for at in set(range(len(parts))) - set(trimmed) for cut in whole[at]]
+    for at in trimmed:
+        if saved_within[at] and saved_within[at] <= room:
+            room -= saved_within[at]
+        else:
+            cuts += within[at] if saved_within[at] else []
+    return sorted(cuts)
+
+
+def _gone(part: Part, lines: list[str]) -> list[Cut]:
+    """What is cut of a part that does not stay: its lines, and a long comment above it."""
+    above = Cut(part.lead, part.head)
+    return [
+        Cut(part.start, part.end, part.kind == "function"),
+        *([above] if above.end > above.start and _saves(lines, above) >= MIN_SIZE else []),
+    ]
+
+
+def _parameters(part: Part, lines: list[str]) -> list[Cut]:
+    """What is cut of a signature of many lines: all between the one that has the name and the last."""
+    first = next((at for at in range(part.head, part.start) if part.name and part.name in lines[at]), part.start)
+    return [Cut(first + 1, part.start - 1)] if part.kind == "function" and part.start - first > MIN_LINES + 1 else []
+
+
+def _doc(part: Part, lines: list[str]) -> list[Cut]:
+    """What is cut of a function that stays: of a long docstring all but its first and its last line."""
+    begin, end = part.doc
+    if end - begin < MIN_DOC:
+        return []
+    opening = 2 if len(lines[begin].strip().lstrip("rRuU")) <= len('"""') else 1
+    return [Cut(begin + opening, end - 1)] if end - 1 - begin - opening >= MIN_DOC - 2 else []
+
+
+def _mark(lines: list[str], cut: Cut) -> str:
+    first = next((line for line in lines[cut.start : cut.end] if line.strip()), "")
+    return mark(
+        number(cut.end - cut.start, "line"), indent=" " if cut.is_body else first[: len(first) - len(first.lstrip())]
+    )
+
+
+def _saves(lines: list[str], cut: Cut) -> int:
+    """Characters that a cut takes away beside what its mark takes."""
+    return sum(len(line) + 1 for line in lines[cut.start : cut.end]) - len(_mark(lines, cut)) - (not cut.is_body)
+
+
+def _named(parts: list[Part], question: str) -> list[bool]:
+    """Whether the question names each part as it is written: in a name that is no plain word, or what does something."""
     asked = {name for name in _CALLED.findall(question) if _NAMES.search(name) or f"{name}(" in question}
-    heads = (_DEFINED.search("\n".join(lines[body.head : body.start])) for body in bodies)
-    return [head is not None and (head.group(1) or head.group(2)) in asked for head in heads]
+    asked |= {name.rpartition(".")[2] for pair in _ASKED.findall(question) for name in pair}
+    return [part.name.strip() in asked for part in parts]
 
 
-def _called_by_the_best(lines: list[str], bodies: list[Body], scores: list[float]) -> list[bool]:
-    """Whether each function's name stands in the body of the one that bears most on the question."""
-    best = bodies[scores.index(max(scores))]
-    names = {name for line in lines[best.start : best.end] for name in _CALLED.findall(line) if len(name) > 2}
-    return [any(name in names for name in _CALLED.findall(lines[body.start - 1])[:4]) for body in bodies]
-
-
-def _joined(lines: list[str], bodies: list[Body], kept: set[int]) -> list[str]:
+def _joined(lines: list[str], cuts: list[Cut]) -> list[str]:
     result: list[str] = []
     at = 0
-    for index, body in enumerate(bodies):
-        if index in kept:
-            continue
-        first = lines[body.start]
-        result += lines[at : body.start]
-        result.append(mark(number(body.end - body.start, "line"), indent=first[: len(first) - len(first.lstrip())]))
-        at = body.end
-    return result + lines[at:]
-
-
-def _python(code: str) -> list[Body] | None:
-    """The functions, methods and long values of a Python program; None for what is none."""
-    import ast
-    import warnings
-
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            tree = ast.parse(code)
-    except (SyntaxError, ValueError, RecursionError, MemoryError):
-        return None
-    if len(tree.body) < 2:
-        return None
-    found: list[Body] = []
-    waiting = list(reversed(tree.body))
-    while waiting:
-        node = waiting.pop()
-        if isinstance(node, ast.ClassDef):
-            waiting += reversed(node.body)
-        elif isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef) and node.body[0].lineno > node.lineno:
-            head = min([node.lineno, *(one.lineno for one in node.decorator_list)])
-            found.append(Body(head - 1, node.body[0].lineno - 1, node.end_lineno or node.lineno))
-        elif isinstance(node, ast.If | ast.Try):
-            waiting += reversed(node.body)
-        elif (
-            node.end_lineno or 0
-        ) - node.lineno >= MIN_BODY:  # a table of values or a docstring: its first and last lines stay
-            found.append(Body(node.lineno - 1, node.lineno, (node.end_lineno or 0) - 1))
-    return found
-
-
-def _by_blocks(lines: list[str]) -> list[Body]:
-    """The functions of another language: a line that opens a block, and the lines that are indented more."""
-    found: list[Body] = []
-    at = 0
-    while at < len(lines):
-        line = lines[at]
-        bare = line.strip()
-        if not bare.endswith(("{", ":")) or _HOLDS_OTHERS.match(line[:200]) or _CONTROLS.match(line[:200]):
-            at += 1
-            continue
-        depth = len(line) - len(line.lstrip())
-        end = at + 1
-        while end < len(lines) and (not lines[end].strip() or len(lines[end]) - len(lines[end].lstrip()) > depth):
-            end += 1
-        after = end
-        while end > at + 1 and not lines[end - 1].strip():
-            end -= 1
-        head = at - 1 if bare == "{" and at and lines[at - 1].strip() else at
-        if end > at + 1 and not (bare == "{" and _HOLDS_OTHERS.match(lines[head][:200])):
-            found.append(Body(head, at + 1, end))
-            at = after
+    for cut in cuts:
+        result += lines[at : cut.start]
+        if cut.is_body:
+            result[-1] += _mark(lines, cut)
         else:
-            at += 1
-    return found
+            result.append(_mark(lines, cut))
+        at = cut.end
+    return result + lines[at:]

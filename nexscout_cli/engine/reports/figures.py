@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
-from nexscout_cli.engine.book_types import SUMS
 from nexscout_cli.engine.money import usd
+from nexscout_cli.engine.sums import SUMS
 
 Row = dict[str, Any]
 
@@ -26,11 +26,13 @@ FIGURES = (
     "token_share",
 )
 """The columns that :func:`figures` gives, in order."""
-TEXT = frozenset(("day", "week", "month", "model_used", "feature", "user_id", "tier", "recommended_model", "provider"))
+TEXT = frozenset(
+    ("day", "week", "month", "model_used", "feature", "user_id", "tier", "recommended_model", "provider", "deployment")
+)
 """Columns of all reports that hold words."""
 SHARES = frozenset(
     (
-        *("cost_share", "token_share", "saved_share", "hit_rate", "prediction_accuracy", "error_rate"),
+        *("cost_share", "token_share", "saved_share", "hit_rate", "prediction_accuracy", "error_rate", "share"),
         *("mape", "mdape", "p90_coverage", "formula_mape", "formula_mdape"),
     )
 )

@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Mapping
 
-from nexscout_cli.engine.book_types import Failed
 from nexscout_cli.engine.failures import LABELS
 from nexscout_cli.engine.model import Model
+from nexscout_cli.engine.money import usd
 from nexscout_cli.engine.report_port import ReportReader
+from nexscout_cli.engine.report_values import Failed
 from nexscout_cli.engine.reports.figures import Row, ratio
 
 PROVIDERS = (
@@ -34,6 +35,7 @@ def providers(reader: ReportReader, where: Mapping[str, str]) -> Row:
     """By provider and model, most failures first. A call is a posted attempt; an error one that gave no answer.
 
     ``where`` names each model's provider. Latencies are milliseconds from the hold to the post, None without a call.
+    ``deployments``: the same for each place of the models that have several, with its share of the model's calls.
     """
     calls = {row["model_used"]: row["calls"] for row in reader.sums("model_used") if row["calls"]}
     failed, slow = reader.failed_attempts(), reader.latencies()
@@ -50,8 +52,33 @@ def providers(reader: ReportReader, where: Mapping[str, str]) -> Row:
         for model in sorted(calls.keys() | by_model.keys())
     ]
     rows.sort(key=lambda row: (-row["errors"], -row["calls"], row["model_used"]))
-    totals = _counted(sum(calls.values()), failed) | _overall(reader)
-    return {"rows": rows, "totals": totals, "refused_keys": _refused_keys(failed, where)}
+    return {
+        "rows": rows,
+        "totals": _counted(sum(calls.values()), failed) | _overall(reader),
+        "refused_keys": _refused_keys(failed, where),
+        "deployments": _deployments(reader),
+    }
+
+
+def _deployments(reader: ReportReader) -> list[Row]:
+    found = reader.deployed_calls()
+    of_model: Counter[str] = Counter()
+    for one in found:
+        of_model[one.model] += one.calls
+    return [
+        {
+            "model_used": one.model,
+            "deployment": one.deployment,
+            "calls": one.calls,
+            "share": ratio(one.calls, of_model[one.model]),
+            "errors": one.errors,
+            "error_rate": ratio(one.errors, one.calls + one.errors),
+            "cost_usd": usd(one.cost),
+            "latency_p50_ms": one.p50,
+            "latency_p95_ms": one.p95,
+        }
+        for one in found
+    ]
 
 
 def in_short(reader: ReportReader, calls: int, where: Mapping[str, str]) -> Row:

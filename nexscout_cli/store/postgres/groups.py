@@ -10,19 +10,23 @@ from __future__ import annotations
 import json
 import os
 import threading
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import psycopg
 
+from nexscout_cli import waiting
 from nexscout_cli.errors import StoreError
 from nexscout_cli.store.postgres.records import json_without_nul
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from nexscout_cli.engine.learning.observation import Lesson
     from nexscout_cli.store.postgres.connections import Connections
     from nexscout_cli.store.postgres.known import Profiles
     from nexscout_cli.store.postgres.steps import Step
 
+T = TypeVar("T")
 AT_A_TIME = 4
 """Groups that one program has under way at a time."""
 MOST = 32
@@ -31,6 +35,42 @@ _TRIES = 3
 """How often a profile is folded again that another program has changed meanwhile, before the general code locks it."""
 NO_PLAIN_CASE, MOVED, IN_FLIGHT, NOT_TOGETHER = "NX001", "NX002", "NX003", "NX004"
 """What a function raises; see migration 0007."""
+
+
+def aside(work: Callable[[], T]) -> T:
+    """What ``work`` returns, which blocks: in a coroutine it is done in a thread, while others go on."""
+    loop = waiting.here()
+    return work() if loop is None else loop.in_thread(work)
+
+
+class _Wake:
+    """Lets one who waits go on, whether a thread or a coroutine. Once."""
+
+    def __init__(self) -> None:
+        self._loop = waiting.here()
+        self._event = threading.Event()
+        self._lock = threading.Lock()
+        self._resume: Callable[[], None] | None = None
+
+    def wait(self) -> None:
+        if self._loop is None:
+            self._event.wait()
+        else:
+            self._loop.suspend(self._begin)
+
+    def _begin(self, resume: Callable[[], None]) -> None:
+        with self._lock:
+            if not self._event.is_set():
+                self._resume = resume
+                return
+        resume()
+
+    def set(self) -> None:
+        with self._lock:
+            self._event.set()
+            resume = self._resume
+        if resume is not None:
+            resume()
 
 
 class _Waiting:
@@ -43,7 +83,7 @@ class _Waiting:
         self.told: Any = None
         self.done = False
         self.group: list[_Waiting] = []
-        self.wake: threading.Event | None = None
+        self.wake: _Wake | None = None
 
 
 class Groups:
@@ -75,12 +115,12 @@ class Groups:
                 self._busy.add(step["user"])
                 mine.group = [mine]
             else:
-                mine.wake = threading.Event()
+                mine.wake = _Wake()
                 self._waiting.append(mine)
         if mine.wake is not None:
             mine.wake.wait()
-        if mine.group:
-            self._lead(mine.group)
+        if group := mine.group:
+            aside(lambda: self._lead(group))
         return mine.told
 
     def _lead(self, group: list[_Waiting]) -> None:

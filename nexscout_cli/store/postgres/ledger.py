@@ -12,25 +12,27 @@ from nexscout_cli.engine.settlement import Attempt
 from nexscout_cli.errors import DuplicateInFlight, StalePlan
 from nexscout_cli.store import owner
 from nexscout_cli.store.postgres import steps
-from nexscout_cli.store.postgres.groups import IN_FLIGHT, MOVED, Groups
+from nexscout_cli.store.postgres.groups import IN_FLIGHT, MOVED, Groups, aside
 from nexscout_cli.store.postgres.known import Profiles
 from nexscout_cli.store.sqlite import holds, postings
 from nexscout_cli.store.sqlite.ledger import SqliteLedger
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
+    from nexscout_cli.engine.budgets import Budget
     from nexscout_cli.engine.learning.observation import Lesson
     from nexscout_cli.engine.ports import Clock
-    from nexscout_cli.engine.recalled import Hit
+    from nexscout_cli.engine.recalled import CachedAnswer, Hit, Recalled
     from nexscout_cli.engine.settlement import Charge, Delivery, Failure, Order, Posting, Prediction
+    from nexscout_cli.engine.snapshot import Experience, World
     from nexscout_cli.store.postgres.steps import Step
     from nexscout_cli.store.postgres.transactions import PostgresTransactions
     from nexscout_cli.store.sqlite.transaction import Transaction
     from nexscout_cli.store.sqlite.work import Proof
 
 T = TypeVar("T")
-_HELD = "SELECT id FROM attempts WHERE request_id = ? AND n = 1 AND state = 'held' AND owner = ?"
+_HELD = "SELECT id FROM attempts WHERE request_id = ? AND n = 1 AND state IN ('held', 'sent') AND owner = ?"
 
 
 class PostgresLedger(SqliteLedger):
@@ -46,8 +48,32 @@ class PostgresLedger(SqliteLedger):
     def _clock(self) -> Clock | None:
         return self._store.own_clock
 
+    def world(
+        self, actor: str, user_id: str, feature: str, budgets: Sequence[Budget], owners: Sequence[str] = ()
+    ) -> World:
+        """Step 0."""
+        return aside(lambda: SqliteLedger.world(self, actor, user_id, feature, budgets, owners))
+
+    def experience(self, actor: str, user_id: str, feature: str) -> Experience:
+        """What is known of a feature's earlier answers."""
+        return aside(lambda: SqliteLedger.experience(self, actor, user_id, feature))
+
+    def recall(self, actor: str, user_id: str, key: str) -> Recalled | None:
+        """Step 1."""
+        return aside(lambda: SqliteLedger.recall(self, actor, user_id, key))
+
+    def cached(self, actor: str, user_id: str, prompt_hash: str, form_hash: str | None = None) -> CachedAnswer | None:
+        """Step 2."""
+        return aside(lambda: SqliteLedger.cached(self, actor, user_id, prompt_hash, form_hash))
+
+    def in_flight(self, actor: str, user_id: str, prompt_hash: str) -> bool:
+        """Whether a request under that key is open whose process lives."""
+        return aside(lambda: SqliteLedger.in_flight(self, actor, user_id, prompt_hash))
+
     def hold(self, actor: str, order: Order) -> Attempt:
         """T1."""
+        if order.wanted is not None:  # a deployment is chosen by the books' general code
+            return super().hold(actor, order)
         about = order.prediction
         step = steps.hold(actor, order, self._store.rules, self._clock)
         step["known"] = self._profiles.known(about.user_id)
@@ -74,8 +100,13 @@ class PostgresLedger(SqliteLedger):
         step = steps.of_attempt("mark_sent", actor, attempt, self._clock)
         self._make(step, lambda ledger: ledger.mark_sent(actor, attempt))
 
-    def void(self, actor: str, attempt: Attempt, reason: str, label: str = "other") -> None:
+    def void(
+        self, actor: str, attempt: Attempt, reason: str, label: str = "other", retry_after: float | None = None
+    ) -> None:
         """Give the hold back."""
+        if attempt.deployment is not None:
+            super().void(actor, attempt, reason, label, retry_after)
+            return
         step = steps.of_attempt("void", actor, attempt, self._clock, reason=reason, failure=label)
         self._make(step, lambda ledger: ledger.void(actor, attempt, reason, label))
 
@@ -83,6 +114,9 @@ class PostgresLedger(SqliteLedger):
         self, actor: str, attempt: Attempt, reason: str, provider_id: str | None, label: str = "unknown"
     ) -> None:
         """Keep the hold."""
+        if attempt.deployment is not None:
+            super().mark_unknown(actor, attempt, reason, provider_id, label)
+            return
         step = steps.of_attempt("mark_unknown", actor, attempt, self._clock, reason=reason, failure=label)
         if provider_id is not None:
             step["provider_id"] = provider_id
@@ -90,7 +124,9 @@ class PostgresLedger(SqliteLedger):
 
     def post(self, actor: str, attempt: Attempt, posting: Posting) -> None:
         """T3."""
-        if posting.refused:  # the catalog learns of it, which takes all books
+        if (
+            posting.refused or attempt.deployment is not None
+        ):  # the catalog learns of it, or what is known of a deployment
             super().post(actor, attempt, posting)
             return
         step = steps.post(actor, attempt, posting, self._store.rules, self._clock)
@@ -137,7 +173,7 @@ class PostgresLedger(SqliteLedger):
 
 def _attempt(number: int, order: Order) -> Attempt:
     request_id = order.prediction.request_id
-    return Attempt(number, request_id, 1, order.settlement, order.hold, order.hold_tokens, order.energy)
+    return Attempt(number, request_id, 1, order.settlement, order.hold, order.hold_tokens, order.energy, order.sent)
 
 
 class _Unsure:

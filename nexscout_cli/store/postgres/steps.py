@@ -63,6 +63,7 @@ def hold(actor: str, order: Order, rules: StoreRules, clock: Clock | None) -> St
         "estimate": order.estimate,
         "hold": order.hold,
         "hold_tokens": order.hold_tokens,
+        "state": "sent" if order.sent else "held",
         "owner": owner.me(),
         "seconds": order.seconds,
         "plan": settlement.as_json(),

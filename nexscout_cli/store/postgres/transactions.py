@@ -10,6 +10,7 @@ from __future__ import annotations
 import random
 import time
 from contextlib import contextmanager
+from functools import cached_property
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import psycopg
@@ -18,6 +19,7 @@ from psycopg import errors
 from nexscout_cli.engine.names import check_user
 from nexscout_cli.errors import StoreError
 from nexscout_cli.store.postgres.connections import MOST, SCHEMA_VERSION, Connections, schema_version, unusable
+from nexscout_cli.store.postgres.groups import aside
 from nexscout_cli.store.postgres.transaction import NeedsAllBooks, PostgresTransaction
 from nexscout_cli.store.sqlite.dialect import POSTGRES
 from nexscout_cli.store.sqlite.states import elsewhere
@@ -82,7 +84,7 @@ class PostgresTransactions:
         except psycopg.Error as error:
             raise unusable(error) from error
 
-    @property
+    @cached_property
     def clock(self) -> Clock:
         """The clock that pauses are measured with."""
         if self.own_clock is None:
@@ -170,6 +172,9 @@ class PostgresTransactions:
         What the server gave up to let another transaction on, and what a broken connection cut short, is made again. Where
         the commit may have been made, ``proof`` is looked for first, when whatever is left of that transaction has ended.
         """
+        return aside(lambda: self._together(actor, make, user_id, proof))
+
+    def _together(self, actor: str, make: Callable[[Transaction], T], user_id: str, proof: Proof[T] | None) -> T:
         whose: str | None = user_id
         unsure: list[T] = []
         tried, end = 0, time.monotonic() + self.rules.lock_timeout

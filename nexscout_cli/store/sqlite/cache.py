@@ -57,7 +57,8 @@ class SqliteCache:
     def stats(self, actor: str) -> Row:
         """What is kept, what hits have saved, and what the cache takes on disk, over what the actor may see.
 
-        ``rows``: by feature; ``matches``: by feature and kind of match; ``totals``. Tokens, nano-dollars, bytes of text;
+        ``rows``: by feature; ``matches``: by feature and kind of match; ``near_misses``: answers that were paid for though one
+        to the same question in other words was kept; ``totals``. Tokens, nano-dollars, bytes of text;
         ``disk_bytes`` is the whole cache's, with its indexes, None where SQLite was built without ``dbstat``.
         """
         with self._store.read(actor) as t:
@@ -66,6 +67,13 @@ class SqliteCache:
                 f"""SELECT feature, cache_match AS match, count(*) AS hits, sum(tokens_saved) AS tokens_saved,
                     sum(avoided_usd) AS saved_usd
                     FROM ai_model_usage WHERE outcome = 'hit' AND {OWN_OR_ADMIN} GROUP BY feature, cache_match""",
+                values,
+            ).fetchall()
+            apart = t.execute(
+                f"""SELECT feature, sum(many - 1) AS answers FROM (
+                    SELECT feature, user_id, form_hash, count(*) AS many FROM cached_ai_responses
+                    WHERE form_hash IS NOT NULL AND expires_at > :now AND {OWN_OR_ADMIN}
+                    GROUP BY feature, user_id, form_hash HAVING count(*) > 1) AS same GROUP BY feature ORDER BY feature""",
                 values,
             ).fetchall()
             requests = t.execute(_REQUESTS_OF_ALL if t.is_admin() else _REQUESTS_OF_ONE, values).fetchall()
@@ -80,6 +88,7 @@ class SqliteCache:
         return {
             "rows": [{"feature": name, **counted} for name, counted in sorted(features.items())],
             "matches": [dict(row) for row in matches],
+            "near_misses": [dict(row) for row in apart],
             "totals": totals | {"disk_bytes": disk},
         }
 

@@ -9,6 +9,7 @@ from nexscout_cli.store.sqlite import models
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
 
+    from nexscout_cli.engine.deployment import Use
     from nexscout_cli.engine.model import Model
     from nexscout_cli.store.sqlite.transaction import Transaction
     from nexscout_cli.store.sqlite.work import Work
@@ -42,6 +43,13 @@ class SqliteCatalog:
             for model in changed:
                 models.put(t, model)
             return changed
+
+    def uses(self, actor: str, model: Model) -> dict[str, Use]:
+        """How a model's deployments are used now, by name."""
+        from nexscout_cli.store.sqlite import deployments
+
+        with self._store.read(actor) as t:
+            return deployments.uses(t, model.name, model.deployments)
 
 
 def _require_admin(t: Transaction) -> None:

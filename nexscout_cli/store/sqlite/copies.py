@@ -42,7 +42,7 @@ class _File:
             f"INSERT OR REPLACE INTO {table} ({_named(columns)}) VALUES ({', '.join('?' * len(columns))})",
             (tuple(row) for row in rows),
         )
-        if table == "ai_model_configs":  # to write it moved the world, of which `meta` tells
+        if table in ("ai_model_configs", "deployments"):  # to write it moved the world, of which `meta` tells
             self._connection.executemany("UPDATE meta SET value = ? WHERE key = ?", self._meta)
         if table == "meta":
             self._meta = self._connection.execute("SELECT value, key FROM meta").fetchall()

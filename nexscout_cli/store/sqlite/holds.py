@@ -15,7 +15,7 @@ from nexscout_cli.store.sqlite.transaction import Transaction, stamp
 
 def hold(t: Transaction, order: Order) -> Attempt:
     """T1. Raises StalePlan when the catalog, a tier, a balance or a cap is no longer what the plan was made from,
-    DuplicateInFlight when another request under the same cache key is open.
+    DuplicateInFlight when another request under the same cache key is open, NoRoom when each deployment is at its limits.
     """
     request_id, user_id = order.prediction.request_id, order.prediction.user_id
     if users.ensure(t, user_id)["reads_only"]:
@@ -23,13 +23,14 @@ def hold(t: Transaction, order: Order) -> Attempt:
     version = t.execute("SELECT value FROM meta WHERE key = 'world_version'").fetchone()[0]
     if int(version) != order.version:
         raise StalePlan
+    order, deployment = _placed(t, order)
     first = open_request(t, order)
     if first:
         n, claim = 1, order.cache_key and claims.on_key(user_id, order.cache_key)
     else:
         n, claim = _take_over(t, request_id)
-    attempt_id = _insert_attempt(t, order, n, claim)
-    energy = order.energy if first else _energy_held(t, request_id)
+    attempt_id = _insert_attempt(t, order, n, claim, deployment)
+    energy = order.energy if first else energy_held(t, request_id)
     amounts: dict[int, int] = {}
     if first and energy:
         amounts[accounts.energy_account(t, user_id)] = energy
@@ -40,7 +41,24 @@ def hold(t: Transaction, order: Order) -> Attempt:
     accounts.hold(t, attempt_id, amounts)
     if first:
         predict(t, order.prediction, None)
-    return Attempt(attempt_id, request_id, n, order.settlement, order.hold, order.hold_tokens, energy, order.sent)
+    return Attempt(
+        attempt_id, request_id, n, order.settlement, order.hold, order.hold_tokens, energy, order.sent, deployment
+    )
+
+
+def _placed(t: Transaction, order: Order) -> tuple[Order, str | None]:
+    """The order at the deployment that takes it, with the prices there; as it is where the model has none."""
+    if order.wanted is None:
+        return order, None
+    from nexscout_cli.store.sqlite import deployments
+
+    place = deployments.take(t, order.settlement.model, order.wanted, order.hold_tokens)
+    if place.price_in is None or place.price_out is None:
+        return order, place.name
+    there = order.settlement._replace(
+        price_in=place.price_in, price_out=place.price_out, class_prices=place.class_prices
+    )
+    return order._replace(settlement=there), place.name
 
 
 def open_request(t: Transaction, order: Order) -> bool:
@@ -61,13 +79,13 @@ def open_request(t: Transaction, order: Order) -> bool:
     return False
 
 
-def _insert_attempt(t: Transaction, order: Order, n: int, claim: str | None) -> int:
+def _insert_attempt(t: Transaction, order: Order, n: int, claim: str | None, deployment: str | None) -> int:
     """The id of the new attempt. Raises DuplicateInFlight when another request has its claim."""
     request_id, settlement = order.prediction.request_id, order.settlement
     attempt_id = t.insert(
         """INSERT INTO attempts (request_id, n, model, price, estimate, hold, hold_tokens, state,
-           owner, deadline, plan, claim, created_at)
-           VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (claim) WHERE claim IS NOT NULL DO NOTHING""",
+           owner, deadline, plan, claim, created_at, deployment)
+           VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (claim) WHERE claim IS NOT NULL DO NOTHING""",
         (
             request_id,
             n,
@@ -82,6 +100,7 @@ def _insert_attempt(t: Transaction, order: Order, n: int, claim: str | None) -> 
             t.json(settlement.as_json()),
             claim or claims.on_itself(request_id, n),
             t.stamp,
+            deployment,
         ),
     )
     if attempt_id is None:
@@ -98,7 +117,7 @@ def _take_over(t: Transaction, request_id: str) -> tuple[int, str | None]:
     return n + 1, None if claim == claims.on_itself(request_id, n) else claim
 
 
-def _energy_held(t: Transaction, request_id: str) -> int:
+def energy_held(t: Transaction, request_id: str) -> int:
     """What a request holds of energy, which is held once, by its first attempt."""
     row = t.execute(
         """SELECT e.amount FROM attempts t JOIN ledger_entries e ON e.attempt = t.id AND e.kind = 'hold'

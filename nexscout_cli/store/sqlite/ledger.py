@@ -36,6 +36,14 @@ def _proof(sql: str, *values: object) -> Proof[None]:
     return lambda _: (sql, values)
 
 
+def _failed(t: Transaction, attempt: Attempt, label: str, retry_after: float | None) -> None:
+    """Let the deployment that gave no answer know of it, where the attempt has one."""
+    if attempt.deployment is not None:
+        from nexscout_cli.store.sqlite import deployments
+
+        deployments.failed(t, attempt.settlement.model, attempt.deployment, label, retry_after)
+
+
 class SqliteLedger:
     """The ledger in SQLite."""
 
@@ -114,13 +122,16 @@ class SqliteLedger:
 
         self._store.together(actor, move, attempt.settlement.user_id, _proof(_IN_STATE, attempt.id, "sent"))
 
-    def void(self, actor: str, attempt: Attempt, reason: str, label: str = "other") -> None:
+    def void(
+        self, actor: str, attempt: Attempt, reason: str, label: str = "other", retry_after: float | None = None
+    ) -> None:
         """Give the hold back: the call never arrived, or was definitely refused."""
 
         def give_back(t: Transaction) -> None:
             require_own(t, attempt)
             set_state(t, attempt.id, "voided", reason=reason, failure=label)
             accounts.release(t, attempt.id, {"usd": None, "tokens": None}, "")
+            _failed(t, attempt, label, retry_after)
 
         self._store.together(actor, give_back, attempt.settlement.user_id, _proof(_IN_STATE, attempt.id, "voided"))
 
@@ -132,6 +143,7 @@ class SqliteLedger:
         def keep(t: Transaction) -> None:
             require_own(t, attempt)
             set_state(t, attempt.id, "unknown", reason=reason, provider_id=provider_id, failure=label)
+            _failed(t, attempt, label, None)
 
         self._store.together(actor, keep, attempt.settlement.user_id, _proof(_IN_STATE, attempt.id, "unknown"))
 

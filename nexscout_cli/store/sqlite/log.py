@@ -114,7 +114,7 @@ def find(t: Transaction, request: str) -> str:
 def _record(t: Transaction, request_id: str) -> Row:
     prediction = t.execute("SELECT * FROM ai_cost_predictions WHERE request_id = ?", (request_id,)).fetchone()
     attempts = t.execute(
-        """SELECT n, model, state, estimate, hold, hold_tokens, actual, reason, provider_id, created_at, settled_at
+        """SELECT n, model, deployment, state, estimate, hold, hold_tokens, actual, reason, provider_id, created_at, settled_at
            FROM attempts WHERE request_id = ? ORDER BY n""",
         (request_id,),
     ).fetchall()

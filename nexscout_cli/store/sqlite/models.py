@@ -10,6 +10,7 @@ from nexscout_cli.engine.model import Model
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable
 
+    from nexscout_cli.engine.deployment import Deployment
     from nexscout_cli.store.sqlite.transaction import Transaction
 
 COLUMNS = (
@@ -45,7 +46,7 @@ def add_missing(t: Transaction, models: Iterable[Model]) -> list[str]:
 
 
 def put(t: Transaction, model: Model) -> None:
-    """Insert or replace a model."""
+    """Insert or replace a model, with its deployments."""
     values = {
         "model": model.name,
         "input_price": model.price_in,
@@ -65,6 +66,9 @@ def put(t: Transaction, model: Model) -> None:
         f"ON CONFLICT (model) DO UPDATE SET {updates}",
         row,
     )
+    from nexscout_cli.store.sqlite import deployments
+
+    deployments.put(t, model)
 
 
 def remember_refused(t: Transaction, name: str, options: Collection[str]) -> None:
@@ -86,8 +90,18 @@ def of_version(t: Transaction, version: int) -> tuple[Model, ...]:
     return found
 
 
+def _places(t: Transaction) -> dict[str, tuple[Deployment, ...]]:
+    """The deployments of each model; what reads them is imported only where there are any."""
+    if t.execute("SELECT 1 FROM deployments LIMIT 1").fetchone() is None:
+        return {}
+    from nexscout_cli.store.sqlite import deployments
+
+    return deployments.read(t)
+
+
 def read(t: Transaction) -> tuple[Model, ...]:
     """The whole catalog, dearest last."""
+    places = _places(t)
     rows = t.execute(f"SELECT {', '.join(COLUMNS)} FROM ai_model_configs ORDER BY output_price, model").fetchall()
     return tuple(
         Model._make(
@@ -103,6 +117,7 @@ def read(t: Transaction) -> tuple[Model, ...]:
                 bool(row["reasons"]),
                 None if row["abilities"] is None else tuple(json.loads(row["abilities"])),
                 tuple(json.loads(row["refused_options"])),
+                places.get(row["model"], ()),
             )
         )
         for row in rows

@@ -23,11 +23,7 @@ def post(t: Transaction, attempt: Attempt, posting: Posting) -> None:
     accounts.release(t, attempt.id, spending(attempt, posting), ",".join(charge.flags))
     usage.record(t, usage_of(attempt, posting, t.actor))
     _settle_prediction(t, attempt, charge)
-    if (thought := charge.classes.get("reasoning")) is not None:
-        lengths.learn_thinking(t, settlement.model, thought)
-    if refused:
-        models.remember_refused(t, settlement.model, refused)
-    lengths.learn_factor(t, settlement.model, settlement.input_ratio(charge))
+    _learn_of_model(t, attempt, charge, refused)
     if delivery is not None:
         if attempt.n == 1:  # its claim and its energy are settled
             t.execute("UPDATE requests SET state = 'posted' WHERE request_id = ?", (attempt.request_id,))
@@ -35,6 +31,20 @@ def post(t: Transaction, attempt: Attempt, posting: Posting) -> None:
             end_request(t, attempt.request_id, "posted", delivery.energy)
         _deliver(t, attempt, charge, delivery)
     watch(t, settlement.user_id)
+
+
+def _learn_of_model(t: Transaction, attempt: Attempt, charge: Charge, refused: tuple[str, ...]) -> None:
+    """What an answer teaches of its model and of the deployment that gave it."""
+    model = attempt.settlement.model
+    if "reasoning" in charge.classes:
+        lengths.learn_thinking(t, model, charge.classes["reasoning"])
+    if attempt.deployment is not None:
+        from nexscout_cli.store.sqlite import deployments
+
+        deployments.answered(t, attempt.id, model, attempt.deployment, charge.tokens)
+    if refused:
+        models.remember_refused(t, model, refused)
+    lengths.learn_factor(t, model, attempt.settlement.input_ratio(charge))
 
 
 def spending(attempt: Attempt, posting: Posting) -> dict[str, int | None]:
@@ -81,6 +91,7 @@ def usage_of(attempt: Attempt, posting: Posting, actor: str) -> dict[str, Json]:
             "emotional_complexity": settlement.emotional_complexity,
             "actor": actor,
             **({"doubt": doubt} if doubt else {}),
+            **({"service_tier": settlement.service_tier} if settlement.service_tier else {}),
             **({"warnings": list(delivery.warnings)} if delivery and delivery.warnings else {}),
         },
     }

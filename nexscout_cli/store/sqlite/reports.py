@@ -7,9 +7,10 @@ from datetime import UTC, date, datetime, time, timedelta
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from nexscout_cli.engine.book_types import SUMS, Failed, Person
 from nexscout_cli.engine.percentiles import ERROR_BITS, EXACT, LATENCY_BITS, median, nearest_rank
+from nexscout_cli.engine.report_values import Deployed, Failed, Person
 from nexscout_cli.engine.report_window import Window
+from nexscout_cli.engine.sums import SUMS
 from nexscout_cli.errors import StoreError
 from nexscout_cli.store.sqlite import folding
 from nexscout_cli.store.sqlite.fold_reader import IS_ADMIN, OWNERS, FoldReader, add, grouped
@@ -164,6 +165,25 @@ class SqliteReportReader(FoldReader):
             for model, took in counts.items()
         }
 
+    def deployed_calls(self) -> list[Deployed]:
+        """Calls of the window that were made at a deployment, by model and deployment."""
+        took = f"round({self._t.sql.seconds('a.created_at', 'a.settled_at')} * 1000)"
+        rank = "max(CASE WHEN failure IS NULL AND rank = (many * {} + 99) / 100 THEN took END)"
+        part = "PARTITION BY a.model, a.deployment, a.failure IS NULL"
+        rows = self._select(
+            f"""WITH made AS (
+                  SELECT a.model, a.deployment, a.failure, a.actual, {took} AS took, count(*) OVER ({part}) AS many,
+                         row_number() OVER ({part} ORDER BY {took}) AS rank FROM attempts a JOIN requests r USING (request_id)
+                  WHERE a.deployment IS NOT NULL AND a.created_at >= :since AND a.created_at < :until
+                  AND (a.state = 'posted' OR a.failure IS NOT NULL) AND {OWN_OR_ADMIN} {self._only})
+                SELECT model, deployment, count(*) - count(failure), count(failure), coalesce(sum(actual), 0),
+                       {rank.format(50)}, {rank.format(95)} FROM made GROUP BY model, deployment ORDER BY model, deployment"""
+        )
+        return [
+            Deployed._make((*row[:4], int(row[4]), *(None if ms is None else int(ms) for ms in row[5:])))
+            for row in rows
+        ]
+
     def kept_answers(self) -> dict[str, int]:
         """How many answers are kept now, by feature."""
         rows = self._select(
@@ -211,12 +231,15 @@ class SqliteReportReader(FoldReader):
         )
 
     def predicted(self) -> Row:
-        """Predictions whose actual tokens are known: n, and sums of tokens: predicted, actual, and p90, which counts the
-        prediction where it has none.
+        """Predictions whose actual tokens are known: n; sums of tokens: predicted, actual, and p90, which counts the prediction
+        where it has none; means as ``predictions`` has them: error, formula_error, covered; None where there is none.
         """
         sums = self.of(PREDICTIONS).get((), [0] * len(PREDICTIONS.sums))
         known = dict(zip(PREDICTIONS.sums, sums, strict=True))
-        return {name: known[name] for name in ("n", "predicted", "actual", "p90")}
+        found = _predicted(known) if known["n"] else dict.fromkeys(("error", "formula_error", "covered"))
+        return {name: known[name] for name in ("n", "predicted", "actual", "p90")} | {
+            name: found[name] for name in ("error", "formula_error", "covered")
+        }
 
     def by_day(self, step: int = 1) -> Iterator[tuple[str, SqliteReportReader]]:
         """Each day of the window's time zone since the first use, with a reader of it alone; or of ``step`` days from it."""

@@ -1,6 +1,7 @@
 -- The steps themselves; see 0007. All they look up they find by an index: their plans are made once.
 
--- T1. The request's first attempt: accounts checked and reduced, the request, the attempt and its prediction entered.
+-- T1, with T2 where the call follows at once (`state` sent). The request's first attempt: accounts checked and reduced, the
+-- request, the attempt and its prediction entered.
 CREATE FUNCTION hold(p jsonb) RETURNS jsonb LANGUAGE plpgsql SET search_path = nexscout, pg_temp AS $$
 DECLARE
   stamp text := begin_step(p);
@@ -28,7 +29,7 @@ BEGIN
   END IF;
   INSERT INTO attempts (request_id, n, model, price, estimate, hold, hold_tokens, state, owner, deadline, plan, claim, created_at)
   VALUES (request, 1, p->>'model', p->>'price', (p->>'estimate')::bigint, (p->>'hold')::bigint, (p->>'hold_tokens')::bigint,
-    'held', p->>'owner', stamp_after(stamp, make_interval(secs => (p->>'seconds')::float8)), p->'plan',
+    p->>'state', p->>'owner', stamp_after(stamp, make_interval(secs => (p->>'seconds')::float8)), p->'plan',
     coalesce(p->>'claim', request || '/1'), stamp)
   ON CONFLICT (claim) WHERE claim IS NOT NULL DO NOTHING RETURNING id INTO the_attempt;
   IF the_attempt IS NULL THEN

@@ -1,0 +1,257 @@
+"""How much the parts of a program bear on a question: by their names, their classes, their signatures, and what they say and do.
+
+The weights are a softmax regression's over functions of many packages, each asked for by what its docstring began with while
+that was taken out. So were the shares in which a word counts that begins like one of the question's, or means about the same.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections import Counter
+from collections.abc import Iterable
+from typing import NamedTuple
+
+from nexscout_cli.engine.compression.code_parts import Part
+from nexscout_cli.engine.compression.code_words import ALIKE, STEMS, is_common, pieces
+
+_NAME = re.compile(r"[^\W\d]\w*")
+_JOINED = re.compile(r"\w_\w|\w\d|[a-z][A-Z]|\A_\w")
+"""A name that is no plain word."""
+
+
+class Signs(NamedTuple):
+    """What speaks for a part, each the share (about 0..1) of the question's weight."""
+
+    name: float
+    owner: float
+    head: float
+    doc: float
+    often: float
+    begins: float
+    alike: float
+    covered: float
+    both: float
+    holds: float
+    exact: float
+
+
+_SIGNS = Signs(5.2, 4.8, 3.6, 2.2, 4.8, 4.9, 8.4, 2.6, 1.8, 11.6, 1.5)
+_UNKNOWN = 0.75
+"""What is taken for a part without a docstring: this share of the best that one of the others has."""
+_CALLS = 1.0
+_ALIKE = 0.5
+_COMMON = 0.1
+_START = 3
+"""Letters that two words share at least where one begins as the other."""
+_FULL, _SPREAD = 2.0, 0.6
+"""How a word that stands there again counts, and how much less in a long part: BM25's k and b."""
+
+
+class _Words(NamedTuple):
+    """The stems of a part's words by where they stand; ``counts`` are of its code, comments and texts included."""
+
+    name: frozenset[str]
+    owner: frozenset[str]
+    head: frozenset[str]
+    doc: frozenset[str]
+    counts: Counter[str]
+    size: int
+    joined: frozenset[str]
+
+    def has(self, stem: str) -> bool:
+        return stem in self.counts or stem in self.name or stem in self.head or stem in self.owner
+
+
+class _Question(NamedTuple):
+    """The stems of a question, the weight of each by how rare it is here, and the sum of these."""
+
+    weights: dict[str, float]
+    total: float
+
+    def share(self, of: frozenset[str]) -> float:
+        return sum(weight for stem, weight in self.weights.items() if stem in of) / self.total
+
+
+class _Here(NamedTuple):
+    """A question, and what of a program its parts are weighed by.
+
+    ``rare``: the weight of each stem of a name; ``mean``: the words of a part, on average; ``joined``: names that the question
+    writes as programs do; ``begins`` and ``holds`` as in ``_alike_here``.
+    """
+
+    question: _Question
+    rare: dict[str, float]
+    mean: float
+    begins: dict[str, dict[str, float]]
+    holds: dict[str, dict[str, float]]
+    joined: frozenset[str]
+
+
+def bearing(parts: list[Part], lines: list[str], question: str) -> list[float]:
+    """How much each part bears on the question; 0 for all of them where none shares a word of weight with it."""
+    signs = signs_of(parts, lines, question)
+    if signs is None:
+        return [0.0] * len(parts)
+    calls = _called(parts, lines, signs)
+    return [sum(map(float.__mul__, sign, _SIGNS)) + _CALLS * by for sign, by in zip(signs, calls, strict=True)]
+
+
+def signs_of(parts: list[Part], lines: list[str], question: str) -> list[Signs] | None:
+    """What speaks for each part; None where none shares a word of weight with the question."""
+    asked = dict.fromkeys(STEMS[word] for word in pieces(question))
+    common = {STEMS[word] for word in pieces(question) if is_common(word)}
+    words = [_words(part, lines) for part in parts]
+    count = len(words)
+    weights = {}
+    for stem in asked:
+        there = sum(of.has(stem) for of in words)
+        weights[stem] = math.log(1 + (count - there + 0.5) / (there + 0.5)) * (_COMMON if stem in common else 1.0)
+    names = Counter(stem for of in words for stem in of.name)
+    here = _Here(
+        _Question(weights, sum(weights.values()) or 1.0),
+        {stem: math.log(1 + count / times) for stem, times in names.items()},
+        sum(of.size for of in words) / count,
+        *_alike_here(asked, words),
+        frozenset(name for name in _NAME.findall(question) if _JOINED.search(name)),
+    )
+    if not any(_meets(of, stem, here) for stem in asked.keys() - common for of in words):
+        return None
+    signs = [_signs(of, here) for of in words]
+    best_doc = max(sign.doc for sign in signs)
+    return [sign if of.doc else sign._replace(doc=_UNKNOWN * best_doc) for sign, of in zip(signs, words, strict=True)]
+
+
+def _stems(text: str) -> frozenset[str]:
+    return frozenset([STEMS[word] for word in pieces(text)])
+
+
+def _words(part: Part, lines: list[str]) -> _Words:
+    begin, end = part.doc
+    above = "\n".join(lines[part.lead : part.head])
+    code = "\n".join(
+        [*lines[part.start : begin], *lines[max(end, part.start) : part.end]] if end else lines[part.start : part.end]
+    )
+    counts: Counter[str] = Counter()
+    found = pieces(code)
+    for word, times in Counter(found).items():
+        counts[STEMS[word]] += times
+    return _Words(
+        _stems(part.name),
+        _stems(part.owner),
+        _stems("\n".join(lines[part.head : part.start])),
+        _stems("\n".join([above, *lines[begin:end]])),
+        counts,
+        len(found) + 1,
+        frozenset(
+            name for name in _NAME.findall("\n".join([*lines[part.head : part.start], code])) if _JOINED.search(name)
+        ),
+    )
+
+
+def _meets(of: _Words, stem: str, here: _Here) -> bool:
+    """Whether a word of the question stands in a part, or one that is like it in the part's name."""
+    if of.has(stem) or stem in of.doc:
+        return True
+    return not of.name.isdisjoint({*here.begins[stem], *here.holds[stem], *ALIKE.get(stem, ())})
+
+
+def _signs(of: _Words, here: _Here) -> Signs:
+    question = here.question
+    often = begins = holds = alike = 0.0
+    for stem, weight in question.weights.items():
+        times = of.counts.get(stem, 0)
+        if times:
+            often += weight * times * _FULL / (times + 1 - _SPREAD + _SPREAD * of.size / here.mean)
+        if here.begins[stem] and not of.has(stem):
+            begins += weight * max((share for other, share in here.begins[stem].items() if of.has(other)), default=0.0)
+        if stem not in of.name and here.holds[stem]:
+            holds += weight * max((share for other, share in here.holds[stem].items() if other in of.name), default=0.0)
+        others = ALIKE.get(stem)
+        if others and stem not in of.name and not others.isdisjoint(of.name):
+            alike += (weight + 0.3) * _ALIKE
+    name = question.share(of.name)
+    covered = _covered(of.name, question, here.rare)
+    total = question.total
+    return Signs(
+        name,
+        question.share(of.owner),
+        question.share(of.head),
+        question.share(of.doc),
+        often / total,
+        begins / total,
+        alike / total,
+        covered,
+        name * covered,
+        holds / total,
+        len(here.joined & of.joined) / (len(here.joined) or 1),
+    )
+
+
+def _alike_here(
+    asked: Iterable[str], words: list[_Words]
+) -> tuple[dict[str, dict[str, float]], dict[str, dict[str, float]]]:
+    """For each stem those here that begin as it does, or it as they; and the names that hold it, or begin with a part of it.
+
+    Each with a share (0..1) of the longer one.
+    """
+    by_start: dict[str, list[str]] = {}
+    for stem in set().union(*(of.counts for of in words), *(of.name | of.head for of in words)):
+        if len(stem) >= _START:
+            by_start.setdefault(stem[:_START], []).append(stem)
+    begins = {
+        stem: {
+            other: min(len(stem), len(other)) / max(len(stem), len(other))
+            for other in by_start.get(stem[:_START], ())
+            if len(stem) > _START and (stem.startswith(other) or other.startswith(stem))
+        }
+        for stem in asked
+    }
+    names = [name for name in set().union(*(of.name for of in words)) if len(name) > _START]
+    holds: dict[str, dict[str, float]] = {}
+    for stem in asked:
+        holds[stem] = {}
+        for name in names:
+            if name != stem and len(stem) >= _START:
+                if stem in name:
+                    holds[stem][name] = 1.0
+                elif (shared := _shared_start(stem, name)) >= _START or stem[:_START] in name[_START:]:
+                    holds[stem][name] = max(shared, _START) / len(stem)
+    return begins, holds
+
+
+def _shared_start(one: str, other: str) -> int:
+    size = 0
+    for a, b in zip(one, other, strict=False):
+        if a != b:
+            break
+        size += 1
+    return size
+
+
+def _covered(name: frozenset[str], question: _Question, rare: dict[str, float]) -> float:
+    """The share (0..1) of a name, each word by how rare it is in names here, that the question says."""
+    total = sum(rare[stem] for stem in name)
+    if not total:
+        return 0.0
+    said = 0.0
+    for stem in name:
+        if stem in question.weights:
+            said += rare[stem]
+        elif not ALIKE.get(stem, frozenset()).isdisjoint(question.weights):
+            said += rare[stem] * _ALIKE / 2
+    return said / total
+
+
+def _called(parts: list[Part], lines: list[str], signs: list[Signs]) -> list[float]:
+    """For each function how much the one among its callers bears on the question that does most."""
+    by_name = {part.name: at for at, part in enumerate(parts) if part.kind == "function" and len(part.name) > 2}
+    best = [0.0] * len(parts)
+    strong = sorted(range(len(parts)), key=lambda at: -(signs[at].name + signs[at].often + signs[at].both))[:3]
+    for at in strong:
+        text = "\n".join(lines[parts[at].start : parts[at].end])
+        worth = signs[at].name + signs[at].head + signs[at].often + signs[at].both
+        for name in by_name.keys() & set(_NAME.findall(text)):
+            if by_name[name] != at:
+                best[by_name[name]] = max(best[by_name[name]], worth)
+    return best

@@ -1,0 +1,117 @@
+"""Which functions of a program stay, by what was asked."""
+
+from __future__ import annotations
+
+import pytest
+
+from nexscout_cli.engine.compression.code import shorten
+from nexscout_cli.engine.compression.code_parts import parts_of
+from nexscout_cli.engine.compression.code_words import STEMS, pieces
+
+STEPS = "".join(f"        step_{n} = self.turn({n})\n" for n in range(12))
+
+
+def method(name: str, body: str = "") -> str:
+    return f"    def {name}(self, town):\n{body}{STEPS}\n"
+
+
+PYTHON = (
+    "import os\n\n# Nobody reads this long line about the licence of all that follows.\n# Nor this, which is long.\n"
+    "LIMITS = {\n" + "".join(f'    "limit_{n}": {n},\n' for n in range(20)) + "}\n\n\n"
+    "class Market:\n"
+    + method("open_stall")
+    + method("sumprices", "        total = 0\n")
+    + method("delete_all")
+    + method("paint")
+    + "\n\nclass Harbour:\n"
+    + method("open_stall", "        # waits for the tide\n")
+    + method("retry_later")
+    + method("moor", '        """Tie a ship to the quay.\n\n' + "        A rope is needed.\n" * 14 + '        """\n')
+)
+
+
+def body_of(code: str, owner: str, name: str) -> str:
+    lines = code.split("\n")
+    part = next(p for p in parts_of(code, lines) if p.name == name and p.owner.strip() == owner)
+    return "\n".join(lines[part.start : part.end])
+
+
+@pytest.mark.parametrize(
+    ("question", "owner", "name"),
+    [
+        ("Where are entries removed?", "Market", "delete_all"),  # a word that means the same
+        ("Which code adds up prices?", "Market", "sumprices"),  # a part of a joined name
+        ("How does a retry work?", "Harbour", "retry_later"),
+        ("Who ties ships?", "Harbour", "moor"),  # its docstring
+        ("What does paint do?", "Market", "paint"),
+        ("What does Harbour.open_stall do?", "Harbour", "open_stall"),
+        ("What happens with the tide?", "Harbour", "open_stall"),  # a comment
+    ],
+)
+def test_the_function_that_a_question_is_about_stays_whole(question: str, owner: str, name: str) -> None:
+    short = shorten(PYTHON, question, 0.35)
+    assert len(short) < 0.42 * len(PYTHON)
+    lines = [line for line in body_of(PYTHON, owner, name).split("\n") if "A rope" not in line]
+    assert "\n".join(lines[-12:]) in short
+    assert all(
+        f"    def {part.name}(self, town):" in short
+        for part in parts_of(PYTHON, PYTHON.split("\n"))
+        if part.kind == "function"
+    )
+
+
+def test_of_a_function_that_does_not_fit_with_its_long_docstring_the_first_line_of_that_stays() -> None:
+    short = shorten(PYTHON, "What does moor do?", 0.2)
+    assert '"""Tie a ship to the quay.\n        [… 1' in short and "A rope" not in short
+
+
+def test_each_cut_says_how_many_lines_and_with_them_the_program_is_as_long_as_before() -> None:
+    short = shorten(PYTHON, "What does paint do?", 0.3)
+    gone = [int(piece.split(" ")[0]) for piece in short.split("[… ")[1:]]
+    on_own_line = sum(line.lstrip().startswith("[… ") for line in short.split("\n"))
+    assert short.count("\n") - on_own_line + sum(gone) == PYTHON.count("\n")
+
+
+RUST = (
+    "use std::io;\n\n"
+    + "impl Stack {\n"
+    + "".join(
+        f"    /// {said}\n    #[inline]\n    pub fn {name}(\n        &self,\n        town: &str,\n    ) -> u8 {{\n"
+        + "".join(f"        let x{n} = {n};\n" for n in range(12))
+        + "    }\n\n"
+        for name, said in (
+            ("push_one", "Adds."),
+            ("weigh", "Says how heavy it is."),
+            ("paint", "Colours it."),
+            ("sell", "Sells."),
+        )
+    )
+    + "}\n"
+)
+RUBY = (
+    "require 'x'\n\nclass Stack\n"
+    + "".join(
+        f"  def {name}(town)\n" + "".join(f"    x{n} = {n}\n" for n in range(12)) + "  end\n\n"
+        for name in ("push", "weigh", "paint", "sell")
+    )
+    + "end\n"
+)
+C = "#include <x.h>\n\n" + "".join(
+    f"static int\n{name}(int a)\n{{\n" + "".join(f"    b{n} = {n};\n" for n in range(12)) + "}\n\n"
+    for name in ("push_one", "weigh", "paint", "sell")
+)
+
+
+@pytest.mark.parametrize("code", [RUST, RUBY, C], ids=["rust", "ruby", "c"])
+def test_other_languages_are_read_by_their_blocks(code: str) -> None:
+    short = shorten(code, "How is it weighed?", 0.6)
+    lines = code.split("\n")
+    part = next(p for p in parts_of(code, lines) if p.name == "weigh")
+    assert "\n".join(lines[part.head : part.end]) in short
+    assert short.count("[… 12 lines]") == 3
+    assert all(f"{name}(" in short for name in ("push", "paint", "sell") if code is not RUST and code is not C)
+
+
+def test_words_of_joined_names_meet_those_of_a_question() -> None:
+    assert [STEMS[word] for word in pieces("maxRetries max_retries")] == [STEMS[w] for w in ("max", "retries")] * 2
+    assert STEMS["validation"] == STEMS["validate"] == STEMS["validators"]
