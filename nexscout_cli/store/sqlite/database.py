@@ -16,7 +16,7 @@ from nexscout_cli import waiting
 from nexscout_cli.errors import StoreError
 from nexscout_cli.store.sqlite.changes import Change, Commit
 from nexscout_cli.store.sqlite.gate import Gate
-from nexscout_cli.store.sqlite.queue import QueueLock
+from nexscout_cli.store.sqlite.queue import QueueLock, lock_of
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -64,9 +64,7 @@ class Database:
     def __init__(self, path: Path, timeout: float = 30.0) -> None:
         self.path = path
         self.timeout = timeout
-        # Beside the file itself, where a link leads to it: all its names are one queue, as SQLite has one journal for them.
-        real = path.resolve() if path.is_symlink() and path.exists() else path
-        self.queue = QueueLock(real.with_name(real.name + ".lock"), timeout)
+        self.queue = QueueLock(lock_of(path), timeout)
         self._writers = threading.RLock()
         self._main = threading.RLock()
         self.gate = Gate(timeout)
@@ -83,12 +81,6 @@ class Database:
         """
         try:
             if not self.path.exists():
-                if self.path.is_symlink():
-                    raise StoreError(
-                        f"{self.path} is a link to {self.path.readlink()}, which is not there",
-                        "mount what is missing, or remove the link to start a new database",
-                        code="corrupt",
-                    )
                 self._create(prepare)
             self._check_not_empty()
             self._connection = connect(self.path, self.timeout)

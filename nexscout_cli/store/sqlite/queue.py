@@ -121,6 +121,22 @@ class QueueLock:
             os.close(fd)
 
 
+def lock_of(database: Path) -> Path:
+    """The file on which the writers of a database queue: beside the database itself where a link leads to it, for all its
+    names are one, as SQLite has one journal for them. Raises StoreError for a link that leads nowhere.
+    """
+    if not database.is_symlink():
+        return database.with_name(f"{database.name}.lock")
+    if not database.exists():
+        raise StoreError(
+            f"{database} is a link to {database.readlink()}, which is not there",
+            "mount what is missing, or remove the link to start a new database",
+            code="corrupt",
+        )
+    real = database.resolve()
+    return real.with_name(f"{real.name}.lock")
+
+
 _QUEUES: WeakSet[QueueLock] = WeakSet()
 
 
