@@ -22,6 +22,7 @@ COMMANDS = (
     "template",
     "simulate",
     "batch",
+    "jobs",
     "mode",
     "cache",
     "models",

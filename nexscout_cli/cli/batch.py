@@ -50,6 +50,10 @@ def batch(
     max_cost: Annotated[
         str | None, typer.Option("--max-cost", help="The most all rows together may cost, in dollars.")
     ] = None,
+    later: Annotated[
+        bool, typer.Option("--later", help="Let providers answer within a day, at half the price: `nexscout jobs`.")
+    ] = False,
+    wait: Annotated[bool, typer.Option("--wait", help="With --later: stay until all is answered.")] = False,
     given: Given = request_options.OF_A_BATCH,
     as_json: Annotated[bool, typer.Option("--json", help="A JSON summary on stdout; needs --out.")] = False,
     quiet: Annotated[bool, typer.Option("-q", "--quiet", help="No progress and no notes.")] = False,
@@ -60,6 +64,7 @@ def batch(
     nexscout batch prospects.jsonl --out answers.jsonl
     nexscout batch prospects.csv --out answers.jsonl --max-cost 1.50
     nexscout batch prospects.jsonl --out answers.jsonl --resume
+    nexscout batch prospects.jsonl --out answers.jsonl --later        half the price, within a day
 
     \b
     {"id": "1", "feature": "ai_message", "prompt": "Write to Sarah", "context": {"company": "TechCo"}}
@@ -67,12 +72,16 @@ def batch(
     Options given here hold for every row that has none of its own. Exit 7 when some rows failed; each says why on its own line.
     """
     session = Session(quiet)
-    if (resume or as_json) and out is None:
+    if (resume or (as_json and not later)) and out is None:
         raise UsageError(f"{'--resume' if resume else '--json'} needs --out", "for instance --out answers.jsonl")
     purse = request.dollars(max_cost, "--max-cost")
+    if wait and not later:
+        raise UsageError("--wait needs --later", "a batch without --later waits anyway")
     lines = batch_file.read_lines(file)
     defaults = request.build(session, "", given)
     check_options(defaults.options)
+    if later:
+        return _later(session, file, lines, defaults, out, purse, resume=resume, wait=wait, as_json=as_json)
     finished, spent = batch_out.keep_finished(out) if resume and out is not None else (Counter(), 0)
     job = _Job(session, file, defaults, out, append=resume)
     if purse is not None:
@@ -90,6 +99,37 @@ def batch(
         except NexScoutError as error:
             job.write(row, AIResponse(False, None, error.as_json(), None, error.exit_status))
     return job.run(asked, concurrency, purse, as_json)
+
+
+def _parsed(session: Session, file: Path, line: Any, defaults: AIRequest) -> AIRequest:
+    """The request of a line. Raises NexScoutError for what is wrong with it."""
+    if isinstance(line, NexScoutError):
+        raise line
+    folder = file.resolve().parent
+    limit = session.settings["firewall.max_bytes"]
+    return batch_rows.parse(line, defaults, lambda name: files.attachment(folder / name, limit, within=folder))
+
+
+def _later(
+    session: Session,
+    file: Path,
+    lines: list[tuple[str, Any]],
+    defaults: AIRequest,
+    out: Path | None,
+    purse: int | None,
+    **how: bool,
+) -> int:
+    """Make a job of the lines; returns the exit status."""
+    from nexscout_cli.cli import batch_later
+
+    def asked(line: Any) -> AIRequest | NexScoutError:
+        try:
+            return _parsed(session, file, line, defaults)
+        except NexScoutError as error:
+            return error
+
+    found = [batch_later.Line(row_id, _digest(line), asked(line)) for row_id, line in lines]
+    return batch_later.submit(session, file, found, out, purse, **how)
 
 
 class _Job:
@@ -136,13 +176,7 @@ class _Job:
 
     def parse(self, line: Any, row: tuple[str, str]) -> AIRequest:
         """The request of a line, under a key of its own: an answer paid for and not written down is not paid for again."""
-        if isinstance(line, NexScoutError):
-            raise line
-        folder = self.file.resolve().parent
-        limit = self.session.settings["firewall.max_bytes"]
-        asked = batch_rows.parse(
-            line, self.defaults, lambda name: files.attachment(folder / name, limit, within=folder)
-        )
+        asked = _parsed(self.session, self.file, line, self.defaults)
         if asked.options.idempotency_key is None and self.out is not None:
             self._copies[row] += 1
             key = f"batch {_digest([self._nonce, *row, self._copies[row]])}"

@@ -54,6 +54,8 @@ def clean(
         session.recover()
     expired = session.store.cache.clean(dry_run=dry_run)
     evicted = session.store.cache.evict(dry_run=dry_run)
+    if not dry_run:
+        session.store.jobs.clean(session.settings["jobs.keep_days"])
     removed = expired + evicted
     if as_json:
         output.emit({"removed": removed, "expired": expired, "evicted": evicted, "dry_run": dry_run})

@@ -6,6 +6,7 @@ import logging
 import os
 import subprocess
 import sys
+from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 from typing import Annotated, Any
@@ -15,7 +16,10 @@ import typer
 from nexscout_cli import config
 from nexscout_cli.cli import output
 from nexscout_cli.cli.session import Session
+from nexscout_cli.config import Settings
+from nexscout_cli.config.limits import within
 from nexscout_cli.engine.request import AIRequest
+from nexscout_cli.engine.store_rules import store_rules
 from nexscout_cli.errors import NexScoutError, UsageError
 
 app = typer.Typer(rich_markup_mode=None, add_completion=False)
@@ -59,7 +63,7 @@ def serve(
     with suppress(NexScoutError):  # what the first request would load is loaded before it comes
         engine.simulate(AIRequest(session.actor, settings["feature"], "Hello"))
     made = uvicorn.Config(
-        application(engine, session.store, settings, link_secret(config.secrets_dir()), bad_row),
+        application(engine, session.store, settings, link_secret(config.secrets_dir()), bad_row, _limits(session)),
         host=host or settings["serve.host"],
         port=settings["serve.port"] if port is None else port,
         http=bounded_protocol(),
@@ -74,6 +78,18 @@ def serve(
     server = _listening(made)
     server.run()
     return 0 if server.started else 6
+
+
+def _limits(session: Session) -> Callable[[], Settings]:
+    """Reads the settings as the database's limits allow them now; the store goes by them as well."""
+
+    def read() -> Settings:
+        rows, is_admin = session.store.limits.read(session.actor)
+        settings = within(session.asked, rows, is_admin=is_admin)
+        session.store.rules = store_rules(settings)
+        return settings
+
+    return read
 
 
 def _prepare(cache_dir: Path) -> None:

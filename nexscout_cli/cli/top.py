@@ -73,7 +73,7 @@ def lines(now: Live, width: int, height: int | None) -> list[str]:
     from nexscout_cli.cli.sparkline import drawable, sparkline
 
     calls, minutes = now.calls, now.minutes
-    states = {state: [one for one in calls if one.state == state] for state in ("held", "sent", "unknown")}
+    states = {state: [one for one in calls if one.state == state] for state in ("held", "sent", "submitted", "unknown")}
     flying = states["held"] + states["sent"]
     last, hour = minutes[-6:-1], minutes
     spent = sum(minute.cost for minute in last) / len(last) if last else 0
@@ -86,6 +86,9 @@ def lines(now: Live, width: int, height: int | None) -> list[str]:
         f"{sum(one.hits for one in hour):,} from the cache",
         f"errors      {errors:>6} in five minutes; {sum(one.errors for one in hour):,} in the hour",
     ]
+    if states["submitted"]:
+        held = sum(one.hold for one in states["submitted"])
+        shown.append(f"in batches  {len(states['submitted']):>6}   holding {_dollars(held)}; `nexscout jobs list`")
     if states["unknown"]:
         held = sum(one.hold for one in states["unknown"])
         shown.append(

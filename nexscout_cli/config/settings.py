@@ -46,6 +46,11 @@ class Settings:
         """Where the value came from: ``default``, ``environment NAME`` or a file's path."""
         return self._values[key][1] if key in self._values else "default"
 
+    @property
+    def values(self) -> dict[str, Value]:
+        """The values that are no defaults, by key."""
+        return {key: value for key, (value, _) in self._values.items()}
+
     def with_values(self, **values: Value) -> Settings:
         """A copy with other values; ``__`` stands for the dot. For programs and tests. Raises ConfigError."""
         changed = {k.replace("__", "."): v for k, v in values.items()}

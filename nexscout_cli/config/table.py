@@ -202,6 +202,17 @@ SETTINGS: dict[str, Setting] = {
     "conversations.keep": Setting(
         False, bool, "keep what is asked and answered, so that `run --continue` goes on with it"
     ),
+    "jobs.poll_seconds": Setting(
+        60.0, float, "seconds between two looks at a batch that `--wait` waits for", 0.05, 86_400
+    ),
+    "jobs.unsure_seconds": Setting(
+        120.0,
+        float,
+        "seconds that a batch may take to appear at its provider, after which it is asked for again where a process died",
+        0,
+        86_400,
+    ),
+    "jobs.keep_days": Setting(30, int, "days that the answers of a finished job are kept", 1, 3650),
     "learning.patterns": Setting(True, bool, "learn phrases that recur (numbers and names masked)"),
     "providers.timeout": Setting(
         60.0, float, "seconds a call may take; for a stream, seconds between two tokens", 0.1, 3600

@@ -49,8 +49,9 @@ def settlement(plan: Plan, quoted_tokens: int, baseline: Model, floor: float) ->
         quality=plan.model.quality,
         price_in=plan.model.price_in,
         price_out=plan.model.price_out,
-        baseline_in=baseline.price_in,
-        baseline_out=baseline.price_out,
+        # What it would have cost without any thought: in no cheaper tier either.
+        baseline_in=baseline.class_prices.get("default_input", baseline.price_in),
+        baseline_out=baseline.class_prices.get("default_output", baseline.price_out),
         forecast=plan.forecast,
         quoted_tokens=quoted_tokens,
         tokens_saved=plan.compression.tokens_before - plan.compression.tokens_after,
@@ -63,6 +64,7 @@ def settlement(plan: Plan, quoted_tokens: int, baseline: Model, floor: float) ->
         has_key=plan.request.options.idempotency_key is not None,
         class_prices=plan.model.class_prices,
         below_floor=plan.model.quality < floor,
+        service_tier=plan.request.options.service_tier,
     )
 
 

@@ -4,6 +4,7 @@ set for a user, a key, a tag, and a program for a run of its own.
 
 from __future__ import annotations
 
+from datetime import UTC, datetime, timedelta
 from functools import lru_cache
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -96,6 +97,18 @@ def _cap(settings: Settings, tier: str, unit: str, scope: str, window: str) -> i
     if cap is None:
         return None
     return round(cap * NANO) if unit == "usd" else int(cap)
+
+
+def window_end(window: str, now: datetime) -> datetime | None:
+    """When the next day, week or month begins, in UTC; None for what never ends."""
+    day = now.astimezone(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
+    if window == "day":
+        return day + timedelta(days=1)
+    if window == "week":
+        return day + timedelta(days=7 - day.weekday())
+    if window == "month":
+        return (day.replace(day=1) + timedelta(days=32)).replace(day=1)
+    return None
 
 
 def presses(budget: Budget, used: Used) -> bool:

@@ -13,6 +13,7 @@ from nexscout_cli.engine.idempotency import answered_before
 from nexscout_cli.engine.interrupts import Interrupts
 from nexscout_cli.engine.planning.resolve import Resolved, resolve
 from nexscout_cli.engine.planning.shape import plain_shape
+from nexscout_cli.engine.purse import current as current_purse
 from nexscout_cli.engine.recalled import CachedAnswer
 from nexscout_cli.engine.response import AIResponse
 from nexscout_cli.engine.validate import check_request
@@ -93,9 +94,19 @@ class Engine:
         runner.sends_at_once = self.sends_at_once
         return runner
 
+    def adopt(self, settings: Settings) -> None:
+        """Go on under other settings; what is under way ends under those that it began with."""
+        self.settings = settings
+        for made in ("planner", "runner"):
+            self.__dict__.pop(made, None)
+
     def snapshot(self, request: AIRequest, actor: str | None = None) -> Snapshot:
         """Step 0: the world that a request is planned in. Raises NotPermitted, UsageError."""
         return read_snapshot(self.ledger, self.provider, self.settings, actor or self.actor, request)
+
+    def tokens(self, text: str, model: str) -> int:
+        """Tokens of a text for a target (a ``litellm_model``)."""
+        return self._count(text, model)[0]
 
     def simulate(self, request: AIRequest, *, actor: str | None = None) -> Plan:
         """The plan for a request; nothing is written. Raises NexScoutError where no plan can be made."""
@@ -125,14 +136,20 @@ class Engine:
         ``request_id``: its name, where one was made already (:func:`~nexscout_cli.engine.asked.new_id`).
         Raises Interrupted when a signal ends it; what was in flight is settled first.
         """
+        purse = current_purse()
+        if purse is not None:
+            request = purse.over(request)
         asked = self._asked(request, actor, request_id)._replace(patient=patient)
         try:
             check_request(asked.request, self.settings)
-            return self._answer(asked, self.snapshot(asked.request, asked.actor), on_text, confirm)
+            response = self._answer(asked, self.snapshot(asked.request, asked.actor), on_text, confirm)
         except Interrupted:
             raise
         except NexScoutError as error:
-            return refusal(asked, self._moment(asked), error.as_json(), error.exit_status)
+            response = refusal(asked, self._moment(asked), error.as_json(), error.exit_status)
+        if purse is not None:
+            purse.hear(request, response)
+        return response
 
     def share(self, request: AIRequest, first: AIResponse, *, actor: str | None = None) -> AIResponse:
         """Answer a request with an identical one's answer of a moment ago; recorded as a cache hit."""
@@ -173,7 +190,10 @@ class Engine:
         earlier = self.ledger.recall(asked.actor, asked.request.user_id, name)
         return answered_before(earlier, name, asked.fingerprint)
 
-    def _answer(self, asked: Asked, snapshot: Snapshot, on_text: OnText | None, confirm: Confirm | None) -> AIResponse:
+    def _begun(
+        self, asked: Asked, snapshot: Snapshot, on_text: OnText | None
+    ) -> AIResponse | tuple[Asked, Resolved, Plan]:
+        """Steps 1 to 7: an answer that there was before or that the books can give, else the plan, allowed or not."""
         request = asked.request
         asked = asked._replace(fingerprint=key.fingerprint(request))
         if (earlier := self._recall(asked)) is not None:
@@ -184,7 +204,34 @@ class Engine:
             asked = asked._replace(cache_key=cache_key, form_key=form_key)
             if (hit := self._cached(asked, snapshot, resolved)) is not None:
                 return self._serve(asked, snapshot, resolved, hit, on_text)
-        plan = self.planner.plan(request, snapshot, resolved)
+        return asked, resolved, self.planner.plan(request, snapshot, resolved)
+
+    def for_later(self, request: AIRequest, *, actor: str | None = None) -> AIResponse | tuple[Asked, Snapshot, Plan]:
+        """Steps 0 to 7 of a request that a provider's batch is to answer: who asks, the world it was planned in, and a plan
+        that is allowed; or the answer, where there is one now, or what refuses it. Nothing is held.
+        """
+        from nexscout_cli.engine.jobs.keeping import later
+
+        asked = self._asked(request, actor)
+        try:
+            check_request(asked.request, self.settings)
+            asked = asked._replace(request=later(asked.request))
+            snapshot = self.snapshot(asked.request, asked.actor)
+            begun = self._begun(asked, snapshot, None)
+        except NexScoutError as error:
+            return refusal(asked, self._moment(asked), error.as_json(), error.exit_status)
+        if isinstance(begun, AIResponse):
+            return begun
+        asked, _, plan = begun
+        if plan.error is not None:
+            return self._refuse(asked, plan, plan.error, plan.exit_status)
+        return asked, snapshot, plan
+
+    def _answer(self, asked: Asked, snapshot: Snapshot, on_text: OnText | None, confirm: Confirm | None) -> AIResponse:
+        begun = self._begun(asked, snapshot, on_text)
+        if isinstance(begun, AIResponse):
+            return begun
+        asked, resolved, plan = begun
         if plan.error is not None:
             return self._refuse(asked, plan, plan.error, plan.exit_status)
         if confirm is not None and not confirm(plan):

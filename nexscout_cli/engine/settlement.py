@@ -55,6 +55,7 @@ class Settlement(NamedTuple):
     ``price_in``, ``price_out`` and ``class_prices`` are the model's, ``baseline_in`` and ``baseline_out`` those of the model
     that savings are counted against. ``quoted_tokens`` is what the whole request was predicted to take. ``tokens_saved`` is what
     compression took out of the input. ``below_floor``: the model is worse than ``routing.floor``.
+    ``service_tier``: flex, priority or batch, where one was asked for.
     """
 
     user_id: str
@@ -77,6 +78,7 @@ class Settlement(NamedTuple):
     has_key: bool
     class_prices: dict[str, int] = {}  # noqa: RUF012 - never changed
     below_floor: bool = False
+    service_tier: str | None = None
 
     def as_json(self) -> dict[str, Json]:
         """The value as JSON keeps it. It holds nothing of the prompt's text."""

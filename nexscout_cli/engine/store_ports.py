@@ -14,19 +14,12 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from nexscout_cli.engine.alert_port import Alerts
-    from nexscout_cli.engine.book_types import (
-        ApiKey,
-        AttemptRow,
-        Energy,
-        ImportRow,
-        Preferences,
-        Recovered,
-        Unresolved,
-        UserRow,
-    )
+    from nexscout_cli.engine.book_types import ApiKey, AttemptRow, Energy, ImportRow, Preferences, Unresolved, UserRow
     from nexscout_cli.engine.budgets import Budget, Used
+    from nexscout_cli.engine.catalog.recovery_rules import Recovered
     from nexscout_cli.engine.conversations import Conversations
     from nexscout_cli.engine.deployment import Use
+    from nexscout_cli.engine.jobs.ports import JobBook
     from nexscout_cli.engine.learning.profile import ProfileState
     from nexscout_cli.engine.log_port import FeedbackBook, Log
     from nexscout_cli.engine.maintenance_port import Maintenance
@@ -309,6 +302,10 @@ class Store(Protocol):
     @property
     def conversations(self) -> Conversations:
         """Conversations that are kept."""
+
+    @property
+    def jobs(self) -> JobBook:
+        """Batches that providers answer later."""
 
     @property
     def alerts(self) -> Alerts:

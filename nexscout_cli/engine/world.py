@@ -51,7 +51,11 @@ def _snapshot(
 
         available, missing = without_the_unable(world.models, available, missing, request)
         served = request.options.service_tier
-        if served in ("flex", "priority"):  # from here on the models cost what they cost there
+        if served == "batch":
+            from nexscout_cli.engine.jobs.world import in_batches
+
+            world, available, missing = in_batches(world, provider, available, missing)
+        elif served in ("flex", "priority"):  # from here on the models cost what they cost there
             world = world._replace(models=tuple(model.at_tier(served) or model for model in world.models))
     used = {budget[:3]: gone for budget, gone in world.used.items() if not budget.owner}
     drawn_on = [(budget, used.get(budget[:3], Used(0, 0))) for budget in budgets(settings, tier)]
@@ -67,7 +71,9 @@ def _snapshot(
         energy=world.energy + tier_terms(settings)[tier].due(granted, world.now.isoformat()[:_MONTH]),
         limits=tuple(_limit(budget, gone) for budget, gone in drawn_on if budget.cap is not None),
         panic=world.panic or any(presses(budget, gone) for budget, gone in drawn_on),
-        surge_milli=surge_milli(world.load, settings["surge.capacity"]),
+        surge_milli=surge_milli(
+            0 if request.options.service_tier == "batch" else world.load, settings["surge.capacity"]
+        ),
         models=world.models,
         available=available,
         missing=missing,

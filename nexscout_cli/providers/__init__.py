@@ -13,6 +13,7 @@ if TYPE_CHECKING:
 
     from nexscout_cli.engine.call import Call, Completion, OnText
     from nexscout_cli.engine.catalog.comparison import Listed
+    from nexscout_cli.engine.jobs.remote import Remote
     from nexscout_cli.engine.model import Model
     from nexscout_cli.engine.ports import Provider
 
@@ -43,6 +44,12 @@ class Providers:
         from nexscout_cli.providers import prices
 
         return prices.lookup(target)
+
+    def remote(self, model: Model) -> Remote | None:
+        """The batch interface that serves a model; None where there is none."""
+        from nexscout_cli.providers import batches
+
+        return batches.remote(model)
 
     def complete(self, call: Call, on_text: OnText | None) -> Completion:
         """Make the call; raises ProviderFailure, and CallInterrupted for a signal."""

@@ -35,6 +35,11 @@ _TIERS = {
     for key, name in ({"input_cost_per_token": "input", "output_cost_per_token": "output"} | _CLASSES).items()
 }
 """Entries of the table that are prices in another service tier."""
+_BATCH = {
+    f"{key}_batches": name
+    for key, name in ({"input_cost_per_token": "input", "output_cost_per_token": "output"} | _CLASSES).items()
+}
+"""Entries of the table that are prices of a batch that is answered later."""
 _ABILITIES = {"supports_function_calling": "tools", "supports_vision": "images", "supports_response_schema": "schema"}
 _FEES = {"input_cost_per_request": "request", "search_context_cost_per_query": "search"}
 """Entries that are charged by the piece."""
@@ -59,7 +64,7 @@ class Listing(NamedTuple):
     ``tiered`` is True when the prices do not bound every call: a dearer rate above some number of tokens, or charges apart
     from tokens. ``flat_input_tokens`` is then how many input tokens the prices hold up to, when that is all that stands in
     the way: with a window cut to it they are a bound again; None otherwise. ``unbounded_by`` names the entries of the table
-    that charge for something else.
+    that charge for something else. ``batch``: prices by class in a batch that is answered later, as far as there are any.
     """
 
     name: str
@@ -75,6 +80,7 @@ class Listing(NamedTuple):
     unbounded_by: tuple[str, ...]
     reasons: bool = False
     abilities: tuple[str, ...] | None = None
+    batch: dict[str, int] = {}  # noqa: RUF012 - never changed
 
 
 class CurrentModel(NamedTuple):
@@ -191,6 +197,7 @@ def _listing(name: str, entry: dict[str, Any]) -> Listing | None:
         unbounded,
         entry.get("supports_reasoning") is True,
         _abilities(name, entry),
+        {name: price for key, name in _BATCH.items() if (price := _pico(plain.get(key))) is not None},
     )
 
 

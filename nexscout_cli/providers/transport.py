@@ -81,7 +81,9 @@ def send(
 
 
 def _headers(request: HttpRequest) -> list[tuple[bytes, bytes]]:
-    headers = [("content-type", "application/json"), ("accept-encoding", "identity"), ("user-agent", "nexscout")]
+    headers = [("accept-encoding", "identity"), ("user-agent", "nexscout")]
+    if not any(name == "content-type" for name, _ in request.headers):
+        headers.append(("content-type", "application/json"))
     return [(name.encode("ascii"), value.encode("ascii")) for name, value in (*headers, *request.headers)]
 
 

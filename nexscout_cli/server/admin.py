@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from nexscout_cli.config import SETTINGS
 from nexscout_cli.engine.budget_words import budget_text
 from nexscout_cli.engine.budgets import owner_of
+from nexscout_cli.engine.deployment import Use
 from nexscout_cli.server import deeds, errors, web
 from nexscout_cli.terms import MODES, ROLES, TIERS
 
@@ -16,6 +17,8 @@ if TYPE_CHECKING:
     from starlette.requests import Request
     from starlette.responses import Response
 
+    from nexscout_cli.engine.model import Model
+    from nexscout_cli.engine.store_ports import Store
     from nexscout_cli.server.sessions import Session
     from nexscout_cli.server.site import Route, Site
 
@@ -88,6 +91,7 @@ class Admin:
             for key in store.keys.listing(actor)
             if key.revoked_at is None
         ]
+        models = [one for one in store.catalog.models(actor) if not one.retired]
         with self._lock:
             said = self._said.pop(session.form, "")
         shown = {
@@ -96,9 +100,10 @@ class Admin:
             "users": users[:_SHOWN],
             "more": max(0, len(users) - _SHOWN),
             "keys": keys,
-            "models": [one for one in store.catalog.models(actor) if not one.retired],
+            "models": models,
             "budgets": [(one, budget_text(one)) for one in store.budgets.listing(actor)],
         }
+        shown["places"] = [place for one in models for place in _deployed(store, actor, one)]
         rows, _ = store.limits.read(actor)
         shown["limits"] = [
             {
@@ -157,3 +162,27 @@ class Admin:
             return self._site.around(self._site.asked(request, session), "admin")
 
         return web.page("site_secret.html", {"secret": secret, "says": deed.says} | await self._site.threads.do(around))
+
+
+def _deployed(store: Store, actor: str, model: Model) -> list[dict[str, Any]]:
+    """Where a model is served, and how each place is used now."""
+    uses = store.catalog.uses(actor, model) if model.deployments else {}
+    return [
+        {
+            "model": model.name,
+            "name": place.name,
+            "calls": model.at(place).litellm_model,
+            "weight": place.weight,
+            "limits": ", ".join(
+                f"{limit:,} {words}"
+                for limit, words in ((place.rpm, "rpm"), (place.tpm, "tpm"), (place.concurrency, "at once"))
+                if limit is not None
+            ),
+            "latency": use.latency_ms,
+            "errors": use.error_rate,
+            "cooling": use.cooling,
+            "failure": use.failure,
+        }
+        for place in model.deployments
+        for use in (uses.get(place.name, Use()),)
+    ]

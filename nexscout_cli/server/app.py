@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import TYPE_CHECKING, Any
@@ -37,19 +38,30 @@ if TYPE_CHECKING:
 
 
 def application(
-    engine: Engine, store: Store, settings: Settings, secret: bytes | None = None, fault: Fault = lambda: None
+    engine: Engine,
+    store: Store,
+    settings: Settings,
+    secret: bytes | None = None,
+    fault: Fault = lambda: None,
+    limits: Callable[[], Settings] | None = None,
 ) -> ASGIApp:
     """The application over an engine; with pages where there is a ``secret`` that signs their links.
 
-    ``fault`` looks for what is wrong with the database, after a failure that nobody understands.
+    ``limits`` reads the settings anew, as the database's limits allow them now. ``fault`` looks for what is wrong with
+    the database, after a failure that nobody understands.
     """
     server = Server(engine, store, settings, fault)
     pages = [] if secret is None else _pages(server, secret)
 
     @contextlib.asynccontextmanager
     async def lifespan(app: Starlette) -> AsyncIterator[None]:
+        watching = asyncio.get_running_loop().create_task(server.keep_up(limits)) if limits else None
         yield
+        if watching is not None:
+            watching.cancel()
         await server.threads.close()
+        if server.traces is not None:
+            await asyncio.get_running_loop().run_in_executor(None, server.traces.close)
 
     def route(path: str, method: str, handle: Callable[[Server, Request], Awaitable[Response]], protocol: str) -> Route:
         return Route(path, guarded(server, path, handle, protocol), methods=[method])

@@ -13,6 +13,7 @@ from nexscout_cli.engine.book_types import MAX_ENERGY, ApiKey
 from nexscout_cli.engine.budget_words import budget_of, budget_text
 from nexscout_cli.engine.budgets import owner_of
 from nexscout_cli.engine.catalog import keeping, rules
+from nexscout_cli.engine.catalog.deploying import Place
 from nexscout_cli.engine.names import check_user
 from nexscout_cli.errors import ConfigError, UsageError
 from nexscout_cli.terms import MODES, ROLES, TIERS
@@ -147,6 +148,47 @@ def _model(store: Store, actor: str, fields: Fields) -> Deed:
     )
 
 
+def _place(store: Store, actor: str, fields: Fields) -> Deed:
+    """Other limits of a deployment; a field that is left empty stays as it is, and 0 is any number."""
+    model, name = _deployment(store, actor, fields)
+    given: dict[str, Any] = {
+        of: _whole(fields, of, 0, 1000 if of == "weight" else 10**9) for of in _PLACE if fields.get(of)
+    }
+    if not given:
+        raise UsageError("nothing is said of the deployment", "fill in what is to change")
+    said = ", ".join(
+        f"{words} {given[of] or 'any' if of != 'weight' else given[of]}" for of, words in _PLACE.items() if of in given
+    )
+    return Deed(
+        f"Give {model} at {name}: {said}?",
+        f"{model} at {name} has: {said}.",
+        _done(
+            lambda: keeping.deploy(store.catalog, actor, model, name, Place()._replace(**given), lambda target: None)
+        ),
+    )
+
+
+def _no_place(store: Store, actor: str, fields: Fields) -> Deed:
+    model, name = _deployment(store, actor, fields)
+    return Deed(
+        f"Ask {model} at {name} no more?",
+        f"{model} is not served at {name} any more.",
+        _done(lambda: keeping.undeploy(store.catalog, actor, model, name)),
+        heavy=True,
+    )
+
+
+def _deployment(store: Store, actor: str, fields: Fields) -> tuple[str, str]:
+    """A model and one of its deployments. Raises UsageError where there is none."""
+    found, name = rules.find(store.catalog.models(actor), fields.get("model", "")), fields.get("deployment", "")
+    if name not in (one.name for one in found.deployments):
+        raise UsageError(f"{found.name} has no deployment {name!r:.80}", "load the page again")
+    return found.name, name
+
+
+_PLACE = {"weight": "weight", "rpm": "requests a minute", "tpm": "tokens a minute", "concurrency": "calls at once"}
+
+
 def _new_key(store: Store, actor: str, fields: Fields) -> Deed:
     user = _user(fields)
     name = fields.get("name") or free_name(user, (key.id for key in store.keys.listing(actor)))
@@ -247,4 +289,6 @@ _DEEDS: dict[str, Callable[[Store, str, Fields], Deed]] = {
     "budget": _budget,
     "no-budget": _no_budget,
     "limit": _limit,
+    "place": _place,
+    "no-place": _no_place,
 }

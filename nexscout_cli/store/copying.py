@@ -39,6 +39,9 @@ TABLES = (
     "limits",
     "conversations",
     "conversation_turns",
+    "jobs",
+    "job_parts",
+    "job_rows",
     "deployments",
     "deployment_states",
 )

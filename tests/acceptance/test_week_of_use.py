@@ -15,6 +15,7 @@ import pytest
 
 from nexscout_cli import assemble
 from nexscout_cli.engine.api_keys import digest
+from tests.support.batch_server import BatchServer
 from tests.support.openai_server import Body, OpenAIServer
 
 TIERS = {"ada": "elite", "bob": "free", "cyd": "pro", "dan": "elite", "eve": "enterprise"}
@@ -32,7 +33,7 @@ ENDED = ("post", "void")
 """Entries that end a hold."""
 FILLED_BY_NOBODY = dict.fromkeys(
     ("folded_latency.took", "deployment_states.latency_ms"), "the week's clock stands still while a call is made"
-)
+) | dict.fromkeys(("job_parts.owner", "job_parts.until"), "filled while a process is at it")
 """Columns that no week of use can fill, each with the reason."""
 
 
@@ -167,6 +168,24 @@ class Week:
         self.run("dan", "ai_chatbot", "On with it", "--continue")
         self.patch.delenv("NEXSCOUT_CONVERSATIONS_KEEP")
 
+    def later(self, folder: Path) -> None:
+        """A batch that is answered later, one whose answers are lost, and one that its provider does not take."""
+        rows = folder / "rows.jsonl"
+        lines = [{"id": str(n), "prompt": f"What is {min(n, 2)}?", "user": "dan"} for n in range(4)]
+        rows.write_text("".join(json.dumps(line) + "\n" for line in lines))
+        with BatchServer() as provider:
+            base = ("--litellm-model", "openai/gpt-4o-mini", "--api-key-env", "OPENAI_API_KEY")
+            self.home("models", "add", "later", *base, "--api-base", f"{provider.root}/v1")
+            provider.states = ["completed"]
+            self.patch.setenv("NEXSCOUT_JOBS_POLL_SECONDS", "0.05")
+            later = ("batch", str(rows), "--later", "--model", "later", "--out")
+            self.home(*later, str(folder / "a.jsonl"), "--wait")
+            provider.lose_output = True
+            self.home(*later, str(folder / "b.jsonl"), "--no-cache")
+            self.home("jobs", "poll", ok=False)
+        self.home("models", "set", "later", *base, "--api-base", "http://127.0.0.1:1/v1")
+        self.home(*later, str(folder / "c.jsonl"), "--no-cache")
+
     def two_places(self) -> None:
         """A model that is served at two places, with limits and prices of their own, of which one fails."""
         limits = ("--rpm", "500", "--tpm", "200000", "--concurrency", "20")
@@ -211,6 +230,7 @@ def week(module_home: Any, tmp_path_factory: pytest.TempPathFactory) -> Iterator
             week.now = start + timedelta(days=day, hours=day % 3)
             week.a_day(day)
             week.mishaps(day)
+        week.later(tmp_path_factory.mktemp("later"))
         week.last_day()
         week.alarms(tmp_path_factory.mktemp("alarms"))
         week.a_talk()

@@ -171,3 +171,25 @@ def test_a_limit_of_the_installation_is_set_and_let_go(admin: Browser, shared: S
     for fields in ({"limit": "learning.patterns", "value": "on"}, {"limit": "caps.usd.user_month", "value": "much"}):
         got = ask(admin, do="limit", **fields)
         assert got.status == 400 and "That did not work" in got.text
+
+
+def test_a_deployment_gets_other_limits_and_is_taken_away(admin: Browser, shared: Scout) -> None:
+    shared(
+        "models",
+        "deploy",
+        "gpt-4o",
+        "--target",
+        "openai/gpt-4o",
+        "--name",
+        "second",
+        "--api-base",
+        "http://127.0.0.1:9/v1",
+    )
+    do(admin, do="place", model="gpt-4o", deployment="second", weight="7", rpm="30")
+    of = {row["deployment"]: row for row in state(shared, "models", "deployments", "gpt-4o")["rows"]}
+    assert (of["second"]["weight"], of["second"]["rpm"], of["second"]["tpm"]) == (7, 30, None)
+    assert "30 rpm" in admin("/admin").text
+    assert ask(admin, do="place", model="gpt-4o", deployment="third", weight="1").status == 400
+    assert ask(admin, do="place", model="gpt-4o", deployment="second").status == 400
+    do(admin, do="no-place", model="gpt-4o", deployment="second")
+    assert "second" not in {row["deployment"] for row in state(shared, "models", "deployments", "gpt-4o")["rows"]}

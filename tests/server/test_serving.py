@@ -418,3 +418,16 @@ def test_a_head_that_does_not_come_ends_the_connection(shared: Scout) -> None:
         connection.sendall(POST)
         assert connection.recv(100) == b""
     assert shared.ask("/healthz").status == 200
+
+
+def test_a_limit_that_is_changed_holds_without_a_new_start(alone: Scout) -> None:
+    alone.serve()
+    key = alone.key()
+    assert alone.chat("Hello", key, max_tokens=50).status == 200
+    alone("config", "set", "caps.usd.total_day", "0.0000001")
+    until = time.monotonic() + 20
+    statuses = []
+    while time.monotonic() < until and 402 not in statuses:
+        statuses.append(alone.chat(f"Hello {len(statuses)}", key, max_tokens=50).status)
+        time.sleep(0.2)
+    assert statuses[-1] == 402

@@ -102,6 +102,8 @@ def classes(usage: Usage, totals: tuple[int, int]) -> Tokens | None:
 
 def _served(usage: Usage | None, asked: str) -> str:
     """The service tier that a call was served in, as the provider says it; else the one that was asked for."""
+    if asked == "batch":  # whatever an answer says of itself: the batch is what was paid for
+        return asked
     said = usage.service_tier if usage is not None else None
     if said in _DEARER_NAMES:
         return "priority"

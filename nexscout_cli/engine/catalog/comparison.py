@@ -44,6 +44,10 @@ class Listed(Protocol):
         """Prices of special classes of tokens, and fees."""
 
     @property
+    def batch(self) -> dict[str, int]:
+        """Prices by class in a batch that is answered later, as far as there are any."""
+
+    @property
     def reasons(self) -> bool:
         """Whether it can think before it answers."""
 

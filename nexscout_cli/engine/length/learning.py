@@ -23,7 +23,7 @@ SLOPE_T_SD, SLOPE_M_SD = 1.0, 0.5
 """How far a level's slopes may be from those of the level above."""
 EDGE_STEP, MISSED, EDGES = 0.15, 0.1, (0.2, 4.0)
 """How fast the upper edge follows, the share that is to lie above it, and its range in standard deviations."""
-MEAN_SHARE = 0.5
+MEAN_SHARE = 0.25
 """How much is added of what a log-normal's mean lies above its median: the median errs less, the mean adds up to the bill."""
 FAR = 2.0
 """How far from what was expected an answer counts as at most (a factor of seven): one that ran away teaches no length."""

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import NamedTuple
 
 from nexscout_cli.config import Settings
+from nexscout_cli.engine.budgets import window_end
 from nexscout_cli.engine.model import Model
 from nexscout_cli.engine.money import PICO_PER_NANO, dollars, nano_for_energy, usd
 from nexscout_cli.engine.plan_types import Compression, Forecast
@@ -104,7 +106,7 @@ def _by_budgets(
 ) -> tuple[int, NexScoutError | None]:
     """The bound that token budgets, dollar caps and the request's own limit afford, or the refusal."""
     for limit in snapshot.limits:
-        bound, refusal = _afford(limit, model, forecast, bound)
+        bound, refusal = _afford(limit, model, forecast, bound, snapshot.now)
         if refusal:
             return bound, refusal
     most = request.options.max_cost
@@ -137,7 +139,9 @@ def nano_per_unit(settings: Settings) -> int:
     return max(1, round(float(settings["energy.usd_per_unit"]) * 1e9))
 
 
-def _afford(limit: Limit, model: Model, forecast: Forecast, bound: int) -> tuple[int, NexScoutError | None]:
+def _afford(
+    limit: Limit, model: Model, forecast: Forecast, bound: int, now: datetime
+) -> tuple[int, NexScoutError | None]:
     whose = f"{_SCOPE[limit.scope]} {_WINDOW[limit.window]}"
     if limit.unit == "usd":
         return _afford_usd(
@@ -149,7 +153,7 @@ def _afford(limit: Limit, model: Model, forecast: Forecast, bound: int) -> tuple
                 f"{whose} cap of ${limit.cap / 1e9:g} would be passed (${max(0, limit.left) / 1e9:.6f} left)",
                 f"{_WAIT.get(limit.scope) or _WAIT.get(limit.window) or _next(limit)}, {FREE_HINT}",
                 code="usd_cap",
-                details=_details(limit, model.cost(forecast.input_tokens, forecast.output_tokens)),
+                details=_details(limit, model.cost(forecast.input_tokens, forecast.output_tokens), now),
             ),
         )
     room = limit.left - forecast.max_input_tokens
@@ -159,7 +163,7 @@ def _afford(limit: Limit, model: Model, forecast: Forecast, bound: int) -> tuple
         f"{whose} token budget of {limit.cap:,} would be passed ({max(0, limit.left):,} left)",
         f"wait for the next {limit.window}, upgrade your plan, {FREE_HINT}",
         code="token_budget",
-        details=_details(limit, forecast.input_tokens + forecast.output_tokens),
+        details=_details(limit, forecast.input_tokens + forecast.output_tokens, now),
     )
 
 
@@ -167,12 +171,16 @@ def _next(limit: Limit) -> str:
     return f"wait for the next {limit.window}, ask an admin to raise the cap"
 
 
-def _details(limit: Limit, estimate: int) -> dict[str, Json]:
-    """What a program is told of a budget that does not cover a call: amounts in dollars, or in tokens."""
+def _details(limit: Limit, estimate: int, now: datetime) -> dict[str, Json]:
+    """What a program is told of a budget that does not cover a call: amounts in dollars, or in tokens, and when it begins
+    anew (UTC; None: never).
+    """
     amounts: dict[str, Json] = {"cap": limit.cap, "left": max(0, limit.left), "estimate": estimate}
     if limit.unit == "usd":
         amounts = {name: usd(nano) for name, nano in amounts.items()}
-    return {"budget": {"unit": limit.unit, "scope": limit.scope, "window": limit.window, **amounts}}
+    begins = window_end(limit.window, now)
+    when = begins and begins.isoformat().replace("+00:00", "Z")
+    return {"budget": {"unit": limit.unit, "scope": limit.scope, "window": limit.window, **amounts, "resets_at": when}}
 
 
 def _afford_usd(

@@ -36,8 +36,8 @@ def resolve(request: AIRequest, snapshot: Snapshot, settings: Settings) -> Resol
     Blocked for a model that cannot be called.
     """
     name = policy.effective_policy(request, snapshot.profile, settings)
-    if name == "cascade" and not request.wants_text:
-        name = "learned"  # a cascade judges an answer by its text
+    if name == "cascade" and (not request.wants_text or request.options.service_tier == "batch"):
+        name = "learned"  # a cascade judges an answer by its text, while it can still ask further
     mode = rules.effective_mode(request, snapshot)
     by_difficulty = policy.governs(name, request, mode)
     return Resolved(

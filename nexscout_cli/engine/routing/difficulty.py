@@ -57,10 +57,12 @@ class Outcome(NamedTuple):
 
 
 class Plain(NamedTuple):
-    """What is said of a prompt unlike any other: log-odds of the strong model, and a line for the cheap one by few traits."""
+    """What is said of a prompt unlike any other, by its kind: log-odds of the strong model, and of the cheap one before a line
+    by few traits, the same for all kinds.
+    """
 
-    strong: float
-    weak: float
+    strong: dict[str, float]
+    weak: dict[str, float]
     traits: dict[str, float]
 
 
@@ -158,8 +160,8 @@ def _chances(sight: _Sight, w: Weights) -> Chances:
         plain.traits[name] * value for name, value in zip(w.names, sight.values, strict=True) if name in plain.traits
     )
     return Chances(
-        known * _odds(sight, w, w.strong) + (1 - known) * plain.strong,
-        known * _odds(sight, w, w.weak) + (1 - known) * (plain.weak + size),
+        known * _odds(sight, w, w.strong) + (1 - known) * plain.strong[sight.kind],
+        known * _odds(sight, w, w.weak) + (1 - known) * (plain.weak[sight.kind] + size),
     )
 
 

@@ -22,6 +22,10 @@ merely meet;
    without a contrast, heat is halved.
 4. score = 1 − exp(−heat ÷ 1.5).
 
+Sentences in German, Spanish, Chinese, Hindi or Arabic are read by lists of their own, and a short text that tells of the
+writer's life without asking for anything counts as hot where something in it may lie heavy (both:
+:mod:`nexscout_cli.engine.routing.feelings`).
+
 Only the first 6,000 characters and 60 sentences of at most 400 characters are read.
 """
 
@@ -31,6 +35,9 @@ import math
 import re
 from functools import lru_cache
 from typing import Any, NamedTuple
+
+from nexscout_cli.engine.routing import feelings
+from nexscout_cli.engine.routing.feelings import language, unsaid
 
 MAX_CHARS = 6_000
 MAX_SENTENCES = 60
@@ -55,7 +62,7 @@ _STOCK = re.compile(
     r"|killer (?:feature|app))",
     re.IGNORECASE,
 )
-_SENTENCE = re.compile(r"(?<=[.!?…])\s+|\n+")
+_SENTENCE = re.compile(r"(?<=[.!?…])\s+|(?<=[。！？।؟])|\n+")
 _WORD = re.compile(r"[a-z]+(?:'[a-z]+)?")
 
 _PERSON = frozenset(
@@ -230,14 +237,15 @@ def _read(sentence: str) -> _Sentence:
     speaking = _PERSON.intersection(words)
     technical = not speaking or _CODEISH.search(sentence) is not None
     heat, warmth = _words_heat(words, analyzer.lexicon, technical)
-    heat += 1.9 * min(2, sum(1 for _ in _PHRASES.finditer(sentence)))
+    hints = unsaid(sentence)
+    heat += 1.9 * min(2, hints + sum(1 for _ in _PHRASES.finditer(sentence)))
     if heat == 0.0 and warmth == 0.0:
         return _Sentence(0.0, 0.0)
     plain = " ".join(w for w in sentence.split() if w.lower().strip(".,;:!?'\"()") not in _TECHNICAL)
     heat += 0.6 * max(0.0, -analyzer.polarity_scores(plain)["compound"]) if plain else 0.0
     if sentence.count("!") > 1 or sum(1 for w in sentence.split() if len(w) > 3 and w.isupper()) > 0:
         heat *= 1.2
-    said = _PHRASES.search(sentence) is not None
+    said = hints > 0 or _PHRASES.search(sentence) is not None
     if not speaking and not (said and not _IMPERATIVE.match(sentence)):
         factor = 0.2 if _IMPERATIVE.match(sentence) else 0.35
     elif _IMPERATIVE.match(sentence) and not _RELATION.intersection(words) and not _QUESTION.match(sentence):
@@ -250,13 +258,13 @@ def _read(sentence: str) -> _Sentence:
 def emotional_complexity(text: str) -> float:
     """How emotionally demanding a text is, 0..1 to three decimals; the module says how it is computed.
 
-    Anger, fear, grief, conflict and mixed feelings come out above 0.7, neutral and plainly happy text below 0.5. A
-    text that
-    is empty, or has no English word of feeling, is 0.
+    Anger, fear, grief, conflict and mixed feelings come out above 0.7, neutral and plainly happy text below 0.5. A text that
+    is empty, or in which nothing tells of feeling in the languages known, is 0.
     """
     prose = _STOCK.sub(" ", _NOT_PROSE.sub(" ", text[:MAX_CHARS].replace("\u2019", "'")))
     sentences = [s[:MAX_SENTENCE_CHARS] for s in _SENTENCE.split(prose)[:MAX_SENTENCES] if s.strip()]
-    read = [_read(s) for s in sentences]
+    tongue = language(prose)
+    read = [_read(s) if tongue is None else _Sentence(*feelings.read(s, tongue)) for s in sentences]
     hottest = sorted((s.heat for s in read), reverse=True)[:3]
     heat = sum(h * w for h, w in zip(hottest, (1.0, 0.5, 0.3), strict=False))
     warmth = sum(sorted((s.warmth for s in read), reverse=True)[:3])
@@ -270,4 +278,6 @@ def emotional_complexity(text: str) -> float:
             heat += 0.5
     elif warmth > heat:
         heat *= 0.5
+    if heat < feelings.HIT and warmth < 1.5 and len(prose) <= feelings.TOLD_CHARS and not _CODEISH.search(prose):
+        heat = max(heat, feelings.told(prose, tongue or "en"))
     return round(1.0 - math.exp(-heat / 1.5), 3)

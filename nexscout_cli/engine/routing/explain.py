@@ -35,6 +35,7 @@ _OUTCOMES = {
     "voided": "gave no answer, and is not owed",
     "unknown": "its outcome is unknown",
     "sent": "in flight",
+    "submitted": "in a batch of its provider's",
     "held": "about to be sent",
 }
 

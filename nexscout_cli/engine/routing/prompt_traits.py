@@ -19,6 +19,8 @@ SEEN = 2_000
 _TOKEN = re.compile(r"[^\W\d_]+(?:'[a-z]+)?|\d+(?:[.,]\d+)*|[^\w\s]")
 _OPTION = re.compile(r"(?m)^\(?([A-J])[.):][ \t]*(.*)$")
 _NUMBER = re.compile(r"\d+(?:[.,]\d+)*")
+_LABEL_ROOM = 80
+_LABEL = re.compile(r"(?:\A|\n)[ \t]*+([^\n:]{1,30}+:)\s*+\Z")
 _NUMERIC_OPTION = re.compile(r"[\s$€£+\-−.,\d/%^()*πe√a-z°]{0,25}")
 
 WORDS = {
@@ -113,8 +115,30 @@ def options(prompt: str) -> list[tuple[str, str]]:
     return found if len(found) > 1 else []
 
 
+def asked_last(prompt: str) -> str:
+    """What is asked behind worked examples: of a prompt that ends in a label ("Answer:") which stood before, the part after
+    the last example's answer; any other prompt as it is. The examples are the same for each question and say little of it.
+    """
+    found = _LABEL.search(prompt[-_LABEL_ROOM:])
+    if found is None:
+        return prompt
+    label = f"\n{found[1]}"
+    end = prompt.rfind(label)
+    before = prompt.rfind(label, 0, end) if end > 0 else -1
+    if before < 0:
+        return prompt
+    answer = before + len(label)
+    answer += len(prompt[answer:end]) - len(prompt[answer:end].lstrip())
+    gap = next((at for at in (prompt.find(cut, answer, end) for cut in ("\n\n", "\n")) if at >= 0), -1)
+    return prompt if gap < 0 else prompt[gap:].strip() or prompt
+
+
 def take_apart(prompt: str) -> Prompt:
-    """``prompt`` as traits (counts as log(1 + n), shares and means scaled to about 0..3), kind and tokens."""
+    """``prompt`` as traits (counts as log(1 + n), shares and means scaled to about 0..3), kind and tokens.
+
+    Of a prompt with worked examples only what is asked after them is read.
+    """
+    prompt = asked_last(prompt)
     text = _ends(prompt)
     found = list(_OPTION.finditer(text))
     choices = [match[2] for match in found] if len(found) > 1 else []
@@ -154,12 +178,18 @@ def take_apart(prompt: str) -> Prompt:
         "ends in a question": float(stem.rstrip().endswith("?")),
         "signs beyond ASCII": 10 * (len(stem) - len(stem.encode("ascii", "ignore"))) / (len(stem) + 1),
     }
+    later = _TOKEN.findall(below.lower())
+    traits |= _counted(stem, words, below, later)
+    return Prompt(_kind(stem, bool(choices), len(numbers)), traits, tokens + later)
+
+
+def _counted(stem: str, words: list[str], below: str, later: list[str]) -> dict[str, float]:
+    """How often words of each class and each pattern stand in the question, and some of them among the options below it."""
     counts = dict.fromkeys(WORDS, 0)
     for word in words:
         for name in _CLASSES.get(word, ()):
             counts[name] += 1
     inside = dict.fromkeys(IN_OPTIONS, 0)
-    later = _TOKEN.findall(below.lower())
     for word in later:
         for name in _CLASSES.get(word, ()):
             if name in _OPTION_WORDS:
@@ -168,9 +198,8 @@ def take_apart(prompt: str) -> Prompt:
         counts[name] = sum(1 for _ in pattern.finditer(stem))
         if name in inside:
             inside[name] = sum(1 for _ in pattern.finditer(below))
-    traits |= {name: math.log1p(n) for name, n in counts.items()}
-    traits |= {f"{name} among the options": math.log1p(n) for name, n in inside.items()}
-    return Prompt(_kind(stem, bool(choices), len(numbers)), traits, tokens + later)
+    found = {name: math.log1p(n) for name, n in counts.items()}
+    return found | {f"{name} among the options": math.log1p(n) for name, n in inside.items()}
 
 
 def _kind(stem: str, choices: bool, numbers: int) -> str:

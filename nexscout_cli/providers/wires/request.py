@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 
 class HttpRequest(NamedTuple):
-    """One request: an absolute URL, headers, a JSON body, and the method."""
+    """One request: an absolute URL, headers, a body (JSON where no content-type says otherwise), and the method."""
 
     url: str
     headers: tuple[tuple[str, str], ...]

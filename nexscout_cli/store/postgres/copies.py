@@ -33,7 +33,7 @@ _PATIENT = "SET LOCAL idle_in_transaction_session_timeout = 0"
 _AT_A_TIME = 2_000
 """Rows that are asked for at a time."""
 
-_NAMED = ("api_keys", "conversations")
+_NAMED = ("api_keys", "conversations", "jobs", "job_parts")
 """Tables whose ids are names, not numbers that the database counts up."""
 
 
@@ -135,7 +135,7 @@ def _looked_on(connection: Connection, *, on: bool) -> None:
 
 
 def _add_up(connection: Connection) -> None:
-    from nexscout_cli.engine.book_types import SUMS
+    from nexscout_cli.engine.sums import SUMS
 
     counted = ("sum(first)", *(f"count(*) FILTER (WHERE outcome = '{name}')" for name in ("posted", "hit", "failed")))
     sums = ", ".join((*counted, *(f"sum({name})" for name in SUMS[4:])))

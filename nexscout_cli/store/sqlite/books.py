@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from nexscout_cli.store.sqlite.energy import SqliteEnergy
     from nexscout_cli.store.sqlite.feedback import SqliteFeedback
     from nexscout_cli.store.sqlite.imports import SqliteImports
+    from nexscout_cli.store.sqlite.jobs import SqliteJobs
     from nexscout_cli.store.sqlite.keys import SqliteBudgets, SqliteKeys
     from nexscout_cli.store.sqlite.ledger import SqliteLedger
     from nexscout_cli.store.sqlite.limits import SqliteLimits
@@ -92,6 +93,13 @@ class Books:
         from nexscout_cli.store.sqlite.conversations import SqliteConversations
 
         return SqliteConversations(self._work)
+
+    @cached_property
+    def jobs(self) -> SqliteJobs:
+        """Batches that providers answer later."""
+        from nexscout_cli.store.sqlite.jobs import SqliteJobs
+
+        return SqliteJobs(self._work)
 
     @cached_property
     def limits(self) -> SqliteLimits:

@@ -30,7 +30,7 @@ def hold(t: Transaction, order: Order) -> Attempt:
     else:
         n, claim = _take_over(t, request_id)
     attempt_id = _insert_attempt(t, order, n, claim, deployment)
-    energy = order.energy if first else _energy_held(t, request_id)
+    energy = order.energy if first else energy_held(t, request_id)
     amounts: dict[int, int] = {}
     if first and energy:
         amounts[accounts.energy_account(t, user_id)] = energy
@@ -117,7 +117,7 @@ def _take_over(t: Transaction, request_id: str) -> tuple[int, str | None]:
     return n + 1, None if claim == claims.on_itself(request_id, n) else claim
 
 
-def _energy_held(t: Transaction, request_id: str) -> int:
+def energy_held(t: Transaction, request_id: str) -> int:
     """What a request holds of energy, which is held once, by its first attempt."""
     row = t.execute(
         """SELECT e.amount FROM attempts t JOIN ledger_entries e ON e.attempt = t.id AND e.kind = 'hold'

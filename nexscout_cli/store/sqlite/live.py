@@ -13,7 +13,8 @@ if TYPE_CHECKING:
 
 _CALLS = f"""SELECT a.request_id, a.n, user_id, a.model, a.state, a.hold, a.created_at
   FROM attempts a JOIN requests r USING (request_id)
-  WHERE a.claim IS NOT NULL AND a.state IN ('held', 'sent', 'unknown') AND {OWN_OR_ADMIN} ORDER BY a.created_at, a.id"""
+  WHERE a.claim IS NOT NULL AND a.state IN ('held', 'sent', 'submitted', 'unknown') AND {OWN_OR_ADMIN}
+  ORDER BY a.created_at, a.id"""
 _USED = f"""SELECT substr(created_at, 1, 16), sum(cost_usd), count(DISTINCT request_id), count(*) FILTER (WHERE outcome = 'hit')
   FROM ai_model_usage WHERE created_at >= :since AND {OWN_OR_ADMIN} GROUP BY 1"""
 _FAILED = f"""SELECT substr(a.created_at, 1, 16), count(*) FROM attempts a JOIN requests r USING (request_id)

@@ -91,6 +91,7 @@ def usage_of(attempt: Attempt, posting: Posting, actor: str) -> dict[str, Json]:
             "emotional_complexity": settlement.emotional_complexity,
             "actor": actor,
             **({"doubt": doubt} if doubt else {}),
+            **({"service_tier": settlement.service_tier} if settlement.service_tier else {}),
             **({"warnings": list(delivery.warnings)} if delivery and delivery.warnings else {}),
         },
     }

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from sqlite_utils import Database, Migrations
 
-from nexscout_cli.engine.book_types import SUMS
+from nexscout_cli.engine.sums import SUMS
 from nexscout_cli.store.sqlite.folds import FOLDS, NUMBERS, Fold
 from nexscout_cli.store.sqlite.rollups import ROLLUPS
 
@@ -874,6 +874,84 @@ def deployments(db: Database) -> None:
     """Where models are served beside their own target, what each place takes, and how it did of late."""
     _script(db.conn, _DEPLOYMENTS)
     db.conn.execute("PRAGMA user_version = 18")
+
+
+# What a provider's batch job owns is ``submitted``: the job decides of it, age does not.
+_JOBS = """
+CREATE TRIGGER attempts_move_forward BEFORE UPDATE OF state ON attempts
+WHEN NOT (new.state = old.state AND old.state <> 'posted'
+          OR old.state = 'held' AND new.state IN ('sent', 'submitted', 'voided')
+          OR old.state IN ('sent', 'submitted') AND new.state IN ('posted', 'unknown', 'voided')
+          OR old.state = 'unknown' AND new.state IN ('posted', 'voided'))
+BEGIN SELECT RAISE(ABORT, 'an attempt cannot change that way'); END;
+
+CREATE TABLE jobs (
+  id TEXT PRIMARY KEY,
+  actor TEXT NOT NULL,
+  name TEXT NOT NULL,
+  digest TEXT NOT NULL,
+  out TEXT,
+  state TEXT NOT NULL CHECK (state IN ('open', 'cancelling', 'ended')),
+  created_at TEXT NOT NULL,
+  ended_at TEXT
+) STRICT, WITHOUT ROWID;
+CREATE INDEX jobs_by_time ON jobs (created_at);
+CREATE TABLE job_parts (
+  id TEXT PRIMARY KEY,
+  job TEXT NOT NULL REFERENCES jobs,
+  provider TEXT NOT NULL,
+  model TEXT NOT NULL,
+  state TEXT NOT NULL CHECK (state IN ('new', 'uploading', 'creating', 'sent', 'ended')),
+  file_id TEXT,
+  remote_id TEXT,
+  remote_state TEXT,
+  begun_at TEXT,
+  misses INTEGER NOT NULL DEFAULT 0 CHECK (misses >= 0),
+  note TEXT,
+  owner TEXT,
+  until TEXT,
+  created_at TEXT NOT NULL,
+  ended_at TEXT
+) STRICT, WITHOUT ROWID;
+CREATE INDEX job_parts_by_job ON job_parts (job);
+CREATE TABLE job_rows (
+  job TEXT NOT NULL REFERENCES jobs,
+  n INTEGER NOT NULL CHECK (n >= 0),
+  row_id TEXT NOT NULL,
+  digest TEXT NOT NULL,
+  user_id TEXT NOT NULL,
+  state TEXT NOT NULL CHECK (state IN ('waiting', 'held', 'sent', 'back', 'ended')),
+  same_as INTEGER,
+  request_id TEXT,
+  part TEXT,
+  request TEXT,
+  kept TEXT,
+  body TEXT,
+  answer TEXT,
+  PRIMARY KEY (job, n)
+) STRICT, WITHOUT ROWID;
+CREATE INDEX job_rows_by_part ON job_rows (part) WHERE part IS NOT NULL;
+CREATE INDEX job_rows_by_user ON job_rows (user_id);
+"""
+
+
+@MIGRATIONS()
+def jobs(db: Database) -> None:
+    """Jobs that providers do in their own time, at their price for that."""
+    (table,) = db.conn.execute("SELECT sql FROM sqlite_master WHERE type = 'table' AND name = 'attempts'").fetchone()
+    others = db.conn.execute(
+        "SELECT sql FROM sqlite_master WHERE tbl_name = 'attempts' AND type IN ('index', 'trigger') AND sql IS NOT NULL "
+        "AND name <> 'attempts_move_forward'"
+    ).fetchall()
+    table = table.replace("'held', 'sent', 'posted'", "'held', 'sent', 'submitted', 'posted'")
+    db.conn.execute(f"CREATE TABLE attempts_19 {table[table.index('(') :]}")
+    db.conn.execute("INSERT INTO attempts_19 SELECT * FROM attempts")
+    db.conn.execute("DROP TABLE attempts")
+    db.conn.execute("ALTER TABLE attempts_19 RENAME TO attempts")
+    _script(db.conn, _JOBS)
+    for (sql,) in others:  # they went with the table that was made anew
+        db.conn.execute(sql)
+    db.conn.execute("PRAGMA user_version = 19")
 
 
 def migrate(connection: sqlite3.Connection) -> None:

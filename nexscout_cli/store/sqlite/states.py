@@ -31,7 +31,7 @@ def set_state(
 
     ``ended``: its request ends with it. ``failure``: what reports count it as, where it gave no answer.
     """
-    settled = None if state == "sent" else t.stamp
+    settled = None if state in ("sent", "submitted") else t.stamp
     try:
         t.execute(_ENDS if ended else _STAYS, (state, actual, reason, failure, provider_id, settled, attempt_id))
     except t.broken as error:

@@ -22,6 +22,8 @@ _FORGET = {
     "WHERE {whose} AND ({has_message} OR {has_warnings})",
     "turns": "DELETE FROM conversation_turns WHERE conversation IN (SELECT id FROM conversations WHERE {whose})",
     "conversations": "DELETE FROM conversations WHERE {whose}",
+    "jobs": "UPDATE job_rows SET request = NULL, body = NULL, answer = NULL WHERE {whose} "
+    "AND (request IS NOT NULL OR answer IS NOT NULL)",
     "verdicts": "DELETE FROM feedback WHERE {whose}",
     "decisions": "UPDATE ai_cost_predictions SET decision = {decision_without_weighed} WHERE {whose} AND {has_weighed}",
     "doubts": "UPDATE ai_model_usage SET metadata = {metadata_without_doubt} WHERE {whose} AND {has_doubt}",
@@ -43,7 +45,10 @@ _HELD = (
     "prompt_heads) <> ('{}', '[]', '{}', '[]')",
     "SELECT 1 FROM feedback WHERE user_id = ? AND note IS NOT NULL",
 )
-_HELD_LATER = {"conversations": "SELECT 1 FROM conversations WHERE user_id = ?"}
+_HELD_LATER = {
+    "conversations": "SELECT 1 FROM conversations WHERE user_id = ?",
+    "job_rows": "SELECT 1 FROM job_rows WHERE user_id = ? AND (request IS NOT NULL OR answer IS NOT NULL)",
+}
 """The same of tables that older copies do not have."""
 
 

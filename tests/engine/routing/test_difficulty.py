@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from nexscout_cli.engine.routing.difficulty import difficulty, shipped
+from nexscout_cli.engine.routing.prompt_traits import asked_last
 from nexscout_cli.engine.shipped_data import FOLDER
 
 MOMENTUM = "A ball of mass 2 kg hits a wall at velocity 3 m/s. What is the change of momentum?\nA. 6\nB. 12\nC. 0\nD. 3"
@@ -84,3 +85,30 @@ def test_what_is_said_of_an_unfamiliar_prompt_rests_on_no_word_of_it() -> None:
     found = difficulty("Please write a kind letter to our neighbours about the barbecue on Saturday.")
     assert found.familiar == 0
     assert not any(text.startswith("words: ") for text, _ in found.reasons)
+
+
+@pytest.mark.parametrize(
+    ("prompt", "asked"),
+    [
+        ("Q: 1 + 1?\nA: 2\n\nQ: 2 + 2?\nA: 4\n\nQ: 3 + 3?\nA:", "Q: 3 + 3?\nA:"),
+        ("Input: a\nOutput: b\nInput: c\nOutput:", "Input: c\nOutput:"),
+        ("Translate this:", "Translate this:"),
+        ("Which is it?\nAnswer:", "Which is it?\nAnswer:"),
+        ("", ""),
+    ],
+)
+def test_behind_worked_examples_only_the_last_question_is_read(prompt: str, asked: str) -> None:
+    assert asked_last(prompt) == asked
+
+
+def test_examples_before_a_question_do_not_make_it_harder() -> None:
+    one = "Which planet is nearest to the sun?\nA) Venus\nB) Mercury\nC) Mars\nD) Earth\nAnswer:"
+    shots = "".join(f"What is {n} + {n}?\nA) 1\nB) 2\nC) 3\nD) 4\nAnswer:\nB\n\n" for n in range(5))
+    assert difficulty(shots + one).probability == difficulty(one).probability
+
+
+def test_unlike_anything_learned_from_a_longer_question_is_never_easier() -> None:
+    words = "glim vorp taz quen "
+    asked = [difficulty("\u4e00 " + words * n) for n in (1, 8, 40)]
+    assert [one.familiar for one in asked] == [0.0, 0.0, 0.0]
+    assert [one.probability for one in asked] == sorted(one.probability for one in asked)

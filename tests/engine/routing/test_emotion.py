@@ -12,7 +12,10 @@ from nexscout_cli.engine.routing.emotion import emotional_complexity
 
 FIXTURES = Path(__file__).parents[3] / "fixtures" / "emotion.jsonl"
 ROWS: list[dict[str, Any]] = [json.loads(line) for line in FIXTURES.read_text("utf-8").splitlines()]
-KINDS = sorted({row["kind"] for row in ROWS})
+UNTUNED = "fourth"
+"""The texts that were written when the word lists were finished, and that changed no word of them."""
+KINDS = sorted({row["kind"] for row in ROWS if row["set"] != UNTUNED})
+LANGUAGES = ("en", "de", "es", "zh", "hi", "ar")
 
 
 def agrees(row: dict[str, Any]) -> bool:
@@ -20,19 +23,52 @@ def agrees(row: dict[str, Any]) -> bool:
     return score > 0.7 if row["label"] == "high" else score < 0.5
 
 
-def test_there_are_enough_labelled_texts_of_both_labels() -> None:
-    assert len(ROWS) >= 80
-    assert min(sum(row["label"] == label for row in ROWS) for label in ("high", "low")) >= 30
+def share(rows: list[dict[str, Any]]) -> float:
+    return sum(map(agrees, rows)) / len(rows)
 
 
-def test_it_agrees_with_at_least_85_percent_of_the_labels() -> None:
-    assert sum(map(agrees, ROWS)) >= 0.85 * len(ROWS)
+def test_there_are_enough_labelled_texts_of_both_labels_and_in_each_language() -> None:
+    assert len(ROWS) >= 400
+    assert min(sum(row["label"] == label for row in ROWS) for label in ("high", "low")) >= 180
+    assert min(sum(row["lang"] == language for row in ROWS) for language in LANGUAGES) >= 40
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_it_agrees_with_at_least_88_percent_of_the_texts_it_was_made_with(language: str) -> None:
+    rows = [row for row in ROWS if row["lang"] == language and row["set"] != UNTUNED]
+    assert share(rows) >= 0.88
+    assert share([row for row in rows if row["label"] == "high"]) >= 0.82
+
+
+def test_it_agrees_with_most_texts_that_were_written_after_it() -> None:
+    rows = [row for row in ROWS if row["set"] == UNTUNED]
+    assert share(rows) >= 0.7  # 75% seen, of the high ones 58%: much of what is felt has no word for it
+    assert share([row for row in rows if row["label"] == "low"]) >= 0.9
 
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_it_agrees_with_at_least_three_quarters_of_every_kind(kind: str) -> None:
-    rows = [row for row in ROWS if row["kind"] == kind]
-    assert sum(map(agrees, rows)) >= 0.75 * len(rows)
+    rows = [row for row in ROWS if row["kind"] == kind and row["set"] != UNTUNED]
+    assert share(rows) >= 0.75
+
+
+@pytest.mark.parametrize(
+    ("felt", "asked"),
+    [
+        ("Ich habe große Angst vor morgen.", "Erkläre den Begriff der Angst bei Kierkegaard."),
+        ("Tengo mucho miedo de perder a mi hijo.", "Explica el miedo en la literatura gótica."),
+        ("我非常害怕失去我的女儿。", "解释恐惧的进化意义。"),
+        ("मुझे बहुत डर लगता है।", "डर का मनोविज्ञान समझाइए।"),
+        ("أنا خائفة جدا من الغد.", "اشرح مفهوم الخوف في علم النفس."),
+    ],
+)
+def test_a_feeling_that_is_felt_counts_and_one_that_is_asked_about_does_not(felt: str, asked: str) -> None:
+    assert emotional_complexity(asked) < 0.5 < 0.7 < emotional_complexity(felt)
+
+
+@pytest.mark.parametrize("text", ["Ich habe keine Angst.", "No tengo miedo.", "我不害怕。"])
+def test_a_negated_feeling_is_none_in_other_languages_either(text: str) -> None:
+    assert emotional_complexity(text) < 0.5
 
 
 @pytest.mark.parametrize("text", ["", "   \n", "Ecris un mail a Paul", "zxqv 12 34", '{"status": 200, "rows": [1, 2]}'])

@@ -54,7 +54,7 @@ RULES = (
         found AS (SELECT s.*, CASE
             WHEN paid AND holds = 0 THEN 'can cost something and holds nothing'
             WHEN other_holds > 0 THEN 'holds other amounts than its entries'
-            WHEN state IN ('held', 'sent', 'unknown') AND posts + voids > 0
+            WHEN state IN ('held', 'sent', 'submitted', 'unknown') AND posts + voids > 0
               THEN 'is ' || state || ', yet its hold was settled'
             WHEN state = 'unknown' AND settled_at IS NULL THEN 'is unknown, and since when is not recorded'
             WHEN state IN ('posted', 'voided') AND claim IS NOT NULL AND request_state <> 'open'
@@ -80,7 +80,8 @@ RULES = (
     Rule(
         "requests",
         """
-        WITH tries AS (SELECT request_id, count(*) AS attempts, count(CASE WHEN state IN ('held', 'sent') THEN 1 END) AS live,
+        WITH tries AS (SELECT request_id, count(*) AS attempts,
+            count(CASE WHEN state IN ('held', 'sent', 'submitted') THEN 1 END) AS live,
             count(CASE WHEN state = 'unknown' THEN 1 END) AS unknown, count(CASE WHEN state = 'posted' THEN 1 END) AS posted
             FROM attempts GROUP BY request_id),
         energy AS (SELECT e.attempt, count(CASE WHEN e.kind = 'hold' THEN 1 END) AS holds,

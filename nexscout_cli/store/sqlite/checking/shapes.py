@@ -63,6 +63,11 @@ JSON: dict[tuple[str, str], tuple[str, Callable[[Any], bool]]] = {
     ("output_lengths", "state"): ("a list of 10 or 11 numbers", _list(_number, (10, 11))),
     ("api_keys", "models"): ("a list of texts", _list(_text)),
     ("conversations", "options"): ("an object", _object()),
+    ("job_parts", "model"): ("a model", _object(None, ("name", "litellm_model"))),
+    ("job_rows", "request"): ("a request", _object(None, ("user_id", "feature", "options"))),
+    ("job_rows", "kept"): ("a plan", _object(None, ("model", "plan"))),
+    ("job_rows", "body"): ("an object", _object()),
+    ("job_rows", "answer"): ("an object with success and metadata", _object(None, ("success", "metadata"))),
     ("deployments", "class_prices"): ("an object of prices", _object(lambda v: _whole(v) and v >= 0)),
     ("conversation_turns", "messages"): ("a list of messages", _list(_object(None, ("role", "content")))),
 }
@@ -112,6 +117,8 @@ FORMS: dict[tuple[str, str], Callable[[Any], Fault]] = {
             "seals": ("sealed_at",),
             "conversations": ("created_at", "used_at"),
             "conversation_turns": ("created_at",),
+            "jobs": ("created_at", "ended_at"),
+            "job_parts": ("begun_at", "until", "created_at", "ended_at"),
             "backups": ("made_at",),
             "deployment_states": ("cool_until",),
             "api_keys": ("created_at", "expires_at", "revoked_at", "last_used_at"),
@@ -122,6 +129,7 @@ FORMS: dict[tuple[str, str], Callable[[Any], Fault]] = {
     ("users", "daily_token_budget"): _count,
     ("user_efficiency_profiles", "usage_day"): _like(r"|\d{4}-\d\d-\d\d"),
     ("attempts", "owner"): _like(r".*/.*/\d+/.+"),
+    ("job_parts", "owner"): _like(r".*/.*/\d+/.+"),
     ("api_keys", "hash"): _like(r"[0-9a-f]{64}"),
     **{
         ("user_efficiency_profiles", column): _count
@@ -143,6 +151,7 @@ _KEYS = {
     "thinking": ("model",),
     "seals": ("day",),
     "conversation_turns": ("conversation", "n"),
+    "job_rows": ("job", "n"),
     "deployments": ("model", "name"),
     "deployment_states": ("model", "name"),
     "backups": ("path",),

@@ -1,0 +1,1 @@
+"""Batches that providers answer in their own time, at their price for that."""
