@@ -14,6 +14,7 @@ from markupsafe import Markup
 
 WIDTH, HEIGHT = 420, 210
 _LEFT, _RIGHT, _TOP, _BOTTOM = 48, 412, 10, 186
+_PLACES = '<g class="h">'
 COLOURS = 7
 """Series with a colour of their own; what comes after them is the rest."""
 
@@ -21,10 +22,13 @@ Number = float | None
 
 
 class Unit(NamedTuple):
-    """How a chart's numbers are said: ``short`` beside the grid, ``exact`` when a day is pointed at."""
+    """How a chart's numbers are said: ``short`` beside the grid, ``exact`` when a day is pointed at; ``name`` tells the script
+    of the server's pages, which says them itself.
+    """
 
     short: Callable[[float], str]
     exact: Callable[[float], str]
+    name: str = "count"
 
 
 class Line(NamedTuple):
@@ -149,6 +153,12 @@ def _area(days: Sequence[str], by: Scale, low: Line, high: Line) -> Markup:
     return Markup('<path class="b {}" d="M{}L{}z"/>').format(high.colour, there, back)
 
 
+def without_places(picture: Markup) -> Markup:
+    """A picture without what is pointed at: a script can make that from the figures beside it, and the page is smaller."""
+    start, end = picture.index(_PLACES), picture.rindex("</svg>")
+    return Markup(picture[:start] + picture[end:])
+
+
 def _svg(
     label: str, by: Scale, unit: Unit, days: Sequence[str], marks: Sequence[Markup], texts: Sequence[str]
 ) -> Markup:
@@ -181,5 +191,5 @@ def _svg(
     ]
     empty = Markup("").join
     return Markup(
-        '<svg viewBox="0 0 {} {}" role="img" aria-label="{}"><g>{}</g>{}<g>{}</g><g class="h">{}</g></svg>'
+        '<svg viewBox="0 0 {} {}" role="img" aria-label="{}"><g>{}</g>{}<g>{}</g>' + _PLACES + "{}</g></svg>"
     ).format(WIDTH, HEIGHT, label, empty(grid), empty(marks), empty(axis), empty(places))
