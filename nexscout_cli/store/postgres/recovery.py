@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from nexscout_cli.store.sqlite.recovery import SqliteRecovery
 
 if TYPE_CHECKING:
-    from nexscout_cli.engine.book_types import Recovered
+    from nexscout_cli.engine.catalog.recovery_rules import Recovered
     from nexscout_cli.store.postgres.ledger import PostgresLedger
     from nexscout_cli.store.sqlite.work import Work
 
