@@ -156,7 +156,7 @@ def _area(days: Sequence[str], by: Scale, low: Line, high: Line) -> Markup:
 def without_places(picture: Markup) -> Markup:
     """A picture without what is pointed at: a script can make that from the figures beside it, and the page is smaller."""
     start, end = picture.index(_PLACES), picture.rindex("</svg>")
-    return Markup(picture[:start] + picture[end:])
+    return picture[:start] + picture[end:]  # parts of what is escaped already
 
 
 def _svg(
@@ -191,5 +191,5 @@ def _svg(
     ]
     empty = Markup("").join
     return Markup(
-        '<svg viewBox="0 0 {} {}" role="img" aria-label="{}"><g>{}</g>{}<g>{}</g>' + _PLACES + "{}</g></svg>"
+        '<svg viewBox="0 0 {} {}" role="img" aria-label="{}"><g>{}</g>{}<g>{}</g><g class="h">{}</g></svg>'
     ).format(WIDTH, HEIGHT, label, empty(grid), empty(marks), empty(axis), empty(places))
