@@ -28,10 +28,12 @@ __all__ = [
     "Options",
     "Plan",
     "__version__",
+    "budget",
     "check_cost_firewall",
     "choose_model",
     "get_efficiency_profile",
     "open_engine",
+    "openai_client",
     "record_feedback",
     "run_ai_batch",
     "run_ai_batch_async",
@@ -49,6 +51,7 @@ if TYPE_CHECKING:
         choose_model,
         get_efficiency_profile,
         open_engine,
+        openai_client,
         record_feedback,
         run_ai_batch,
         run_ai_batch_async,
@@ -58,6 +61,7 @@ if TYPE_CHECKING:
         set_routing_policy,
         simulate_cost,
     )
+    from nexscout_cli.budgets import budget
     from nexscout_cli.engine.planning.plan import Plan
     from nexscout_cli.engine.request import AIRequest, Attachment, Options
     from nexscout_cli.engine.response import AIResponse
@@ -68,6 +72,10 @@ def __getattr__(name: str) -> Any:
         from importlib import import_module
 
         return getattr(import_module(f"nexscout_cli.engine.{module}"), name)
+    if name == "budget":
+        from nexscout_cli.budgets import budget
+
+        return budget
     if name in __all__:
         from nexscout_cli import api
 

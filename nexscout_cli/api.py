@@ -5,9 +5,10 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextvars import copy_context
 from functools import cache
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from nexscout_cli import assemble, config
 from nexscout_cli.config import Settings
@@ -17,6 +18,7 @@ from nexscout_cli.engine.learning.profile import ProfileState
 from nexscout_cli.engine.model import Model
 from nexscout_cli.engine.pipeline import Engine
 from nexscout_cli.engine.planning.plan import Plan
+from nexscout_cli.engine.purse import current, here
 from nexscout_cli.engine.request import AIRequest
 from nexscout_cli.engine.response import AIResponse
 from nexscout_cli.engine.store_ports import Store
@@ -31,6 +33,7 @@ __all__ = [
     "choose_model",
     "get_efficiency_profile",
     "open_engine",
+    "openai_client",
     "record_feedback",
     "run_ai_batch",
     "run_ai_batch_async",
@@ -47,6 +50,19 @@ def open_engine(path: Path | None = None, settings: Settings | None = None, acto
     actor = actor or assemble.login_name()
     store, bounded = assemble.opened(settings or config.load(), actor, path)
     return assemble.build_engine(store, bounded, actor)
+
+
+def openai_client(user_id: str | None = None, engine: Engine | None = None) -> Any:
+    """A stock ``openai`` client whose calls the engine in this process answers: no server, no key, the same books.
+
+    ``user_id``: whose requests they are (default: the actor's). Needs the packages ``openai`` and ``nexscout[serve]``; raises
+    UsageError where they are missing.
+    """
+    try:
+        from nexscout_cli.server.in_process import client
+    except ImportError as error:
+        raise UsageError(f"{error.name} is not installed", "pip install openai 'nexscout[serve]'") from error
+    return client(engine or _engine(), user_id)
 
 
 @cache
@@ -75,7 +91,13 @@ async def run_ai_optimized_async(request: AIRequest, engine: Engine | None = Non
 
 def run_ai_batch(requests: Sequence[AIRequest], concurrency: int = 5, engine: Engine | None = None) -> list[AIResponse]:
     """Answer many requests, ``concurrency`` at a time, in their order; identical ones share one call."""
-    return batch.run(engine or _engine(), requests, concurrency)
+    purse = current()  # the threads that answer know no context of the caller's
+    drawn = requests if purse is None else [purse.over(request) for request in requests]
+    responses = batch.run(engine or _engine(), drawn, concurrency)
+    if purse is not None and here.get() is purse:
+        for request, response in zip(drawn, responses, strict=True):
+            purse.hear(request, response)
+    return responses
 
 
 async def run_ai_batch_async(
@@ -96,7 +118,8 @@ def _threads() -> ThreadPoolExecutor:
 
 
 async def _in_thread(work: Callable[[], T]) -> T:
-    return await asyncio.get_running_loop().run_in_executor(_threads(), work)
+    context = copy_context()
+    return await asyncio.get_running_loop().run_in_executor(_threads(), lambda: context.run(work))
 
 
 def simulate_cost(request: AIRequest, engine: Engine | None = None) -> Plan:

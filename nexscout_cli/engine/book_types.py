@@ -7,21 +7,6 @@ from typing import NamedTuple
 
 MAX_ENERGY = 10**12
 """Units of energy that one grant may give, and that a balance may be set to, at most."""
-SUMS = (
-    "requests",
-    "calls",
-    "hits",
-    "failures",
-    "input_tokens",
-    "output_tokens",
-    "cost_usd",
-    "energy",
-    "baseline_usd",
-    "avoided_usd",
-    "compression_saved_usd",
-    "tokens_saved",
-)
-"""What is summed up of usage, per user and day and per day, model and feature; from the fifth on they are columns of its rows."""
 
 
 class Energy(NamedTuple):
@@ -75,47 +60,6 @@ class Preferences(NamedTuple):
     mode: str
     policy: str | None
     panic: bool
-
-
-class Person(NamedTuple):
-    """A user with the tiers that they had: the time from which on, and the tier, in order of time."""
-
-    user_id: str
-    is_admin: bool
-    tiers: list[tuple[datetime, str]]
-
-
-class Failed(NamedTuple):
-    """Attempts of one model that gave no answer, on one day (YYYY-MM-DD) and for one reason (a label of failures.LABELS):
-    how many, and how many of them were tried again at the same model, or at another one.
-    """
-
-    model: str
-    label: str
-    day: str
-    n: int
-    retries: int
-    fallbacks: int
-
-
-class Deployed(NamedTuple):
-    """Calls made at one deployment: answers, failures, nano-dollars, and milliseconds from hold to post (None: no answer)."""
-
-    model: str
-    deployment: str
-    calls: int
-    errors: int
-    cost: int
-    p50: int | None
-    p95: int | None
-
-
-class Recovered(NamedTuple):
-    """How many attempts were voided, became unknown, and were posted by age."""
-
-    voided: int = 0
-    unknown: int = 0
-    posted: int = 0
 
 
 class Unresolved(NamedTuple):

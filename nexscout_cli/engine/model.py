@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import re
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
-from nexscout_cli.engine.deployment import Deployment
-from nexscout_cli.engine.request import Json
 from nexscout_cli.engine.usage import Rates, Tokens
+
+if TYPE_CHECKING:
+    from nexscout_cli.engine.deployment import Deployment
+    from nexscout_cli.engine.request import Json
 
 EMBEDDED_PREFIX = "embedded/"
 _OPENAI_THINKER = re.compile(r"(?:openai|azure)/(?:o\d|gpt-(?:[5-9]|\d\d))(?!.*chat)")

@@ -13,6 +13,7 @@ from nexscout_cli.engine.idempotency import answered_before
 from nexscout_cli.engine.interrupts import Interrupts
 from nexscout_cli.engine.planning.resolve import Resolved, resolve
 from nexscout_cli.engine.planning.shape import plain_shape
+from nexscout_cli.engine.purse import current as current_purse
 from nexscout_cli.engine.recalled import CachedAnswer
 from nexscout_cli.engine.response import AIResponse
 from nexscout_cli.engine.validate import check_request
@@ -135,14 +136,20 @@ class Engine:
         ``request_id``: its name, where one was made already (:func:`~nexscout_cli.engine.asked.new_id`).
         Raises Interrupted when a signal ends it; what was in flight is settled first.
         """
+        purse = current_purse()
+        if purse is not None:
+            request = purse.over(request)
         asked = self._asked(request, actor, request_id)._replace(patient=patient)
         try:
             check_request(asked.request, self.settings)
-            return self._answer(asked, self.snapshot(asked.request, asked.actor), on_text, confirm)
+            response = self._answer(asked, self.snapshot(asked.request, asked.actor), on_text, confirm)
         except Interrupted:
             raise
         except NexScoutError as error:
-            return refusal(asked, self._moment(asked), error.as_json(), error.exit_status)
+            response = refusal(asked, self._moment(asked), error.as_json(), error.exit_status)
+        if purse is not None:
+            purse.hear(request, response)
+        return response
 
     def share(self, request: AIRequest, first: AIResponse, *, actor: str | None = None) -> AIResponse:
         """Answer a request with an identical one's answer of a moment ago; recorded as a cache hit."""

@@ -9,7 +9,7 @@ if TYPE_CHECKING:
     from contextlib import AbstractContextManager
     from datetime import datetime
 
-    from nexscout_cli.engine.book_types import Deployed, Failed, Person
+    from nexscout_cli.engine.report_values import Deployed, Failed, Person
     from nexscout_cli.engine.report_window import Window
 
 Row = dict[str, Any]

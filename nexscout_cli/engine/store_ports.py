@@ -14,17 +14,9 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from nexscout_cli.engine.alert_port import Alerts
-    from nexscout_cli.engine.book_types import (
-        ApiKey,
-        AttemptRow,
-        Energy,
-        ImportRow,
-        Preferences,
-        Recovered,
-        Unresolved,
-        UserRow,
-    )
+    from nexscout_cli.engine.book_types import ApiKey, AttemptRow, Energy, ImportRow, Preferences, Unresolved, UserRow
     from nexscout_cli.engine.budgets import Budget, Used
+    from nexscout_cli.engine.catalog.recovery_rules import Recovered
     from nexscout_cli.engine.conversations import Conversations
     from nexscout_cli.engine.deployment import Use
     from nexscout_cli.engine.jobs.ports import JobBook

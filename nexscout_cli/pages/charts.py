@@ -14,6 +14,7 @@ from markupsafe import Markup
 
 WIDTH, HEIGHT = 420, 210
 _LEFT, _RIGHT, _TOP, _BOTTOM = 48, 412, 10, 186
+_PLACES = '<g class="h">'
 COLOURS = 7
 """Series with a colour of their own; what comes after them is the rest."""
 
@@ -21,10 +22,13 @@ Number = float | None
 
 
 class Unit(NamedTuple):
-    """How a chart's numbers are said: ``short`` beside the grid, ``exact`` when a day is pointed at."""
+    """How a chart's numbers are said: ``short`` beside the grid, ``exact`` when a day is pointed at; ``name`` tells the script
+    of the server's pages, which says them itself.
+    """
 
     short: Callable[[float], str]
     exact: Callable[[float], str]
+    name: str = "count"
 
 
 class Line(NamedTuple):
@@ -147,6 +151,12 @@ def _area(days: Sequence[str], by: Scale, low: Line, high: Line) -> Markup:
     there = "L".join(f"{_n(x)} {_n(top)}" for x, _, top in known)
     back = "L".join(f"{_n(x)} {_n(bottom)}" for x, bottom, _ in reversed(known))
     return Markup('<path class="b {}" d="M{}L{}z"/>').format(high.colour, there, back)
+
+
+def without_places(picture: Markup) -> Markup:
+    """A picture without what is pointed at: a script can make that from the figures beside it, and the page is smaller."""
+    start, end = picture.index(_PLACES), picture.rindex("</svg>")
+    return picture[:start] + picture[end:]  # parts of what is escaped already
 
 
 def _svg(

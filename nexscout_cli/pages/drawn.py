@@ -17,9 +17,9 @@ if TYPE_CHECKING:
     from nexscout_cli.pages.facts import Day, Facts
 
 _BLUE, _ORANGE, _REST = "c0", "c1", "c7"
-DOLLARS = Unit(axis_nano, exact_nano)
-_COUNT, _SHARE = Unit(count, whole), Unit(percent, share)
-_SECONDS = Unit(lambda value: f"{value / 1000:g} s", lambda value: seconds(value / 1000))
+DOLLARS = Unit(axis_nano, exact_nano, "usd")
+_COUNT, _SHARE = Unit(count, whole), Unit(percent, share, "share")
+_SECONDS = Unit(lambda value: f"{value / 1000:g} s", lambda value: seconds(value / 1000), "ms")
 _OTHERS = "all others"
 
 

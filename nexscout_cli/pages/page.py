@@ -15,6 +15,7 @@ from nexscout_cli.engine.money import usd
 from nexscout_cli.engine.reports.build import COLUMNS
 from nexscout_cli.engine.reports.figures import TEXT
 from nexscout_cli.pages import words
+from nexscout_cli.pages.charts import without_places
 from nexscout_cli.pages.drawn import drawn, exact_of
 from nexscout_cli.pages.limits import NEAR
 
@@ -81,6 +82,7 @@ def environment() -> Environment:
     )
     made.globals.update(style=style, policy=policy, head=words.head, figure=words.figure, exact_of=exact_of)
     made.globals.update(TEXT=TEXT, NEAR=NEAR, limited=_limited)
+    made.filters["without_places"] = without_places
     made.filters.update(nano=words.nano, money=words.money, share=words.share, count=words.count, seconds=words.seconds)
     return made
 
@@ -156,7 +158,9 @@ SITE: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
     "cache": (("hits", "outcomes"), ("cache", "savings")),
     "unprofitable": (("cost-user",), ("unprofitable",)),
 }
-"""The charts and tables of each page of the server; the overview has all charts."""
+"""The charts and tables of each page of the server; the overview has nearly all charts."""
+_IN_DETAIL = frozenset({"errors", "covered"})
+"""Charts that only a page of their own has."""
 
 
 def chart_file(facts: Facts, name: str) -> str | None:
@@ -172,6 +176,7 @@ def site_values(facts: Facts, page: str) -> dict[str, Any]:
     """What a page of reports on the server shows."""
     charts, tables = SITE[page]
     known = values(facts)
-    if page != "overview":
-        known["charts"] = {name: known["charts"][name] for name in charts if name in known["charts"]}
+    if page == "overview":
+        charts = tuple(name for name in known["charts"] if name not in _IN_DETAIL)
+    known["charts"] = {name: known["charts"][name] for name in charts if name in known["charts"]}
     return known | {"tables": [table(facts, name) for name in tables]}

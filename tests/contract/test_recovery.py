@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from nexscout_cli.engine.book_types import Recovered
+from nexscout_cli.engine.catalog.recovery_rules import Recovered
 from nexscout_cli.errors import UsageError
 from tests.contract.books import DAY, Books
 from tests.contract.conftest import Shop

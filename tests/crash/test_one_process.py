@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from nexscout_cli.engine.book_types import Recovered
+from nexscout_cli.engine.catalog.recovery_rules import Recovered
 from nexscout_cli.errors import StoreError
 from nexscout_cli.store import owner
 from nexscout_cli.store.sqlite.database import Database

@@ -11,13 +11,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from nexscout_cli.config import Settings
-from nexscout_cli.engine.book_types import SUMS, Deployed, Failed, Person
 from nexscout_cli.engine.catalog.baseline import baseline_model
 from nexscout_cli.engine.catalog.seed import seeded
+from nexscout_cli.engine.report_values import Deployed, Failed, Person
 from nexscout_cli.engine.report_window import Window
 from nexscout_cli.engine.reports import build
 from nexscout_cli.engine.reports import margins as margins_module
 from nexscout_cli.engine.reports.build import COLUMNS, Terms
+from nexscout_cli.engine.sums import SUMS
 
 NOW = datetime(2026, 11, 10, tzinfo=UTC)
 TERMS = Terms(Settings(), "gpt-4o")

@@ -164,8 +164,8 @@ def test_every_figure_of_a_page_is_the_reports(used: Used, name: str) -> None:
 
 
 def columns(used: Used, chart: str) -> dict[str, dict[str, str]]:
-    """A chart's table on the overview: by day, by column."""
-    rows = read(used.page("overview")).tables[f"chart-{chart}"]
+    """A chart's table on a page: by day, by column."""
+    rows = read(used.page("accuracy" if chart in ("errors", "covered") else "overview")).tables[f"chart-{chart}"]
     return {row[0]: dict(zip(rows[0][1:], row[1:], strict=True)) for row in rows[1:]}
 
 

@@ -109,6 +109,9 @@ def test_the_application_does_all_its_work_and_owns_nothing(url: str, books: Pos
         "INSERT INTO members VALUES (session_user, 'ada')",
         "CREATE TABLE nexscout.mine (a int)",
         "DELETE FROM migrations",
+        "SELECT post('{}')",
+        "SELECT change_accounts('[[1, -1000, 0, 0]]', 'NX001')",
+        "SELECT settle(1, '{}', '', '{}', '')",
     ],
 )
 def test_the_application_cannot_undo_the_books(url: str, query: str) -> None:
@@ -209,8 +212,12 @@ WRITES = (
     "SELECT * FROM budgets",
     "SELECT * FROM usage_by_model_day",
     "SELECT add_to_sums(NULL, 'm', 'f')",
+    "SELECT step('{}')",
+    "SELECT steps('{}')",
     "SELECT hold('{}')",
-    "SELECT mark_sent(1, '2026')",
+    "SELECT post('{}')",
+    "SELECT change_accounts('[[1, -1000, 0, 0]]', 'NX001')",
+    "SELECT profile_of('alice', '')",
     "COPY ai_model_usage TO PROGRAM 'cat'",
     "SELECT pg_read_file('/etc/passwd')",
     "SELECT * FROM pg_authid",

@@ -8,7 +8,7 @@ from datetime import timedelta
 
 import pytest
 
-from nexscout_cli.engine.book_types import Recovered
+from nexscout_cli.engine.catalog.recovery_rules import Recovered
 from nexscout_cli.engine.settlement import Attempt
 from nexscout_cli.errors import NotPermitted, UsageError
 from nexscout_cli.store import owner

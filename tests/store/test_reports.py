@@ -16,10 +16,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from nexscout_cli.config import Settings
-from nexscout_cli.engine.book_types import SUMS
 from nexscout_cli.engine.report_window import Window, zone
 from nexscout_cli.engine.reports.build import COLUMNS, report
 from nexscout_cli.engine.store_rules import store_rules
+from nexscout_cli.engine.sums import SUMS
 from nexscout_cli.errors import NotPermitted, UsageError
 from nexscout_cli.store.sqlite import usage, users
 from nexscout_cli.store.sqlite.reports import split

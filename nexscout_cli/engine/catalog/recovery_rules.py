@@ -43,3 +43,11 @@ class Ageing(NamedTuple):
             return "posted"
         # What was never sent, or costs nothing, cannot be owed.
         return "voided" if attempt.state == "held" or attempt.hold == 0 else "unknown"
+
+
+class Recovered(NamedTuple):
+    """How many attempts were voided, became unknown, and were posted by age."""
+
+    voided: int = 0
+    unknown: int = 0
+    posted: int = 0

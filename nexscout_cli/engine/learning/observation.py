@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import re
 from datetime import datetime
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 from zlib import crc32
 
 from nexscout_cli.config import Settings
-from nexscout_cli.engine.request import AIRequest
+
+if TYPE_CHECKING:
+    from nexscout_cli.engine.request import AIRequest
 
 MAX_CHARS = 4_000
 MAX_CANDIDATES = 200

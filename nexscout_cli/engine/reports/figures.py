@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
-from nexscout_cli.engine.book_types import SUMS
 from nexscout_cli.engine.money import usd
+from nexscout_cli.engine.sums import SUMS
 
 Row = dict[str, Any]
 

@@ -10,9 +10,9 @@ from datetime import datetime, time, timedelta, tzinfo
 from decimal import Decimal
 
 from nexscout_cli.config import Settings
-from nexscout_cli.engine.book_types import Person
 from nexscout_cli.engine.money import NANO, usd
 from nexscout_cli.engine.report_port import ReportReader
+from nexscout_cli.engine.report_values import Person
 from nexscout_cli.engine.reports.figures import Row, ratio, tokens, total
 
 UNPROFITABLE = (

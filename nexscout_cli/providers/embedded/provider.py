@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import atexit
 import os
-import secrets
 import threading
 import time
 from collections.abc import Callable
@@ -47,6 +46,8 @@ class _Runtime:
             params.verbosity = -1
             params.warmup = False
             # The server also listens on loopback, and cannot be told not to: nobody gets the key.
+            import secrets
+
             params.api_keys = [secrets.token_hex(16)]
             params.ui = False
             params.endpoint_slots = False

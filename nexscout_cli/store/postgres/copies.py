@@ -135,7 +135,7 @@ def _looked_on(connection: Connection, *, on: bool) -> None:
 
 
 def _add_up(connection: Connection) -> None:
-    from nexscout_cli.engine.book_types import SUMS
+    from nexscout_cli.engine.sums import SUMS
 
     counted = ("sum(first)", *(f"count(*) FILTER (WHERE outcome = '{name}')" for name in ("posted", "hit", "failed")))
     sums = ", ".join((*counted, *(f"sum({name})" for name in SUMS[4:])))

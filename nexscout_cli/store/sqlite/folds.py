@@ -9,8 +9,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, NamedTuple
 
-from nexscout_cli.engine.book_types import SUMS
 from nexscout_cli.engine.percentiles import ERROR_BITS, LATENCY_BITS
+from nexscout_cli.engine.sums import SUMS
 
 if TYPE_CHECKING:
     from nexscout_cli.store.sqlite.dialect import Dialect

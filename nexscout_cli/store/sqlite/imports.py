@@ -5,7 +5,9 @@ from __future__ import annotations
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
-from nexscout_cli.engine.book_types import SUMS, Failed, ImportRow
+from nexscout_cli.engine.book_types import ImportRow
+from nexscout_cli.engine.report_values import Failed
+from nexscout_cli.engine.sums import SUMS
 from nexscout_cli.errors import UsageError
 from nexscout_cli.store.sqlite.reports import SqliteReportReader
 from nexscout_cli.store.sqlite.transaction import OWN_OR_ADMIN, stamp

@@ -6,7 +6,6 @@ import json
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
-from nexscout_cli.engine.book_types import ApiKey
 from nexscout_cli.engine.budgets import Budget, owner_of
 from nexscout_cli.errors import NotPermitted, UsageError
 from nexscout_cli.store.sqlite import users
@@ -15,6 +14,7 @@ from nexscout_cli.store.sqlite.transaction import OWN_OR_ADMIN, parse_stamp, sta
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from nexscout_cli.engine.book_types import ApiKey
     from nexscout_cli.store.sqlite.records import Record
     from nexscout_cli.store.sqlite.transaction import Transaction
     from nexscout_cli.store.sqlite.work import Work
@@ -154,6 +154,8 @@ def _require(t: Transaction, key_id: str) -> Record:
 
 def _key(row: Record) -> ApiKey:
     times = (row["created_at"], row["expires_at"], row["revoked_at"], row["last_used_at"])
+    from nexscout_cli.engine.book_types import ApiKey
+
     return ApiKey(
         row["id"],
         row["user_id"],

@@ -6,11 +6,11 @@ import json
 from typing import TYPE_CHECKING
 
 from nexscout_cli.engine.model import Model
-from nexscout_cli.store.sqlite import deployments
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable
 
+    from nexscout_cli.engine.deployment import Deployment
     from nexscout_cli.store.sqlite.transaction import Transaction
 
 COLUMNS = (
@@ -66,6 +66,8 @@ def put(t: Transaction, model: Model) -> None:
         f"ON CONFLICT (model) DO UPDATE SET {updates}",
         row,
     )
+    from nexscout_cli.store.sqlite import deployments
+
     deployments.put(t, model)
 
 
@@ -88,9 +90,18 @@ def of_version(t: Transaction, version: int) -> tuple[Model, ...]:
     return found
 
 
+def _places(t: Transaction) -> dict[str, tuple[Deployment, ...]]:
+    """The deployments of each model; what reads them is imported only where there are any."""
+    if t.execute("SELECT 1 FROM deployments LIMIT 1").fetchone() is None:
+        return {}
+    from nexscout_cli.store.sqlite import deployments
+
+    return deployments.read(t)
+
+
 def read(t: Transaction) -> tuple[Model, ...]:
     """The whole catalog, dearest last."""
-    places = deployments.read(t)
+    places = _places(t)
     rows = t.execute(f"SELECT {', '.join(COLUMNS)} FROM ai_model_configs ORDER BY output_price, model").fetchall()
     return tuple(
         Model._make(

@@ -5,17 +5,17 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING
 
-from nexscout_cli.engine.catalog.recovery_rules import LiveAttempt
+from nexscout_cli.engine.catalog.recovery_rules import LiveAttempt, Recovered
 from nexscout_cli.engine.money import dollars
 from nexscout_cli.errors import UsageError
 from nexscout_cli.store import owner
-from nexscout_cli.store.sqlite import accounts, claims, folding, log, states, usage
+from nexscout_cli.store.sqlite import accounts, claims, folding, states, usage
 from nexscout_cli.store.sqlite.transaction import OWN_OR_ADMIN, Transaction, parse_stamp, stamp
 
 if TYPE_CHECKING:
     from datetime import datetime
 
-    from nexscout_cli.engine.book_types import AttemptRow, Recovered, Unresolved
+    from nexscout_cli.engine.book_types import AttemptRow, Unresolved
     from nexscout_cli.store.sqlite.records import Record
     from nexscout_cli.store.sqlite.work import Work
 
@@ -33,8 +33,6 @@ class SqliteRecovery:
         """Settle what dead processes left behind, and fold finished hours for reports; runs at the start of every writing
         command, over all users.
         """
-        from nexscout_cli.engine.book_types import Recovered
-
         with self._store.read(actor) as t:
             to_fold = folding.is_due(t)
             quiet = not (_left_behind(t) or _abandoned(t) or claims.stale(t) or states.keys_to_expire(t))
@@ -71,6 +69,8 @@ class SqliteRecovery:
         """
         with self._store.write(actor) as t:
             t.require_admin("resolve an attempt")
+            from nexscout_cli.store.sqlite import log
+
             request_id = log.find(t, request_id)
             rows = t.execute(
                 f"{_ATTEMPTS} WHERE a.request_id = ? AND a.state = 'unknown' ORDER BY a.n", (request_id,)

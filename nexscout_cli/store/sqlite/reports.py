@@ -7,9 +7,10 @@ from datetime import UTC, date, datetime, time, timedelta
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from nexscout_cli.engine.book_types import SUMS, Deployed, Failed, Person
 from nexscout_cli.engine.percentiles import ERROR_BITS, EXACT, LATENCY_BITS, median, nearest_rank
+from nexscout_cli.engine.report_values import Deployed, Failed, Person
 from nexscout_cli.engine.report_window import Window
+from nexscout_cli.engine.sums import SUMS
 from nexscout_cli.errors import StoreError
 from nexscout_cli.store.sqlite import folding
 from nexscout_cli.store.sqlite.fold_reader import IS_ADMIN, OWNERS, FoldReader, add, grouped

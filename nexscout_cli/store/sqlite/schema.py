@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from sqlite_utils import Database, Migrations
 
-from nexscout_cli.engine.book_types import SUMS
+from nexscout_cli.engine.sums import SUMS
 from nexscout_cli.store.sqlite.folds import FOLDS, NUMBERS, Fold
 from nexscout_cli.store.sqlite.rollups import ROLLUPS
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from nexscout_cli.engine.book_types import UserRow
 from nexscout_cli.engine.names import check_user
 from nexscout_cli.engine.tiers import FIRST_TIER
 from nexscout_cli.errors import UsageError
@@ -12,6 +11,7 @@ from nexscout_cli.store.sqlite import accounts, texts
 from nexscout_cli.store.sqlite.transaction import OWN_OR_ADMIN, Transaction
 
 if TYPE_CHECKING:
+    from nexscout_cli.engine.book_types import UserRow
     from nexscout_cli.store.sqlite.records import Record
     from nexscout_cli.store.sqlite.work import Work
 
@@ -69,6 +69,8 @@ class SqliteUsers:
 
     def listing(self, actor: str) -> list[UserRow]:
         """The users the actor may see, with role, tier, balance and what was learned in short."""
+        from nexscout_cli.engine.book_types import UserRow
+
         with self._store.read(actor) as t:
             rows = t.execute(
                 f"""SELECT users.*, coalesce(a.granted - a.held - a.spent, 0) AS balance, p.efficiency_rating,

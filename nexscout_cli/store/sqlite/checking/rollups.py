@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from nexscout_cli.engine.book_types import SUMS
+from nexscout_cli.engine.sums import SUMS
 from nexscout_cli.store.sqlite.checking.findings import Rule
 from nexscout_cli.store.sqlite.rollups import ROLLUPS
 

@@ -1,0 +1,121 @@
+"""Steps of calls over PostgreSQL: what comes at the same time is made in groups, and nothing of it is lost or done twice."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import psycopg
+import pytest
+
+from nexscout_cli.config import Settings
+from nexscout_cli.engine.length.learning import KEEP
+from nexscout_cli.engine.store_rules import store_rules
+from nexscout_cli.errors import StalePlan
+from nexscout_cli.store.postgres import groups
+from nexscout_cli.store.postgres.store import PostgresStore
+from tests.contract.books import PostgresBooks
+from tests.support.clock import SettableClock
+from tests.support.postgres import new_database
+from tests.support.steps import Steps
+
+THREADS = 16
+
+
+@pytest.fixture
+def place() -> str:
+    return new_database()
+
+
+@pytest.fixture
+def opened() -> Iterator[list[Steps]]:
+    found: list[Steps] = []
+    yield found
+    for steps in found:
+        steps.store.close()  # type: ignore[attr-defined]
+
+
+def at(place: str, opened: list[Steps], **settings: Any) -> Steps:
+    """A program at the books."""
+    clock, values = SettableClock(), Settings().with_values(**settings)
+    steps = Steps(PostgresStore(place, clock, store_rules(values), "ada"), "ada", clock, values, place)
+    opened.append(steps)
+    return steps
+
+
+def at_once(work: Any, times: int) -> list[Any]:
+    with ThreadPoolExecutor(THREADS) as pool:
+        return list(pool.map(lambda _: work(), range(times)))
+
+
+def test_a_crowd_of_one_user_in_two_programs_is_learned_of_call_by_call(
+    place: str, opened: list[Steps], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sizes: list[int] = []
+    make = groups.Groups._together
+    monkeypatch.setattr(groups.Groups, "_together", lambda self, group: sizes.append(len(group)) or make(self, group))
+    programs = [at(place, opened, tiers__elite__energy=10**6, tiers__elite__daily_tokens=10**9) for _ in range(2)]
+    plan = programs[0].plan()
+    for program in programs:
+        program.post(program.sent(plan))
+
+    def call(program: Steps) -> None:
+        program.post(program.sent(plan))
+
+    with ThreadPoolExecutor(2) as both:
+        list(both.map(lambda program: at_once(lambda: call(program), 24), programs))
+    books = PostgresBooks(lambda: place)
+    assert max(sizes) > 1  # some of it went in groups
+    assert books.profile("ada")["total_requests"] == 50
+    assert books.count("attempts", state="posted") == 50
+    assert programs[0].check() == []
+    # Every answer is learned of, or waits for whoever learns next.
+    with psycopg.connect(place) as connection:
+        waiting = connection.execute("SELECT count(*) FROM nexscout.lessons").fetchone()
+    assert waiting is not None
+    (level,) = books.listed("lengths", "state", user_id="*", model="")
+    assert level[0] == pytest.approx(sum(KEEP**n for n in range(50 - waiting[0])))
+
+
+def test_a_group_never_holds_more_than_a_cap_has(place: str, opened: list[Steps]) -> None:
+    program = at(
+        place, opened, tiers__elite__energy=10**6, tiers__elite__daily_tokens=10**9, caps__usd__total_day=0.001
+    )
+    plan = program.plan()
+    order = program.order(plan)
+    room = 1_000_000 // order.hold
+
+    def hold() -> bool:
+        try:
+            program.hold(plan)
+        except StalePlan:
+            return False
+        return True
+
+    taken = at_once(hold, room + 20)
+    assert sum(taken) == room
+    account = PostgresBooks(lambda: place).account("*", "usd", "2026-11-10")
+    assert account.held == room * order.hold <= 1_000_000
+    assert program.check() == []
+
+
+def test_a_step_that_fails_takes_none_of_its_group_with_it(place: str, opened: list[Steps]) -> None:
+    program = at(place, opened, tiers__elite__energy=10**6, tiers__elite__daily_tokens=10**9)
+    plan = program.plan()
+    attempts = [program.sent(plan) for _ in range(THREADS)]
+    program.mark_unknown(attempts[0])
+    program.store.recovery.resolve("ada", attempts[0].request_id, None)  # settled by somebody else meanwhile
+
+    def post(n: int) -> str:
+        try:
+            program.post(attempts[n])
+        except Exception as error:
+            return getattr(error, "code", "")
+        return "posted"
+
+    with ThreadPoolExecutor(THREADS) as pool:
+        told = list(pool.map(post, range(THREADS)))
+    assert told == ["settled_elsewhere", *["posted"] * (THREADS - 1)]
+    assert PostgresBooks(lambda: place).profile("ada")["total_requests"] == THREADS - 1
+    assert program.check() == []
