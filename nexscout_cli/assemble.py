@@ -72,7 +72,7 @@ def open_store(
         _need_psycopg()
         from nexscout_cli.store.postgres.store import PostgresStore
 
-        return PostgresStore(url, clock, rules, actor or login_name())
+        return PostgresStore(url, clock, rules, actor or login_name(), config.data_dir())
     from nexscout_cli.store.sqlite.store import SqliteStore
 
     return SqliteStore(path or config.db_path(), clock or SystemClock(), rules, actor or login_name())
@@ -174,8 +174,8 @@ def bad_row() -> StoreError | None:
 
     if config.db_url() is not None:  # a server holds to types and rules itself
         return None
-    path = config.db_path()
     try:
+        path = config.db_path()
         found = checking.first_fault(path, SystemClock(), store_rules(config.load())) if path.exists() else None
     except Exception:  # noqa: BLE001 - the failure that is being told of matters more
         return None
