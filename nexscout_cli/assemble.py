@@ -72,7 +72,7 @@ def open_store(
         _need_psycopg()
         from nexscout_cli.store.postgres.store import PostgresStore
 
-        return PostgresStore(url, clock, rules, actor or login_name())
+        return PostgresStore(url, clock, rules, actor or login_name(), config.data_dir())
     from nexscout_cli.store.sqlite.store import SqliteStore
 
     return SqliteStore(path or config.db_path(), clock or SystemClock(), rules, actor or login_name())

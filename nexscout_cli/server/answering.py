@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from typing import TYPE_CHECKING
 
 from starlette.requests import Request
@@ -49,20 +50,26 @@ def handler(dialect: Dialect) -> Callable[[Server, Request], Awaitable[Response]
     """The handler of a protocol's requests for an answer."""
 
     async def handle(server: Server, request: Request) -> Response:
+        began = time.monotonic()
         key = await server.key(request)
         body, size = await server.sized(request)
         headers = dict(request.headers)
         ask = dialect.read(body, key, headers, server.settings)
         ask = ask._replace(request=named(ask.request, headers.get("idempotency-key")))
         request_id = new_id(server.engine.clock)
-        teller = dialect.teller(ask, request_id, str(body.get("model")))
+        model = str(body.get("model"))
+        teller = dialect.teller(ask, request_id, model)
         if ask.stream:
             running = Running(server.threads, server.engine, ask.request, key.user_id, request_id, size)
-            return await _streamed(server, dialect, ask, running, teller)
+
+            def answered(response: AIResponse) -> None:
+                server.answered(model, response, began, headers)
+
+            return await _streamed(server, dialect, ask, running, teller, answered)
         response = await server.threads.run(
             lambda: server.engine.run(ask.request, actor=key.user_id, request_id=request_id), size
         )
-        server.metrics.answered(response)
+        server.answered(model, response, began, headers)
         about = _headers(response, ask)
         if response.error is not None:
             return errors.failed(dialect.name, response, about)
@@ -76,7 +83,14 @@ def named(request: AIRequest, name: str | None) -> AIRequest:
     return request if not name else request._replace(options=request.options._replace(idempotency_key=name))
 
 
-async def _streamed(server: Server, dialect: Dialect, ask: Ask, running: Running, teller: Teller) -> Response:
+async def _streamed(
+    server: Server,
+    dialect: Dialect,
+    ask: Ask,
+    running: Running,
+    teller: Teller,
+    answered: Callable[[AIResponse], None],
+) -> Response:
     """The answer as events. Until the first piece nothing is sent, so that a refusal has its own status."""
     pieces = running.pieces()
     try:
@@ -86,9 +100,10 @@ async def _streamed(server: Server, dialect: Dialect, ask: Ask, running: Running
         raise
     response = running.response
     if first is None and response is not None and response.error is not None:
+        answered(response)
         return errors.failed(dialect.name, response, _headers(response, ask))
     server.places.stay()
-    return _Events(server, dialect.name, running, first or [], teller, pieces)
+    return _Events(server, dialect.name, running, first or [], teller, pieces, answered)
 
 
 class _Events(StreamingResponse):
@@ -105,11 +120,12 @@ class _Events(StreamingResponse):
         first: list[str],
         teller: Teller,
         pieces: AsyncIterator[list[str]],
+        answered: Callable[[AIResponse], None],
     ) -> None:
         headers = {"x-nexscout-request-id": running.request_id, "cache-control": "no-store", "x-accel-buffering": "no"}
         super().__init__(self._events(first), media_type=_STREAM, headers=headers)
         self._server, self._protocol, self._running = server, protocol, running
-        self._teller, self._pieces = teller, pieces
+        self._teller, self._pieces, self._answered = teller, pieces, answered
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Send it, as ASGI has it."""
@@ -138,7 +154,7 @@ class _Events(StreamingResponse):
                 yield b"".join([event for piece in pieces for event in teller.piece(piece)])
             done = running.response
             assert done is not None
-            self._server.metrics.answered(done)
+            self._answered(done)
             if done.error is not None:
                 status = errors.status_of(done.error, done.exit_status)
                 yield b"".join(teller.failure(errors.body(self._protocol, status, done.error)))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from typing import TYPE_CHECKING, Any, cast
 
 from nexscout_cli import files
@@ -17,6 +17,7 @@ from nexscout_cli.server.faults import Fault, Faults
 from nexscout_cli.server.limits import Places, Rates, read_body
 from nexscout_cli.server.metrics import Metrics
 from nexscout_cli.server.running import Threads
+from nexscout_cli.server.traces import traces
 
 if TYPE_CHECKING:
     from starlette.requests import Request
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
     from nexscout_cli.engine.book_types import ApiKey
     from nexscout_cli.engine.pipeline import Engine
     from nexscout_cli.engine.ports import Ledger
+    from nexscout_cli.engine.response import AIResponse
     from nexscout_cli.engine.store_ports import Store
 
 LIMITS_READ = 2.0
@@ -47,6 +49,13 @@ class Server:
         self.places = Places(settings["serve.max_at_once"])
         self.threads = Threads(settings["serve.max_at_once"], store.settle)
         self.metrics = Metrics()
+        self.traces = traces()
+
+    def answered(self, model: str, response: AIResponse, began: float, headers: Mapping[str, str]) -> None:
+        """Count an answer, and tell of it where traces are kept."""
+        self.metrics.answered(response)
+        if self.traces is not None:
+            self.traces.answered(model, response, began, headers)
 
     async def keep_up(self, read: Callable[[], Settings]) -> None:
         """Work under what admins change of the limits, some seconds after they do."""

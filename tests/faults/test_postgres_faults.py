@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import signal
 import threading
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
+from pathlib import Path
 from typing import Any
 
 import psycopg
@@ -111,6 +113,64 @@ def test_a_connection_that_breaks_before_the_commit_is_replaced(place: str) -> N
         root.execute("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'nexscout'")
     ada.post(attempt)
     assert ada.check() == []
+
+
+def kept_at(server: Server, folder: Path, **settings: Any) -> Steps:
+    """A program whose steps wait in a folder while the server is away."""
+    clock, values = SettableClock(), Settings().with_values(store__lock_timeout=0.3, **settings)
+    store = PostgresStore(url(server.dsn), clock, store_rules(values), "ada", folder)
+    return Steps(store, "ada", clock, values, folder)
+
+
+def test_what_was_sent_is_posted_when_the_server_is_back_in_order_and_once(server: Server, tmp_path: Path) -> None:
+    ada = kept_at(server, tmp_path)
+    answered, refused, lost = (ada.sent() for _ in range(3))
+    plan = ada.plan_of(answered)
+    server.stop(signal.SIGQUIT)
+    charge = ada.charge(answered)
+    for step in (
+        lambda: ada.post(answered, charge),
+        lambda: ada.void(refused),
+        lambda: ada.fail(refused),
+        lambda: ada.mark_unknown(lost),
+        lambda: ada.hold(plan),
+    ):
+        with pytest.raises(StoreError) as told:
+            step()
+        assert told.value.code == "unreachable"
+    (kept,) = tmp_path.iterdir()
+    assert kept.stat().st_mode & 0o777 == 0o600
+    assert [json.loads(line)["step"] for line in kept.read_text().splitlines()] == [
+        "post",
+        "void",
+        "fail",
+        "mark_unknown",
+    ]  # a hold that could not be taken leaves nothing: nothing was sent
+    server.start()
+    copy = kept.read_bytes()
+    ada.store.recovery.recover("ada")
+    books = PostgresBooks(lambda: url(server.dsn))
+    assert books.listed("attempts", "state", "actual") == [("posted", charge.cost), ("voided", None), ("unknown", None)]
+    assert kept.read_bytes() == b""
+    kept.write_bytes(copy)  # as after a crash before the file was emptied
+    ada.store.recovery.recover("ada")
+    assert kept.read_bytes() == b""
+    assert books.account("ada", "usd", DAY).spent == charge.cost
+    assert books.count("usage") == 2
+    assert ada.check() == []
+    ada.store.close()
+
+
+def test_the_next_call_posts_first_what_waits(server: Server, tmp_path: Path) -> None:
+    ada = kept_at(server, tmp_path)
+    attempt = ada.sent()
+    server.stop(signal.SIGQUIT)
+    with pytest.raises(StoreError):
+        ada.post(attempt)
+    server.start()
+    ada.hold()
+    assert PostgresBooks(lambda: url(server.dsn)).listed("attempts", "state") == ["posted", "held"]
+    ada.store.close()
 
 
 def refused(place: str, sql: str, undo: str, **settings: Any) -> tuple[str, Steps]:

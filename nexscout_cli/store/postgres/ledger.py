@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from nexscout_cli.engine.settlement import Attempt
-from nexscout_cli.errors import DuplicateInFlight, StalePlan
+from nexscout_cli.errors import DuplicateInFlight, StalePlan, StoreError
 from nexscout_cli.store import owner
 from nexscout_cli.store.postgres import steps
 from nexscout_cli.store.postgres.groups import IN_FLIGHT, MOVED, Groups, aside
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from nexscout_cli.engine.recalled import CachedAnswer, Hit, Recalled
     from nexscout_cli.engine.settlement import Charge, Delivery, Failure, Order, Posting, Prediction
     from nexscout_cli.engine.snapshot import Experience, World
+    from nexscout_cli.store.postgres.journal import Journal
     from nexscout_cli.store.postgres.steps import Step
     from nexscout_cli.store.postgres.transactions import PostgresTransactions
     from nexscout_cli.store.sqlite.transaction import Transaction
@@ -33,13 +34,17 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 _HELD = "SELECT id FROM attempts WHERE request_id = ? AND n = 1 AND state IN ('held', 'sent') AND owner = ?"
+_STILL = """SELECT coalesce((SELECT state FROM attempts WHERE id = ?), state) FROM requests WHERE request_id = ?"""
+_AWAY = ("unreachable", "unsure", "read_only", "disk_full", "busy")
+"""What a database is that may be back later."""
 
 
 class PostgresLedger(SqliteLedger):
     """The ledger in PostgreSQL."""
 
-    def __init__(self, store: PostgresTransactions) -> None:
+    def __init__(self, store: PostgresTransactions, journal: Journal) -> None:
         super().__init__(store)
+        self._journal = journal
         self._store: PostgresTransactions = store
         self._profiles = Profiles()
         self._groups = Groups(store.db, self._profiles)
@@ -74,6 +79,8 @@ class PostgresLedger(SqliteLedger):
         """T1."""
         if order.wanted is not None:  # a deployment is chosen by the books' general code
             return super().hold(actor, order)
+        if self._journal.waits():  # what was sent before is posted before anything else is
+            aside(self.make_kept)
         about = order.prediction
         step = steps.hold(actor, order, self._store.rules, self._clock)
         step["known"] = self._profiles.known(about.user_id)
@@ -167,8 +174,30 @@ class PostgresLedger(SqliteLedger):
         told = self._groups.make(step, lesson)
         if isinstance(told, dict):
             return told
-        general(SqliteLedger(_Unsure(self._store)) if told is None else SqliteLedger(self._store))
+        try:
+            general(SqliteLedger(_Unsure(self._store)) if told is None else SqliteLedger(self._store))
+        except StoreError as error:
+            if error.code not in _AWAY or not self._journal.add(step):
+                raise
+            raise StoreError(
+                f"{error}; what became of the call is kept on this machine until the database is back",
+                "run any command then, or `nexscout serve`",
+                code=error.code,
+            ) from error
         return None
+
+    def make_kept(self) -> int:
+        """Make the steps that wait on this machine, in order; returns how many are done."""
+        return self._journal.make(self._make_kept)
+
+    def _make_kept(self, step: Step) -> bool:
+        """Whether a step that was kept is done: made now, or its attempt and request have come to an end otherwise."""
+        if isinstance(self._groups.make(step), dict):
+            return True
+        by_request = step["step"] in ("fail", "deliver")
+        with self._store.read(step["actor"]) as t:
+            row = t.execute(_STILL, (0 if by_request else step["id"], step["request"])).fetchone()
+        return row is None or row[0] not in (("open",) if by_request else ("held", "sent"))
 
 
 def _attempt(number: int, order: Order) -> Attempt:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import zlib
 from functools import cached_property
 from typing import TYPE_CHECKING
 
@@ -9,20 +10,29 @@ from nexscout_cli.store.postgres.transactions import PostgresTransactions
 from nexscout_cli.store.sqlite.books import Books, fill
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from nexscout_cli.engine.ports import Clock
     from nexscout_cli.engine.store_rules import StoreRules
     from nexscout_cli.store.postgres.ledger import PostgresLedger
     from nexscout_cli.store.postgres.maintenance import PostgresMaintenance
+    from nexscout_cli.store.postgres.recovery import PostgresRecovery
     from nexscout_cli.store.sqlite.work import Work
 
 
 class PostgresStore(PostgresTransactions, Books):
-    """Books on a server. Who opens a database without books first owns them: admin, tier elite."""
+    """Books on a server. Who opens a database without books first owns them: admin, tier elite.
+
+    ``kept_in``: the folder in which steps wait that are due while the server is away; None: they are told as failed alone.
+    """
 
     lets_others_go_on = False
 
-    def __init__(self, url: str, clock: Clock | None, rules: StoreRules, owner: str) -> None:
+    def __init__(
+        self, url: str, clock: Clock | None, rules: StoreRules, owner: str, kept_in: Path | None = None
+    ) -> None:
         super().__init__(url, clock, rules, owner, fill)
+        self._kept_in = kept_in
 
     @property
     def _work(self) -> Work:
@@ -31,9 +41,18 @@ class PostgresStore(PostgresTransactions, Books):
     @cached_property
     def ledger(self) -> PostgresLedger:
         """The books of calls."""
+        from nexscout_cli.store.postgres.journal import Journal
         from nexscout_cli.store.postgres.ledger import PostgresLedger
 
-        return PostgresLedger(self)
+        name = f"unposted-{zlib.crc32(self.db.url.encode()):08x}.jsonl"
+        return PostgresLedger(self, Journal(self._kept_in and self._kept_in / name))
+
+    @cached_property
+    def recovery(self) -> PostgresRecovery:
+        """What dead processes left behind, attempts of unknown outcome, and steps that wait on this machine."""
+        from nexscout_cli.store.postgres.recovery import PostgresRecovery
+
+        return PostgresRecovery(self, self.ledger)
 
     @cached_property
     def maintenance(self) -> PostgresMaintenance:
