@@ -25,6 +25,7 @@ from nexscout_cli.engine.compression import (
     head_hashes,
     html_text,
     json_tables,
+    log_lines,
     logs,
     lossless,
     mail,
@@ -107,6 +108,11 @@ def functions(cache_dir: Path) -> dict[str, TextFunction]:
             ),
             code_relevance.__name__,
         ),
+        "a log's line": of(log_lines.read, log_lines.__name__),
+        "a log's JSON": of(
+            lambda text: log_lines.read(json.dumps({"msg": text, "ts": text, "level": text})), log_lines.__name__
+        ),
+        "a log's fields": of(lambda text: log_lines.read(f'msg="{text}" {text}={text}'), log_lines.__name__),
         "code's question": of(lambda text: code.shorten(_CODE, text, 0.3), code.__name__),
         "table": of(lambda text: tables.shorten(text, "least a 1 x", 0.3), tables.__name__),
         "records": of(lambda text: tables.shorten("[" + text, "least a 1 x", 0.3), tables.__name__),

@@ -154,6 +154,20 @@ def _could_be(
     return found
 
 
+def could_fit(
+    request: AIRequest, sent: tuple[str, ...], compression: Compression, most: int, count: Count
+) -> Compression:
+    """The compression with what extraction would bring the texts to that were sent, for a model that takes ``most`` tokens."""
+    if compression.tokens_after > HOPELESS * most:
+        return compression
+
+    def total(of: tuple[str, ...]) -> int:
+        return sum(count(text, "")[0] for text in of)
+
+    none = (0,) * len(sent)
+    return compression._replace(could_be=_could_be(request, sent, sent, none, most, total))
+
+
 def _asks_about_form(request: AIRequest, prompt: str) -> bool:
     from nexscout_cli.engine.compression.form import asks_about_form
     from nexscout_cli.engine.compression.prompt_parts import question, split

@@ -1,6 +1,6 @@
 """A log by the templates of its lines: errors with their neighbours, what the question is about, rare lines, one example each.
 
-A line's template is the line without its times, numbers and quoted values. An entry is a line with those that go on with it
+An entry is a line with those that go on with it
 (a stack trace). Of what recurs the first stands, with how often it does and when the last time was.
 """
 
@@ -10,29 +10,24 @@ import re
 from typing import NamedTuple
 
 from nexscout_cli.engine.compression.cuts import MARK_SIZE, fill, join, mark, number
+from nexscout_cli.engine.compression.log_lines import ERROR, WARNING, read
 from nexscout_cli.engine.compression.relevance import relevance
 from nexscout_cli.engine.compression.structure import FRAME, TIME
 
 NEAR = 3
 """Entries before and after an error that tell how it came about and what followed."""
 
-_ERROR = re.compile(
-    r"\b(?:ERROR|FATAL|CRITICAL|SEVERE|PANIC|EMERG|ALERT|[A-Z]\w*(?:Error|Exception)|Traceback|panic|segfault|Segmentation fault"
-    r"|[Ff]atal|core dumped|OOM|oom-kill|Killed process|level=(?:error|fatal)|\"level\": ?\"(?:error|fatal))\b"
-)
-_WARNING = re.compile(r"\b(?:WARN|WARNING|level=warn|[Ff]ail(?:ed|ure)|timed out|refused|denied)\b")
-_TOKEN = re.compile(r"\"[^\"\n]{0,200}\"|'[^'\n]{0,200}'|[^\s=:,(){}\[\]/\"']+")
-_DIGIT = re.compile(r"\d")
 _MAX_FRAMES = 30
 """Lines of an entry that its template goes by."""
 
 
 class Entry(NamedTuple):
-    """Lines that belong together, their template, and when it was (as it is written; empty where nothing says so)."""
+    """Lines that belong together, and what is told by them (:mod:`nexscout_cli.engine.compression.log_lines`)."""
 
     text: str
     template: str
     time: str
+    severity: int
 
 
 def shorten(log: str, question: str, keep: float) -> str:
@@ -45,7 +40,7 @@ def shorten(log: str, question: str, keep: float) -> str:
     pieces = [f"{entry.text} {marks[at]}" if at in marks else entry.text for at, entry in enumerate(entries)]
     sizes = [len(piece) + 1 + MARK_SIZE for piece in pieces]
     order = _order(entries, groups, question)
-    must = {its[0] for its in groups.values() if _ERROR.search(entries[its[0]].text)}
+    must = {its[0] for its in groups.values() if entries[its[0]].severity == ERROR}
     room = keep * len(log)
     if sum(sizes[at] for at in must) > room:
         must = fill(sorted(must, key=lambda at: (len(groups[entries[at].template]), at)), sizes, room)
@@ -59,7 +54,7 @@ def shorten(log: str, question: str, keep: float) -> str:
 def _order(entries: list[Entry], groups: dict[str, list[int]], question: str) -> list[int]:
     """The entries by what they are worth: around errors, on the question, warnings, rare ones, one of each, both ends."""
     count = len(entries)
-    errors = [at for its in groups.values() for at in (its[0], its[-1]) if _ERROR.search(entries[at].text)]
+    errors = [at for its in groups.values() for at in (its[0], its[-1]) if entries[at].severity == ERROR]
     errors.sort(key=lambda at: (len(groups[entries[at].template]), at))
     near = [at + step for step in (-1, 1, -2, 2, -3, 3) for at in errors if 0 <= at + step < count]
     firsts = [its[0] for its in groups.values()]
@@ -68,7 +63,7 @@ def _order(entries: list[Entry], groups: dict[str, list[int]], question: str) ->
     exact = relevance([entry.text for entry in entries], question) if re.search(r"\d|_", question) else []
     most = max(exact, default=0.0)
     named = sorted((at for at, score in enumerate(exact) if score > most / 2), key=lambda at: -exact[at])
-    warnings = [at for at in firsts if _WARNING.search(entries[at].text)]
+    warnings = [at for at in firsts if entries[at].severity == WARNING]
     rare = sorted(firsts, key=lambda at: (len(groups[entries[at].template]), at))
     return [*errors, *near, *asked, *named, *warnings, 0, count - 1, *rare]
 
@@ -101,14 +96,4 @@ def _entries(lines: list[str]) -> list[Entry]:
 
 
 def _entry(lines: list[str]) -> Entry:
-    time = TIME.match(lines[0])
-    said = "\n".join(lines[:_MAX_FRAMES])
-    return Entry(
-        "\n".join(lines), _TOKEN.sub(_varying, said[time.end() :] if time else said), time.group() if time else ""
-    )
-
-
-def _varying(token: re.Match[str]) -> str:
-    """``#`` for a token that differs from line to line: one with a digit, or in quotation marks."""
-    text = token.group()
-    return "#" if text[0] in "\"'" or _DIGIT.search(text) else text
+    return Entry("\n".join(lines), *read("\n".join(lines[:_MAX_FRAMES])))

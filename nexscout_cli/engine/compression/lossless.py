@@ -34,14 +34,16 @@ def compress(text: str, about: str = "") -> tuple[str, dict[str, int]]:
     compressing again changes nothing.
     """
     parts = blocks(text)
-    words = "\n".join(part.text for part in parts if part.kind != "json")
     has_json = any(part.kind == "json" for part in parts)
     if not has_json and len(text) < 2 * MIN_REPEAT:
         return text, {}
-    if asks_about_form(about) or asks_about_form(words) or kind_of(words) in BYTE_FOR_BYTE:
+    shorter = _fold_repeats([_compacted(parts, at) for at in range(len(parts))] if has_json else parts)
+    if shorter == parts:
+        return text, {}
+    words = "\n".join(part.text for part in parts if part.kind != "json")
+    if asks_about_form(about) or kind_of(words) in BYTE_FOR_BYTE or asks_about_form(words):
         return text, {}
     saved: Counter[str] = Counter()
-    shorter = _fold_repeats([_compacted(parts, at) for at in range(len(parts))])
     for part, new in zip(parts, shorter, strict=True):
         saved["json" if part.kind == "json" else "repeats"] += len(part.text) - len(new.text)
     return "\n".join(part.text for part in shorter), {step: saved[step] for step in STEPS if saved[step]}

@@ -31,9 +31,19 @@ BYTE_FOR_BYTE = ("diff", "log", "code", "table", "columns", "config", "mail", "h
 TIME = re.compile(
     r"\[?(?:\d{4}[-/.]\d\d[-/.]\d\d[T _]?(?:\d\d:\d\d(?::\d\d)?(?:[.,]\d{1,9})?(?:Z|[+-]\d\d:?\d\d)?)?"
     r"|\d\d:\d\d:\d\d(?:[.,]\d{1,9})?|[A-Z][a-z]{2} [ \d]\d \d\d:\d\d:\d\d|\d{1,2}/[A-Z][a-z]{2}/\d{4}:\d\d:\d\d:\d\d"
-    r"|\d{10}(?:\.\d{1,9})?(?= ))"
+    r"|\d{10}(?:\.\d{1,9})?(?= )|[IWEF]\d{4} \d\d:\d\d:\d\d\.\d{1,9})"
 )
+KLOG = re.compile(r"[IWEF]\d{4} \d\d:\d\d:\d\d\.")
+LOGFMT = re.compile(r"(?:time|ts|t|level|lvl|msg)=\S")
+ACCESS = re.compile(
+    r"\S{1,80} \S{1,80} \S{1,80} \[(\d\d/[A-Z][a-z]{2}/\d{4}:[^\]\n]{1,40})\] \"(\S{1,20}) (\S{1,2000})[^\"\n]{0,20}\" (\d{3})\b"
+)
+"""A line of a web server's log: the time, the method, the path and the status."""
 HUNK = re.compile(r"@@ -\d{1,9}(?:,(\d{1,9}))? \+\d{1,9}(?:,(\d{1,9}))? @@")
+LOG_TIMES = ("time", "ts", "timestamp", "@timestamp", "t", "date", "datetime", "eventTime", "asctime")
+LOG_LEVELS = ("level", "lvl", "severity", "levelname", "log.level", "loglevel", "Level", "@l")
+LOG_MESSAGES = ("msg", "message", "event", "error", "err", "exception", "text", "log", "MESSAGE", "@m")
+"""How the fields of a log's record are named."""
 HEADING = re.compile(r"#{1,6} \S")
 _LEVEL = re.compile(
     r"(?:TRACE|DEBUG|INFO|NOTICE|WARN|WARNING|ERROR|FATAL|CRITICAL|SEVERE)\b|(?:info|warn|error|debug)\b[\]:=]"
@@ -135,13 +145,25 @@ def _json(text: str, lines: list[str]) -> str:
     import json
 
     if len(lines) > 2 and all(line.startswith("{") and line.rstrip().endswith("}") for line in lines[:-1]):
-        return "records"
+        return "log" if sum(map(_is_record_of_a_log, lines[:20])) > 0.8 * min(20, len(lines)) else "records"
     try:
         value = json.loads(text)
     except (ValueError, RecursionError):
         return ""
     listed = isinstance(value, list) and len(value) > 2 and all(isinstance(item, dict) for item in value)
     return "records" if listed or (isinstance(value, dict) and list(value) == ["columns", "rows"]) else "json"
+
+
+def _is_record_of_a_log(line: str) -> bool:
+    """True for a JSON object that names a time, and a level or a message."""
+    import json
+
+    try:
+        value = json.loads(line)
+    except (ValueError, RecursionError):
+        return False
+    names = value.keys() if isinstance(value, dict) else set()
+    return not names.isdisjoint(LOG_TIMES) and not names.isdisjoint((*LOG_LEVELS, *LOG_MESSAGES))
 
 
 def _is_mail(lines: list[str]) -> bool:
@@ -152,7 +174,9 @@ def _is_mail(lines: list[str]) -> bool:
 
 
 def _is_logged(line: str) -> bool:
-    return bool(TIME.match(line) or _LEVEL.search(line, 0, 60) or FRAME.match(line))
+    return bool(
+        TIME.match(line) or _LEVEL.search(line, 0, 60) or FRAME.match(line) or LOGFMT.match(line) or ACCESS.match(line)
+    )
 
 
 def separator(lines: list[str]) -> str:

@@ -82,7 +82,7 @@ def _too_large(
     if bound < forecast.output_tokens:
         return Blocked(
             f"{model.name} takes {model.max_tokens:,} tokens in all; the call needs {expected:,}",
-            "split your input into smaller parts",
+            _smaller(expected, model.max_tokens, compression),
             code="context_window",
         )
     return None

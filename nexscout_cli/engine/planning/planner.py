@@ -5,7 +5,7 @@ from __future__ import annotations
 from nexscout_cli.config import Settings
 from nexscout_cli.engine.chat import Message
 from nexscout_cli.engine.model import Model
-from nexscout_cli.engine.plan_types import Candidate, Decision
+from nexscout_cli.engine.plan_types import Candidate, Decision, Forecast
 from nexscout_cli.engine.planning import firewall, predict
 from nexscout_cli.engine.planning.basis import Basis, make_basis
 from nexscout_cli.engine.planning.cascade import with_cascade, within_what_is_left
@@ -110,6 +110,19 @@ class Planner:
         assert first is not None
         return first._replace(decision=_allowed(first.decision, refused, None))
 
+    def _verdict(
+        self, request: AIRequest, snapshot: Snapshot, basis: Basis, model: Model, forecast: Forecast, charge: bool
+    ) -> firewall.Verdict:
+        """What the firewall says; of a model whose window is too small with what extraction would come to."""
+        compression = basis.compression
+        verdict = firewall.check(request, snapshot, self._settings, model, forecast, charge, compression)
+        if verdict.refusal is None or verdict.refusal.code != "context_window":
+            return verdict
+        from nexscout_cli.engine.compression.choice import could_fit
+
+        compression = could_fit(request, basis.texts, compression, model.max_tokens, self._count)
+        return firewall.check(request, snapshot, self._settings, model, forecast, charge, compression)
+
     def _one(
         self, request: AIRequest, snapshot: Snapshot, basis: Basis, model: Model, *, energy_held: bool = False
     ) -> Plan:
@@ -118,9 +131,7 @@ class Planner:
         own = (model.params.get("max_answer_tokens"), model.max_output)
         shape = shape_of(request, snapshot, settings, *own)
         forecast = basis.forecasts.of(model, shape)
-        verdict = firewall.check(
-            request, snapshot, settings, model, forecast, charge and not energy_held, basis.compression
-        )
+        verdict = self._verdict(request, snapshot, basis, model, forecast, charge and not energy_held)
         if verdict.refusal is None and verdict.bound < forecast.max_output_tokens:
             # A shorter bound is said in fewer or other words; the hold keeps the larger count of the two. Half of it at
             # most is left for thinking.

@@ -236,6 +236,19 @@ def test_a_refusal_says_what_extraction_would_come_to_and_whether_that_fits(mode
     assert re.search(said, error["suggestion"])
 
 
+@pytest.mark.parametrize(("window", "says"), [(2_000, "and fits"), (400, "which is still too many")])
+def test_a_refusal_by_a_models_window_says_it_too(window: int, says: str) -> None:
+    world = snapshot()
+    prose = " ".join(
+        f"The worker of mill {n} was tired of the {n * 7}th day, and so it failed again." for n in range(200)
+    )
+    narrow = world._replace(models=tuple(m._replace(max_tokens=window) for m in world.models))
+    asked = request("Why did the worker of mill 77 fail?", context=prose, compress="off", force_model="gpt-4o")
+    error = Planner(Settings(), count).plan(asked, narrow).error
+    assert error is not None and error["code"] == "context_window"
+    assert "`--compress extract --keep 0." in error["suggestion"] and says in error["suggestion"]
+
+
 def test_a_refusal_of_what_cannot_be_cut_offers_no_extraction() -> None:
     error = plan("What is this?\n\n" + "name: harbour\nport: 80\n" * 5_000).error
     assert error["suggestion"] == "split your input into smaller parts"
