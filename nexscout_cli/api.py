@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextvars import copy_context
@@ -66,8 +67,13 @@ def openai_client(user_id: str | None = None, engine: Engine | None = None) -> A
 
 
 @cache
-def _opened() -> tuple[Store, Settings]:
+def _opened_by(pid: int) -> tuple[Store, Settings]:
+    """A process's own store: a child that is forked has none of its parent's, whose locks and connections it must not use."""
     return assemble.opened(config.load(), assemble.login_name())
+
+
+def _opened() -> tuple[Store, Settings]:
+    return _opened_by(os.getpid())
 
 
 def _store() -> Store:
@@ -75,8 +81,12 @@ def _store() -> Store:
 
 
 @cache
+def _engine_of(pid: int) -> Engine:
+    return assemble.build_engine(*_opened_by(pid), assemble.login_name())
+
+
 def _engine() -> Engine:
-    return assemble.build_engine(*_opened(), assemble.login_name())
+    return _engine_of(os.getpid())
 
 
 def run_ai_optimized(request: AIRequest, engine: Engine | None = None) -> AIResponse:
@@ -112,14 +122,14 @@ MAX_AT_ONCE = 256
 
 
 @cache
-def _threads() -> ThreadPoolExecutor:
+def _threads_of(pid: int) -> ThreadPoolExecutor:
     # Not the loop's own pool: that one has a few threads per core, and a call spends its time waiting.
     return ThreadPoolExecutor(MAX_AT_ONCE, "nexscout")
 
 
 async def _in_thread(work: Callable[[], T]) -> T:
     context = copy_context()
-    return await asyncio.get_running_loop().run_in_executor(_threads(), lambda: context.run(work))
+    return await asyncio.get_running_loop().run_in_executor(_threads_of(os.getpid()), lambda: context.run(work))
 
 
 def simulate_cost(request: AIRequest, engine: Engine | None = None) -> Plan:

@@ -92,7 +92,7 @@ def _send(request: HttpRequest, exchange: Exchange) -> Iterator[tuple[int, dict[
     encoded = _headers(request)
     _current.exchange = exchange
     try:
-        with _pool(_proxy_for(request.url), request.url.startswith("https:")).stream(
+        with _pool(os.getpid(), _proxy_for(request.url), request.url.startswith("https:")).stream(
             request.method, request.url, headers=encoded, content=request.body, extensions={"trace": exchange.trace}
         ) as response:
             yield (
@@ -105,8 +105,8 @@ def _send(request: HttpRequest, exchange: Exchange) -> Iterator[tuple[int, dict[
 
 
 @cache
-def _pool(proxy: str | None, secure: bool) -> Any:
-    """The kept connections. Certificates are read for the first secure address alone: that takes a while."""
+def _pool(pid: int, proxy: str | None, secure: bool) -> Any:
+    """A process's kept connections: a forked child has its own. Certificates are read for the first secure address alone: that takes a while."""
     options: dict[str, Any] = {
         "ssl_context": tls() if secure else None,
         "max_connections": None,
