@@ -186,6 +186,11 @@ def _status(error: BaseException, as_json: bool) -> int:
         )
         output.failure(full, as_json)
         return full.exit_status
+    if isinstance(error, OSError) and error.filename is not None:  # no rights, a link in a circle, a disk that fails
+        shown = output.harmless(str(error.filename))[:300]
+        unusable = StoreError(f"cannot use {shown}: {error.strerror}", "check the permissions of file and folder")
+        output.failure(unusable, as_json)
+        return unusable.exit_status
     from nexscout_cli.assemble import bad_row
 
     if (bad := bad_row()) is not None:
