@@ -150,8 +150,19 @@ def _json(text: str, lines: list[str]) -> str:
         value = json.loads(text)
     except (ValueError, RecursionError):
         return ""
-    listed = isinstance(value, list) and len(value) > 2 and all(isinstance(item, dict) for item in value)
-    return "records" if listed or (isinstance(value, dict) and list(value) == ["columns", "rows"]) else "json"
+    if _are_records(value) or (isinstance(value, dict) and list(value) == ["columns", "rows"]):
+        return "records"
+    return "records" if isinstance(value, dict) and wrapped_list(value) else "json"
+
+
+def _are_records(value: object) -> bool:
+    return isinstance(value, list) and len(value) > 2 and all(isinstance(item, dict) for item in value)
+
+
+def wrapped_list(value: dict[str, object]) -> str:
+    """The name of the one list of records that an object holds, beside single values; empty where it holds other things."""
+    lists = [name for name, its in value.items() if isinstance(its, list | dict) and its]
+    return lists[0] if len(lists) == 1 and _are_records(value[lists[0]]) else ""
 
 
 def _is_record_of_a_log(line: str) -> bool:
