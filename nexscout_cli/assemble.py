@@ -174,8 +174,8 @@ def bad_row() -> StoreError | None:
 
     if config.db_url() is not None:  # a server holds to types and rules itself
         return None
-    path = config.db_path()
     try:
+        path = config.db_path()
         found = checking.first_fault(path, SystemClock(), store_rules(config.load())) if path.exists() else None
     except Exception:  # noqa: BLE001 - the failure that is being told of matters more
         return None

@@ -8,7 +8,10 @@ import os
 import re
 import stat
 import sys
+import time
 from collections import Counter
+from collections.abc import Callable
+from contextlib import suppress
 from math import isfinite
 from pathlib import Path
 from typing import Any
@@ -19,6 +22,8 @@ from nexscout_cli.errors import Blocked, NexScoutError, StoreError, UsageError
 MAX_JSON_DEPTH = 100
 _SHOWN = 300
 """Characters of a name that an error repeats."""
+_YOUNG = 60.0
+_PID_DIGITS = 9
 _SURROGATE = re.compile(r"\\u[dD][89a-fA-F]")
 
 
@@ -65,6 +70,24 @@ def cannot_write(path: Path | str, error: Exception, suggestion: str) -> NexScou
     if getattr(error, "errno", None) in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO):
         return StoreError(f"cannot write {str(path)[:_SHOWN]}: {why}", suggestion, code="disk_full")
     return UsageError(f"cannot write {str(path)[:_SHOWN]}: {why}", suggestion)
+
+
+def remove_left_over(folder: Path, suffix: str, of: Callable[[str], bool]) -> None:
+    """Remove half-made files, named NAME.PID and the suffix, of processes that are gone. ``of`` says which names are ours.
+
+    One that was written to in the last minute stays: it may be of a process that cannot be seen from here.
+    """
+    for left in folder.glob(f"*{suffix}"):
+        name, _, pid = left.name.removesuffix(suffix).rpartition(".")
+        if not (pid.isdecimal() and len(pid) < _PID_DIGITS and of(name)):
+            continue
+        with suppress(OSError):
+            if time.time() - left.lstat().st_mtime < _YOUNG:
+                continue
+            try:
+                os.kill(int(pid), 0)
+            except ProcessLookupError:
+                left.unlink()
 
 
 def decode(data: bytes, name: str, limit: int) -> str:

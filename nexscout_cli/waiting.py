@@ -6,11 +6,14 @@ the few places that wait for long ask :func:`here` how.
 
 from __future__ import annotations
 
+import threading
+from contextlib import contextmanager, nullcontext
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 if TYPE_CHECKING:
     import asyncio
-    from collections.abc import Callable, Coroutine
+    from collections.abc import Callable, Coroutine, Iterator
+    from contextlib import AbstractContextManager
 
 T = TypeVar("T")
 
@@ -25,6 +28,9 @@ class Loop(Protocol):
 
     def in_thread(self, work: Callable[[], T]) -> T:
         """Do something that blocks, in a thread."""
+
+    def in_writers_thread(self, work: Callable[[], T]) -> T:
+        """The same, in a thread that only what writes for all has: others' calls may have all the threads there are."""
 
     def to_end(self, coroutine: Coroutine[Any, Any, T]) -> T:
         """Run an asynchronous function to its end."""
@@ -52,3 +58,31 @@ def found_by(find: Callable[[], Loop | None]) -> None:
     """Say who knows whether the calling code is a coroutine."""
     global _find
     _find = find
+
+
+class GaveUp(KeyboardInterrupt):
+    """A signal has ended a wait for one's turn; nothing was done."""
+
+
+@contextmanager
+def patient(until: Callable[[], AbstractContextManager[None]]) -> Iterator[None]:
+    """Inside, waits of this thread for its turn are entered through ``until``, by which a signal may end them (GaveUp)."""
+    before = getattr(_here, "until", nullcontext)
+    _here.until = until
+    try:
+        yield
+    finally:
+        _here.until = before
+
+
+@contextmanager
+def turn() -> Iterator[None]:
+    """A wait of this thread for its turn. Raises GaveUp where it is :func:`patient` and a signal has come."""
+    try:
+        with getattr(_here, "until", nullcontext)():
+            yield
+    except KeyboardInterrupt:
+        raise GaveUp from None
+
+
+_here = threading.local()

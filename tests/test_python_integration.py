@@ -79,7 +79,7 @@ def test_a_budget_holds_for_all_that_is_asked_inside(engine: Engine, server: Ope
 
 
 def test_a_budget_holds_over_threads_batches_and_coroutines(engine: Engine, server: OpenAIServer) -> None:
-    server.usage = lambda body, text: {"prompt_tokens": 50, "completion_tokens": body["max_tokens"]}
+    server.usage = lambda body, text: {"prompt_tokens": 20, "completion_tokens": body["max_tokens"]}
 
     @budget("0.00024")
     def work() -> int:

@@ -85,6 +85,13 @@ def root(
     debug: bool = typer.Option(
         False, "--debug", help="Show the traceback of an error; may stand anywhere on the line."
     ),
+    install_man: bool = typer.Option(
+        False,
+        "--install-man",
+        help="Install the man page for this user, and exit.",
+        is_eager=True,
+        callback=lambda wanted: _install_man() if wanted else None,
+    ),
     no_color: bool = typer.Option(False, "--no-color", help="No colours; may stand anywhere on the line."),
 ) -> None:
     """Stands in front of every LLM call and governs what it costs.
@@ -104,6 +111,13 @@ def root(
 
         output.out(f"nexscout {__version__}")
         raise typer.Exit
+
+
+def _install_man() -> None:
+    from nexscout_cli.cli import manual
+
+    output.out(f"{manual.install(app)}: `man nexscout` shows it")
+    raise typer.Exit
 
 
 def main(argv: list[str]) -> int:
@@ -172,6 +186,11 @@ def _status(error: BaseException, as_json: bool) -> int:
         )
         output.failure(full, as_json)
         return full.exit_status
+    if isinstance(error, OSError) and error.filename is not None:  # no rights, a link in a circle, a disk that fails
+        shown = output.harmless(str(error.filename))[:300]
+        unusable = StoreError(f"cannot use {shown}: {error.strerror}", "check the permissions of file and folder")
+        output.failure(unusable, as_json)
+        return unusable.exit_status
     from nexscout_cli.assemble import bad_row
 
     if (bad := bad_row()) is not None:

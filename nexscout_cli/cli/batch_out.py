@@ -68,9 +68,13 @@ def nonce(out: Path, *, append: bool) -> str:
 
 def replace(path: Path, text: str) -> None:
     """Write a file so that it is the old one or the new one, and never half of it. Raises OSError."""
+    files.remove_left_over(path.parent, ".tmp", lambda name: name == path.name)
     temporary = path.with_name(f"{path.name}.{os.getpid()}.tmp")
     try:
-        temporary.write_text(text, encoding="utf-8")
+        with temporary.open("w", encoding="utf-8") as file:
+            file.write(text)
+            file.flush()
+            os.fsync(file.fileno())
         temporary.replace(path)
     except BaseException:
         with contextlib.suppress(OSError):

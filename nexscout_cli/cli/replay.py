@@ -50,6 +50,9 @@ def replay(
             "--available", help="Choose only among models whose keys are here (default: all that are enabled)."
         ),
     ] = False,
+    html: Annotated[
+        str | None, typer.Option("--html", metavar="FILE", help="Write it as a page into a file, - for stdout.")
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON document on stdout.")] = False,
 ) -> int:
     """Plan a log's requests as if they had gone through NexScout: what would have been saved, by which step.
@@ -59,6 +62,7 @@ def replay(
     \b
     nexscout replay "$(llm logs path)" --from llm
     nexscout replay traces.jsonl --from langfuse --latest 1000 --json
+    nexscout replay "$(llm logs path)" --from llm --html replay.html
     """
     from nexscout_cli import foreign_files
     from nexscout_cli.assemble import tokenizer
@@ -84,7 +88,12 @@ def replay(
 
     player = Player(session.engine(writes=False), tokenizer(), cost_of, every=not available)
     replayed = player.play(records, session.subject(user))
-    if as_json:
+    if html is not None:
+        from nexscout_cli.cli.report_page import put
+        from nexscout_cli.pages.replayed import replay_page
+
+        put(session, replay_page(_document(replayed, tally, len(records)), file.name), html)
+    elif as_json:
         output.emit(_document(replayed, tally, len(records)))
     else:
         _tell(replayed, tally, len(records))

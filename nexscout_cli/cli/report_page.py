@@ -32,9 +32,15 @@ def write_page(session: Session, window: Window, user: str | None, where: str, *
     if if_changed and _holds(Path(where).expanduser(), figures_mark(facts)):
         return 0
     page = report_page(facts)
+    put(session, page, where)
+    return 0
+
+
+def put(session: Session, page: str, where: str) -> None:
+    """Write a page into the file ``where``, or to stdout for -. Raises UsageError where the file cannot be written."""
     if where == "-":
         output.rendered(page)
-        return 0
+        return
     path = Path(where).expanduser()
     try:
         _replace(path, page.encode())
@@ -42,7 +48,6 @@ def write_page(session: Session, window: Window, user: str | None, where: str, *
         raise cannot_write(where, error, "name a file in a folder that you may write to and that has room") from error
     if output.stderr_is_terminal() and not session.quiet:
         output.note(f"wrote {path}")
-    return 0
 
 
 def _holds(path: Path, mark: str) -> bool:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 from contextlib import suppress
 
+from nexscout_cli import waiting
 from nexscout_cli.config import Settings
 from nexscout_cli.engine.actions import (
     Action,
@@ -126,9 +127,14 @@ class Runner:
                 return self._execution.plan(course, snapshot)
             case TakeHold():
                 try:
-                    return HoldTaken(Held(ledger.hold(actor, self._order(action)), action.plan))
+                    with waiting.patient(self._interrupts.exposed):
+                        return HoldTaken(Held(ledger.hold(actor, self._order(action)), action.plan))
                 except StalePlan:
                     return HoldStale()
+                except waiting.GaveUp:
+                    if course.before is None:  # nothing is written of this request yet
+                        raise Interrupted("interrupted; nothing was sent") from None
+                    return Waited(interrupted=True)
                 except NoRoom as full:
                     return HoldFull(action.plan, full.seconds)
             case Send():

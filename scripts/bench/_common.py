@@ -214,7 +214,7 @@ def _order(engine: Engine, plan: Any, name: str) -> Any:
     baseline = next(model for model in seeded() if model.name == "gpt-4o")
     return bookkeeping.Order(
         prediction=bookkeeping.prediction(name, plan),
-        settlement=bookkeeping.settlement(plan, plan.predicted_tokens, baseline),
+        settlement=bookkeeping.settlement(plan, plan.predicted_tokens, baseline, engine.settings["routing.floor"]),
         fingerprint=name,
         idempotency_key=None,
         version=plan.version,

@@ -211,9 +211,36 @@ def test_what_cannot_be_is_said_in_two_lines(six: Home, server: OpenAIServer, ar
     assert refused.status == 2 and says in refused.err and refused.err.count("\n") <= 2 and server.hits == 0
 
 
+WIRES = {
+    "openai": ("openai/gpt-4o-mini", "/v1"),
+    "anthropic": ("anthropic/claude-haiku-4-5", ""),
+    "gemini": ("gemini/gemini-2.5-flash", "/v1beta"),
+    "litellm": ("custom_openai/gpt-4o-mini", "/v1"),
+}
+
+
+def point(home: Home, server: OpenAIServer, wire: str) -> None:
+    """Reach the small model over a wire, or LiteLLM, at one price."""
+    target, path = WIRES[wire]
+    argv = ("--api-base", server.root + path, "--api-key-env", "OPENAI_API_KEY", "--can", "tools,images,schema")
+    home("models", "set", "gpt-4o-mini", "--litellm-model", target, "--does-not-think", "--max-output", "16384", *argv)
+
+
+def sent(body: Body) -> Body:
+    """A request as it was sent; a message that calls tools has no text: null, or left out."""
+    for message in body["messages"]:
+        if message.get("content") is None:
+            message.pop("content", None)
+    return body
+
+
+@pytest.mark.parametrize("wire", WIRES)
 def test_a_long_conversation_with_tools_and_pictures_is_quoted_above_what_it_costs(
-    any_wire: Home, server: OpenAIServer
+    home: Home, server: OpenAIServer, monkeypatch: pytest.MonkeyPatch, wire: str
 ) -> None:
+    """What is simulated is what is run. Through LiteLLM a server gets what it does over our own wire, and the books are equal."""
+    monkeypatch.setenv("OPENAI_API_KEY", "x")
+    point(home, server, wire)
     Path("dot.png").write_bytes(PNG)
     url = "data:image/png;base64," + base64.b64encode(PNG).decode()
     talk: list[Body] = [{"role": "system", "content": "You help travellers."}]
@@ -226,11 +253,32 @@ def test_a_long_conversation_with_tools_and_pictures_is_quoted_above_what_it_cos
         server.reply = (
             (lambda body, n=turn: called("weather", f'{{"n": {n}}}', f"call_{n}")) if calls_tool else f"Answer {turn}."
         )
-        argv = ("--tools", write("tools.json", TOOLS), "--messages", write("talk.json", talk), "--no-cache", "--json")
-        quote = any_wire("simulate", *(word for word in argv if word != "--no-cache")).json
-        done = any_wire("run", *argv).json
+        files = ("--tools", write("tools.json", TOOLS), "--messages", write("talk.json", talk))
+        argv = (
+            *files,
+            "-m",
+            "gpt-4o-mini",
+            "--max-tokens",
+            "500",
+            "--no-shape",
+            "--json",
+        )  # which learning leaves alone
+        quote = home("simulate", *argv).json
+        done = home("run", *argv, "--no-cache").json
+        assert done["metadata"]["plan"] == quote
         cost = float(done["metadata"]["cost_usd"])
-        assert cost <= float(quote["max_cost_usd"]) and not done["metadata"]["flags"]
+        assert 0 < cost <= float(quote["max_cost_usd"]) and not done["metadata"]["flags"]
+        if wire == "litellm" and turn % 4 == 3:  # by turns, with a picture and after a tool's result
+            point(home, server, "openai")
+            ours = home("run", *argv, "--no-cache").json
+            point(home, server, "litellm")
+            theirs, own = (sent(request.body) for request in server.requests[-2:])
+            assert own == theirs
+            billed, same = home.sql(
+                "SELECT cost_usd, input_tokens, output_tokens, token_classes FROM ai_model_usage ORDER BY id DESC LIMIT 2"
+            )
+            assert billed == same
+            assert ours["metadata"]["token_classes"] == done["metadata"]["token_classes"]
         message: Body = {"role": "assistant", "content": done["result"] or None}
         if calls_tool:
             call = done["choices"][0]["tool_calls"][0]
@@ -238,5 +286,5 @@ def test_a_long_conversation_with_tools_and_pictures_is_quoted_above_what_it_cos
             talk += [message | {"tool_calls": [call]}, result, {"role": "assistant", "content": "It is clear."}]
         else:
             talk.append(message)
-    assert any_wire.books.count("attempts", state="posted") == 20
-    any_wire("db", "check")
+    assert home.books.count("attempts", state="posted") == server.hits == (25 if wire == "litellm" else 20)
+    assert home("db", "check").status == 0

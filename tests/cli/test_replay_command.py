@@ -92,3 +92,15 @@ def test_what_cannot_be_replayed_is_said(nexscout: Any, home: Path, argv: tuple[
     (home / "empty.jsonl").write_text("")
     ran = nexscout("replay", *argv)
     assert ran.exit == 2 and said in ran.stderr and len(ran.stderr.splitlines()) <= 2
+
+
+def test_a_page_shows_the_figures_that_json_tells_and_nothing_of_a_log_is_markup(nexscout: Any, home: Path) -> None:
+    path = log(home, {}, {"model": "gpt-4o-mini", "prompt": "Hi"}, {"user": "<script>x</script>", "prompt": "a"})
+    found = replayed(nexscout, path)
+    named = path.rename(home / "<b>log.jsonl")
+    assert nexscout("replay", named, "--from", "csv", "--html", home / "page.html").exit == 0
+    page = (home / "page.html").read_text()
+    for figure in (found["cost_usd"], found["would_have_cost_usd"], *found["saved_usd"].values()):
+        assert f"{Decimal(figure):,.6f}" in page
+    assert "<b>log" not in page and "<script" not in page and "default-src &#39;none&#39;" in page
+    assert nexscout("replay", named, "--from", "csv", "--html", home / "nowhere" / "page.html").exit == 2

@@ -61,7 +61,9 @@ def case(wire: str, number: int, base: str) -> Case:
     options = _options(wire, chance)
     stream = chance.random() < 0.4 and options.get("n") is None
     temperature = chance.choice((None, 0.2, 1.0))
-    call = Call(model, _messages(chance, "tools" in options), chance.choice((50, 700)), temperature, 20.0, 30.0, stream)
+    call = Call(
+        model, _messages(wire, chance, "tools" in options), chance.choice((50, 700)), temperature, 20.0, 30.0, stream
+    )
     call = call._replace(options=options)
     status = chance.choice(ERRORS) if chance.random() < 0.15 else 200
     if status != 200:
@@ -95,7 +97,7 @@ def _options(wire: str, chance: random.Random) -> Body:
     return found
 
 
-def _messages(chance: random.Random, tools: bool) -> tuple[Message, ...]:
+def _messages(wire: str, chance: random.Random, tools: bool) -> tuple[Message, ...]:
     found = [Message("system", "Be brief.")] if chance.random() < 0.7 else []
     for turn in range(chance.randrange(3)):
         found += [Message("user", f"Question {turn}?"), Message("assistant", chance.choice(TEXTS))]
@@ -106,10 +108,12 @@ def _messages(chance: random.Random, tools: bool) -> tuple[Message, ...]:
         found += [Message("tool", '{"sky": "clear"}', tool_call_id=one.id) for one in calls]
         if chance.random() < 0.5:
             return tuple(found)
-    picture = Image(f"data:image/png;base64,{PNG}")
     parts: list[str | Image] = [chance.choice(TEXTS)]
     if chance.random() < 0.3:
-        parts.append(picture)
+        addresses = [f"data:image/png;base64,{PNG}"]
+        if wire != "gemini":  # for which LiteLLM fetches it
+            addresses.append("https://pictures.example.com/dot.png")
+        parts.append(Image(chance.choice(addresses)))
     return (*found, message_of("user", parts))
 
 

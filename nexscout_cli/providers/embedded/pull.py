@@ -48,6 +48,8 @@ def pull(data_dir: Path, progress: Progress, note: Note, force: bool = False) ->
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
         with _only_one(target, note):
+            for left in target.parent.glob(".pull-*"):  # by a pull that was killed
+                shutil.rmtree(left, ignore_errors=True)
             if not force and is_present(target) and _sha256(target) == SHA256:
                 note(f"{FILE_NAME} is already here")
                 return target

@@ -16,7 +16,7 @@ from nexscout_cli import waiting
 from nexscout_cli.errors import StoreError
 from nexscout_cli.store.sqlite.changes import Change, Commit
 from nexscout_cli.store.sqlite.gate import Gate
-from nexscout_cli.store.sqlite.queue import QueueLock
+from nexscout_cli.store.sqlite.queue import QueueLock, lock_of
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -64,7 +64,7 @@ class Database:
     def __init__(self, path: Path, timeout: float = 30.0) -> None:
         self.path = path
         self.timeout = timeout
-        self.queue = QueueLock(path.with_name(path.name + ".lock"), timeout)
+        self.queue = QueueLock(lock_of(path), timeout)
         self._writers = threading.RLock()
         self._main = threading.RLock()
         self.gate = Gate(timeout)

@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 from weakref import WeakSet
 
+from nexscout_cli import waiting
 from nexscout_cli.errors import StoreError
 
 if TYPE_CHECKING:
@@ -120,6 +121,22 @@ class QueueLock:
             os.close(fd)
 
 
+def lock_of(database: Path) -> Path:
+    """The file on which the writers of a database queue: beside the database itself where a link leads to it, for all its
+    names are one, as SQLite has one journal for them. Raises StoreError for a link that leads nowhere.
+    """
+    if not database.is_symlink():
+        return database.with_name(f"{database.name}.lock")
+    if not database.exists():
+        raise StoreError(
+            f"{database} is a link to {database.readlink()}, which is not there",
+            "mount what is missing, or remove the link to start a new database",
+            code="corrupt",
+        )
+    real = database.resolve()
+    return real.with_name(f"{real.name}.lock")
+
+
 _QUEUES: WeakSet[QueueLock] = WeakSet()
 
 
@@ -145,7 +162,8 @@ def _wait(fd: int, seconds: float) -> bool:
 
     threading.Thread(target=wait, daemon=True).start()
     try:
-        got.wait(seconds)
+        with waiting.turn():
+            got.wait(seconds)
     except BaseException:
         with turn:
             given_up = True

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from sqlite_utils import Database, Migrations
 
 from nexscout_cli.engine.sums import SUMS
+from nexscout_cli.files import remove_left_over
 from nexscout_cli.store.sqlite.folds import FOLDS, NUMBERS, Fold
 from nexscout_cli.store.sqlite.rollups import ROLLUPS
 
@@ -964,10 +965,15 @@ def migrate(connection: sqlite3.Connection) -> None:
 
 
 def backup(connection: sqlite3.Connection, target: Path, change: Callable[[Path], None] | None = None) -> None:
-    """A consistent copy of the database as a file that only its owner can read. ``change`` is made to it before it counts."""
-    target.touch(mode=0o600, exist_ok=False)
-    # Under another name first: a copy cut short by a kill must not look like a backup.
-    part = target.with_name(target.name + ".part")
+    """A consistent copy of the database as a file that only its owner can read. ``change`` is made to it before it counts.
+
+    Raises FileExistsError. A copy that is cut short by a kill has another name, and the next backup removes it.
+    """
+    if target.exists():
+        raise FileExistsError(target)
+    # They hold people's texts, and nobody knows of them.
+    remove_left_over(target.parent, ".part", lambda name: name == target.name or name.endswith(".bak"))
+    part = target.with_name(f"{target.name}.{os.getpid()}.part")
     part.unlink(missing_ok=True)
     part.touch(mode=0o600)
     try:
@@ -976,8 +982,20 @@ def backup(connection: sqlite3.Connection, target: Path, change: Callable[[Path]
             change(part)
         with part.open("rb+") as file:
             os.fsync(file.fileno())  # VACUUM INTO itself syncs nothing
-        part.replace(target)
+        _put(part, target)
     except BaseException:
         part.unlink(missing_ok=True)
-        target.unlink(missing_ok=True)
         raise
+
+
+def _put(part: Path, target: Path) -> None:
+    """Give a finished copy its name, unless a file has it. Raises FileExistsError."""
+    try:
+        target.hardlink_to(part)
+    except FileExistsError:
+        raise
+    except OSError:  # a file system without links
+        target.touch(mode=0o600, exist_ok=False)
+        part.replace(target)
+    else:
+        part.unlink()
