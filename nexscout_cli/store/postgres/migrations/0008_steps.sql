@@ -211,7 +211,7 @@ END $$;
 
 -- One step. `stale`: nothing was made, for the subject's profile has changed since it was seen.
 CREATE FUNCTION step(p jsonb) RETURNS jsonb LANGUAGE plpgsql SECURITY DEFINER SET search_path = nexscout, pg_temp
-SET plan_cache_mode = force_generic_plan SET enable_seqscan = off AS $$
+SET plan_cache_mode = force_generic_plan SET enable_seqscan = off SET jit = off AS $$
 DECLARE made jsonb; seen text;
 BEGIN
   IF p ? 'profile' THEN
@@ -231,7 +231,7 @@ END $$;
 -- Many steps at once, each whole or not at all: one commit, one round trip. What their subjects' profiles learn of them is
 -- written once. `stale`: nothing was made, for these profiles have changed since they were seen.
 CREATE FUNCTION steps(p jsonb) RETURNS jsonb LANGUAGE plpgsql SECURITY DEFINER SET search_path = nexscout, pg_temp
-SET plan_cache_mode = force_generic_plan SET enable_seqscan = off AS $$
+SET plan_cache_mode = force_generic_plan SET enable_seqscan = off SET jit = off AS $$
 DECLARE one jsonb; told jsonb[] := '{}'; made jsonb; stale jsonb := '{}'; seen jsonb := '{}';
 BEGIN
   -- All locks on subjects first, in order: two groups never wait for each other in a circle.
