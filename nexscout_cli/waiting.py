@@ -29,6 +29,9 @@ class Loop(Protocol):
     def in_thread(self, work: Callable[[], T]) -> T:
         """Do something that blocks, in a thread."""
 
+    def in_writers_thread(self, work: Callable[[], T]) -> T:
+        """The same, in a thread that only what writes for all has: others' calls may have all the threads there are."""
+
     def to_end(self, coroutine: Coroutine[Any, Any, T]) -> T:
         """Run an asynchronous function to its end."""
 

@@ -16,7 +16,7 @@ _OPENAI_THINKER = re.compile(r"(?:openai|azure)/(?:o\d|gpt-(?:[5-9]|\d\d))(?!.*c
 """Targets of OpenAI's that think: their bound has another name, and they take no temperature but 1 (OpenAI's API reference)."""
 ABILITIES = ("tools", "images", "schema")
 """What a model may be able to do beside text: call functions, look at pictures, answer in the form of a JSON schema."""
-_VERSION = re.compile(r"(?:[-@:](?:\d[\d.:-]*|v\d[\d:]*|latest|preview))+")
+_VERSION = re.compile(r"(?:[-@:](?:\d[\d.]*|v\d+|latest|preview))+")
 
 
 class Model(NamedTuple):

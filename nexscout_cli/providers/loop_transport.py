@@ -141,7 +141,7 @@ class _Connection(asyncio.Protocol):
         self.status = 0
         self.headers: dict[str, str] = {}
         self.parts: list[bytes] = []
-        self.has_head = self.ended = False
+        self.has_head = self.ended = self._stays = False
         self._size = 0
         self._error: Exception | None = None
         self._parser: Any = None
@@ -168,7 +168,7 @@ class _Connection(asyncio.Protocol):
 
     def leave(self, place: _Place) -> None:
         """End an exchange: keep the connection where its answer came whole, else close it."""
-        whole = self.ended and not self.lost and self._parser is not None and self._parser.should_keep_alive()
+        whole = self.ended and not self.lost and self._stays
         waiting = _idle.setdefault(place, deque())
         self._parser = None
         if not whole or len(waiting) >= _MOST_IDLE:
@@ -236,6 +236,6 @@ class _Connection(asyncio.Protocol):
     def on_message_complete(self) -> None:
         """The parser tells that all has come."""
         if self.has_head:
-            self.ended = True
+            self.ended, self._stays = True, self._parser.should_keep_alive()
         else:
             self.headers.clear()

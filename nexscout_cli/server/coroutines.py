@@ -37,6 +37,7 @@ class Coroutines:
         self.events = asyncio.get_running_loop()
         self._thread = threading.get_ident()
         self._pool = ThreadPoolExecutor(most, "nexscout-blocking")
+        self._writing = ThreadPoolExecutor(1, "nexscout-commits")
         self._running: set[_Course] = set()
         self._idle = asyncio.Event()
         self._idle.set()
@@ -103,6 +104,10 @@ class Coroutines:
         """See :class:`nexscout_cli.waiting.Loop`."""
         return self._ended(self.events.run_in_executor(self._pool, work))
 
+    def in_writers_thread(self, work: Callable[[], T]) -> T:
+        """See :class:`nexscout_cli.waiting.Loop`."""
+        return self._ended(self.events.run_in_executor(self._writing, work))
+
     def to_end(self, coroutine: Coroutine[Any, Any, T]) -> T:
         """See :class:`nexscout_cli.waiting.Loop`."""
         return self._ended(self.events.create_task(coroutine))
@@ -123,6 +128,7 @@ class Coroutines:
     def close(self) -> None:
         """Let go of the threads."""
         self._pool.shutdown(wait=True)
+        self._writing.shutdown(wait=True)
 
 
 class InThreads:

@@ -36,6 +36,7 @@ _BY_CODE = {
     "contention": 503,
     "idempotency_conflict": 409,
     "rate_limit": 429,
+    "at_limits": 429,
     "no_key": 401,
 }
 _BY_EXIT = {
@@ -63,7 +64,7 @@ _TYPES = {
 }
 _OURS = frozenset({"corrupt", "read_only", "disk_full", "newer_schema"})
 """Errors about the database's file, which name it and what is in it."""
-_AGAIN = frozenset({"rate_limit", "busy", "contention", "in_progress"})
+_AGAIN = frozenset({"rate_limit", "at_limits", "busy", "contention", "in_progress"})
 """Errors after which the same request may be sent again: nothing of it was sent to a provider."""
 
 

@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 
+from nexscout_cli.server.errors import status_of
 from tests.acceptance.conftest import Home
 from tests.support.openai_server import OpenAIServer
 
@@ -174,6 +175,7 @@ def test_a_call_waits_for_room_and_gives_up_after_the_wait_that_is_set(
     monkeypatch.setenv("NEXSCOUT_DEPLOYMENTS_WAIT", "5")
     done = two(*ASK, "Hello", ok=False)
     assert done.status == 5 and done.json["error"]["code"] == "at_limits" and server.hits == 1
+    assert status_of(done.json["error"], done.status) == 429
     assert "every deployment is at its limits" in done.json["error"]["message"]
     assert two.sql("SELECT rejected_reason FROM ai_cost_predictions WHERE approved = 0") == ["at_limits"]
     assert two("run", "--no-cache", "--json", "Hello").json["metadata"]["model_used"] != MODEL  # another one has room

@@ -109,3 +109,14 @@ def test_three_months_are_painted(browser: Chromium, tmp_path: Path) -> None:
     browser.open((tmp_path / "b.html").as_uri())
     browser.picture(tmp_path / "b.png")
     assert (tmp_path / "b.png").stat().st_size > 50_000 and len(made) < 400_000
+
+
+def test_on_paper_no_table_is_cut(browser: Chromium, url: str) -> None:
+    browser.look(794)
+    browser.send("Emulation.setEmulatedMedia", media="print")
+    try:
+        browser.open(url)
+        wide = "[...document.querySelectorAll('section .wide')].filter(e => e.scrollWidth > e.clientWidth + 1).length"
+        assert browser.value(wide) == 0 and browser.value("document.scrollingElement.scrollWidth") <= 794
+    finally:
+        browser.send("Emulation.setEmulatedMedia", media="")

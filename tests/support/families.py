@@ -96,6 +96,8 @@ def main_families() -> Iterator[tuple[str, Family]]:
         yield f"{piece!r} * n", repeated(piece)
     for piece in SPECIAL:
         yield f"{piece!r} * n + ' !'", repeated(piece, " !")
+    for piece in ("-1", ":1", ".1", ",1"):  # numbers with signs between, and no end that fits
+        yield f"{piece!r} * n + ' !'", repeated(piece, " !")
     for opens, closes in NESTED:
         yield f"{opens!r} * n + 1 + {closes!r} * n", nested(opens, closes)
     for piece in "`*$\"'-= \t1a(":

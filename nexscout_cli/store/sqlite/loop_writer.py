@@ -133,7 +133,7 @@ class LoopWriter:
             if len(batch) == 1 or getattr(error, "code", "") == "busy":
                 change.error, change.over = error, True
             else:
-                loop.in_thread(lambda change=change: self._db.commit_alone(change))  # type: ignore[misc]
+                loop.in_writers_thread(lambda change=change: self._db.commit_alone(change))  # type: ignore[misc]
 
     def _forget(self, batch: list[Change[Any]]) -> None:
         gone = set(map(id, batch))
@@ -143,12 +143,12 @@ class LoopWriter:
     def _commit(self, loop: Loop, batch: list[Change[Any]]) -> None:
         """One turn: what waits when it comes, which ``batch`` is filled with, in one transaction."""
         db = self._db
-        with db.errors, db.queue.held_by(loop.in_thread):
+        with db.errors, db.queue.held_by(loop.in_writers_thread):
             batch += [*self._waiting, *self._later]
             work = Commit(db.connection, db.gate)
             self._statements(loop, work, batch)
             begun = time.monotonic()
-            loop.in_thread(lambda: work.__exit__(None, None, None))
+            loop.in_writers_thread(lambda: work.__exit__(None, None, None))
             self._took = time.monotonic() - begun
 
     def _statements(self, loop: Loop, work: Commit, batch: list[Change[Any]]) -> None:

@@ -1,0 +1,228 @@
+"""Code that waits, run as coroutines: the store's one writer for all of them, and HTTP on their loop."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import socket
+import sqlite3
+import threading
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any, TypeVar
+
+import httpcore
+import pytest
+
+from nexscout_cli import waiting
+from nexscout_cli.assemble import SystemClock
+from nexscout_cli.config import Settings
+from nexscout_cli.engine.store_rules import store_rules
+from nexscout_cli.providers.transport import Exchange, send
+from nexscout_cli.providers.wires.request import HttpRequest
+from nexscout_cli.server.coroutines import Coroutines, InThreads
+from nexscout_cli.store.sqlite.database import Database
+from nexscout_cli.store.sqlite.store import SqliteStore
+
+T = TypeVar("T")
+INSERT = "INSERT INTO t VALUES (?, ?)"
+
+
+def together(*works: Callable[[], Any]) -> list[Any]:
+    """What coroutines return that run at once; an exception for one that raised it."""
+
+    async def all_() -> list[Any]:
+        coroutines = Coroutines(2)
+        done = await asyncio.gather(*(coroutines.run(work) for work in works), return_exceptions=True)
+        await coroutines.drained()
+        coroutines.close()
+        return done
+
+    return asyncio.run(all_())
+
+
+@pytest.fixture
+def db(tmp_path: Path) -> Iterator[Database]:
+    store = SqliteStore(tmp_path / "nexscout.db", SystemClock(), store_rules(Settings()), "ada")
+    store.db.connection.execute(
+        "CREATE TABLE t (name TEXT PRIMARY KEY, parent TEXT REFERENCES t DEFERRABLE INITIALLY DEFERRED)"
+    )
+    yield store.db
+    store.close()
+
+
+def insert(db: Database, name: str, parent: str | None = None) -> Callable[[], str]:
+    def change(c: sqlite3.Connection) -> str:
+        c.execute(INSERT, (name, parent))
+        return name
+
+    return lambda: db.together(change)
+
+
+def names(db: Database) -> list[str]:
+    with db.read() as c:
+        return [row[0] for row in c.execute("SELECT name FROM t ORDER BY name")]
+
+
+def test_while_one_waits_others_go_on_and_each_gets_its_own() -> None:
+    order: list[str] = []
+
+    def slow() -> str:
+        SystemClock().sleep(0.05)
+        order.append("slow")
+        return "one"
+
+    def quick() -> str:
+        order.append("quick")
+        raise KeyError("two")
+
+    def blocking() -> bool:
+        loop = waiting.here()
+        assert loop is not None
+        return loop.in_thread(lambda: waiting.here() is None)
+
+    one, two, three = together(slow, quick, blocking)
+    assert (one, three, order) == ("one", True, ["quick", "slow"]) and isinstance(two, KeyError)
+    assert waiting.here() is None
+    assert together(lambda: InThreads(threading).get_ident() != threading.get_ident()) == [True]
+
+
+def test_changes_that_wait_are_one_commit_and_an_error_takes_back_its_own_alone(db: Database) -> None:
+    made: list[str] = []
+    db.connection.set_trace_callback(made.append)
+    works = [insert(db, f"n{n:02}") for n in range(20)] + [insert(db, "n03")]
+    done = together(*works)
+    assert done[:20] == [f"n{n:02}" for n in range(20)] and isinstance(done[20], sqlite3.IntegrityError)
+    assert len(names(db)) == 20 and sum(sql == "COMMIT" for sql in made) <= 2
+
+
+def test_a_commit_that_fails_for_one_is_made_for_the_others(db: Database) -> None:
+    done = together(insert(db, "a"), insert(db, "b", "nobody"), insert(db, "c", "a"))
+    assert (done[0], done[2]) == ("a", "c") and isinstance(done[1], sqlite3.IntegrityError)
+    assert names(db) == ["a", "c"]
+
+
+def test_what_nobody_waits_for_is_written_before_whoever_asks_for_it(db: Database) -> None:
+    def later() -> list[str]:
+        db.soon(lambda c: c.execute(INSERT, ("later", None)))
+        before = names(db)
+        loop = waiting.here()
+        assert loop is not None
+        db.loop_writer.settle(loop)
+        return before + names(db)
+
+    assert together(later) == [["later"]]
+
+
+def test_a_turn_of_another_process_is_waited_for_while_others_go_on(db: Database) -> None:
+    taken, free = threading.Event(), threading.Event()
+
+    def other() -> None:
+        with type(db.queue)(db.path.with_name(db.path.name + ".lock"), 5).held():
+            taken.set()
+            free.wait(5)
+
+    thread = threading.Thread(target=other)
+    thread.start()
+    taken.wait(5)
+    seen: list[list[str]] = []
+
+    def reader() -> None:
+        seen.append(names(db))
+        free.set()
+
+    assert together(insert(db, "a"), reader)[0] == "a"
+    thread.join()
+    assert (seen, names(db)) == ([[]], ["a"])
+
+
+def test_threads_and_coroutines_write_beside_each_other(db: Database) -> None:
+    def by_thread(n: int) -> str:
+        loop = waiting.here()
+        assert loop is not None
+        return loop.in_thread(insert(db, f"t{n}"))
+
+    works = [insert(db, f"c{n}") for n in range(5)] + [lambda n=n: by_thread(n) for n in range(5)]  # type: ignore[misc]
+    assert sorted(together(*works)) == names(db) == sorted([f"c{n}" for n in range(5)] + [f"t{n}" for n in range(5)])
+
+
+@contextlib.contextmanager
+def answering(*answers: bytes) -> Iterator[tuple[str, list[bytes]]]:
+    """A server that gives these answers, one for each request; what it was sent, a connection each."""
+    listener = socket.create_server(("127.0.0.1", 0))
+    seen: list[bytes] = []
+
+    def serve() -> None:
+        left = list(answers)
+        while left:
+            connection, _ = listener.accept()
+            with connection:
+                seen.append(b"")
+                while left and (data := connection.recv(65_536)):
+                    seen[-1] += data
+                    answer = left.pop(0)
+                    connection.sendall(answer.removeprefix(b"close "))
+                    if answer.startswith(b"close "):
+                        break
+
+    def until_closed() -> None:
+        with contextlib.suppress(OSError):
+            serve()
+
+    thread = threading.Thread(target=until_closed, daemon=True)
+    thread.start()
+    yield f"http://127.0.0.1:{listener.getsockname()[1]}/v1/x?y=1", seen
+    listener.close()
+
+
+def asking(url: str, times: int = 1, quiet: float = 5.0) -> Callable[[], list[tuple[int, bytes]]]:
+    def ask() -> list[tuple[int, bytes]]:
+        found = []
+        for _ in range(times):
+            exchange = Exchange(quiet, quiet)
+            with send(HttpRequest(url, (("x-name", "value"),), b"{}"), exchange) as (status, _, body):
+                found.append((status, b"".join(body)))
+        return found
+
+    return ask
+
+
+WHOLE = b"HTTP/1.1 200 OK\r\ncontent-length: 5\r\n\r\nhello"
+CHUNKED = b"HTTP/1.1 201 OK\r\ntransfer-encoding: chunked\r\n\r\n3\r\nhel\r\n2\r\nlo\r\n0\r\n\r\n"
+UNTIL_END = b"close HTTP/1.1 200 OK\r\n\r\nhello"
+FIRST_100 = b"HTTP/1.1 100 Continue\r\n\r\n" + WHOLE
+
+
+def test_answers_are_read_whatever_their_form_over_a_connection_that_is_kept() -> None:
+    with answering(WHOLE, CHUNKED, FIRST_100, UNTIL_END) as (url, seen):
+        assert together(asking(url, 4)) == [[(200, b"hello"), (201, b"hello"), (200, b"hello"), (200, b"hello")]]
+    assert len(seen) == 1 and seen[0].count(b"POST /v1/x?y=1 HTTP/1.1\r\n") == 4 and b"x-name: value\r\n" in seen[0]
+
+
+@pytest.mark.parametrize(
+    ("answer", "error"),
+    [
+        (b"close no http at all\r\n\r\n", httpcore.RemoteProtocolError),
+        (b"close HTTP/1.1 200 OK\r\ncontent-length: 50\r\n\r\nhello", httpcore.RemoteProtocolError),
+        (b"close HTTP/1.1 200 OK\r\nx: " + b"a" * 300_000, httpcore.RemoteProtocolError),
+        (b"close ", httpcore.RemoteProtocolError),
+        (b"HTTP/1.1 200 OK\r\ncontent-length: 50\r\n\r\nhello", httpcore.ReadTimeout),
+    ],
+)
+def test_what_is_no_answer_is_httpcores_error(answer: bytes, error: type[Exception]) -> None:
+    with answering(answer, WHOLE) as (url, _):
+        [said] = together(asking(url, quiet=0.5))
+    assert isinstance(said, error)
+
+
+def test_who_cannot_be_reached_and_what_cannot_be_sent_is_said() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    [said] = together(asking(f"http://127.0.0.1:{port}/"))
+    assert isinstance(said, httpcore.ConnectError)
+
+    def bad() -> None:
+        with send(HttpRequest("http://127.0.0.1:1/", (("x", "a\r\nb: c"),), b""), Exchange(1, 1)):
+            raise AssertionError("nothing is sent")
+
+    assert isinstance(together(bad)[0], httpcore.LocalProtocolError)
