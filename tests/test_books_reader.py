@@ -20,12 +20,14 @@ READS = re.compile(
 )
 MAY = {
     "acceptance/test_batches_later.py": "what a row was held and posted at, to the nano-dollar",
+    "acceptance/test_chat_requests.py": "what attempts of a conversation were held and posted at",
     "acceptance/test_deployments.py": "which place had an attempt, and in what order",
     "acceptance/test_page_figures.py": "sums of a whole database, beside those of its pages",
     "acceptance/test_quote.py": "SQL is part of a prompt",
     "contract/books.py": "the reader itself",
     "contract/test_broken_stores.py": "stores that break a rule are stores",
     "crash/crowd.py": "what a process finds at the connection it has opened itself",
+    "crash/test_killed_at_files.py": "what a killed process has left",
     "crash/test_jobs_killed.py": "what a killed process has left",
     "crash/test_one_process.py": "readers at connections of their own, after a rollback",
     "hostile/test_bad_rows.py": "damage is done by SQL",

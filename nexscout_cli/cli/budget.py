@@ -1,4 +1,4 @@
-"""``nexscout budget``: what a user, a key or a tag may spend."""
+"""``nexscout budget``: what a user, a key, a tag, a feature or a tier may spend."""
 
 from __future__ import annotations
 
@@ -9,27 +9,31 @@ import typer
 from nexscout_cli.cli import output, tables
 from nexscout_cli.cli.session import Session
 from nexscout_cli.engine.budget_words import budget_of, budget_text
-from nexscout_cli.engine.budgets import ALL_WINDOWS, Budget, owner_of
+from nexscout_cli.engine.budgets import ALL_WINDOWS, SHARED_KINDS, Budget, owner_of
 from nexscout_cli.engine.money import usd
 from nexscout_cli.engine.names import check_user
 from nexscout_cli.errors import UsageError
+from nexscout_cli.terms import TIERS
 
 app = typer.Typer(rich_markup_mode=None, no_args_is_help=True, add_completion=False)
 
 User = Annotated[str | None, typer.Option("-u", "--user", help="A user's budget.")]
 Key = Annotated[str | None, typer.Option("--key", help="A key's budget.")]
 Tag = Annotated[str | None, typer.Option("--tag", help="The budget of all requests with a tag.")]
+Feature = Annotated[str | None, typer.Option("--feature", help="The budget of all requests of a feature.")]
+Tier = Annotated[str | None, typer.Option("--tier", help="The budget that all users of a tier share.")]
 AsJson = Annotated[bool, typer.Option("--json", help="One JSON document on stdout.")]
 
 
 @app.callback()
 def budget() -> None:
-    """Set what a user, a key or a tag may spend in a day, a week, a month, or ever.
+    """Set what a user, a key, a tag, a feature or a tier may spend in a day, a week, a month, or ever.
 
     \b
     nexscout budget set 5/day --user ana
     nexscout budget set 100/month --tag project-x
     nexscout budget set 200000t/week --key ana-1
+    nexscout budget set 10/day --feature ai_deepscan
     nexscout budget list
     """
 
@@ -40,6 +44,8 @@ def set_(
     user: User = None,
     key: Key = None,
     tag: Tag = None,
+    feature: Feature = None,
+    tier: Tier = None,
 ) -> int:
     """Set a budget (admins). What was used before does not count.
 
@@ -47,7 +53,7 @@ def set_(
     nexscout budget set 5/day --user ana
     nexscout budget set 100/month --tag project-x
     """
-    scope, owner = _whose(user, key, tag)
+    scope, owner = _whose(user, key, tag, feature, tier)
     session = Session()
     session.recover()
     session.store.budgets.set(session.actor, budget_of(amount, scope, owner, "AMOUNT"))
@@ -60,6 +66,8 @@ def remove(
     user: User = None,
     key: Key = None,
     tag: Tag = None,
+    feature: Feature = None,
+    tier: Tier = None,
     tokens: Annotated[bool, typer.Option("--tokens", help="The one in tokens, not dollars.")] = False,
 ) -> int:
     """Take a budget away (admins).
@@ -69,7 +77,7 @@ def remove(
     """
     if window not in ALL_WINDOWS:
         raise UsageError(f"there is no window {window!r:.40}", f"one of: {', '.join(ALL_WINDOWS)}")
-    scope, owner = _whose(user, key, tag)
+    scope, owner = _whose(user, key, tag, feature, tier)
     session = Session()
     session.store.budgets.set(session.actor, Budget("tokens" if tokens else "usd", scope, window, None, owner))
     return 0
@@ -104,11 +112,19 @@ def list_(as_json: AsJson = False) -> int:
     return 0
 
 
-def _whose(user: str | None, key: str | None, tag: str | None) -> tuple[str, str]:
-    """The scope and the owner. Raises UsageError unless one is named."""
-    named = [(scope, name) for scope, name in (("name", user), ("key", key), ("tag", tag)) if name]
+def _whose(
+    user: str | None, key: str | None, tag: str | None, feature: str | None, tier: str | None
+) -> tuple[str, str]:
+    """The scope and the owner. Raises UsageError unless one is named, and there is such a one."""
+    given = (("name", user), ("key", key), ("tag", tag), ("feature", feature), ("tier", tier))
+    named = [(scope, name) for scope, name in given if name]
     if len(named) != 1:
-        raise UsageError("name one: --user, --key or --tag", "nexscout budget set 5/day --user ana")
+        raise UsageError("name one: --user, --key, --tag, --feature or --tier", "nexscout budget set 5/day --user ana")
     if user:
         check_user(user)
-    return named[0][0], owner_of(*named[0])
+    if tier and tier not in TIERS:
+        raise UsageError(f"there is no tier {tier!r:.40}", f"one of: {', '.join(TIERS)}")
+    if feature and not feature.startswith("ai_"):
+        raise UsageError(f"a feature's name begins with ai_: {feature!r:.40}", "for instance ai_message")
+    scope, name = named[0]
+    return "tag" if scope in SHARED_KINDS else scope, owner_of(scope, name)

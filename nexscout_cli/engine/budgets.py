@@ -9,6 +9,7 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, NamedTuple
 
 from nexscout_cli.engine.money import NANO
+from nexscout_cli.terms import TIERS
 
 if TYPE_CHECKING:
     from nexscout_cli.config import Settings
@@ -17,6 +18,8 @@ if TYPE_CHECKING:
 UNITS, SCOPES, WINDOWS = ("usd", "tokens"), ("user", "total"), ("day", "month")
 OWN_SCOPES = ("name", "key", "tag", "run")
 """Scopes of budgets that are set one by one."""
+SHARED_KINDS = ("feature", "tier")
+"""What else has budgets that many users' requests share; they are kept in the scope tag, under owners of their own."""
 ALL_WINDOWS = ("day", "week", "month", "ever")
 PANIC_SHARE = 0.95
 """Share of the installation's daily dollars, spent or held, from which panic mode sets in by itself."""
@@ -58,10 +61,22 @@ def owner_of(scope: str, name: str) -> str:
 
 
 def owners(request: AIRequest) -> tuple[str, ...]:
-    """The owners whose budgets a request draws on, where admins have set some."""
+    """The owners whose budgets a request may draw on, where admins have set some: which tier's is told by its user."""
     caller = request.caller
     key = () if caller.key is None else (owner_of("key", caller.key),)
-    return (owner_of("name", request.user_id), *key, *(owner_of("tag", tag) for tag in caller.tags))
+    kinds = (owner_of("feature", request.feature), *(owner_of("tier", tier) for tier in TIERS))
+    return (owner_of("name", request.user_id), *key, *(owner_of("tag", tag) for tag in caller.tags), *kinds)
+
+
+def is_drawn_on(budget: Budget, tier: str) -> bool:
+    """Whether a call by a user of that tier draws on a budget of one's own: not on another tier's."""
+    return not budget.owner.startswith("*tier:") or budget.owner == owner_of("tier", tier)
+
+
+def kind_of(budget: Budget) -> str:
+    """What a budget is of, in a word: its scope, or of one that many requests share feature or tier."""
+    kind = budget.owner.removeprefix("*").partition(":")[0]
+    return kind if kind in SHARED_KINDS else budget.scope
 
 
 def own_budgets(request: AIRequest) -> tuple[Budget, ...]:

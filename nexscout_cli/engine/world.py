@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from nexscout_cli.engine.budgets import Budget, Used, budgets, own_budgets, owners, presses
+from nexscout_cli.engine.budgets import Budget, Used, budgets, is_drawn_on, kind_of, own_budgets, owners, presses
 from nexscout_cli.engine.catalog.surge import surge_milli
 from nexscout_cli.engine.planning.predict import input_factor
 from nexscout_cli.engine.ports import KnowsPrices
@@ -59,7 +59,7 @@ def _snapshot(
             world = world._replace(models=tuple(model.at_tier(served) or model for model in world.models))
     used = {budget[:3]: gone for budget, gone in world.used.items() if not budget.owner}
     drawn_on = [(budget, used.get(budget[:3], Used(0, 0))) for budget in budgets(settings, tier)]
-    own = {budget: gone for budget, gone in world.used.items() if budget.owner}
+    own = {budget: gone for budget, gone in world.used.items() if budget.owner and is_drawn_on(budget, tier)}
     drawn_on += own.items()
     return Snapshot(
         now=world.now,
@@ -102,7 +102,7 @@ def _unlisted(world: World, provider: Provider, request: AIRequest) -> Model | N
 
 def _limit(budget: Budget, used: Used) -> Limit:
     assert budget.cap is not None
-    return Limit(budget.unit, budget.scope, budget.window, budget.cap, budget.cap - used.all)
+    return Limit(budget.unit, kind_of(budget), budget.window, budget.cap, budget.cap - used.all)
 
 
 def availability(catalog: tuple[Model, ...], provider: Provider) -> tuple[frozenset[str], dict[str, str]]:

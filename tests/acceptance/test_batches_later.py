@@ -235,11 +235,22 @@ def test_what_a_person_asked_leaves_with_them_and_the_cost_stays(later: Later) -
     assert later.sound()
 
 
-def test_a_budget_for_the_whole_job_holds_back_the_rows_beyond_it(later: Later) -> None:
+def test_a_budget_for_the_whole_job_is_never_held_beyond(later: Later) -> None:
     later.server.states = ["completed"]
-    status, job = later.submit("--max-cost", "0.0006", "--max-tokens", "500", "--wait", count=6)
+    later.submit("--max-cost", "0.0006", "--max-tokens", "500", count=6)
     ((held,),) = later.sql("SELECT sum(hold) FROM attempts")
-    assert status == 7 and 0 < job["succeeded"] < 6 and held <= 600_000
+    assert 0 < held <= 600_000 and len(later.states()) < 6
+    status, job = later.poll(6)
+    assert (status, job["cost_usd"]) == (0, f"{6 * MINI / 1e9:.9f}") and later.sound()
+
+
+def test_rows_beyond_a_budget_wait_for_what_those_before_them_hold(later: Later) -> None:
+    later.server.states = ["completed"]
+    later("budget", "set", "0.0005/day", "--user", "ada")
+    assert later.submit("--max-tokens", "500", count=6)[1]["failed"] == 0
+    assert 0 < len(later.states()) < 6
+    status, job = later.poll(6)
+    assert (status, job["succeeded"], later.states()) == (0, 6, ["posted"] * 6)
     assert later.sound()
 
 

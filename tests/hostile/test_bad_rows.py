@@ -56,7 +56,7 @@ NUMBERS = (
     "avg_token_per_request",
     "avg_output_tokens",
 )
-EMPTY = ("input_factors", "thinking", "seals", "backups", "job_parts")
+EMPTY = ("input_factors", "thinking", "seals", "backups", "job_parts", "deployments", "deployment_states")
 """Tables that nothing here fills."""
 DAMAGE = {
     **{

@@ -21,7 +21,8 @@ _CROWDED = 0.7
 """Share of the room from which signatures are too much of it."""
 _NAMES = re.compile(r"\w_\w|\w\d|[a-z][A-Z]|\A_")
 _ASKED = re.compile(
-    r"\b(?:does|function|method|class) [`'\"]?(?:[^\W\d]\w*\.)*([^\W\d]\w*)[`'\"]? (?!\w+ing\b)\w|`([^`\n]{1,80})`"
+    r"\bdoes (?:the )?(?:function |method |class )?[`'\"]?(?:[^\W\d]\w*\.)*([^\W\d]\w*)[`'\"]? "
+    r"(?:do|return|work|raise|need|take|check)\b"
 )
 _CALLED = re.compile(r"[^\W\d]\w*")
 
@@ -125,7 +126,7 @@ def _saves(lines: list[str], cut: Cut) -> int:
 def _named(parts: list[Part], question: str) -> list[bool]:
     """Whether the question names each part as it is written: in a name that is no plain word, or what does something."""
     asked = {name for name in _CALLED.findall(question) if _NAMES.search(name) or f"{name}(" in question}
-    asked |= {name.rpartition(".")[2] for pair in _ASKED.findall(question) for name in pair}
+    asked |= set(_ASKED.findall(question))
     return [part.name.strip() in asked for part in parts]
 
 

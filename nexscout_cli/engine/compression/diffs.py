@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 from nexscout_cli.engine.compression.cuts import MARK_SIZE, fill, mark, number
 from nexscout_cli.engine.compression.relevance import relevance
-from nexscout_cli.engine.compression.structure import HUNK
+from nexscout_cli.engine.compression.structure import COMBINED, HUNK
 
 _NOISE = re.compile(
     r"(?:^|/)(?:package-lock\.json|npm-shrinkwrap\.json|yarn\.lock|pnpm-lock\.yaml|[\w.-]+\.lock|go\.sum|uv\.lock"
@@ -72,10 +72,10 @@ def _parts(lines: list[str]) -> list[Part]:
         if hunk:
             old, new = (int(size) if size else 1 for size in hunk.groups())
             found.append(Part("hunk", [line], last.file))
-        elif line == "GIT binary patch":
+        elif line == "GIT binary patch" or COMBINED.match(line):
             found.append(Part("hunk", [line], last.file))
         elif line.startswith(_NEW_FILE) or (is_old_name and last.kind != "head"):
-            found.append(Part("head", [line], line.rpartition(" b/")[2] if " b/" in line else line.split(" ", 1)[-1]))
+            found.append(Part("head", [line], _file_of(line)))
         elif last.kind == "hunk" and not (line.startswith(_IN_HUNK) or last.lines[0] == "GIT binary patch"):
             found.append(Part("text", [line], last.file))
         else:
@@ -83,6 +83,13 @@ def _parts(lines: list[str]) -> list[Part]:
             if line.startswith("+++ ") and last.kind == "head" and line != "+++ /dev/null":
                 found[-1] = last._replace(file=line[4:].split("\t")[0].removeprefix("b/"))
     return [part for part in found if part.lines]
+
+
+def _file_of(line: str) -> str:
+    """The file that a line names with which a file's part begins."""
+    if " b/" in line:
+        return line.rpartition(" b/")[2]
+    return line.split(" ", 2 if line.startswith(("diff --cc ", "diff --combined ")) else 1)[-1]
 
 
 def _changed_names(parts: list[Part], hunks: list[int]) -> dict[int, list[str]]:
@@ -98,7 +105,13 @@ def _changed_names(parts: list[Part], hunks: list[int]) -> dict[int, list[str]]:
 
 
 def _names(lines: list[str], sign: str) -> list[str]:
-    return [name for line in lines if line.startswith(sign) for name in _NAME.findall(line)]
+    return [name for line in _changed(lines, sign) for name in _NAME.findall(line)]
+
+
+def _changed(lines: list[str], sign: str) -> list[str]:
+    """The lines of a hunk that are added or taken; of a merge's those of which one of the two parents says so."""
+    columns = 2 if lines and COMBINED.match(lines[0]) else 1
+    return [line for line in lines[1:] if sign in line[:columns]]
 
 
 def _joined(
@@ -124,7 +137,7 @@ def _joined(
 
 def _mark(hunks: list[Part], names: list[str], room: float) -> str:
     """How many hunks were left out, how many lines they add and take, and which names they change."""
-    added, taken = (sum(line.startswith(sign) for part in hunks for line in part.lines) for sign in "+-")
+    added, taken = (sum(len(_changed(part.lines, sign)) for part in hunks) for sign in "+-")
     text = f"{number(len(hunks), 'hunk')}, +{added:,} −{taken:,}"
     said: list[str] = []
     size = len(text) + 20

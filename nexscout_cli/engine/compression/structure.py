@@ -44,6 +44,8 @@ LOG_TIMES = ("time", "ts", "timestamp", "@timestamp", "t", "date", "datetime", "
 LOG_LEVELS = ("level", "lvl", "severity", "levelname", "log.level", "loglevel", "Level", "@l")
 LOG_MESSAGES = ("msg", "message", "event", "error", "err", "exception", "text", "log", "MESSAGE", "@m")
 """How the fields of a log's record are named."""
+COMBINED = re.compile(r"@@@+ (?:-\d{1,9}(?:,\d{1,9})? ){2,9}\+\d{1,9}(?:,\d{1,9})? @@@+")
+"""A hunk of a merge: its lines have a sign for each parent."""
 HEADING = re.compile(r"#{1,6} \S")
 _LEVEL = re.compile(
     r"(?:TRACE|DEBUG|INFO|NOTICE|WARN|WARNING|ERROR|FATAL|CRITICAL|SEVERE)\b|(?:info|warn|error|debug)\b[\]:=]"
@@ -135,9 +137,9 @@ def _is_program(line: str) -> bool:
 
 
 def _is_diff(lines: list[str]) -> bool:
-    if any(HUNK.match(line) for line in lines):
+    if any(HUNK.match(line) or COMBINED.match(line) for line in lines):
         return True
-    return any(line.startswith("diff --git ") for line in lines)
+    return any(line.startswith(("diff --git ", "diff --cc ", "diff --combined ")) for line in lines)
 
 
 def _json(text: str, lines: list[str]) -> str:
@@ -150,8 +152,19 @@ def _json(text: str, lines: list[str]) -> str:
         value = json.loads(text)
     except (ValueError, RecursionError):
         return ""
-    listed = isinstance(value, list) and len(value) > 2 and all(isinstance(item, dict) for item in value)
-    return "records" if listed or (isinstance(value, dict) and list(value) == ["columns", "rows"]) else "json"
+    if _are_records(value) or (isinstance(value, dict) and list(value) == ["columns", "rows"]):
+        return "records"
+    return "records" if isinstance(value, dict) and wrapped_list(value) else "json"
+
+
+def _are_records(value: object) -> bool:
+    return isinstance(value, list) and len(value) > 2 and all(isinstance(item, dict) for item in value)
+
+
+def wrapped_list(value: dict[str, object]) -> str:
+    """The name of the one list of records that an object holds, beside single values; empty where it holds other things."""
+    lists = [name for name, its in value.items() if isinstance(its, list | dict) and its]
+    return lists[0] if len(lists) == 1 and _are_records(value[lists[0]]) else ""
 
 
 def _is_record_of_a_log(line: str) -> bool:

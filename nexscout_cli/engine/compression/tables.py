@@ -13,7 +13,7 @@ from typing import NamedTuple
 
 from nexscout_cli.engine.compression.cuts import MARK_SIZE, fill, join, mark, number
 from nexscout_cli.engine.compression.relevance import relevance
-from nexscout_cli.engine.compression.structure import separator
+from nexscout_cli.engine.compression.structure import separator, wrapped_list
 
 MAX_COLUMNS = 12
 """Columns whose ranges are said."""
@@ -107,7 +107,10 @@ def _records(text: str) -> Table | None:
     """The table of a JSON list of objects, of one that lossless compression made of it, or of an object on each line."""
     decoder = json.JSONDecoder(parse_int=str, parse_float=str)
     start = text.find('"rows":[') + 8 if text.startswith('{"columns":[') else text.find("[") + 1
-    if text.lstrip().startswith("{") and not text.startswith('{"columns":['):
+    wrapped = _wrapped(text)
+    if wrapped:
+        start = wrapped
+    elif text.lstrip().startswith("{") and not text.startswith('{"columns":['):
         lines = text.rstrip("\n").split("\n")
         values = [_value(decoder, line) for line in lines]
         return _table("", lines, text[len(text.rstrip("\n")) :], values, quoted=False)
@@ -127,6 +130,19 @@ def _records(text: str) -> Table | None:
         at = end
     names = json.loads(text[11 : text.index("]", 11) + 1]) if text.startswith('{"columns":[') and rows else None
     return _table(text[:start], rows, text[at:], values, names)
+
+
+def _wrapped(text: str) -> int:
+    """Where the first record stands in an object that holds a list of them beside single values; 0 for what is none."""
+    if not text.lstrip().startswith("{") or text.startswith('{"columns":['):
+        return 0
+    try:
+        value = json.loads(text)
+    except (ValueError, RecursionError):
+        return 0
+    name = wrapped_list(value) if isinstance(value, dict) else ""
+    begins = re.search(re.escape(json.dumps(name)) + r"\s{0,200}:\s{0,200}\[", text) if name else None
+    return begins.end() if begins else 0
 
 
 def _value(decoder: json.JSONDecoder, line: str) -> object:

@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 
 _HELD_FOR = 7 * 86_400.0
 """Seconds until an attempt that was held and never handed over is given up; a dead process's is at once."""
+_FULL = ("token_budget", "usd_cap", "not_enough_energy")
+"""Refusals that may end once rows that are under way have cost less than they hold."""
 _REST = 1_000
 """Bytes that a part's frame may have beside its rows."""
 
@@ -46,16 +48,23 @@ class Preparing:
 
         Raises Interrupted between two rows where a signal asks to stop.
         """
-        quoted = Quote()
+        quoted, full = Quote(), set[str]()
+        under_way = bool(self._book.rows(self._actor, job, "held", "sent"))
         for row in self._book.rows(self._actor, job, "waiting"):
+            if row.user_id in full:
+                continue
             if self._engine.interrupts.stopping:
                 raise Interrupted("interrupted; nothing of it was sent", f"`nexscout jobs poll {job}` goes on with it")
             if row.same_as is None:
-                one = self._hold(self._book.row(self._actor, job, row.n))
-                quoted = Quote(*(a + b for a, b in zip(quoted, one, strict=True)))
+                one = self._hold(self._book.row(self._actor, job, row.n), waits=under_way or quoted.rows > 0)
+                if one is None:
+                    full.add(row.user_id)
+                else:
+                    quoted = Quote(*(a + b for a, b in zip(quoted, one, strict=True)))
         return quoted
 
-    def _hold(self, row: Row) -> Quote:
+    def _hold(self, row: Row, *, waits: bool) -> Quote | None:
+        """Hold one row; None where a budget is full and the row ``waits`` for what other rows of its job hold."""
         if row.request is None:
             self._book.end(self._actor, row, _forgotten().as_json())
             return Quote()
@@ -63,6 +72,8 @@ class Preparing:
         for _ in range(MAX_REPLANS + 1):
             begun = self._engine.for_later(request, actor=self._actor)
             if isinstance(begun, AIResponse):
+                if waits and begun.error is not None and begun.error["code"] in _FULL:
+                    return None
                 self._book.end(self._actor, row, begun.as_json())
                 return Quote()
             asked, snapshot, plan = begun

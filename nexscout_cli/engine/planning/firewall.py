@@ -22,6 +22,8 @@ _SCOPE = {
     "key": "this key's",
     "tag": "the tag's",
     "run": "the run's",
+    "feature": "the feature's",
+    "tier": "the tier's",
 }
 _WINDOW = {"day": "daily", "week": "weekly", "month": "monthly", "ever": "whole"}
 _WAIT = {"run": "give the run a larger one", "ever": "ask an admin to raise it"}

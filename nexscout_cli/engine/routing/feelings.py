@@ -19,6 +19,8 @@ NEGATED, NOBODY, ORDERED = 0.2, 0.35, 0.2
 """What is left of a hit that is negated, in a sentence about nobody, and in an instruction about nobody."""
 TOLD_CHARS = 600
 """Characters in which a story is looked for: longer texts are about something else as well."""
+LIGHT_ENOUGH = 3
+"""How many words that say little alone (a relative, a time, "again") make a story heavy together."""
 BEFORE = 24
 """Characters before a word of feeling in which a negation takes it back."""
 
@@ -103,13 +105,17 @@ def _close(low: str, negation: re.Match[str], found: re.Match[str]) -> bool:
 @cache
 def _told(tongue: str) -> tuple[re.Pattern[str], ...]:
     sources = table("feelings")["told"][tongue]
-    return tuple(re.compile(sources[name], re.IGNORECASE | re.MULTILINE) for name in ("person", "heavy", "other"))
+    return tuple(
+        re.compile(sources[name], re.IGNORECASE | re.MULTILINE) for name in ("person", "heavy", "light", "other")
+    )
 
 
 def told(prose: str, tongue: str) -> float:
     """Heat of a story of one's own life that asks for nothing, in which something may lie heavy; else 0."""
-    person, heavy, other = _told(tongue)
+    person, heavy, light, other = _told(tongue)
     low = prose.lower()[:TOLD_CHARS]
     if other.search(low) or not person.search(low):
         return 0.0
-    return HIT if heavy.search(low) else 0.0
+    found = set(heavy.findall(low))
+    alone = any(not light.match(word) for word in found)
+    return HIT if alone or len(found) >= LIGHT_ENOUGH else 0.0

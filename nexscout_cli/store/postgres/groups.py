@@ -33,7 +33,7 @@ MOST = 32
 """Steps of a group."""
 _TRIES = 3
 """How often a profile is folded again that another program has changed meanwhile, before the general code locks it."""
-NO_PLAIN_CASE, MOVED, IN_FLIGHT, NOT_TOGETHER = "NX001", "NX002", "NX003", "NX004"
+NO_PLAIN_CASE, MOVED, IN_FLIGHT = "NX001", "NX002", "NX003"
 """What a function raises; see migration 0007."""
 
 

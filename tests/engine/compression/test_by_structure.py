@@ -252,3 +252,44 @@ def test_a_refusal_by_a_models_window_says_it_too(window: int, says: str) -> Non
 def test_a_refusal_of_what_cannot_be_cut_offers_no_extraction() -> None:
     error = plan("What is this?\n\n" + "name: harbour\nport: 80\n" * 5_000).error
     assert error["suggestion"] == "split your input into smaller parts"
+
+
+@pytest.mark.parametrize("indent", [None, 2])
+def test_a_list_of_records_within_an_object_is_cut_as_one_and_the_rest_of_it_stays(indent: int | None) -> None:
+    text = json.dumps({"total": 120, "items": ROWS, "next": None}, indent=indent)
+    assert kind_of(text) == "records"
+    short = cut(text, "Which mills has id 1077?", 0.3)
+    assert len(short) < 0.31 * len(text)
+    value = json.loads(short)
+    assert value["total"] == 120 and value["next"] is None and ROWS[77] in value["items"]
+    assert any(isinstance(item, str) and "rows left out" in item for item in value["items"])
+
+
+def test_an_object_that_holds_more_than_one_list_is_left_as_it_is() -> None:
+    text = json.dumps({"a": ROWS, "b": ROWS})
+    assert kind_of(text) == "json" and cut(text, "Which mills has id 1077?", 0.3) == text
+
+
+def test_a_merge_diff_keeps_its_files_and_says_what_both_sides_changed() -> None:
+    def merged(name: str) -> str:
+        hunks = "".join(
+            f"@@@ -{at},9 -{at},9 +{at},9 @@@ def f():\n"
+            + "".join(f"  context_{n}\n" for n in range(9))
+            + f"- old_{name}_{at}\n -older_{name}_{at}\n++new_{name}_{at}\n"
+            for at in (1, 40, 80)
+        )
+        return f"diff --cc src/{name}.py\nindex 1,2..3\n--- a/src/{name}.py\n+++ b/src/{name}.py\n{hunks}"
+
+    text = "".join(map(merged, ("harbour", "mill", "tower", "market")))
+    assert kind_of(text) == "diff"
+    short = cut(text, "Write a commit message", 0.5)
+    assert all(f"diff --cc src/{name}.py" in short for name in ("harbour", "mill", "tower", "market"))
+    kept = [hunk for hunk in re.split(r"(?=^@@@ |^diff )", short, flags=re.M) if hunk.startswith("@@@")]
+    assert kept and all(re.sub(r"\[… .*\n", "", hunk) in text for hunk in kept)
+    changed = {
+        f"{old}_{name}_{at}"
+        for old in ("old", "older", "new")
+        for name in ("harbour", "mill", "tower", "market")
+        for at in (1, 40, 80)
+    }
+    assert sum(name in short for name in changed) > 0.9 * len(changed)
