@@ -106,7 +106,7 @@ def _send(request: HttpRequest, exchange: Exchange) -> Iterator[tuple[int, dict[
 
 @cache
 def _pool(pid: int, proxy: str | None, secure: bool) -> Any:
-    """A process's kept connections: a forked child has its own. Certificates are read for the first secure address alone: that takes a while."""
+    """A process's kept connections: a forked child has its own. Certificates are read for the first secure address alone."""
     options: dict[str, Any] = {
         "ssl_context": tls() if secure else None,
         "max_connections": None,
