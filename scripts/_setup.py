@@ -22,9 +22,9 @@ PYTHON = VENV / "bin" / "python"
 MODELS = VENV / "share" / "nexscout-models"
 CONSTRAINTS = ROOT / "constraints.txt"
 EXTRAS = {
-    "run": "[serve,postgres,keyring]",
-    "dev": "[serve,postgres,keyring,dev]",
-    "bench": "[serve,postgres,keyring,dev,bench]",
+    "run": "[serve,postgres,keyring,otel]",
+    "dev": "[serve,postgres,keyring,otel,dev]",
+    "bench": "[serve,postgres,keyring,otel,dev,bench]",
 }  # each has all that the ones before it need
 STAMPS = {kind: VENV / f"setup-{kind}" for kind in EXTRAS}
 held: list[int] = []  # the lock, which pip holds too: should we be killed, it stays until pip has ended
