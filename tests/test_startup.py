@@ -89,6 +89,24 @@ def test_what_other_policies_need_is_not_loaded_under_the_rules(env: dict[str, s
     assert modules(env, "simulate", "Hello there", "--policy", "learned") & estimates
 
 
+VALUES = {f"nexscout_cli.engine.{name}" for name in ("book_types", "store_ports", "report_port", "maintenance_port")}
+
+
+@pytest.mark.parametrize(
+    ("line", "without"),
+    [
+        (LINE, VALUES),
+        (("mode", "show"), VALUES | {"nexscout_cli.engine.learning.observation", "nexscout_cli.engine.model"}),
+        (("report",), VALUES | {"nexscout_cli.engine.learning.observation"}),
+    ],
+    ids=lambda value: value[0] if isinstance(value, tuple) else "",
+)
+def test_a_command_makes_no_values_and_ports_that_it_does_not_use(
+    env: dict[str, str], line: tuple[str, ...], without: set[str]
+) -> None:
+    assert modules(env, *line) & without == set()
+
+
 def test_the_cached_run_of_the_case_above_was_cached(env: dict[str, str]) -> None:
     ended = subprocess.run(
         [COMMAND, *LINE, "--json"],

@@ -18,9 +18,10 @@ _CONTROL = re.compile(
     r"|\x1b\[[0-?]*[ -/]*[@-~]|\x1b[ -/]*[0-~]"  # CSI and two-byte sequences
     r"|[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069]"
 )
-_SECRET = re.compile(r"KEY|TOKEN|SECRET|PASS|PWD|CREDENTIAL|AUTH", re.I)
-_IN_URL = re.compile(r"\w+://[^/@:]*:([^/@]+)@")
-_RANDOM = re.compile(r"(?=.*\d)(?=.*[A-Za-z])[A-Za-z0-9_.+=-]{20,}")
+# Compiled when they are first asked, by an error's text: a command that does well starts without them.
+_TELLING_NAME = r"(?i)KEY|TOKEN|SECRET|PASS|PWD|CREDENTIAL|AUTH"
+_IN_URL = r"\w+://[^/@:]*:([^/@]+)@"
+_RANDOM = r"(?=.*\d)(?=.*[A-Za-z])[A-Za-z0-9_.+=-]{20,}"
 _lost = False
 _MAX_LINE = 1_000
 """Characters of an error's line: it may repeat what it was given."""
@@ -48,9 +49,9 @@ def without_secrets(text: str) -> str:
     secrets = {
         value.strip()
         for name, value in os.environ.items()
-        if len(value) > 5 and (_SECRET.search(name) or _RANDOM.fullmatch(value.strip()))
+        if len(value) > 5 and (re.search(_TELLING_NAME, name) or re.fullmatch(_RANDOM, value.strip()))
     } | provider_keys.loaded()
-    secrets |= {found[1] for value in os.environ.values() if (found := _IN_URL.match(value))}
+    secrets |= {found[1] for value in os.environ.values() if (found := re.match(_IN_URL, value))}
     for secret in sorted(secrets - {""}, key=len, reverse=True):
         text = text.replace(secret, "***")
     return text

@@ -53,15 +53,6 @@ class ApiKey(NamedTuple):
     last_used_at: datetime | None = None
 
 
-class Preferences(NamedTuple):
-    """What governs how a user's models are chosen. ``policy`` None: the installation's; ``panic``: an admin turned it on."""
-
-    tier: str
-    mode: str
-    policy: str | None
-    panic: bool
-
-
 class Unresolved(NamedTuple):
     """An attempt of unknown outcome, what it holds, and since when."""
 

@@ -31,6 +31,15 @@ class Profile(NamedTuple):
     policy: str | None = None
 
 
+class Preferences(NamedTuple):
+    """What governs how a user's models are chosen. ``policy`` None: the installation's; ``panic``: an admin turned it on."""
+
+    tier: str
+    mode: str
+    policy: str | None
+    panic: bool
+
+
 Verdicts = dict[tuple[str, int | None], tuple[int, int]]
 """Good and bad verdicts of a feature's answers by (model, difficulty bucket); the bucket is None where it was not estimated."""
 

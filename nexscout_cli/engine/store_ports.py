@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from nexscout_cli.engine.alert_port import Alerts
-    from nexscout_cli.engine.book_types import ApiKey, AttemptRow, Energy, ImportRow, Preferences, Unresolved, UserRow
+    from nexscout_cli.engine.book_types import ApiKey, AttemptRow, Energy, ImportRow, Unresolved, UserRow
     from nexscout_cli.engine.budgets import Budget, Used
     from nexscout_cli.engine.catalog.recovery_rules import Recovered
     from nexscout_cli.engine.conversations import Conversations
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from nexscout_cli.engine.ports import Ledger
     from nexscout_cli.engine.report_port import ReportReader, Reports
     from nexscout_cli.engine.report_window import Window
+    from nexscout_cli.engine.snapshot import Preferences
     from nexscout_cli.engine.store_rules import StoreRules
 
 Row = dict[str, Any]

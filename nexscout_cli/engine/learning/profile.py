@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from datetime import date
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
-from nexscout_cli.engine.learning.observation import MAX_CANDIDATES, Lesson, phrase_checksum
+if TYPE_CHECKING:
+    from nexscout_cli.engine.learning.observation import Lesson
 
 MAX_COMMON = 20
 MAX_MODELS = 50
@@ -150,6 +151,8 @@ def _patterns(state: ProfileState, seen: dict[str, str]) -> tuple[dict[str, int]
     Lossy counting: where candidates are too many, those counted least go, among them the oldest; the order of the dict
     is the order in which they were last seen.
     """
+    from nexscout_cli.engine.learning.observation import MAX_CANDIDATES, phrase_checksum
+
     counts = dict(state.pattern_counts)
     for name in seen.values():
         counts[name] = counts.pop(name, 0) + 1

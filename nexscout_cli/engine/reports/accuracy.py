@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
-from nexscout_cli.engine.report_port import ReportReader
+from typing import TYPE_CHECKING
+
 from nexscout_cli.engine.reports.figures import Row, ratio
+
+if TYPE_CHECKING:
+    from nexscout_cli.engine.report_port import ReportReader
 
 _FIGURES = (
     "n",

@@ -9,12 +9,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from datetime import UTC, date, datetime
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from nexscout_cli.config import Settings
 from nexscout_cli.engine.catalog.baseline import baseline_model
 from nexscout_cli.engine.money import usd
-from nexscout_cli.engine.report_port import ReportReader
 from nexscout_cli.engine.report_window import Window
 from nexscout_cli.engine.reports import savings
 from nexscout_cli.engine.reports.accuracy import COLUMNS as ACCURACY
@@ -22,8 +21,11 @@ from nexscout_cli.engine.reports.accuracy import accuracy
 from nexscout_cli.engine.reports.figures import FIGURES, Row, figures, ratio, tokens, total
 from nexscout_cli.engine.reports.margins import UNPROFITABLE, unprofitable
 from nexscout_cli.engine.reports.providers import PROVIDERS, in_short, places, providers
-from nexscout_cli.engine.store_ports import Store
 from nexscout_cli.errors import UsageError
+
+if TYPE_CHECKING:
+    from nexscout_cli.engine.report_port import ReportReader
+    from nexscout_cli.engine.store_ports import Store
 
 TOP = 5
 """How many models, features and users the overview names."""

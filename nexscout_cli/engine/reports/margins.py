@@ -8,12 +8,15 @@ from __future__ import annotations
 from collections.abc import Iterator
 from datetime import datetime, time, timedelta, tzinfo
 from decimal import Decimal
+from typing import TYPE_CHECKING
 
 from nexscout_cli.config import Settings
 from nexscout_cli.engine.money import NANO, usd
-from nexscout_cli.engine.report_port import ReportReader
 from nexscout_cli.engine.report_values import Person
 from nexscout_cli.engine.reports.figures import Row, ratio, tokens, total
+
+if TYPE_CHECKING:
+    from nexscout_cli.engine.report_port import ReportReader
 
 UNPROFITABLE = (
     "user_id",

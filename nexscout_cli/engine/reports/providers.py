@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Mapping
+from typing import TYPE_CHECKING
 
 from nexscout_cli.engine.failures import LABELS
 from nexscout_cli.engine.model import Model
 from nexscout_cli.engine.money import usd
-from nexscout_cli.engine.report_port import ReportReader
 from nexscout_cli.engine.report_values import Failed
 from nexscout_cli.engine.reports.figures import Row, ratio
+
+if TYPE_CHECKING:
+    from nexscout_cli.engine.report_port import ReportReader
 
 PROVIDERS = (
     "provider",

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from nexscout_cli.engine.money import usd
-from nexscout_cli.engine.report_port import ReportReader
 from nexscout_cli.engine.reports.figures import Row, ratio, total
+
+if TYPE_CHECKING:
+    from nexscout_cli.engine.report_port import ReportReader
 
 SAVINGS = (
     "feature",

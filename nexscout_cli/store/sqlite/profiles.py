@@ -6,7 +6,7 @@ import json
 from typing import TYPE_CHECKING, Any
 
 from nexscout_cli.engine.learning.profile import ProfileState
-from nexscout_cli.engine.snapshot import Profile
+from nexscout_cli.engine.snapshot import Preferences, Profile
 from nexscout_cli.engine.tiers import FIRST_TIER
 from nexscout_cli.errors import NotPermitted
 from nexscout_cli.jsontext import plain
@@ -15,7 +15,6 @@ from nexscout_cli.store.sqlite import keys, users
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
-    from nexscout_cli.engine.book_types import Preferences
     from nexscout_cli.engine.learning.observation import Lesson
     from nexscout_cli.store.sqlite.transaction import Transaction
     from nexscout_cli.store.sqlite.work import Work
@@ -114,8 +113,6 @@ class SqliteProfiles:
 
     def preferences(self, actor: str, user_id: str) -> Preferences:
         """A user's tier, mode and policy, and whether an admin has turned panic on."""
-        from nexscout_cli.engine.book_types import Preferences
-
         with self._store.read(actor) as t:
             row = t.require_access(user_id)
             panic = t.execute("SELECT value FROM meta WHERE key = 'panic'").fetchone()[0] == "1"
