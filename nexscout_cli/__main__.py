@@ -16,6 +16,10 @@ def main() -> None:
         with suppress(OSError):  # a stream that is closed or full: there is nobody to tell
             os.write(1, f"nexscout {__version__}\n".encode())
         return
+    from nexscout_cli import system
+
+    if not system.fits():
+        sys.exit(system.WHY_NOT)
     import gc
 
     gc.set_threshold(50_000)  # a command loads many modules and makes few cycles

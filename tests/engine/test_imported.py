@@ -408,6 +408,16 @@ def test_json_is_read_as_lines_as_a_list_and_as_pages(data: bytes) -> None:
     assert lines(data) == [A, B]
 
 
+def test_a_csv_may_begin_with_blank_lines_and_have_a_column_without_a_name() -> None:
+    found = list(rows(io.BytesIO(b"\n\na,b,\n1,2,3\n\n4,5\n"), "x.csv"))
+    assert found == [{"a": "1", "b": "2", "": "3"}, Left("a line has more or fewer cells than the header")]
+
+
+def test_text_after_a_value_makes_a_line_no_json() -> None:
+    found = list(rows(io.BytesIO(b'{"a": 1}\n {"b": 2} \n{"c": 3} 4\n'), "x.jsonl"))
+    assert found == [{"a": 1}, {"b": 2}, Left("a line is not valid JSON")]
+
+
 def test_csv_is_told_by_having_no_bracket_and_its_broken_lines_are_left_out() -> None:
     found = lines(b"a,b\n1,2\n3\n4,5,6\n")
     assert found[0] == {"a": "1", "b": "2"} and [type(row) for row in found[1:]] == [Left, Left]

@@ -39,6 +39,17 @@ def test_what_is_no_amount_is_refused(amount: str) -> None:
         money.to_nano(amount)
 
 
+@pytest.mark.parametrize("price", ["1e-30", "1e-400", "0.0000000001", "0.1234567891", "-1", "1e30", "1_0", "nan"])
+def test_a_price_that_cannot_be_kept_exactly_is_refused_and_never_free(price: str) -> None:
+    with pytest.raises(ValueError, match=r"amount|finer"):
+        money.price_per_1k(price)
+
+
+@given(st.decimals(0, 10**6, places=9))
+def test_every_price_of_nine_places_is_kept_exactly(price: Decimal) -> None:
+    assert Decimal(money.price_per_1k(price)).scaleb(-9) == price
+
+
 @given(st.integers(-(10**18), 10**18))
 def test_dollars_are_shown_with_all_nine_decimals(nano: int) -> None:
     text = money.dollars(nano)

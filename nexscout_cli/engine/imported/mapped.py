@@ -34,6 +34,8 @@ def mapping(text: str | None) -> dict[str, str]:
 
 def parser(columns: dict[str, str], texts: bool) -> Callable[[Row], Iterable[Imported]]:
     """A parser of rows with these columns. A row without an id is known by all that is in it."""
+    pairs = tuple(columns.items())
+    nothing = dict.fromkeys(columns)
 
     def parse(row: Row) -> Iterable[Imported]:
         missing = [ours for ours in _NEEDED if columns[ours] not in row]
@@ -41,7 +43,7 @@ def parser(columns: dict[str, str], texts: bool) -> Callable[[Row], Iterable[Imp
             raise BadRow(f"there is no column {columns[missing[0]]!r} (say which it is: --columns {missing[0]}=COLUMN)")
         if not any(columns[ours] in row for ours in ("input", "output", "cost")):
             raise BadRow("there is no column for tokens or cost (say which: --columns input=COLUMN,output=COLUMN)")
-        of = {ours: row.get(theirs) for ours, theirs in columns.items()}
+        of = nothing | {ours: row[theirs] for ours, theirs in pairs if theirs in row}
         cached, written, hour = count(of["cached"]), count(of["cache_write"]), count(of["cache_write_1h"])
         thought = count(of["reasoning"])
         return (

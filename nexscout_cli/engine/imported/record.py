@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from datetime import UTC, datetime
 from decimal import Decimal
+from functools import lru_cache
 from typing import Any, NamedTuple, TypeVar
 
 from nexscout_cli.engine.money import to_nano
@@ -14,6 +15,7 @@ T = TypeVar("T")
 Row = dict[str, Any]
 MOST = 10**11
 """Tokens or requests that one record may have: sums of many stay whole numbers of 64 bits."""
+_DIGITS = len(str(MOST))
 _YEARS = range(1990, 9999)
 _NAME = 200
 """Characters of a model, user or feature that are kept."""
@@ -111,7 +113,8 @@ def moment(value: Any) -> datetime:
     try:
         if isinstance(value, str) and not value.isdigit():
             found = datetime.fromisoformat(value.removesuffix(" UTC").strip())
-            found = found.astimezone(UTC) if found.tzinfo else found.replace(tzinfo=UTC)
+            if found.tzinfo is not UTC:
+                found = found.astimezone(UTC) if found.tzinfo else found.replace(tzinfo=UTC)
         elif value is None or isinstance(value, bool):
             raise BadRow("it has no time")
         else:
@@ -126,12 +129,12 @@ def moment(value: Any) -> datetime:
 
 def count(value: Any) -> int:
     """A count of tokens or requests, 0 where there is none. Raises BadRow for what is none."""
-    if type(value) is int and 0 <= value <= MOST:
-        return value
     if value is None or value == "":
         return 0
-    if isinstance(value, str) and value.isascii() and value.isdigit() and len(value) <= len(str(MOST)):
-        return count(int(value))
+    if isinstance(value, str) and value.isascii() and value.isdigit() and len(value) <= _DIGITS:
+        value = int(value)
+    if type(value) is int and 0 <= value <= MOST:
+        return value
     if isinstance(value, Decimal | float) and 0 <= value <= MOST and value == int(value):
         return int(value)
     raise BadRow("a count of tokens or requests is not a whole number from 0")
@@ -152,6 +155,12 @@ def name(value: Any) -> str:
     if value is None:
         return ""
     text = value if isinstance(value, str) else str(value)
+    return _line(text) if len(text) <= _NAME else _line.__wrapped__(text)
+
+
+@lru_cache(maxsize=1_000)
+def _line(text: str) -> str:
+    """Logs say the same few names again and again; long texts are not kept."""
     if not (text.isascii() and text.isprintable()):
         text = "".join(ch if ch.isprintable() else " " for ch in text.encode("utf-8", "replace").decode())
     return text.strip()[:_NAME]

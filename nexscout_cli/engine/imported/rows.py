@@ -20,10 +20,12 @@ _CHUNK = 2**16
 _NOT_JSON = Left("a line is not valid JSON")
 _LONG = Left(f"a line is longer than {MAX_LINE // 2**20} MiB")
 _NO_OBJECT = Left("a value is not a JSON object")
+_ANY = (b"",)
+"""A mark that each line has."""
 _DECODER = json.JSONDecoder(parse_float=Decimal, parse_int=int)
 
 
-def rows(file: BinaryIO, file_name: str, marks: tuple[bytes, ...] = (b"",)) -> Iterator[Row | Left]:
+def rows(file: BinaryIO, file_name: str, marks: tuple[bytes, ...] = _ANY) -> Iterator[Row | Left]:
     """The rows of a file; what is wrong with a part of it comes as Left, in its place.
 
     ``file`` must be able to seek. A line of JSON that has none of ``marks`` in it is passed over without being read. Raises
@@ -61,9 +63,9 @@ def _lines(file: BinaryIO, file_name: str, marks: tuple[bytes, ...]) -> Iterator
             while line and not line.endswith(b"\n"):
                 line = file.readline(MAX_LINE)
             yield _LONG
-        elif any(mark in line for mark in marks) and (text := line.strip()):
+        elif (marks == _ANY or any(mark in line for mark in marks)) and (text := line.strip()):
             try:
-                yield _DECODER.decode(text.decode("utf-8-sig" if first else "utf-8"))
+                yield _value(text.decode("utf-8-sig" if first else "utf-8"))
             except (ValueError, RecursionError):
                 if first:
                     file.seek(0)
@@ -71,6 +73,14 @@ def _lines(file: BinaryIO, file_name: str, marks: tuple[bytes, ...]) -> Iterator
                     return
                 yield _NOT_JSON
         first = first and not line.strip()
+
+
+def _value(text: str) -> Any:
+    """The one value of a text without space around it. Raises ValueError."""
+    value, end = _DECODER.raw_decode(text)
+    if end != len(text):
+        raise ValueError
+    return value
 
 
 def _document(file: BinaryIO, file_name: str) -> Iterator[Any]:
@@ -120,16 +130,19 @@ def _elements(text: TextIOWrapper, file_name: str) -> Iterator[Any]:
 
 def _csv(text: TextIOWrapper) -> Iterator[Row | Left]:
     csv.field_size_limit(MAX_LINE)
-    reader = csv.DictReader(text, restkey="")
+    reader = csv.reader(text)
+    header: list[str] | None = None
     while True:
         try:
-            row = next(reader, None)
+            cells = next(reader, None)
         except csv.Error:
             yield Left("a line is not valid CSV")
             continue
-        if row is None:
+        if cells is None:
             return
-        if None in row.values() or "" in row:
+        if header is None:
+            header = cells or None  # blank lines may come first
+        elif len(cells) == len(header):
+            yield dict(zip(header, cells, strict=True))
+        elif cells:
             yield Left("a line has more or fewer cells than the header")
-        else:
-            yield row

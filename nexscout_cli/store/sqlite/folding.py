@@ -23,7 +23,7 @@ _STEP = 24
 """Hours that one transaction folds at most."""
 _STEPS = 8
 """Transactions that a command that writes gives to folding at most; the next one goes on."""
-_ROWS = ("ai_model_usage", "ai_cost_predictions", "attempts WHERE failure IS NOT NULL")
+_ROWS = ("ai_model_usage WHERE true", "ai_cost_predictions WHERE true", "attempts WHERE failure IS NOT NULL")
 
 
 class Folded(NamedTuple):
@@ -88,7 +88,10 @@ def step(execute: Callable[..., Any], sql: Dialect, target: str, most: int = _ST
     start = end or (_first(execute) or "")[:13]
     if not start or start >= target:
         return False
-    until = min(_later(start, most), target)
+    until = _later(start, most)
+    if until < target:  # what lies idle, for years or because a clock was wrong, is passed in one step
+        until = max(until, (_first(execute, until) or target)[:13])
+    until = min(until, target)
     _fold(execute, sql, HOUR, start, until)
     if start[:10] < until[:10]:
         _fold(execute, sql, DAY, start[:10], until[:10])
@@ -137,8 +140,10 @@ def _fold(execute: Callable[..., Any], sql: Dialect, hours: int, start: str, end
         execute(f"INSERT INTO {fold.table} ({columns}) {made}")
 
 
-def _first(execute: Callable[..., Any]) -> str | None:
-    found = [execute(f"SELECT min(created_at) FROM {rows}").fetchone()[0] for rows in _ROWS]
+def _first(execute: Callable[..., Any], since: str = "") -> str | None:
+    """When the first row there is was made, from an hour on."""
+    after = f" AND created_at >= '{_safe(since)}'" if since else ""
+    found = [execute(f"SELECT min(created_at) FROM {rows}{after}").fetchone()[0] for rows in _ROWS]
     return min((at for at in found if at), default=None)
 
 
