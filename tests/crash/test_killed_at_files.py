@@ -128,7 +128,9 @@ def test_a_pull_that_is_killed_leaves_no_model_and_the_next_one_fetches_it(
     assert not model.exists()
     assert mortal(home, "", "models", "pull", **source)
     assert model.read_bytes() == MODEL
-    assert sorted(path.name for path in model.parent.iterdir()) == [".pull.lock", model.name]
+    left = {path.name for path in model.parent.iterdir()} - {".pull.lock", model.name}
+    # A client that outlives its killed pull may still write into that one's folder, which a later pull removes.
+    assert all(point == "client:1" and name.startswith(".pull-") for name in left), left
 
 
 def test_a_pull_that_is_killed_keeps_the_file_it_was_to_replace(home: Any, source: dict[str, str]) -> None:
