@@ -238,6 +238,8 @@ NOT_FOUND = {
     "a verdict that was turned round or deleted": "UPDATE feedback SET good = 0",
     "why an attempt failed, and the provider's id": "UPDATE attempts SET reason = 'ours', provider_id = 'x'",
     "why a model was chosen": "UPDATE ai_cost_predictions SET decision = '{}'",
+    "what a call was expected to cost, since the last seal": "UPDATE ai_cost_predictions "
+    "SET predicted_cost_usd = predicted_cost_usd + 1 WHERE created_at > '2026-11-11' AND predicted_cost_usd < max_cost_usd",
     "a rejection since the last seal": "DELETE FROM ai_cost_predictions WHERE request_id = 'refused'",
     "who made an entry since the last seal, and its reason": "UPDATE ledger_entries SET actor = 'eve' "
     "WHERE created_at > '2026-11-11'",
