@@ -109,7 +109,7 @@ def test_a_suite_that_would_spend_more_than_its_budget_fails(
     engine: Engine, pytester: pytest.Pytester, dollars: str, calls: int, failed: bool
 ) -> None:
     pytester.makepyfile(SUITE.format(calls=calls))
-    done = pytester.runpytest_subprocess("-p", "nexscout_cli.pytest_plugin", "--nexscout-budget", dollars)
+    done = pytester.runpytest_subprocess("--nexscout-budget", dollars)
     done.assert_outcomes(passed=1)
     assert (done.ret == 1) is failed
     done.stdout.fnmatch_lines([f"*nexscout: $* of ${float(dollars):.9f} spent*"])

@@ -14,7 +14,8 @@ import signal
 import sqlite3
 import sys
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -24,6 +25,9 @@ from nexscout_cli.engine.call import Call, Completion, OnText, Usage
 from nexscout_cli.engine.failures import ProviderFailure
 from nexscout_cli.engine.planning.planner import Planner
 from nexscout_cli.providers import Providers
+from nexscout_cli.store.postgres.connections import Connections
+from nexscout_cli.store.postgres.groups import Groups
+from nexscout_cli.store.postgres.ledger import PostgresLedger
 from nexscout_cli.store.postgres.transactions import PostgresTransactions
 from nexscout_cli.store.sqlite import database
 from nexscout_cli.store.sqlite.ledger import SqliteLedger
@@ -85,21 +89,27 @@ def arm(point: str, nth: int) -> None:
             if left[0] == 0:
                 os.kill(os.getpid(), signal.SIGKILL)
 
-    real: Callable[..., Any] = getattr(owner, name)
+    def watched(real: Callable[..., Any]) -> Callable[..., Any]:
+        def wrapped(*args: Any, **named: Any) -> Any:
+            if getattr(_here, "watched", False):  # a step of one store that is made by the code of both
+                return real(*args, **named)
+            if when == BEFORE:
+                reached()
+            _here.watched, _here.inside = True, when == INSIDE
+            try:
+                result = real(*args, **named)
+            finally:
+                _here.watched = _here.inside = False
+            if when == AFTER:
+                reached()
+            return result
 
-    def wrapped(*args: Any, **named: Any) -> Any:
-        if when == BEFORE:
-            reached()
-        _here.inside = when == INSIDE
-        try:
-            result = real(*args, **named)
-        finally:
-            _here.inside = False
-        if when == AFTER:
-            reached()
-        return result
+        return wrapped
 
+    wrapped = watched(getattr(owner, name))
     setattr(owner, name, staticmethod(wrapped) if owner is Wire else wrapped)
+    if owner is SqliteLedger and name in vars(PostgresLedger):
+        setattr(PostgresLedger, name, watched(vars(PostgresLedger)[name]))
 
     class Dying(database.Commit):
         def __enter__(self) -> sqlite3.Connection:
@@ -123,6 +133,32 @@ def arm(point: str, nth: int) -> None:
         commit(store, connection)
 
     PostgresTransactions._commit = dying  # type: ignore[method-assign]
+    arm_functions(reached)
+
+
+def arm_functions(reached: Callable[[], None]) -> None:
+    """A step that is one function of the database is made in a transaction that this process can die in."""
+    call, one = Groups._call, Connections.one
+
+    def stepping(groups: Groups, function: str, value: Any) -> Any:
+        _here.stepping = getattr(_here, "inside", False)
+        try:
+            return call(groups, function, value)
+        finally:
+            _here.stepping = False
+
+    @contextmanager
+    def opened(connections: Connections, begin: str = "") -> Iterator[Any]:
+        with one(connections, begin) as connection:
+            if not getattr(_here, "stepping", False):
+                yield connection
+                return
+            with connection.transaction():
+                yield connection
+                reached()
+
+    Groups._call = stepping  # type: ignore[method-assign]
+    Connections.one = opened  # type: ignore[method-assign]
 
 
 def stand_in(providers: Providers, call: Call, on_text: OnText | None) -> Completion:

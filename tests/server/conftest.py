@@ -143,7 +143,7 @@ def shared(tmp_path_factory: pytest.TempPathFactory, provider_of_all: OpenAIServ
 def provider(provider_of_all: OpenAIServer) -> OpenAIServer:
     """The provider behind the shared server, as new."""
     fresh = OpenAIServer()
-    for name in ("reply", "fill", "delay", "usage", "fail", "finish_reason", "model"):
+    for name in ("reply", "fill", "delay", "pause", "usage", "fail", "finish_reason", "model"):
         setattr(provider_of_all, name, getattr(fresh, name))
     fresh._server.server_close()
     provider_of_all.requests.clear()

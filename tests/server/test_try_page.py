@@ -69,7 +69,10 @@ def test_what_is_wrong_is_said_in_the_quote(browser: Browser, more: dict[str, st
     assert got.status == 200 and said in got.text and "<script" not in got.text
 
 
-def test_an_answer_comes_in_pieces_and_ends_with_its_cost_and_why(browser: Browser, shared: Scout) -> None:
+def test_an_answer_comes_in_pieces_and_ends_with_its_cost_and_why(
+    browser: Browser, shared: Scout, provider: OpenAIServer
+) -> None:
+    provider.pause = 0.1  # what has come at the same time is sent as one piece
     got = browser("/try/run", filled(browser, "Say hello, tess asks"))
     *pieces, about = events(got.text)
     assert "".join(piece["text"] for piece in pieces) == "Hello there." and len(pieces) > 1

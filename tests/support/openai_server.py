@@ -62,7 +62,8 @@ class OpenAIServer:
 
     ``reply`` is the answer or makes it from the request, a text or a message with ``tool_calls``;
     ``fill`` answers exactly as long as allowed; ``usage`` makes
-    the usage (None for none); ``delay`` in seconds before the answer; ``fail`` a status, or makes one from the request.
+    the usage (None for none); ``delay`` in seconds before the answer, ``pause`` after each piece of a stream; ``fail`` a
+    status, or makes one from the request.
     """
 
     def __init__(
@@ -77,7 +78,7 @@ class OpenAIServer:
         model: str | None = None,
     ) -> None:
         self.reply, self.fill, self.delay, self.usage, self.fail = reply, fill, delay, usage, fail
-        self.finish_reason, self.model = finish_reason, model
+        self.finish_reason, self.model, self.pause = finish_reason, model, 0.0
         self.requests: list[Request] = []
         self.listed: list[dict[str, str]] = []  # headers of requests for the list of models
         self.max_in_flight = 0
@@ -182,6 +183,7 @@ def _handler(server: OpenAIServer) -> type[BaseHTTPRequestHandler]:
                 for event in make(server, body, text, finish):
                     self.wfile.write(event)
                     self.wfile.flush()
+                    time.sleep(server.pause)
                 self.close_connection = True
             else:
                 self._send(200, {"Content-Type": "application/json"}, b"".join(make(server, body, text, finish)))

@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from nexscout_cli.engine.cache import key as key_module
 from nexscout_cli.engine.cache.key import cache_key, fingerprint, form_key, normalized
 from nexscout_cli.engine.options import OPTIONS, Option
 from nexscout_cli.engine.pipeline import Engine
@@ -233,6 +234,7 @@ def test_a_new_option_leaves_the_keys_of_requests_without_it_as_they_are(monkeyp
     new = OPTIONS["skip_energy_charge"]._replace(in_key="given")
     before, changed = key(request()), key(request(skip_energy_charge=True))
     monkeypatch.setitem(OPTIONS, new.name, new)
+    monkeypatch.setattr(key_module, "_of_sorts", key_module._of_sorts.__wrapped__)  # what it read of the table at first
     assert key(request()) == before and key(request(skip_energy_charge=True)) != changed
 
 
