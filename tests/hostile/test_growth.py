@@ -50,6 +50,12 @@ def test_time_grows_no_faster_than_the_text(table: dict, name: str) -> None:  # 
     assert not slow
 
 
+@pytest.mark.slow
+def test_a_question_that_names_one_thing_over_and_over_takes_linear_time(table: dict) -> None:  # type: ignore[type-arg]
+    found = growth(table["code's question"].reads, repeated("ß{", "😀def a:\nlet x "), 8_000)
+    assert found is None or found.ratio <= MOST
+
+
 def test_the_measurement_finds_a_pattern_that_takes_quadratic_time() -> None:
     pattern = re.compile(r"(?P<tick>`+)(?s:[^`]{1,2000})(?P=tick)")
     found = growth(pattern.findall, repeated("`"), N)

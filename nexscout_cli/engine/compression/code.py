@@ -24,7 +24,7 @@ _ASKED = re.compile(
     r"\bdoes (?:the )?(?:function |method |class )?[`'\"]?(?:[^\W\d]\w*\.)*([^\W\d]\w*)[`'\"]? "
     r"(?:do|return|work|raise|need|take|check)\b"
 )
-_CALLED = re.compile(r"[^\W\d]\w*")
+_CALLED = re.compile(r"([^\W\d]\w*)(\()?")
 
 
 class Cut(NamedTuple):
@@ -125,7 +125,7 @@ def _saves(lines: list[str], cut: Cut) -> int:
 
 def _named(parts: list[Part], question: str) -> list[bool]:
     """Whether the question names each part as it is written: in a name that is no plain word, or what does something."""
-    asked = {name for name in _CALLED.findall(question) if _NAMES.search(name) or f"{name}(" in question}
+    asked = {name for name, called in _CALLED.findall(question) if called or _NAMES.search(name)}
     asked |= set(_ASKED.findall(question))
     return [part.name.strip() in asked for part in parts]
 
