@@ -138,7 +138,8 @@ def _pauses(text: str, start: int, end: int) -> list[int]:
     ends: list[int] = []
     begin = start
     for match in _THAI_PAUSE.finditer(text, start, end):
-        if match.end() - begin >= _MAX_HEADING and not _open(text[begin : match.start()]):
+        length = match.end() - begin
+        if length >= _MAX_JOINED or (length >= _MAX_HEADING and not _open(text[begin : match.start()])):
             ends.append(match.end())
             begin = match.end()
     return ends
