@@ -70,7 +70,7 @@ def test_the_servers_own_count_is_what_is_billed_plain_and_streamed_alike(six: A
 
 
 def test_fractions_of_a_nano_dollar_are_rounded_up_once_a_call(six: Any, server: OpenAIServer) -> None:
-    six("models", "set", "gpt-4o-mini", "--input-price", "0.0000000033", "--output-price", "0.0000000077")
+    six("models", "set", "gpt-4o-mini", "--input-price", "0.000000004", "--output-price", "0.000000008")
     server.usage = fixed(100, 100)
     six("run", "Hello")
     assert six.books.listed("usage", "cost_usd") == [2]  # 100 × 4 + 100 × 8 pico-dollars are 1.2 nano-dollars
