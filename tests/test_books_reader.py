@@ -19,6 +19,8 @@ READS = re.compile(
     re.DOTALL,
 )
 MAY = {
+    "cli/test_amounts.py": "how an amount is stored, to the last digit",
+    "cli/test_clocks.py": "rows that a clock of another day has left",
     "acceptance/test_batches_later.py": "what a row was held and posted at, to the nano-dollar",
     "acceptance/test_chat_requests.py": "what attempts of a conversation were held and posted at",
     "acceptance/test_deployments.py": "which place had an attempt, and in what order",
