@@ -41,16 +41,15 @@ class Purse:
 
 
 _REFUSALS = ("usd_cap", "max_cost")
-_here: ContextVar[Purse | None] = ContextVar("nexscout_purse", default=None)
+here: ContextVar[Purse | None] = ContextVar("nexscout_purse", default=None)
+"""The purse of this piece of the program."""
 _everywhere: list[Purse] = []
 """The purse of the whole process, where it has one: threads that a program makes know no context."""
-
-here = _here
 
 
 def current() -> Purse | None:
     """The purse that requests draw on here: of this piece of the program, else of the process."""
-    return _here.get() or (_everywhere[-1] if _everywhere else None)
+    return here.get() or (_everywhere[-1] if _everywhere else None)
 
 
 def for_the_process(purse: Purse | None) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, NamedTuple
 
 from nexscout_cli.engine.budgets import budgets, owner_of
@@ -59,18 +58,6 @@ def limits(store: Store, actor: str, settings: Settings, user: str | None) -> li
         for budget, gone in store.energy.used(actor, actor, capped).items():
             found.append(Limit("everyone", budget.unit, budget.window, gone.all, budget.cap or 0))
     return sorted(found, key=lambda one: (-one.share, one.who))
-
-
-def ends(window: str, now: datetime) -> datetime | None:
-    """When a window that holds ``now`` is over, and what was used of a limit counts no more (UTC); None: never."""
-    day = now.astimezone(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
-    if window == "day":
-        return day + timedelta(days=1)
-    if window == "week":
-        return day + timedelta(days=7 - day.weekday())
-    if window == "month":
-        return (day.replace(day=1) + timedelta(days=32)).replace(day=1)
-    return None
 
 
 def monthly_budget(all_limits: list[Limit], user: str | None) -> int | None:

@@ -203,7 +203,8 @@ class Site:
         """Budgets, caps and energy, what is left and when they begin anew; for admins alerts, and what went off."""
 
         def make() -> dict[str, Any]:
-            from nexscout_cli.pages.limits import NEAR, ends, limits
+            from nexscout_cli.engine.budgets import window_end
+            from nexscout_cli.pages.limits import NEAR, limits
             from nexscout_cli.pages.notices import notices, rules
 
             asked = self.asked(request, session)
@@ -212,7 +213,7 @@ class Site:
             now = self.store.reports.now(session.actor)
             found = limits(self.store, session.actor, self.settings, whose)
             return around | {
-                "limits": [(one, ends(one.window, now)) for one in found[:_LIMITS]],
+                "limits": [(one, window_end(one.window, now)) for one in found[:_LIMITS]],
                 "more": max(0, len(found) - _LIMITS),
                 "near": sum(one.share >= NEAR for one in found),
                 "rules": rules(self.store, session.actor) if around["admin"] else None,

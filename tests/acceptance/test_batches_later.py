@@ -11,7 +11,7 @@ import pytest
 
 from nexscout_cli import assemble
 from nexscout_cli.cli.app import main
-from tests.support.batch_server import BatchServer
+from tests.support.batch_server import BatchServer, priced
 
 GIVEN, TAKEN = 41, 9
 MINI = (GIVEN * 150_000 // 2 + TAKEN * 600_000 // 2 + 999) // 1000
@@ -173,19 +173,7 @@ def test_other_providers_batches_are_answered_and_refuse_rows_as_well(
     later: Later, name: str, target: str, states: list[str]
 ) -> None:
     key = "ANTHROPIC_API_KEY" if name == "claude" else "GEMINI_API_KEY"
-    priced = (
-        "--input-price",
-        "0.001",
-        "--output-price",
-        "0.005",
-        "--max-tokens",
-        "200000",
-        "--quality",
-        "0.8",
-        "--api-key-env",
-        key,
-    )
-    status, _ = later("models", "add", name, "--litellm-model", target, "--type", "small", *priced)
+    status, _ = later("models", "add", name, "--litellm-model", target, "--type", "small", *priced(key))
     assert status == 0
     later.server.states = states
     later.server.fate = lambda number: "failed" if number == 1 else "answered"

@@ -16,7 +16,7 @@ from typing import Any
 
 import pytest
 
-from tests.support.batch_server import BatchServer
+from tests.support.batch_server import BatchServer, priced
 from tests.support.postgres import new_database
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -108,19 +108,19 @@ def test_a_job_that_was_killed_is_answered_and_paid_once(home: Home, step: str, 
 
 @pytest.mark.parametrize(("step", "when"), [(MESSAGES, "before"), (MESSAGES, "after")])
 def test_a_batch_that_has_no_name_of_ours_is_found_again(home: Home, step: str, when: str) -> None:
-    priced = (
-        "--input-price",
-        "0.001",
-        "--output-price",
-        "0.005",
-        "--max-tokens",
-        "200000",
-        "--quality",
-        "0.8",
-        "--api-key-env",
-        "ANTHROPIC_API_KEY",
+    assert (
+        home.run(
+            "models",
+            "add",
+            "c",
+            "--litellm-model",
+            "anthropic/claude-t",
+            "--type",
+            "small",
+            *priced("ANTHROPIC_API_KEY"),
+        )[0]
+        == 0
     )
-    assert home.run("models", "add", "c", "--litellm-model", "anthropic/claude-t", "--type", "small", *priced)[0] == 0
     home.server.states = ["ended"]
     # A batch of somebody else's with as many rows, from the same time, is not taken for ours.
     home.server.other_batch("anthropic", ROWS)

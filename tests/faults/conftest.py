@@ -193,3 +193,13 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
         pytest.skip(f"no small file system can be mounted here: {mounted.stderr.strip()}")
     yield folder
     subprocess.run(["umount", "--lazy", str(folder)], check=True)
+
+
+@pytest.fixture
+def on_small_disk(desk: Desk, small_disk: Path, monkeypatch: pytest.MonkeyPatch) -> Desk:
+    """The desk with its database on the small disk."""
+    shutil.copy(desk.db, small_disk / "nexscout.db")
+    desk.db = small_disk / "nexscout.db"
+    desk.db.chmod(0o600)
+    monkeypatch.setenv("NEXSCOUT_DB", str(desk.db))
+    return desk

@@ -34,15 +34,6 @@ STEPS: dict[str, tuple[Any, str, list[str], int]] = {
 """What is done when the disk has just become full; what becomes of the attempt, once there is room; requests that arrived."""
 
 
-@pytest.fixture
-def on_small_disk(desk: Any, small_disk: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
-    shutil.copy(desk.db, small_disk / "nexscout.db")
-    desk.db = small_disk / "nexscout.db"
-    desk.db.chmod(0o600)
-    monkeypatch.setenv("NEXSCOUT_DB", str(desk.db))
-    return desk
-
-
 def full_from(monkeypatch: pytest.MonkeyPatch, owner: Any, name: str, disk: Path) -> None:
     """Fill the disk just before that step."""
     real: Callable[..., Any] = getattr(owner, name)

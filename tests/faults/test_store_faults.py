@@ -115,15 +115,6 @@ def fill(disk: Path) -> None:
             filler.write(b"\0" * 4096)
 
 
-@pytest.fixture
-def on_small_disk(desk: Any, small_disk: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
-    shutil.copy(desk.db, small_disk / "nexscout.db")
-    desk.db = small_disk / "nexscout.db"
-    desk.db.chmod(0o600)
-    monkeypatch.setenv("NEXSCOUT_DB", str(desk.db))
-    return desk
-
-
 def test_a_disk_that_is_full_before_the_hold_is_refused_and_nothing_is_sent(
     on_small_disk: Any, server: FaultServer, small_disk: Path
 ) -> None:

@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 
 import pytest
 
-from nexscout_cli.pages.limits import ends
+from nexscout_cli.engine.budgets import window_end
 from tests.server.browsing import Browser
 from tests.server.conftest import Scout
 from tests.support.openai_server import OpenAIServer
@@ -23,12 +23,12 @@ from tests.support.openai_server import OpenAIServer
     ],
 )
 def test_a_window_is_over_when_the_next_one_begins(window: str, now: str, end: str) -> None:
-    found = ends(window, datetime.fromisoformat(now).replace(tzinfo=UTC))
+    found = window_end(window, datetime.fromisoformat(now).replace(tzinfo=UTC))
     assert found == datetime.fromisoformat(end).replace(tzinfo=UTC)
 
 
 def test_what_never_begins_anew_has_no_end() -> None:
-    assert ends("ever", datetime.now(UTC)) is None
+    assert window_end("ever", datetime.now(UTC)) is None
 
 
 def test_a_member_sees_their_own_limits_and_no_alerts(shared: Scout) -> None:

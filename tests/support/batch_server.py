@@ -14,6 +14,18 @@ Body = dict[str, Any]
 Usage = tuple[int, int]
 
 
+def priced(key: str) -> tuple[str, ...]:
+    """What `models add` is told of a model whose key is in that variable."""
+    told = {
+        "input-price": "0.001",
+        "output-price": "0.005",
+        "max-tokens": "200000",
+        "quality": "0.8",
+        "api-key-env": key,
+    }
+    return tuple(word for name, value in told.items() for word in (f"--{name}", value))
+
+
 class Batch:
     """A batch as its provider has it. ``state`` moves by :meth:`BatchServer.move`."""
 

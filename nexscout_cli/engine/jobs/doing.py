@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from nexscout_cli.engine.failures import ProviderFailure
 from nexscout_cli.engine.jobs.keeping import at_full_price, request_of
 from nexscout_cli.engine.jobs.preparing import Preparing, Quote
-from nexscout_cli.engine.jobs.remote import AnswersLater
+from nexscout_cli.engine.jobs.remote import AnswersLater, TakesFile
 from nexscout_cli.engine.jobs.settling import Settling
 from nexscout_cli.engine.response import AIResponse
 from nexscout_cli.errors import Interrupted, NexScoutError, UsageError
@@ -90,12 +90,13 @@ class Jobs:
             self._abandon(part, "the job was cancelled before it was sent")
             return
         if part.state == "new":
-            first = "uploading" if remote.uploads else "creating"
+            first = "uploading" if isinstance(remote, TakesFile) else "creating"
             if not self._book.submit(self._actor, part, first):
                 return
             part = part._replace(state=first)
         rows = self._book.bodies(self._actor, part.id)
         if part.state == "uploading":
+            assert isinstance(remote, TakesFile)
             try:
                 file_id = remote.upload(part.model, part.id, (body for _, body in rows))
             except ProviderFailure as failure:

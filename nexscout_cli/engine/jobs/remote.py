@@ -60,14 +60,9 @@ class Remote(Protocol):
 
     name: str
     limits: Limits
-    uploads: bool
-    """Whether the rows are uploaded as a file first."""
 
     def row(self, call: Call, name: str) -> dict[str, Json]:
         """A row as the batch has it; ``name`` comes back with its answer."""
-
-    def upload(self, model: Model, name: str, rows: Iterable[str]) -> str:
-        """Upload the rows, each JSON text; returns the file's id."""
 
     def create(self, model: Model, name: str, file_id: str | None, rows: Sequence[str]) -> str:
         """Make the batch; returns its id. ``name`` is ours, for :meth:`find`."""
@@ -88,6 +83,14 @@ class Remote(Protocol):
 
     def cancel(self, model: Model, remote_id: str) -> None:
         """Ask it to stop."""
+
+
+@runtime_checkable
+class TakesFile(Remote, Protocol):
+    """A batch interface to which the rows are uploaded as a file first."""
+
+    def upload(self, model: Model, name: str, rows: Iterable[str]) -> str:
+        """Upload the rows, each JSON text; returns the file's id."""
 
 
 @runtime_checkable

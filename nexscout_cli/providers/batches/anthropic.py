@@ -16,7 +16,7 @@ from nexscout_cli.providers.wires.request import HttpRequest
 from nexscout_cli.providers.wires.targets import target_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Iterator, Sequence
 
     from nexscout_cli.engine.call import Call, Completion
     from nexscout_cli.engine.model import Model
@@ -33,7 +33,6 @@ class AnthropicBatches:
     name = "anthropic"
     limits = Limits(100_000, 250 * 10**6)
     """The provider takes 100,000 rows or 256 MB."""
-    uploads = False
 
     def row(self, call: Call, name: str) -> dict[str, Any]:
         """A request of the batch."""
@@ -41,14 +40,10 @@ class AnthropicBatches:
         assert target is not None
         return {"custom_id": name, "params": json.loads(wire.request(call, target, None).body)}
 
-    def upload(self, model: Model, name: str, rows: Iterable[str]) -> str:
-        """Not needed: the rows go with the batch."""
-        raise NotImplementedError
-
     def create(self, model: Model, name: str, file_id: str | None, rows: Sequence[str]) -> str:
         """Make the batch."""
         body = b'{"requests":[' + b",".join(row.encode() for row in rows) + b"]}"
-        return _id(asking.ask(model, self._request(model, "POST", "", body), within=asking.UPLOAD_WITHIN))
+        return asking.named(asking.ask(model, self._request(model, "POST", "", body), within=asking.UPLOAD_WITHIN))
 
     def find(self, model: Model, name: str, rows: Sequence[str], since: datetime, known: frozenset[str]) -> Found:
         """A batch says nothing of its rows until it has ended: one of as many rows, of that time, may be it until then."""
@@ -57,15 +52,15 @@ class AnthropicBatches:
             page = asking.ask(model, self._request(model, "GET", f"?limit=100{after}"))
             found = objects(page.get("data"))
             for one in found:
-                if _id(one) in known or _made(one) < oldest or _rows(one) != len(rows):
+                if asking.named(one) in known or _made(one) < oldest or _rows(one) != len(rows):
                     continue
                 if one.get("processing_status") != "ended":
                     unsure = True
                 elif self._is_ours(model, one, rows):
-                    return Found(_id(one))
+                    return Found(asking.named(one))
             if not page.get("has_more") or not found or _made(found[-1]) < oldest:
                 return Found(unsure=unsure)
-            after = f"&after_id={quote(_id(found[-1]))}"
+            after = f"&after_id={quote(asking.named(found[-1]))}"
         return Found(unsure=True)
 
     def _is_ours(self, model: Model, batch: dict[str, Any], rows: Sequence[str]) -> bool:
@@ -100,16 +95,12 @@ class AnthropicBatches:
         return asking.completion(wire.MessagesReader(call), call, body, wire.not_sent(call, target))
 
     def cancel(self, model: Model, remote_id: str) -> None:
-        """Ask it to stop; what is being answered is still answered."""
-        try:
-            asking.ask(model, self._request(model, "POST", f"/{quote(remote_id)}/cancel"))
-        except ProviderFailure as failure:
-            if failure.status not in (400, 404, 409):  # it has ended meanwhile
-                raise
+        """Ask it to stop."""
+        asking.cancel(model, self._request(model, "POST", f"/{quote(remote_id)}/cancel"))
 
     def _results(self, model: Model, batch: dict[str, Any]) -> HttpRequest:
         # Not by its ``results_url``: the key goes to the address that the catalog names, and to no other.
-        return self._request(model, "GET", f"/{quote(_id(batch))}/results")
+        return self._request(model, "GET", f"/{quote(asking.named(batch))}/results")
 
     def _request(self, model: Model, method: str, path: str, body: bytes = b"") -> HttpRequest:
         target = target_of(model)
@@ -117,13 +108,6 @@ class AnthropicBatches:
         key = asking.key_of(model)
         headers = (("anthropic-version", wire.VERSION), *(() if key is None else (("x-api-key", key),)))
         return HttpRequest(f"{target.url}/batches{path}", headers, body, method)
-
-
-def _id(document: dict[str, Any]) -> str:
-    name = document.get("id")
-    if not isinstance(name, str) or not name:
-        raise ProviderFailure("unknown", "the provider's answer has no id")
-    return name
 
 
 def _made(batch: dict[str, Any]) -> datetime:

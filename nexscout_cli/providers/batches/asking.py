@@ -22,7 +22,8 @@ UPLOAD_WITHIN = 900.0
 """Seconds that handing over the rows, or reading their answers, may take in all."""
 LONGEST_LINE = 64 * 2**20
 """Bytes that one line of answers may have."""
-_PIECE = 65_536
+_ENDED_MEANWHILE = (400, 404, 409)
+"""Statuses by which providers refuse to stop what has ended."""
 
 
 def key_of(model: Model) -> str | None:
@@ -43,6 +44,23 @@ def ask(
         return parsed(bytes(body))
     except Damaged as error:
         raise ProviderFailure("unknown", str(error)) from None
+
+
+def named(document: dict[str, Any], key: str = "id") -> str:
+    """What a provider calls a batch or a file of ours."""
+    name = document.get(key)
+    if not isinstance(name, str) or not name:
+        raise ProviderFailure("unknown", f"the provider's answer has no {key}")
+    return name
+
+
+def cancel(model: Model, request: HttpRequest) -> None:
+    """Ask a batch to stop; what is being answered is still answered."""
+    try:
+        ask(model, request)
+    except ProviderFailure as failure:
+        if failure.status not in _ENDED_MEANWHILE:
+            raise
 
 
 def lines(model: Model, request: HttpRequest, *, within: float = UPLOAD_WITHIN) -> Iterator[dict[str, Any]]:

@@ -15,7 +15,7 @@ from nexscout_cli.providers.wires.request import HttpRequest
 from nexscout_cli.providers.wires.targets import target_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Iterator, Sequence
     from datetime import datetime
 
     from nexscout_cli.engine.call import Call, Completion
@@ -33,17 +33,12 @@ class GeminiBatches:
     name = "gemini"
     limits = Limits(10_000, 19 * 10**6)
     """The provider takes 20 MB of rows in a request; of their number it says nothing."""
-    uploads = False
 
     def row(self, call: Call, name: str) -> dict[str, Any]:
         """A request of the batch."""
         target = target_of(call.model)
         assert target is not None
         return {"request": json.loads(wire.request(call, target, None).body), "metadata": {"key": name}}
-
-    def upload(self, model: Model, name: str, rows: Iterable[str]) -> str:
-        """Not needed: the rows go with the batch."""
-        raise NotImplementedError
 
     def create(self, model: Model, name: str, file_id: str | None, rows: Sequence[str]) -> str:
         """Make the batch."""
@@ -53,7 +48,7 @@ class GeminiBatches:
         target = target_of(model)
         assert target is not None
         request = self._request(model, "POST", f"{target.url}:batchGenerateContent", body)
-        return _name(asking.ask(model, request, within=asking.UPLOAD_WITHIN))
+        return asking.named(asking.ask(model, request, within=asking.UPLOAD_WITHIN), "name")
 
     def find(self, model: Model, name: str, rows: Sequence[str], since: datetime, known: frozenset[str]) -> Found:
         """By the part's name, which is the batch's display name."""
@@ -62,7 +57,7 @@ class GeminiBatches:
             page = asking.ask(model, self._request(model, "GET", f"{self._base(model)}/batches?pageSize=100{after}"))
             for one in objects(page.get("operations")):
                 if an_object(one.get("metadata")).get("displayName") == name:
-                    return Found(_name(one))
+                    return Found(asking.named(one, "name"))
             if not page.get("nextPageToken"):
                 return Found()
             after = f"&pageToken={quote(str(page['nextPageToken']))}"
@@ -106,12 +101,8 @@ class GeminiBatches:
         return asking.completion(wire.ContentReader(call), call, body, wire.not_sent(call, target))
 
     def cancel(self, model: Model, remote_id: str) -> None:
-        """Ask it to stop; what is being answered is still answered."""
-        try:
-            asking.ask(model, self._request(model, "POST", f"{self._base(model)}/{quote(remote_id)}:cancel"))
-        except ProviderFailure as failure:
-            if failure.status not in (400, 404, 409):  # it has ended meanwhile
-                raise
+        """Ask it to stop."""
+        asking.cancel(model, self._request(model, "POST", f"{self._base(model)}/{quote(remote_id)}:cancel"))
 
     def _batch(self, model: Model, remote_id: str) -> dict[str, Any]:
         request = self._request(model, "GET", f"{self._base(model)}/{quote(remote_id)}")

@@ -8,7 +8,6 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
-from nexscout_cli.engine.failures import ProviderFailure
 from nexscout_cli.engine.jobs.remote import Found, Limits, Look, Outcome
 from nexscout_cli.providers.batches import asking
 from nexscout_cli.providers.wires import openai as wire
@@ -38,7 +37,6 @@ class OpenAIBatches:
     name = "openai"
     limits = Limits(50_000, 190 * 10**6)
     """The provider takes 50,000 rows and 200 MB; 190 leave room for how it counts."""
-    uploads = True
 
     def row(self, call: Call, name: str) -> dict[str, Any]:
         """A line of the file."""
@@ -57,7 +55,7 @@ class OpenAIBatches:
         )
         body = b"".join((head.encode(), *(f"{row}\n".encode() for row in rows), f"\r\n--{mark}--\r\n".encode()))
         request = self._request(model, "POST", "/files", body, f"multipart/form-data; boundary={mark}")
-        return _id(asking.ask(model, request, within=asking.UPLOAD_WITHIN))
+        return asking.named(asking.ask(model, request, within=asking.UPLOAD_WITHIN))
 
     def create(self, model: Model, name: str, file_id: str | None, rows: Sequence[str]) -> str:
         """Make the batch of an uploaded file."""
@@ -67,7 +65,7 @@ class OpenAIBatches:
             "completion_window": "24h",
             "metadata": {_OURS: name},
         }
-        return _id(asking.ask(model, self._request(model, "POST", "/batches", json.dumps(body).encode())))
+        return asking.named(asking.ask(model, self._request(model, "POST", "/batches", json.dumps(body).encode())))
 
     def find(self, model: Model, name: str, rows: Sequence[str], since: datetime, known: frozenset[str]) -> Found:
         """By the part's name, which stands in the batch's metadata."""
@@ -77,11 +75,11 @@ class OpenAIBatches:
             found = objects(page.get("data"))
             for one in found:
                 if an_object(one.get("metadata")).get(_OURS) == name:
-                    return Found(_id(one))
+                    return Found(asking.named(one))
             made = found[-1].get("created_at") if found else None
             if not page.get("has_more") or not isinstance(made, int | float) or made < oldest:
                 return Found()
-            after = f"&after={quote(_id(found[-1]))}"
+            after = f"&after={quote(asking.named(found[-1]))}"
         return Found(unsure=True)
 
     def look(self, model: Model, remote_id: str) -> Look:
@@ -113,12 +111,8 @@ class OpenAIBatches:
         return asking.completion(wire.ChatReader(call), call, body, ())
 
     def cancel(self, model: Model, remote_id: str) -> None:
-        """Ask it to stop; what is being answered is still answered."""
-        try:
-            asking.ask(model, self._request(model, "POST", f"/batches/{quote(remote_id)}/cancel"))
-        except ProviderFailure as failure:
-            if failure.status not in (400, 404, 409):  # it has ended meanwhile
-                raise
+        """Ask it to stop."""
+        asking.cancel(model, self._request(model, "POST", f"/batches/{quote(remote_id)}/cancel"))
 
     def _request(
         self, model: Model, method: str, path: str, body: bytes = b"", kind: str = "application/json"
@@ -131,13 +125,6 @@ class OpenAIBatches:
 
 
 _WORDS = {"failed": "was refused", "expired": "was not finished within its day", "cancelled": "was cancelled"}
-
-
-def _id(document: dict[str, Any]) -> str:
-    name = document.get("id")
-    if not isinstance(name, str) or not name:
-        raise ProviderFailure("unknown", "the provider's answer has no id")
-    return name
 
 
 def _outcome(line: dict[str, Any]) -> Outcome:

@@ -5,6 +5,7 @@ A book's module is imported when it is first asked for: a command opens few of t
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from functools import cached_property
 from typing import TYPE_CHECKING
 
@@ -31,12 +32,13 @@ if TYPE_CHECKING:
     from nexscout_cli.store.sqlite.work import Work
 
 
-class Books:
+class Books(ABC):
     """The books over :class:`Work`."""
 
     @property
+    @abstractmethod
     def _work(self) -> Work:
-        raise NotImplementedError
+        """Their transactions."""
 
     @cached_property
     def ledger(self) -> SqliteLedger:
