@@ -8,6 +8,7 @@ from contextvars import copy_context
 from pathlib import Path
 from typing import Any
 
+import httpx
 import openai
 import pytest
 
@@ -45,6 +46,16 @@ def engine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, server: OpenAIServer
 
 def ask(n: int) -> AIRequest:
     return AIRequest("ada", "ai_chatbot", f"What is {n}?", options=Options(max_tokens=100, force_model="gpt-4o-mini"))
+
+
+@pytest.mark.parametrize("body", [b"[]", b"{", b'{"a":' * 100_000, b'{"model": "auto", "model": "fast"}', b"\xff"])
+def test_a_body_that_is_no_request_is_refused_as_a_server_does(engine: Engine, server: OpenAIServer, body: bytes) -> None:
+    from nexscout_cli.server.in_process import EngineTransport
+
+    with httpx.Client(transport=EngineTransport(engine)) as client:
+        answer = client.post("http://nexscout.invalid/v1/chat/completions", content=body)
+    assert answer.status_code == 400 and "the body" in answer.json()["error"]["message"]
+    assert server.requests == []
 
 
 def test_a_stock_client_is_answered_in_this_process(engine: Engine, server: OpenAIServer) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextvars
-import json
 import queue
 import threading
 from collections.abc import Iterator
@@ -15,10 +14,11 @@ from openai import OpenAI
 from nexscout_cli.engine.asked import new_id
 from nexscout_cli.engine.book_types import ApiKey
 from nexscout_cli.engine.failures import ReaderGone
-from nexscout_cli.errors import NexScoutError, UsageError
+from nexscout_cli.errors import NexScoutError
 from nexscout_cli.jsontext import dumps
 from nexscout_cli.server import chat_completions, errors, responses
 from nexscout_cli.server.catalog import listed
+from nexscout_cli.server.protocol import document
 
 if TYPE_CHECKING:
     from nexscout_cli.engine.pipeline import Engine
@@ -50,10 +50,7 @@ class EngineTransport(httpx.BaseTransport):
         dialect = _DIALECTS.get(path) if request.method == "POST" else None
         if dialect is None:
             raise errors.HttpError(404, f"there is no {request.method} {request.url.path}", code="not_found")
-        try:
-            body = json.loads(request.read())
-        except ValueError:
-            raise UsageError("the body is no JSON", "send a JSON object") from None
+        body = document(request.read())
         ask: Ask = dialect.read(body, self._key, request.headers, self._engine.settings)
         ask = ask._replace(request=ask.request._replace(caller=ask.request.caller._replace(key=None)))
         name = new_id(self._engine.clock)

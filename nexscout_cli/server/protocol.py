@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
+from nexscout_cli import files
 from nexscout_cli.errors import UsageError
 from nexscout_cli.jsontext import dumps
 
@@ -16,6 +17,14 @@ if TYPE_CHECKING:
     from nexscout_cli.engine.response import AIResponse, Metadata
 
 Document = dict[str, Any]
+
+
+def document(raw: bytes) -> Document:
+    """The JSON object that a request's body is. Raises UsageError."""
+    value = files.parse_json(files.decode(raw, "the body", len(raw)), "the body")
+    if not isinstance(value, dict):
+        raise UsageError("the body is not a JSON object", 'for instance {"model": "auto", "messages": []}')
+    return value
 
 
 class Ask(NamedTuple):

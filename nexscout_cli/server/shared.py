@@ -8,14 +8,14 @@ import time
 from collections.abc import Awaitable, Callable, Mapping
 from typing import TYPE_CHECKING, Any, cast
 
-from nexscout_cli import files
-from nexscout_cli.errors import NexScoutError, UsageError
+from nexscout_cli.errors import NexScoutError
 from nexscout_cli.server import errors
 from nexscout_cli.server.auth import Keys
 from nexscout_cli.server.coroutines import InThreads
 from nexscout_cli.server.faults import Fault, Faults
 from nexscout_cli.server.limits import Places, Rates, read_body
 from nexscout_cli.server.metrics import Metrics
+from nexscout_cli.server.protocol import document
 from nexscout_cli.server.running import Threads
 from nexscout_cli.server.traces import traces
 
@@ -85,10 +85,7 @@ class Server:
     async def sized(self, request: Request) -> tuple[dict[str, Any], int]:
         """The body as a JSON object, and its bytes. Raises HttpError, UsageError."""
         raw = await read_body(request, self.settings["serve.max_body_bytes"])
-        value = files.parse_json(files.decode(raw, "the body", len(raw)), "the body")
-        if not isinstance(value, dict):
-            raise UsageError("the body is not a JSON object", 'for instance {"model": "auto", "messages": []}')
-        return value, len(raw)
+        return document(raw), len(raw)
 
 
 def guarded(

@@ -99,8 +99,9 @@ def bearing(parts: list[Part], lines: list[str], question: str) -> list[float]:
 
 def signs_of(parts: list[Part], lines: list[str], question: str) -> list[Signs] | None:
     """What speaks for each part; None where none shares a word of weight with the question."""
-    asked = dict.fromkeys(STEMS[word] for word in pieces(question))
-    common = {STEMS[word] for word in pieces(question) if is_common(word)}
+    said = pieces(question)
+    asked = dict.fromkeys(STEMS[word] for word in said)
+    common = {STEMS[word] for word in said if is_common(word)}
     words = [_words(part, lines) for part in parts]
     count = len(words)
     weights = {}
