@@ -89,8 +89,7 @@ def batch(
     asked: list[AIRequest] = []
     for row_id, line in lines:
         row = (row_id, _digest(line))
-        if finished[row]:
-            finished[row] -= 1
+        if batch_out.taken(finished, row):
             job.skipped += 1
             continue
         try:

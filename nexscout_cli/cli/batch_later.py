@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -81,14 +80,7 @@ def submit(
 def _left(lines: Sequence[Line], out: Path) -> list[Line]:
     """The lines that have no answer in the file yet."""
     finished, _ = batch_out.keep_finished(out)
-    left = []
-    for line in lines:
-        row = (line.row_id, line.digest)
-        if finished[row]:
-            finished[row] -= 1
-        else:
-            left.append(line)
-    return left
+    return [line for line in lines if not batch_out.taken(finished, (line.row_id, line.digest))]
 
 
 def _rows(lines: Sequence[Line], job: str, purse: int | None) -> list[NewRow]:
@@ -169,15 +161,11 @@ def deliver(session: Session, job: Job, out: Path | None) -> None:
     if out is None or not ended:
         return
     book, actor = session.store.jobs, session.actor
-    finished: Counter[tuple[str, str]]
     finished, _ = batch_out.keep_finished(out)
     answers = batch_out.Answers(out, append=True)
     try:
         for one in book.rows(actor, job.id, "ended"):
-            row = (one.row_id, one.digest)
-            if finished[row]:
-                finished[row] -= 1
-            else:
+            if not batch_out.taken(finished, (one.row_id, one.digest)):
                 answers.write(answer_line(session, job, one.n))
     finally:
         answers.close()

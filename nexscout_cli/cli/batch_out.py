@@ -82,6 +82,14 @@ def replace(path: Path, text: str) -> None:
         raise
 
 
+def taken(finished: Counter[tuple[str, str]], row: tuple[str, str]) -> bool:
+    """Whether a row was answered; each of the answers that are there stands for one row."""
+    if not finished[row]:
+        return False
+    finished[row] -= 1
+    return True
+
+
 def keep_finished(out: Path) -> tuple[Counter[tuple[str, str]], int]:
     """The rows that were answered, and their cost; failed ones and a torn last line leave the file: they are asked again."""
     if not out.exists():
