@@ -209,7 +209,7 @@ class Week:
     def alarms(self, folder: Path) -> None:
         """Alerts of which one is told, and one cannot be."""
         told, dead = f"file:{folder}/told", "webhook:http://127.0.0.1:1/dead"
-        self.home("alerts", "add", "--when", "tokens day > 1% of cap", "--for", "users", "--notify", told)
+        self.home("alerts", "add", "--when", "tokens day > 0.01% of cap", "--for", "users", "--notify", told)
         signed = ("--secret-env", "OPENAI_API_KEY")
         self.home("alerts", "add", "--when", "spend day > 0.000001", "--for", "user:eve", "--notify", dead, *signed)
         self.run("eve", "ai_deepscan", PROMPTS["ai_deepscan"].format(n="alarm"))
