@@ -88,6 +88,7 @@ class Completion(NamedTuple):
 
     ``others`` are the further answers where several were asked for. ``not_sent`` names the options that this provider does
     not take, ``refused`` those that it refused only now: the call was made again without them.
+    ``stopped_after`` is the time limit, in s, at which the answer was cut; None where it was not.
     """
 
     text: str
@@ -100,6 +101,7 @@ class Completion(NamedTuple):
     logprobs: Json = None
     not_sent: tuple[str, ...] = ()
     refused: tuple[str, ...] = ()
+    stopped_after: float | None = None
 
     @property
     def first(self) -> Choice:

@@ -37,7 +37,9 @@ def delivered(
     """The response that an answer makes, and what the books are told of it."""
     plan, doubted = held.plan, course.doubted
     cut = completion.finish_reason == "length"
-    if cut:
+    if completion.stopped_after is not None:
+        course = course.warned(f"the answer was cut at its time limit of {completion.stopped_after:g} s")
+    elif cut:
         course = course.warned(f"the answer was cut at its bound of {plan.shape.max_tokens:,} tokens")
     if completion.refused:
         course = course.warned(*(_refused(plan.model.name, option) for option in completion.refused))

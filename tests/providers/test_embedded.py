@@ -108,6 +108,7 @@ def test_the_deadline_holds(path: Path) -> None:
     EmbeddedProvider(path).complete(call(), None)
     cut = EmbeddedProvider(path).complete(call("Write a very long story.", max_tokens=4000, timeout=2.0), None)
     assert cut.finish_reason == "length" and cut.text and len(cut.text.split()) < 2000
+    assert cut.stopped_after == 2.0
 
 
 def test_calls_from_many_threads_wait_for_each_other(path: Path) -> None:

@@ -174,7 +174,8 @@ class _Answer:
         if not self._finish:
             # It runs here and costs nothing: what it had said by the deadline is an answer that was cut, never an unknown.
             if self._late and text.strip():
-                return Completion(text, "length", self._usage, self._id, call.model.litellm_model)
+                said = Completion(text, "length", self._usage, self._id, call.model.litellm_model)
+                return said._replace(stopped_after=limit)
             why = f"no answer within {limit:g} s" if self._late else "the embedded model stopped in mid-answer"
             raise ProviderFailure("rejected", why, partial=text)
         return Completion(text, self._finish, self._usage, self._id, call.model.litellm_model)
