@@ -172,7 +172,8 @@ def test_every_function_has_a_fixed_search_path_and_only_the_application_may_cal
     with closing(psycopg.connect(url)) as owner:
         rows = owner.execute(
             "SELECT proname, prosecdef, coalesce(proconfig @> ARRAY['search_path=nexscout, pg_temp'], false), "
-            "has_function_privilege('nexscout_service', oid, 'EXECUTE'), has_function_privilege('nexscout_member', oid, 'EXECUTE') "
+            "has_function_privilege('nexscout_service', oid, 'EXECUTE'), "
+            "has_function_privilege('nexscout_member', oid, 'EXECUTE') "
             "FROM pg_proc WHERE pronamespace = 'nexscout'::regnamespace"
         ).fetchall()
     assert {row[0] for row in rows if not row[2]} == set()
