@@ -92,6 +92,12 @@ class PostgresTransaction(Transaction):
         row = self.execute(f"{sql} RETURNING id", values).fetchone()
         return None if row is None else int(row[0])
 
+    def by_function(self, name: str, *values: object) -> Results:
+        """What a function of the schema returns, which writes with its owner's rights."""
+        values = tuple(self.json(value) if isinstance(value, dict | list) else value for value in values)
+        query = f"SELECT * FROM nexscout.{name}({', '.join(['%s'] * len(values))})"
+        return Pending(self._open, self._open.execute(query.encode(), storable(values)))
+
     def stream(self, sql: str, values: Any = ()) -> Iterator[Record]:
         """The rows of a query that may be long, which the server keeps. Only in a transaction that reads."""
         self._streams += 1

@@ -211,10 +211,11 @@ def _post(t: Transaction, row: Record, cost: int, how: str) -> None:
         },
     )
     # What it cost is known now; how long it was is not, so nothing is learned of the prediction.
-    t.execute(
-        "UPDATE ai_cost_predictions SET actual_cost_usd = coalesce(actual_cost_usd, 0) + ? WHERE request_id = ?",
-        (cost, row["request_id"]),
-    )
+    if t.by_function("settle_prediction", row["request_id"], None, cost, None) is None:
+        t.execute(
+            "UPDATE ai_cost_predictions SET actual_cost_usd = coalesce(actual_cost_usd, 0) + ? WHERE request_id = ?",
+            (cost, row["request_id"]),
+        )
     _end_if_settled(t, row["request_id"], "voided")
 
 
