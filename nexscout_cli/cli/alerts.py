@@ -89,7 +89,9 @@ def list_(as_json: AsJson = False) -> int:
 
 
 @app.command()
-def remove(number: Annotated[int, declared.Argument(metavar="ID", help="The alert's number.")]) -> int:
+def remove(
+    number: Annotated[int, declared.Argument(metavar="ID", min=1, max=2**31 - 1, help="The alert's number.")],
+) -> int:
     """Remove an alert with its history.
 
     \b

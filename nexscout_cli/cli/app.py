@@ -1,4 +1,4 @@
-"""The command line: which commands there are, and the one place where an exception becomes an exit status."""
+"""The command line: what it calls, and the one place where an exception becomes an exit status."""
 
 from __future__ import annotations
 
@@ -9,51 +9,11 @@ from importlib import import_module
 from typing import Any
 
 from nexscout_cli.cli import output, quick, signals
+from nexscout_cli.cli.commands import COMMANDS, module_of
 from nexscout_cli.errors import Interrupted, NexScoutError, StoreError, UsageError
-
-COMMANDS = (
-    "run",
-    "chat",
-    "conversation",
-    "template",
-    "simulate",
-    "batch",
-    "jobs",
-    "mode",
-    "cache",
-    "models",
-    "energy",
-    "user",
-    "report",
-    "import",
-    "reconcile",
-    "replay",
-    "log",
-    "top",
-    "why",
-    "feedback",
-    "config",
-    "trust",
-    "serve",
-    "open",
-    "keys",
-    "budget",
-    "alerts",
-    "db",
-    "doctor",
-)
-"""Each is a module of this package with an ``app``; imported only when it is the one that runs."""
-
 
 _PRINT = ("report", "log", "why", "simulate", "doctor")
 """Commands that do nothing but print."""
-_MODULES = {"import": "import_"}
-"""Modules that cannot be called as their command is."""
-
-
-def module_of(command: str) -> str:
-    """The module that has a command."""
-    return f"nexscout_cli.cli.{_MODULES.get(command, command)}"
 
 
 def main(argv: list[str]) -> int:

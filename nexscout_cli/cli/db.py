@@ -121,7 +121,9 @@ def backup(
     ] = False,
     prune: Annotated[
         int | None,
-        declared.Option("--prune", metavar="KEEP", min=1, help="Then remove all backups but the newest KEEP."),
+        declared.Option(
+            "--prune", metavar="KEEP", min=1, max=10_000, help="Then remove all but the newest KEEP backups."
+        ),
     ] = None,
     dry_run: Annotated[
         bool, declared.Option("--dry-run", help="Say what would be removed; make and remove nothing.")

@@ -7,7 +7,6 @@ from typing import Annotated, Any
 
 from nexscout_cli.cli import declared, output, tables
 from nexscout_cli.cli.session import Session
-from nexscout_cli.errors import UsageError
 
 app = declared.App()
 
@@ -22,7 +21,7 @@ def log(
         str | None, declared.Argument(help="A request's id, or its first 6 characters or more.")
     ] = None,
     user: Annotated[str | None, declared.Option("-u", "--user", help="One user only.")] = None,
-    limit: Annotated[int, declared.Option("-n", "--limit", help="How many requests to list.")] = 20,
+    limit: Annotated[int, declared.Option("-n", "--limit", min=1, max=_MOST, help="How many requests to list.")] = 20,
     as_json: Annotated[bool, declared.Option("--json", help="One JSON document on stdout.")] = False,
 ) -> int:
     """List the latest requests, or show one with its prediction, attempts and ledger entries.
@@ -46,8 +45,6 @@ def log(
         from nexscout_cli.cli.remote import refuse
 
         raise refuse("--user")
-    if not 0 < limit <= _MOST:
-        raise UsageError(f"--limit {limit} is not between 1 and {_MOST:,}", "for instance --limit 50")
     rows = session.remote.latest(limit) if session.remote else session.store.log.latest(session.actor, user, limit)
     if not rows:
         output.note("no requests yet")

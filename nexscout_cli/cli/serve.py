@@ -30,7 +30,8 @@ _IDLE_SECONDS = 10
 def serve(
     host: Annotated[str | None, declared.Option("--host", help="Address to listen on (default: serve.host).")] = None,
     port: Annotated[
-        int | None, declared.Option("--port", help="Port to listen on (default: serve.port); 0: any.")
+        int | None,
+        declared.Option("--port", min=0, max=65_535, help="Port to listen on (default: serve.port); 0: any."),
     ] = None,
     quiet: Annotated[bool, declared.Option("-q", "--quiet", help="No line for each request.")] = False,
 ) -> int:

@@ -12,7 +12,7 @@ from typer.core import TyperGroup
 from typer.main import get_command
 
 from nexscout_cli.cli import declared, output
-from nexscout_cli.cli.app import COMMANDS, module_of
+from nexscout_cli.cli.commands import COMMANDS, module_of
 
 
 class LazyGroup(TyperGroup):

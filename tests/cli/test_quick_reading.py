@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from typer.main import get_command
 
 from nexscout_cli.cli import declared, quick
-from nexscout_cli.cli.app import COMMANDS, module_of
+from nexscout_cli.cli.commands import COMMANDS, module_of
 from nexscout_cli.cli.typer_app import typed
 
 Leaf = tuple[tuple[str, ...], declared.Function]
