@@ -44,8 +44,8 @@ class Transaction:
     ``sql``: words that another database has others for. ``broken``: what is raised where a statement would break a rule of
     the tables; ``failed``: where it cannot be run.
 
-    ``lessons`` gathers what a commit of several changes teaches. ``known`` is what the store remembers between transactions. ``now`` is the clock's time, or the last seen where the clock
-    has gone back, so that no window opens twice.
+    ``lessons`` gathers what a commit of several changes teaches. ``known`` is what the store remembers between transactions.
+    ``now`` is the clock's time, or the last seen where the clock has gone back, so that no window opens twice.
     """
 
     sql = SQLITE
