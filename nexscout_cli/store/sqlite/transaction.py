@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from nexscout_cli.engine.names import check_user
 from nexscout_cli.errors import NotPermitted, StoreError, UsageError
 from nexscout_cli.jsontext import plain
+from nexscout_cli.store import owner
 from nexscout_cli.store.sqlite.dialect import SQLITE
 
 if TYPE_CHECKING:
@@ -97,6 +98,13 @@ class Transaction:
             fold(self, key, [lesson])
         else:
             self.lessons.add(self, fold, key, lesson)
+
+    def lives(self, name: str, since: str) -> bool:
+        """Whether an owner of attempts lives, who began the latest one ``since`` that stamp.
+
+        One that cannot be seen from here counts as living: only a deadline can tell.
+        """
+        return owner.alive(name)
 
     def stream(self, sql: str, values: Any = ()) -> Iterator[Record]:
         """The rows of a query that may be long, which are not all kept in memory. Only in a transaction that reads."""
