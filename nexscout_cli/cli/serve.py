@@ -58,6 +58,9 @@ def serve(
     settings = session.settings
     engine = session.engine(writes=True)
     logging.basicConfig(format="%(message)s", level=logging.WARNING if quiet else logging.INFO)
+    # No line says where in the code it comes from, or from which thread: to find that out takes longer than to write it.
+    logging.logThreads = logging.logProcesses = logging.logMultiprocessing = False
+    logging._srcfile = None  # type: ignore[attr-defined]
     for name in ("httpcore", "uvicorn.access", "asyncio"):
         logging.getLogger(name).setLevel(logging.WARNING)
     _prepare(config.cache_dir())
