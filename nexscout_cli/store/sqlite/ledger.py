@@ -62,7 +62,7 @@ class SqliteLedger:
             with self._store.read(actor) as t:
                 return world.read(t, user_id, feature, budgets, owners)
 
-        return self._unchanged.get((actor, user_id, feature, tuple(budgets), tuple(owners)), read)
+        return self._unchanged.get(("world", actor, user_id, feature, tuple(budgets), tuple(owners)), read)
 
     def experience(self, actor: str, user_id: str, feature: str) -> Experience:
         """What is known of a feature's earlier answers."""
@@ -71,7 +71,7 @@ class SqliteLedger:
             with self._store.read(actor) as t:
                 return world.experience(t, user_id, feature)
 
-        return self._unchanged.get((actor, user_id, feature), read)
+        return self._unchanged.get(("experience", actor, user_id, feature), read)
 
     def recall(self, actor: str, user_id: str, key: str) -> Recalled | None:
         """Step 1."""
@@ -88,9 +88,13 @@ class SqliteLedger:
 
     def cached(self, actor: str, user_id: str, prompt_hash: str, form_hash: str | None = None) -> CachedAnswer | None:
         """Step 2."""
-        with self._store.read(actor) as t:
-            t.require_access(user_id)
-            return answers.find(t, user_id, prompt_hash, form_hash)
+
+        def read() -> CachedAnswer | None:
+            with self._store.read(actor) as t:
+                t.require_access(user_id)
+                return answers.find(t, user_id, prompt_hash, form_hash)
+
+        return self._unchanged.get(("answer", actor, user_id, prompt_hash, form_hash), read)
 
     def in_flight(self, actor: str, user_id: str, prompt_hash: str) -> bool:
         """Whether a request under that key is open whose process lives."""

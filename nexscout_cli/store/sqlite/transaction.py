@@ -15,10 +15,11 @@ from nexscout_cli.store import owner
 from nexscout_cli.store.sqlite.dialect import SQLITE
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Hashable, Iterator, Sequence
 
     from nexscout_cli.engine.ports import Clock
     from nexscout_cli.engine.store_rules import StoreRules
+    from nexscout_cli.store.sqlite.lessons import Fold, Lessons
     from nexscout_cli.store.sqlite.records import Execute, ExecuteMany, Record, Results
 
 OWN_OR_ADMIN = "(user_id = :actor OR EXISTS (SELECT 1 FROM users WHERE user_id = :actor AND role = 'admin'))"
@@ -44,13 +45,14 @@ class Transaction:
     ``sql``: words that another database has others for. ``broken``: what is raised where a statement would break a rule of
     the tables; ``failed``: where it cannot be run.
 
-    ``known`` is what the store remembers between transactions. ``now`` is the clock's time, or the last seen where the clock
-    has gone back, so that no window opens twice.
+    ``lessons`` gathers what a commit of several changes teaches. ``known`` is what the store remembers between transactions.
+    ``now`` is the clock's time, or the last seen where the clock has gone back, so that no window opens twice.
     """
 
     sql = SQLITE
     broken: type[Exception] = sqlite3.IntegrityError
     failed: type[Exception] = sqlite3.DatabaseError
+    lessons: Lessons | None = None
 
     def __init__(
         self,
@@ -89,6 +91,13 @@ class Transaction:
         Values that are dicts and lists go as JSON.
         """
         return None
+
+    def learn(self, fold: Fold, key: Hashable, lesson: Any) -> None:
+        """Fold a lesson into what is known of ``key``, now or before the transaction ends; see :class:`Lessons`."""
+        if self.lessons is None:
+            fold(self, key, [lesson])
+        else:
+            self.lessons.add(self, fold, key, lesson)
 
     def lives(self, name: str, since: str) -> bool:
         """Whether an owner of attempts lives, who began the latest one ``since`` that stamp.

@@ -40,7 +40,9 @@ class Transactions:
         self.db.open(lambda c: fill(self._transaction(c, owner)))
 
     def _transaction(self, connection: sqlite3.Connection, actor: str) -> Transaction:
-        return Transaction(connection, actor, self.rules, self.clock, self._known)
+        transaction = Transaction(connection, actor, self.rules, self.clock, self._known)
+        transaction.lessons = self.db.lessons
+        return transaction
 
     @contextmanager
     def read(self, actor: str) -> Iterator[Transaction]:
