@@ -139,7 +139,8 @@ def functions() -> list[tuple[str, ast.FunctionDef]]:
 def code(text: str, node: ast.FunctionDef) -> Iterator[Row]:
     """A module and a question about one of its functions, by its name and by what its docstring said, which is taken out.
 
-    Of the second the whole function is one task, its first line, which says where it is, another. Asked is its first sentence, whole: half of one is nothing that somebody asks.
+    Of the second the whole function is one task, its first line, which says where it is, another. Asked is the
+    docstring's first sentence, whole: half of one is nothing that somebody asks.
     """
     lines = text.split("\n")
     first, last = node.body[0], node.end_lineno or 0

@@ -237,7 +237,14 @@ _HEADS = {
     "c": "value *{name}({given})\n{{",
 }
 _GIVEN = {"typescript": "{}: any", "go": "{} any", "rust": "{}: &Value", "java": "Object {}", "c": "value *{}"}
-_LET = {"python": "{}", "javascript": "let {}", "typescript": "let {}", "go": "{}", "rust": "let mut {}", "java": "var {}"}
+_LET = {
+    "python": "{}",
+    "javascript": "let {}",
+    "typescript": "let {}",
+    "go": "{}",
+    "rust": "let mut {}",
+    "java": "var {}",
+}
 _FOR = {
     "python": "for {} in {}:", "javascript": "for (const {} of {}) {{", "typescript": "for (const {} of {}) {{",
     "go": "for _, {} := range {} {{", "rust": "for {} in {} {{", "java": "for (var {} : {}) {{",
@@ -277,7 +284,9 @@ def _line(language: str, line: str, known: set[str]) -> str:
         rest = re.sub(r"\b[a-z]+_[a-z_]+", lambda match: _camel(match.group()), rest)
     end = "" if language in ("python", "go") else ";"
     if word == "if":
-        return {"python": f"if {rest}:", "go": f"if {rest} {{", "rust": f"if {rest} {{"}.get(language, f"if ({rest}) {{")
+        return {"python": f"if {rest}:", "go": f"if {rest} {{", "rust": f"if {rest} {{"}.get(
+            language, f"if ({rest}) {{"
+        )
     if word == "for":
         one, _, many = rest.partition(" in ")
         return _FOR[language].format(one, many)

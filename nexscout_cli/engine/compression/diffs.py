@@ -20,7 +20,9 @@ _NOISE = re.compile(
     r"|[^/]+(?:_pb2(?:_grpc)?\.pyi?|\.pb\.\w+|\.g\.dart|[._-]generated\.\w+)|generated/.*)\Z"
 )
 _NAME = re.compile(r"[^\W\d]\w{2,}")
-_CODE_NAME = re.compile(r"(?:(?<=[.@$])|\b(?:def|class|func|fn|function|import|type|struct) )[^\W\d]\w{2,}|[^\W\d]\w{2,}(?= ?[(\[=]|\.\w)")
+_CODE_NAME = re.compile(
+    r"(?:(?<=[.@$])|\b(?:def|class|func|fn|function|import|type|struct) )[^\W\d]\w{2,}|[^\W\d]\w{2,}(?= ?[(\[=]|\.\w)"
+)
 _JOINED = re.compile(r"\w_\w|\w\d|[a-z][A-Z]|\A_")
 """A name that is no plain word; one in code otherwise by what stands before or after it."""
 _NEW_FILE = ("diff --git ", "diff -", "Index: ")

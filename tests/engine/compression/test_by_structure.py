@@ -91,7 +91,9 @@ def test_of_a_diff_every_file_and_every_changed_name_outside_lock_files_is_still
 def test_of_hunks_that_go_the_names_in_code_are_said_before_the_words_of_what_is_written() -> None:
     words = [f"{chr(97 + n % 26)}{chr(97 + n // 26)}ness" for n in range(200)]
     talk = "@@ -1 +1,20 @@\n" + "".join(f"+It has {' and '.join(words[n : n + 10])}.\n" for n in range(0, 200, 10))
-    text = "".join(file(f"src/m{n}.py", talk.replace("It", f"# m{n}") + f"+    total{'xyz'[n]} = call(n)\n") for n in range(3))
+    text = "".join(
+        file(f"src/m{n}.py", talk.replace("It", f"# m{n}") + f"+    total{'xyz'[n]} = call(n)\n") for n in range(3)
+    )
     short = shorten(text.replace("+1,20 @@", "+1,21 @@"), "diff", "Write a commit message", 0.2)
     assert all(f"total{letter}" in short for letter in "xyz") and "more names]" in short
 
