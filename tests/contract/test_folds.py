@@ -91,11 +91,11 @@ def test_folding_again_changes_nothing(used: Steps) -> None:
     assert used.check() == []
 
 
-def test_a_wrong_sum_is_told(used: Steps) -> None:
+def test_a_wrong_sum_is_told(shop: Shop, used: Steps) -> None:
     used.store.recovery.recover("ada")
     for table in ("folded_usage", "folded_latency", "folded_failures"):
-        with used.store.write("ada") as t:  # type: ignore[attr-defined]
-            column = {"folded_usage": "cost_usd", "folded_latency": "calls", "folded_failures": "n"}[table]
+        column = {"folded_usage": "cost_usd", "folded_latency": "calls", "folded_failures": "n"}[table]
+        with shop.owner().store.write("ada") as t:  # type: ignore[attr-defined]
             t.execute(f"UPDATE {table} SET {column} = {column} + 1 WHERE owner = '*'")
         assert table in {problem.name for problem in used.check()}
 

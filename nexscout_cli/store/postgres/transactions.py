@@ -155,6 +155,9 @@ class PostgresTransactions:
         with connection.pipeline():  # to leave it is to wait for it, and for all that was sent before
             connection.execute("COMMIT")
 
+    def state(self) -> None:
+        """See ``Work.state``: others commit unseen."""
+
     def settle(self) -> None:
         """Nothing is left to be written later."""
 
@@ -199,7 +202,10 @@ class PostgresTransactions:
                 time.sleep(random.uniform(0, 0.02 * tried))
             except (psycopg.Error, StoreError) as error:
                 told = error if isinstance(error, StoreError) else unusable(error)
-                if told.code != "unreachable" or time.monotonic() > end:
+                passes = told.code == "unreachable" or (
+                    told is error and told.code == "busy"
+                )  # no connection was to be had
+                if not passes or time.monotonic() > end:
                     raise told from error
                 if (
                     tried > MOST
