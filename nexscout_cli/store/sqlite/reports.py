@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import json
 from contextlib import contextmanager, suppress
 from datetime import UTC, date, datetime, time, timedelta
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from nexscout_cli.engine.percentiles import ERROR_BITS, EXACT, LATENCY_BITS, median, nearest_rank
-from nexscout_cli.engine.report_values import Deployed, Failed, Person
+from nexscout_cli.engine.report_values import Deployed, Failed, Person, PromptCache
 from nexscout_cli.engine.report_window import Window
 from nexscout_cli.engine.sums import SUMS
+from nexscout_cli.engine.usage import Rates
 from nexscout_cli.errors import StoreError
 from nexscout_cli.store.sqlite import folding
 from nexscout_cli.store.sqlite.fold_reader import IS_ADMIN, OWNERS, FoldReader, add, grouped
@@ -194,6 +196,22 @@ class SqliteReportReader(FoldReader):
     def tokens_saved_by_hits(self) -> dict[str, int]:
         """Tokens that cached answers saved in the window, by feature."""
         return {key[0]: sums[-1] for key, sums in self.of(USAGE, "feature").items() if sums[-1]}
+
+    def prompt_caches(self) -> list[PromptCache]:
+        """Input tokens of the window that providers had in their caches, or wrote there, by model, with its prices of today."""
+        rows = self._select(
+            f"""SELECT u.model_used, j.key, CAST(sum(j.value) AS bigint), m.input_price, m.class_prices
+                FROM (SELECT model_used, token_classes FROM ai_model_usage WHERE created_at >= :since AND created_at < :until
+                      AND token_classes <> '{{}}' AND {_MINE} {self._only}) u
+                JOIN ai_model_configs m ON m.model = u.model_used,
+                {self._t.sql.fields_of.format("u.token_classes")}
+                GROUP BY u.model_used, j.key, m.input_price, m.class_prices ORDER BY u.model_used, j.key"""
+        )
+        return [
+            PromptCache(model, name, tokens, price, Rates(price, 0, json.loads(prices)).of(name))
+            for model, name, tokens, price, prices in rows
+            if name in ("cached", "cache_write", "cache_write_1h")
+        ]
 
     def token_classes(self) -> dict[str, int]:
         """Tokens of the window that are not plain, by class."""
