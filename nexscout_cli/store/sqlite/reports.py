@@ -7,7 +7,9 @@ from datetime import UTC, date, datetime, time, timedelta
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from nexscout_cli.engine.percentiles import ERROR_BITS, EXACT, LATENCY_BITS, median, nearest_rank
+from nexscout_cli.engine.percentiles import EXACT, Rounding, median, nearest_rank
+from nexscout_cli.engine.percentiles import ERRORS as OFF
+from nexscout_cli.engine.percentiles import LATENCY as TOOK
 from nexscout_cli.engine.report_values import Deployed, Failed, Person
 from nexscout_cli.engine.report_window import Window
 from nexscout_cli.engine.sums import SUMS
@@ -40,12 +42,12 @@ _OF_PREDICTIONS = ("feature", "recommended_model")
 
 class _Errors(NamedTuple):
     """Sums of predictions by feature and model; of each of them how often ours, and the formula's, were off by how much, in
-    millionths rounded to ``bits``.
+    millionths.
     """
 
-    bits: int
+    rounding: Rounding | None
     sums: dict[tuple[Any, ...], list[int]]
-    off: list[tuple[tuple[str, str], str, int, int]]
+    off: dict[tuple[Any, ...], dict[int, int]]
 
 
 class Split(NamedTuple):
@@ -156,13 +158,14 @@ class SqliteReportReader(FoldReader):
         """Calls, P50 and P95 by model, or under None of all."""
         # Few enough are looked at one by one, in a window as on a day of it.
         exact = sum(row["calls"] for row in self.sums()) <= EXACT
-        counts: dict[Any, dict[int, int]] = {}
-        for key, (calls,) in self.of(LATENCY, *keys, "took", exact=exact).items():
-            counts.setdefault(key[0] if keys else None, {})[key[-1]] = calls
-        bits = 0 if exact else LATENCY_BITS
+        rounding = None if exact else TOOK
         return {
-            model: (sum(took.values()), nearest_rank(took, 50, bits) or 0, nearest_rank(took, 95, bits) or 0)
-            for model, took in counts.items()
+            (key[0] if keys else None): (
+                sum(took.values()),
+                nearest_rank(took, 50, rounding) or 0,
+                nearest_rank(took, 95, rounding) or 0,
+            )
+            for key, took in self.counted(LATENCY, *keys, exact=exact).items()
         }
 
     def deployed_calls(self) -> list[Deployed]:
@@ -203,18 +206,19 @@ class SqliteReportReader(FoldReader):
     def predictions(self, *keys: str) -> list[Row]:
         """Predictions whose actual tokens are known, summed up by ``keys``, most first; see the port for the columns."""
         at = [_OF_PREDICTIONS.index(key) for key in keys]
-        bits, every, off = self._errors
+        rounding, every, off = self._errors
         parts: dict[tuple[Any, ...], list[int]] = {}
         add(parts, len(keys), ((*(part[n] for n in at), *sums) for part, sums in every.items()))
         counts: dict[tuple[Any, ...], dict[str, dict[int, int]]] = {}
-        for part, of, error, n in off:
+        for (*part, of), errors in off.items():
             counted = counts.setdefault(tuple(part[n] for n in at), {"ours": {}, "formula": {}})[of]
-            counted[error] = counted.get(error, 0) + n
+            for error, n in errors.items():
+                counted[error] = counted.get(error, 0) + n
         rows = [
             {**dict(zip(keys, part, strict=True)), **_predicted(dict(zip(PREDICTIONS.sums, sums, strict=True)))}
             | {
-                "median_error": median(counts[part]["ours"], bits) / 1e6,
-                "formula_median_error": median(counts[part]["formula"], bits) / 1e6,
+                "median_error": median(counts[part]["ours"], rounding) / 1e6,
+                "formula_median_error": median(counts[part]["formula"], rounding) / 1e6,
             }
             for part, sums in parts.items()
         ]
@@ -225,10 +229,7 @@ class SqliteReportReader(FoldReader):
         """By feature and model, from one reading: the sums, and how often each error occurs."""
         sums = self.of(PREDICTIONS, *PREDICTIONS.keys)
         exact = sum(each[0] for each in sums.values()) <= EXACT
-        off = self.of(ERRORS, *ERRORS.keys, exact=exact)
-        return _Errors(
-            0 if exact else ERROR_BITS, sums, [((f, m), of, error, n) for (f, m, of, error), (n,) in off.items()]
-        )
+        return _Errors(None if exact else OFF, sums, self.counted(ERRORS, *ERRORS.keys[:-1], exact=exact))
 
     def predicted(self) -> Row:
         """Predictions whose actual tokens are known: n; sums of tokens: predicted, actual, and p90, which counts the prediction
