@@ -25,6 +25,7 @@ from nexscout_cli.server.shared import Server, guarded
 from nexscout_cli.server.site import Route as Handle
 from nexscout_cli.server.site import Site
 from nexscout_cli.server.trying import Trying
+from nexscout_cli.server.web import prepare
 
 if TYPE_CHECKING:
     from starlette.requests import Request
@@ -44,21 +45,26 @@ def application(
     secret: bytes | None = None,
     fault: Fault = lambda: None,
     limits: Callable[[], Settings] | None = None,
+    tidy: Callable[[], object] | None = None,
 ) -> ASGIApp:
     """The application over an engine; with pages where there is a ``secret`` that signs their links.
 
-    ``limits`` reads the settings anew, as the database's limits allow them now. ``fault`` looks for what is wrong with
-    the database, after a failure that nobody understands.
+    ``limits`` reads the settings anew, as the database's limits allow them now. ``tidy`` settles what has been left behind,
+    and folds finished hours, some minutes apart. ``fault`` looks for what is wrong with the database, after a failure that
+    nobody understands.
     """
     server = Server(engine, store, settings, fault)
     pages = [] if secret is None else _pages(server, secret)
 
     @contextlib.asynccontextmanager
     async def lifespan(app: Starlette) -> AsyncIterator[None]:
-        watching = asyncio.get_running_loop().create_task(server.keep_up(limits)) if limits else None
+        work = [server.keep_up(limits)] if limits else []
+        work += [server.tidy(tidy)] if tidy else []
+        work += [server.threads.do(prepare)] if pages else []
+        under_way = [asyncio.get_running_loop().create_task(one) for one in work]
         yield
-        if watching is not None:
-            watching.cancel()
+        for task in under_way:
+            task.cancel()
         await server.threads.close()
         if server.traces is not None:
             await asyncio.get_running_loop().run_in_executor(None, server.traces.close)

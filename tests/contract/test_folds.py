@@ -8,8 +8,9 @@ from typing import Any
 import pytest
 
 from nexscout_cli.engine import percentiles
-from nexscout_cli.engine.report_window import Window, zone
+from nexscout_cli.engine.report_window import Only, Window, zone
 from nexscout_cli.engine.reports.build import COLUMNS, report
+from nexscout_cli.errors import UsageError
 from nexscout_cli.store.sqlite import fold_reader, folding, reports
 from nexscout_cli.store.sqlite.folding import Folded
 from tests.contract.conftest import Shop
@@ -99,6 +100,27 @@ def test_a_wrong_sum_is_told(used: Steps) -> None:
         with used.store.write("ada") as t:  # type: ignore[attr-defined]
             t.execute(f"UPDATE {table} SET {change} WHERE owner = '*'")
         assert table in {problem.name for problem in used.check()}
+
+
+def test_one_model_and_feature_have_their_part_folded_or_not(used: Steps, monkeypatch: pytest.MonkeyPatch) -> None:
+    used.store.recovery.recover("ada")
+    now = used.store.reports.now("ada")
+    whole = Window(now - timedelta(hours=61), now)
+    (model,) = {row["model_used"] for row in report(used.store, "ada", "models", whole, used.settings)["rows"]}
+    (feature,) = {row["feature"] for row in report(used.store, "ada", "features", whole, used.settings)["rows"]}
+    for user in (None, "bob"):
+        full = every_report(used, whole, user)
+        assert full["accuracy"]["totals"]["n"] and full["providers"]["totals"]["errors"]
+        for only in (Only(model), Only(None, feature), Only(model, feature), Only("other"), Only(model, "other")):
+            found = every_report(used, whole._replace(only=only), user)
+            with monkeypatch.context() as unfolded:
+                unfolded.setattr(fold_reader, "folded", lambda t: Folded("", frozenset()))
+                assert every_report(used, whole._replace(only=only), user) == found
+            part = {name: {**made, **only.named()} for name, made in full.items()}
+            assert (found == part) is ("other" not in only)
+            assert "other" not in only or not any(made["rows"] for made in found.values())
+    with pytest.raises(UsageError, match="not kept by model"):
+        report(used.store, "ada", "unprofitable", whole._replace(only=Only(model)), used.settings)
 
 
 @pytest.mark.parametrize("name", ["accuracy", "providers"])

@@ -46,6 +46,8 @@ class FoldReader:
             "now": self._t.stamp,
             "since": stamp(self.window.since),
             "until": stamp(self.window.until),
+            "model": self.window.only.model,
+            "feature": self.window.only.feature,
         }
         return self._t.execute(sql, known | values).fetchall()
 
@@ -53,6 +55,11 @@ class FoldReader:
     def _only(self) -> str:
         """SQL that narrows rows to the user's; nothing where they are everyone's, so that an index by time is used."""
         return "AND user_id = :user" if self.user is not None else ""
+
+    def narrowed(self, model: str = "model", feature: str = "feature") -> str:
+        """SQL that narrows rows to the window's model and feature, by the columns of those."""
+        columns = {"model": model, "feature": feature}
+        return "".join(f" AND {columns[name]} = :{name}" for name in self.window.only.named())
 
     def of(
         self,
@@ -106,14 +113,15 @@ class FoldReader:
         elif "owner" in keys:
             head, source = OWNERS, f"owners CROSS JOIN {fold.table}"
             where = f"owner = owners.id AND (owner = :actor OR {IS_ADMIN})"
-        span = f"WHERE {where} AND hours = {hours} AND period >= :start AND period < :end"
+        span = f"WHERE {where} AND hours = {hours} AND period >= :start AND period < :end{self.narrowed()}"
         return self._select(f"{head} SELECT {wanted.format(f'{source} {span}')}", start=first, end=end)
 
     def _from_rows(self, fold: Fold, keys: Sequence[str], first: str, end: str, *, exact: bool) -> list[Record]:
         names = [{"day": "substr(at, 1, 10)"}.get(key, key) for key in keys]
         wanted = Rows("created_at >= :start AND created_at < :end", f"AND {OWN_OR_ADMIN} {self._only}", exact)
         return self._select(
-            f"SELECT {_listed(names, fold)} FROM ({fold.source(self._t.sql, wanted)}) each_row {grouped(names)}",
+            f"SELECT {_listed(names, fold)} FROM ({fold.source(self._t.sql, wanted)}) each_row "
+            f"WHERE 1 = 1{self.narrowed()} {grouped(names)}",
             start=first,
             end=end,
         )

@@ -38,8 +38,8 @@ Source = Callable[["Dialect", Rows], str]
 
 
 class Fold(NamedTuple):
-    """One table. ``source`` makes SQL whose rows have owner, at (a stamp), the keys and the sums. Days are folded for everyone
-    and each owner; hours for everyone, and if ``own_hourly`` for each owner as well.
+    """One table. ``source`` makes SQL whose rows have owner, at (a stamp), the keys, model and feature among them, and the sums.
+    Days are folded for everyone and each owner; hours for everyone, and if ``own_hourly`` for each owner as well.
     """
 
     table: str
@@ -84,8 +84,8 @@ def _latency(sql: Dialect, rows: Rows) -> str:
     """Milliseconds from hold to post. What was posted by age, or by hand, has a reason: how long it took nobody knows."""
     took = f"CAST(round({sql.seconds('a.created_at', 'a.settled_at')} * 1000) AS bigint)"
     value = "took" if rows.exact else rounded("took", TOOK)
-    return f"""SELECT owner, at, model, {value} AS took, 1 AS calls FROM (
-        SELECT u.user_id AS owner, u.created_at AS at, u.model_used AS model, CASE WHEN {took} > 0 THEN {took} ELSE 0 END AS took
+    return f"""SELECT owner, at, model, feature, {value} AS took, 1 AS calls FROM (
+        SELECT u.user_id AS owner, u.created_at AS at, u.model_used AS model, u.feature, CASE WHEN {took} > 0 THEN {took} ELSE 0 END AS took
         FROM (SELECT * FROM ai_model_usage WHERE {rows.span} AND outcome = 'posted' {rows.only}) u
         JOIN attempts a USING (request_id, n) WHERE a.failure IS NULL AND a.reason IS NULL) timed"""
 
@@ -123,22 +123,22 @@ def _errors(sql: Dialect, rows: Rows) -> str:
 
 def _classes(sql: Dialect, rows: Rows) -> str:
     """Tokens that are not plain."""
-    return f"""SELECT user_id AS owner, created_at AS at, j.key AS class, j.value AS tokens
+    return f"""SELECT user_id AS owner, created_at AS at, model_used AS model, feature, j.key AS class, j.value AS tokens
         FROM (SELECT * FROM ai_model_usage WHERE {rows.span} AND token_classes <> '{{}}' {rows.only}) u,
         {sql.fields_of.format("token_classes")}"""
 
 
 def _failures(sql: Dialect, rows: Rows) -> str:
     """Attempts that gave no answer, and whether the next one was the same model or another."""
-    return f"""SELECT r.user_id AS owner, a.created_at AS at, a.model AS model, a.failure AS label, 1 AS n,
+    return f"""SELECT r.user_id AS owner, a.created_at AS at, a.model AS model, r.feature AS feature, a.failure AS label, 1 AS n,
         CASE WHEN b.model = a.model THEN 1 ELSE 0 END AS retries, CASE WHEN b.model <> a.model THEN 1 ELSE 0 END AS fallbacks
         FROM (SELECT * FROM attempts WHERE {rows.span} AND failure IS NOT NULL) a
-        JOIN (SELECT request_id, user_id FROM requests WHERE 1 = 1 {rows.only}) r ON r.request_id = a.request_id
+        JOIN (SELECT request_id, user_id, feature FROM requests WHERE 1 = 1 {rows.only}) r ON r.request_id = a.request_id
         LEFT JOIN attempts b ON b.request_id = a.request_id AND b.n = a.n + 1"""
 
 
 USAGE = Fold("folded_usage", ("model", "feature"), (*SUMS, "hit_tokens"), _usage, own_hourly=True)
-LATENCY = Fold("folded_latency", ("model", "took"), ("calls",), _latency, packed=True)
+LATENCY = Fold("folded_latency", ("model", "feature", "took"), ("calls",), _latency, packed=True)
 PREDICTIONS = Fold(
     "folded_predictions",
     ("feature", "model"),
@@ -146,6 +146,6 @@ PREDICTIONS = Fold(
     _predictions,
 )
 ERRORS = Fold("folded_errors", ("feature", "model", "of_what", "error"), ("n",), _errors, packed=True)
-CLASSES = Fold("folded_classes", ("class",), ("tokens",), _classes)
-FAILURES = Fold("folded_failures", ("model", "label"), ("n", "retries", "fallbacks"), _failures)
+CLASSES = Fold("folded_classes", ("model", "feature", "class"), ("tokens",), _classes)
+FAILURES = Fold("folded_failures", ("model", "feature", "label"), ("n", "retries", "fallbacks"), _failures)
 FOLDS = (USAGE, LATENCY, PREDICTIONS, ERRORS, CLASSES, FAILURES)

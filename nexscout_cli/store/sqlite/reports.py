@@ -11,7 +11,6 @@ from nexscout_cli.engine.percentiles import EXACT, Rounding, median, nearest_ran
 from nexscout_cli.engine.percentiles import ERRORS as OFF
 from nexscout_cli.engine.percentiles import LATENCY as TOOK
 from nexscout_cli.engine.report_values import Deployed, Failed, Person
-from nexscout_cli.engine.report_window import Window
 from nexscout_cli.engine.sums import SUMS
 from nexscout_cli.errors import StoreError
 from nexscout_cli.store.sqlite import folding
@@ -23,6 +22,7 @@ from nexscout_cli.store.sqlite.transaction import OWN_OR_ADMIN, parse_stamp
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from nexscout_cli.engine.report_window import Window
     from nexscout_cli.store.sqlite.records import Record
     from nexscout_cli.store.sqlite.work import Work
 
@@ -178,7 +178,8 @@ class SqliteReportReader(FoldReader):
                   SELECT a.model, a.deployment, a.failure, a.actual, {took} AS took, count(*) OVER ({part}) AS many,
                          row_number() OVER ({part} ORDER BY {took}) AS rank FROM attempts a JOIN requests r USING (request_id)
                   WHERE a.deployment IS NOT NULL AND a.created_at >= :since AND a.created_at < :until
-                  AND (a.state = 'posted' OR a.failure IS NOT NULL) AND {OWN_OR_ADMIN} {self._only})
+                  AND (a.state = 'posted' OR a.failure IS NOT NULL) AND {OWN_OR_ADMIN} {self._only}
+                  {self.narrowed("a.model", "r.feature")})
                 SELECT model, deployment, count(*) - count(failure), count(failure), coalesce(sum(actual), 0),
                        {rank.format(50)}, {rank.format(95)} FROM made GROUP BY model, deployment ORDER BY model, deployment"""
         )
@@ -190,7 +191,8 @@ class SqliteReportReader(FoldReader):
     def kept_answers(self) -> dict[str, int]:
         """How many answers are kept now, by feature."""
         rows = self._select(
-            f"SELECT feature, count(*) FROM cached_ai_responses WHERE expires_at > :now AND {_MINE} GROUP BY feature"
+            f"SELECT feature, count(*) FROM cached_ai_responses WHERE expires_at > :now AND {_MINE} "
+            f"{self.narrowed('model_used')} GROUP BY feature"
         )
         return {row[0]: row[1] for row in rows}
 
@@ -245,7 +247,7 @@ class SqliteReportReader(FoldReader):
     def by_day(self, step: int = 1) -> Iterator[tuple[str, SqliteReportReader]]:
         """Each day of the window's time zone since the first use, with a reader of it alone; or of ``step`` days from it."""
         for day, start, end in self._local_days(step):
-            yield day.isoformat(), type(self)(self._t, Window(start, end, self.window.tz), self.user)
+            yield day.isoformat(), type(self)(self._t, self.window._replace(since=start, until=end), self.user)
 
     def _local_days(self, step: int = 1) -> Iterator[tuple[date, datetime, datetime]]:
         tz = self.window.tz
@@ -281,7 +283,8 @@ class SqliteReportReader(FoldReader):
     def _rollup(self, keys: tuple[str, ...]) -> str | None:
         """The roll-up that can answer for these keys, None where the folded cube must."""
         if "user_id" in keys or self.user is not None:
-            return "usage_by_user_day" if {"user_id", "day"}.issuperset(keys) else None
+            by_user = {"user_id", "day"}.issuperset(keys) and not self.window.only.named()
+            return "usage_by_user_day" if by_user else None
         return "usage_by_model_day"
 
     def _from_rollup(self, table: str, keys: tuple[str, ...], first: str, end: str) -> list[Record]:
@@ -293,7 +296,7 @@ class SqliteReportReader(FoldReader):
             head, source, where = OWNERS, f"owners CROSS JOIN {table}", f"user_id = owners.id AND {OWN_OR_ADMIN}"
         return self._select(
             f"{head} SELECT {', '.join([*names, _ROLLUP_SUMS])} FROM {source} "
-            f"WHERE day >= :start AND day < :end AND {where} {grouped(names)}",
+            f"WHERE day >= :start AND day < :end AND {where}{self.narrowed()} {grouped(names)}",
             start=first,
             end=end,
         )
