@@ -269,9 +269,9 @@ class Engine:
         form = None
         if settings["cache.match"] == "canonical":
             from nexscout_cli.engine.cache.canonical import canonical_question
-            from nexscout_cli.word_list import english
+            from nexscout_cli.word_list import english, together
 
-            form = canonical_question(key.normalized(request.prompt), english())
+            form = canonical_question(key.normalized(request.prompt), english(), together)
         own = key.cache_key(request, shape, mode, how, settings["cache.match"])
         return own, form and key.form_key(request, shape, mode, how, form)
 
