@@ -36,6 +36,9 @@ ABOUT = {
     "unprofitable": "Who costs more than they pay",
 }
 
+_PARTS = {"user_id": "user", "model_used": "model", "recommended_model": "model", "feature": "feature"}
+"""Columns whose names lead to a part of all usage, and the word of the address for it."""
+
 
 class Table(NamedTuple):
     """A report as a table. ``more``: how many rows are left out."""
@@ -81,7 +84,7 @@ def environment() -> Environment:
         lstrip_blocks=True,
     )
     made.globals.update(style=style, policy=policy, head=words.head, figure=words.figure, exact_of=exact_of)
-    made.globals.update(TEXT=TEXT, NEAR=NEAR, limited=_limited)
+    made.globals.update(TEXT=TEXT, NEAR=NEAR, limited=_limited, PARTS=_PARTS)
     made.filters["without_places"] = without_places
     made.filters.update(nano=words.nano, money=words.money, share=words.share, count=words.count, seconds=words.seconds)
     return made

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
 from typing import TYPE_CHECKING, Any
 
 from starlette.applications import Starlette
@@ -29,7 +29,7 @@ from nexscout_cli.server.web import prepare
 
 if TYPE_CHECKING:
     from starlette.requests import Request
-    from starlette.types import ASGIApp
+    from starlette.types import ASGIApp, Lifespan
 
     from nexscout_cli.config import Settings
     from nexscout_cli.engine.book_types import ApiKey
@@ -56,18 +56,12 @@ def application(
     server = Server(engine, store, settings, fault)
     pages = [] if secret is None else _pages(server, secret)
 
-    @contextlib.asynccontextmanager
-    async def lifespan(app: Starlette) -> AsyncIterator[None]:
-        work = [server.keep_up(limits)] if limits else []
-        work += [server.tidy(tidy)] if tidy else []
-        work += [server.threads.do(prepare)] if pages else []
-        under_way = [asyncio.get_running_loop().create_task(one) for one in work]
-        yield
-        for task in under_way:
-            task.cancel()
-        await server.threads.close()
-        if server.traces is not None:
-            await asyncio.get_running_loop().run_in_executor(None, server.traces.close)
+    def beside() -> list[Coroutine[Any, Any, None]]:
+        return [
+            *([server.keep_up(limits)] if limits else ()),
+            *([server.tidy(tidy)] if tidy else ()),
+            *([server.threads.do(prepare)] if pages else ()),
+        ]
 
     def route(path: str, method: str, handle: Callable[[Server, Request], Awaitable[Response]], protocol: str) -> Route:
         return Route(path, guarded(server, path, handle, protocol), methods=[method])
@@ -98,9 +92,25 @@ def application(
             *(route(path, method, handle, "openai") for path, method, handle in pages),
         ],
         exception_handlers={404: _nowhere, 405: _nowhere},
-        lifespan=lifespan,
+        lifespan=_lifespan(server, beside),
     )
     return Front(others, asked)
+
+
+def _lifespan(server: Server, beside: Callable[[], list[Coroutine[Any, Any, None]]]) -> Lifespan[Starlette]:
+    """From start to end: what is done beside answering begins with the server, and ends with it."""
+
+    @contextlib.asynccontextmanager
+    async def lifespan(app: Starlette) -> AsyncIterator[None]:
+        under_way = [asyncio.get_running_loop().create_task(work) for work in beside()]
+        yield
+        for task in under_way:
+            task.cancel()
+        await server.threads.close()
+        if server.traces is not None:
+            await asyncio.get_running_loop().run_in_executor(None, server.traces.close)
+
+    return lifespan
 
 
 def _pages(server: Server, secret: bytes) -> list[tuple[str, str, Handle]]:

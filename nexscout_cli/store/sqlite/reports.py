@@ -7,8 +7,8 @@ from datetime import UTC, date, datetime, time, timedelta
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from nexscout_cli.engine.percentiles import EXACT, Rounding, median, nearest_rank
 from nexscout_cli.engine.percentiles import ERRORS as OFF
+from nexscout_cli.engine.percentiles import EXACT, Rounding, median, nearest_rank
 from nexscout_cli.engine.percentiles import LATENCY as TOOK
 from nexscout_cli.engine.report_values import Deployed, Failed, Person
 from nexscout_cli.engine.sums import SUMS
