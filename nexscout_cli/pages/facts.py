@@ -22,8 +22,13 @@ if TYPE_CHECKING:
 
 KEYS = {"model": "model_used", "feature": "feature", "user": "user_id"}
 REPORTS = ("overview", "models", "features", "users", "accuracy", "savings", "cache", "providers", "unprofitable")
-_OF_ONE_PAGE = frozenset({"accuracy", "providers", "cache", "unprofitable"})
-"""Reports that no other page of the server shows anything of."""
+_ONLY_ON = {
+    "accuracy": {"accuracy"},
+    "providers": {"providers", "models"},
+    "cache": {"cache"},
+    "unprofitable": {"unprofitable"},
+}
+"""Reports that only these pages of the server show anything of."""
 _LOOKING_BACK = (None, "overview")
 MOST_DAYS = timedelta(days=100)
 """The longest window that is shown by day; longer ones are by seven days."""
@@ -81,7 +86,7 @@ def gather(
         reports = {
             name: build(reader, name, terms)
             for name in REPORTS
-            if (page in (None, name) or name not in _OF_ONE_PAGE) and not (window.only.named() and name in OF_WHOLES)
+            if page in (None, *_ONLY_ON.get(name, (page,))) and not (window.only.named() and name in OF_WHOLES)
         }
         days = [
             Day(

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from nexscout_cli.config import Settings
     from nexscout_cli.engine.report_window import Window
     from nexscout_cli.engine.store_ports import Store
+    from nexscout_cli.pages.facts import Facts
     from nexscout_cli.server.running import Threads
 
 Handler = Callable[["Request"], Awaitable[Response]]
@@ -150,12 +151,26 @@ class Site:
 
                 asked = self.asked(request, session, name)
                 facts = gather(self.store, session.actor, asked.window, self.settings, asked.user, name)
-                kept = self._kept(session.actor) if name == "cache" and not asked.window.only.named() else None
-                return site_values(facts, name) | self.around(asked, name) | {"times": TIMES, "kept": kept}
+                beside = self._beside(session.actor, facts, name) | {"times": TIMES}
+                return site_values(facts, name) | self.around(asked, name) | beside
 
             return web.page("site_report.html", await self.threads.do(make), scripted=True)
 
         return handle
+
+    def _beside(self, actor: str, facts: Facts, page: str) -> dict[str, Any]:
+        """What a page says beside its reports."""
+        from nexscout_cli.pages import beside
+
+        if page == "cache" and not facts.window.only.named():
+            return {"kept": self._kept(actor)}
+        if page == "models":
+            return {"compared": beside.compared(self.store, actor, facts)}
+        if page == "users":
+            known = beside.people(self.store, actor, facts, self.settings)
+            one = beside.person(self.store, actor, facts.user) if facts.user is not None and known else None
+            return {"people": known, "person": one}
+        return {}
 
     def _kept(self, actor: str) -> dict[str, Any]:
         """How the cache found what it gave, and what it might have given."""
