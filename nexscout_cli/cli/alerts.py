@@ -89,7 +89,7 @@ def list_(as_json: AsJson = False) -> int:
 
 
 @app.command()
-def remove(number: Annotated[int, typer.Argument(metavar="ID", help="The alert's number.")]) -> int:
+def remove(number: Annotated[int, typer.Argument(metavar="ID", min=1, max=2**31 - 1, help="The alert's number.")]) -> int:
     """Remove an alert with its history.
 
     \b

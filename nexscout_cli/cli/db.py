@@ -120,7 +120,8 @@ def backup(
         bool, typer.Option("--without-text", help="Leave out what people wrote and were answered.")
     ] = False,
     prune: Annotated[
-        int | None, typer.Option("--prune", metavar="KEEP", min=1, help="Then remove all backups but the newest KEEP.")
+        int | None,
+        typer.Option("--prune", metavar="KEEP", min=1, max=10_000, help="Then remove all but the newest KEEP backups."),
     ] = None,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Say what would be removed; make and remove nothing.")

@@ -134,7 +134,10 @@ def list_(as_json: AsJson = False) -> int:
 
 @app.command()
 def forget(
-    number: Annotated[int, typer.Argument(metavar="ID", help="The import's number, as `import list` shows it.")],
+    number: Annotated[
+        int,
+        typer.Argument(metavar="ID", min=1, max=2**31 - 1, help="The import's number, as `import list` shows it."),
+    ],
     as_json: AsJson = False,
 ) -> int:
     """Take an import and its rows out again (admins). It can be imported anew.

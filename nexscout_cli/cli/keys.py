@@ -50,7 +50,7 @@ def create(
     nexscout keys create --user ana --expires 90d
     nexscout keys create --user app --models gpt-4o-mini,auto --budget 20/month --budget 2/day
     """
-    from nexscout_cli.engine.api_keys import check_name, digest, ends_at, free_name, names_in, new_secret
+    from nexscout_cli.engine.api_keys import check_name, digest, ends_at, free_name, models_in, new_secret
 
     session = Session()
     session.recover()
@@ -59,7 +59,8 @@ def create(
     check_name(name)
     budgets = [budget_of(text, "key", owner_of("key", name), "--budget") for text in budget or []]
     secret = new_secret()
-    key = ApiKey(name, subject, names_in(models), rpm, expires_at=ends_at(expires, datetime.now(UTC)))
+    named = models_in(models, session.store.catalog.models(session.actor))
+    key = ApiKey(name, subject, named, rpm, expires_at=ends_at(expires, datetime.now(UTC)))
     session.store.keys.create(session.actor, key, digest(secret), budgets)
     if as_json:
         output.emit({"key": secret, **_row(key), "budgets": [budget_text(one) for one in budgets]})

@@ -17,7 +17,7 @@ app = typer.Typer(rich_markup_mode=None, add_completion=False)
 @app.command("open")
 def open_(
     host: Annotated[str | None, typer.Option("--host", help="Where the server listens (default: serve.host).")] = None,
-    port: Annotated[int | None, typer.Option("--port", help="Its port (default: serve.port).")] = None,
+    port: Annotated[int | None, typer.Option("--port", min=1, max=65_535, help="Its port (default: serve.port).")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON document on stdout.")] = False,
 ) -> int:
     """Print a link that opens the pages of a running server, once and within two minutes, as yourself.

@@ -31,7 +31,9 @@ _IDLE_SECONDS = 10
 @app.command()
 def serve(
     host: Annotated[str | None, typer.Option("--host", help="Address to listen on (default: serve.host).")] = None,
-    port: Annotated[int | None, typer.Option("--port", help="Port to listen on (default: serve.port); 0: any.")] = None,
+    port: Annotated[
+        int | None, typer.Option("--port", min=0, max=65_535, help="Port to listen on (default: serve.port); 0: any.")
+    ] = None,
     quiet: Annotated[bool, typer.Option("-q", "--quiet", help="No line for each request.")] = False,
 ) -> int:
     """Serve applications over HTTP, as OpenAI and Anthropic do: change one base URL.
@@ -57,6 +59,9 @@ def serve(
     settings = session.settings
     engine = session.engine(writes=True)
     logging.basicConfig(format="%(message)s", level=logging.WARNING if quiet else logging.INFO)
+    # No line says where in the code it comes from, or from which thread: to find that out takes longer than to write it.
+    logging.logThreads = logging.logProcesses = logging.logMultiprocessing = False
+    logging._srcfile = None  # type: ignore[attr-defined]
     for name in ("httpcore", "uvicorn.access", "asyncio"):
         logging.getLogger(name).setLevel(logging.WARNING)
     _prepare(config.cache_dir())

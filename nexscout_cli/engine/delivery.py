@@ -64,7 +64,9 @@ def delivered(
     )
     lesson = bookkeeping.lesson(plan, charge, 0.5 if cut else 1.0, now, settings)
     keys = (course.asked.cache_key, course.asked.form_key) if keep else (None, None)
-    kept = Delivery(course.energy, lesson, response.as_json(), completion.text, *keys, response.warnings)
+    # It is given again under an idempotency key alone.
+    again = response.as_json() if held.attempt.settlement.has_key else {}
+    kept = Delivery(course.energy, lesson, again, completion.text, *keys, response.warnings)
     return course, kept, response
 
 

@@ -92,12 +92,12 @@ def test_folding_again_changes_nothing(used: Steps) -> None:
     assert used.check() == []
 
 
-def test_a_wrong_sum_is_told(used: Steps) -> None:
+def test_a_wrong_sum_is_told(shop: Shop, used: Steps) -> None:
     used.store.recovery.recover("ada")
     more = "counts = replace(counts, '1', '2')"
     wrong = {"folded_usage": "cost_usd = cost_usd + 1", "folded_failures": "n = n + 1"}
     for table, change in (wrong | {"folded_latency": more, "folded_errors": more}).items():
-        with used.store.write("ada") as t:  # type: ignore[attr-defined]
+        with shop.owner().store.write("ada") as t:  # type: ignore[attr-defined]
             t.execute(f"UPDATE {table} SET {change} WHERE owner = '*'")
         assert table in {problem.name for problem in used.check()}
 

@@ -184,7 +184,7 @@ def test_a_name_leads_to_its_part_and_the_address_keeps_it(
     assert f'href="{link}"' in models
     part = browser(link.replace("&amp;", "&")).text
     # It goes along to other pages, can be left, and is what is exported.
-    assert f'href="/accuracy?since=7d&amp;user=pia&amp;model={model}"' in part and f"model <bdi" in part
+    assert f'href="/accuracy?since=7d&amp;user=pia&amp;model={model}"' in part and "model <bdi" in part
     assert 'href="?since=7d&amp;user=pia&amp;"' in part and 'href="?since=7d&amp;model=' in part
     for get in (
         lambda words: json.loads(browser(f"/export/days.json?since=7d&user=pia{words}").text),

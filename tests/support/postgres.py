@@ -19,6 +19,7 @@ import time
 from contextlib import closing, suppress
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit, urlunsplit
 
 import psycopg
 import pytest
@@ -158,6 +159,20 @@ def url(dsn: str) -> str:
     name = quote(str(about.pop("dbname")), safe="")
     who = f"{user}:{password}@" if password else f"{user}@" if user else ""
     return f"postgresql://{who}/{name}?{urlencode({key: str(value) for key, value in about.items()})}"
+
+
+def as_login(url: str, login: str) -> str:
+    """The URL with another login, whose password is its name."""
+    parts = urlsplit(url)
+    return urlunsplit(parts._replace(netloc=f"{login}:{login}@{parts.netloc.rpartition('@')[2]}"))
+
+
+def as_application(url: str) -> str:
+    """The URL with the application's login, made where there is none; the schema must be there."""
+    login = f"app_{os.getpid()}"
+    with closing(psycopg.connect(url, autocommit=True)) as connection, suppress(psycopg.errors.DuplicateObject):
+        connection.execute(f"CREATE ROLE {login} LOGIN PASSWORD '{login}' IN ROLE nexscout_service".encode())
+    return as_login(url, login)
 
 
 def new_database() -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
+from nexscout_cli import jsontext
 from nexscout_cli.engine.call import Call
 from nexscout_cli.engine.chat import SYSTEM, Image, Message
 from nexscout_cli.providers.wires.more import place_of, unsigned
@@ -45,7 +46,7 @@ def request(call: Call, target: Target, key: str | None) -> HttpRequest:
     if call.stream:
         body["stream"] = True
     headers = (("anthropic-version", VERSION), *([] if key is None else [("x-api-key", key)]))
-    return HttpRequest(target.url, headers, json.dumps(target.params | body).encode())
+    return HttpRequest(target.url, headers, jsontext.usual(target.params | body).encode())
 
 
 def not_sent(call: Call, target: Target) -> tuple[str, ...]:

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from nexscout_cli.errors import NexScoutError
 
 Connection = psycopg.Connection[PostgresRecord]
-SCHEMA_VERSION = 13
+SCHEMA_VERSION = 15
 MOST = 20
 """Connections that one program has at a time; who wants one more waits."""
 _AT_REST = 30.0

@@ -14,6 +14,7 @@ from nexscout_cli.store import owner
 from nexscout_cli.store.postgres import steps
 from nexscout_cli.store.postgres.groups import IN_FLIGHT, MOVED, Groups, aside
 from nexscout_cli.store.postgres.known import Profiles
+from nexscout_cli.store.postgres.pulse import Pulse
 from nexscout_cli.store.sqlite import holds, postings
 from nexscout_cli.store.sqlite.ledger import SqliteLedger
 
@@ -48,6 +49,7 @@ class PostgresLedger(SqliteLedger):
         self._store: PostgresTransactions = store
         self._profiles = Profiles()
         self._groups = Groups(store.db, self._profiles)
+        self.pulse = Pulse(store.db, store.own_clock)
 
     @property
     def _clock(self) -> Clock | None:
@@ -77,6 +79,7 @@ class PostgresLedger(SqliteLedger):
 
     def hold(self, actor: str, order: Order) -> Attempt:
         """T1."""
+        self.pulse.begin()
         if order.wanted is not None:  # a deployment is chosen by the books' general code
             return super().hold(actor, order)
         if self._journal.waits():  # what was sent before is posted before anything else is

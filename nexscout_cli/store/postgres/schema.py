@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 _LOCK = 0x6E78_0001
 """The advisory lock under which one program at a time migrates."""
-_FOLDS = 13
+_FOLDS = 15
 """The last migration that empties what hours are folded into."""
 _START = """
 CREATE SCHEMA IF NOT EXISTS nexscout;

@@ -155,6 +155,9 @@ class PostgresTransactions:
         with connection.pipeline():  # to leave it is to wait for it, and for all that was sent before
             connection.execute("COMMIT")
 
+    def state(self) -> None:
+        """See ``Work.state``: others commit unseen."""
+
     def settle(self) -> None:
         """Nothing is left to be written later."""
 

@@ -12,10 +12,6 @@ class Dialect(NamedTuple):
     """The function for the greater one of two values."""
     bytes_of: str
     """The bytes of a text column, whose name stands for ``{}``."""
-    locked: str
-    """At the end of a query for accounts: nobody else changes them until this transaction ends."""
-    settling_order: str
-    """At the end of a query for the holds of an attempt: the order in which accounts are locked."""
     fields_of: str
     """Rows ``j`` (key, value) of the whole-number fields of a JSON column, whose name stands for ``{}``."""
     packed: str
@@ -75,8 +71,6 @@ class Dialect(NamedTuple):
 SQLITE = Dialect(
     greatest="max",
     bytes_of="length(CAST({} AS BLOB))",
-    locked="",
-    settling_order="",
     fields_of="json_each({}) j",
     packed="json_group_object(CAST({} AS text), {})",
     place="rowid",
@@ -84,8 +78,6 @@ SQLITE = Dialect(
 POSTGRES = Dialect(
     greatest="greatest",
     bytes_of="octet_length({})",
-    locked=" ORDER BY owner = '*', id FOR UPDATE",
-    settling_order=" ORDER BY a.owner = '*', a.id",
     fields_of="LATERAL (SELECT key, CAST(value AS bigint) AS value FROM jsonb_each_text(CAST({} AS jsonb))) j",
     packed="CAST(json_object_agg({}, {}) AS text)",
     place="key",
