@@ -4,9 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated
 
-import typer
-
-from nexscout_cli.cli import output, tables
+from nexscout_cli.cli import declared, output, tables
 from nexscout_cli.cli.session import Session
 from nexscout_cli.engine.budget_words import budget_of, budget_text
 from nexscout_cli.engine.budgets import ALL_WINDOWS, SHARED_KINDS, Budget, owner_of
@@ -15,14 +13,14 @@ from nexscout_cli.engine.names import check_user
 from nexscout_cli.errors import UsageError
 from nexscout_cli.terms import TIERS
 
-app = typer.Typer(rich_markup_mode=None, no_args_is_help=True, add_completion=False)
+app = declared.App(no_args_is_help=True)
 
-User = Annotated[str | None, typer.Option("-u", "--user", help="A user's budget.")]
-Key = Annotated[str | None, typer.Option("--key", help="A key's budget.")]
-Tag = Annotated[str | None, typer.Option("--tag", help="The budget of all requests with a tag.")]
-Feature = Annotated[str | None, typer.Option("--feature", help="The budget of all requests of a feature.")]
-Tier = Annotated[str | None, typer.Option("--tier", help="The budget that all users of a tier share.")]
-AsJson = Annotated[bool, typer.Option("--json", help="One JSON document on stdout.")]
+User = Annotated[str | None, declared.Option("-u", "--user", help="A user's budget.")]
+Key = Annotated[str | None, declared.Option("--key", help="A key's budget.")]
+Tag = Annotated[str | None, declared.Option("--tag", help="The budget of all requests with a tag.")]
+Feature = Annotated[str | None, declared.Option("--feature", help="The budget of all requests of a feature.")]
+Tier = Annotated[str | None, declared.Option("--tier", help="The budget that all users of a tier share.")]
+AsJson = Annotated[bool, declared.Option("--json", help="One JSON document on stdout.")]
 
 
 @app.callback()
@@ -40,7 +38,9 @@ def budget() -> None:
 
 @app.command("set")
 def set_(
-    amount: Annotated[str, typer.Argument(help="Dollars, or tokens with a t: 5/day, 20/week, 200000t/month, 50/ever.")],
+    amount: Annotated[
+        str, declared.Argument(help="Dollars, or tokens with a t: 5/day, 20/week, 200000t/month, 50/ever.")
+    ],
     user: User = None,
     key: Key = None,
     tag: Tag = None,
@@ -62,13 +62,13 @@ def set_(
 
 @app.command()
 def remove(
-    window: Annotated[str, typer.Argument(help="day, week, month or ever.")],
+    window: Annotated[str, declared.Argument(help="day, week, month or ever.")],
     user: User = None,
     key: Key = None,
     tag: Tag = None,
     feature: Feature = None,
     tier: Tier = None,
-    tokens: Annotated[bool, typer.Option("--tokens", help="The one in tokens, not dollars.")] = False,
+    tokens: Annotated[bool, declared.Option("--tokens", help="The one in tokens, not dollars.")] = False,
 ) -> int:
     """Take a budget away (admins).
 

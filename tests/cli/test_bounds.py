@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from typer.main import get_command
 
-from nexscout_cli.cli.app import app
+from nexscout_cli.cli.typer_app import app
 from tests.support.fuzzing import leaves
 
 OF_REQUESTS = {"max_tokens", "seed", "n"}

@@ -136,9 +136,9 @@ def test_the_application_does_all_its_work_and_owns_nothing(url: str, books: Pos
         "SELECT settle_accounts(id, jsonb_build_object('usd', actual, 'tokens', -1), '', 'ada', '2026') FROM attempts",
         "SELECT move_attempt(id, 'sent', NULL, NULL, NULL, NULL, NULL, false) FROM attempts",
         "SELECT move_request(request_id, 'voided') FROM requests",
-        "SELECT enter_attempt(to_jsonb(a) || '{\"state\": \"posted\", \"n\": 9}') FROM attempts a",
-        "SELECT record_usage('{\"outcome\": \"posted\", \"request_id\": \"r\", \"n\": 1, \"cost_usd\": 5}')",
-        "SELECT record_usage('{\"outcome\": \"failed\", \"request_id\": \"r\", \"n\": 1, \"cost_usd\": 5}')",
+        'SELECT enter_attempt(to_jsonb(a) || \'{"state": "posted", "n": 9}\') FROM attempts a',
+        'SELECT record_usage(\'{"outcome": "posted", "request_id": "r", "n": 1, "cost_usd": 5}\')',
+        'SELECT record_usage(\'{"outcome": "failed", "request_id": "r", "n": 1, "cost_usd": 5}\')',
         "SELECT deliver_usage(request_id, n, 0, 0, 0, '[]') FROM ai_model_usage",
         "SELECT set_tier('alice', 'enterprise', 1, 1, 'alice', '2026')",
         "SELECT set_role('alice', 'admin', false, 'alice')",
@@ -152,11 +152,22 @@ def test_the_application_cannot_undo_the_books(url: str, query: str) -> None:
         service.execute("SET search_path = nexscout")
         with pytest.raises(psycopg.Error) as refused:
             service.execute(query.encode())
-    assert isinstance(refused.value, psycopg.errors.InsufficientPrivilege | psycopg.errors.CheckViolation), refused.value
+    assert isinstance(refused.value, psycopg.errors.InsufficientPrivilege | psycopg.errors.CheckViolation), (
+        refused.value
+    )
 
 
 def test_no_table_of_money_is_open_to_the_applications_own_statements(url: str) -> None:
-    tables = ("ledger_entries", "accounts", "attempts", "requests", "ai_cost_predictions", "ai_model_usage", "users", "budgets")
+    tables = (
+        "ledger_entries",
+        "accounts",
+        "attempts",
+        "requests",
+        "ai_cost_predictions",
+        "ai_model_usage",
+        "users",
+        "budgets",
+    )
     rights = ("INSERT", "UPDATE", "DELETE", "TRUNCATE", "REFERENCES", "TRIGGER")
     with closing(psycopg.connect(as_login(url, SERVICE), autocommit=True)) as service:
         for table in (*tables, "tier_history", "usage_by_user_day", "usage_by_model_day", "migrations"):

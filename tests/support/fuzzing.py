@@ -392,7 +392,7 @@ def commands() -> Iterator[Case]:
     """Command lines of every command, with values of the right and of other kinds: none ends as a bug."""
     from typer.main import get_command
 
-    from nexscout_cli.cli.app import app
+    from nexscout_cli.cli.typer_app import app
 
     known = [(path, command) for path, command in leaves(get_command(app)) if path not in _NEVER]
     with _home() as folder, MonkeyPatch.context() as patch:

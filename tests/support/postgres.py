@@ -46,7 +46,7 @@ def binaries() -> Path | None:
     return None
 
 
-def _unprivileged() -> dict[str, Any]:
+def unprivileged() -> dict[str, Any]:
     """What a process of the server is started with, as root: another user's rights."""
     if os.getuid():
         return {}
@@ -74,7 +74,7 @@ class Server:
 
     def _run(self, program: str, *words: str) -> None:
         done = subprocess.run(
-            [self.binaries / program, *words], capture_output=True, text=True, cwd="/", check=False, **_unprivileged()
+            [self.binaries / program, *words], capture_output=True, text=True, cwd="/", check=False, **unprivileged()
         )
         if done.returncode:
             raise RuntimeError(f"{program}: {done.stdout}{done.stderr}")
@@ -103,7 +103,7 @@ class Server:
             stderr=(self.folder / "log").open("ab"),
             cwd="/",
             preexec_fn=_ends_with_us,
-            **_unprivileged(),
+            **unprivileged(),
         )
         end = time.monotonic() + 60
         while True:

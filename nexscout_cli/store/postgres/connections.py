@@ -146,6 +146,9 @@ def present_schema(url: str) -> int | None:
         connections.close()
 
 
+_NO_ROOM = ("too many connections", "too many clients", "remaining connection slots")
+
+
 def unusable(error: Exception) -> NexScoutError:
     """What an error of psycopg's means to the user. Neither address nor password is repeated."""
     said = (getattr(getattr(error, "diag", None), "message_primary", None) or str(error)).strip().splitlines()
@@ -169,6 +172,10 @@ def unusable(error: Exception) -> NexScoutError:
         ):
             return StoreError(f"the database was busy: {text}", "try again; another nexscout is at work", code="busy")
         case errors.TooManyConnections():
+            return StoreError("the database has no connection left", "try again, or raise max_connections", code="busy")
+        case psycopg.OperationalError() if any(
+            words in text for words in _NO_ROOM
+        ):  # while connecting there is no number
             return StoreError("the database has no connection left", "try again, or raise max_connections", code="busy")
         case psycopg.OperationalError() | psycopg.InterfaceError():
             return StoreError(

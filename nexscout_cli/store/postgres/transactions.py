@@ -202,7 +202,10 @@ class PostgresTransactions:
                 time.sleep(random.uniform(0, 0.02 * tried))
             except (psycopg.Error, StoreError) as error:
                 told = error if isinstance(error, StoreError) else unusable(error)
-                if told.code != "unreachable" or time.monotonic() > end:
+                passes = told.code == "unreachable" or (
+                    told is error and told.code == "busy"
+                )  # no connection was to be had
+                if not passes or time.monotonic() > end:
                     raise told from error
                 if (
                     tried > MOST

@@ -45,7 +45,9 @@ def find(t: Transaction, user_id: str, prompt_hash: str, form_hash: str | None) 
 
 def in_flight(t: Transaction, user_id: str, prompt_hash: str) -> bool:
     """Whether a request under that key is open and the process of its last attempt lives."""
-    row = t.execute("SELECT owner, created_at FROM attempts WHERE claim = ?", (claims.on_key(user_id, prompt_hash),)).fetchone()
+    row = t.execute(
+        "SELECT owner, created_at FROM attempts WHERE claim = ?", (claims.on_key(user_id, prompt_hash),)
+    ).fetchone()
     return row is not None and t.lives(*row)
 
 

@@ -20,7 +20,8 @@ def take_key(t: Transaction, user_id: str, key: str | None, request_id: str) -> 
     names = (user_id, key, request_id)
     if t.by_function("free_key", *names) is None:
         t.execute(
-            "UPDATE requests SET key = NULL WHERE user_id = ? AND key = ? AND state = 'voided' AND request_id <> ?", names
+            "UPDATE requests SET key = NULL WHERE user_id = ? AND key = ? AND state = 'voided' AND request_id <> ?",
+            names,
         )
     if t.execute("SELECT 1 FROM requests WHERE user_id = ? AND key = ? AND request_id <> ?", names).fetchone():
         raise InProgress(f"the request under key {key!r} is in progress", "wait for it, then ask again")
