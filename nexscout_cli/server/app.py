@@ -79,6 +79,7 @@ def application(
             *(Route(path, answer, methods=["POST"]) for path, answer in asked.items()),
             route("/v1/run", "POST", _run, "openai"),
             route("/v1/quote", "POST", _quote, "openai"),
+            route("/v1/messages/count_tokens", "POST", _count_tokens, "anthropic"),
             route("/v1/models", "GET", _models, "openai"),
             route("/v1/models/{name:path}", "GET", _model, "openai"),
             route("/v1/requests/{request_id}", "GET", _request, "openai"),
@@ -150,6 +151,15 @@ async def _quote(server: Server, request: Request) -> Response:
         asked = chat_completions.read(body, key, request.headers, server.settings).request
     plan: Plan = await server.threads.do(lambda: server.engine.simulate(asked, actor=key.user_id))
     return _json(plan.as_json() | {"exit_status": plan.exit_status})
+
+
+async def _count_tokens(server: Server, request: Request) -> Response:
+    """The tokens of the input of Anthropic's messages, as a quote counts them; nothing is sent."""
+    key = await server.key(request)
+    body = {"max_tokens": 1} | await server.document(request)
+    asked = messages.read(body, key, request.headers, server.settings).request
+    plan: Plan = await server.threads.do(lambda: server.engine.simulate(asked, actor=key.user_id))
+    return _json({"input_tokens": plan.forecast.input_tokens})
 
 
 def _own_form(server: Server, key: ApiKey, body: dict[str, Any], request: Request) -> AIRequest:
