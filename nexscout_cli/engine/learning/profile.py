@@ -62,8 +62,11 @@ class ProfileState(NamedTuple):
             common_patterns=common,
         )
         if lesson.head:
-            others = (head for head in state.prompt_heads if head != lesson.head)
-            state = state._replace(prompt_heads=(lesson.head, *others)[:MAX_HEADS])
+            state = state._replace(prompt_heads=_with_head(state.prompt_heads, lesson.head))
+        if lesson.sent is not None:
+            from nexscout_cli.engine.prompt_cache import learned
+
+            state = state._replace(prompt_heads=learned(state.prompt_heads, lesson.sent))
         return state if lesson.cached else _paid(state, lesson)
 
     def with_verdicts(self, verdicts: dict[str, tuple[int, int]]) -> ProfileState:
@@ -73,6 +76,13 @@ class ProfileState(NamedTuple):
     def rated(self, tokens_used: int, tokens_predicted: int) -> float:
         """The efficiency rating after one more prediction came true in part."""
         return rate(self.efficiency_rating, accuracy(tokens_used, tokens_predicted))
+
+
+def _with_head(kept: tuple[str, ...], head: str) -> tuple[str, ...]:
+    """The heads with one more; those of prompts as they were sent (``["w1",…``) stay as they are."""
+    warm = tuple(text for text in kept if text.startswith("["))
+    others = [text for text in kept if text != head and not text.startswith("[")]
+    return (*(head, *others)[:MAX_HEADS], *warm)
 
 
 def accuracy(actual: int, predicted: int) -> float:

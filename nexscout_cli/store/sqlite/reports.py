@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from contextlib import contextmanager, suppress
 from datetime import UTC, date, datetime, time, timedelta
 from functools import cached_property
@@ -10,8 +11,9 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from nexscout_cli.engine.percentiles import ERRORS as OFF
 from nexscout_cli.engine.percentiles import EXACT, Rounding, median, nearest_rank
 from nexscout_cli.engine.percentiles import LATENCY as TOOK
-from nexscout_cli.engine.report_values import Deployed, Failed, Person
+from nexscout_cli.engine.report_values import Deployed, Failed, Person, PromptCache
 from nexscout_cli.engine.sums import SUMS
+from nexscout_cli.engine.usage import Rates
 from nexscout_cli.errors import StoreError
 from nexscout_cli.store.sqlite import folding
 from nexscout_cli.store.sqlite.fold_reader import IS_ADMIN, OWNERS, FoldReader, add, grouped
@@ -199,6 +201,23 @@ class SqliteReportReader(FoldReader):
     def tokens_saved_by_hits(self) -> dict[str, int]:
         """Tokens that cached answers saved in the window, by feature."""
         return {key[0]: sums[-1] for key, sums in self.of(USAGE, "feature").items() if sums[-1]}
+
+    def prompt_caches(self) -> list[PromptCache]:
+        """Input tokens of the window that providers had in their caches, or wrote there, by model, with its prices of today."""
+        kept = {
+            key: tokens
+            for key, (tokens,) in self.of(CLASSES, "model", "class").items()
+            if key[1] in ("cached", "cache_write", "cache_write_1h")
+        }
+        prices = {
+            row[0]: Rates(row[1], 0, json.loads(row[2]))
+            for row in (self._select("SELECT model, input_price, class_prices FROM ai_model_configs") if kept else ())
+        }
+        return [
+            PromptCache(model, name, tokens, prices[model].input, prices[model].of(name))
+            for (model, name), tokens in sorted(kept.items())
+            if model in prices
+        ]
 
     def token_classes(self) -> dict[str, int]:
         """Tokens of the window that are not plain, by class."""
