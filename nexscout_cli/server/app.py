@@ -11,13 +11,11 @@ from starlette.applications import Starlette
 from starlette.responses import Response
 from starlette.routing import Route
 
-from nexscout_cli.engine import batch_rows
-from nexscout_cli.engine.request import AIRequest, Attachment
 from nexscout_cli.errors import UsageError
 from nexscout_cli.jsontext import dumps
-from nexscout_cli.server import asking, chat_completions, errors, messages, responses
+from nexscout_cli.server import chat_completions, errors, messages, own_form, responses
 from nexscout_cli.server.admin import Admin
-from nexscout_cli.server.answering import Front, handler, named
+from nexscout_cli.server.answering import Front, handler
 from nexscout_cli.server.catalog import listed
 from nexscout_cli.server.faults import Fault
 from nexscout_cli.server.openapi import document as openapi_document
@@ -32,7 +30,6 @@ if TYPE_CHECKING:
     from starlette.types import ASGIApp, Lifespan
 
     from nexscout_cli.config import Settings
-    from nexscout_cli.engine.book_types import ApiKey
     from nexscout_cli.engine.pipeline import Engine
     from nexscout_cli.engine.planning.plan import Plan
     from nexscout_cli.engine.store_ports import Store
@@ -77,7 +74,7 @@ def application(
     others = Starlette(
         routes=[
             *(Route(path, answer, methods=["POST"]) for path, answer in asked.items()),
-            route("/v1/run", "POST", _run, "openai"),
+            route("/v1/run", "POST", own_form.run, "openai"),
             route("/v1/quote", "POST", _quote, "openai"),
             route("/v1/messages/count_tokens", "POST", _count_tokens, "anthropic"),
             route("/v1/models", "GET", _models, "openai"),
@@ -129,24 +126,12 @@ async def _nowhere(request: Request, error: Exception) -> Response:
     )
 
 
-async def _run(server: Server, request: Request) -> Response:
-    """A request in NexScout's own form, as a line of a batch has it; the answer as ``run --json`` gives it."""
-    key = await server.key(request)
-    body, size = await server.sized(request)
-    asked = _own_form(server, key, body, request)
-    response = await server.threads.run(lambda: server.engine.run(asked, actor=key.user_id), size)
-    server.metrics.answered(response)
-    status = 200 if response.error is None else errors.status_of(response.error, response.exit_status)
-    shown = response.as_json() | {"exit_status": response.exit_status}
-    return Response(dumps(shown), status, headers={"x-should-retry": "false"}, media_type="application/json")
-
-
 async def _quote(server: Server, request: Request) -> Response:
     """What ``simulate`` says of a chat completion, or of a request in NexScout's own form; nothing is sent."""
     key = await server.key(request)
     body = await server.document(request)
     if "prompt" in body:
-        asked = _own_form(server, key, body, request)
+        asked = own_form.read(server, key, body, request)
     else:
         asked = chat_completions.read(body, key, request.headers, server.settings).request
     plan: Plan = await server.threads.do(lambda: server.engine.simulate(asked, actor=key.user_id))
@@ -160,28 +145,6 @@ async def _count_tokens(server: Server, request: Request) -> Response:
     asked = messages.read(body, key, request.headers, server.settings).request
     plan: Plan = await server.threads.do(lambda: server.engine.simulate(asked, actor=key.user_id))
     return _json({"input_tokens": plan.forecast.input_tokens})
-
-
-def _own_form(server: Server, key: ApiKey, body: dict[str, Any], request: Request) -> AIRequest:
-    beside = asking.said(request.headers, body.pop("metadata", None))
-    options = body.get("options") or {}
-    model = options.pop("force_model", None) if isinstance(options, dict) else None
-    default = asking.build(key, str(model or asking.AUTO), beside, server.settings, {})
-
-    attached = body.pop("attached", None) or {}
-
-    def attach(name: str) -> Attachment:
-        text = attached.get(name) if isinstance(attached, dict) else None
-        if not isinstance(text, str):
-            raise UsageError(
-                f"attachments cannot be read here: {name:.60}", 'send their texts: "attached": {"NAME": "…"}'
-            )
-        return Attachment(name, text)
-
-    asked = batch_rows.parse({name: value for name, value in body.items() if name != "id"}, default, attach)
-    if asked.user_id != key.user_id:
-        raise UsageError("user cannot be set here", "the key says who asks")
-    return named(asked, request.headers.get("idempotency-key"))
 
 
 async def _models(server: Server, request: Request) -> Response:
