@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
 from typing import TYPE_CHECKING, Any
 
 from starlette.applications import Starlette
@@ -23,10 +23,11 @@ from nexscout_cli.server.shared import Server, guarded
 from nexscout_cli.server.site import Route as Handle
 from nexscout_cli.server.site import Site
 from nexscout_cli.server.trying import Trying
+from nexscout_cli.server.web import prepare
 
 if TYPE_CHECKING:
     from starlette.requests import Request
-    from starlette.types import ASGIApp
+    from starlette.types import ASGIApp, Lifespan
 
     from nexscout_cli.config import Settings
     from nexscout_cli.engine.pipeline import Engine
@@ -41,24 +42,23 @@ def application(
     secret: bytes | None = None,
     fault: Fault = lambda: None,
     limits: Callable[[], Settings] | None = None,
+    tidy: Callable[[], object] | None = None,
 ) -> ASGIApp:
     """The application over an engine; with pages where there is a ``secret`` that signs their links.
 
-    ``limits`` reads the settings anew, as the database's limits allow them now. ``fault`` looks for what is wrong with
-    the database, after a failure that nobody understands.
+    ``limits`` reads the settings anew, as the database's limits allow them now. ``tidy`` settles what has been left behind,
+    and folds finished hours, some minutes apart. ``fault`` looks for what is wrong with the database, after a failure that
+    nobody understands.
     """
     server = Server(engine, store, settings, fault)
     pages = [] if secret is None else _pages(server, secret)
 
-    @contextlib.asynccontextmanager
-    async def lifespan(app: Starlette) -> AsyncIterator[None]:
-        watching = asyncio.get_running_loop().create_task(server.keep_up(limits)) if limits else None
-        yield
-        if watching is not None:
-            watching.cancel()
-        await server.threads.close()
-        if server.traces is not None:
-            await asyncio.get_running_loop().run_in_executor(None, server.traces.close)
+    def beside() -> list[Coroutine[Any, Any, None]]:
+        return [
+            *([server.keep_up(limits)] if limits else ()),
+            *([server.tidy(tidy)] if tidy else ()),
+            *([server.threads.do(prepare)] if pages else ()),
+        ]
 
     def route(path: str, method: str, handle: Callable[[Server, Request], Awaitable[Response]], protocol: str) -> Route:
         return Route(path, guarded(server, path, handle, protocol), methods=[method])
@@ -90,9 +90,25 @@ def application(
             *(route(path, method, handle, "openai") for path, method, handle in pages),
         ],
         exception_handlers={404: _nowhere, 405: _nowhere},
-        lifespan=lifespan,
+        lifespan=_lifespan(server, beside),
     )
     return Front(others, asked)
+
+
+def _lifespan(server: Server, beside: Callable[[], list[Coroutine[Any, Any, None]]]) -> Lifespan[Starlette]:
+    """From start to end: what is done beside answering begins with the server, and ends with it."""
+
+    @contextlib.asynccontextmanager
+    async def lifespan(app: Starlette) -> AsyncIterator[None]:
+        under_way = [asyncio.get_running_loop().create_task(work) for work in beside()]
+        yield
+        for task in under_way:
+            task.cancel()
+        await server.threads.close()
+        if server.traces is not None:
+            await asyncio.get_running_loop().run_in_executor(None, server.traces.close)
+
+    return lifespan
 
 
 def _pages(server: Server, secret: bytes) -> list[tuple[str, str, Handle]]:
