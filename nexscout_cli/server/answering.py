@@ -65,7 +65,10 @@ def handler(dialect: Dialect) -> Callable[[Server, Request], Awaitable[Response]
             def answered(response: AIResponse) -> None:
                 server.answered(model, response, began, headers)
 
-            return await _streamed(server, dialect, ask, running, teller, answered)
+            def refused(response: AIResponse) -> Response:
+                return errors.failed(dialect.name, response, _headers(response, ask))
+
+            return await streamed(server, dialect.name, running, teller, answered, refused)
         response = await server.threads.run(
             lambda: server.engine.run(ask.request, actor=key.user_id, request_id=request_id), size
         )
@@ -83,15 +86,18 @@ def named(request: AIRequest, name: str | None) -> AIRequest:
     return request if not name else request._replace(options=request.options._replace(idempotency_key=name))
 
 
-async def _streamed(
+async def streamed(
     server: Server,
-    dialect: Dialect,
-    ask: Ask,
+    protocol: str,
     running: Running,
     teller: Teller,
     answered: Callable[[AIResponse], None],
+    refused: Callable[[AIResponse], Response],
 ) -> Response:
-    """The answer as events. Until the first piece nothing is sent, so that a refusal has its own status."""
+    """The answer as events. Until the first piece nothing is sent, so that a refusal has its own status and is ``refused``'s.
+
+    ``answered`` hears of the answer, or of the failure, before the last events are told.
+    """
     pieces = running.pieces()
     try:
         first = await anext(pieces, None)
@@ -101,9 +107,9 @@ async def _streamed(
     response = running.response
     if first is None and response is not None and response.error is not None:
         answered(response)
-        return errors.failed(dialect.name, response, _headers(response, ask))
+        return refused(response)
     server.places.stay()
-    return _Events(server, dialect.name, running, first or [], teller, pieces, answered)
+    return _Events(server, protocol, running, first or [], teller, pieces, answered)
 
 
 class _Events(StreamingResponse):
