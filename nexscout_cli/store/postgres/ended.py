@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from nexscout_cli.store.postgres.connections import Connections
 
 WAITED_FOR = 0x6E78_0005
-"""The kind of advisory lock that who waits for a claim's end holds together with others; see migration 0015."""
+"""The kind of advisory lock that who waits for a claim's end holds together with others; see migration 0016."""
 LOOK = 1.0
 """Seconds after which one who waits looks, heard or not."""
 _GONE = 3.0
