@@ -175,8 +175,9 @@ def copy(
 ) -> int:
     """Copy all books to a file or a PostgreSQL database that has none, and check them there (admins).
 
-    All of it or nothing, as it was at one moment. What is written to the old books meanwhile is not in the copy: stop
-    what writes first. Then let NEXSCOUT_DB name the new place.
+    As it was at one moment; nobody can use a copy before all of it is there. One to a server that is cut short goes on with
+    the same command. What is written to the old books meanwhile is not in the copy: stop what writes first. Then let
+    NEXSCOUT_DB name the new place.
 
     \b
     nexscout db copy --to postgresql://nexscout@db.example.com/nexscout

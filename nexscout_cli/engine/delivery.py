@@ -62,7 +62,7 @@ def delivered(
         and not (doubted and doubted.held.attempt.id == held.attempt.id and not doubted.confirmed)
         and charge.output_tokens < settings["cache.max_tokens"]
     )
-    lesson = bookkeeping.lesson(plan, charge, 0.5 if cut else 1.0, now, settings)
+    lesson = bookkeeping.lesson(plan, charge, 0.5 if cut else 1.0, now, settings, held.attempt.deployment)
     keys = (course.asked.cache_key, course.asked.form_key) if keep else (None, None)
     # It is given again under an idempotency key alone.
     again = response.as_json() if held.attempt.settlement.has_key else {}

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from nexscout_cli import waiting
 from nexscout_cli.engine.names import check_user
-from nexscout_cli.store.sqlite.database import Database
+from nexscout_cli.store.sqlite.database import Database, wal_is_safe
 from nexscout_cli.store.sqlite.dialect import SQLITE
 from nexscout_cli.store.sqlite.transaction import Transaction
 
@@ -35,7 +35,7 @@ class Transactions:
         self.clock = clock
         self.rules = rules
         self._known: dict[str, Any] = {}
-        self._files = (str(path), f"{path}-wal")
+        self._files = (str(path), *([f"{path}-wal"] if wal_is_safe() else []))
         self.db = Database(path, rules.lock_timeout)
         self.db.open(lambda c: fill(self._transaction(c, owner)))
 
