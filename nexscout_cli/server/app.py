@@ -13,7 +13,7 @@ from starlette.routing import Route
 
 from nexscout_cli.errors import UsageError
 from nexscout_cli.jsontext import dumps
-from nexscout_cli.server import chat_completions, errors, messages, own_form, responses
+from nexscout_cli.server import chat_completions, errors, messages, own_form, response_state, responses
 from nexscout_cli.server.admin import Admin
 from nexscout_cli.server.answering import Front, handler
 from nexscout_cli.server.catalog import listed
@@ -64,11 +64,11 @@ def application(
         return Route(path, guarded(server, path, handle, protocol), methods=[method])
 
     asked = {
-        path: guarded(server, path, handler(dialect), dialect.name)
-        for path, dialect in (
-            ("/v1/chat/completions", chat_completions),
-            ("/v1/responses", responses),
-            ("/v1/messages", messages),
+        path: guarded(server, path, handle, dialect.name)
+        for path, dialect, handle in (
+            ("/v1/chat/completions", chat_completions, handler(chat_completions)),
+            ("/v1/responses", responses, handler(responses, response_state.earlier)),
+            ("/v1/messages", messages, handler(messages)),
         )
     }
     others = Starlette(

@@ -59,7 +59,7 @@ class _Teller:
         self._server = server
         self._response: AIResponse | None = None
 
-    def hear(self, response: AIResponse) -> None:
+    async def hear(self, response: AIResponse) -> None:
         """What came of the request."""
         self._response = response
         self._server.metrics.answered(response)
