@@ -40,7 +40,8 @@ def finding(prompt: str, weak: str, first: str, strong: str) -> dict[str, Json]:
 
     ``agrees`` is None where the two cannot be compared: long texts that state no result.
     """
-    from nexscout_cli.engine.answers.doubt import agree, options
+    from nexscout_cli.engine.answers.doubt import agree
+    from nexscout_cli.engine.routing.prompt_traits import options
 
     closed = bool(options(prompt)) or all(_states_a_result(answer) for answer in (first, strong))
     comparable = closed and agree(prompt, first, first) and agree(prompt, strong, strong)
