@@ -223,7 +223,7 @@ class SqliteReportReader(FoldReader):
         """Audits of the window: how many, the same answer, another one, and what the strong answers cost."""
         rows = self._select(
             f"SELECT metadata, cost_usd FROM ai_model_usage WHERE created_at >= :since AND created_at < :until "
-            f"AND routing_reason = 'audit' AND {_MINE} {self._only}"
+            f"AND routing_reason = 'audit' AND {_MINE} {self.narrowed('model_used')}"
         )
         found = [((json.loads(metadata).get("doubt") or {}).get("agrees"), cost) for metadata, cost in rows]
         same, other = (sum(agrees is which for agrees, _ in found) for which in (True, False))
