@@ -56,7 +56,12 @@ def _marked() -> tuple[str, re.Pattern[str], Callable[[object], str], Callable[[
             return f"{mark}{item:f}"
         raise TypeError(f"{type(item).__name__} has no JSON form")
 
-    return mark, re.compile(f'"{mark}([-0-9.]+)"'), decimal, writer(default=decimal, ensure_ascii=False, allow_nan=False)
+    return (
+        mark,
+        re.compile(f'"{mark}([-0-9.]+)"'),
+        decimal,
+        writer(default=decimal, ensure_ascii=False, allow_nan=False),
+    )
 
 
 def loads(text: str | bytes) -> Any:

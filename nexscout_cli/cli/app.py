@@ -35,6 +35,15 @@ def main(argv: list[str]) -> int:
         return output.finish(_status(error, as_json))
 
 
+def __getattr__(name: str) -> Any:
+    """``app``, the whole command line as Typer's: imported only for who asks for it."""
+    if name != "app":
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from nexscout_cli.cli.typer_app import app
+
+    return app
+
+
 def _called(argv: list[str]) -> Any:
     """What the line's command returns. A plain line needs no Typer."""
     calls = quick.read(import_module(module_of(argv[0])).app, argv[1:]) if argv[:1] and argv[0] in COMMANDS else None

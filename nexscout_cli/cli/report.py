@@ -8,7 +8,7 @@ from typing import Annotated
 from nexscout_cli.cli import declared, output, report_texts
 from nexscout_cli.cli.report_parts import caption, remarks, sections
 from nexscout_cli.cli.session import Session
-from nexscout_cli.engine.report_window import Window, between, zone
+from nexscout_cli.engine.report_window import Only, Window, between, zone
 from nexscout_cli.engine.reports.build import COLUMNS
 from nexscout_cli.engine.reports.build import report as built
 from nexscout_cli.engine.reports.csv_text import as_csv
@@ -27,6 +27,8 @@ def report(
     ] = "7d",
     until: Annotated[str | None, declared.Option("--until", help="Up to when, not included (default: now).")] = None,
     user: Annotated[str | None, declared.Option("-u", "--user", help="One user only.")] = None,
+    model: Annotated[str | None, declared.Option("--model", help="One model's part only.")] = None,
+    feature: Annotated[str | None, declared.Option("--feature", help="One feature's part only.")] = None,
     tz: Annotated[str | None, declared.Option("--tz", help="Time zone of days and times (default: report.tz).")] = None,
     kind: Annotated[str, declared.Option("--format", help=f"One of {', '.join(FORMATS)}.")] = "table",
     imported: Annotated[
@@ -78,7 +80,7 @@ def report(
 
         raise refuse("--html, --chart or --imported")
     now = datetime.now(UTC) if session.remote else session.store.reports.now(session.actor)
-    window = between(now, since, until, zone(tz or session.settings["report.tz"]))
+    window = between(now, since, until, zone(tz or session.settings["report.tz"]))._replace(only=Only(model, feature))
     if html is not None:
         from nexscout_cli.cli.report_page import write_page
 
@@ -88,7 +90,9 @@ def report(
 
         return show_charts(session, window, user)
     if session.remote:
-        result = session.remote.report(name=name, since=since, until=until, tz=tz, user=user)
+        result = session.remote.report(
+            name=name, since=since, until=until, tz=tz, user=user, model=model, feature=feature
+        )
     else:
         terms = (session.store, session.actor, name, window, session.settings, user)
         result = built(*terms, imported=imported == "only")

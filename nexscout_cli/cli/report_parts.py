@@ -116,6 +116,7 @@ def caption(result: dict[str, Any], window: Window) -> str:
     """What a report is, of whom, and of when: the first line of everything that a person reads."""
     since, until = (moment.astimezone(window.tz) for moment in (window.since, window.until))
     of_whom = f" of {result['user']}" if result["user"] else ""
+    of_whom += "".join(f", {what} {name}" for what, name in window.only.named().items())
     return f"{result['report']}{of_whom}, {since:%Y-%m-%d %H:%M} to {until:%Y-%m-%d %H:%M} ({window.tz})"
 
 

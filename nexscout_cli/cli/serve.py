@@ -66,8 +66,11 @@ def serve(
     _prepare(config.cache_dir())
     with suppress(NexScoutError):  # what the first request would load is loaded before it comes
         engine.simulate(AIRequest(session.actor, settings["feature"], "Hello"))
+    secret = link_secret(config.secrets_dir())
     made = uvicorn.Config(
-        application(engine, session.store, settings, link_secret(config.secrets_dir()), bad_row, _limits(session)),
+        application(
+            engine, session.store, settings, secret, bad_row, _limits(session), session.recover, config.rates_dir()
+        ),
         host=host or settings["serve.host"],
         port=settings["serve.port"] if port is None else port,
         http=bounded_protocol(),

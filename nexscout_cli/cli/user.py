@@ -17,7 +17,6 @@ app = declared.App(no_args_is_help=True)
 Whom = Annotated[str, declared.Argument(metavar="USER", help="The user's name.")]
 AsJson = Annotated[bool, declared.Option("--json", help="One JSON document on stdout.")]
 
-_PEAKS = 3
 _STYLE = {
     "sentence_length": "words a sentence",
     "word_length": "letters a word",
@@ -292,16 +291,13 @@ def _facts(session: Session, subject: str, role: str) -> dict[str, Any]:
 def _forecast(state: Energy, learned: ProfileState) -> dict[str, Any]:
     """What the days ahead look like: expected tokens against the budget, and the hours they fall into (UTC)."""
     budget, expected = state.daily_token_budget, max(learned.predicted_daily_usage, state.daily_tokens_used)
-    hours = sorted(
-        (h for h, n in enumerate(learned.peak_usage_hours) if n), key=lambda h: (-learned.peak_usage_hours[h], h)
-    )
     return {
         "predicted_daily_usage": expected,
         "daily_token_budget": budget,
         "share_of_budget": round(expected / budget, 4) if budget else None,
         "within_budget": expected <= budget,
         "tokens_left_today": max(0, budget - state.daily_tokens_used),
-        "peak_hours": [f"{hour:02}:00–{(hour + 1) % 24:02}:00" for hour in sorted(hours[:_PEAKS])],
+        "peak_hours": [f"{hour:02}:00–{(hour + 1) % 24:02}:00" for hour in learned.peaks()],
     }
 
 

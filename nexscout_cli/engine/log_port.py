@@ -5,6 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:
+    from datetime import datetime
+
     from nexscout_cli.engine.book_types import Feedback, Live
 
 Row = dict[str, Any]
@@ -20,15 +22,15 @@ class FeedbackBook(Protocol):
         beginning of one.
         """
 
-    def by_model(self, actor: str, user_id: str) -> dict[str, tuple[int, int]]:
-        """One user's good and bad verdicts by model."""
+    def by_model(self, actor: str, user_id: str | None) -> dict[str, tuple[int, int]]:
+        """One user's good and bad verdicts by model; None: everyone's for an admin, else the actor's own."""
 
 
 class Log(Protocol):
     """What became of requests, and why. Requests are named by their id or the beginning of it."""
 
-    def latest(self, actor: str, user: str | None = None, limit: int = 20) -> list[Row]:
-        """The latest requests that the actor may see, newest first."""
+    def latest(self, actor: str, user: str | None = None, limit: int = 20, before: datetime | None = None) -> list[Row]:
+        """The latest requests that the actor may see, newest first; of those before a time."""
 
     def show(self, actor: str, request: str) -> Row:
         """One request: summary, prediction, attempts, entries, usage rows."""

@@ -54,7 +54,7 @@ _READS = {
 }
 _WRITES = {
     "/v1/chat/completions": "OpenAI's chat completions.",
-    "/v1/responses": "OpenAI's responses, without state.",
+    "/v1/responses": "OpenAI's responses.",
     "/v1/messages": "Anthropic's messages.",
     "/v1/messages/count_tokens": "The tokens of the input of Anthropic's messages; nothing is sent.",
     "/v1/run": "A request in NexScout's own form.",

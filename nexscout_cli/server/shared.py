@@ -13,9 +13,10 @@ from nexscout_cli.server import errors
 from nexscout_cli.server.auth import Keys
 from nexscout_cli.server.coroutines import InThreads
 from nexscout_cli.server.faults import Fault, Faults
-from nexscout_cli.server.limits import Places, Rates, read_body
+from nexscout_cli.server.limits import Places, read_body
 from nexscout_cli.server.metrics import Metrics
 from nexscout_cli.server.protocol import document
+from nexscout_cli.server.rates import Rates
 from nexscout_cli.server.running import Threads
 from nexscout_cli.server.traces import traces
 
@@ -32,20 +33,22 @@ if TYPE_CHECKING:
 
 LIMITS_READ = 2.0
 """Seconds between two looks at the limits that admins have set."""
+TIDIED = 300.0
+"""Seconds between two times that what has been left behind is settled, and finished hours are folded."""
 _log = logging.getLogger("nexscout.serve")
 
 
 class Server:
     """Everything that requests share: the engine, the store, keys, limits, threads."""
 
-    def __init__(self, engine: Engine, store: Store, settings: Settings, fault: Fault) -> None:
+    def __init__(self, engine: Engine, store: Store, settings: Settings, fault: Fault, rates: Rates) -> None:
         self.engine, self.store, self.settings = engine, store, settings
         self.faults = Faults(fault)
         engine.sends_at_once = True
         if not store.lets_others_go_on:
             engine.ledger = cast("Ledger", InThreads(engine.ledger))
         self.keys = Keys(store)
-        self.rates = Rates()
+        self.rates = rates
         self.places = Places(settings["serve.max_at_once"])
         self.threads = Threads(settings["serve.max_at_once"], store.settle)
         self.metrics = Metrics()
@@ -69,6 +72,15 @@ class Server:
             if settings.values != self.settings.values:
                 self.settings = settings
                 self.engine.adopt(settings)
+
+    async def tidy(self, do: Callable[[], object]) -> None:
+        """Settle what has been left behind and fold what is finished, again and again, so that pages read few rows."""
+        while True:
+            await asyncio.sleep(TIDIED)
+            try:
+                await self.threads.do(do)
+            except NexScoutError as error:  # the next time does it
+                _log.warning("finished hours could not be folded: %s", error.message)
 
     async def key(self, request: Request) -> ApiKey:
         """Who asks. Raises HttpError: 401 without a valid key, 429 where the key has had its share."""

@@ -175,3 +175,12 @@ def test_lines_of_every_day_are_read_without_typer(line: list[str]) -> None:
 )
 def test_what_is_not_plain_is_left_to_typer(line: list[str]) -> None:
     assert quick.read(import_module(module_of(line[0])).app, line[1:]) is None
+
+
+def test_the_whole_command_line_can_be_had_for_typers_own_runner(home: Any) -> None:
+    from typer.testing import CliRunner
+
+    from nexscout_cli.cli.app import app
+
+    done = CliRunner().invoke(app, ["mode", "show", "--json"])
+    assert done.exit_code == 0 and '"mode"' in done.output

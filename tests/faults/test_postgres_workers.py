@@ -2,18 +2,25 @@
 
 from __future__ import annotations
 
+import time
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from typing import Any
 
 import psycopg
 import pytest
 
+from nexscout_cli.assemble import SystemClock
 from nexscout_cli.config import Settings
+from nexscout_cli.engine.asked import Asked
+from nexscout_cli.engine.cache.in_flight import wait
 from nexscout_cli.engine.catalog.recovery_rules import Recovered
+from nexscout_cli.engine.interrupts import Interrupts
 from nexscout_cli.engine.store_rules import store_rules
 from nexscout_cli.store import owner
-from nexscout_cli.store.postgres import pulse
+from nexscout_cli.store.postgres import ended, pulse
 from nexscout_cli.store.postgres.store import PostgresStore
+from nexscout_cli.store.sqlite.ledger import SqliteLedger
 from tests.contract.books import PostgresBooks
 from tests.support.clock import SettableClock
 from tests.support.postgres import as_application, new_database
@@ -104,8 +111,7 @@ def test_nobody_is_dead_to_a_server_that_came_back_a_moment_ago(hosts: Hosts) ->
 
 
 def test_a_request_for_the_same_does_not_wait_for_a_dead_worker_elsewhere(hosts: Hosts) -> None:
-    order = hosts.here.order(hosts.here.plan())._replace(cache_key="k")
-    hosts.move_there(hosts.here.ledger.hold("ada", order))
+    hosts.move_there(hosts.here.hold(cache_key="k"))
     assert hosts.here.ledger.in_flight("ada", "ada", "k")
     hosts.clock.move(seconds=pulse.SILENCE + 1)
     assert not hosts.here.ledger.in_flight("ada", "ada", "k")
@@ -121,3 +127,44 @@ def test_a_program_tells_of_itself_while_its_store_is_open(hosts: Hosts, monkeyp
                 break
     assert [row[0] for row in seen] == [owner.me()]
     hosts.here.store.close()
+
+
+def test_who_waits_for_the_same_request_is_told_when_it_ends_and_looks_no_more_often_than_once_a_second(
+    hosts: Hosts, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    attempt = hosts.here.hold(cache_key="k")
+    values = Settings()
+    store = PostgresStore(as_application(hosts.place), hosts.clock, store_rules(values), "ada")  # as on another machine
+    looks: list[float] = []
+    in_flight = SqliteLedger.in_flight
+
+    def look(*about: Any) -> bool:
+        looks.append(time.monotonic())
+        return in_flight(*about)
+
+    monkeypatch.setattr(SqliteLedger, "in_flight", look)
+    monkeypatch.setattr(ended, "LOOK", 300.0)  # nothing but the message lets it look again
+    asked = Asked("r1", hosts.here.request(), "ada", 0.0, cache_key="k")
+    with ThreadPoolExecutor(1) as pool:
+        waiting = pool.submit(wait, store.ledger, SystemClock(), Interrupts(), asked, 60.0)
+        with closing(psycopg.connect(hosts.place, autocommit=True)) as root:
+            listening = "SELECT 1 FROM pg_locks WHERE locktype = 'advisory' AND classid = %s AND mode = 'ShareLock'"
+            while not root.execute(listening.encode(), (ended.WAITED_FOR,)).fetchone():
+                time.sleep(0.01)
+        while len(looks) < 2:  # once at first, once when it is listened for
+            time.sleep(0.01)
+        assert not waiting.done()
+        hosts.here.void(attempt)
+        hosts.here.fail(attempt)
+        waiting.result(30)
+    assert 3 <= len(looks) <= 4
+    store.close()
+
+
+def test_nobody_is_told_of_an_end_that_nobody_waits_for(hosts: Hosts) -> None:
+    with closing(psycopg.connect(hosts.place, autocommit=True)) as root:
+        root.execute("LISTEN nexscout_ended")
+        attempt = hosts.here.hold(cache_key="k")
+        hosts.here.void(attempt)
+        hosts.here.fail(attempt)
+        assert list(root.notifies(timeout=0.2)) == []

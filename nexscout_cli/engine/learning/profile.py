@@ -38,6 +38,11 @@ class ProfileState(NamedTuple):
     usage_day_tokens: int = 0
     prompt_heads: tuple[str, ...] = ()
 
+    def peaks(self, most: int = 3) -> list[int]:
+        """The hours (UTC) with most requests, as many at most, in order of time."""
+        hours = [hour for hour, n in enumerate(self.peak_usage_hours) if n]
+        return sorted(sorted(hours, key=lambda hour: (-self.peak_usage_hours[hour], hour))[:most])
+
     def after(self, lesson: Lesson) -> ProfileState:
         """The state after one more settled request."""
         requests = self.total_requests + 1

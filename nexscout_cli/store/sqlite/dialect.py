@@ -14,6 +14,8 @@ class Dialect(NamedTuple):
     """The bytes of a text column, whose name stands for ``{}``."""
     fields_of: str
     """Rows ``j`` (key, value) of the whole-number fields of a JSON column, whose name stands for ``{}``."""
+    packed: str
+    """A text with a JSON object of keys and numbers, two columns that stand for ``{}`` and ``{}``: an aggregate."""
     place: str
     """The column in whose order ``imported_usage`` is gone through without sorting."""
     is_postgres: bool = False
@@ -70,12 +72,14 @@ SQLITE = Dialect(
     greatest="max",
     bytes_of="length(CAST({} AS BLOB))",
     fields_of="json_each({}) j",
+    packed="json_group_object(CAST({} AS text), {})",
     place="rowid",
 )
 POSTGRES = Dialect(
     greatest="greatest",
     bytes_of="octet_length({})",
     fields_of="LATERAL (SELECT key, CAST(value AS bigint) AS value FROM jsonb_each_text(CAST({} AS jsonb))) j",
+    packed="CAST(json_object_agg({}, {}) AS text)",
     place="key",
     is_postgres=True,
 )

@@ -8,9 +8,10 @@ from datetime import UTC, date, datetime, time, timedelta
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from nexscout_cli.engine.percentiles import ERROR_BITS, EXACT, LATENCY_BITS, median, nearest_rank
+from nexscout_cli.engine.percentiles import ERRORS as OFF
+from nexscout_cli.engine.percentiles import EXACT, Rounding, median, nearest_rank
+from nexscout_cli.engine.percentiles import LATENCY as TOOK
 from nexscout_cli.engine.report_values import Deployed, Failed, Person, PromptCache
-from nexscout_cli.engine.report_window import Window
 from nexscout_cli.engine.sums import SUMS
 from nexscout_cli.engine.usage import Rates
 from nexscout_cli.errors import StoreError
@@ -23,6 +24,7 @@ from nexscout_cli.store.sqlite.transaction import OWN_OR_ADMIN, parse_stamp
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from nexscout_cli.engine.report_window import Window
     from nexscout_cli.store.sqlite.records import Record
     from nexscout_cli.store.sqlite.work import Work
 
@@ -42,12 +44,12 @@ _OF_PREDICTIONS = ("feature", "recommended_model")
 
 class _Errors(NamedTuple):
     """Sums of predictions by feature and model; of each of them how often ours, and the formula's, were off by how much, in
-    millionths rounded to ``bits``.
+    millionths.
     """
 
-    bits: int
+    rounding: Rounding | None
     sums: dict[tuple[Any, ...], list[int]]
-    off: list[tuple[tuple[str, str], str, int, int]]
+    off: dict[tuple[Any, ...], dict[int, int]]
 
 
 class Split(NamedTuple):
@@ -148,24 +150,25 @@ class SqliteReportReader(FoldReader):
 
     def latencies(self) -> dict[str, tuple[int, int]]:
         """Milliseconds from the hold to the post of the window's calls, by model: the P50 and the P95."""
-        return {model: (p50, p95) for model, (_, p50, p95) in self._took("model").items()}
+        rounding, by_model = self._took
+        return {model: _ranks(took, rounding) for (model,), took in by_model.items()}
 
     def latency(self) -> Row:
         """Of all calls whose time is known: n, and p50 and p95 in milliseconds from the hold to the post, None without one."""
-        return dict(zip(("n", "p50", "p95"), self._took().get(None, (0, None, None)), strict=True))
+        rounding, by_model = self._took
+        took: dict[int, int] = {}
+        for counts in by_model.values():
+            for ms, n in counts.items():
+                took[ms] = took.get(ms, 0) + n
+        p50, p95 = _ranks(took, rounding) if took else (None, None)
+        return {"n": sum(took.values()), "p50": p50, "p95": p95}
 
-    def _took(self, *keys: str) -> dict[Any, tuple[int, int, int]]:
-        """Calls, P50 and P95 by model, or under None of all."""
+    @cached_property
+    def _took(self) -> tuple[Rounding | None, dict[tuple[Any, ...], dict[int, int]]]:
+        """How many calls took how many milliseconds, by model, and how those are rounded; from one reading."""
         # Few enough are looked at one by one, in a window as on a day of it.
         exact = sum(row["calls"] for row in self.sums()) <= EXACT
-        counts: dict[Any, dict[int, int]] = {}
-        for key, (calls,) in self.of(LATENCY, *keys, "took", exact=exact).items():
-            counts.setdefault(key[0] if keys else None, {})[key[-1]] = calls
-        bits = 0 if exact else LATENCY_BITS
-        return {
-            model: (sum(took.values()), nearest_rank(took, 50, bits) or 0, nearest_rank(took, 95, bits) or 0)
-            for model, took in counts.items()
-        }
+        return None if exact else TOOK, self.counted(LATENCY, "model", exact=exact)
 
     def deployed_calls(self) -> list[Deployed]:
         """Calls of the window that were made at a deployment, by model and deployment."""
@@ -177,7 +180,8 @@ class SqliteReportReader(FoldReader):
                   SELECT a.model, a.deployment, a.failure, a.actual, {took} AS took, count(*) OVER ({part}) AS many,
                          row_number() OVER ({part} ORDER BY {took}) AS rank FROM attempts a JOIN requests r USING (request_id)
                   WHERE a.deployment IS NOT NULL AND a.created_at >= :since AND a.created_at < :until
-                  AND (a.state = 'posted' OR a.failure IS NOT NULL) AND {OWN_OR_ADMIN} {self._only})
+                  AND (a.state = 'posted' OR a.failure IS NOT NULL) AND {OWN_OR_ADMIN} {self._only}
+                  {self.narrowed("a.model", "r.feature")})
                 SELECT model, deployment, count(*) - count(failure), count(failure), coalesce(sum(actual), 0),
                        {rank.format(50)}, {rank.format(95)} FROM made GROUP BY model, deployment ORDER BY model, deployment"""
         )
@@ -189,7 +193,8 @@ class SqliteReportReader(FoldReader):
     def kept_answers(self) -> dict[str, int]:
         """How many answers are kept now, by feature."""
         rows = self._select(
-            f"SELECT feature, count(*) FROM cached_ai_responses WHERE expires_at > :now AND {_MINE} GROUP BY feature"
+            f"SELECT feature, count(*) FROM cached_ai_responses WHERE expires_at > :now AND {_MINE} "
+            f"{self.narrowed('model_used')} GROUP BY feature"
         )
         return {row[0]: row[1] for row in rows}
 
@@ -199,18 +204,19 @@ class SqliteReportReader(FoldReader):
 
     def prompt_caches(self) -> list[PromptCache]:
         """Input tokens of the window that providers had in their caches, or wrote there, by model, with its prices of today."""
-        rows = self._select(
-            f"""SELECT u.model_used, j.key, CAST(sum(j.value) AS bigint), m.input_price, m.class_prices
-                FROM (SELECT model_used, token_classes FROM ai_model_usage WHERE created_at >= :since AND created_at < :until
-                      AND token_classes <> '{{}}' AND {_MINE} {self._only}) u
-                JOIN ai_model_configs m ON m.model = u.model_used,
-                {self._t.sql.fields_of.format("u.token_classes")}
-                GROUP BY u.model_used, j.key, m.input_price, m.class_prices ORDER BY u.model_used, j.key"""
-        )
+        kept = {
+            key: tokens
+            for key, (tokens,) in self.of(CLASSES, "model", "class").items()
+            if key[1] in ("cached", "cache_write", "cache_write_1h")
+        }
+        prices = {
+            row[0]: Rates(row[1], 0, json.loads(row[2]))
+            for row in (self._select("SELECT model, input_price, class_prices FROM ai_model_configs") if kept else ())
+        }
         return [
-            PromptCache(model, name, tokens, price, Rates(price, 0, json.loads(prices)).of(name))
-            for model, name, tokens, price, prices in rows
-            if name in ("cached", "cache_write", "cache_write_1h")
+            PromptCache(model, name, tokens, prices[model].input, prices[model].of(name))
+            for (model, name), tokens in sorted(kept.items())
+            if model in prices
         ]
 
     def token_classes(self) -> dict[str, int]:
@@ -221,18 +227,19 @@ class SqliteReportReader(FoldReader):
     def predictions(self, *keys: str) -> list[Row]:
         """Predictions whose actual tokens are known, summed up by ``keys``, most first; see the port for the columns."""
         at = [_OF_PREDICTIONS.index(key) for key in keys]
-        bits, every, off = self._errors
+        rounding, every, off = self._errors
         parts: dict[tuple[Any, ...], list[int]] = {}
         add(parts, len(keys), ((*(part[n] for n in at), *sums) for part, sums in every.items()))
         counts: dict[tuple[Any, ...], dict[str, dict[int, int]]] = {}
-        for part, of, error, n in off:
+        for (*part, of), errors in off.items():
             counted = counts.setdefault(tuple(part[n] for n in at), {"ours": {}, "formula": {}})[of]
-            counted[error] = counted.get(error, 0) + n
+            for error, n in errors.items():
+                counted[error] = counted.get(error, 0) + n
         rows = [
             {**dict(zip(keys, part, strict=True)), **_predicted(dict(zip(PREDICTIONS.sums, sums, strict=True)))}
             | {
-                "median_error": median(counts[part]["ours"], bits) / 1e6,
-                "formula_median_error": median(counts[part]["formula"], bits) / 1e6,
+                "median_error": median(counts[part]["ours"], rounding) / 1e6,
+                "formula_median_error": median(counts[part]["formula"], rounding) / 1e6,
             }
             for part, sums in parts.items()
         ]
@@ -243,10 +250,7 @@ class SqliteReportReader(FoldReader):
         """By feature and model, from one reading: the sums, and how often each error occurs."""
         sums = self.of(PREDICTIONS, *PREDICTIONS.keys)
         exact = sum(each[0] for each in sums.values()) <= EXACT
-        off = self.of(ERRORS, *ERRORS.keys, exact=exact)
-        return _Errors(
-            0 if exact else ERROR_BITS, sums, [((f, m), of, error, n) for (f, m, of, error), (n,) in off.items()]
-        )
+        return _Errors(None if exact else OFF, sums, self.counted(ERRORS, *ERRORS.keys[:-1], exact=exact))
 
     def predicted(self) -> Row:
         """Predictions whose actual tokens are known: n; sums of tokens: predicted, actual, and p90, which counts the prediction
@@ -262,7 +266,7 @@ class SqliteReportReader(FoldReader):
     def by_day(self, step: int = 1) -> Iterator[tuple[str, SqliteReportReader]]:
         """Each day of the window's time zone since the first use, with a reader of it alone; or of ``step`` days from it."""
         for day, start, end in self._local_days(step):
-            yield day.isoformat(), type(self)(self._t, Window(start, end, self.window.tz), self.user)
+            yield day.isoformat(), type(self)(self._t, self.window._replace(since=start, until=end), self.user)
 
     def _local_days(self, step: int = 1) -> Iterator[tuple[date, datetime, datetime]]:
         tz = self.window.tz
@@ -298,7 +302,8 @@ class SqliteReportReader(FoldReader):
     def _rollup(self, keys: tuple[str, ...]) -> str | None:
         """The roll-up that can answer for these keys, None where the folded cube must."""
         if "user_id" in keys or self.user is not None:
-            return "usage_by_user_day" if {"user_id", "day"}.issuperset(keys) else None
+            by_user = {"user_id", "day"}.issuperset(keys) and not self.window.only.named()
+            return "usage_by_user_day" if by_user else None
         return "usage_by_model_day"
 
     def _from_rollup(self, table: str, keys: tuple[str, ...], first: str, end: str) -> list[Record]:
@@ -310,10 +315,15 @@ class SqliteReportReader(FoldReader):
             head, source, where = OWNERS, f"owners CROSS JOIN {table}", f"user_id = owners.id AND {OWN_OR_ADMIN}"
         return self._select(
             f"{head} SELECT {', '.join([*names, _ROLLUP_SUMS])} FROM {source} "
-            f"WHERE day >= :start AND day < :end AND {where} {grouped(names)}",
+            f"WHERE day >= :start AND day < :end AND {where}{self.narrowed()} {grouped(names)}",
             start=first,
             end=end,
         )
+
+
+def _ranks(took: dict[int, int], rounding: Rounding | None) -> tuple[int, int]:
+    """The P50 and the P95."""
+    return nearest_rank(took, 50, rounding) or 0, nearest_rank(took, 95, rounding) or 0
 
 
 def _predicted(known: dict[str, int]) -> Row:
