@@ -8,9 +8,10 @@ Everything is imported when it is first used, so that ``import nexscout_cli`` co
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
-
 __version__ = "0.1.0"
+
+TYPE_CHECKING = False
+"""As typing's; importing that would double the time of ``nexscout --version``."""
 
 _TYPES = {
     "AIRequest": "request",
@@ -45,6 +46,8 @@ __all__ = [
 ]
 
 if TYPE_CHECKING:
+    from typing import Any
+
     from nexscout_cli.api import (
         Engine,
         check_cost_firewall,

@@ -9,12 +9,13 @@ def main() -> None:
     """Run the command and exit with its status."""
     if sys.argv[1:] in (["--version"], ["-V"]):
         import os
-        from contextlib import suppress
 
         from nexscout_cli import __version__
 
-        with suppress(OSError):  # a stream that is closed or full: there is nobody to tell
+        try:  # noqa: SIM105 - contextlib costs as much as all the rest
             os.write(1, f"nexscout {__version__}\n".encode())
+        except OSError:  # a stream that is closed or full: there is nobody to tell
+            pass
         return
     from nexscout_cli import system
 

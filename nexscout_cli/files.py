@@ -12,6 +12,7 @@ import time
 from collections import Counter
 from collections.abc import Callable
 from contextlib import suppress
+from functools import cache
 from math import isfinite
 from pathlib import Path
 from typing import Any
@@ -134,7 +135,7 @@ def parse_json(text: str, name: str) -> Any:
         text.encode()
         if _SURROGATE.search(text):
             json.dumps(json.loads(text), ensure_ascii=False).encode()
-        value = json.loads(text, parse_constant=_number, parse_float=_number, object_pairs_hook=_object)
+        value = _strict().decode(text)
     except UnicodeEncodeError as error:
         raise UsageError(f"{name} has a lone surrogate, which is not valid Unicode", "send valid Unicode") from error
     except (ValueError, RecursionError) as error:
@@ -144,6 +145,11 @@ def parse_json(text: str, name: str) -> Any:
     if _depth(value) > MAX_JSON_DEPTH:
         raise UsageError(f"{name} is nested more than {MAX_JSON_DEPTH} deep", "flatten it")
     return value
+
+
+@cache
+def _strict() -> json.JSONDecoder:
+    return json.JSONDecoder(parse_constant=_number, parse_float=_number, object_pairs_hook=_object)
 
 
 def _number(text: str) -> float:

@@ -13,7 +13,7 @@ import pytest
 from typer.main import get_command
 
 from nexscout_cli import errors
-from nexscout_cli.cli.app import app
+from nexscout_cli.cli.typer_app import app
 from nexscout_cli.config import SETTINGS
 from nexscout_cli.engine.request import Options
 

@@ -49,7 +49,9 @@ def ask(n: int) -> AIRequest:
 
 
 @pytest.mark.parametrize("body", [b"[]", b"{", b'{"a":' * 100_000, b'{"model": "auto", "model": "fast"}', b"\xff"])
-def test_a_body_that_is_no_request_is_refused_as_a_server_does(engine: Engine, server: OpenAIServer, body: bytes) -> None:
+def test_a_body_that_is_no_request_is_refused_as_a_server_does(
+    engine: Engine, server: OpenAIServer, body: bytes
+) -> None:
     from nexscout_cli.server.in_process import EngineTransport
 
     with httpx.Client(transport=EngineTransport(engine)) as client:

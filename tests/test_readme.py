@@ -11,7 +11,7 @@ from types import ModuleType
 
 import pytest
 
-from nexscout_cli.cli.app import COMMANDS
+from nexscout_cli.cli.commands import COMMANDS
 from nexscout_cli.providers.embedded import model_file
 
 ROOT = Path(__file__).resolve().parent.parent

@@ -56,13 +56,13 @@ def modules(env: dict[str, str], *line: str) -> set[str]:
 
 HEAVY = {"litellm", "openai", "httpx", "pydantic", "tiktoken", "xllamacpp", "vaderSentiment", "tomlkit", "numpy"}
 CASES = [
-    (("--version",), HEAVY | {"typer", "click", "rich", "sqlite3", "sqlite_utils", "tomllib", "regex"}),
-    (LINE, HEAVY | {"rich", "sqlite_utils", "regex"}),
-    (("mode", "show"), HEAVY | {"rich", "sqlite_utils", "regex"}),
-    (("report",), HEAVY | {"sqlite_utils", "jinja2", "markupsafe"}),
+    (("--version",), HEAVY | {"typing", "contextlib", "typer", "rich", "sqlite3", "sqlite_utils", "tomllib", "regex"}),
+    (LINE, HEAVY | {"typer", "rich", "sqlite_utils", "regex"}),
+    (("mode", "show"), HEAVY | {"typer", "rich", "sqlite_utils", "regex"}),
+    (("report",), HEAVY | {"typer", "rich", "sqlite_utils", "jinja2", "markupsafe"}),
     (
         ("simulate", "Hello there"),
-        {"litellm", "openai", "httpx", "pydantic", "tiktoken", "xllamacpp", "rich", "sqlite_utils"},
+        {"litellm", "openai", "httpx", "pydantic", "tiktoken", "xllamacpp", "typer", "rich", "sqlite_utils"},
     ),
 ]
 

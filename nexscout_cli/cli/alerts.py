@@ -4,18 +4,16 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Annotated, Any
 
-import typer
-
-from nexscout_cli.cli import output, tables
+from nexscout_cli.cli import declared, output, tables
 from nexscout_cli.cli.session import Session
 from nexscout_cli.errors import UsageError
 
 if TYPE_CHECKING:
     from nexscout_cli.engine.alerts import Notice, Rule
 
-app = typer.Typer(rich_markup_mode=None, no_args_is_help=True, add_completion=False)
+app = declared.App(no_args_is_help=True)
 
-AsJson = Annotated[bool, typer.Option("--json", help="One JSON document on stdout.")]
+AsJson = Annotated[bool, declared.Option("--json", help="One JSON document on stdout.")]
 
 
 @app.callback()
@@ -33,17 +31,19 @@ def alerts() -> None:
 @app.command()
 def add(
     when: Annotated[
-        str, typer.Option("--when", help="What crosses what: 'spend day > 80% of cap', 'errors day > 10%'.")
+        str, declared.Option("--when", help="What crosses what: 'spend day > 80% of cap', 'errors day > 10%'.")
     ],
     notify: Annotated[
-        str, typer.Option("--notify", help="webhook:URL, slack:URL, discord:URL, command:CMD or file:PATH.")
+        str, declared.Option("--notify", help="webhook:URL, slack:URL, discord:URL, command:CMD or file:PATH.")
     ],
     whose: Annotated[
         str,
-        typer.Option("--for", help="everyone, users (each for itself), user:NAME, key:NAME, tag:NAME or feature:NAME."),
+        declared.Option(
+            "--for", help="everyone, users (each for itself), user:NAME, key:NAME, tag:NAME or feature:NAME."
+        ),
     ] = "everyone",
     secret_env: Annotated[
-        str | None, typer.Option("--secret-env", help="The variable whose value webhooks are signed with.")
+        str | None, declared.Option("--secret-env", help="The variable whose value webhooks are signed with.")
     ] = None,
     as_json: AsJson = False,
 ) -> int:
@@ -89,7 +89,9 @@ def list_(as_json: AsJson = False) -> int:
 
 
 @app.command()
-def remove(number: Annotated[int, typer.Argument(metavar="ID", help="The alert's number.")]) -> int:
+def remove(
+    number: Annotated[int, declared.Argument(metavar="ID", min=1, max=2**31 - 1, help="The alert's number.")],
+) -> int:
     """Remove an alert with its history.
 
     \b
@@ -138,7 +140,7 @@ def send(as_json: AsJson = False) -> int:
 
 @app.command()
 def history(
-    limit: Annotated[int, typer.Option("-n", "--limit", min=1, max=10_000, help="How many, newest first.")] = 20,
+    limit: Annotated[int, declared.Option("-n", "--limit", min=1, max=10_000, help="How many, newest first.")] = 20,
     as_json: AsJson = False,
 ) -> int:
     """Show what went off, and whether it was told.

@@ -1,4 +1,4 @@
-"""The command line: which commands there are, and the one place where an exception becomes an exit status."""
+"""The command line: what it calls, and the one place where an exception becomes an exit status."""
 
 from __future__ import annotations
 
@@ -8,116 +8,12 @@ import warnings
 from importlib import import_module
 from typing import Any
 
-import typer
-from typer.core import TyperGroup
-from typer.main import get_command
-
-from nexscout_cli.cli import output, signals
+from nexscout_cli.cli import output, quick, signals
+from nexscout_cli.cli.commands import COMMANDS, module_of
 from nexscout_cli.errors import Interrupted, NexScoutError, StoreError, UsageError
-
-COMMANDS = (
-    "run",
-    "chat",
-    "conversation",
-    "template",
-    "simulate",
-    "batch",
-    "jobs",
-    "mode",
-    "cache",
-    "models",
-    "energy",
-    "user",
-    "report",
-    "import",
-    "reconcile",
-    "replay",
-    "log",
-    "top",
-    "why",
-    "feedback",
-    "config",
-    "trust",
-    "serve",
-    "open",
-    "keys",
-    "budget",
-    "alerts",
-    "db",
-    "doctor",
-)
-"""Each is a module of this package with an ``app``; imported only when it is the one that runs."""
-
 
 _PRINT = ("report", "log", "why", "simulate", "doctor")
 """Commands that do nothing but print."""
-_MODULES = {"import": "import_"}
-"""Modules that cannot be called as their command is."""
-
-
-class LazyGroup(TyperGroup):
-    """A group whose commands are imported when they are asked for."""
-
-    def __init__(self, **extra: Any) -> None:
-        super().__init__(**extra)
-        self.commands = dict.fromkeys(COMMANDS)  # type: ignore[arg-type]
-
-    def get_command(self, ctx: Any, cmd_name: str) -> Any:
-        if cmd_name not in COMMANDS:
-            return None
-        command = get_command(import_module(f"nexscout_cli.cli.{_MODULES.get(cmd_name, cmd_name)}").app)
-        command.name = cmd_name
-        return command
-
-
-app = typer.Typer(
-    cls=LazyGroup,
-    rich_markup_mode=None,
-    no_args_is_help=True,
-    pretty_exceptions_enable=False,
-    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110},
-)
-
-
-@app.callback()
-def root(
-    version: bool = typer.Option(False, "--version", "-V", help="Print the version and exit."),
-    debug: bool = typer.Option(
-        False, "--debug", help="Show the traceback of an error; may stand anywhere on the line."
-    ),
-    install_man: bool = typer.Option(
-        False,
-        "--install-man",
-        help="Install the man page for this user, and exit.",
-        is_eager=True,
-        callback=lambda wanted: _install_man() if wanted else None,
-    ),
-    no_color: bool = typer.Option(False, "--no-color", help="No colours; may stand anywhere on the line."),
-) -> None:
-    """Stands in front of every LLM call and governs what it costs.
-
-    \b
-    nexscout run --feature ai_message "Write a follow-up to Sarah about our meeting"
-    nexscout simulate prompt.txt          what a call would cost; nothing is sent
-    nexscout report --since 7d            where the money went
-    nexscout cache clean                  from cron
-    nexscout doctor                       what works here and what doesn't
-
-    Answers go to stdout, everything else to stderr. Exit: 0 done, 2 usage, 3 blocked, 4 not enough energy,
-    5 every provider failed, 6 database or configuration, 7 rows failed, 8 not permitted, 9 in progress, 130 interrupted.
-    """
-    if version:
-        from nexscout_cli import __version__
-
-        output.out(f"nexscout {__version__}")
-        raise typer.Exit
-
-
-def _install_man() -> None:
-    from nexscout_cli.cli import manual
-
-    output.out(f"{manual.install(app)}: `man nexscout` shows it")
-    raise typer.Exit
 
 
 def main(argv: list[str]) -> int:
@@ -129,7 +25,7 @@ def main(argv: list[str]) -> int:
     output.prepare()
     try:
         _check_text(argv)
-        status = app(argv, prog_name="nexscout", standalone_mode=False)
+        status = _called(argv)
         return output.finish(_unless_lost(status if isinstance(status, int) else 0, argv))
     except BaseException as error:  # noqa: BLE001 - the one place where everything ends
         if debug and not isinstance(error, KeyboardInterrupt | SystemExit):
@@ -137,6 +33,28 @@ def main(argv: list[str]) -> int:
 
             output.note(output.without_secrets(traceback.format_exc()))
         return output.finish(_status(error, as_json))
+
+
+def __getattr__(name: str) -> Any:
+    """``app``, the whole command line as Typer's: imported only for who asks for it."""
+    if name != "app":
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from nexscout_cli.cli.typer_app import app
+
+    return app
+
+
+def _called(argv: list[str]) -> Any:
+    """What the line's command returns. A plain line needs no Typer."""
+    calls = quick.read(import_module(module_of(argv[0])).app, argv[1:]) if argv[:1] and argv[0] in COMMANDS else None
+    if calls is None:
+        from nexscout_cli.cli.typer_app import app
+
+        return app(argv, prog_name="nexscout", standalone_mode=False)
+    status: int | None = None
+    for function, values in calls:
+        status = function(**values)
+    return status
 
 
 def _unless_lost(status: int, argv: list[str]) -> int:
@@ -173,7 +91,7 @@ def _status(error: BaseException, as_json: bool) -> int:
     if isinstance(error, NexScoutError):
         output.failure(error, as_json)
         return error.exit_status
-    if isinstance(error, typer.Abort):
+    if type(error).__name__ == "Abort":  # Typer's, which may not be imported for this
         output.failure(Interrupted("aborted"), as_json)
         return Interrupted.exit_status
     if isinstance(error, SystemExit):

@@ -11,10 +11,8 @@ from collections import Counter
 from pathlib import Path
 from typing import Annotated, Any
 
-import typer
-
 from nexscout_cli import files, jsontext
-from nexscout_cli.cli import batch_file, batch_out, output, request, request_options, signals
+from nexscout_cli.cli import batch_file, batch_out, declared, output, request, request_options, signals
 from nexscout_cli.cli.batch_out import Answers
 from nexscout_cli.cli.request_options import Given, takes_options
 from nexscout_cli.cli.session import Session
@@ -26,7 +24,7 @@ from nexscout_cli.engine.response import AIResponse
 from nexscout_cli.engine.validate import check_options
 from nexscout_cli.errors import Interrupted, NexScoutError, RowsFailed, UsageError
 
-app = typer.Typer(rich_markup_mode=None, add_completion=False)
+app = declared.App()
 _MAX_CONCURRENCY = 200
 _ALL_THE_SAME = 3
 """Rows that fail for one reason, and none that does not, until that is said."""
@@ -38,25 +36,27 @@ _LINE = re.compile(r"^line \d+[:,]? *")
 def batch(
     file: Annotated[
         Path,
-        typer.Argument(metavar="FILE.jsonl|.csv", help="One request a line; a CSV column for each field or option."),
+        declared.Argument(metavar="FILE.jsonl|.csv", help="One request a line; a CSV column for each field or option."),
     ],
     out: Annotated[
-        Path | None, typer.Option("--out", "-o", help="Where answers go, a JSON line each (default: stdout).")
+        Path | None, declared.Option("--out", "-o", help="Where answers go, a JSON line each (default: stdout).")
     ] = None,
-    concurrency: Annotated[int, typer.Option("--concurrency", min=1, max=_MAX_CONCURRENCY, help="Calls at once.")] = 5,
+    concurrency: Annotated[
+        int, declared.Option("--concurrency", min=1, max=_MAX_CONCURRENCY, help="Calls at once.")
+    ] = 5,
     resume: Annotated[
-        bool, typer.Option("--resume", help="Continue --out: rows answered there are not asked again.")
+        bool, declared.Option("--resume", help="Continue --out: rows answered there are not asked again.")
     ] = False,
     max_cost: Annotated[
-        str | None, typer.Option("--max-cost", help="The most all rows together may cost, in dollars.")
+        str | None, declared.Option("--max-cost", help="The most all rows together may cost, in dollars.")
     ] = None,
     later: Annotated[
-        bool, typer.Option("--later", help="Let providers answer within a day, at half the price: `nexscout jobs`.")
+        bool, declared.Option("--later", help="Let providers answer within a day, at half the price: `nexscout jobs`.")
     ] = False,
-    wait: Annotated[bool, typer.Option("--wait", help="With --later: stay until all is answered.")] = False,
+    wait: Annotated[bool, declared.Option("--wait", help="With --later: stay until all is answered.")] = False,
     given: Given = request_options.OF_A_BATCH,
-    as_json: Annotated[bool, typer.Option("--json", help="A JSON summary on stdout; needs --out.")] = False,
-    quiet: Annotated[bool, typer.Option("-q", "--quiet", help="No progress and no notes.")] = False,
+    as_json: Annotated[bool, declared.Option("--json", help="A JSON summary on stdout; needs --out.")] = False,
+    quiet: Annotated[bool, declared.Option("-q", "--quiet", help="No progress and no notes.")] = False,
 ) -> int:
     """Answer many requests, five at a time; identical ones share one call.
 

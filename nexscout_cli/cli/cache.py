@@ -4,22 +4,20 @@ from __future__ import annotations
 
 from typing import Annotated
 
-import typer
-
-from nexscout_cli.cli import choices, output, tables
+from nexscout_cli.cli import choices, declared, output, tables
 from nexscout_cli.cli.session import Session
 from nexscout_cli.engine.money import dollars, usd
 from nexscout_cli.errors import UsageError
 
-app = typer.Typer(rich_markup_mode=None, no_args_is_help=True, add_completion=False)
+app = declared.App(no_args_is_help=True)
 
 User = Annotated[
-    str | None, typer.Option("-u", "--user", help="Whose answers (admins; default: all that you may see).")
+    str | None, declared.Option("-u", "--user", help="Whose answers (admins; default: all that you may see).")
 ]
-AsJson = Annotated[bool, typer.Option("--json", help="One JSON document on stdout.")]
+AsJson = Annotated[bool, declared.Option("--json", help="One JSON document on stdout.")]
 _MOST = 1_000_000
 _LAST_ID = 2**63 - 1
-DryRun = Annotated[bool, typer.Option("--dry-run", help="Say what would go, and remove nothing.")]
+DryRun = Annotated[bool, declared.Option("--dry-run", help="Say what would go, and remove nothing.")]
 
 
 @app.callback()
@@ -38,7 +36,7 @@ def cache() -> None:
 @app.command()
 def clean(
     dry_run: DryRun = False,
-    quiet: Annotated[bool, typer.Option("-q", "--quiet", help="Print nothing.")] = False,
+    quiet: Annotated[bool, declared.Option("-q", "--quiet", help="Print nothing.")] = False,
     as_json: AsJson = False,
 ) -> int:
     """Remove the answers that have expired, and the least recently used above cache.max_mb, everyone's. Silent when no
@@ -126,7 +124,7 @@ def stats(as_json: AsJson = False) -> int:
 @app.command("list")
 def list_(
     user: User = None,
-    limit: Annotated[int, typer.Option("--limit", min=1, max=_MOST, help="How many, the latest used first.")] = 20,
+    limit: Annotated[int, declared.Option("--limit", min=1, max=_MOST, help="How many, the latest used first.")] = 20,
     as_json: AsJson = False,
 ) -> int:
     """List the answers that are kept, without their text.
@@ -151,7 +149,8 @@ def list_(
 
 @app.command()
 def show(
-    cached_id: Annotated[str, typer.Argument(metavar="ID", help="From `nexscout cache list`.")], as_json: AsJson = False
+    cached_id: Annotated[str, declared.Argument(metavar="ID", help="From `nexscout cache list`.")],
+    as_json: AsJson = False,
 ) -> int:
     """Show one kept answer: its text on stdout, what is known of it on stderr.
 
@@ -179,7 +178,7 @@ def show(
 
 @app.command()
 def forget(
-    request_id: Annotated[str, typer.Argument(metavar="REQUEST_ID", help="From `run --json` or `nexscout log`.")],
+    request_id: Annotated[str, declared.Argument(metavar="REQUEST_ID", help="From `run --json` or `nexscout log`.")],
     as_json: AsJson = False,
 ) -> int:
     """Remove the answer that a request left in the cache or was given from it, so that the next one asks anew.
@@ -202,8 +201,8 @@ def forget(
 @app.command()
 def clear(
     user: User = None,
-    feature: Annotated[str | None, typer.Option("-f", "--feature", help="Of this feature only.")] = None,
-    yes: Annotated[bool, typer.Option("--yes", "-y", help="Don't ask.")] = False,
+    feature: Annotated[str | None, declared.Option("-f", "--feature", help="Of this feature only.")] = None,
+    yes: Annotated[bool, declared.Option("--yes", "-y", help="Don't ask.")] = False,
     dry_run: DryRun = False,
     as_json: AsJson = False,
 ) -> int:

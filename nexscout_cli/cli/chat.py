@@ -5,10 +5,8 @@ from __future__ import annotations
 import sys
 from typing import TYPE_CHECKING, Annotated
 
-import typer
-
 from nexscout_cli import jsontext
-from nexscout_cli.cli import output, request, request_options, talking
+from nexscout_cli.cli import declared, output, request, request_options, talking
 from nexscout_cli.cli.request_options import Given, takes_options
 from nexscout_cli.cli.session import Session
 from nexscout_cli.engine.money import usd
@@ -18,7 +16,7 @@ if TYPE_CHECKING:
     from nexscout_cli.engine.response import AIResponse
     from nexscout_cli.engine.talk import Talk
 
-app = typer.Typer(rich_markup_mode=None, add_completion=False)
+app = declared.App()
 _OF_THE_FIRST = {"context": None, "attachments": (), "images": (), "messages": ()}
 """What belongs to the first turn alone."""
 
@@ -29,8 +27,10 @@ def chat(
     given: Given = request_options.EVERY,
     continue_: talking.Continue = False,
     conversation: talking.Named = None,
-    as_json: Annotated[bool, typer.Option("--json", help="One JSON document a line on stdout for each turn.")] = False,
-    quiet: Annotated[bool, typer.Option("-q", "--quiet", help="No summary and no notes on stderr.")] = False,
+    as_json: Annotated[
+        bool, declared.Option("--json", help="One JSON document a line on stdout for each turn.")
+    ] = False,
+    quiet: Annotated[bool, declared.Option("-q", "--quiet", help="No summary and no notes on stderr.")] = False,
 ) -> int:
     """Talk with a model: what was said before goes with every line. Ctrl-D ends it.
 

@@ -38,6 +38,11 @@ def confirmed(question: str, yes: bool) -> bool:
         raise UsageError(
             "there is no terminal to ask on, and this removes things", "add --yes; --dry-run shows what would go"
         )
+    return asked(question)
+
+
+def asked(question: str, default: bool = False) -> bool:
+    """What the person at the terminal answers, yes or no. An end of input or Ctrl-C ends the command."""
     import typer
 
-    return typer.confirm(question, err=True)
+    return typer.confirm(question, default=default, err=True)

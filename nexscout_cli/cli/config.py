@@ -6,17 +6,15 @@ import os
 from pathlib import Path
 from typing import Annotated, Any
 
-import typer
-
 from nexscout_cli import config as settings
-from nexscout_cli.cli import output, tables
+from nexscout_cli.cli import declared, output, tables
 from nexscout_cli.cli.session import Session
 from nexscout_cli.config.limits import is_limit
 from nexscout_cli.errors import ConfigError, UsageError
 
-app = typer.Typer(rich_markup_mode=None, no_args_is_help=True, add_completion=False)
+app = declared.App(no_args_is_help=True)
 
-AsJson = Annotated[bool, typer.Option("--json", help="One JSON document on stdout.")]
+AsJson = Annotated[bool, declared.Option("--json", help="One JSON document on stdout.")]
 
 
 @app.callback()
@@ -35,7 +33,7 @@ def config() -> None:
 
 @app.command()
 def show(
-    key: Annotated[str | None, typer.Argument(metavar="[KEY]", help="One setting.")] = None, as_json: AsJson = False
+    key: Annotated[str | None, declared.Argument(metavar="[KEY]", help="One setting.")] = None, as_json: AsJson = False
 ) -> int:
     """Show each setting with its value, where that came from, and what it means.
 
@@ -75,8 +73,8 @@ def show(
 
 @app.command("set")
 def set_(
-    key: Annotated[str, typer.Argument(metavar="KEY", help="From `nexscout config show`.")],
-    value: Annotated[str, typer.Argument(help="Lists take commas; none removes a setting that may be absent.")],
+    key: Annotated[str, declared.Argument(metavar="KEY", help="From `nexscout config show`.")],
+    value: Annotated[str, declared.Argument(help="Lists take commas; none removes a setting that may be absent.")],
     as_json: AsJson = False,
 ) -> int:
     """Write a setting into the user's file, where comments stay; a limit into the database (admins).

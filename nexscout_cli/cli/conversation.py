@@ -4,9 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Annotated, Any
 
-import typer
-
-from nexscout_cli.cli import choices, output, tables
+from nexscout_cli.cli import choices, declared, output, tables
 from nexscout_cli.cli.session import Session
 from nexscout_cli.engine.money import usd
 from nexscout_cli.errors import UsageError
@@ -14,11 +12,11 @@ from nexscout_cli.errors import UsageError
 if TYPE_CHECKING:
     from nexscout_cli.engine.conversations import Conversation, Turn
 
-app = typer.Typer(rich_markup_mode=None, no_args_is_help=True, add_completion=False)
+app = declared.App(no_args_is_help=True)
 
-User = Annotated[str | None, typer.Option("-u", "--user", help="Whose conversations (admins; default: your own).")]
-AsJson = Annotated[bool, typer.Option("--json", help="One JSON document on stdout.")]
-Name = Annotated[str | None, typer.Argument(metavar="ID", help="The conversation's name, or the beginning of it.")]
+User = Annotated[str | None, declared.Option("-u", "--user", help="Whose conversations (admins; default: your own).")]
+AsJson = Annotated[bool, declared.Option("--json", help="One JSON document on stdout.")]
+Name = Annotated[str | None, declared.Argument(metavar="ID", help="The conversation's name, or the beginning of it.")]
 _MOST = 100_000
 _BEGINS = 60
 
@@ -37,7 +35,7 @@ def conversation() -> None:
 
 @app.command("list")
 def list_(
-    limit: Annotated[int, typer.Option("--limit", min=1, max=_MOST, help="How many at most.")] = 20,
+    limit: Annotated[int, declared.Option("--limit", min=1, max=_MOST, help="How many at most.")] = 20,
     user: User = None,
     as_json: AsJson = False,
 ) -> int:
@@ -91,10 +89,10 @@ def show(name: Name = None, user: User = None, as_json: AsJson = False) -> int:
 @app.command()
 def forget(
     name: Name = None,
-    everything: Annotated[bool, typer.Option("--all", help="All of the user's conversations.")] = False,
+    everything: Annotated[bool, declared.Option("--all", help="All of the user's conversations.")] = False,
     user: User = None,
-    yes: Annotated[bool, typer.Option("--yes", "-y", help="Don't ask.")] = False,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would go, and remove nothing.")] = False,
+    yes: Annotated[bool, declared.Option("--yes", "-y", help="Don't ask.")] = False,
+    dry_run: Annotated[bool, declared.Option("--dry-run", help="Say what would go, and remove nothing.")] = False,
     as_json: AsJson = False,
 ) -> int:
     """Remove a conversation, or all of a user's. What they cost stays in the books.

@@ -7,16 +7,14 @@ import time
 from pathlib import Path
 from typing import Annotated, Any
 
-import typer
-
 from nexscout_cli import config
-from nexscout_cli.cli import output, request
+from nexscout_cli.cli import declared, output, request
 from nexscout_cli.cli.session import Session
 from nexscout_cli.engine.book_types import Problem, Seal, Unresolved
 from nexscout_cli.engine.money import dollars, usd
 from nexscout_cli.errors import StoreError, UsageError
 
-app = typer.Typer(rich_markup_mode=None, no_args_is_help=True, add_completion=False)
+app = declared.App(no_args_is_help=True)
 
 AsJson = request.AsJson
 
@@ -56,7 +54,7 @@ def path(as_json: AsJson = False) -> int:
 @app.command()
 def check(
     seal: Annotated[
-        Path | None, typer.Option("--seal", metavar="FILE", help="Compare with seals that were kept elsewhere.")
+        Path | None, declared.Option("--seal", metavar="FILE", help="Compare with seals that were kept elsewhere.")
     ] = None,
     as_json: AsJson = False,
 ) -> int:
@@ -88,7 +86,9 @@ def check(
 
 @app.command()
 def seal(
-    every: Annotated[bool, typer.Option("--all", help="Print the seals of all days, not only the new ones.")] = False,
+    every: Annotated[
+        bool, declared.Option("--all", help="Print the seals of all days, not only the new ones.")
+    ] = False,
     as_json: AsJson = False,
 ) -> int:
     """Seal the days that are over: print what their books hash to, with all the days before (admins).
@@ -115,15 +115,18 @@ def seal(
 
 @app.command()
 def backup(
-    file: Annotated[Path | None, typer.Argument(help="Where to; default: a dated name beside the database.")] = None,
+    file: Annotated[Path | None, declared.Argument(help="Where to; default: a dated name beside the database.")] = None,
     without_text: Annotated[
-        bool, typer.Option("--without-text", help="Leave out what people wrote and were answered.")
+        bool, declared.Option("--without-text", help="Leave out what people wrote and were answered.")
     ] = False,
     prune: Annotated[
-        int | None, typer.Option("--prune", metavar="KEEP", min=1, help="Then remove all backups but the newest KEEP.")
+        int | None,
+        declared.Option(
+            "--prune", metavar="KEEP", min=1, max=10_000, help="Then remove all but the newest KEEP backups."
+        ),
     ] = None,
     dry_run: Annotated[
-        bool, typer.Option("--dry-run", help="Say what would be removed; make and remove nothing.")
+        bool, declared.Option("--dry-run", help="Say what would be removed; make and remove nothing.")
     ] = False,
     as_json: AsJson = False,
 ) -> int:
@@ -167,13 +170,14 @@ def backup(
 
 @app.command()
 def copy(
-    to: Annotated[str, typer.Option("--to", metavar="PLACE", help="A new file, or the URL of an empty database.")],
+    to: Annotated[str, declared.Option("--to", metavar="PLACE", help="A new file, or the URL of an empty database.")],
     as_json: AsJson = False,
 ) -> int:
     """Copy all books to a file or a PostgreSQL database that has none, and check them there (admins).
 
-    All of it or nothing, as it was at one moment. What is written to the old books meanwhile is not in the copy: stop
-    what writes first. Then let NEXSCOUT_DB name the new place.
+    As it was at one moment; nobody can use a copy before all of it is there. One to a server that is cut short goes on with
+    the same command. What is written to the old books meanwhile is not in the copy: stop what writes first. Then let
+    NEXSCOUT_DB name the new place.
 
     \b
     nexscout db copy --to postgresql://nexscout@db.example.com/nexscout
@@ -229,11 +233,15 @@ def migrate(as_json: AsJson = False) -> int:
 
 @app.command()
 def resolve(
-    request_id: Annotated[str | None, typer.Argument(help="The request; none lists those that are unresolved.")] = None,
-    post: Annotated[str | None, typer.Option("--post", metavar="COST", help="It cost that much, in dollars.")] = None,
-    void: Annotated[bool, typer.Option("--void", help="It never cost anything: give the hold back.")] = False,
-    clock: Annotated[bool, typer.Option("--clock", help="Set the last-seen time to the clock's (admins).")] = False,
-    yes: Annotated[bool, typer.Option("--yes", "-y", help="Post even more than was held.")] = False,
+    request_id: Annotated[
+        str | None, declared.Argument(help="The request; none lists those that are unresolved.")
+    ] = None,
+    post: Annotated[
+        str | None, declared.Option("--post", metavar="COST", help="It cost that much, in dollars.")
+    ] = None,
+    void: Annotated[bool, declared.Option("--void", help="It never cost anything: give the hold back.")] = False,
+    clock: Annotated[bool, declared.Option("--clock", help="Set the last-seen time to the clock's (admins).")] = False,
+    yes: Annotated[bool, declared.Option("--yes", "-y", help="Post even more than was held.")] = False,
     as_json: AsJson = False,
 ) -> int:
     """Decide attempts that were sent and whose fate is not known. After 24 hours they are posted at their hold.

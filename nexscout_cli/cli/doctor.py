@@ -8,11 +8,9 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Annotated, Any, NamedTuple
 
-import typer
-
 from nexscout_cli import __version__, config, provider_keys
 from nexscout_cli.assemble import open_store, store_version
-from nexscout_cli.cli import output, request
+from nexscout_cli.cli import declared, output, request
 from nexscout_cli.cli.session import Session
 from nexscout_cli.config import Settings
 from nexscout_cli.engine.model import Model
@@ -20,7 +18,7 @@ from nexscout_cli.engine.money import usd
 from nexscout_cli.engine.store_ports import Store
 from nexscout_cli.errors import ConfigError, StoreError
 
-app = typer.Typer(rich_markup_mode=None, add_completion=False)
+app = declared.App()
 
 OK, WARN, FAIL = "ok", "warn", "fail"
 _MARKS = {OK: "✓", WARN: "!", FAIL: "✗"}
@@ -44,7 +42,7 @@ class Finding(NamedTuple):
 @app.command()
 def doctor(
     test_keys: Annotated[
-        bool, typer.Option("--keys", help="Ask each provider whether it takes its key, which costs nothing.")
+        bool, declared.Option("--keys", help="Ask each provider whether it takes its key, which costs nothing.")
     ] = False,
     as_json: request.AsJson = False,
 ) -> int:

@@ -4,18 +4,16 @@ from __future__ import annotations
 
 from typing import Annotated
 
-import typer
-
-from nexscout_cli.cli import choices, output, tables
+from nexscout_cli.cli import choices, declared, output, tables
 from nexscout_cli.cli.session import Session
 from nexscout_cli.engine.book_types import Energy
 from nexscout_cli.errors import UsageError
 
-app = typer.Typer(rich_markup_mode=None, no_args_is_help=True, add_completion=False)
+app = declared.App(no_args_is_help=True)
 
-User = Annotated[str | None, typer.Option("-u", "--user", help="Whose (admins; default: yourself).")]
-Whom = Annotated[str, typer.Argument(metavar="USER", help="Who gets it.")]
-AsJson = Annotated[bool, typer.Option("--json", help="One JSON document on stdout.")]
+User = Annotated[str | None, declared.Option("-u", "--user", help="Whose (admins; default: yourself).")]
+Whom = Annotated[str, declared.Argument(metavar="USER", help="Who gets it.")]
+AsJson = Annotated[bool, declared.Option("--json", help="One JSON document on stdout.")]
 
 
 @app.callback()
@@ -49,7 +47,7 @@ def show(user: User = None, as_json: AsJson = False) -> int:
 def history(
     user: User = None,
     limit: Annotated[
-        int, typer.Option("--limit", min=1, max=1_000_000, help="How many entries, the latest first.")
+        int, declared.Option("--limit", min=1, max=1_000_000, help="How many entries, the latest first.")
     ] = 20,
     as_json: AsJson = False,
 ) -> int:
@@ -85,8 +83,8 @@ def history(
 @app.command()
 def grant(
     user: Whom,
-    amount: Annotated[str, typer.Argument(help="Units of energy, a whole number above 0.")],
-    reason: Annotated[str, typer.Option("--reason", help="Why; it stays in the books.")] = "granted",
+    amount: Annotated[str, declared.Argument(help="Units of energy, a whole number above 0.")],
+    reason: Annotated[str, declared.Option("--reason", help="Why; it stays in the books.")] = "granted",
     as_json: AsJson = False,
 ) -> int:
     """Give a user energy on top of what there is (admins).
@@ -105,8 +103,8 @@ def grant(
 @app.command("set")
 def set_(
     user: Whom,
-    amount: Annotated[str, typer.Argument(help="The balance there is to be, a whole number from 0.")],
-    reason: Annotated[str | None, typer.Option("--reason", help="Why; it stays in the books. Required.")] = None,
+    amount: Annotated[str, declared.Argument(help="The balance there is to be, a whole number from 0.")],
+    reason: Annotated[str | None, declared.Option("--reason", help="Why; it stays in the books. Required.")] = None,
     as_json: AsJson = False,
 ) -> int:
     """Correct a user's balance by an adjusting entry (admins).

@@ -4,20 +4,18 @@ from __future__ import annotations
 
 from typing import Annotated
 
-import typer
-
-from nexscout_cli.cli import output
+from nexscout_cli.cli import declared, output
 from nexscout_cli.cli.session import Session
 
-app = typer.Typer(rich_markup_mode=None, add_completion=False)
+app = declared.App()
 
 
 @app.command()
 def feedback(
-    request_id: Annotated[str, typer.Argument(help="A request's id, or its first 6 characters or more.")],
-    verdict: Annotated[str, typer.Argument(help="good or bad.")],
-    note: Annotated[str | None, typer.Option("--note", help="Why, in your own words.")] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="One JSON document on stdout.")] = False,
+    request_id: Annotated[str, declared.Argument(help="A request's id, or its first 6 characters or more.")],
+    verdict: Annotated[str, declared.Argument(help="good or bad.")],
+    note: Annotated[str | None, declared.Option("--note", help="Why, in your own words.")] = None,
+    as_json: Annotated[bool, declared.Option("--json", help="One JSON document on stdout.")] = False,
 ) -> int:
     """Say whether an answer was good. Policies learned and cascade heed it; a second verdict replaces the first.
 

@@ -6,11 +6,8 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
-import typer
-from typer.core import TyperGroup
-
 from nexscout_cli import config
-from nexscout_cli.cli import output, tables
+from nexscout_cli.cli import declared, output, tables
 from nexscout_cli.cli.session import Session
 from nexscout_cli.engine.imported.sources import SOURCES
 from nexscout_cli.engine.money import dollars, usd
@@ -24,24 +21,9 @@ if TYPE_CHECKING:
 _SHOWN = 20
 """Models and reasons that are listed."""
 
+app = declared.App(otherwise="file", no_args_is_help=True)
 
-class Files(TyperGroup):
-    """``import FILE`` is ``import file FILE``: what names no command is the file."""
-
-    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
-        """Put the command's name before a line that has none."""
-        if args and args[0] not in self.commands and args[0] not in ("-h", "--help"):
-            args = ["file", *args]
-        return super().parse_args(ctx, args)
-
-    def get_command(self, ctx: Any, cmd_name: str) -> Any:
-        """The command of that name, or the one that takes it for a file's."""
-        return self.commands.get(cmd_name) or self.commands["file"]
-
-
-app = typer.Typer(cls=Files, rich_markup_mode=None, no_args_is_help=True, add_completion=False)
-
-AsJson = Annotated[bool, typer.Option("--json", help="One JSON document on stdout.")]
+AsJson = Annotated[bool, declared.Option("--json", help="One JSON document on stdout.")]
 
 
 @app.callback()
@@ -60,15 +42,19 @@ def import_() -> None:
 
 @app.command("file")
 def file_(
-    file: Annotated[Path, typer.Argument(help="A file, or a folder of them.")],
-    source: Annotated[str, typer.Option("--from", help=f"What wrote it: {', '.join(SOURCES)}.")],
+    file: Annotated[Path, declared.Argument(help="A file, or a folder of them.")],
+    source: Annotated[str, declared.Option("--from", help=f"What wrote it: {', '.join(SOURCES)}.")],
     columns: Annotated[
-        str | None, typer.Option("--columns", help="Of csv: our names for its columns, as time=created,model=engine.")
+        str | None,
+        declared.Option("--columns", help="Of csv: our names for its columns, as time=created,model=engine."),
     ] = None,
     user: Annotated[
-        str | None, typer.Option("-u", "--user", help="Whose usage it is where the file does not say (default: yours).")
+        str | None,
+        declared.Option("-u", "--user", help="Whose usage it is where the file does not say (default: yours)."),
     ] = None,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would be counted, and count nothing.")] = False,
+    dry_run: Annotated[
+        bool, declared.Option("--dry-run", help="Say what would be counted, and count nothing.")
+    ] = False,
     as_json: AsJson = False,
 ) -> int:
     """Count what a file has (admins). What was counted before is counted once. `nexscout import FILE` is the same.
@@ -134,7 +120,10 @@ def list_(as_json: AsJson = False) -> int:
 
 @app.command()
 def forget(
-    number: Annotated[int, typer.Argument(metavar="ID", help="The import's number, as `import list` shows it.")],
+    number: Annotated[
+        int,
+        declared.Argument(metavar="ID", min=1, max=2**31 - 1, help="The import's number, as `import list` shows it."),
+    ],
     as_json: AsJson = False,
 ) -> int:
     """Take an import and its rows out again (admins). It can be imported anew.

@@ -5,19 +5,17 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated, Any
 
-import typer
-
-from nexscout_cli.cli import batch_later, output, tables
+from nexscout_cli.cli import batch_later, declared, output, tables
 from nexscout_cli.cli.session import Session
 from nexscout_cli.engine.money import dollars
 from nexscout_cli.errors import UsageError
 
-app = typer.Typer(rich_markup_mode=None, add_completion=False, no_args_is_help=True)
+app = declared.App(no_args_is_help=True)
 _MOST = 10_000
 
-AsJson = Annotated[bool, typer.Option("--json", help="One JSON document on stdout.")]
-Quiet = Annotated[bool, typer.Option("-q", "--quiet", help="No notes.")]
-Name = Annotated[str, typer.Argument(metavar="JOB", help="A job, by its name or how that begins.")]
+AsJson = Annotated[bool, declared.Option("--json", help="One JSON document on stdout.")]
+Quiet = Annotated[bool, declared.Option("-q", "--quiet", help="No notes.")]
+Name = Annotated[str, declared.Argument(metavar="JOB", help="A job, by its name or how that begins.")]
 
 
 @app.callback()
@@ -33,7 +31,7 @@ def jobs() -> None:
 
 @app.command("list")
 def list_jobs(
-    limit: Annotated[int, typer.Option("--limit", min=1, max=_MOST, help="How many, the newest first.")] = 20,
+    limit: Annotated[int, declared.Option("--limit", min=1, max=_MOST, help="How many, the newest first.")] = 20,
     as_json: AsJson = False,
 ) -> None:
     """The latest jobs and how they stand."""
@@ -59,7 +57,7 @@ def list_jobs(
 @app.command()
 def show(
     name: Name,
-    answers: Annotated[bool, typer.Option("--answers", help="Its answers so far, a JSON line each.")] = False,
+    answers: Annotated[bool, declared.Option("--answers", help="Its answers so far, a JSON line each.")] = False,
     as_json: AsJson = False,
 ) -> None:
     """One job: its parts as their providers have them, or its answers."""
@@ -98,10 +96,10 @@ def show(
 
 @app.command()
 def poll(
-    name: Annotated[str | None, typer.Argument(metavar="[JOB]", help="A job (default: all that are open).")] = None,
-    wait: Annotated[bool, typer.Option("--wait", help="Ask again until they have ended.")] = False,
+    name: Annotated[str | None, declared.Argument(metavar="[JOB]", help="A job (default: all that are open).")] = None,
+    wait: Annotated[bool, declared.Option("--wait", help="Ask again until they have ended.")] = False,
     out: Annotated[
-        Path | None, typer.Option("--out", "-o", help="Where its answers go (default: where they were to go).")
+        Path | None, declared.Option("--out", "-o", help="Where its answers go (default: where they were to go).")
     ] = None,
     as_json: AsJson = False,
     quiet: Quiet = False,

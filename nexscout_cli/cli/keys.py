@@ -5,18 +5,16 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import Annotated, Any
 
-import typer
-
-from nexscout_cli.cli import output, tables
+from nexscout_cli.cli import declared, output, tables
 from nexscout_cli.cli.session import Session
 from nexscout_cli.engine.book_types import ApiKey
 from nexscout_cli.engine.budget_words import budget_of, budget_text
 from nexscout_cli.engine.budgets import owner_of
 
-app = typer.Typer(rich_markup_mode=None, no_args_is_help=True, add_completion=False)
+app = declared.App(no_args_is_help=True)
 
-Name = Annotated[str, typer.Argument(metavar="KEY", help="The key's name.")]
-AsJson = Annotated[bool, typer.Option("--json", help="One JSON document on stdout.")]
+Name = Annotated[str, declared.Argument(metavar="KEY", help="The key's name.")]
+AsJson = Annotated[bool, declared.Option("--json", help="One JSON document on stdout.")]
 
 
 @app.callback()
@@ -32,16 +30,17 @@ def keys() -> None:
 
 @app.command()
 def create(
-    user: Annotated[str | None, typer.Option("-u", "--user", help="Whose key it is (default: yourself).")] = None,
+    user: Annotated[str | None, declared.Option("-u", "--user", help="Whose key it is (default: yourself).")] = None,
     name: Annotated[
-        str | None, typer.Option("--name", help="The key's name (default: the user's, and a number).")
+        str | None, declared.Option("--name", help="The key's name (default: the user's, and a number).")
     ] = None,
-    expires: Annotated[str | None, typer.Option("--expires", help="When it ends: 90d, 12h or 2027-01-31.")] = None,
-    models: Annotated[str | None, typer.Option("--models", help="The only models it may name, by commas.")] = None,
+    expires: Annotated[str | None, declared.Option("--expires", help="When it ends: 90d, 12h or 2027-01-31.")] = None,
+    models: Annotated[str | None, declared.Option("--models", help="The only models it may name, by commas.")] = None,
     budget: Annotated[
-        list[str] | None, typer.Option("--budget", help="What it may spend: 5/day, 20/week, 50/month; may be repeated.")
+        list[str] | None,
+        declared.Option("--budget", help="What it may spend: 5/day, 20/week, 50/month; may be repeated."),
     ] = None,
-    rpm: Annotated[int | None, typer.Option("--rpm", min=1, max=10**6, help="Requests a minute.")] = None,
+    rpm: Annotated[int | None, declared.Option("--rpm", min=1, max=10**6, help="Requests a minute.")] = None,
     as_json: AsJson = False,
 ) -> int:
     """Make a key and show it, once: it is kept as a hash only.
@@ -50,7 +49,7 @@ def create(
     nexscout keys create --user ana --expires 90d
     nexscout keys create --user app --models gpt-4o-mini,auto --budget 20/month --budget 2/day
     """
-    from nexscout_cli.engine.api_keys import check_name, digest, ends_at, free_name, names_in, new_secret
+    from nexscout_cli.engine.api_keys import check_name, digest, ends_at, free_name, models_in, new_secret
 
     session = Session()
     session.recover()
@@ -59,7 +58,8 @@ def create(
     check_name(name)
     budgets = [budget_of(text, "key", owner_of("key", name), "--budget") for text in budget or []]
     secret = new_secret()
-    key = ApiKey(name, subject, names_in(models), rpm, expires_at=ends_at(expires, datetime.now(UTC)))
+    named = models_in(models, session.store.catalog.models(session.actor))
+    key = ApiKey(name, subject, named, rpm, expires_at=ends_at(expires, datetime.now(UTC)))
     session.store.keys.create(session.actor, key, digest(secret), budgets)
     if as_json:
         output.emit({"key": secret, **_row(key), "budgets": [budget_text(one) for one in budgets]})

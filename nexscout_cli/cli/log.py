@@ -5,13 +5,10 @@ from __future__ import annotations
 from decimal import Decimal
 from typing import Annotated, Any
 
-import typer
-
-from nexscout_cli.cli import output, tables
+from nexscout_cli.cli import declared, output, tables
 from nexscout_cli.cli.session import Session
-from nexscout_cli.errors import UsageError
 
-app = typer.Typer(rich_markup_mode=None, add_completion=False)
+app = declared.App()
 
 _SHORT_ID = 12
 _NUMBERS = {"tokens", "cost", "energy", "n", "estimate", "hold", "actual", "amount", "attempt"}
@@ -20,10 +17,12 @@ _MOST = 10_000
 
 @app.command()
 def log(
-    request_id: Annotated[str | None, typer.Argument(help="A request's id, or its first 6 characters or more.")] = None,
-    user: Annotated[str | None, typer.Option("-u", "--user", help="One user only.")] = None,
-    limit: Annotated[int, typer.Option("-n", "--limit", help="How many requests to list.")] = 20,
-    as_json: Annotated[bool, typer.Option("--json", help="One JSON document on stdout.")] = False,
+    request_id: Annotated[
+        str | None, declared.Argument(help="A request's id, or its first 6 characters or more.")
+    ] = None,
+    user: Annotated[str | None, declared.Option("-u", "--user", help="One user only.")] = None,
+    limit: Annotated[int, declared.Option("-n", "--limit", min=1, max=_MOST, help="How many requests to list.")] = 20,
+    as_json: Annotated[bool, declared.Option("--json", help="One JSON document on stdout.")] = False,
 ) -> int:
     """List the latest requests, or show one with its prediction, attempts and ledger entries.
 
@@ -46,8 +45,6 @@ def log(
         from nexscout_cli.cli.remote import refuse
 
         raise refuse("--user")
-    if not 0 < limit <= _MOST:
-        raise UsageError(f"--limit {limit} is not between 1 and {_MOST:,}", "for instance --limit 50")
     rows = session.remote.latest(limit) if session.remote else session.store.log.latest(session.actor, user, limit)
     if not rows:
         output.note("no requests yet")

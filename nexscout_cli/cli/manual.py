@@ -6,7 +6,6 @@ import os
 from pathlib import Path
 from typing import Any
 
-import typer
 from typer.main import get_command
 
 from nexscout_cli import __version__
@@ -30,7 +29,7 @@ _SECTIONS = (
 )
 
 
-def page(app: typer.Typer) -> str:
+def page(app: Any) -> str:
     """The man page in roff: every command of the program with its options."""
     group: Any = get_command(app)
     context = group.context_class(group, info_name="nexscout")
@@ -45,7 +44,7 @@ def page(app: typer.Typer) -> str:
     return "\n".join(lines) + "\n"
 
 
-def install(app: typer.Typer) -> Path:
+def install(app: Any) -> Path:
     """Write the man page where ``man`` looks for a person's own; returns its path. Raises StoreError."""
     base = Path(os.environ.get("XDG_DATA_HOME") or Path.home() / ".local" / "share")
     target = base / "man" / "man1" / "nexscout.1"

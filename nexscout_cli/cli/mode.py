@@ -4,21 +4,19 @@ from __future__ import annotations
 
 from typing import Annotated, Any
 
-import typer
-
-from nexscout_cli.cli import choices, output
+from nexscout_cli.cli import choices, declared, output
 from nexscout_cli.cli.session import Session
 from nexscout_cli.errors import UsageError
 from nexscout_cli.terms import MODES
 
-app = typer.Typer(rich_markup_mode=None, add_completion=False)
+app = declared.App()
 
-User = Annotated[str | None, typer.Option("-u", "--user", help="Whose (admins; default: yourself).")]
-AsJson = Annotated[bool, typer.Option("--json", help="One JSON document on stdout.")]
+User = Annotated[str | None, declared.Option("-u", "--user", help="Whose (admins; default: yourself).")]
+AsJson = Annotated[bool, declared.Option("--json", help="One JSON document on stdout.")]
 
 
 @app.callback(invoke_without_command=True)
-def mode(ctx: typer.Context, user: User = None, as_json: AsJson = False) -> int:
+def mode(ctx: declared.Context, user: User = None, as_json: AsJson = False) -> int:
     """Show or set the mode that picks models; alone it shows.
 
     \b
@@ -48,7 +46,7 @@ def show(user: User = None, as_json: AsJson = False) -> int:
 
 @app.command("set")
 def set_(
-    mode: Annotated[str, typer.Argument(help="auto, fast, pro or expert; the tier says which.")],
+    mode: Annotated[str, declared.Argument(help="auto, fast, pro or expert; the tier says which.")],
     user: User = None,
     as_json: AsJson = False,
 ) -> int:
@@ -70,7 +68,7 @@ def set_(
 
 
 @app.command()
-def panic(state: Annotated[str, typer.Argument(help="on or off.")], as_json: AsJson = False) -> int:
+def panic(state: Annotated[str, declared.Argument(help="on or off.")], as_json: AsJson = False) -> int:
     """Send every request of everyone to the cheapest model, or end that (admins).
 
     \b

@@ -7,19 +7,17 @@ import re
 import sys
 from typing import Annotated
 
-import typer
-
 from nexscout_cli import files, provider_keys
-from nexscout_cli.cli import output, tables
+from nexscout_cli.cli import declared, output, tables
 from nexscout_cli.engine.catalog import endpoints
 from nexscout_cli.errors import UsageError
 
-app = typer.Typer(rich_markup_mode=None, no_args_is_help=True, add_completion=False)
+app = declared.App(no_args_is_help=True)
 
 Provider = Annotated[
-    str, typer.Argument(metavar="PROVIDER", help="A provider, as openai, or the name of a variable, as HOUSE_KEY.")
+    str, declared.Argument(metavar="PROVIDER", help="A provider, as openai, or the name of a variable, as HOUSE_KEY.")
 ]
-AsJson = Annotated[bool, typer.Option("--json", help="One JSON document on stdout.")]
+AsJson = Annotated[bool, declared.Option("--json", help="One JSON document on stdout.")]
 _PROVIDER = re.compile(r"[a-z][a-z0-9_-]{0,60}")
 _VARIABLE = re.compile(r"[A-Z][A-Z0-9_]{2,80}")
 
@@ -40,7 +38,7 @@ def key() -> None:
 @app.command("set")
 def set_(
     provider: Provider,
-    file: Annotated[bool, typer.Option("--file", help="In the file, also where there is a keyring.")] = False,
+    file: Annotated[bool, declared.Option("--file", help="In the file, also where there is a keyring.")] = False,
     as_json: AsJson = False,
 ) -> int:
     """Keep a provider's key. It is asked for, or read from stdin; it is never an argument, nor shown.

@@ -5,10 +5,8 @@ from __future__ import annotations
 import json
 from typing import Annotated, Any
 
-import typer
-
 from nexscout_cli import files
-from nexscout_cli.cli import choices
+from nexscout_cli.cli import choices, declared
 from nexscout_cli.engine.catalog import endpoints
 from nexscout_cli.engine.catalog.params import check as check_param
 from nexscout_cli.engine.catalog.rules import TYPES, Change
@@ -17,46 +15,46 @@ from nexscout_cli.engine.money import price_per_1k
 from nexscout_cli.errors import UsageError
 
 Target = Annotated[
-    str | None, typer.Option("--litellm-model", help="What is really called, for instance openai/gpt-4o-mini.")
+    str | None, declared.Option("--litellm-model", help="What is really called, for instance openai/gpt-4o-mini.")
 ]
-InputPrice = Annotated[str | None, typer.Option("--input-price", help="Dollars per 1,000 input tokens.")]
-OutputPrice = Annotated[str | None, typer.Option("--output-price", help="Dollars per 1,000 output tokens.")]
+InputPrice = Annotated[str | None, declared.Option("--input-price", help="Dollars per 1,000 input tokens.")]
+OutputPrice = Annotated[str | None, declared.Option("--output-price", help="Dollars per 1,000 output tokens.")]
 Free = Annotated[
-    bool, typer.Option("--free", help="It costs nothing: allows a price of 0, and sets it where none is given.")
+    bool, declared.Option("--free", help="It costs nothing: allows a price of 0, and sets it where none is given.")
 ]
-Window = Annotated[int | None, typer.Option("--max-tokens", min=1, max=10**8, help="The context window, in tokens.")]
-Kind = Annotated[str | None, typer.Option("--type", help="small, medium, large or xl.")]
-Quality = Annotated[float | None, typer.Option("--quality", help="0 to 1; gpt-4o-mini is 0.70, gpt-4o 0.95.")]
-Speed = Annotated[float | None, typer.Option("--speed", help="0 to 1.")]
-BestFor = Annotated[str | None, typer.Option("--best-for", help="A few words.")]
-Base = Annotated[str | None, typer.Option("--api-base", help="Address of the server, or none.")]
-KeyVariable = Annotated[str | None, typer.Option("--api-key-env", help="The variable that holds the key, or none.")]
+Window = Annotated[int | None, declared.Option("--max-tokens", min=1, max=10**8, help="The context window, in tokens.")]
+Kind = Annotated[str | None, declared.Option("--type", help="small, medium, large or xl.")]
+Quality = Annotated[float | None, declared.Option("--quality", help="0 to 1; gpt-4o-mini is 0.70, gpt-4o 0.95.")]
+Speed = Annotated[float | None, declared.Option("--speed", help="0 to 1.")]
+BestFor = Annotated[str | None, declared.Option("--best-for", help="A few words.")]
+Base = Annotated[str | None, declared.Option("--api-base", help="Address of the server, or none.")]
+KeyVariable = Annotated[str | None, declared.Option("--api-key-env", help="The variable that holds the key, or none.")]
 Param = Annotated[
-    list[str] | None, typer.Option("--param", help="KEY=VALUE for every call; KEY= removes it; may be repeated.")
+    list[str] | None, declared.Option("--param", help="KEY=VALUE for every call; KEY= removes it; may be repeated.")
 ]
 
 CachedPrice = Annotated[
     str | None,
-    typer.Option("--cached-price", help="Dollars per 1,000 input tokens from the provider's cache, or none."),
+    declared.Option("--cached-price", help="Dollars per 1,000 input tokens from the provider's cache, or none."),
 ]
 CacheWritePrice = Annotated[
     str | None,
-    typer.Option(
+    declared.Option(
         "--cache-write-price", help="Dollars per 1,000 input tokens written to the provider's cache, or none."
     ),
 ]
 ReasoningPrice = Annotated[
-    str | None, typer.Option("--reasoning-price", help="Dollars per 1,000 tokens of thinking, or none.")
+    str | None, declared.Option("--reasoning-price", help="Dollars per 1,000 tokens of thinking, or none.")
 ]
 Reasons = Annotated[
-    bool | None, typer.Option("--thinks/--does-not-think", help="Whether it can think before it answers.")
+    bool | None, declared.Option("--thinks/--does-not-think", help="Whether it can think before it answers.")
 ]
 Can = Annotated[
     str | None,
-    typer.Option("--can", help="What it can do beside text: tools, images, schema, by commas; or nothing."),
+    declared.Option("--can", help="What it can do beside text: tools, images, schema, by commas; or nothing."),
 ]
 MaxOutput = Annotated[
-    int | None, typer.Option("--max-output", min=1, max=10**8, help="The longest answer it can give, in tokens.")
+    int | None, declared.Option("--max-output", min=1, max=10**8, help="The longest answer it can give, in tokens.")
 ]
 
 

@@ -4,10 +4,8 @@ from __future__ import annotations
 
 from typing import Annotated, Any
 
-import typer
-
+from nexscout_cli.cli import declared, output, tables
 from nexscout_cli.cli import model_options as options
-from nexscout_cli.cli import output, tables
 from nexscout_cli.cli.model_rows import lookup
 from nexscout_cli.cli.session import Session
 from nexscout_cli.engine.catalog import endpoints, keeping, rules
@@ -18,39 +16,43 @@ from nexscout_cli.engine.model import Model
 from nexscout_cli.engine.money import usd
 from nexscout_cli.errors import UsageError
 
-Name = Annotated[str, typer.Argument(metavar="NAME", help="The catalog's name of the model.")]
-AsJson = Annotated[bool, typer.Option("--json", help="One JSON document on stdout.")]
+Name = Annotated[str, declared.Argument(metavar="NAME", help="The catalog's name of the model.")]
+AsJson = Annotated[bool, declared.Option("--json", help="One JSON document on stdout.")]
 _MOST = 10**9
 
 
-app = typer.Typer()
+app = declared.App()
 
 
 @app.command()
 def deploy(
     name: Name,
     deployment: Annotated[
-        str | None, typer.Option("--name", help="The deployment's own name; without one its provider's.")
+        str | None, declared.Option("--name", help="The deployment's own name; without one its provider's.")
     ] = None,
     target: Annotated[
-        str | None, typer.Option("--target", help="What is called there, for instance azure/gpt-4o-eu.")
+        str | None, declared.Option("--target", help="What is called there, for instance azure/gpt-4o-eu.")
     ] = None,
     api_base: options.Base = None,
     api_key_env: options.KeyVariable = None,
     weight: Annotated[
         int | None,
-        typer.Option("--weight", min=0, max=1000, help="Its share beside others; 0: only where no other can be asked."),
+        declared.Option(
+            "--weight", min=0, max=1000, help="Its share beside others; 0: only where no other can be asked."
+        ),
     ] = None,
     rpm: Annotated[
-        int | None, typer.Option("--rpm", min=0, max=_MOST, help="Requests a minute; 0: any number.")
+        int | None, declared.Option("--rpm", min=0, max=_MOST, help="Requests a minute; 0: any number.")
     ] = None,
-    tpm: Annotated[int | None, typer.Option("--tpm", min=0, max=_MOST, help="Tokens a minute; 0: any number.")] = None,
+    tpm: Annotated[
+        int | None, declared.Option("--tpm", min=0, max=_MOST, help="Tokens a minute; 0: any number.")
+    ] = None,
     concurrency: Annotated[
-        int | None, typer.Option("--concurrency", min=0, max=_MOST, help="Calls at once; 0: any number.")
+        int | None, declared.Option("--concurrency", min=0, max=_MOST, help="Calls at once; 0: any number.")
     ] = None,
     cool_down: Annotated[
         float | None,
-        typer.Option("--cool-down", min=0, max=3600, help="Seconds it is left alone after a failure (5)."),
+        declared.Option("--cool-down", min=0, max=3600, help="Seconds it is left alone after a failure (5)."),
     ] = None,
     input_price: options.InputPrice = None,
     output_price: options.OutputPrice = None,
@@ -97,7 +99,7 @@ def deploy(
 
 @app.command()
 def undeploy(
-    name: Name, deployment: Annotated[str, typer.Argument(metavar="DEPLOYMENT", help="The deployment's name.")]
+    name: Name, deployment: Annotated[str, declared.Argument(metavar="DEPLOYMENT", help="The deployment's name.")]
 ) -> int:
     """Serve a model at one place less (admins).
 
@@ -115,7 +117,7 @@ def undeploy(
 
 @app.command()
 def deployments(
-    name: Annotated[str | None, typer.Argument(metavar="NAME", help="One model's alone.")] = None,
+    name: Annotated[str | None, declared.Argument(metavar="NAME", help="One model's alone.")] = None,
     as_json: AsJson = False,
 ) -> int:
     """List where models are served, what each place takes, and how it is used now.
@@ -161,8 +163,8 @@ def deployments(
 
 @app.command()
 def point(
-    provider: Annotated[str, typer.Argument(metavar="PROVIDER", help="What stands before the slash, as openai.")],
-    api_base: Annotated[str, typer.Option("--api-base", help="Address of the server, or none.")],
+    provider: Annotated[str, declared.Argument(metavar="PROVIDER", help="What stands before the slash, as openai.")],
+    api_base: Annotated[str, declared.Option("--api-base", help="Address of the server, or none.")],
     api_key_env: options.KeyVariable = None,
     as_json: AsJson = False,
 ) -> int:

@@ -22,11 +22,12 @@ def lookup(target: str) -> Listed | None:
 
 def described(found: tuple[Model, ...]) -> list[dict[str, Any]]:
     """Models as rows: every column, whether they can be called, and notes."""
+    from nexscout_cli.engine.routing.estimates import needless
     from nexscout_cli.engine.world import availability
     from nexscout_cli.providers import Providers
 
     available, missing = availability(found, Providers(config.data_dir()))
-    needless = _dominated(tuple(m for m in found if m.enabled))
+    dominated = needless([m for m in found if m.enabled])
     return [
         {
             "model": m.name,
@@ -48,7 +49,7 @@ def described(found: tuple[Model, ...]) -> list[dict[str, Any]]:
             "retired": m.retired,
             "available": m.name in available,
             "missing": missing.get(m.name),
-            "dominated": needless.get(m.name),
+            "dominated": dominated[m.name]._asdict() if m.name in dominated else None,
             "notes": _notes(m),
             "api_base": m.api_base,
             "api_key_env": m.api_key_env,
@@ -57,16 +58,6 @@ def described(found: tuple[Model, ...]) -> list[dict[str, Any]]:
         }
         for m in found
     ]
-
-
-def _dominated(found: tuple[Model, ...]) -> dict[str, dict[str, Any]]:
-    """Models that cost more for the same tokens than another one that can be used, and are no better."""
-    from nexscout_cli.engine.routing.estimates import Estimates
-
-    rivals = Estimates({}, None).dominated(
-        found, lambda m: m.price_in + m.price_out, frozenset(m.name for m in found if not m.retired)
-    )
-    return {name: rival._asdict() for name, rival in rivals.items()}
 
 
 def _notes(model: Model) -> list[str]:

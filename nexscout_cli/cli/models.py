@@ -4,10 +4,8 @@ from __future__ import annotations
 
 from typing import Annotated, Any
 
-import typer
-
 from nexscout_cli import config
-from nexscout_cli.cli import model_key, model_places, output, tables
+from nexscout_cli.cli import declared, model_key, model_places, output, tables
 from nexscout_cli.cli import model_options as options
 from nexscout_cli.cli.model_rows import beside, described, difference, lookup, price, text
 from nexscout_cli.cli.session import Session
@@ -17,12 +15,12 @@ from nexscout_cli.engine.model import Model
 from nexscout_cli.engine.money import usd
 from nexscout_cli.errors import UsageError
 
-app = typer.Typer(rich_markup_mode=None, no_args_is_help=True, add_completion=False)
-app.add_typer(model_key.app, name="key")
-app.registered_commands += model_places.app.registered_commands
+app = declared.App(no_args_is_help=True)
+app.add(model_key.app, "key")
+app.commands += model_places.app.commands
 
-Name = Annotated[str, typer.Argument(metavar="NAME", help="The catalog's name.")]
-AsJson = Annotated[bool, typer.Option("--json", help="One JSON document on stdout.")]
+Name = Annotated[str, declared.Argument(metavar="NAME", help="The catalog's name.")]
+AsJson = Annotated[bool, declared.Option("--json", help="One JSON document on stdout.")]
 
 
 @app.callback()
@@ -43,7 +41,7 @@ def models() -> None:
 
 @app.command("list")
 def list_(
-    all_: Annotated[bool, typer.Option("--all", help="Disabled ones too.")] = False, as_json: AsJson = False
+    all_: Annotated[bool, declared.Option("--all", help="Disabled ones too.")] = False, as_json: AsJson = False
 ) -> int:
     """List the models with prices, and whether they can be called now.
 
@@ -106,8 +104,10 @@ def show(name: Name, as_json: AsJson = False) -> int:
 
 @app.command()
 def seed(
-    current: Annotated[bool, typer.Option("--current", help="Today's models of the main providers too.")] = False,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would be written, and write nothing.")] = False,
+    current: Annotated[bool, declared.Option("--current", help="Today's models of the main providers too.")] = False,
+    dry_run: Annotated[
+        bool, declared.Option("--dry-run", help="Say what would be written, and write nothing.")
+    ] = False,
     as_json: AsJson = False,
 ) -> int:
     """Write the seeded models that are missing (admins). What is there stays as it is.
@@ -219,7 +219,7 @@ def set_(
     reasons: options.Reasons = None,
     can: options.Can = None,
     retired: Annotated[
-        bool | None, typer.Option("--retired/--not-retired", help="Whether its provider has withdrawn it.")
+        bool | None, declared.Option("--retired/--not-retired", help="Whether its provider has withdrawn it.")
     ] = None,
     as_json: AsJson = False,
 ) -> int:
@@ -280,7 +280,7 @@ def disable(name: Name, as_json: AsJson = False) -> int:
 @app.command()
 def sync(
     apply: Annotated[
-        bool, typer.Option("--apply", help="Adopt the provider's price and window where they differ (admins).")
+        bool, declared.Option("--apply", help="Adopt the provider's price and window where they differ (admins).")
     ] = False,
     as_json: AsJson = False,
 ) -> int:
@@ -319,8 +319,8 @@ def sync(
 
 @app.command()
 def pull(
-    force: Annotated[bool, typer.Option("--force", help="Fetch it again though it is here.")] = False,
-    quiet: Annotated[bool, typer.Option("-q", "--quiet", help="No progress.")] = False,
+    force: Annotated[bool, declared.Option("--force", help="Fetch it again though it is here.")] = False,
+    quiet: Annotated[bool, declared.Option("-q", "--quiet", help="No progress.")] = False,
     as_json: AsJson = False,
 ) -> int:
     """Fetch the embedded model's file (98 MB, Apache-2.0), which needs no key and costs nothing.

@@ -5,20 +5,22 @@ from __future__ import annotations
 import time
 from typing import Annotated
 
-import typer
-
 from nexscout_cli import config
-from nexscout_cli.cli import output
+from nexscout_cli.cli import declared, output
 from nexscout_cli.cli.session import Session
 
-app = typer.Typer(rich_markup_mode=None, add_completion=False)
+app = declared.App()
 
 
 @app.command("open")
 def open_(
-    host: Annotated[str | None, typer.Option("--host", help="Where the server listens (default: serve.host).")] = None,
-    port: Annotated[int | None, typer.Option("--port", help="Its port (default: serve.port).")] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="One JSON document on stdout.")] = False,
+    host: Annotated[
+        str | None, declared.Option("--host", help="Where the server listens (default: serve.host).")
+    ] = None,
+    port: Annotated[
+        int | None, declared.Option("--port", min=1, max=65_535, help="Its port (default: serve.port).")
+    ] = None,
+    as_json: Annotated[bool, declared.Option("--json", help="One JSON document on stdout.")] = False,
 ) -> int:
     """Print a link that opens the pages of a running server, once and within two minutes, as yourself.
 

@@ -9,9 +9,7 @@ from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
-import typer
-
-from nexscout_cli.cli import output, tables
+from nexscout_cli.cli import choices, declared, output, tables
 from nexscout_cli.cli.session import Session
 from nexscout_cli.engine.money import dollars, usd
 from nexscout_cli.engine.reconcile.compare import Difference, Found, Key, Sums, Unknowns, compare, exported
@@ -24,7 +22,7 @@ if TYPE_CHECKING:
     from nexscout_cli.engine.imported.record import Tally
     from nexscout_cli.engine.reconcile.settle import Settled
 
-app = typer.Typer(rich_markup_mode=None, add_completion=False)
+app = declared.App()
 
 OFF = 1
 """The exit status where books and export differ by more than the tolerance."""
@@ -35,20 +33,21 @@ _NEAR = timedelta(minutes=5)
 
 @app.command()
 def reconcile(
-    file: Annotated[Path, typer.Argument(help="A provider's usage or cost export: JSON, JSON lines or CSV.")],
+    file: Annotated[Path, declared.Argument(help="A provider's usage or cost export: JSON, JSON lines or CSV.")],
     source: Annotated[
-        str | None, typer.Option("--from", help=f"Whose it is, where it cannot be told: {', '.join(SOURCES)}.")
+        str | None, declared.Option("--from", help=f"Whose it is, where it cannot be told: {', '.join(SOURCES)}.")
     ] = None,
     columns: Annotated[
-        str | None, typer.Option("--columns", help="Of csv: our names for its columns, as time=created,model=engine.")
+        str | None,
+        declared.Option("--columns", help="Of csv: our names for its columns, as time=created,model=engine."),
     ] = None,
-    tolerance: Annotated[str, typer.Option("--tolerance", help="What may remain unexplained: 1%, 0.5%, 0.")] = "1%",
-    tz: Annotated[str, typer.Option("--tz", help="Time zone of the export's days.")] = "UTC",
+    tolerance: Annotated[str, declared.Option("--tolerance", help="What may remain unexplained: 1%, 0.5%, 0.")] = "1%",
+    tz: Annotated[str, declared.Option("--tz", help="Time zone of the export's days.")] = "UTC",
     settle: Annotated[
-        bool, typer.Option("--settle", help="Post unknown attempts at what the export shows; asks first.")
+        bool, declared.Option("--settle", help="Post unknown attempts at what the export shows; asks first.")
     ] = False,
-    yes: Annotated[bool, typer.Option("--yes", "-y", help="Settle without asking.")] = False,
-    as_json: Annotated[bool, typer.Option("--json", help="One JSON document on stdout.")] = False,
+    yes: Annotated[bool, declared.Option("--yes", "-y", help="Settle without asking.")] = False,
+    as_json: Annotated[bool, declared.Option("--json", help="One JSON document on stdout.")] = False,
 ) -> int:
     """Compare the ledger with a provider's export by day and model (admins). Exit 1 when they differ by more than the tolerance.
 
@@ -185,7 +184,7 @@ def _settle(session: Session, fates: list[Settled], yes: bool, quiet: bool) -> i
     if not yes:
         if not output.stderr_is_terminal():
             raise UsageError("nobody is there to be asked", "add --yes to settle, or leave out --settle")
-        if not typer.confirm(f"Settle {len(fates)} requests so?", err=True):
+        if not choices.asked(f"Settle {len(fates)} requests so?"):
             return 0
     for fate in fates:
         session.store.recovery.resolve(session.actor, fate.request_id, fate.cost)

@@ -1,25 +1,24 @@
 """A server as the command line's engine: with NEXSCOUT_SERVER set, commands ask `nexscout serve` instead of a database here.
 
-The key (NEXSCOUT_SERVER_KEY) says who asks. Answers come whole, and so are shown whole.
+The key (NEXSCOUT_SERVER_KEY) says who asks.
 """
 
 from __future__ import annotations
 
 import os
-from contextlib import suppress
-from http.client import HTTPConnection, HTTPException, HTTPSConnection
+from http.client import HTTPConnection, HTTPException, HTTPResponse, HTTPSConnection
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote, urlencode, urlsplit
 
 from nexscout_cli.engine.failures import ReaderGone
 from nexscout_cli.engine.money import usd
 from nexscout_cli.engine.options import OPTIONS, default_of
-from nexscout_cli.engine.response import AIResponse
+from nexscout_cli.engine.response import AIResponse, Metadata
 from nexscout_cli.errors import NexScoutError, StoreError, UsageError
 from nexscout_cli.jsontext import dumps, loads
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
     from nexscout_cli.engine.request import AIRequest
 
@@ -59,14 +58,20 @@ class Remote:
         """
         if confirm is not None:
             raise refuse("--confirm")
-        document = self._ask("POST", "/v1/run", _form(request), _headers(request))
-        response = AIResponse.from_json(document)._replace(
-            exit_status=int(document.get("exit_status", 0)), replayed=False
-        )
-        if on_text is not None and response.success and response.result:
-            with suppress(ReaderGone):
-                on_text(response.result)
-        return response
+        form, shown = _form(request), list[str]()
+
+        def show(piece: str) -> None:
+            shown.append(piece)
+            on_text(piece)
+
+        try:
+            if on_text is None:
+                document = self._ask("POST", "/v1/run", form, _headers(request))
+            else:
+                document = self._ask("POST", "/v1/run", form | {"stream": True}, _headers(request), show)
+        except ReaderGone:  # the connection is closed; the server ends the call and bills what came
+            return AIResponse(True, "".join(shown), None, Metadata("", flags=("reader_gone",)))
+        return AIResponse.from_json(document)._replace(exit_status=int(document.get("exit_status", 0)), replayed=False)
 
     def share(self, request: AIRequest, first: AIResponse) -> AIResponse:
         """The answer to a request whose twin was answered: the server knows it."""
@@ -90,7 +95,12 @@ class Remote:
         return dict(self._ask("GET", f"/v1/requests/{quote(name, safe='')}")["log"])
 
     def _ask(
-        self, method: str, path: str, body: Any = None, headers: Mapping[str, str] | None = None
+        self,
+        method: str,
+        path: str,
+        body: Any = None,
+        headers: Mapping[str, str] | None = None,
+        on_text: Callable[[str], None] | None = None,
     ) -> dict[str, Any]:
         kind = HTTPSConnection if self._secure else HTTPConnection
         connection = kind(self._host, self._port, timeout=_SECONDS)
@@ -99,7 +109,7 @@ class Remote:
             data = None if body is None else dumps(body).encode()
             connection.request(method, self._path + path, data, said)
             answer = connection.getresponse()
-            document = loads(answer.read())
+            document = loads(answer.read()) if on_text is None else _streamed(answer, on_text)
         except (OSError, HTTPException, UnicodeError) as error:
             raise StoreError(
                 f"the server at {self._where} cannot be reached: {error}",
@@ -119,6 +129,19 @@ class Remote:
         if answer.status >= 400 and "success" not in document:
             raise _refusal(answer.status, document)
         return document
+
+
+def _streamed(answer: HTTPResponse, on_text: Callable[[str], None]) -> Any:
+    """The document at the end of a stream, whose pieces are handed over as they come. Raises ValueError where there is none."""
+    if answer.getheader("content-type", "").partition(";")[0] != "text/event-stream":
+        return loads(answer.read())
+    for line in answer:
+        if line.startswith(b"data: "):
+            document = loads(line.removeprefix(b"data: "))
+            if "piece" not in document:
+                return document
+            on_text(document["piece"])
+    raise HTTPException("the answer broke off")
 
 
 def _refusal(status: int, document: dict[str, Any]) -> NexScoutError:

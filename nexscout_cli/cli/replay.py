@@ -6,9 +6,7 @@ import heapq
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
-import typer
-
-from nexscout_cli.cli import output, tables
+from nexscout_cli.cli import declared, output, tables
 from nexscout_cli.cli.report import one_of
 from nexscout_cli.cli.session import Session
 from nexscout_cli.engine.imported.sources import WITH_TEXTS
@@ -19,7 +17,7 @@ if TYPE_CHECKING:
     from nexscout_cli.engine.imported.record import Tally
     from nexscout_cli.engine.imported.replay import Replayed
 
-app = typer.Typer(rich_markup_mode=None, add_completion=False)
+app = declared.App()
 
 _SHOWN = 10
 UNKNOWN = (
@@ -32,28 +30,28 @@ UNKNOWN = (
 
 @app.command()
 def replay(
-    file: Annotated[Path, typer.Argument(help="A log that has prompts, or a folder of them.")],
-    source: Annotated[str, typer.Option("--from", help=f"What wrote it: {', '.join(WITH_TEXTS)}.")],
+    file: Annotated[Path, declared.Argument(help="A log that has prompts, or a folder of them.")],
+    source: Annotated[str, declared.Option("--from", help=f"What wrote it: {', '.join(WITH_TEXTS)}.")],
     columns: Annotated[
         str | None,
-        typer.Option("--columns", help="Of csv: our names for its columns, as time=created,prompt=question."),
+        declared.Option("--columns", help="Of csv: our names for its columns, as time=created,prompt=question."),
     ] = None,
     user: Annotated[
-        str | None, typer.Option("-u", "--user", help="Whose requests they are where the log does not say.")
+        str | None, declared.Option("-u", "--user", help="Whose requests they are where the log does not say.")
     ] = None,
     latest: Annotated[
-        int, typer.Option("-n", "--latest", min=1, max=100_000, help="Plan the latest so many requests.")
+        int, declared.Option("-n", "--latest", min=1, max=100_000, help="Plan the latest so many requests.")
     ] = 2_000,
     available: Annotated[
         bool,
-        typer.Option(
+        declared.Option(
             "--available", help="Choose only among models whose keys are here (default: all that are enabled)."
         ),
     ] = False,
     html: Annotated[
-        str | None, typer.Option("--html", metavar="FILE", help="Write it as a page into a file, - for stdout.")
+        str | None, declared.Option("--html", metavar="FILE", help="Write it as a page into a file, - for stdout.")
     ] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="One JSON document on stdout.")] = False,
+    as_json: Annotated[bool, declared.Option("--json", help="One JSON document on stdout.")] = False,
 ) -> int:
     """Plan a log's requests as if they had gone through NexScout: what would have been saved, by which step.
 

@@ -5,48 +5,51 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import Annotated
 
-import typer
-
-from nexscout_cli.cli import output, report_texts
+from nexscout_cli.cli import declared, output, report_texts
 from nexscout_cli.cli.report_parts import caption, remarks, sections
 from nexscout_cli.cli.session import Session
-from nexscout_cli.engine.report_window import Window, between, zone
+from nexscout_cli.engine.report_window import Only, Window, between, zone
 from nexscout_cli.engine.reports.build import COLUMNS
 from nexscout_cli.engine.reports.build import report as built
 from nexscout_cli.engine.reports.csv_text import as_csv
 from nexscout_cli.errors import UsageError
 
-app = typer.Typer(rich_markup_mode=None, add_completion=False)
+app = declared.App()
 
 FORMATS = ("table", "json", "csv", "md")
 
 
 @app.command()
 def report(
-    name: Annotated[str, typer.Argument(help=f"Which report: {', '.join(COLUMNS)}.")] = "overview",
+    name: Annotated[str, declared.Argument(help=f"Which report: {', '.join(COLUMNS)}.")] = "overview",
     since: Annotated[
-        str, typer.Option("--since", help="From when: 7d, 24h, 2026-11-01, yesterday, 2026-11, last-month.")
+        str, declared.Option("--since", help="From when: 7d, 24h, 2026-11-01, yesterday, 2026-11, last-month.")
     ] = "7d",
-    until: Annotated[str | None, typer.Option("--until", help="Up to when, not included (default: now).")] = None,
-    user: Annotated[str | None, typer.Option("-u", "--user", help="One user only.")] = None,
-    tz: Annotated[str | None, typer.Option("--tz", help="Time zone of days and times (default: report.tz).")] = None,
-    kind: Annotated[str, typer.Option("--format", help=f"One of {', '.join(FORMATS)}.")] = "table",
+    until: Annotated[str | None, declared.Option("--until", help="Up to when, not included (default: now).")] = None,
+    user: Annotated[str | None, declared.Option("-u", "--user", help="One user only.")] = None,
+    model: Annotated[str | None, declared.Option("--model", help="One model's part only.")] = None,
+    feature: Annotated[str | None, declared.Option("--feature", help="One feature's part only.")] = None,
+    tz: Annotated[str | None, declared.Option("--tz", help="Time zone of days and times (default: report.tz).")] = None,
+    kind: Annotated[str, declared.Option("--format", help=f"One of {', '.join(FORMATS)}.")] = "table",
     imported: Annotated[
         str | None,
-        typer.Option(
+        declared.Option(
             "--imported", metavar="only|beside", help="Usage from `nexscout import`: alone, or after one's own."
         ),
     ] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="One JSON document on stdout, as --format json.")] = False,
+    as_json: Annotated[bool, declared.Option("--json", help="One JSON document on stdout, as --format json.")] = False,
     html: Annotated[
         str | None,
-        typer.Option("--html", metavar="FILE", help="Write every report, with charts, as one HTML file (-: stdout)."),
+        declared.Option(
+            "--html", metavar="FILE", help="Write every report, with charts, as one HTML file (-: stdout)."
+        ),
     ] = None,
     if_changed: Annotated[
-        bool, typer.Option("--if-changed", help="With --html: leave the file as it is where its figures are the same.")
+        bool,
+        declared.Option("--if-changed", help="With --html: leave the file as it is where its figures are the same."),
     ] = False,
-    quiet: Annotated[bool, typer.Option("-q", "--quiet", help="No notes on stderr.")] = False,
-    chart: Annotated[bool, typer.Option("--chart", help="Draw cost by day, hit rate and the month's end.")] = False,
+    quiet: Annotated[bool, declared.Option("-q", "--quiet", help="No notes on stderr.")] = False,
+    chart: Annotated[bool, declared.Option("--chart", help="Draw cost by day, hit rate and the month's end.")] = False,
 ) -> int:
     """Show where the money went.
 
@@ -77,7 +80,9 @@ def report(
 
         raise refuse("--html, --chart or --imported")
     now = datetime.now(UTC) if session.remote else session.store.reports.now(session.actor)
-    window = between(now, since, until, zone(tz or session.settings["report.tz"]))
+    window = between(now, since, until, zone(tz or session.settings["report.tz"]))._replace(
+        only=Only(model, feature)
+    )
     if html is not None:
         from nexscout_cli.cli.report_page import write_page
 
@@ -87,7 +92,7 @@ def report(
 
         return show_charts(session, window, user)
     if session.remote:
-        result = session.remote.report(name=name, since=since, until=until, tz=tz, user=user)
+        result = session.remote.report(name=name, since=since, until=until, tz=tz, user=user, model=model, feature=feature)
     else:
         terms = (session.store, session.actor, name, window, session.settings, user)
         result = built(*terms, imported=imported == "only")

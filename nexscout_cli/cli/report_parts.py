@@ -116,6 +116,7 @@ def caption(result: dict[str, Any], window: Window) -> str:
     """What a report is, of whom, and of when: the first line of everything that a person reads."""
     since, until = (moment.astimezone(window.tz) for moment in (window.since, window.until))
     of_whom = f" of {result['user']}" if result["user"] else ""
+    of_whom += "".join(f", {what} {name}" for what, name in window.only.named().items())
     return f"{result['report']}{of_whom}, {since:%Y-%m-%d %H:%M} to {until:%Y-%m-%d %H:%M} ({window.tz})"
 
 
@@ -123,9 +124,15 @@ def remarks(result: dict[str, Any]) -> list[str]:
     """What has to be known to read a report's figures, below its tables."""
     name, totals = result["report"], result["totals"]
     if name == "savings":
+        cache = result["prompt_cache"]
+        kept = (
+            f"providers' prompt caches: {cache['read_tokens']:,} tokens read, {cache['written_tokens']:,} written; they saved "
+            f"{money(cache['saved_usd'])} at the prices of today, which is in the costs already"
+        )
         return [
+            *([kept] if cache["read_tokens"] or cache["written_tokens"] else []),
             f"baseline: what {result['baseline']} would have cost (report.baseline); each call is counted by the baseline "
-            "of its day; what was not delivered, or came from a model below routing.floor, saved nothing"
+            "of its day; what was not delivered, or came from a model below routing.floor, saved nothing",
         ]
     if name == "unprofitable":
         left_out = f"; not billed and left out: {totals['left_out_users']:,}" if totals["left_out_users"] else ""

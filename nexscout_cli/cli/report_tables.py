@@ -1,4 +1,4 @@
-"""A report's tables on a terminal, by Rich: they fit its width, and what they leave out for it is said."""
+"""A report's tables, by Rich: they fit a terminal's width, and what they leave out for it is said."""
 
 from __future__ import annotations
 
@@ -6,19 +6,16 @@ import sys
 from collections.abc import Sequence
 from typing import Any
 
-from nexscout_cli.cli import output
+from nexscout_cli.cli import output, plain_tables
+from nexscout_cli.cli.plain_tables import BAR, LISTING, LONGEST
 from nexscout_cli.cli.report_parts import BARRED, HEADS, Section, bar, column
 from nexscout_cli.engine.reports.figures import TEXT
 
 WIDE = 160
 """Characters of a line where nobody's terminal sets the limit."""
-_BAR = 8
 _NAME = 32
 """Characters of a name that stand in one line as long as figures can be left out for it."""
 _LEAST = 8
-_MANY = 500
-"""Rows from which a table is drawn line by line: Rich takes a millisecond for each."""
-_LISTING = ("figure", "value")
 _SPARED = (
     "by_day",
     *("formula_bias", "formula_mdape", "formula_mape", "prediction_accuracy", "other", "latency_p50_ms", "unreached"),
@@ -32,6 +29,13 @@ _SPARED = (
 
 def show(caption: str, parts: Sequence[Section], remarks: Sequence[str]) -> None:
     """Print a report: rendered first and written once, so that a reader who goes away ends the command quietly."""
+    if not output.stdout_is_terminal() and (plain := plain_tables.text(caption, parts, remarks, WIDE)) is not None:
+        output.rendered(plain)
+        return
+    output.rendered(_by_rich(caption, parts, remarks))
+
+
+def _by_rich(caption: str, parts: Sequence[Section], remarks: Sequence[str]) -> str:
     console = output.console(width=None if output.stdout_is_terminal() else WIDE)
     left_out: list[str] = []
     with console.capture() as captured:
@@ -39,9 +43,9 @@ def show(caption: str, parts: Sequence[Section], remarks: Sequence[str]) -> None
         for number, part in enumerate(parts):
             table, spared = _fitted(console, part)
             left_out += [name for name in spared if name not in left_out]
-            if number or part.columns == _LISTING:
+            if number or part.columns == LISTING:
                 console.print()
-            if len(part.rows) > _MANY:
+            if len(part.rows) > LONGEST:  # Rich takes a millisecond for each
                 console.out(_lines(part, [name for name in part.columns if name not in spared]), highlight=False)
                 continue
             # Figures are never cut short: where not even the least fits, the terminal wraps the line.
@@ -53,16 +57,14 @@ def show(caption: str, parts: Sequence[Section], remarks: Sequence[str]) -> None
         if left_out:
             names = ", ".join(HEADS.get(name, name) for name in left_out)
             console.print(f"left out in {console.width} columns: {names}")
-    lines = [line.rstrip() for line in captured.get().splitlines()]
-    kept = [line for at, line in enumerate(lines) if line or (at and lines[at - 1])]  # no two empty lines
-    output.rendered("\n".join(kept).rstrip("\n") + "\n")
+    return plain_tables.set_down(captured.get().splitlines())
 
 
 def _fitted(console: Any, part: Section) -> tuple[Any, list[str]]:
     """The table as wide as the terminal at most: without its bars, without what can be spared, with names folded at last."""
     spared: list[str] = []
     columns: Sequence[str] = part.columns
-    if _width(part, columns, _NAME) + 2 + _BAR <= console.width:
+    if _width(part, columns, _NAME) + 2 + BAR <= console.width:
         return _table(part, columns, bars=True, name=_NAME), spared
     for name in [name for name in _SPARED if name in part.columns[1:]]:
         if _width(part, columns, _NAME) <= console.width:
@@ -97,14 +99,14 @@ def _draws_lines() -> bool:
 
 def _width(part: Section, columns: Sequence[str], name: int) -> int:
     """Characters of a line: each column as wide as its widest cell, names at least as wide as ``name`` where they are."""
-    if part.columns == _LISTING:
+    if part.columns == LISTING:
         return 0  # words, which wrap
     return sum(_least(part, each, column(part, each), name) for each in columns) + 2 * len(columns)
 
 
 def _least(part: Section, each: str, cells: Sequence[str], name: int) -> int:
     head = HEADS.get(each, each)
-    if each in TEXT or part.columns == _LISTING:
+    if each in TEXT or part.columns == LISTING:
         return min(max((len(cell) for cell in [head, *cells]), default=0), name)
     return max(len(cell) for cell in [head, *cells])
 
@@ -113,7 +115,7 @@ def _table(part: Section, columns: Sequence[str], *, bars: bool, name: int) -> A
     from rich import box
     from rich.table import Table
 
-    listing = part.columns == _LISTING
+    listing = part.columns == LISTING
     table = Table(
         title=part.title or None,
         title_justify="left",
@@ -138,7 +140,7 @@ def _table(part: Section, columns: Sequence[str], *, bars: bool, name: int) -> A
         )
     barred = next((each for each in columns if each in BARRED), None) if bars else None
     if barred:
-        table.add_column("", min_width=_BAR)
+        table.add_column("", min_width=BAR)
     unicode = _draws_lines()
     for row, *texts in zip(part.rows, *cells, strict=True):
         table.add_row(*texts, *([bar(row[barred], unicode)] if barred else []))

@@ -8,9 +8,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any
 
-import typer
-
 from nexscout_cli import files
+from nexscout_cli.cli import declared
 from nexscout_cli.cli.request_options import Given
 from nexscout_cli.cli.session import Session
 from nexscout_cli.engine.money import to_nano
@@ -19,7 +18,7 @@ from nexscout_cli.engine.options import FIELDS, OPTIONS, TABLE, Option, default_
 from nexscout_cli.engine.request import AIRequest, Options
 from nexscout_cli.errors import UsageError
 
-AsJson = Annotated[bool, typer.Option("--json", help="One JSON document on stdout.")]
+AsJson = Annotated[bool, declared.Option("--json", help="One JSON document on stdout.")]
 
 _SUFFIX = re.compile(
     r"\.(txt|md|rst|json|jsonl|csv|tsv|log|py|js|ts|html|xml|ya?ml|toml|ini|sql|sh|prompt|docx?|pdf|eml)$", re.I

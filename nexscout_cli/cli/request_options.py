@@ -1,13 +1,11 @@
-"""The table of request options as options of a command: what Typer is told, and what a request is made of."""
+"""The table of request options as options of a command: as a command declares them, and what a request is made of."""
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Callable, Iterable
-from typing import Annotated, Any
+from typing import Any
 
-import typer
-
+from nexscout_cli.cli import declared
 from nexscout_cli.engine.options import TABLE, Option
 
 Given = dict[str, Any]
@@ -54,11 +52,11 @@ def takes_options(command: Callable[..., int]) -> Callable[..., int]:
 
     The command gets what was given for them as one :data:`Given`.
     """
-    signature = inspect.signature(command, eval_str=True)
-    groups = {p.name: p.default for p in signature.parameters.values() if isinstance(p.default, Entries)}
-    parameters: list[inspect.Parameter] = []
-    for parameter in signature.parameters.values():
-        parameters += _parameters(groups[parameter.name]) if parameter.name in groups else [parameter]
+    signature = declared.parameters(command)
+    groups = {each.name: each.default for each in signature if isinstance(each.default, Entries)}
+    parameters: list[declared.Parameter] = []
+    for each in signature:
+        parameters += _parameters(groups[each.name]) if each.name in groups else [each]
 
     def called(**values: Any) -> int:
         given = {
@@ -68,17 +66,17 @@ def takes_options(command: Callable[..., int]) -> Callable[..., int]:
         return command(**values, **given)
 
     called.__name__, called.__doc__, called.__module__ = command.__name__, command.__doc__, command.__module__
-    called.__signature__ = signature.replace(parameters=parameters)  # type: ignore[attr-defined]
+    called.declared = parameters  # type: ignore[attr-defined]
     return called
 
 
-def _parameters(options: Iterable[Option]) -> list[inspect.Parameter]:
+def _parameters(options: Iterable[Option]) -> list[declared.Parameter]:
     return [
-        inspect.Parameter(
+        declared.Parameter(
             option.name,
-            inspect.Parameter.POSITIONAL_OR_KEYWORD,
-            default=False if option.kind == "switch" else None,
-            annotation=Annotated[_TYPES[option.kind], typer.Option(*option.flags, help=option.help)],
+            _TYPES[option.kind],
+            declared.Option(*option.flags, help=option.help),
+            False if option.kind == "switch" else None,
         )
         for option in options
         if option.flags

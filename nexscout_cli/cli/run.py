@@ -5,9 +5,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Annotated, Any
 
-import typer
-
-from nexscout_cli.cli import output, request, request_options, talking, templating
+from nexscout_cli.cli import choices, declared, output, request, request_options, talking, templating
 from nexscout_cli.cli.request_options import Given, takes_options
 from nexscout_cli.cli.session import Session
 from nexscout_cli.engine.failures import ReaderGone
@@ -17,7 +15,7 @@ if TYPE_CHECKING:
     from nexscout_cli.engine.planning.plan import Plan
     from nexscout_cli.engine.response import AIResponse, Metadata
 
-app = typer.Typer(rich_markup_mode=None, add_completion=False)
+app = declared.App()
 _BEGUN = re.compile(r"\x1b(?:\[[0-?]*[ -/]*|[\]PX^_][^\x07\x1b]{0,500}\x1b?|[ -/]+)?\Z")
 """The beginning of a control sequence at the end of a text."""
 
@@ -26,13 +24,16 @@ _BEGUN = re.compile(r"\x1b(?:\[[0-?]*[ -/]*|[\]PX^_][^\x07\x1b]{0,500}\x1b?|[ -/
 @takes_options
 def run(
     prompt: Annotated[
-        str | None, typer.Argument(help="The prompt; - reads stdin, @FILE a file, @@ starts a literal @.")
+        str | None, declared.Argument(help="The prompt; - reads stdin, @FILE a file, @@ starts a literal @.")
     ] = None,
     given: Given = request_options.until("skip_energy_charge"),
-    confirm: Annotated[bool, typer.Option("--confirm", help="Show the quote and ask before anything is sent.")] = False,
-    yes: Annotated[bool, typer.Option("--yes", "-y", help="Answer yes to the question of --confirm.")] = False,
+    confirm: Annotated[
+        bool, declared.Option("--confirm", help="Show the quote and ask before anything is sent.")
+    ] = False,
+    yes: Annotated[bool, declared.Option("--yes", "-y", help="Answer yes to the question of --confirm.")] = False,
     stream: Annotated[
-        bool | None, typer.Option("--stream/--no-stream", help="Print the answer as it comes (default: on a terminal).")
+        bool | None,
+        declared.Option("--stream/--no-stream", help="Print the answer as it comes (default: on a terminal)."),
     ] = None,
     more: Given = request_options.after("skip_energy_charge"),
     template: templating.Named = None,
@@ -40,7 +41,7 @@ def run(
     continue_: talking.Continue = False,
     conversation: talking.Named = None,
     as_json: request.AsJson = False,
-    quiet: Annotated[bool, typer.Option("-q", "--quiet", help="No summary and no notes on stderr.")] = False,
+    quiet: Annotated[bool, declared.Option("-q", "--quiet", help="No summary and no notes on stderr.")] = False,
 ) -> int:
     """Answer a prompt at the lowest cost that is good enough.
 
@@ -177,6 +178,6 @@ def _asker(yes: bool) -> Any:
         )
         for warning in plan.warnings:
             output.note(f"note: {warning}")
-        return yes or typer.confirm("Send it?", err=True)
+        return yes or choices.asked("Send it?")
 
     return ask

@@ -11,10 +11,8 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Annotated, Any
 
-import typer
-
 from nexscout_cli import config
-from nexscout_cli.cli import output
+from nexscout_cli.cli import declared, output
 from nexscout_cli.cli.session import Session
 from nexscout_cli.config import Settings
 from nexscout_cli.config.limits import within
@@ -22,7 +20,7 @@ from nexscout_cli.engine.request import AIRequest
 from nexscout_cli.engine.store_rules import store_rules
 from nexscout_cli.errors import NexScoutError, UsageError
 
-app = typer.Typer(rich_markup_mode=None, add_completion=False)
+app = declared.App()
 
 _IDLE_SECONDS = 10
 """Seconds that an idle connection is kept."""
@@ -30,9 +28,12 @@ _IDLE_SECONDS = 10
 
 @app.command()
 def serve(
-    host: Annotated[str | None, typer.Option("--host", help="Address to listen on (default: serve.host).")] = None,
-    port: Annotated[int | None, typer.Option("--port", help="Port to listen on (default: serve.port); 0: any.")] = None,
-    quiet: Annotated[bool, typer.Option("-q", "--quiet", help="No line for each request.")] = False,
+    host: Annotated[str | None, declared.Option("--host", help="Address to listen on (default: serve.host).")] = None,
+    port: Annotated[
+        int | None,
+        declared.Option("--port", min=0, max=65_535, help="Port to listen on (default: serve.port); 0: any."),
+    ] = None,
+    quiet: Annotated[bool, declared.Option("-q", "--quiet", help="No line for each request.")] = False,
 ) -> int:
     """Serve applications over HTTP, as OpenAI and Anthropic do: change one base URL.
 
@@ -57,13 +58,17 @@ def serve(
     settings = session.settings
     engine = session.engine(writes=True)
     logging.basicConfig(format="%(message)s", level=logging.WARNING if quiet else logging.INFO)
+    # No line says where in the code it comes from, or from which thread: to find that out takes longer than to write it.
+    logging.logThreads = logging.logProcesses = logging.logMultiprocessing = False
+    logging._srcfile = None  # type: ignore[attr-defined]
     for name in ("httpcore", "uvicorn.access", "asyncio"):
         logging.getLogger(name).setLevel(logging.WARNING)
     _prepare(config.cache_dir())
     with suppress(NexScoutError):  # what the first request would load is loaded before it comes
         engine.simulate(AIRequest(session.actor, settings["feature"], "Hello"))
+    secret = link_secret(config.secrets_dir())
     made = uvicorn.Config(
-        application(engine, session.store, settings, link_secret(config.secrets_dir()), bad_row, _limits(session)),
+        application(engine, session.store, settings, secret, bad_row, _limits(session), session.recover),
         host=host or settings["serve.host"],
         port=settings["serve.port"] if port is None else port,
         http=bounded_protocol(),

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any
 
-import typer
-
-from nexscout_cli.cli import output, request, request_options, templating
+from nexscout_cli.cli import declared, output, request, request_options, templating
 from nexscout_cli.cli.request_options import Given, takes_options
 from nexscout_cli.cli.session import Session
 from nexscout_cli.engine.plan_types import Compression
@@ -14,19 +12,19 @@ from nexscout_cli.engine.planning.plan import Plan
 from nexscout_cli.engine.planning.texts import originals, user_text
 from nexscout_cli.errors import NexScoutError, UsageError
 
-app = typer.Typer(rich_markup_mode=None, add_completion=False)
+app = declared.App()
 
 
 @app.command(no_args_is_help=False)
 @takes_options
 def simulate(
     prompt: Annotated[
-        str | None, typer.Argument(metavar="[FILE | PROMPT | - | @FILE]", help="What would be sent.")
+        str | None, declared.Argument(metavar="[FILE | PROMPT | - | @FILE]", help="What would be sent.")
     ] = None,
     given: Given = request_options.EVERY,
-    compare: Annotated[bool, typer.Option("--compare", help="Every available model side by side.")] = False,
-    explain: Annotated[bool, typer.Option("--explain", help="How the model was chosen, in plain words.")] = False,
-    diff: Annotated[bool, typer.Option("--diff", help="What compression leaves out, sentence by sentence.")] = False,
+    compare: Annotated[bool, declared.Option("--compare", help="Every available model side by side.")] = False,
+    explain: Annotated[bool, declared.Option("--explain", help="How the model was chosen, in plain words.")] = False,
+    diff: Annotated[bool, declared.Option("--diff", help="What compression leaves out, sentence by sentence.")] = False,
     template: templating.Named = None,
     param: templating.Params = None,
     as_json: request.AsJson = False,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Annotated
 
-import typer
+from nexscout_cli.cli import declared
 
 if TYPE_CHECKING:
     from nexscout_cli.cli.request_options import Given
@@ -13,10 +13,10 @@ if TYPE_CHECKING:
     from nexscout_cli.engine.pipeline import Engine
     from nexscout_cli.engine.talk import Talk
 
-Continue = Annotated[bool, typer.Option("-C", "--continue", help="Go on with the latest conversation.")]
+Continue = Annotated[bool, declared.Option("-C", "--continue", help="Go on with the latest conversation.")]
 Named = Annotated[
     str | None,
-    typer.Option("--conversation", metavar="ID", help="Go on with this conversation (its beginning will do)."),
+    declared.Option("--conversation", metavar="ID", help="Go on with this conversation (its beginning will do)."),
 ]
 
 

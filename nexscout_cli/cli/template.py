@@ -10,18 +10,16 @@ import tempfile
 from pathlib import Path
 from typing import Annotated, Any
 
-import typer
-
 from nexscout_cli import templates
-from nexscout_cli.cli import output, tables
+from nexscout_cli.cli import choices, declared, output, tables
 from nexscout_cli.cli.templating import pairs
 from nexscout_cli.engine import option_names, options
 from nexscout_cli.errors import NexScoutError, UsageError
 
-app = typer.Typer(rich_markup_mode=None, no_args_is_help=True, add_completion=False)
+app = declared.App(no_args_is_help=True)
 
-Name = Annotated[str, typer.Argument(metavar="NAME", help="The template's name.")]
-AsJson = Annotated[bool, typer.Option("--json", help="One JSON document on stdout.")]
+Name = Annotated[str, declared.Argument(metavar="NAME", help="The template's name.")]
+AsJson = Annotated[bool, declared.Option("--json", help="One JSON document on stdout.")]
 _BEGINS = 60
 
 
@@ -41,25 +39,27 @@ def template() -> None:
 def add(
     name: Name,
     prompt: Annotated[
-        str | None, typer.Argument(metavar="PROMPT", help="The prompt; $name is a parameter, $input what run is given.")
+        str | None,
+        declared.Argument(metavar="PROMPT", help="The prompt; $name is a parameter, $input what run is given."),
     ] = None,
-    system: Annotated[str | None, typer.Option("--system", help="System text for the model.")] = None,
-    feature: Annotated[str | None, typer.Option("-f", "--feature", help="What its requests are for.")] = None,
-    model: Annotated[str | None, typer.Option("-m", "--model", help="Use this model, or this mode.")] = None,
+    system: Annotated[str | None, declared.Option("--system", help="System text for the model.")] = None,
+    feature: Annotated[str | None, declared.Option("-f", "--feature", help="What its requests are for.")] = None,
+    model: Annotated[str | None, declared.Option("-m", "--model", help="Use this model, or this mode.")] = None,
     schema: Annotated[
-        str | None, typer.Option("--schema", help="Answer as JSON: the fields in a line, or a JSON schema's file.")
+        str | None, declared.Option("--schema", help="Answer as JSON: the fields in a line, or a JSON schema's file.")
     ] = None,
     default: Annotated[
         list[str] | None,
-        typer.Option("--default", metavar="KEY=VALUE", help="A parameter's value where none is given."),
+        declared.Option("--default", metavar="KEY=VALUE", help="A parameter's value where none is given."),
     ] = None,
     option: Annotated[
-        list[str] | None, typer.Option("-o", "--option", metavar="KEY=VALUE", help="An option by its name in a batch.")
+        list[str] | None,
+        declared.Option("-o", "--option", metavar="KEY=VALUE", help="An option by its name in a batch."),
     ] = None,
     from_: Annotated[
-        str | None, typer.Option("--from", metavar="FILE", help="Read a TOML file, or a YAML file as llm has them.")
+        str | None, declared.Option("--from", metavar="FILE", help="Read a TOML file, or a YAML file as llm has them.")
     ] = None,
-    force: Annotated[bool, typer.Option("--force", help="Replace the template that has this name.")] = False,
+    force: Annotated[bool, declared.Option("--force", help="Replace the template that has this name.")] = False,
 ) -> int:
     """Add a template.
 
@@ -156,7 +156,7 @@ def edit(name: Name) -> int:
                 if not (sys.stdin.isatty() and output.stderr_is_terminal()):
                     raise
                 output.failure(error, as_json=False)
-                if not typer.confirm("Edit it again?", default=True, err=True):
+                if not choices.asked("Edit it again?", default=True):
                     return error.exit_status
             else:
                 return 0

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Annotated
 
-import typer
-
+from nexscout_cli.cli import declared
 from nexscout_cli.errors import UsageError
 
 if TYPE_CHECKING:
@@ -15,11 +14,11 @@ if TYPE_CHECKING:
 
 Named = Annotated[
     str | None,
-    typer.Option("-t", "--template", metavar="NAME", help="Use this template, or a TOML or YAML file with one."),
+    declared.Option("-t", "--template", metavar="NAME", help="Use this template, or a TOML or YAML file with one."),
 ]
 Params = Annotated[
     list[str] | None,
-    typer.Option("-p", "--param", metavar="KEY=VALUE", help="A parameter of the template; may be repeated."),
+    declared.Option("-p", "--param", metavar="KEY=VALUE", help="A parameter of the template; may be repeated."),
 ]
 
 

@@ -6,16 +6,14 @@ import time
 from contextlib import suppress
 from typing import TYPE_CHECKING, Annotated, Any
 
-import typer
-
-from nexscout_cli.cli import output
+from nexscout_cli.cli import declared, output
 from nexscout_cli.cli.session import Session
 from nexscout_cli.engine.money import usd
 
 if TYPE_CHECKING:
     from nexscout_cli.engine.book_types import InFlight, Live
 
-app = typer.Typer(rich_markup_mode=None, add_completion=False)
+app = declared.App()
 
 _MINUTES = 60
 _LEAST_ROWS = 3
@@ -24,12 +22,12 @@ _LEAST_ROWS = 3
 @app.command()
 def top(
     once: Annotated[
-        bool, typer.Option("--once", help="Print it once and end; so it is too where no terminal is.")
+        bool, declared.Option("--once", help="Print it once and end; so it is too where no terminal is.")
     ] = False,
     every: Annotated[
-        float, typer.Option("--every", min=0.2, max=3_600, help="Seconds between two looks.", show_default=True)
+        float, declared.Option("--every", min=0.2, max=3_600, help="Seconds between two looks.", show_default=True)
     ] = 1.0,
-    as_json: Annotated[bool, typer.Option("--json", help="One JSON document on stdout, once.")] = False,
+    as_json: Annotated[bool, declared.Option("--json", help="One JSON document on stdout, once.")] = False,
 ) -> int:
     """Watch what goes on: calls in flight, dollars a minute, holds, errors. Ctrl-C ends it.
 

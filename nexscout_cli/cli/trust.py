@@ -5,20 +5,18 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated
 
-import typer
-
 from nexscout_cli import config
-from nexscout_cli.cli import output
+from nexscout_cli.cli import declared, output
 from nexscout_cli.config import trust as trusting
 from nexscout_cli.errors import UsageError
 
-app = typer.Typer(rich_markup_mode=None, add_completion=False)
+app = declared.App()
 
 
 @app.command()
 def trust(
-    remove: Annotated[bool, typer.Option("--remove", help="Take trust back.")] = False,
-    listed: Annotated[bool, typer.Option("--list", help="Show the files that are trusted.")] = False,
+    remove: Annotated[bool, declared.Option("--remove", help="Take trust back.")] = False,
+    listed: Annotated[bool, declared.Option("--list", help="Show the files that are trusted.")] = False,
 ) -> int:
     """Trust the nexscout.toml of this folder, as it is now; when it changes, it has to be trusted anew.
 

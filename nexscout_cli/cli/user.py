@@ -4,22 +4,19 @@ from __future__ import annotations
 
 from typing import Annotated, Any
 
-import typer
-
 from nexscout_cli import config
-from nexscout_cli.cli import choices, output, tables
+from nexscout_cli.cli import choices, declared, output, tables
 from nexscout_cli.cli.session import Session
 from nexscout_cli.engine.book_types import Backup, Energy
 from nexscout_cli.engine.learning.profile import ProfileState
 from nexscout_cli.errors import UsageError
 from nexscout_cli.terms import POLICIES, ROLES, TIERS
 
-app = typer.Typer(rich_markup_mode=None, no_args_is_help=True, add_completion=False)
+app = declared.App(no_args_is_help=True)
 
-Whom = Annotated[str, typer.Argument(metavar="USER", help="The user's name.")]
-AsJson = Annotated[bool, typer.Option("--json", help="One JSON document on stdout.")]
+Whom = Annotated[str, declared.Argument(metavar="USER", help="The user's name.")]
+AsJson = Annotated[bool, declared.Option("--json", help="One JSON document on stdout.")]
 
-_PEAKS = 3
 _STYLE = {
     "sentence_length": "words a sentence",
     "word_length": "letters a word",
@@ -77,7 +74,7 @@ def list_(as_json: AsJson = False) -> int:
 
 @app.command()
 def show(
-    who: Annotated[str | None, typer.Argument(metavar="[USER]", help="Default: yourself.")] = None,
+    who: Annotated[str | None, declared.Argument(metavar="[USER]", help="Default: yourself.")] = None,
     as_json: AsJson = False,
 ) -> int:
     """Show a user: tier, balance, forecast, and everything that was learned.
@@ -127,7 +124,7 @@ def show(
 @app.command("set-tier")
 def set_tier(
     who: Whom,
-    tier: Annotated[str, typer.Argument(help="free, pro, elite or enterprise.")],
+    tier: Annotated[str, declared.Argument(help="free, pro, elite or enterprise.")],
     as_json: AsJson = False,
 ) -> int:
     """Give a user a tier (admins); who is new comes into being. What a higher tier has more is granted at once.
@@ -148,7 +145,7 @@ def set_tier(
 
 
 @app.command("set-role")
-def set_role(who: Whom, role: Annotated[str, typer.Argument(help="admin, member or reader.")]) -> int:
+def set_role(who: Whom, role: Annotated[str, declared.Argument(help="admin, member or reader.")]) -> int:
     """Make a user an admin, a member, or a reader, who may look at their own and not spend (admins).
 
     \b
@@ -167,7 +164,7 @@ def set_role(who: Whom, role: Annotated[str, typer.Argument(help="admin, member 
 @app.command("set-policy")
 def set_policy(
     who: Whom,
-    policy: Annotated[str, typer.Argument(help="rules, learned, cascade, or default for the installation's.")],
+    policy: Annotated[str, declared.Argument(help="rules, learned, cascade, or default for the installation's.")],
     as_json: AsJson = False,
 ) -> int:
     """Set how models are chosen for a user: yourself, or anyone for an admin.
@@ -191,8 +188,8 @@ def set_policy(
 @app.command()
 def forget(
     who: Whom,
-    yes: Annotated[bool, typer.Option("--yes", "-y", help="Don't ask.")] = False,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would go, and remove nothing.")] = False,
+    yes: Annotated[bool, declared.Option("--yes", "-y", help="Don't ask.")] = False,
+    dry_run: Annotated[bool, declared.Option("--dry-run", help="Say what would go, and remove nothing.")] = False,
     as_json: AsJson = False,
 ) -> int:
     """Remove every text of a user's: cached and kept answers, conversations, learned style and phrases. Money stays in the books.
@@ -294,16 +291,13 @@ def _facts(session: Session, subject: str, role: str) -> dict[str, Any]:
 def _forecast(state: Energy, learned: ProfileState) -> dict[str, Any]:
     """What the days ahead look like: expected tokens against the budget, and the hours they fall into (UTC)."""
     budget, expected = state.daily_token_budget, max(learned.predicted_daily_usage, state.daily_tokens_used)
-    hours = sorted(
-        (h for h, n in enumerate(learned.peak_usage_hours) if n), key=lambda h: (-learned.peak_usage_hours[h], h)
-    )
     return {
         "predicted_daily_usage": expected,
         "daily_token_budget": budget,
         "share_of_budget": round(expected / budget, 4) if budget else None,
         "within_budget": expected <= budget,
         "tokens_left_today": max(0, budget - state.daily_tokens_used),
-        "peak_hours": [f"{hour:02}:00–{(hour + 1) % 24:02}:00" for hour in sorted(hours[:_PEAKS])],
+        "peak_hours": [f"{hour:02}:00–{(hour + 1) % 24:02}:00" for hour in learned.peaks()],
     }
 
 

@@ -4,20 +4,18 @@ from __future__ import annotations
 
 from typing import Annotated, Any
 
-import typer
-
-from nexscout_cli.cli import output, tables
+from nexscout_cli.cli import declared, output, tables
 from nexscout_cli.cli.session import Session
 from nexscout_cli.engine.money import usd
 from nexscout_cli.engine.routing import explain
 
-app = typer.Typer(rich_markup_mode=None, add_completion=False)
+app = declared.App()
 
 
 @app.command()
 def why(
-    request_id: Annotated[str, typer.Argument(help="A request's id, or its first 6 characters or more.")],
-    as_json: Annotated[bool, typer.Option("--json", help="One JSON document on stdout.")] = False,
+    request_id: Annotated[str, declared.Argument(help="A request's id, or its first 6 characters or more.")],
+    as_json: Annotated[bool, declared.Option("--json", help="One JSON document on stdout.")] = False,
 ) -> int:
     """Tell how a request's model was chosen, as it was when it ran, and what came of it.
 

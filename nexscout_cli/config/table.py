@@ -217,6 +217,9 @@ SETTINGS: dict[str, Setting] = {
     "providers.timeout": Setting(
         60.0, float, "seconds a call may take; for a stream, seconds between two tokens", 0.1, 3600
     ),
+    "providers.prompt_cache": Setting(
+        True, bool, "quote with what providers keep of a prompt's beginning, and mark it for Anthropic where that pays"
+    ),
     "deployments.wait": Setting(
         120.0,
         float,

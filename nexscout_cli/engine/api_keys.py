@@ -8,7 +8,10 @@ import secrets
 from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta
 
+from nexscout_cli.engine.catalog import rules
+from nexscout_cli.engine.model import Model
 from nexscout_cli.errors import UsageError
+from nexscout_cli.terms import MODES
 
 PREFIX = "nxs-"
 _SECRET_BYTES = 32
@@ -41,6 +44,15 @@ def free_name(user_id: str, taken: Iterable[str]) -> str:
 def names_in(text: str | None) -> tuple[str, ...]:
     """The names that stand in a text, parted by commas."""
     return tuple(word.strip() for word in (text or "").split(",") if word.strip())
+
+
+def models_in(text: str | None, catalog: tuple[Model, ...]) -> tuple[str, ...]:
+    """The models and modes that stand in a text, parted by commas. Raises UsageError for one that there isn't."""
+    names = names_in(text)
+    for name in names:
+        if name not in MODES:
+            rules.find(catalog, name)
+    return names
 
 
 def ends_at(text: str | None, now: datetime) -> datetime | None:

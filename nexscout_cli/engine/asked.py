@@ -61,7 +61,7 @@ def metadata(asked: Asked, at: Moment, plan: Plan | None = None, quote: Plan | N
         routing_reason=plan.routing_reason,
         compression_applied=plan.compression.applied,
         warnings=plan.warnings,
-        plan=(quote or plan).as_json(),
+        quoted=quote or plan,
     )
 
 

@@ -15,7 +15,7 @@ from nexscout_cli.errors import Blocked, Interrupted, NexScoutError
 Done = Callable[[int, AIResponse], None]
 
 
-class Purse:
+class Allowance:
     """What a batch may still cost: each call takes its worst case out and puts back what it did not use. Nano-dollars."""
 
     def __init__(self, limit: int) -> None:
@@ -58,7 +58,7 @@ def run(
     ``max_cost`` (nano-dollars) bounds what all of them cost together. On an interrupt no new work is begun, what is in
     flight is settled, and Interrupted is raised.
     """
-    purse = None if max_cost is None else Purse(max_cost)
+    allowance = None if max_cost is None else Allowance(max_cost)
     responses: dict[int, AIResponse] = {}
 
     broken = threading.Event()
@@ -76,7 +76,7 @@ def run(
             if broken.is_set():
                 return
             shared = first if first is not None and _shareable(first) else None
-            response = _respond(engine, requests[index], shared, purse)
+            response = _respond(engine, requests[index], shared, allowance)
             first = shared or response
             responses[index] = response
             if done is not None:
@@ -110,25 +110,25 @@ def _groups(requests: Sequence[AIRequest]) -> Iterable[list[int]]:
     return groups.values()
 
 
-def _respond(engine: Engine, request: AIRequest, shared: AIResponse | None, purse: Purse | None) -> AIResponse:
+def _respond(engine: Engine, request: AIRequest, shared: AIResponse | None, allowance: Allowance | None) -> AIResponse:
     """A row's answer: an identical one's, or its own."""
     try:
-        return _one(engine, request, purse) if shared is None else engine.share(request, shared)
+        return _one(engine, request, allowance) if shared is None else engine.share(request, shared)
     except NexScoutError:
         raise
     except Exception as error:  # noqa: BLE001 - one row's trouble is that row's, whatever it is
         return _broken(error)
 
 
-def _one(engine: Engine, request: AIRequest, purse: Purse | None) -> AIResponse:
-    """Run one request within the purse: its own ``max_cost`` is at most what it could reserve there."""
-    if purse is None:
+def _one(engine: Engine, request: AIRequest, allowance: Allowance | None) -> AIResponse:
+    """Run one request within the allowance: its own ``max_cost`` is at most what it could reserve there."""
+    if allowance is None:
         return engine.run(request, patient=True)
     try:
         plan = engine.simulate(request)
     except NexScoutError:
         return engine.run(request, patient=True)
-    amount = purse.take(plan.predicted_cost, plan.max_cost)
+    amount = allowance.take(plan.predicted_cost, plan.max_cost)
     spent = amount
     try:
         # What is not covered may still be answered by the cache, which costs nothing.
@@ -137,7 +137,7 @@ def _one(engine: Engine, request: AIRequest, purse: Purse | None) -> AIResponse:
         response = engine.run(request._replace(options=request.options._replace(max_cost=bound)), patient=True)
         spent = response.paid
     finally:
-        purse.put_back(amount, spent)
+        allowance.put_back(amount, spent)
     if (
         amount < plan.predicted_cost
         and response.error is not None

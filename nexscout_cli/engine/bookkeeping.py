@@ -13,6 +13,7 @@ from nexscout_cli.engine.model import Model
 from nexscout_cli.engine.planning.plan import Plan
 from nexscout_cli.engine.planning.planner import formula_tokens
 from nexscout_cli.engine.planning.texts import originals
+from nexscout_cli.engine.prompt_cache import Reading, Sent, prompt_of, rules_of
 from nexscout_cli.engine.request import Json
 from nexscout_cli.engine.settlement import Charge, Failure, Order, Prediction, Settlement
 from nexscout_cli.engine.snapshot import Snapshot
@@ -88,8 +89,10 @@ def order(
     )
 
 
-def lesson(plan: Plan, charge: Charge, outcome: float, now: datetime, settings: Settings) -> Lesson:
-    """What a delivered answer teaches of its user. ``outcome``: 1 whole, 0.5 cut."""
+def lesson(
+    plan: Plan, charge: Charge, outcome: float, now: datetime, settings: Settings, place: str | None = None
+) -> Lesson:
+    """What a delivered answer teaches of its user. ``outcome``: 1 whole, 0.5 cut; ``place``: the deployment that gave it."""
     request = plan.request
     long = plan.compression.tokens_before >= PREFIX_TOKENS
     return Lesson(
@@ -105,7 +108,19 @@ def lesson(plan: Plan, charge: Charge, outcome: float, now: datetime, settings: 
         outcome=outcome,
         head=head_hashes(request, originals(request)) if long else "",
         patterns=settings["learning.patterns"],
+        sent=_sent(plan, charge, now, place),
     )
+
+
+def _sent(plan: Plan, charge: Charge, now: datetime, place: str | None) -> Sent | None:
+    """What the provider may have in its cache after an answer; None for a short prompt, and where no cache is known."""
+    forecast = plan.forecast
+    if charge.input_tokens < PREFIX_TOKENS or rules_of(plan.model) is None:
+        return None
+    prompt = prompt_of(plan.messages, plan.request.options.tools)
+    reading = Reading(forecast.cached, forecast.written, forecast.marked, forecast.hour)
+    billed = charge.classes.get("cached", 0)
+    return Sent(prompt.hashes, plan.model.name, place or "", int(now.timestamp()), reading, billed)
 
 
 def failure(request_id: str, plan: Plan, code: str, message: str, now: datetime, settings: Settings) -> Failure:

@@ -18,8 +18,10 @@ if TYPE_CHECKING:
 UNITS, SCOPES, WINDOWS = ("usd", "tokens"), ("user", "total"), ("day", "month")
 OWN_SCOPES = ("name", "key", "tag", "run")
 """Scopes of budgets that are set one by one."""
-SHARED_KINDS = ("feature", "tier")
+SHARED_KINDS = ("feature", "tier", "installation")
 """What else has budgets that many users' requests share; they are kept in the scope tag, under owners of their own."""
+INSTALLATION = "all"
+"""The name in the owner of what is set for all requests, whichever window; the settings have those of day and month."""
 ALL_WINDOWS = ("day", "week", "month", "ever")
 PANIC_SHARE = 0.95
 """Share of the installation's daily dollars, spent or held, from which panic mode sets in by itself."""
@@ -64,7 +66,8 @@ def owners(request: AIRequest) -> tuple[str, ...]:
     """The owners whose budgets a request may draw on, where admins have set some: which tier's is told by its user."""
     caller = request.caller
     key = () if caller.key is None else (owner_of("key", caller.key),)
-    kinds = (owner_of("feature", request.feature), *(owner_of("tier", tier) for tier in TIERS))
+    all_requests = owner_of("installation", INSTALLATION)
+    kinds = (owner_of("feature", request.feature), *(owner_of("tier", tier) for tier in TIERS), all_requests)
     return (owner_of("name", request.user_id), *key, *(owner_of("tag", tag) for tag in caller.tags), *kinds)
 
 

@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 from nexscout_cli.engine.chat import Message, ToolCall
 from nexscout_cli.engine.model import Model
+from nexscout_cli.engine.prompt_cache import Mark
 from nexscout_cli.engine.request import Json
 
 
@@ -16,7 +17,7 @@ class Call(NamedTuple):
     ``max_tokens`` bounds answer and thinking together; ``thinking_room`` is the part that is meant for thinking. ``effort`` is
     how much the model is asked to think, None where nothing is said of it. ``options`` are those of chat completions that
     were given, by their names there (:data:`~nexscout_cli.engine.options.SENT`). ``max_tokens`` bounds each of
-    ``options["n"]`` answers.
+    ``options["n"]`` answers. ``mark``: what stands before it is to be kept in the provider's cache; only Anthropic is told.
     """
 
     model: Model
@@ -29,6 +30,7 @@ class Call(NamedTuple):
     effort: str | None = None
     thinking_room: int = 0
     options: dict[str, Json] = {}  # noqa: RUF012 - never changed
+    mark: Mark | None = None
 
     def without_refused(self) -> Call:
         """The call without the options that the model's provider has refused before."""

@@ -45,8 +45,13 @@ class Conversations(Protocol):
     def begin(self, actor: str, user_id: str, feature: str, options: dict[str, Any], turn: Turn) -> None:
         """Keep the first turn of a new conversation."""
 
-    def add(self, actor: str, conversation: Conversation, options: dict[str, Any], turn: Turn) -> bool:
-        """Keep one more turn; False where the conversation was forgotten meanwhile: then nothing is kept."""
+    def add(
+        self, actor: str, conversation: Conversation, options: dict[str, Any], turn: Turn, *, next_only: bool = False
+    ) -> bool:
+        """Keep one more turn; False where the conversation was forgotten meanwhile: then nothing is kept.
+
+        ``next_only``: nor where it has gone on since, another turn being there after those of ``conversation``.
+        """
 
     def find(self, actor: str, user_id: str, name: str | None) -> Conversation:
         """The user's conversation whose name begins so; None: the one used last. Raises UsageError where there is none."""

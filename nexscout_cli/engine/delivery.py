@@ -62,9 +62,11 @@ def delivered(
         and not (doubted and doubted.held.attempt.id == held.attempt.id and not doubted.confirmed)
         and charge.output_tokens < settings["cache.max_tokens"]
     )
-    lesson = bookkeeping.lesson(plan, charge, 0.5 if cut else 1.0, now, settings)
+    lesson = bookkeeping.lesson(plan, charge, 0.5 if cut else 1.0, now, settings, held.attempt.deployment)
     keys = (course.asked.cache_key, course.asked.form_key) if keep else (None, None)
-    kept = Delivery(course.energy, lesson, response.as_json(), completion.text, *keys, response.warnings)
+    # It is given again under an idempotency key alone.
+    again = response.as_json() if held.attempt.settlement.has_key else {}
+    kept = Delivery(course.energy, lesson, again, completion.text, *keys, response.warnings)
     return course, kept, response
 
 

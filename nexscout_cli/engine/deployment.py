@@ -60,11 +60,14 @@ class Use(NamedTuple):
 
 
 class Wanted(NamedTuple):
-    """What a hold wants: one of ``places``, none of those that are named in ``avoid``. ``chance``, 0..1, draws among them."""
+    """What a hold wants: one of ``places``, none of those that are named in ``avoid``. ``chance``, 0..1, draws among them;
+    ``warm``, which has the beginning of the prompt in its cache, is taken where it has room.
+    """
 
     places: tuple[Deployment, ...]
     avoid: frozenset[str]
     chance: float
+    warm: str | None = None
 
 
 class Full(NamedTuple):
@@ -96,6 +99,9 @@ def choose(wanted: Wanted, uses: Mapping[str, Use], tokens: int) -> Deployment |
             cooling.append((use.cooling, place))
         else:
             (open_ if place.weight else standby).append((place, use))
+    kept = next((place for place, _ in open_ if place.name == wanted.warm), None)
+    if kept is not None:
+        return kept
     if open_ or standby:
         return _drawn(open_ or standby, wanted.chance)
     if waits:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from zlib import crc32
 
 from nexscout_cli.config import Settings
+from nexscout_cli.engine import prompt_cache
 from nexscout_cli.engine.course import Course, Ended
 from nexscout_cli.engine.deployment import LONGEST_COOL_DOWN, Wanted
 from nexscout_cli.engine.failures import ProviderFailure
@@ -31,7 +32,19 @@ def wanted(course: Course, plan: Plan) -> Wanted | None:
     if all(place.name in avoid for place in places):
         avoid = frozenset()
     chance = crc32(f"{course.asked.request_id}/{len(course.ended)}/{course.queued}".encode()) / 2**32
-    return Wanted(places, avoid, chance)
+    return Wanted(places, avoid, chance, _warm(course, plan))
+
+
+def _warm(course: Course, plan: Plan) -> str | None:
+    """The place that has most of a long prompt in its cache."""
+    heads = course.snapshot.profile.prompt_heads
+    if not heads or sum(len(message.content) for message in plan.messages) < prompt_cache.LEAST_CHARS:
+        return None
+    prompt, known = (
+        prompt_cache.prompt_of(plan.messages, plan.request.options.tools),
+        prompt_cache.warm_heads(heads),
+    )
+    return prompt_cache.warm_place(prompt, plan.model, known, course.snapshot.now.timestamp())
 
 
 def another(course: Course, last: Ended) -> bool:

@@ -60,6 +60,7 @@ from nexscout_cli.engine.options import sent
 from nexscout_cli.engine.planning.plan import Plan
 from nexscout_cli.engine.planning.planner import Planner
 from nexscout_cli.engine.planning.texts import Count
+from nexscout_cli.engine.prompt_cache import mark_of
 from nexscout_cli.engine.response import AIResponse
 from nexscout_cli.engine.settlement import Charge, Delivery, Posting
 from nexscout_cli.engine.snapshot import Snapshot
@@ -223,6 +224,7 @@ class Execution:
             plan.request.options.effort if plan.model.reasons else None,
             plan.forecast.thinking_room // plan.forecast.answers,
             sent(plan.request.options),
+            mark_of(plan.messages, plan.forecast),
         )
         if course.step.role != FALLBACK:
             return course, Send(held, call, "")

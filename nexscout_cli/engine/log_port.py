@@ -20,8 +20,8 @@ class FeedbackBook(Protocol):
         beginning of one.
         """
 
-    def by_model(self, actor: str, user_id: str) -> dict[str, tuple[int, int]]:
-        """One user's good and bad verdicts by model."""
+    def by_model(self, actor: str, user_id: str | None) -> dict[str, tuple[int, int]]:
+        """One user's good and bad verdicts by model; None: everyone's for an admin, else the actor's own."""
 
 
 class Log(Protocol):

@@ -129,9 +129,15 @@ class Model(NamedTuple):
         """Nano-dollars for that many plain tokens, rounded up."""
         return self.rates.expected(input_tokens, output_tokens)
 
-    def most(self, input_tokens: int, output_tokens: int) -> int:
-        """Nano-dollars that so many tokens can cost at most, whatever class each turns out to be."""
-        return self.dearest.most(input_tokens, output_tokens)
+    def most(self, input_tokens: int, output_tokens: int, *, hour: bool = False) -> int:
+        """Nano-dollars that so many tokens can cost at most, whatever class each turns out to be. ``hour``: the call asks that
+        its input be kept for an hour.
+        """
+        dearest = self.dearest
+        if hour:
+            kept = max(one.rates.of("cache_write_1h") for one in self.places)
+            dearest = Rates(max(dearest.dearest_in, kept), dearest.dearest_out, {"request": dearest.request_fee})
+        return dearest.most(input_tokens, output_tokens)
 
     @property
     def dearest(self) -> Rates:

@@ -195,7 +195,8 @@ class Engine:
     ) -> AIResponse | tuple[Asked, Resolved, Plan]:
         """Steps 1 to 7: an answer that there was before or that the books can give, else the plan, allowed or not."""
         request = asked.request
-        asked = asked._replace(fingerprint=key.fingerprint(request))
+        if request.options.idempotency_key is not None:
+            asked = asked._replace(fingerprint=key.fingerprint(request))
         if (earlier := self._recall(asked)) is not None:
             return earlier
         resolved = resolve(request, snapshot, self.settings)
@@ -204,7 +205,8 @@ class Engine:
             asked = asked._replace(cache_key=cache_key, form_key=form_key)
             if (hit := self._cached(asked, snapshot, resolved)) is not None:
                 return self._serve(asked, snapshot, resolved, hit, on_text)
-        return asked, resolved, self.planner.plan(request, snapshot, resolved)
+        plan = self.planner.plan(request, snapshot, resolved)
+        return asked._replace(fingerprint=asked.fingerprint or key.fingerprint(request)), resolved, plan
 
     def for_later(self, request: AIRequest, *, actor: str | None = None) -> AIResponse | tuple[Asked, Snapshot, Plan]:
         """Steps 0 to 7 of a request that a provider's batch is to answer: who asks, the world it was planned in, and a plan
@@ -269,9 +271,9 @@ class Engine:
         form = None
         if settings["cache.match"] == "canonical":
             from nexscout_cli.engine.cache.canonical import canonical_question
-            from nexscout_cli.word_list import english
+            from nexscout_cli.word_list import english, together
 
-            form = canonical_question(key.normalized(request.prompt), english())
+            form = canonical_question(key.normalized(request.prompt), english(), together)
         own = key.cache_key(request, shape, mode, how, settings["cache.match"])
         return own, form and key.form_key(request, shape, mode, how, form)
 

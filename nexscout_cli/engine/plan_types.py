@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, NamedTuple
 
 from nexscout_cli.engine.request import Json
+from nexscout_cli.engine.usage import Tokens
 
 if TYPE_CHECKING:
     from nexscout_cli.engine.length.learning import Trend
@@ -52,7 +53,9 @@ class Forecast(NamedTuple):
 
     ``p90_output_tokens`` is what nine answers of ten stay below; ``shipped`` is what the answer's length is learned against.
     Thinking is part of the output: ``thinking`` what is expected of it, ``thinking_room`` what the bound leaves for it.
-    ``answers`` is how many are asked for at once; all counts are of all of them.
+    ``answers`` is how many are asked for at once; all counts are of all of them. ``cached`` and ``written`` are the input tokens
+    that are expected to be read from and written to the provider's cache, ``marked`` the steps of 1,024 characters before its
+    mark, ``hour`` 1 where that is for an hour (:mod:`nexscout_cli.engine.prompt_cache`).
     """
 
     input_tokens: int
@@ -65,6 +68,21 @@ class Forecast(NamedTuple):
     thinking: int = 0
     thinking_room: int = 0
     answers: int = 1
+    cached: int = 0
+    written: int = 0
+    marked: int = 0
+    hour: int = 0
+
+    def used(self, output_tokens: int | None = None) -> Tokens:
+        """The tokens that are expected, by class; with another length of the answer where one is given."""
+        plain = self.input_tokens - self.cached - self.written
+        out = self.output_tokens if output_tokens is None else output_tokens
+        written = {"cache_write_1h" if self.hour else "cache_write": self.written}
+        return Tokens(plain, out, self.cached, **written)
+
+    def uncached(self) -> Forecast:
+        """The forecast without counting on a cache: what it might read is written, where it is marked."""
+        return self._replace(cached=0, written=self.cached + self.written if self.marked else 0)
 
 
 class Candidate(NamedTuple):

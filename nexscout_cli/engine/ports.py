@@ -91,8 +91,14 @@ class Ledger(Protocol):
     def cached(self, actor: str, user_id: str, prompt_hash: str, form_hash: str | None = None) -> CachedAnswer | None:
         """Step 2: the user's answer under a cache key, else under the key of a canonical form."""
 
+    longest_pause: float
+    """Seconds that may lie between two questions of who waits for what is in flight."""
+
     def in_flight(self, actor: str, user_id: str, prompt_hash: str) -> bool:
         """Whether a live process is answering a request under that cache key."""
+
+    def may_have_ended(self, user_id: str, prompt_hash: str) -> bool:
+        """Whether what was in flight under that key may not be any more: then it is worth a look."""
 
     def record_hit(self, actor: str, hit: Hit) -> None:
         """Count a cached answer that was given."""

@@ -9,7 +9,7 @@ if TYPE_CHECKING:
     from contextlib import AbstractContextManager
     from datetime import datetime
 
-    from nexscout_cli.engine.report_values import Deployed, Failed, Person
+    from nexscout_cli.engine.report_values import Deployed, Failed, Person, PromptCache
     from nexscout_cli.engine.report_window import Window
 
 Row = dict[str, Any]
@@ -56,6 +56,9 @@ class ReportReader(Protocol):
 
     def tokens_saved_by_hits(self) -> dict[str, int]:
         """Tokens that cached answers saved in the window, by feature."""
+
+    def prompt_caches(self) -> list[PromptCache]:
+        """Input tokens of the window that providers had in their caches, or wrote there, by model and class."""
 
     def token_classes(self) -> dict[str, int]:
         """Tokens of the window that are not plain, by class (see ``engine/usage.py``)."""

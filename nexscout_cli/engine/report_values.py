@@ -27,6 +27,18 @@ class Failed(NamedTuple):
     fallbacks: int
 
 
+class PromptCache(NamedTuple):
+    """Input tokens of a model that its provider read from its cache, or wrote there: ``name`` is their class, ``price`` theirs
+    and ``plain`` that of other input, in pico-dollars per token.
+    """
+
+    model: str
+    name: str
+    tokens: int
+    plain: int
+    price: int
+
+
 class Deployed(NamedTuple):
     """Calls made at one deployment: answers, failures, nano-dollars, and milliseconds from hold to post (None: no answer)."""
 

@@ -16,12 +16,26 @@ _YEARS = range(1970, 9999)
 _DAY = timedelta(days=1)
 
 
+class Only(NamedTuple):
+    """Which part of all usage: of one model, of one feature, of both; None: of any."""
+
+    model: str | None = None
+    feature: str | None = None
+
+    def named(self) -> dict[str, str]:
+        """What it is narrowed to, by name."""
+        return {name: value for name, value in self._asdict().items() if value is not None}
+
+
 class Window(NamedTuple):
-    """The time from ``since`` up to, not including, ``until``, both UTC; ``tz`` is the zone of its days."""
+    """The time from ``since`` up to, not including, ``until``, both UTC; ``tz`` is the zone of its days; ``only``: what is
+    looked at in that time.
+    """
 
     since: datetime
     until: datetime
     tz: tzinfo = UTC
+    only: Only = Only()
 
 
 def zone(name: str) -> tzinfo:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from decimal import Decimal
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
 from nexscout_cli.engine.call import Choice
 from nexscout_cli.engine.chat import ToolCall
@@ -12,12 +12,19 @@ from nexscout_cli.engine.request import Json
 _NOTHING = Decimal("0E-9")
 
 
+class Told(Protocol):
+    """What can be told as JSON."""
+
+    def as_json(self) -> dict[str, Json]:
+        """Its agreed shape."""
+
+
 class Metadata(NamedTuple):
     """How a request was answered. Tokens and cost are sums over its posted attempts; money is in dollars, exact.
 
     ``unsettled_usd`` is what attempts of unknown outcome still hold. ``cache_match``: exact or canonical for a cached answer,
-    None for a new one. ``truncated``: cut at its bound. ``degraded``: by a model that was the last resort. ``plan`` is the
-    plan that delivered, as ``simulate --json`` shows it. ``token_classes``: the tokens that are not plain, by class.
+    None for a new one. ``truncated``: cut at its bound. ``degraded``: by a model that was the last resort. ``quoted`` is the
+    plan that delivered. ``token_classes``: the tokens that are not plain, by class.
     ``budget_left_usd``: what the narrowest budget in dollars had left when it was planned, less the cost. ``finish_reason``
     says why the answer ended: stop, length, tool_calls, content_filter.
     """
@@ -42,16 +49,23 @@ class Metadata(NamedTuple):
     budget_left_usd: Decimal | None = None
     flags: tuple[str, ...] = ()
     warnings: tuple[str, ...] = ()
-    plan: dict[str, Json] | None = None
+    quoted: Told | dict[str, Json] | None = None
+
+    @property
+    def plan(self) -> dict[str, Json] | None:
+        """The plan that delivered, as ``simulate --json`` shows it; made when it is asked for."""
+        return self.quoted if self.quoted is None or isinstance(self.quoted, dict) else self.quoted.as_json()
 
     def as_json(self) -> dict[str, Json]:
         """The agreed keys of ``run --json``."""
-        return self._asdict() | {"flags": list(self.flags), "warnings": list(self.warnings)}
+        known = self._asdict() | {"flags": list(self.flags), "warnings": list(self.warnings)}
+        del known["quoted"]
+        return known | {"plan": self.plan}
 
     @classmethod
     def from_json(cls, kept: dict[str, Json]) -> Metadata:
         """The record that :meth:`as_json` made, of this version or an earlier one."""
-        known = {name: kept[name] for name in cls._fields if name in kept}
+        known = {name: kept[name] for name in cls._fields if name in kept} | {"quoted": kept.get("plan")}
         for name in ("flags", "warnings"):
             known[name] = tuple(kept.get(name, ()))
         return cls(**known)

@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from nexscout_cli.engine.request import AIRequest
 
 _MONTH = len("2026-11")
+_NOTHING = Experience({}, ())
+_snapshots: Recent[tuple[tuple[object, ...], Snapshot]] = Recent()
 _availability: Recent[tuple[tuple[Model, ...], tuple[frozenset[str], dict[str, str]], tuple[Model, ...]]] = Recent()
 
 
@@ -32,8 +34,14 @@ def read_snapshot(ledger: Ledger, provider: Provider, settings: Settings, actor:
     policy = effective_policy(request, world.profile, settings)
     if (added := _unlisted(world, provider, request)) is not None:
         world = world._replace(models=(*world.models, added))
-    known = Experience({}, ()) if policy == "rules" else ledger.experience(actor, request.user_id, request.feature)
-    return _snapshot(world, known, settings, provider, actor, request)
+    known = _NOTHING if policy == "rules" else ledger.experience(actor, request.user_id, request.feature)
+    if added is not None or not request.is_plain:
+        return _snapshot(world, known, settings, provider, actor, request)
+    # What the store tells is the same object while nothing was written: then so is the snapshot.
+    parts = (world, known, settings, provider)
+    return _snapshots.get(
+        (*map(id, parts), actor), lambda: (parts, _snapshot(world, known, settings, provider, actor, request))
+    )[1]
 
 
 def _snapshot(

@@ -38,8 +38,8 @@ class Chart(NamedTuple):
 
 def drawn(facts: Facts) -> list[Chart]:
     """Every chart that there is something to draw for."""
-    if not facts.days:
-        return []
+    if not any(day.sums["user"] for day in facts.days):
+        return [_month(facts)] if facts.forecast.spent else []
     every = [_costs(facts, what) for what in ("model", "feature", "user") if what != "user" or facts.user is None]
     every += [_outcomes(facts), _tokens(facts), _hit_rate(facts)]
     if any(day.latency["n"] for day in facts.days):

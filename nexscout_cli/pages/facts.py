@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from nexscout_cli.engine.catalog.baseline import baseline_model
 from nexscout_cli.engine.report_window import Window
-from nexscout_cli.engine.reports.build import Terms, build
+from nexscout_cli.engine.reports.build import OF_WHOLES, Terms, build
 from nexscout_cli.engine.reports.providers import places
 from nexscout_cli.pages.changes import Change, Row, changes, series
 from nexscout_cli.pages.forecast import HISTORY, Forecast, month_end
@@ -22,8 +22,13 @@ if TYPE_CHECKING:
 
 KEYS = {"model": "model_used", "feature": "feature", "user": "user_id"}
 REPORTS = ("overview", "models", "features", "users", "accuracy", "savings", "cache", "providers", "unprofitable")
-_OF_ONE_PAGE = frozenset({"accuracy", "providers", "cache", "unprofitable"})
-"""Reports that no other page of the server shows anything of."""
+_ONLY_ON = {
+    "accuracy": {"accuracy"},
+    "providers": {"providers", "models"},
+    "cache": {"cache"},
+    "unprofitable": {"unprofitable"},
+}
+"""Reports that only these pages of the server show anything of."""
 _LOOKING_BACK = (None, "overview")
 MOST_DAYS = timedelta(days=100)
 """The longest window that is shown by day; longer ones are by seven days."""
@@ -44,7 +49,7 @@ class Facts(NamedTuple):
     use began later than that, as the two can't be compared then.
 
     ``days`` is every day from the first use in the window on, or ``step`` days from that one on. ``budget`` is the
-    month's, in nano-dollars, None without one.
+    month's, in nano-dollars, None without one, and of one model or feature.
     """
 
     now: datetime
@@ -79,7 +84,9 @@ def gather(
     with store.reports.reading(actor, window, user) as reader:
         now, whose = reader.now, reader.user
         reports = {
-            name: build(reader, name, terms) for name in REPORTS if page in (None, name) or name not in _OF_ONE_PAGE
+            name: build(reader, name, terms)
+            for name in REPORTS
+            if page in (None, *_ONLY_ON.get(name, (page,))) and not (window.only.named() and name in OF_WHOLES)
         }
         days = [
             Day(
@@ -102,10 +109,10 @@ def gather(
         before,
         step,
         days,
-        _forecast(store, actor, now, window.tz, user),
+        _forecast(store, actor, now, window, user),
         changed,
         every,
-        monthly_budget(every, whose),
+        None if window.only.named() else monthly_budget(every, whose),
     )
 
 
@@ -115,10 +122,10 @@ def _looked_back(
     """The totals of the time before, None where use began later; and what changed."""
     with store.reports.reading(actor, window, user) as reader:
         length = max(min(window.until, reader.now) - window.since, timedelta(days=1))
-    before = Window(window.since - length, window.since, window.tz)
+    before = window._replace(since=window.since - length, until=window.since)
     with store.reports.reading(actor, before, user) as reader:
         totals: Row = build(reader, "overview", terms)["totals"]
-    history = Window(window.since - max(length, timedelta(days=HISTORY)), window.since, window.tz)
+    history = before._replace(since=window.since - max(length, timedelta(days=HISTORY)))
     with store.reports.reading(actor, history, user) as reader:
         earlier = [(day, {what: one.sums(key) for what, key in KEYS.items()}) for day, one in reader.by_day(step)]
     began = earlier[0][0] if earlier else None
@@ -128,7 +135,8 @@ def _looked_back(
 
 def monthly(store: Store, actor: str, tz: tzinfo, settings: Settings, user: str | None) -> tuple[Forecast, int | None]:
     """What this month will have cost, and its budget in nano-dollars, None without one."""
-    found = _forecast(store, actor, store.reports.now(actor), tz, user)
+    now = store.reports.now(actor)
+    found = _forecast(store, actor, now, Window(now, now, tz), user)
     whose = user if user is not None or store.users.is_admin(actor) else actor
     return found, monthly_budget(limits(store, actor, settings, whose), whose)
 
@@ -138,10 +146,10 @@ def nano_of(amount: Decimal) -> int:
     return int(amount.scaleb(9))
 
 
-def _forecast(store: Store, actor: str, now: datetime, tz: tzinfo, user: str | None) -> Forecast:
-    here = now.astimezone(tz)
+def _forecast(store: Store, actor: str, now: datetime, window: Window, user: str | None) -> Forecast:
+    here = now.astimezone(window.tz)
     since = here.replace(day=1, hour=0, minute=0, second=0, microsecond=0) - timedelta(days=HISTORY)
-    with store.reports.reading(actor, Window(since, now + _MICROSECOND, tz), user) as reader:
+    with store.reports.reading(actor, window._replace(since=since, until=now + _MICROSECOND), user) as reader:
         return month_end(_costs(reader), here)
 
 

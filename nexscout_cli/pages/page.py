@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
+from decimal import Decimal
 from functools import cache
 from importlib import resources
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -36,9 +37,14 @@ ABOUT = {
     "unprofitable": "Who costs more than they pay",
 }
 
+_PARTS = {"user_id": "user", "model_used": "model", "recommended_model": "model", "feature": "feature"}
+"""Columns whose names lead to a part of all usage, and the word of the address for it."""
+
 
 class Table(NamedTuple):
-    """A report as a table. ``more``: how many rows are left out."""
+    """A report as a table. ``more``: how many rows are left out; ``loss``: dollars that unprofitable users cost more than they
+    pay.
+    """
 
     name: str
     title: str
@@ -46,6 +52,7 @@ class Table(NamedTuple):
     rows: list[Row]
     totals: Row
     more: int
+    loss: Decimal
 
 
 @cache
@@ -79,9 +86,10 @@ def environment() -> Environment:
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
+        extensions=["jinja2.ext.loopcontrols"],
     )
     made.globals.update(style=style, policy=policy, head=words.head, figure=words.figure, exact_of=exact_of)
-    made.globals.update(TEXT=TEXT, NEAR=NEAR, limited=_limited)
+    made.globals.update(TEXT=TEXT, NEAR=NEAR, limited=_limited, PARTS=_PARTS)
     made.filters["without_places"] = without_places
     made.filters.update(nano=words.nano, money=words.money, share=words.share, count=words.count, seconds=words.seconds)
     return made
@@ -91,9 +99,9 @@ def table(facts: Facts, name: str) -> Table:
     """A report as a table, its first rows."""
     made = facts.reports[name]
     columns = tuple(c for c in COLUMNS[name] if not (facts.user is not None and c == "user_id"))
-    return Table(
-        name, ABOUT[name], columns, made["rows"][:MOST_ROWS], made["totals"], max(0, len(made["rows"]) - MOST_ROWS)
-    )
+    rows, more = made["rows"][:MOST_ROWS], max(0, len(made["rows"]) - MOST_ROWS)
+    loss = sum((-row["margin_usd"] for row in made["rows"]), Decimal(0)) if name == "unprofitable" else Decimal(0)
+    return Table(name, ABOUT[name], columns, rows, made["totals"], more, loss)
 
 
 def values(facts: Facts) -> dict[str, Any]:
@@ -123,7 +131,7 @@ def _limited(unit: str, value: int) -> str:
 
 def report_page(facts: Facts) -> str:
     """Everything on one page, which needs nothing else."""
-    tables = [table(facts, name) for name in ABOUT if not (name == "users" and facts.user is not None)]
+    tables = [table(facts, name) for name in ABOUT if name in facts.reports and not (name == "users" and facts.user is not None)]
     shown = values(facts) | {"tables": tables, "mark": figures_mark(facts)}
     return environment().get_template("report.html").render(shown)
 
@@ -151,14 +159,16 @@ def figures_mark(facts: Facts) -> str:
 
 SITE: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
     "overview": ((), ()),
-    "users": (("cost-user", "outcomes"), ("users",)),
+    "users": (("cost-user", "outcomes", "tokens", "cost-feature"), ("users",)),
     "models": (("cost-model", "cost-feature", "latency"), ("models", "features")),
-    "providers": (("latency", "outcomes"), ("providers",)),
+    "providers": (("latency", "outcomes", "cost-model"), ("providers",)),
     "accuracy": (("predictions", "errors", "covered"), ("accuracy",)),
-    "cache": (("hits", "outcomes"), ("cache", "savings")),
-    "unprofitable": (("cost-user",), ("unprofitable",)),
+    "cache": (("hits", "outcomes", "tokens"), ("cache", "savings")),
+    "unprofitable": ((), ("unprofitable",)),
 }
 """The charts and tables of each page of the server; the overview has nearly all charts."""
+_BESIDE = 3
+"""Charts that stand beside each other on those pages."""
 _IN_DETAIL = frozenset({"errors", "covered"})
 """Charts that only a page of their own has."""
 
@@ -178,5 +188,6 @@ def site_values(facts: Facts, page: str) -> dict[str, Any]:
     known = values(facts)
     if page == "overview":
         charts = tuple(name for name in known["charts"] if name not in _IN_DETAIL)
-    known["charts"] = {name: known["charts"][name] for name in charts if name in known["charts"]}
+    shown = [name for name in charts if name in known["charts"]]
+    known["charts"] = {name: known["charts"][name] for name in (shown if page == "overview" else shown[:_BESIDE])}
     return known | {"tables": [table(facts, name) for name in tables]}

@@ -15,6 +15,7 @@ import struct
 import threading
 import unicodedata
 from collections.abc import Iterator
+from functools import lru_cache
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -36,6 +37,7 @@ _O200K = re.compile(r"(?:gpt-4o|gpt-4\.[1-9]|gpt-[5-9]|chatgpt|o[134](?:$|-))")
 _CL100K = re.compile(r"gpt-(?:4|3\.5)(?:$|-)")
 
 
+@lru_cache(maxsize=256)
 def encoding_for(litellm_model: str) -> tuple[str, bool]:
     """The encoding to count that model's tokens with, and whether it is the provider's own."""
     provider, slash, name = litellm_model.rpartition("/")

@@ -20,9 +20,13 @@ if TYPE_CHECKING:
 
     from starlette.types import ASGIApp, Receive, Scope, Send
 
+    from nexscout_cli.config import Settings
+    from nexscout_cli.engine.book_types import ApiKey
+    from nexscout_cli.engine.conversations import Conversations
     from nexscout_cli.engine.request import AIRequest
     from nexscout_cli.engine.response import AIResponse
-    from nexscout_cli.server.protocol import Ask, Dialect, Teller
+    from nexscout_cli.server.protocol import Ask, Dialect, Document, Teller
+    from nexscout_cli.server.response_state import Earlier
     from nexscout_cli.server.shared import Server
 
 _STREAM = "text/event-stream"
@@ -46,15 +50,32 @@ class Front:
             await response(scope, receive, send)
 
 
-def handler(dialect: Dialect) -> Callable[[Server, Request], Awaitable[Response]]:
-    """The handler of a protocol's requests for an answer."""
+async def kept(server: Server, earlier: Earlier | None, ask: Ask, response: AIResponse) -> AIResponse:
+    """The answer, kept where it is to be. That it could not be is a warning: it is there, and paid."""
+    if earlier is None or not ask.added or response.metadata is None:
+        return response
+    try:
+        await server.threads.do(lambda: earlier.keep(ask, response))
+    except NexScoutError as error:
+        warnings = (*response.metadata.warnings, f"this response was not stored: {error.message}")
+        return response._replace(metadata=response.metadata._replace(warnings=warnings))
+    return response
+
+
+def handler(
+    dialect: Dialect, state: Callable[[Conversations, Settings, ApiKey, Document], Earlier] | None = None
+) -> Callable[[Server, Request], Awaitable[Response]]:
+    """The handler of a protocol's requests for an answer. ``state``: finds what a body goes on with."""
 
     async def handle(server: Server, request: Request) -> Response:
         began = time.monotonic()
         key = await server.key(request)
         body, size = await server.sized(request)
         headers = dict(request.headers)
-        ask = dialect.read(body, key, headers, server.settings)
+        settings, earlier = server.settings, None
+        if state is not None and settings["conversations.keep"]:
+            earlier = await server.threads.do(lambda: state(server.store.conversations, settings, key, body))
+        ask = earlier.read(body, headers, settings) if earlier else dialect.read(body, key, headers, settings)
         ask = ask._replace(request=named(ask.request, headers.get("idempotency-key")))
         request_id = new_id(server.engine.clock)
         model = str(body.get("model"))
@@ -62,14 +83,19 @@ def handler(dialect: Dialect) -> Callable[[Server, Request], Awaitable[Response]
         if ask.stream:
             running = Running(server.threads, server.engine, ask.request, key.user_id, request_id, size)
 
-            def answered(response: AIResponse) -> None:
+            async def answered(response: AIResponse) -> None:
                 server.answered(model, response, began, headers)
+                await kept(server, earlier, ask, response)
 
-            return await _streamed(server, dialect, ask, running, teller, answered)
+            def refused(response: AIResponse) -> Response:
+                return errors.failed(dialect.name, response, _headers(response, ask))
+
+            return await streamed(server, dialect.name, running, teller, answered, refused)
         response = await server.threads.run(
             lambda: server.engine.run(ask.request, actor=key.user_id, request_id=request_id), size
         )
         server.answered(model, response, began, headers)
+        response = await kept(server, earlier, ask, response)
         about = _headers(response, ask)
         if response.error is not None:
             return errors.failed(dialect.name, response, about)
@@ -83,15 +109,18 @@ def named(request: AIRequest, name: str | None) -> AIRequest:
     return request if not name else request._replace(options=request.options._replace(idempotency_key=name))
 
 
-async def _streamed(
+async def streamed(
     server: Server,
-    dialect: Dialect,
-    ask: Ask,
+    protocol: str,
     running: Running,
     teller: Teller,
-    answered: Callable[[AIResponse], None],
+    answered: Callable[[AIResponse], Awaitable[None]],
+    refused: Callable[[AIResponse], Response],
 ) -> Response:
-    """The answer as events. Until the first piece nothing is sent, so that a refusal has its own status."""
+    """The answer as events. Until the first piece nothing is sent, so that a refusal has its own status and is ``refused``'s.
+
+    ``answered`` hears of the answer, or of the failure, before the last events are told.
+    """
     pieces = running.pieces()
     try:
         first = await anext(pieces, None)
@@ -100,10 +129,10 @@ async def _streamed(
         raise
     response = running.response
     if first is None and response is not None and response.error is not None:
-        answered(response)
-        return errors.failed(dialect.name, response, _headers(response, ask))
+        await answered(response)
+        return refused(response)
     server.places.stay()
-    return _Events(server, dialect.name, running, first or [], teller, pieces, answered)
+    return _Events(server, protocol, running, first or [], teller, pieces, answered)
 
 
 class _Events(StreamingResponse):
@@ -120,7 +149,7 @@ class _Events(StreamingResponse):
         first: list[str],
         teller: Teller,
         pieces: AsyncIterator[list[str]],
-        answered: Callable[[AIResponse], None],
+        answered: Callable[[AIResponse], Awaitable[None]],
     ) -> None:
         headers = {"x-nexscout-request-id": running.request_id, "cache-control": "no-store", "x-accel-buffering": "no"}
         super().__init__(self._events(first), media_type=_STREAM, headers=headers)
@@ -154,7 +183,7 @@ class _Events(StreamingResponse):
                 yield b"".join([event for piece in pieces for event in teller.piece(piece)])
             done = running.response
             assert done is not None
-            self._answered(done)
+            await self._answered(done)
             if done.error is not None:
                 status = errors.status_of(done.error, done.exit_status)
                 yield b"".join(teller.failure(errors.body(self._protocol, status, done.error)))

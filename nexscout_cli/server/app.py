@@ -4,20 +4,18 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
 from typing import TYPE_CHECKING, Any
 
 from starlette.applications import Starlette
 from starlette.responses import Response
 from starlette.routing import Route
 
-from nexscout_cli.engine import batch_rows
-from nexscout_cli.engine.request import AIRequest, Attachment
 from nexscout_cli.errors import UsageError
 from nexscout_cli.jsontext import dumps
-from nexscout_cli.server import asking, chat_completions, errors, messages, responses
+from nexscout_cli.server import chat_completions, errors, messages, own_form, response_state, responses
 from nexscout_cli.server.admin import Admin
-from nexscout_cli.server.answering import Front, handler, named
+from nexscout_cli.server.answering import Front, handler
 from nexscout_cli.server.catalog import listed
 from nexscout_cli.server.faults import Fault
 from nexscout_cli.server.openapi import document as openapi_document
@@ -25,13 +23,13 @@ from nexscout_cli.server.shared import Server, guarded
 from nexscout_cli.server.site import Route as Handle
 from nexscout_cli.server.site import Site
 from nexscout_cli.server.trying import Trying
+from nexscout_cli.server.web import prepare
 
 if TYPE_CHECKING:
     from starlette.requests import Request
-    from starlette.types import ASGIApp
+    from starlette.types import ASGIApp, Lifespan
 
     from nexscout_cli.config import Settings
-    from nexscout_cli.engine.book_types import ApiKey
     from nexscout_cli.engine.pipeline import Engine
     from nexscout_cli.engine.planning.plan import Plan
     from nexscout_cli.engine.store_ports import Store
@@ -44,41 +42,41 @@ def application(
     secret: bytes | None = None,
     fault: Fault = lambda: None,
     limits: Callable[[], Settings] | None = None,
+    tidy: Callable[[], object] | None = None,
 ) -> ASGIApp:
     """The application over an engine; with pages where there is a ``secret`` that signs their links.
 
-    ``limits`` reads the settings anew, as the database's limits allow them now. ``fault`` looks for what is wrong with
-    the database, after a failure that nobody understands.
+    ``limits`` reads the settings anew, as the database's limits allow them now. ``tidy`` settles what has been left behind,
+    and folds finished hours, some minutes apart. ``fault`` looks for what is wrong with the database, after a failure that
+    nobody understands.
     """
     server = Server(engine, store, settings, fault)
     pages = [] if secret is None else _pages(server, secret)
 
-    @contextlib.asynccontextmanager
-    async def lifespan(app: Starlette) -> AsyncIterator[None]:
-        watching = asyncio.get_running_loop().create_task(server.keep_up(limits)) if limits else None
-        yield
-        if watching is not None:
-            watching.cancel()
-        await server.threads.close()
-        if server.traces is not None:
-            await asyncio.get_running_loop().run_in_executor(None, server.traces.close)
+    def beside() -> list[Coroutine[Any, Any, None]]:
+        return [
+            *([server.keep_up(limits)] if limits else ()),
+            *([server.tidy(tidy)] if tidy else ()),
+            *([server.threads.do(prepare)] if pages else ()),
+        ]
 
     def route(path: str, method: str, handle: Callable[[Server, Request], Awaitable[Response]], protocol: str) -> Route:
         return Route(path, guarded(server, path, handle, protocol), methods=[method])
 
     asked = {
-        path: guarded(server, path, handler(dialect), dialect.name)
-        for path, dialect in (
-            ("/v1/chat/completions", chat_completions),
-            ("/v1/responses", responses),
-            ("/v1/messages", messages),
+        path: guarded(server, path, handle, dialect.name)
+        for path, dialect, handle in (
+            ("/v1/chat/completions", chat_completions, handler(chat_completions)),
+            ("/v1/responses", responses, handler(responses, response_state.earlier)),
+            ("/v1/messages", messages, handler(messages)),
         )
     }
     others = Starlette(
         routes=[
             *(Route(path, answer, methods=["POST"]) for path, answer in asked.items()),
-            route("/v1/run", "POST", _run, "openai"),
+            route("/v1/run", "POST", own_form.run, "openai"),
             route("/v1/quote", "POST", _quote, "openai"),
+            route("/v1/messages/count_tokens", "POST", _count_tokens, "anthropic"),
             route("/v1/models", "GET", _models, "openai"),
             route("/v1/models/{name:path}", "GET", _model, "openai"),
             route("/v1/requests/{request_id}", "GET", _request, "openai"),
@@ -92,9 +90,25 @@ def application(
             *(route(path, method, handle, "openai") for path, method, handle in pages),
         ],
         exception_handlers={404: _nowhere, 405: _nowhere},
-        lifespan=lifespan,
+        lifespan=_lifespan(server, beside),
     )
     return Front(others, asked)
+
+
+def _lifespan(server: Server, beside: Callable[[], list[Coroutine[Any, Any, None]]]) -> Lifespan[Starlette]:
+    """From start to end: what is done beside answering begins with the server, and ends with it."""
+
+    @contextlib.asynccontextmanager
+    async def lifespan(app: Starlette) -> AsyncIterator[None]:
+        under_way = [asyncio.get_running_loop().create_task(work) for work in beside()]
+        yield
+        for task in under_way:
+            task.cancel()
+        await server.threads.close()
+        if server.traces is not None:
+            await asyncio.get_running_loop().run_in_executor(None, server.traces.close)
+
+    return lifespan
 
 
 def _pages(server: Server, secret: bytes) -> list[tuple[str, str, Handle]]:
@@ -112,50 +126,25 @@ async def _nowhere(request: Request, error: Exception) -> Response:
     )
 
 
-async def _run(server: Server, request: Request) -> Response:
-    """A request in NexScout's own form, as a line of a batch has it; the answer as ``run --json`` gives it."""
-    key = await server.key(request)
-    body, size = await server.sized(request)
-    asked = _own_form(server, key, body, request)
-    response = await server.threads.run(lambda: server.engine.run(asked, actor=key.user_id), size)
-    server.metrics.answered(response)
-    status = 200 if response.error is None else errors.status_of(response.error, response.exit_status)
-    shown = response.as_json() | {"exit_status": response.exit_status}
-    return Response(dumps(shown), status, headers={"x-should-retry": "false"}, media_type="application/json")
-
-
 async def _quote(server: Server, request: Request) -> Response:
     """What ``simulate`` says of a chat completion, or of a request in NexScout's own form; nothing is sent."""
     key = await server.key(request)
     body = await server.document(request)
     if "prompt" in body:
-        asked = _own_form(server, key, body, request)
+        asked = own_form.read(server, key, body, request)
     else:
         asked = chat_completions.read(body, key, request.headers, server.settings).request
     plan: Plan = await server.threads.do(lambda: server.engine.simulate(asked, actor=key.user_id))
     return _json(plan.as_json() | {"exit_status": plan.exit_status})
 
 
-def _own_form(server: Server, key: ApiKey, body: dict[str, Any], request: Request) -> AIRequest:
-    beside = asking.said(request.headers, body.pop("metadata", None))
-    options = body.get("options") or {}
-    model = options.pop("force_model", None) if isinstance(options, dict) else None
-    default = asking.build(key, str(model or asking.AUTO), beside, server.settings, {})
-
-    attached = body.pop("attached", None) or {}
-
-    def attach(name: str) -> Attachment:
-        text = attached.get(name) if isinstance(attached, dict) else None
-        if not isinstance(text, str):
-            raise UsageError(
-                f"attachments cannot be read here: {name:.60}", 'send their texts: "attached": {"NAME": "…"}'
-            )
-        return Attachment(name, text)
-
-    asked = batch_rows.parse({name: value for name, value in body.items() if name != "id"}, default, attach)
-    if asked.user_id != key.user_id:
-        raise UsageError("user cannot be set here", "the key says who asks")
-    return named(asked, request.headers.get("idempotency-key"))
+async def _count_tokens(server: Server, request: Request) -> Response:
+    """The tokens of the input of Anthropic's messages, as a quote counts them; nothing is sent."""
+    key = await server.key(request)
+    body = {"max_tokens": 1} | await server.document(request)
+    asked = messages.read(body, key, request.headers, server.settings).request
+    plan: Plan = await server.threads.do(lambda: server.engine.simulate(asked, actor=key.user_id))
+    return _json({"input_tokens": plan.forecast.input_tokens})
 
 
 async def _models(server: Server, request: Request) -> Response:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from nexscout_cli.config import SETTINGS, parse
 from nexscout_cli.config.limits import is_limit
-from nexscout_cli.engine.api_keys import check_name, digest, ends_at, free_name, names_in, new_secret
+from nexscout_cli.engine.api_keys import check_name, digest, ends_at, free_name, models_in, names_in, new_secret
 from nexscout_cli.engine.book_types import MAX_ENERGY, ApiKey
 from nexscout_cli.engine.budget_words import budget_of, budget_text
 from nexscout_cli.engine.budgets import owner_of
@@ -196,7 +196,8 @@ def _new_key(store: Store, actor: str, fields: Fields) -> Deed:
     budgets = [budget_of(text, "key", owner_of("key", name), "the budget") for text in names_in(fields.get("budget"))]
     rpm = _whole(fields, "rpm", 1, 10**6) if fields.get("rpm") else None
     ends = ends_at(fields.get("expires") or None, datetime.now(UTC))
-    key = ApiKey(name, user, names_in(fields.get("models")), rpm, expires_at=ends)
+    named = models_in(fields.get("models"), store.catalog.models(actor))
+    key = ApiKey(name, user, named, rpm, expires_at=ends)
     limits = [
         f"models: {', '.join(key.models) or 'all'}",
         f"budget: {', '.join(map(budget_text, budgets)) or 'none of its own'}",

@@ -27,6 +27,7 @@ _BODIES: dict[str, dict[str, Any]] = {
         "max_tokens": {"type": "integer", "minimum": 1},
         "stream": {"type": "boolean"},
     },
+    "/v1/messages/count_tokens": {"model": _TEXT, "messages": {"type": "array", "items": _MESSAGE}},
     "/v1/run": {"prompt": _TEXT, "options": {"type": "object"}},
     "/v1/quote": {"model": _TEXT, "messages": {"type": "array", "items": _MESSAGE}},
     "/v1/feedback": {"request_id": _TEXT, "verdict": {"enum": ["good", "bad"]}, "note": _TEXT},
@@ -35,6 +36,7 @@ _NEEDED = {
     "/v1/chat/completions": ["model", "messages"],
     "/v1/responses": ["model", "input"],
     "/v1/messages": ["model", "messages", "max_tokens"],
+    "/v1/messages/count_tokens": ["model", "messages"],
     "/v1/run": ["prompt"],
     "/v1/quote": ["model", "messages"],
     "/v1/feedback": ["request_id", "verdict"],
@@ -52,8 +54,9 @@ _READS = {
 }
 _WRITES = {
     "/v1/chat/completions": "OpenAI's chat completions.",
-    "/v1/responses": "OpenAI's responses, without state.",
+    "/v1/responses": "OpenAI's responses.",
     "/v1/messages": "Anthropic's messages.",
+    "/v1/messages/count_tokens": "The tokens of the input of Anthropic's messages; nothing is sent.",
     "/v1/run": "A request in NexScout's own form.",
     "/v1/quote": "What an answer would cost; nothing is sent.",
     "/v1/feedback": "A verdict on an answer.",

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
 
     from nexscout_cli.config import Settings
     from nexscout_cli.engine.book_types import ApiKey
+    from nexscout_cli.engine.chat import Message
     from nexscout_cli.engine.request import AIRequest
     from nexscout_cli.engine.response import AIResponse, Metadata
 
@@ -29,13 +30,15 @@ def document(raw: bytes) -> Document:
 
 class Ask(NamedTuple):
     """A request, as a protocol said it. ``usage``: whether a stream is to end with what was used. ``notes``: what was left
-    out of it.
+    out of it. ``added``: the messages that it adds to the kept conversation of the name ``goes_on``, or that begin one.
     """
 
     request: AIRequest
     stream: bool = False
     usage: bool = True
     notes: tuple[str, ...] = ()
+    added: tuple[Message, ...] = ()
+    goes_on: str = ""
 
 
 class Teller(Protocol):

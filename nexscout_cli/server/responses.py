@@ -1,4 +1,4 @@
-"""OpenAI's responses, without state. Source: OpenAI API reference, "Create a model response" and "Streaming events"."""
+"""OpenAI's responses. Source: OpenAI API reference, "Create a model response" and "Streaming events"."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
     from nexscout_cli.config import Settings
     from nexscout_cli.engine.book_types import ApiKey
+    from nexscout_cli.engine.chat import Message
     from nexscout_cli.engine.response import AIResponse, Metadata
 
 name = "openai"
@@ -47,23 +48,45 @@ _OPTIONS = {
     "safety_identifier": "end_user",
 }
 """Options by the names that responses have for them."""
-_IGNORED = ("store", "include", "prompt_cache_key", "stream_options")
-"""Without effect on an answer that keeps no state here."""
+_IGNORED = ("include", "prompt_cache_key", "stream_options")
+"""Without effect on an answer."""
 
 
-def read(body: Document, key: ApiKey, headers: Mapping[str, str], settings: Settings) -> Ask:
-    """The request in a body. Raises UsageError, NotPermitted."""
-    if body.get("previous_response_id") or body.get("conversation"):
+def read(
+    body: Document,
+    key: ApiKey,
+    headers: Mapping[str, str],
+    settings: Settings,
+    before: tuple[Message, ...] = (),
+    goes_on: str = "",
+) -> Ask:
+    """The request in a body. Raises UsageError, NotPermitted.
+
+    ``before``: the messages of the kept conversation ``goes_on`` up to the response that it names.
+    """
+    if body.get("conversation"):
+        raise UsageError("conversation is not taken", "previous_response_id goes on with a response")
+    keeps = settings["conversations.keep"]
+    if body.get("previous_response_id") and not keeps:
         raise UsageError("no conversations are kept here: previous_response_id", "send the whole conversation as input")
-    given = known_only(body, (*_KNOWN, "previous_response_id", "conversation"), _IGNORED)
+    given = known_only(body, (*_KNOWN, "previous_response_id", "store", "conversation"), _IGNORED)
+    store = taken(given, "store", bool, "true or false")
     for field, harmless in (("truncation", "disabled"), ("service_tier", "auto")):
         if given.get(field, harmless) not in (harmless, "default"):
             raise UsageError(f"{field} {given[field]!r:.40} is not taken", "leave it out")
     options = _options(given)
-    messages = conversation([*_instructions(given), *_turns(given.get("input"))], "input")
+    added = conversation(_turns(given.get("input")), "input", before)
+    told = _instructions(given)
+    messages = (*(conversation(told, "instructions") if told else ()), *before, *added)
     beside = asking.said(headers, given.get("metadata"))
     request = asking.build(key, model_of(given), beside, settings, options, messages=messages)
-    return Ask(request, taken(given, "stream", bool, "true or false") or False)
+    return Ask(
+        request,
+        taken(given, "stream", bool, "true or false") or False,
+        notes=("the response is not stored: no conversations are kept here",) if store and not keeps else (),
+        added=added if keeps and store is not False else (),
+        goes_on=goes_on,
+    )
 
 
 def _options(given: Document) -> Document:
@@ -145,13 +168,15 @@ def _content(content: Any, where: str) -> Any:
 
 def teller(ask: Ask, request_id: str, model: str) -> ResponseTeller:
     """Who tells an answer."""
-    return ResponseTeller(request_id, model)
+    return ResponseTeller(request_id, model, ask)
 
 
 class ResponseTeller:
     """Tells one answer as a response: one message, and the functions that are called."""
 
-    def __init__(self, request_id: str, model: str) -> None:
+    def __init__(self, request_id: str, model: str, ask: Ask) -> None:
+        self._name = f"resp_{request_id}{f'_{ask.goes_on}' if ask.goes_on else ''}"
+        self._stored = bool(ask.added)
         self._id, self._created, self._model = request_id, int(time.time()), model
         self._number = 0
         self._text: list[str] = []
@@ -237,7 +262,7 @@ class ResponseTeller:
 
     def _response(self, status: str, output: list[Document]) -> Document:
         return {
-            "id": f"resp_{self._id}",
+            "id": self._name,
             "object": "response",
             "created_at": self._created,
             "status": status,
@@ -247,6 +272,7 @@ class ResponseTeller:
             "metadata": {},
             "model": self._model,
             "output": output,
+            "store": self._stored,
             "parallel_tool_calls": True,
             "temperature": None,
             "tool_choice": "auto",

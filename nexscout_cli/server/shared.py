@@ -32,6 +32,8 @@ if TYPE_CHECKING:
 
 LIMITS_READ = 2.0
 """Seconds between two looks at the limits that admins have set."""
+TIDIED = 300.0
+"""Seconds between two times that what has been left behind is settled, and finished hours are folded."""
 _log = logging.getLogger("nexscout.serve")
 
 
@@ -69,6 +71,15 @@ class Server:
             if settings.values != self.settings.values:
                 self.settings = settings
                 self.engine.adopt(settings)
+
+    async def tidy(self, do: Callable[[], object]) -> None:
+        """Settle what has been left behind and fold what is finished, again and again, so that pages read few rows."""
+        while True:
+            await asyncio.sleep(TIDIED)
+            try:
+                await self.threads.do(do)
+            except NexScoutError as error:  # the next time does it
+                _log.warning("finished hours could not be folded: %s", error.message)
 
     async def key(self, request: Request) -> ApiKey:
         """Who asks. Raises HttpError: 401 without a valid key, 429 where the key has had its share."""

@@ -10,8 +10,8 @@ from urllib.parse import urlencode
 from starlette.responses import Response
 
 from nexscout_cli.engine.money import usd
-from nexscout_cli.engine.report_window import between, zone
-from nexscout_cli.engine.reports.build import COLUMNS
+from nexscout_cli.engine.report_window import Only, between, zone
+from nexscout_cli.engine.reports.build import COLUMNS, OF_WHOLES
 from nexscout_cli.engine.reports.build import report as built
 from nexscout_cli.errors import NexScoutError
 from nexscout_cli.jsontext import dumps
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from nexscout_cli.config import Settings
     from nexscout_cli.engine.report_window import Window
     from nexscout_cli.engine.store_ports import Store
+    from nexscout_cli.pages.facts import Facts
     from nexscout_cli.server.running import Threads
 
 Handler = Callable[["Request"], Awaitable[Response]]
@@ -33,6 +34,8 @@ Route = Callable[[object, "Request"], Awaitable[Response]]
 SINCE = "30d"
 TIMES = ("24h", "7d", "30d", "90d", "month", "last-month")
 """Windows that are a click away."""
+_KEPT = ("since", "until", "tz", "user", "model", "feature")
+"""Words of an address that go with one from page to page."""
 _LIMITS = 200
 _LOG, _LOG_MOST = 100, 1_000
 """Requests that the log shows, and among how many of the latest it searches."""
@@ -130,12 +133,14 @@ class Site:
         response.delete_cookie(COOKIE)
         return response
 
-    def asked(self, request: Request, session: Session) -> Asked:
+    def asked(self, request: Request, session: Session, page: str = "") -> Asked:
         """What the address asks for. Raises UsageError."""
-        words = {name: value for name, value in request.query_params.items() if value.strip()}
+        unread = ("model", "feature") if page in OF_WHOLES else ()
+        words = {name: value for name, value in request.query_params.items() if value.strip() and name not in unread}
         now = self.store.reports.now(session.actor)
         tz = zone(words.get("tz") or self.settings["report.tz"])
         window = between(now, words.get("since", SINCE), words.get("until"), tz)
+        window = window._replace(only=Only(words.get("model"), words.get("feature")))
         return Asked(session, words, window, words.get("user"))
 
     def _report_page(self, name: str) -> Callable[[Request, Session], Awaitable[Response]]:
@@ -144,14 +149,28 @@ class Site:
                 from nexscout_cli.pages.facts import gather
                 from nexscout_cli.pages.page import site_values
 
-                asked = self.asked(request, session)
+                asked = self.asked(request, session, name)
                 facts = gather(self.store, session.actor, asked.window, self.settings, asked.user, name)
-                kept = self._kept(session.actor) if name == "cache" else None
-                return site_values(facts, name) | self.around(asked, name) | {"times": TIMES, "kept": kept}
+                beside = self._beside(session.actor, facts, name) | {"times": TIMES}
+                return site_values(facts, name) | self.around(asked, name) | beside
 
             return web.page("site_report.html", await self.threads.do(make), scripted=True)
 
         return handle
+
+    def _beside(self, actor: str, facts: Facts, page: str) -> dict[str, Any]:
+        """What a page says beside its reports."""
+        from nexscout_cli.pages import beside
+
+        if page == "cache" and not facts.window.only.named():
+            return {"kept": self._kept(actor)}
+        if page == "models":
+            return {"compared": beside.compared(self.store, actor, facts)}
+        if page == "users":
+            known = beside.people(self.store, actor, facts, self.settings)
+            one = beside.person(self.store, actor, facts.user) if facts.user is not None and known else None
+            return {"people": known, "person": one}
+        return {}
 
     def _kept(self, actor: str) -> dict[str, Any]:
         """How the cache found what it gave, and what it might have given."""
@@ -161,17 +180,16 @@ class Site:
 
     def around(self, asked: Asked, page: str) -> dict[str, Any]:
         """What stands around every page: who is signed in, where they are, what the address says."""
-        kept: dict[str, str] = {
-            name: asked.words[name] for name in ("since", "until", "tz", "user") if name in asked.words
-        }
+        kept: dict[str, str] = {name: asked.words[name] for name in _KEPT if name in asked.words}
         admin = self.store.users.is_admin(asked.session.actor)
         return {
             "who": asked.session.actor,
             "form": asked.session.form,
             "admin": admin,
             "page": page,
-            "words": {"since": SINCE, "until": "", "tz": "", "user": "", "q": ""} | asked.words,
+            "words": {"since": SINCE, **dict.fromkeys(_KEPT[1:], ""), "q": ""} | asked.words,
             "query": urlencode(list(kept.items())),
+            "here": kept,
             "pages": {
                 **PAGES,
                 "/limits": "limits",
@@ -190,11 +208,17 @@ class Site:
         def make() -> dict[str, Any]:
             asked = self.asked(request, session)
             sought = asked.words.get("q", "").casefold()
-            limit = _LOG_MOST if sought else _LOG
+            limit = _LOG_MOST if sought or asked.window.only.named() else _LOG
             rows = self.store.log.latest(session.actor, asked.user, limit)
             shown = ("request_id", "user_id", "feature", "model_used", "outcome", "reason")
-            found = [row for row in rows if any(sought in str(row[name] or "").casefold() for name in shown)]
-            about = {"rows": found[:_LOG], "searched": len(rows), "sought": sought}
+            only = {"model_used": asked.window.only.model, "feature": asked.window.only.feature}
+            found = [
+                row
+                for row in rows
+                if any(sought in str(row[name] or "").casefold() for name in shown)
+                and all(value is None or row[name] == value for name, value in only.items())
+            ]
+            about = {"rows": found[:_LOG], "searched": limit > _LOG and len(rows)}
             return about | self.around(asked, "requests")
 
         return web.page("site_log.html", await self.threads.do(make))
@@ -243,7 +267,7 @@ class Site:
         def make() -> str:
             from nexscout_cli.engine.reports.csv_text import as_csv
 
-            asked = self.asked(request, session)
+            asked = self.asked(request, session, name)
             made = built(self.store, session.actor, name, asked.window, self.settings, asked.user)
             return as_csv(COLUMNS[name], made["rows"]) if kind == "csv" else dumps(made)
 

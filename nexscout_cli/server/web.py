@@ -34,6 +34,13 @@ def page(template: str, values: dict[str, Any], status: int = 200, *, scripted: 
     return Response(content, status, {**SAFE, "content-security-policy": guarded}, media_type="text/html")
 
 
+def prepare() -> None:
+    """Load what pages are made with, so that the first one need not wait for it."""
+    from nexscout_cli.pages import facts, page  # noqa: F401
+
+    page.environment().get_template("site_report.html")
+
+
 def fragment(template: str, values: dict[str, Any]) -> str:
     """The text that a template makes, every value of it escaped."""
     from nexscout_cli.pages.page import environment

@@ -58,6 +58,9 @@ class Totals(NamedTuple):
 class Source(Protocol):
     """Books that are read, all from one moment."""
 
+    def state(self) -> str:
+        """Another text whenever something was written: the time last seen, and the catalog's version."""
+
     def columns(self, table: str) -> list[str]:
         """The names of a table's columns, without computed ones."""
 
@@ -66,7 +69,13 @@ class Source(Protocol):
 
 
 class Target(Protocol):
-    """Empty books that are written, all or nothing."""
+    """Empty books that are written: whole in the end, or nobody can use them."""
+
+    def begin(self, state: str) -> dict[str, int]:
+        """The tables that are here already from a copy that was cut short, of books in that very state, and their rows."""
+
+    def keep(self, table: str, rows: int, state: str) -> None:
+        """A table is whole, and need not be copied again if this copy is cut short."""
 
     def columns(self, table: str) -> list[str]:
         """The names of a table's columns, without computed ones."""
@@ -81,11 +90,16 @@ class Target(Protocol):
 def copy(source: AbstractContextManager[Source], target: AbstractContextManager[Target], tell: Tell) -> dict[str, int]:
     """Copy every table; returns how many rows each has. ``tell`` hears of a table and its rows so far, now and then.
 
-    Raises StoreError where the target has other columns, or what arrived is not what left: then nothing stays of the copy.
+    Tables that an earlier try has brought are not copied again where nothing was written in between.
+    Raises StoreError where the target has other columns, or what arrived is not what left.
     """
-    copied = {}
     with source as old, target as new:
+        state = old.state()
+        copied = new.begin(state)
         for table in TABLES:
+            if table in copied:
+                tell(table, copied[table])
+                continue
             columns = old.columns(table)
             if missing := sorted(set(columns) - set(new.columns(table))):
                 raise StoreError(f"{table} has no {', '.join(missing)} there", "bring both to one version of nexscout")
@@ -95,12 +109,13 @@ def copy(source: AbstractContextManager[Source], target: AbstractContextManager[
             if arrived != Totals(counted.count, counted.sums):
                 raise StoreError(
                     f"{table}: {counted.count:,} rows left and {arrived.rows:,} arrived, or their sums differ",
-                    "the copy was taken back; try again",
+                    "try again",
                     code="copy_differs",
                 )
             copied[table] = counted.count
+            new.keep(table, counted.count, state)
             tell(table, counted.count)
-    return copied
+    return {table: copied[table] for table in TABLES}
 
 
 _EVERY = 10_000

@@ -1,6 +1,7 @@
 """What people pipe, made in code: diffs, logs with known faults, code questions, tables, mail. The same rows for a seed.
 
-Programs are modules of Python's standard library, as the interpreter that runs this has them; everything else is made up.
+Programs are modules of Python's standard library, as the interpreter that runs this has them, and those in other languages
+of ``_programs.py``; everything else is made up.
 A row has task, context and question, and ``parts``: texts of which as many as possible must be left. ``repeats`` is a part
 that stands several times: it survives where all of them are left, or their number is said.
 """
@@ -17,6 +18,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from _programs import row as other
+
 Row = dict[str, Any]
 MODULES = (
     "argparse", "calendar", "cmd", "configparser", "csv", "difflib", "fileinput", "fractions", "gettext", "glob", "heapq",
@@ -32,12 +35,17 @@ NAMES = ["Ann", "Bob", "Cleo", "Dan", "Eve", "Finn", "Gita", "Hugo", "Iris", "Jo
 
 
 def rows(seed: int, each: int) -> Iterator[Row]:
-    """``each`` rows of every task."""
+    """``each`` rows of every task; no function is asked for twice while there are others."""
     chance = random.Random(seed)
+    asked: list[tuple[str, ast.FunctionDef]] = []
     for _ in range(each):
         yield from diff(chance)
         yield log(chance)
-        yield from code(chance)
+        if not asked:
+            asked = functions()
+            chance.shuffle(asked)
+        yield from code(*asked.pop())
+        yield other(chance)
         yield table(chance)
         yield mail(chance)
 
@@ -45,12 +53,16 @@ def rows(seed: int, each: int) -> Iterator[Row]:
 def source(chance: random.Random) -> tuple[str, str]:
     """The name and the text of a module."""
     name = chance.choice(MODULES)
+    return name, text_of(name)
+
+
+def text_of(name: str) -> str:
     spec = importlib.util.find_spec(name)
     assert spec is not None and spec.origin is not None
     origin = spec.origin
     if "__pycache__" in origin:
         origin = importlib.util.source_from_cache(origin)
-    return name, Path(origin).read_text(encoding="utf-8")
+    return Path(origin).read_text(encoding="utf-8")
 
 
 def diff(chance: random.Random) -> Iterator[Row]:
@@ -107,28 +119,39 @@ def log(chance: random.Random) -> Row:
     return row | ({"repeats": [what, times]} if times > 1 else {})
 
 
-def code(chance: random.Random) -> Iterator[Row]:
-    """A module and a question about one of its functions, by its name and by what its docstring said, which is taken out."""
-    while True:
-        _, text = source(chance)
-        lines = text.split("\n")
-        found = [
-            node
-            for node in ast.walk(ast.parse(text))
-            if isinstance(node, ast.FunctionDef)
-            and len((ast.get_docstring(node) or "").split("\n")[0].split()) > 4
-            and len(node.body) > 2
-            and 5 < (node.end_lineno or 0) - node.body[1].lineno < 40
-        ]
-        if found and 6_000 < len(text) < 100_000:
-            break
-    node = chance.choice(found)
+def functions() -> list[tuple[str, ast.FunctionDef]]:
+    """The functions that can be asked for, each with its module's text: those that say what they are for, of 6 to 40 lines."""
+    found = []
+    for module in MODULES:
+        text = text_of(module)
+        if 6_000 < len(text) < 100_000:
+            found += [
+                (text, node)
+                for node in ast.walk(ast.parse(text))
+                if isinstance(node, ast.FunctionDef)
+                and len((ast.get_docstring(node) or "").split("\n")[0].split()) > 4
+                and len(node.body) > 2
+                and 5 < (node.end_lineno or 0) - node.body[1].lineno < 40
+            ]
+    return found
+
+
+def code(text: str, node: ast.FunctionDef) -> Iterator[Row]:
+    """A module and a question about one of its functions, by its name and by what its docstring said, which is taken out.
+
+    Of the second the whole function is one task, its first line, which says where it is, another. Asked is the
+    docstring's first sentence, whole: half of one is nothing that somebody asks.
+    """
+    lines = text.split("\n")
     first, last = node.body[0], node.end_lineno or 0
-    said = (ast.get_docstring(node) or "").split("\n")[0]
+    opening = " ".join((ast.get_docstring(node) or "").split("\n\n")[0].split())
+    said = re.split(r"(?<=\w\w[.!?]) ", opening)[0]
     context = "\n".join([*lines[: first.lineno - 1], *lines[first.end_lineno or 0 :]])
     part = "\n".join(lines[node.body[1].lineno - 1 : last])
     yield {"task": "code name", "context": text, "question": f"What does {node.name} do?", "parts": [part]}
-    yield {"task": "code purpose", "context": context, "question": f"Where is this done? {said}", "parts": [part]}
+    asked = {"context": context, "question": f"Where is this done? {said}"}
+    yield {"task": "code purpose", **asked, "parts": [part]}
+    yield {"task": "code place", **asked, "parts": [lines[node.lineno - 1]]}
 
 
 def table(chance: random.Random) -> Row:

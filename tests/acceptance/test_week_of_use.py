@@ -32,7 +32,7 @@ PROMPTS = {
 ENDED = ("post", "void")
 """Entries that end a hold."""
 FILLED_BY_NOBODY = dict.fromkeys(
-    ("folded_latency.took", "deployment_states.latency_ms"), "the week's clock stands still while a call is made"
+    ("deployment_states.latency_ms",), "the week's clock stands still while a call is made"
 ) | dict.fromkeys(("job_parts.owner", "job_parts.until"), "filled while a process is at it")
 """Columns that no week of use can fill, each with the reason."""
 

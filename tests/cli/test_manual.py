@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from nexscout_cli.cli.app import COMMANDS, main
+from nexscout_cli.cli.app import main
+from nexscout_cli.cli.commands import COMMANDS
 
 
 @pytest.fixture

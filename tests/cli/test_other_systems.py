@@ -35,7 +35,9 @@ def test_the_version_is_told_everywhere() -> None:
 @pytest.mark.parametrize("name", ["open_engine", "run_ai_optimized", "budget", "openai_client"])
 def test_a_function_that_needs_the_books_says_so_when_it_is_imported(name: str) -> None:
     ended = without_posix(f"try:\n    from nexscout_cli import {name}\nexcept ImportError as error:\n    print(error)")
-    assert (ended.returncode, ended.stderr) == (0, "") and ended.stdout.startswith("nexscout does not run on this system")
+    assert (ended.returncode, ended.stderr) == (0, "") and ended.stdout.startswith(
+        "nexscout does not run on this system"
+    )
 
 
 def test_types_can_be_imported_everywhere() -> None:

@@ -18,7 +18,7 @@ from nexscout_cli.store.sqlite.books import fill
 from nexscout_cli.store.sqlite.store import SqliteStore
 from tests.contract.books import Books, PostgresBooks, SqliteBooks
 from tests.support.clock import SettableClock
-from tests.support.postgres import binaries, emptied_database, give_back
+from tests.support.postgres import as_application, binaries, emptied_database, give_back
 from tests.support.steps import Steps
 
 
@@ -35,14 +35,15 @@ _databases: dict[Path, str] = {}
 
 
 def _open_postgres(place: Path, clock: Clock, rules: StoreRules, owner: str) -> PostgresStore:
-    if place in _databases:
-        return PostgresStore(_databases[place], clock, rules, owner)
-    _databases[place], has_schema = emptied_database()
-    store = PostgresStore(_databases[place], clock, rules, owner)
-    if has_schema:
-        with store.write(owner) as t:
-            fill(t)
-    return store
+    """As the application's login, which owns nothing; what the owner's alone is, new books, is done by the owner."""
+    if place not in _databases:
+        _databases[place], has_schema = emptied_database()
+        as_owner = PostgresStore(_databases[place], clock, rules, owner)
+        if has_schema:
+            with as_owner.write(owner) as t:
+                fill(t)
+        as_owner.close()
+    return PostgresStore(as_application(_databases[place]), clock, rules, owner)
 
 
 KINDS = [
@@ -67,6 +68,15 @@ class Shop:
         """A person at a connection of their own."""
         values = Settings().with_values(**settings)
         store = self.kind.open(self.place, self.clock, store_rules(values), name)
+        self._opened.append(store)
+        return Steps(store, name, self.clock, values, self.place)
+
+    def owner(self, name: str = "ada") -> Steps:
+        """A person with the login that owns the tables."""
+        if self.kind.name != "postgres":
+            return self.actor(name)
+        values = Settings()
+        store = PostgresStore(_databases[self.place], self.clock, store_rules(values), name)
         self._opened.append(store)
         return Steps(store, name, self.clock, values, self.place)
 

@@ -8,8 +8,9 @@ from typing import Any
 import pytest
 
 from nexscout_cli.engine import percentiles
-from nexscout_cli.engine.report_window import Window, zone
+from nexscout_cli.engine.report_window import Only, Window, zone
 from nexscout_cli.engine.reports.build import COLUMNS, report
+from nexscout_cli.errors import UsageError
 from nexscout_cli.store.sqlite import fold_reader, folding, reports
 from nexscout_cli.store.sqlite.folding import Folded
 from tests.contract.conftest import Shop
@@ -91,13 +92,35 @@ def test_folding_again_changes_nothing(used: Steps) -> None:
     assert used.check() == []
 
 
-def test_a_wrong_sum_is_told(used: Steps) -> None:
+def test_a_wrong_sum_is_told(shop: Shop, used: Steps) -> None:
     used.store.recovery.recover("ada")
-    for table in ("folded_usage", "folded_latency", "folded_failures"):
-        with used.store.write("ada") as t:  # type: ignore[attr-defined]
-            column = {"folded_usage": "cost_usd", "folded_latency": "calls", "folded_failures": "n"}[table]
-            t.execute(f"UPDATE {table} SET {column} = {column} + 1 WHERE owner = '*'")
+    more = "counts = replace(counts, '1', '2')"
+    wrong = {"folded_usage": "cost_usd = cost_usd + 1", "folded_failures": "n = n + 1"}
+    for table, change in (wrong | {"folded_latency": more, "folded_errors": more}).items():
+        with shop.owner().store.write("ada") as t:  # type: ignore[attr-defined]
+            t.execute(f"UPDATE {table} SET {change} WHERE owner = '*'")
         assert table in {problem.name for problem in used.check()}
+
+
+def test_one_model_and_feature_have_their_part_folded_or_not(used: Steps, monkeypatch: pytest.MonkeyPatch) -> None:
+    used.store.recovery.recover("ada")
+    now = used.store.reports.now("ada")
+    whole = Window(now - timedelta(hours=61), now)
+    (model,) = {row["model_used"] for row in report(used.store, "ada", "models", whole, used.settings)["rows"]}
+    (feature,) = {row["feature"] for row in report(used.store, "ada", "features", whole, used.settings)["rows"]}
+    for user in (None, "bob"):
+        full = every_report(used, whole, user)
+        assert full["accuracy"]["totals"]["n"] and full["providers"]["totals"]["errors"]
+        for only in (Only(model), Only(None, feature), Only(model, feature), Only("other"), Only(model, "other")):
+            found = every_report(used, whole._replace(only=only), user)
+            with monkeypatch.context() as unfolded:
+                unfolded.setattr(fold_reader, "folded", lambda t: Folded("", frozenset()))
+                assert every_report(used, whole._replace(only=only), user) == found
+            part = {name: {**made, **only.named()} for name, made in full.items()}
+            assert (found == part) is ("other" not in only)
+            assert "other" not in only or not any(made["rows"] for made in found.values())
+    with pytest.raises(UsageError, match="not kept by model"):
+        report(used.store, "ada", "unprofitable", whole._replace(only=Only(model)), used.settings)
 
 
 @pytest.mark.parametrize("name", ["accuracy", "providers"])
@@ -109,7 +132,8 @@ def test_counted_values_are_as_near_as_is_promised(used: Steps, monkeypatch: pyt
     counted: dict[str, Any] = report(used.store, "ada", name, Window(now - timedelta(days=9), now), used.settings)
 
     def near(a: float, b: float) -> bool:
-        return a == b or abs(a - b) <= max(abs(a) / 2**percentiles.ERROR_BITS, 1e-6)
+        finest = percentiles.ERRORS.finest / 1e6 if name == "accuracy" else 1e-6
+        return a == b or abs(a - b) <= max(abs(a) / 2**percentiles.ERRORS.bits, finest)
 
     for one, other in zip([*exact["rows"], exact["totals"]], [*counted["rows"], counted["totals"]], strict=True):
         assert one.keys() == other.keys()

@@ -88,7 +88,7 @@ def test_a_reader_sees_what_its_actor_may(shop: Shop, ada: Steps, bob: Steps) ->
 
 def test_a_copy_is_a_whole_store(shop: Shop, ada: Steps, books: Books) -> None:
     ada.post(ada.sent())
-    copy = ada.store.maintenance.backup("ada", None)
+    copy = shop.owner().store.maintenance.backup("ada", None)
     assert copy.stat().st_mode & 0o777 == 0o600
     assert ada.check() == []
 

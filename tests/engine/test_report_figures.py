@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from nexscout_cli.config import Settings
 from nexscout_cli.engine.catalog.baseline import baseline_model
 from nexscout_cli.engine.catalog.seed import seeded
-from nexscout_cli.engine.report_values import Deployed, Failed, Person
+from nexscout_cli.engine.report_values import Deployed, Failed, Person, PromptCache
 from nexscout_cli.engine.report_window import Window
 from nexscout_cli.engine.reports import build
 from nexscout_cli.engine.reports import margins as margins_module
@@ -69,6 +69,9 @@ class Given:
 
     def tokens_saved_by_hits(self) -> dict[str, int]:
         return dict(self.more.get("saved", {}))
+
+    def prompt_caches(self) -> list[PromptCache]:
+        return list(self.more.get("caches", []))
 
     def token_classes(self) -> dict[str, int]:
         return dict(self.more.get("classes", {}))

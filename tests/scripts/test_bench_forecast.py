@@ -41,4 +41,7 @@ def test_a_log_costs_what_was_forecast(tmp_path: Path) -> None:
 def test_a_log_without_answers_is_told_in_one_line(tmp_path: Path) -> None:
     files = (written(tmp_path / "q.jsonl", [{"id": 1, "prompt": "Hi"}]), written(tmp_path / "o.jsonl", [{"id": 1}]))
     ended = forecast("--questions", files[0], "--outputs", files[1])
-    assert ended.returncode == 2 and ended.stderr.strip() == "no row of q.jsonl and o.jsonl has an answer of gpt-4o-2024-08-06"
+    assert (
+        ended.returncode == 2
+        and ended.stderr.strip() == "no row of q.jsonl and o.jsonl has an answer of gpt-4o-2024-08-06"
+    )

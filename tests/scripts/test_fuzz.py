@@ -48,4 +48,9 @@ def test_an_error_in_a_reader_is_a_finding(monkeypatch: pytest.MonkeyPatch) -> N
 
 
 def test_there_is_a_kind_for_each_thing_that_comes_from_outside() -> None:
-    assert set(fuzzing.KINDS) == {"providers", "texts", "files", "databases"}
+    assert set(fuzzing.KINDS) == {"providers", "texts", "files", "databases", "commands"}
+
+
+def test_a_second_of_odd_command_lines_finds_nothing() -> None:
+    done = fuzz("--seconds", "1", "--kinds", "commands")
+    assert done.returncode == 0, done.stdout + done.stderr

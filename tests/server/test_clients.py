@@ -159,6 +159,20 @@ def test_claudes_client_gets_messages_whole_and_streamed(claude: anthropic.Anthr
         assert stream.get_final_message().usage.output_tokens > 0
 
 
+def test_claudes_client_counts_tokens_and_nothing_is_sent(
+    claude: anthropic.Anthropic, shared: Scout, provider: OpenAIServer
+) -> None:
+    before = len(provider.requests)
+    short, long = (
+        claude.messages.count_tokens(model="gpt-4o-mini", system="Be brief.", messages=asked(text)).input_tokens
+        for text in ("Hello", "Hello " * 500)
+    )
+    assert 0 < short < 100 and 500 <= long - short <= 510
+    assert len(provider.requests) == before
+    with pytest.raises(anthropic.AuthenticationError):
+        claude.with_options(api_key="nxs-wrong").messages.count_tokens(model="auto", messages=HELLO)
+
+
 @pytest.mark.parametrize("stream", [False, True])
 def test_claudes_client_calls_tools(claude: anthropic.Anthropic, provider: OpenAIServer, stream: bool) -> None:
     provider.reply = lambda body: (

@@ -23,6 +23,7 @@ from nexscout_cli.providers.wires.request import HttpRequest
 from nexscout_cli.server.coroutines import Coroutines, InThreads
 from nexscout_cli.store.sqlite.database import Database
 from nexscout_cli.store.sqlite.store import SqliteStore
+from nexscout_cli.store.sqlite.transaction import Transaction
 
 T = TypeVar("T")
 INSERT = "INSERT INTO t VALUES (?, ?)"
@@ -226,3 +227,29 @@ def test_who_cannot_be_reached_and_what_cannot_be_sent_is_said() -> None:
             raise AssertionError("nothing is sent")
 
     assert isinstance(together(bad)[0], httpcore.LocalProtocolError)
+
+
+def test_what_changes_of_one_commit_teach_is_folded_in_once_and_what_failed_teaches_nothing(tmp_path: Path) -> None:
+    store = SqliteStore(tmp_path / "nexscout.db", SystemClock(), store_rules(Settings()), "ada")
+    folded: list[tuple[str, list[int]]] = []
+
+    def fold(t: Transaction, key: str, lessons: list[int]) -> None:
+        assert t.connection.in_transaction
+        folded.append((key, lessons))
+
+    def teach(number: int) -> Callable[[], None]:
+        def change(t: Transaction) -> None:
+            t.learn(fold, "even" if number % 2 == 0 else "odd", number)
+            if number == 4:
+                raise ValueError("taken back")
+
+        return lambda: store.together("ada", change)
+
+    done = together(*(teach(number) for number in range(6)))
+    assert [type(value) for value in done] == [type(None)] * 4 + [ValueError, type(None)]
+    assert sorted(number for _, lessons in folded for number in lessons) == [0, 1, 2, 3, 5]
+    assert all(lessons == sorted(lessons) for _, lessons in folded)
+    assert len(folded) < 5
+    store.together("ada", lambda t: t.learn(fold, "alone", 7))  # a thread's change
+    assert folded[-1] == ("alone", [7])
+    store.close()

@@ -13,6 +13,7 @@ import pytest
 
 from tests.server.conftest import Scout
 from tests.support.openai_server import OpenAIServer
+from tests.support.waiting import until
 
 
 class Far:
@@ -66,6 +67,39 @@ def test_a_stream_is_shown_whole_and_attachments_go_along(far: Far, provider: Op
     done = far("run", "--stream", "--no-cache", "--attach", "notes.md", "Which word?")
     assert (done.returncode, done.stdout) == (0, "It is walrus.\n")
     assert "walrus" in json.dumps(provider.requests[-1].body["messages"])
+
+
+def test_a_stream_is_shown_as_it_comes(far: Far, provider: OpenAIServer) -> None:
+    provider.reply, provider.pause = "One two three four.", 0.3
+    asked = [sys.executable, "-m", "nexscout_cli", "run", "--stream", "--no-cache", "Count slowly"]
+    with subprocess.Popen(
+        asked, env=far.env, cwd=far.home, stdout=subprocess.PIPE, stdin=subprocess.DEVNULL
+    ) as process:
+        assert process.stdout is not None
+        first = os.read(process.stdout.fileno(), 1_000)
+        assert first and process.poll() is None
+        assert first.decode() + process.stdout.read().decode() == "One two three four.\n"
+    assert process.returncode == 0
+
+
+def test_a_reader_who_leaves_a_stream_is_billed_for_what_came(far: Far, provider: OpenAIServer) -> None:
+    provider.reply, provider.pause = " ".join(map(str, range(40))), 0.1
+    asked = [sys.executable, "-m", "nexscout_cli", "run", "--stream", "--no-cache", "-m", "gpt-4o-mini", "Count on"]
+    with subprocess.Popen(
+        asked, env=far.env, cwd=far.home, stdout=subprocess.PIPE, stdin=subprocess.DEVNULL
+    ) as process:
+        assert process.stdout is not None and os.read(process.stdout.fileno(), 1_000)
+        process.stdout.close()
+    until(lambda: json.loads(far("log", "--json").stdout)["rows"][0].get("outcome") == "answered")
+    assert 0 < json.loads(far("log", "--json").stdout)["rows"][0]["output_tokens"] < 60
+
+
+def test_a_stream_that_is_refused_says_why(far: Far, provider: OpenAIServer) -> None:
+    done = far("run", "--stream", "--no-cache", "--max-cost", "0.000000001", "-m", "gpt-4o-mini", "Hello")
+    assert (done.returncode, done.stdout) == (3, "") and "max-cost" in done.stderr
+    provider.fail = 500
+    done = far("run", "--stream", "--no-cache", "-m", "gpt-4o-mini", "Hello")
+    assert (done.returncode, done.stdout) == (5, "")
 
 
 def test_a_quote_says_what_simulate_says(far: Far, provider: OpenAIServer) -> None:

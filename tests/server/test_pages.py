@@ -172,3 +172,41 @@ def test_a_chart_can_be_had_as_a_file(browser: Browser, people: dict[str, str]) 
     assert browser("/chart/secret.svg").status == 404
     browser.sign_in(people["pia"])
     assert browser("/chart/month.svg?user=max").status == 403
+
+
+def test_a_name_leads_to_its_part_and_the_address_keeps_it(
+    shared: Scout, browser: Browser, people: dict[str, str]
+) -> None:
+    browser.sign_in(people["ada"])
+    models = browser("/models?since=7d&user=pia").text
+    model = table(models, "models")[0]
+    link = f"/?since=7d&amp;user=pia&amp;model={model}"
+    assert f'href="{link}"' in models
+    part = browser(link.replace("&amp;", "&")).text
+    # It goes along to other pages, can be left, and is what is exported.
+    assert f'href="/accuracy?since=7d&amp;user=pia&amp;model={model}"' in part and "model <bdi" in part
+    assert 'href="?since=7d&amp;user=pia&amp;"' in part and 'href="?since=7d&amp;model=' in part
+    for get in (
+        lambda words: json.loads(browser(f"/export/days.json?since=7d&user=pia{words}").text),
+        lambda words: shared.ask(f"/v1/report?name=days&since=7d&user=pia{words}", key=people["ada"]).json,
+    ):
+        whole, one, none = get(""), get(f"&model={model}"), get("&model=other")
+        assert whole["totals"] == one["totals"] and one["model"] == model
+        assert none["totals"]["requests"] == 0 and "model" not in whole
+    assert table(browser("/models?model=other").text, "compared") == ["other"]
+    assert "Nothing was recorded in this time" in browser("/?feature=other").text
+    assert "The latest" not in browser(f"/requests?model={model}").text
+    # Users are looked at as wholes: what is chosen is left out there, not answered wrongly.
+    assert browser("/unprofitable?model=other").text.count("model=other") == 0
+    assert browser("/export/unprofitable.json?model=other").status == 200
+
+
+def test_users_and_models_are_told_apart_by_more_than_cost(browser: Browser, people: dict[str, str]) -> None:
+    browser.sign_in(people["ada"])
+    text = browser("/users").text
+    assert {"pia", "max"} <= set(table(text, "people")) and 'id="person"' not in text
+    assert 'id="person"' in (alone := browser("/users?user=pia").text) and table(alone, "people") == ["pia"]
+    compared = browser("/models").text
+    assert "said good" in compared and len(table(compared, "compared")) > 1
+    browser.sign_in(people["max"])
+    assert table(mine := browser("/users").text, "people") == ["max"] and "pia" not in mine

@@ -13,6 +13,8 @@ import pytest
 from nexscout_cli import assemble
 from nexscout_cli.errors import NotPermitted, StoreError, UsageError
 from nexscout_cli.store.copying import TABLES
+from nexscout_cli.store.postgres import copies
+from nexscout_cli.store.postgres.store import PostgresStore
 from nexscout_cli.store.sqlite.folds import FOLDS
 from nexscout_cli.store.sqlite.rollups import ROLLUPS
 from tests.contract.books import PostgresBooks, SqliteBooks
@@ -79,8 +81,6 @@ def test_there_and_back_nothing_is_lost(shop: Shop, busy: Any, tmp_path: Path) -
     if shop.kind.name == "postgres":
         pytest.skip("the way there is a file's")
     _, url = copied(shop, busy, tmp_path)
-    from nexscout_cli.store.postgres.store import PostgresStore
-
     on_server = PostgresStore(url, shop.clock, busy.store.rules, "ada")
     assemble.copy_store(on_server, "ada", str(tmp_path / "back.db"), lambda table, n: None)
     on_server.close()
@@ -93,7 +93,6 @@ def test_a_copy_goes_on_where_the_books_were(shop: Shop, busy: Any, tmp_path: Pa
     if shop.kind.name == "postgres":
         pytest.skip("ids go on by themselves in a file")
     books, url = copied(shop, busy, tmp_path)
-    from nexscout_cli.store.postgres.store import PostgresStore
     from tests.support.steps import Steps
 
     store = PostgresStore(url, shop.clock, busy.store.rules, "ada")
@@ -130,11 +129,61 @@ def test_a_copy_that_is_cut_short_leaves_nothing(shop: Shop, busy: Any, tmp_path
     assert problems == [] and copied_at_last["users"] == 2
 
 
+def test_a_copy_to_a_server_goes_on_where_it_was_cut_short(shop: Shop, busy: Any, tmp_path: Path) -> None:
+    url = new_database()
+
+    def stop(table: str, rows: int) -> None:
+        if table == "ai_cost_predictions":
+            raise KeyboardInterrupt
+
+    written: list[str] = []
+    monkeypatch = pytest.MonkeyPatch()
+    books = copies._NewBooks.write
+
+    def write(self: Any, table: str, *rest: Any) -> None:
+        written.append(table)
+        books(self, table, *rest)
+
+    monkeypatch.setattr(copies._NewBooks, "write", write)
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            assemble.copy_store(busy.store, "ada", url, stop)
+        before, after = [*written], TABLES[TABLES.index("ai_cost_predictions") + 1 :]
+        with pytest.raises(StoreError) as told:  # nobody works with half of the books
+            PostgresStore(url, shop.clock, busy.store.rules, "ada")
+        assert told.value.code == "unfinished"
+        written.clear()
+        rows, problems = assemble.copy_store(busy.store, "ada", url, lambda table, n: None)
+        assert problems == [] and [*rows] == [*TABLES]
+        assert written == [*after] and "ledger_entries" in before
+    finally:
+        monkeypatch.undo()
+    for kind in KINDS:
+        assert plain(PostgresBooks(lambda: url), kind) == plain(shop.books, kind), kind
+
+
+def test_a_copy_of_books_that_have_changed_since_it_was_cut_short_begins_anew(shop: Shop, busy: Any) -> None:
+    url = new_database()
+
+    def stop(table: str, rows: int) -> None:
+        if table == "ai_cost_predictions":
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        assemble.copy_store(busy.store, "ada", url, stop)
+    shop.clock.move(seconds=2)
+    busy.post(busy.sent())
+    _, problems = assemble.copy_store(busy.store, "ada", url, lambda table, n: None)
+    assert problems == []
+    for kind in KINDS:
+        assert plain(PostgresBooks(lambda: url), kind) == plain(shop.books, kind), kind
+
+
 def test_every_table_is_copied_or_made_again(shop: Shop, busy: Any) -> None:
     if shop.kind.name == "postgres":
         with psycopg.connect(shop.books._url()) as connection:  # type: ignore[attr-defined]
             found = connection.execute("SELECT tablename FROM pg_tables WHERE schemaname = 'nexscout'").fetchall()
-        of_its_own = {"migrations", "members", "lessons"}
+        of_its_own = {"migrations", "members", "lessons", "workers"}
     else:
         with sqlite3.connect(shop.books._path) as connection:  # type: ignore[attr-defined]
             found = connection.execute("SELECT name FROM sqlite_schema WHERE type = 'table'").fetchall()

@@ -7,7 +7,6 @@ from collections.abc import Iterator
 from contextlib import closing, suppress
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit, urlunsplit
 
 import psycopg
 import pytest
@@ -19,18 +18,12 @@ from nexscout_cli.errors import NotPermitted, StoreError
 from nexscout_cli.store.postgres.store import PostgresStore
 from tests.contract.books import PostgresBooks
 from tests.support.clock import SettableClock
-from tests.support.postgres import binaries, new_database, own_server
+from tests.support.postgres import as_login, binaries, new_database, own_server
 from tests.support.postgres import url as url_of
 from tests.support.steps import Steps
 
 _SUFFIX = os.getpid()
 SERVICE, ALICE, MALLORY = f"svc_{_SUFFIX}", f"alice_{_SUFFIX}", f"mallory_{_SUFFIX}"
-
-
-def as_login(url: str, login: str) -> str:
-    """The URL with another login, whose password is its name."""
-    parts = urlsplit(url)
-    return urlunsplit(parts._replace(netloc=f"{login}:{login}@{parts.netloc.rpartition('@')[2]}"))
 
 
 @pytest.fixture(scope="module")
@@ -112,13 +105,91 @@ def test_the_application_does_all_its_work_and_owns_nothing(url: str, books: Pos
         "SELECT post('{}')",
         "SELECT change_accounts('[[1, -1000, 0, 0]]', 'NX001')",
         "SELECT settle(1, '{}', '', '{}', '')",
+        "INSERT INTO ledger_entries (account, kind, amount, actor, created_at) VALUES (1, 'grant', 1000000, 'ada', '2026')",
+        "COPY ledger_entries (account, kind, amount, actor, created_at) FROM STDIN",
+        "UPDATE accounts SET granted = granted + 1000000",
+        "UPDATE accounts SET held = 0",
+        "INSERT INTO accounts (owner, kind, period, granted) VALUES ('eve', 'energy', 'prepaid', 1000000)",
+        "UPDATE attempts SET actual = 1",
+        "UPDATE attempts SET reason = 'x'",
+        "INSERT INTO attempts SELECT * FROM attempts",
+        "UPDATE requests SET state = 'voided'",
+        "UPDATE ai_model_usage SET cost_usd = 0",
+        "INSERT INTO ai_model_usage (request_id, n, user_id, feature, model_used, outcome, mode, routing_reason, created_at) "
+        "VALUES ('r', 1, 'alice', 'x', 'm', 'posted', 'auto', 'x', '2026')",
+        "UPDATE ai_cost_predictions SET actual_cost_usd = 0",
+        "UPDATE users SET role = 'admin'",
+        "UPDATE budgets SET cap = 1000000",
+        "INSERT INTO budgets VALUES ('*user:alice', 'usd', 'day', 'name', 1000000)",
+        "DELETE FROM tier_history",
+        "SELECT enter_grant(1, 'grant', 1000000, '', 'ada', '2026')",
+        "SELECT enter_usage('[]')",
+        "SELECT grant_energy(1, 'grant', 1000000, '', 'alice', '2026')",
+        "SELECT grant_energy(id, 'grant', 1000000, '', 'ada', '2026') FROM accounts WHERE kind = 'usd'",
+        "SELECT grant_month('alice', id, 1000000, left(created_at, 7), 'alice', created_at) "
+        "FROM accounts, users WHERE owner = 'alice' AND kind = 'energy' AND user_id = 'alice'",
+        "SELECT grant_month('alice', id, 1000000, '9999-01', 'alice', '9999-01') FROM accounts WHERE owner = 'bob'",
+        "SELECT set_cap(id, 0, 1000000, 'ada', '2026') FROM accounts WHERE kind = 'energy'",
+        "SELECT hold_accounts(a.id, jsonb_build_array(jsonb_build_array(c.id, -5)), 'ada', '2026') FROM attempts a, accounts c",
+        "SELECT settle_accounts(id, '{\"usd\": 0, \"tokens\": 0}', '', 'ada', '2026') FROM attempts",
+        "SELECT settle_accounts(id, '{\"usd\": null, \"tokens\": null}', '', 'ada', '2026') FROM attempts",
+        "SELECT settle_accounts(id, jsonb_build_object('usd', actual, 'tokens', -1), '', 'ada', '2026') FROM attempts",
+        "SELECT move_attempt(id, 'sent', NULL, NULL, NULL, NULL, NULL, false) FROM attempts",
+        "SELECT move_request(request_id, 'voided') FROM requests",
+        'SELECT enter_attempt(to_jsonb(a) || \'{"state": "posted", "n": 9}\') FROM attempts a',
+        'SELECT record_usage(\'{"outcome": "posted", "request_id": "r", "n": 1, "cost_usd": 5}\')',
+        'SELECT record_usage(\'{"outcome": "failed", "request_id": "r", "n": 1, "cost_usd": 5}\')',
+        "SELECT deliver_usage(request_id, n, 0, 0, 0, '[]') FROM ai_model_usage",
+        "SELECT set_tier('alice', 'enterprise', 1, 1, 'alice', '2026')",
+        "SELECT set_role('alice', 'admin', false, 'alice')",
+        "SELECT set_budget('*user:alice', 'usd', 'day', 'name', 1000000, 'alice')",
+        "SELECT set_budget('*key:none', 'usd', 'day', 'key', 1000000, 'alice')",
+        "SELECT forget_texts('ada', 'alice')",
     ],
 )
 def test_the_application_cannot_undo_the_books(url: str, query: str) -> None:
     with closing(psycopg.connect(as_login(url, SERVICE), autocommit=True)) as service:
         service.execute("SET search_path = nexscout")
-        with pytest.raises(psycopg.Error):
+        with pytest.raises(psycopg.Error) as refused:
             service.execute(query.encode())
+    assert isinstance(refused.value, psycopg.errors.InsufficientPrivilege | psycopg.errors.CheckViolation), (
+        refused.value
+    )
+
+
+def test_no_table_of_money_is_open_to_the_applications_own_statements(url: str) -> None:
+    tables = (
+        "ledger_entries",
+        "accounts",
+        "attempts",
+        "requests",
+        "ai_cost_predictions",
+        "ai_model_usage",
+        "users",
+        "budgets",
+    )
+    rights = ("INSERT", "UPDATE", "DELETE", "TRUNCATE", "REFERENCES", "TRIGGER")
+    with closing(psycopg.connect(as_login(url, SERVICE), autocommit=True)) as service:
+        for table in (*tables, "tier_history", "usage_by_user_day", "usage_by_model_day", "migrations"):
+            for right in rights:
+                columns = ", has_any_column_privilege(%s, %s)" if right in ("INSERT", "UPDATE") else ", false"
+                query = f"SELECT has_table_privilege(%s, %s){columns}"
+                values = [f"nexscout.{table}", right]
+                found = service.execute(query.encode(), values * (2 if "any" in columns else 1)).fetchone()
+                assert found == (False, False), (table, right)
+
+
+def test_every_function_has_a_fixed_search_path_and_only_the_application_may_call_those_that_write(url: str) -> None:
+    with closing(psycopg.connect(url)) as owner:
+        rows = owner.execute(
+            "SELECT proname, prosecdef, coalesce(proconfig @> ARRAY['search_path=nexscout, pg_temp'], false), "
+            "has_function_privilege('nexscout_service', oid, 'EXECUTE'), "
+            "has_function_privilege('nexscout_member', oid, 'EXECUTE') "
+            "FROM pg_proc WHERE pronamespace = 'nexscout'::regnamespace"
+        ).fetchall()
+    assert {row[0] for row in rows if not row[2]} == set()
+    assert {row[0] for row in rows if row[4]} == {"me"}
+    assert {row[0] for row in rows if row[3] and not row[1]} == set()
 
 
 def member(url: str, login: str = MALLORY) -> Any:

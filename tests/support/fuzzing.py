@@ -17,6 +17,8 @@ from pathlib import Path
 from random import Random
 from typing import Any
 
+from pytest import MonkeyPatch
+
 from nexscout_cli.engine.call import Call, Completion
 from nexscout_cli.engine.chat import Message
 from nexscout_cli.engine.model import Model
@@ -347,10 +349,73 @@ def databases() -> Iterator[Case]:
         yield case
 
 
+_WORDS = (
+    "", " ", "-", "--", "-1", "0", "1", "1.5", "1e9", "1e-30", "NaN", "inf", "9" * 30, "x", "é", "\u202e", "\0",
+    "\n", "a b", "{", "[]", "{}", '{"a": 1}', "null", "true", "%", "50%", "5/day", "7d", "-7d", "0d",
+    "2026-13-45", "2026-02-30", "1970-01-01", "9999-12-31", "user:ada", "ada", "gpt-4o", "gpt-4o-mini",
+    "ai_message", "openai", "auto", "pro", "pro=1", "a=b=c", "=", "key=value", "x" * 300, "/", "/dev/null",
+    "/nonexistent/x", "here.txt", "rows.jsonl", "@here.txt", "@", "http://127.0.0.1:1", "file:told",
+    "spend day > 1", "*", "\udcff", "1a2b3c", "USD",
+)  # fmt: skip
+_NEVER = {("serve",), ("open",), ("top",), ("chat",), ("models", "pull")}
+"""They stay, ask somebody, or fetch what is large."""
+_MAY_FIND = {("db", "check"), ("doctor",), ("reconcile",), ("alerts", "check")}
+"""Commands whose status 1 says that they found something."""
+
+
+def leaves(command: Any, path: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], Any]]:
+    """Each command that does something, by the words that name it."""
+    if not hasattr(command, "list_commands"):
+        yield path, command
+        return
+    if path and getattr(command, "invoke_without_command", False):
+        yield path, command
+    for name in command.list_commands(None):
+        yield from leaves(command.get_command(None, name), (*path, name))
+
+
+def _line(path: tuple[str, ...], command: Any, chance: Random) -> tuple[str, ...]:
+    """A command line of it: some of its options, each with a value that it may or may not take."""
+    words: list[str] = []
+    for one in command.params:
+        values = [*_WORDS, *map(str, getattr(one.type, "choices", ()))] * (1 if chance.random() < 0.7 else 0) or ["1"]
+        if one.param_type_name == "argument":
+            words += chance.choices(values, k=chance.choice((0, 1, 1, 1, 1, 2)))
+        elif chance.random() < 0.25:
+            name = chance.choice(one.opts + one.secondary_opts)
+            words += [name] if one.is_flag else [name, chance.choice(values)]
+    return *path, *words
+
+
+@contextmanager
+def commands() -> Iterator[Case]:
+    """Command lines of every command, with values of the right and of other kinds: none ends as a bug."""
+    from typer.main import get_command
+
+    from nexscout_cli.cli.typer_app import app
+
+    known = [(path, command) for path, command in leaves(get_command(app)) if path not in _NEVER]
+    with _home() as folder, MonkeyPatch.context() as patch:
+        patch.setattr("sys.stdin", io.StringIO())
+        os.environ |= {"EDITOR": "true", "VISUAL": "true", "PATH": ""}  # nothing is started, whatever a line asks for
+        (folder / "here.txt").write_text("Say hello.")
+        (folder / "rows.jsonl").write_bytes(_FILES["rows.jsonl"])
+
+        def case(chance: Random) -> None:
+            path, command = chance.choice(known)
+            line = _line(path, command, chance)
+            status, err = _command(line)
+            if "unexpected failure" in err or (status == 1 and path not in _MAY_FIND):
+                raise Finding(f"{line}: exit {status}: {err[-900:]}")
+
+        yield case
+
+
 KINDS: dict[str, Callable[[], AbstractContextManager[Case]]] = {
     "providers": providers,
     "texts": texts,
     "files": files,
     "databases": databases,
+    "commands": commands,
 }
 """What is tried, by name."""

@@ -19,6 +19,7 @@ import time
 from contextlib import closing, suppress
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit, urlunsplit
 
 import psycopg
 import pytest
@@ -45,7 +46,7 @@ def binaries() -> Path | None:
     return None
 
 
-def _unprivileged() -> dict[str, Any]:
+def unprivileged() -> dict[str, Any]:
     """What a process of the server is started with, as root: another user's rights."""
     if os.getuid():
         return {}
@@ -73,7 +74,7 @@ class Server:
 
     def _run(self, program: str, *words: str) -> None:
         done = subprocess.run(
-            [self.binaries / program, *words], capture_output=True, text=True, cwd="/", check=False, **_unprivileged()
+            [self.binaries / program, *words], capture_output=True, text=True, cwd="/", check=False, **unprivileged()
         )
         if done.returncode:
             raise RuntimeError(f"{program}: {done.stdout}{done.stderr}")
@@ -102,7 +103,7 @@ class Server:
             stderr=(self.folder / "log").open("ab"),
             cwd="/",
             preexec_fn=_ends_with_us,
-            **_unprivileged(),
+            **unprivileged(),
         )
         end = time.monotonic() + 60
         while True:
@@ -158,6 +159,20 @@ def url(dsn: str) -> str:
     name = quote(str(about.pop("dbname")), safe="")
     who = f"{user}:{password}@" if password else f"{user}@" if user else ""
     return f"postgresql://{who}/{name}?{urlencode({key: str(value) for key, value in about.items()})}"
+
+
+def as_login(url: str, login: str) -> str:
+    """The URL with another login, whose password is its name."""
+    parts = urlsplit(url)
+    return urlunsplit(parts._replace(netloc=f"{login}:{login}@{parts.netloc.rpartition('@')[2]}"))
+
+
+def as_application(url: str) -> str:
+    """The URL with the application's login, made where there is none; the schema must be there."""
+    login = f"app_{os.getpid()}"
+    with closing(psycopg.connect(url, autocommit=True)) as connection, suppress(psycopg.errors.DuplicateObject):
+        connection.execute(f"CREATE ROLE {login} LOGIN PASSWORD '{login}' IN ROLE nexscout_service".encode())
+    return as_login(url, login)
 
 
 def new_database() -> str:

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 
 from nexscout_cli.cli import diff, output
 from nexscout_cli.engine.answers import arithmetic, doubt
-from nexscout_cli.engine.cache import canonical, key
+from nexscout_cli.engine.cache import canonical, key, rewordings, slips
 from nexscout_cli.engine.catalog import endpoints
 from nexscout_cli.engine.compression import (
     blocks,
@@ -131,7 +131,11 @@ def functions(cache_dir: Path) -> dict[str, TextFunction]:
         "settled after a request": of(lambda text: whitespace.settled("Correct this:  \n" + text), whitespace.__name__),
         "normalized": of(key.normalized, key.__name__),
         "fingerprint": of(lambda text: key.fingerprint(_request(text)), key.__name__),
-        "canonical question": of(lambda text: canonical.canonical_question(text, words), canonical.__name__),
+        "slips": of(lambda text: slips.mended(text.split(" "), words, lambda *_: True), slips.__name__),
+        "rewordings": of(lambda text: rewordings.in_one_order(text), rewordings.__name__),
+        "canonical question": of(
+            lambda text: canonical.canonical_question(text, words, lambda *_: True), canonical.__name__
+        ),
         "emotion": of(emotion.emotional_complexity, emotion.__name__),
         "feelings": of(
             lambda text: [feelings.read(text, tongue) for tongue in ("de", "es", "zh", "hi", "ar")], feelings.__name__

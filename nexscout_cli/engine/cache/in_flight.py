@@ -11,8 +11,8 @@ if TYPE_CHECKING:
     from nexscout_cli.engine.interrupts import Interrupts
     from nexscout_cli.engine.ports import Clock, Ledger
 
-MIN_PAUSE, MAX_PAUSE = 0.02, 0.25
-"""Seconds between two looks at the ledger: twice as long each time."""
+MIN_PAUSE = 0.02
+"""Seconds between two looks at the ledger: twice as long each time, as long as the ledger's longest pause."""
 
 
 def wait(ledger: Ledger, clock: Clock, interrupts: Interrupts, asked: Asked, seconds: float) -> None:
@@ -22,8 +22,11 @@ def wait(ledger: Ledger, clock: Clock, interrupts: Interrupts, asked: Asked, sec
     """
     assert asked.cache_key is not None
     end, pause = clock.monotonic() + seconds, MIN_PAUSE
-    while ledger.in_flight(asked.actor, asked.request.user_id, asked.cache_key) and clock.monotonic() < end:
+    user_id, key = asked.request.user_id, asked.cache_key
+    while clock.monotonic() < end:
+        if ledger.may_have_ended(user_id, key) and not ledger.in_flight(asked.actor, user_id, key):
+            return
         if interrupts.stopping:
             raise Interrupted("interrupted; nothing was sent")
         clock.sleep(pause)
-        pause = min(2 * pause, MAX_PAUSE)
+        pause = min(2 * pause, ledger.longest_pause)

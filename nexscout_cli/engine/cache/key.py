@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import hashlib
-import json
 import unicodedata
 from functools import cache
 
 from nexscout_cli.engine.options import OPTIONS, default_of
 from nexscout_cli.engine.plan_types import Shape
 from nexscout_cli.engine.request import AIRequest, Json
+from nexscout_cli.jsontext import writer
 
 _ODD = ("  ", "\t", "\r", "\n\n\n", " \n", "\x0b", "\x0c", "\x1c", "\x1d", "\x1e", "\x1f")
 """Only a text with one of these, of more than ASCII, or with blanks around it has whitespace that may mean nothing."""
@@ -39,11 +39,13 @@ def canonical_json(value: Json) -> Json:
     return value
 
 
+_in_order = writer(sort_keys=True, separators=(",", ":"))
+_as_it_is = writer(separators=(",", ":"))
+
+
 def _digest(parts: dict[str, Json]) -> str:
     """Of all in its canonical form, but the prompt, whose characters may be what it asks about."""
-    text = json.dumps(
-        canonical_json(parts) | {"prompt": parts["prompt"]}, sort_keys=True, ensure_ascii=True, separators=(",", ":")
-    )
+    text = _in_order(canonical_json(parts) | {"prompt": parts["prompt"]})
     return hashlib.sha256(text.encode()).hexdigest()
 
 
@@ -108,7 +110,7 @@ def identity(request: AIRequest) -> str:
 
 def _exact_digest(parts: dict[str, Json]) -> str:
     """Of all as it is: within its values nothing is sorted, composed or rounded."""
-    text = json.dumps(dict(sorted(parts.items())), ensure_ascii=True, separators=(",", ":"))
+    text = _as_it_is(dict(sorted(parts.items())))
     return hashlib.sha256(b"exact " + text.encode()).hexdigest()
 
 

@@ -15,8 +15,8 @@ from nexscout_cli.engine.compression.code_parts import MIN_DOC, MIN_LINES, MIN_S
 from nexscout_cli.engine.compression.code_relevance import bearing
 from nexscout_cli.engine.compression.cuts import mark, number
 
-_LARGE = 0.8
-"""What a part's worth loses with the logarithm of its size: two small ones that may answer are better than a large one."""
+_STILL = 2.0
+"""What a part's worth loses that does nothing, a value or an explanation: what is asked for is mostly done by a function."""
 _CROWDED = 0.7
 """Share of the room from which signatures are too much of it."""
 _NAMES = re.compile(r"\w_\w|\w\d|[a-z][A-Z]|\A_")
@@ -41,7 +41,9 @@ class Cut(NamedTuple):
 def shorten(code: str, question: str, keep: float) -> str:
     """The program with at most about ``keep`` (0..1) of its characters, where its signatures are not more than that.
 
-    As it is where no function bears on the question: what a whole program is for, its parts do not tell.
+    As it is where no function bears on the question: what a whole program is for, its parts do not tell. The scores are
+    logarithms of how likely a part is the one that is asked for; less that of its size, what comes first is likeliest to
+    answer for the room it takes.
     """
     lines = code.split("\n")
     parts = parts_of(code, lines)
@@ -52,7 +54,10 @@ def shorten(code: str, question: str, keep: float) -> str:
         return code
     sizes = [sum(len(line) + 1 for line in lines[part.start : part.end]) for part in parts]
     named = _named(parts, question)
-    worth = [score - _LARGE * math.log(size) for score, size in zip(scores, sizes, strict=True)]
+    worth = [
+        score - math.log(size) - _STILL * (part.kind != "function")
+        for score, size, part in zip(scores, sizes, parts, strict=True)
+    ]
     order = sorted(range(len(parts)), key=lambda at: (not named[at], -worth[at], at))
     short = "\n".join(_joined(lines, _fitting(lines, parts, order, keep * len(code))))
     return short if len(short) < len(code) else code

@@ -80,6 +80,119 @@ _SAME = """
     unlock release
     remaining left rest
     default fallback
+    money pay payment charge price cost cents amount fee bill invoice billing
+    buy purchase order checkout cart basket
+    discount voucher coupon rebate
+    refund reimburse chargeback
+    customer client user account member person somebody people who
+    reserve book booking reservation seat place
+    login logon signin session authenticate
+    logout signout
+    permission permit allow access right authorize grant role privilege
+    forbid deny refuse reject block ban
+    expire stale idle old outdated timeout unused ttl
+    evict prune expel throw remove purge
+    secret password passphrase key credential
+    encrypt cipher decrypt crypto
+    hash digest checksum fingerprint sha md5
+    sign signature hmac
+    network http socket connection tcp
+    upload send transfer
+    download fetch pull
+    throttle rate limit bucket quota
+    queue job task work worker
+    thread process worker concurrent parallel
+    schedule cron timer periodic every
+    shrink resize scale small large thumbnail
+    picture image photo pixel bitmap
+    draw paint render plot canvas
+    color colour rgb hue
+    archive zip tar backup compress pack gzip
+    unpack unzip extract decompress inflate
+    rename move rotate
+    special escape sanitize harmless safe clean
+    html page markup tag
+    notice watch detect observe monitor notify event
+    change diff modify differ edit dirty
+    pick choose select best
+    rank score weight relevance
+    search query lookup match
+    guess predict estimate infer detect
+    language locale lang translate i18n
+    word token term
+    mail email smtp message inbox
+    template render layout
+    disk file storage
+    memory ram heap buffer
+    cache memo remember store
+    log journal audit record trace
+    date time day clock timestamp now calendar
+    zone timezone utc
+    round truncate floor ceil
+    average mean median
+    sum total add
+    spread variance deviation
+    distance length metric
+    shortest route path dijkstra
+    node vertex tree graph
+    edge link neighbour neighbor adjacent
+    parent ancestor owner
+    child descendant sub nested
+    root top base
+    matrix grid table
+    row record line tuple
+    column field cell
+    header heading title
+    comment remark note
+    parse token lexer scan
+    syntax grammar expression ast
+    compile build
+    invalid wrong bad malformed corrupt broken
+    missing absent none null empty
+    unique distinct duplicate dedupe
+    filter keep where
+    group bucket cluster partition
+    reverse invert flip backwards
+    swap exchange
+    flatten unnest
+    pad fill align justify
+    wrap fold
+    trim strip whitespace blank
+    upper capital case lower
+    quit exit leave bye
+    crash panic abort fatal
+    undo revert rollback restore
+    commit apply finish
+    migrate upgrade version schema
+    subscribe listen register
+    broadcast publish emit
+    server host daemon
+    url link address uri
+    cookie header
+    redirect forward
+    proxy relay gateway
+    port socket address
+    ping heartbeat health alive
+    balance distribute spread
+    sample random pick
+    probability chance likelihood
+    train fit learn
+    test try probe
+    mock fake stub
+    plugin extension addon
+    load boot startup
+    help usage
+    ask prompt input question
+    answer reply response
+    screen display terminal window
+    button click press
+    sound audio volume
+    number digit numeric int float decimal
+    negative minus
+    fraction ratio share percent percentage
+    price quote rate
+    stock inventory supply
+    ship deliver dispatch shipping
 """
 _COMMON_WORDS = """
     done happen function method class code file module program line here return returns given use uses

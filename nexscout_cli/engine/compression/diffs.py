@@ -7,6 +7,7 @@ fit, so that a commit message or a review knows of them.
 from __future__ import annotations
 
 import re
+from itertools import groupby
 from typing import NamedTuple
 
 from nexscout_cli.engine.compression.cuts import MARK_SIZE, fill, mark, number
@@ -19,7 +20,17 @@ _NOISE = re.compile(
     r"|[^/]+(?:_pb2(?:_grpc)?\.pyi?|\.pb\.\w+|\.g\.dart|[._-]generated\.\w+)|generated/.*)\Z"
 )
 _NAME = re.compile(r"[^\W\d]\w{2,}")
+_CODE_NAME = re.compile(
+    r"(?:(?<=[.@$])|\b(?:def|class|func|fn|function|import|type|struct) )[^\W\d]\w{2,}|[^\W\d]\w{2,}(?= ?[(\[=]|\.\w)"
+)
+_JOINED = re.compile(r"\w_\w|\w\d|[a-z][A-Z]|\A_")
+"""A name that is no plain word; one in code otherwise by what stands before or after it."""
 _NEW_FILE = ("diff --git ", "diff -", "Index: ")
+_PROSE = (".md", ".rst", ".txt", ".adoc", ".html")
+_AROUND = 8
+"""Characters of a mark beside its counts and names, and its line's end."""
+_LEAST = 0.04
+"""Share of a diff that the names may take even where nothing is left of what was to be kept."""
 _IN_HUNK = (" ", "+", "-", "\\")
 
 
@@ -32,7 +43,10 @@ class Part(NamedTuple):
 
 
 def shorten(diff: str, question: str, keep: float) -> str:
-    """The diff with at most about ``keep`` (0..1) of its characters; headers stay even where they alone are more."""
+    """The diff with at most about ``keep`` (0..1) of its characters.
+
+    Headers stay even where they alone are more, and of changed names as many are said as a 25th of the diff takes.
+    """
     parts = _parts(diff.split("\n"))
     bodies = ["\n".join(part.lines) for part in parts]
     hunks = [at for at, part in enumerate(parts) if part.kind == "hunk"]
@@ -108,10 +122,10 @@ def _names(lines: list[str], sign: str) -> list[str]:
     return [name for line in _changed(lines, sign) for name in _NAME.findall(line)]
 
 
-def _changed(lines: list[str], sign: str) -> list[str]:
-    """The lines of a hunk that are added or taken; of a merge's those of which one of the two parents says so."""
+def _changed(lines: list[str], signs: str) -> list[str]:
+    """The lines of a hunk that are added, taken, or one of both; of a merge's those of which one of the two parents says so."""
     columns = 2 if lines and COMBINED.match(lines[0]) else 1
-    return [line for line in lines[1:] if sign in line[:columns]]
+    return [line for line in lines[1:] if any(one in line[:columns] for one in signs)]
 
 
 def _joined(
@@ -119,32 +133,37 @@ def _joined(
 ) -> list[str]:
     """The kept parts, and one mark for the hunks that are left out between two of them; ``room`` is for the marks."""
     shown = {name for at in kept for name in _NAME.findall(bodies[at])}
-    result: list[str] = []
-    gone: list[int] = []
-    for at in range(len(parts) + 1):
-        if at < len(parts) and at not in kept:
-            gone.append(at)
-            continue
-        if gone:
-            changed = [name for one in gone for name in names.get(one, ()) if name not in shown]
-            result.append(_mark([parts[one] for one in gone], changed, room))
-            room -= len(result[-1]) + 1
-            gone = []
-        if at < len(parts):
-            result.append(bodies[at])
-    return result
+    runs = [list(run) for is_kept, run in groupby(range(len(parts)), kept.__contains__) if not is_kept]
+    changed = [[name for at in run for name in names.get(at, ()) if name not in shown] for run in runs]
+    counts = [_counts([parts[at] for at in run]) for run in runs]
+    gone = [parts[at] for run in runs for at in run]
+    room = max(room - sum(len(text) + _AROUND for text in counts), _LEAST * sum(map(len, bodies)))
+    said = _said([name for of in changed for name in of], gone, room)
+    marks = {run[0]: _mark(text, of, said) for run, text, of in zip(runs, counts, changed, strict=True)}
+    return [bodies[at] if at in kept else marks[at] for at in range(len(parts)) if at in kept or at in marks]
 
 
-def _mark(hunks: list[Part], names: list[str], room: float) -> str:
-    """How many hunks were left out, how many lines they add and take, and which names they change."""
-    added, taken = (sum(len(_changed(part.lines, sign)) for part in hunks) for sign in "+-")
-    text = f"{number(len(hunks), 'hunk')}, +{added:,} −{taken:,}"
-    said: list[str] = []
-    size = len(text) + 20
-    for name in names:
-        size += len(name) + 2
-        if size > room:
+def _said(names: list[str], hunks: list[Part], room: float) -> set[str]:
+    """As many of the names as the room takes: those that are code's before words of what is written about it."""
+    text = "\n".join(line for part in hunks if not part.file.endswith(_PROSE) for line in _changed(part.lines, "+-"))
+    code = {found.rpartition(" ")[2] for found in _CODE_NAME.findall(text)}
+    said: set[str] = set()
+    for name in sorted(names, key=lambda name: not (name in code or _JOINED.search(name))):
+        room -= len(name) + 2
+        if room < 0:
             break
-        said.append(name)
-    more = f" and {len(names) - len(said):,} more names" if len(said) < len(names) else ""
-    return mark(f"{text}: {', '.join(said)}{more}" if said else text + more)
+        said.add(name)
+    return said
+
+
+def _counts(hunks: list[Part]) -> str:
+    """How many hunks were left out, and how many lines they add and take."""
+    added, taken = (sum(len(_changed(part.lines, sign)) for part in hunks) for sign in "+-")
+    return f"{number(len(hunks), 'hunk')}, +{added:,} −{taken:,}"
+
+
+def _mark(counts: str, names: list[str], said: set[str]) -> str:
+    """What stands for hunks that were left out: their counts, and the names they change, as far as these are to be said."""
+    of = [name for name in names if name in said]
+    more = f" and {len(names) - len(of):,} more names" if len(of) < len(names) else ""
+    return mark(f"{counts}: {', '.join(of)}{more}" if of else counts + more)

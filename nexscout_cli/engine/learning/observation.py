@@ -10,6 +10,7 @@ from zlib import crc32
 from nexscout_cli.config import Settings
 
 if TYPE_CHECKING:
+    from nexscout_cli.engine.prompt_cache import Sent
     from nexscout_cli.engine.request import AIRequest
 
 MAX_CHARS = 4_000
@@ -28,7 +29,8 @@ class Observation(NamedTuple):
 class Lesson(NamedTuple):
     """One settled request. ``outcome``: 1 whole answer, 0.5 cut, 0 failed; ``day`` (YYYY-MM-DD), ``hour``: UTC.
 
-    ``head``: hashes of a long prompt's beginnings, empty for a short one. Without ``patterns`` no phrase of a prompt is
+    ``head``: hashes of a long prompt's beginnings, empty for a short one. ``sent``: what its provider may
+    have in its cache. Without ``patterns`` no phrase of a prompt is
     kept, and those kept before go.
     """
 
@@ -44,6 +46,7 @@ class Lesson(NamedTuple):
     outcome: float
     head: str = ""
     patterns: bool = True
+    sent: Sent | None = None
 
 
 _WORD = re.compile(r"[^\W\d_]+(?:['\u2019][^\W\d_]+)?")

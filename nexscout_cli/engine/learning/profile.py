@@ -38,6 +38,11 @@ class ProfileState(NamedTuple):
     usage_day_tokens: int = 0
     prompt_heads: tuple[str, ...] = ()
 
+    def peaks(self, most: int = 3) -> list[int]:
+        """The hours (UTC) with most requests, as many at most, in order of time."""
+        hours = [hour for hour, n in enumerate(self.peak_usage_hours) if n]
+        return sorted(sorted(hours, key=lambda hour: (-self.peak_usage_hours[hour], hour))[:most])
+
     def after(self, lesson: Lesson) -> ProfileState:
         """The state after one more settled request."""
         requests = self.total_requests + 1
@@ -57,8 +62,11 @@ class ProfileState(NamedTuple):
             common_patterns=common,
         )
         if lesson.head:
-            others = (head for head in state.prompt_heads if head != lesson.head)
-            state = state._replace(prompt_heads=(lesson.head, *others)[:MAX_HEADS])
+            state = state._replace(prompt_heads=_with_head(state.prompt_heads, lesson.head))
+        if lesson.sent is not None:
+            from nexscout_cli.engine.prompt_cache import learned
+
+            state = state._replace(prompt_heads=learned(state.prompt_heads, lesson.sent))
         return state if lesson.cached else _paid(state, lesson)
 
     def with_verdicts(self, verdicts: dict[str, tuple[int, int]]) -> ProfileState:
@@ -68,6 +76,13 @@ class ProfileState(NamedTuple):
     def rated(self, tokens_used: int, tokens_predicted: int) -> float:
         """The efficiency rating after one more prediction came true in part."""
         return rate(self.efficiency_rating, accuracy(tokens_used, tokens_predicted))
+
+
+def _with_head(kept: tuple[str, ...], head: str) -> tuple[str, ...]:
+    """The heads with one more; those of prompts as they were sent (``["w1",…``) stay as they are."""
+    warm = tuple(text for text in kept if text.startswith("["))
+    others = [text for text in kept if text != head and not text.startswith("[")]
+    return (*(head, *others)[:MAX_HEADS], *warm)
 
 
 def accuracy(actual: int, predicted: int) -> float:

@@ -40,22 +40,34 @@ def shipped(prompt: str, tokens: int, feature: str, manner: str, model: str, wor
     ``tokens`` are the user message's; ``manner`` is tone and goal; ``model`` is a LiteLLM name, with provider or
     without, or empty where none is chosen yet; ``words`` is the length that the model is told not to exceed.
     """
-    weights = _weights()
-    vector = features(prompt, tokens, manner)
-    sort = kind(vector)
-    mean = weights.intercept + sum(a * b for a, b in zip(weights.features, vector, strict=True))
-    mean += offset(weights.models, model)[sort]
-    sd, edge = weights.spread[sort]
+    sort, mean, named = _of_prompt(prompt, tokens, manner)
+    mean += _offset(model)[sort]
+    sd, edge = _weights().spread[sort]
     if usual := FEATURES.get(feature):
         mean = (mean + math.log(usual)) / 2
-    # In a question the numbers are part of what is told: "reads 120 pages in 4 days".
-    if sort == OPEN and (named := named_length(prompt)):
+    if named:
         mean += named[1] * (math.log(named[0]) - mean)
         sd += named[1] * (NAMED_SD - sd)
     if words is not None:
         asked_for = math.log(words * TOKENS_PER_WORD)
         mean = min(mean, asked_for) - math.log1p(math.exp(-CEILING * abs(mean - asked_for))) / CEILING
     return Trend(math.log(max(tokens, 1)), min(max(mean, 0.0), MAX_LN_TOKENS), sd, edge)
+
+
+@lru_cache(maxsize=4)  # a request asks for each of its models; no more than some prompts are to be kept
+def _of_prompt(prompt: str, tokens: int, manner: str) -> tuple[int, float, tuple[float, float] | None]:
+    """What a prompt alone tells: its kind, the mean for an average model, and the length that it names."""
+    weights = _weights()
+    vector = features(prompt, tokens, manner)
+    sort = kind(vector)
+    mean = weights.intercept + sum(a * b for a, b in zip(weights.features, vector, strict=True))
+    # In a question the numbers are part of what is told: "reads 120 pages in 4 days".
+    return sort, mean, named_length(prompt) if sort == OPEN else None
+
+
+@lru_cache(maxsize=256)
+def _offset(model: str) -> list[float]:
+    return offset(_weights().models, model)
 
 
 def offset(models: dict[str, list[float]], name: str) -> list[float]:

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 from nexscout_cli.config import Settings
+from nexscout_cli.engine import prompt_cache
 from nexscout_cli.engine.chat import Message
 from nexscout_cli.engine.model import Model
 from nexscout_cli.engine.plan_types import Candidate, Compression, Decision, Forecast, Shape
@@ -24,7 +25,8 @@ MAX_REASONS = 5
 class Forecasts:
     """Forecasts of one request's plans. Each text is counted once for a model, each model forecast once for a shape.
 
-    ``said`` is what is said after the request's own messages, to get a better answer.
+    ``said`` is what is said after the request's own messages, to get a better answer. ``reads_cache``: whether what providers
+    keep of prompts is counted on; a batch's rows are sent too late for that.
     """
 
     def __init__(
@@ -34,8 +36,11 @@ class Forecasts:
         texts: tuple[str, ...],
         count: Count,
         said: tuple[Message, ...] = (),
+        *,
+        reads_cache: bool = True,
     ) -> None:
         self.said = said
+        self._reads_cache = reads_cache and request.options.service_tier != "batch"
         self._request = request
         self._snapshot = snapshot
         self._texts = texts
@@ -61,7 +66,7 @@ class Forecasts:
 
     def in_world(self, snapshot: Snapshot, said: tuple[Message, ...] = ()) -> Forecasts:
         """The same texts' forecasts by what a later snapshot has learned; what was counted stays counted."""
-        later = Forecasts(self._request, snapshot, self._texts, self._count, said)
+        later = Forecasts(self._request, snapshot, self._texts, self._count, said, reads_cache=self._reads_cache)
         later._tokens = self._tokens
         return later
 
@@ -74,12 +79,23 @@ class Forecasts:
             asked = size if message.role == "user" else asked
         tokens = predict.counted(sent, content)
         forecast = predict.estimate(self._request, self._snapshot, model, tokens, exact, asked, shape)
+        forecast = self._with_cache(forecast, sent, model)
         if self._request.is_plain:
             return forecast
         from nexscout_cli.engine.planning.extras import extras
 
         beside = extras(self._request, sent, model, lambda text: self._counted(text, model.litellm_model)[0])
         return predict.with_extras(forecast, beside.expected, beside.most, self._request.options.n or 1)
+
+    def _with_cache(self, forecast: Forecast, sent: tuple[Message, ...], model: Model) -> Forecast:
+        """The forecast with what the provider is expected to have of the prompt, and what it should keep."""
+        snapshot, size = self._snapshot, sum(len(message.content) for message in sent)
+        if size < prompt_cache.LEAST_CHARS or not self._reads_cache or not snapshot.profile.prompt_heads:
+            return forecast
+        prompt = prompt_cache.prompt_of(sent, self._request.options.tools)
+        known = prompt_cache.warm_heads(snapshot.profile.prompt_heads)
+        found = prompt_cache.expected(prompt, forecast.input_tokens, model, known, snapshot.now.timestamp())
+        return forecast._replace(**found._asdict())
 
     def _counted(self, text: str, litellm_model: str) -> tuple[int, bool]:
         known = self._tokens.get((text, litellm_model))
@@ -134,15 +150,19 @@ def make_basis(request: AIRequest, snapshot: Snapshot, settings: Settings, count
     size = compression.tokens_after
     length = predict.answer(request, snapshot.output_lengths, "", "", size, shape).expected
     facts = rules.Facts(request, snapshot.tier, snapshot.panic, resolved.mode, emotion, size + length)
-    rule, forecasts = rules.requirement(facts, settings), Forecasts(request, snapshot, texts, count)
+    rule, forecasts = (
+        rules.requirement(facts, settings),
+        Forecasts(request, snapshot, texts, count, reads_cache=settings["providers.prompt_cache"]),
+    )
     bidding = Bidding(
         snapshot,
         settings,
         fits=lambda model: forecasts.of(model, shape).max_input_tokens < model.max_tokens,
         # The same answer's length for all: a model that was asked first must not win by what was learned of it alone.
         # What it thinks is billed too, and is its own.
-        price=lambda model: model.cost(
-            forecasts.of(model, shape).input_tokens, length + forecasts.of(model, shape).thinking
+        # What its provider has in its cache is billed at less there: to go to another model loses that.
+        price=lambda model: model.cost_of(
+            forecasts.of(model, shape).used(length + forecasts.of(model, shape).thinking)
         ),
     )
     decision = Decision(

@@ -24,6 +24,7 @@ _SCOPE = {
     "run": "the run's",
     "feature": "the feature's",
     "tier": "the tier's",
+    "installation": "the installation's",
 }
 _WINDOW = {"day": "daily", "week": "weekly", "month": "monthly", "ever": "whole"}
 _WAIT = {"run": "give the run a larger one", "ever": "ask an admin to raise it"}

@@ -69,12 +69,13 @@ class Plan(NamedTuple):
     @property
     def own_cost(self) -> int:
         """Expected cost of this step alone, in nano-dollars."""
-        return self.model.cost(self.forecast.input_tokens, self.forecast.output_tokens)
+        return self.model.cost_of(self.forecast.used())
 
     @property
     def own_max_cost(self) -> int:
         """Worst-case cost of this step alone, in nano-dollars: what its attempt holds."""
-        return self.model.most(self.forecast.max_input_tokens, self.forecast.max_output_tokens)
+        forecast = self.forecast
+        return self.model.most(forecast.max_input_tokens, forecast.max_output_tokens, hour=bool(forecast.hour))
 
     @property
     def later(self) -> tuple[tuple[float, Plan], ...]:
@@ -94,7 +95,9 @@ class Plan(NamedTuple):
     @property
     def p90_cost(self) -> int:
         """The same in nano-dollars."""
-        return sum(step.model.cost(step.forecast.input_tokens, step.forecast.p90_output_tokens) for step in self.likely)
+        return sum(
+            step.model.cost_of(step.forecast.uncached().used(step.forecast.p90_output_tokens)) for step in self.likely
+        )
 
     @property
     def predicted_cost(self) -> int:
@@ -173,6 +176,7 @@ class Plan(NamedTuple):
             "mode": self.mode,
             "compression": self.compression.as_json(),
             "shape": self.shape._asdict(),
+            "prompt_cache": {"cached": self.forecast.cached, "written": self.forecast.written},
             "thinking": {"expected": self.forecast.thinking, "room": self.forecast.thinking_room},
             "degraded": self.degraded,
             "warnings": list(self.warnings),

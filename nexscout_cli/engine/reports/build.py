@@ -59,6 +59,8 @@ class Terms(NamedTuple):
 
 OF_IMPORTED = ("overview", "models", "features", "users", "days", "weeks", "months")
 """The reports that imported usage can be in: it was never predicted, routed or cached."""
+OF_WHOLES = ("unprofitable",)
+"""The reports that look at users as wholes: what one pays is for no model or feature alone."""
 
 
 def report(
@@ -74,8 +76,11 @@ def report(
     """The report of that name (a key of COLUMNS) over what the actor may see, or over one user; or over imported usage.
 
     Raises NotPermitted for another user's figures, UsageError for a user there is not, and for a report that imported usage
-    cannot be in.
+    cannot be in, or one model's or feature's.
     """
+    if window.only.named() and (imported or name in OF_WHOLES):
+        what = "imported usage" if imported else f"the report {name}"
+        raise UsageError(f"{what} is not kept by model and feature", "leave --model and --feature out")
     if imported and name not in OF_IMPORTED:
         raise UsageError(f"imported usage has no part in the report {name}", f"one of: {', '.join(OF_IMPORTED)}")
     models = store.catalog.models(actor)
@@ -93,6 +98,7 @@ def build(reader: ReportReader, name: str, terms: Terms) -> Row:
         "until": _iso(window.until),
         "tz": str(window.tz),
         "user": reader.user,
+        **window.only.named(),
         **_BUILDERS[name](reader, terms),
     }
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from datetime import datetime, time, timedelta, tzinfo
 from decimal import Decimal
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from nexscout_cli.config import Settings
 from nexscout_cli.engine.money import NANO, usd
@@ -37,34 +37,56 @@ def unprofitable(reader: ReportReader, settings: Settings) -> Row:
 
     ``tier`` is the present one, None for a user whom nobody keeps any more.
     """
-    people = {person.user_id: person for person in reader.people()}
-    out = {*settings["billing.internal"], *(name for name, person in people.items() if person.is_admin)}
-    sums = {row["user_id"]: row for row in reader.sums("user_id") if row["user_id"] not in out}
-    since, until = reader.window.since, max(reader.window.since, min(reader.window.until, reader.now))
+    billed, left_out = _billed(reader, settings)
+    since, until = _span(reader)
     least = Decimal(str(settings["billing.min_loss"])) * NANO
-    nothing, rows, revenues = total(()), [], 0
-    billed = sorted(sums.keys() | people.keys() - out)
-    for user in billed:
-        person = people.get(user)
-        revenue = revenue_of(person, since, until, settings, reader.window.tz) if person and person.tiers else 0
-        revenues += revenue
-        part = sums.get(user, nothing)
-        loss = part["cost_usd"] - revenue
-        if loss > least:
-            tier = person.tiers[-1][1] if person and person.tiers else None
-            rows.append((loss, {"user_id": user, "tier": tier, **_margin(part, revenue)}))
-    rows.sort(key=lambda row: (-row[0], row[1]["user_id"]))
+    losing = [one for one in billed if one.sums["cost_usd"] - one.revenue > least]
+    losing.sort(key=lambda one: (one.revenue - one.sums["cost_usd"], one.user))
     return {
-        "rows": [row for _, row in rows],
-        "totals": _margin(total(sums.values()), revenues)
+        "rows": [{"user_id": one.user, "tier": one.tier, **_margin(one.sums, one.revenue)} for one in losing],
+        "totals": _margin(total(one.sums for one in billed), sum(one.revenue for one in billed))
         | {
             "users": len(billed),
-            "unprofitable_users": len(rows),
-            "left_out_users": len(out),
+            "unprofitable_users": len(losing),
+            "left_out_users": left_out,
             "days": round((until - since) / timedelta(days=1), 6),
         },
         "currency": settings["billing.currency"],
     }
+
+
+class _Billed(NamedTuple):
+    """Somebody who is billed: the present tier, sums of usage, and nano-dollars that they bring in."""
+
+    user: str
+    tier: str | None
+    sums: Row
+    revenue: int
+
+
+def margins(reader: ReportReader, settings: Settings) -> dict[str, Row]:
+    """What each user who is billed costs and brings in, as in ``unprofitable``."""
+    return {one.user: _margin(one.sums, one.revenue) for one in _billed(reader, settings)[0]}
+
+
+def _billed(reader: ReportReader, settings: Settings) -> tuple[list[_Billed], int]:
+    """Everybody who is billed, and how many are left out."""
+    people = {person.user_id: person for person in reader.people()}
+    out = {*settings["billing.internal"], *(name for name, person in people.items() if person.is_admin)}
+    sums = {row["user_id"]: row for row in reader.sums("user_id") if row["user_id"] not in out}
+    (since, until), nothing = _span(reader), total(())
+    found = []
+    for user in sorted(sums.keys() | people.keys() - out):
+        person = people.get(user)
+        tiers = person.tiers if person else []
+        revenue = revenue_of(person, since, until, settings, reader.window.tz) if person and tiers else 0
+        found.append(_Billed(user, tiers[-1][1] if tiers else None, sums.get(user, nothing), revenue))
+    return found, len(out)
+
+
+def _span(reader: ReportReader) -> tuple[datetime, datetime]:
+    """The part of the window that has passed."""
+    return reader.window.since, max(reader.window.since, min(reader.window.until, reader.now))
 
 
 def revenue_of(person: Person, since: datetime, until: datetime, settings: Settings, tz: tzinfo) -> int:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from nexscout_cli.engine.money import usd
+from nexscout_cli.engine.money import PICO_PER_NANO, usd
 from nexscout_cli.engine.reports.figures import Row, ratio, total
 
 if TYPE_CHECKING:
@@ -33,6 +33,23 @@ def savings(reader: ReportReader, baseline: str) -> Row:
         "rows": [{"feature": row["feature"], **_saved(row)} for row in rows],
         "totals": _saved(total(rows)),
         "baseline": baseline,
+        "prompt_cache": _prompt_cache(reader),
+    }
+
+
+def _prompt_cache(reader: ReportReader) -> Row:
+    """What providers' caches of prompts saved, at the prices of today: it is part of the costs, and of no other saving."""
+    found = reader.prompt_caches()
+    read = [one for one in found if one.name == "cached"]
+    written = [one for one in found if one.name != "cached"]
+    saved = sum((one.plain - one.price) * one.tokens for one in read) // PICO_PER_NANO
+    paid = sum((one.price - one.plain) * one.tokens for one in written) // PICO_PER_NANO
+    return {
+        "read_tokens": sum(one.tokens for one in read),
+        "written_tokens": sum(one.tokens for one in written),
+        "read_saved_usd": usd(saved),
+        "written_extra_usd": usd(paid),
+        "saved_usd": usd(saved - paid),
     }
 
 

@@ -52,6 +52,12 @@ def corrected(quality: float, good: int, bad: int) -> float:
     return min(max(quality, mean - spread), mean + spread)
 
 
+def needless(models: Sequence[Model]) -> dict[str, Dominance]:
+    """The models that cost more for the same tokens than another one that can be used, and are no better."""
+    rivals = frozenset(model.name for model in models if not model.retired)
+    return Estimates({}, None).dominated(models, lambda model: model.price_in + model.price_out, rivals)
+
+
 class Estimates:
     """What is known of models for prompts of one difficulty bucket."""
 

@@ -5,8 +5,10 @@ from __future__ import annotations
 import json
 from typing import Any
 
+from nexscout_cli import jsontext
 from nexscout_cli.engine.call import Call
 from nexscout_cli.engine.chat import SYSTEM, Image, Message
+from nexscout_cli.engine.prompt_cache import Mark
 from nexscout_cli.providers.wires.more import place_of, unsigned
 from nexscout_cli.providers.wires.reader import Damaged, Reader, a_text, an_object, fail, objects
 from nexscout_cli.providers.wires.request import HttpRequest
@@ -32,8 +34,8 @@ _CHOICES = {"auto": "auto", "none": "none", "required": "any"}
 
 def request(call: Call, target: Target, key: str | None) -> HttpRequest:
     """The call as this wire sends it: system text stands beside the messages."""
-    system = "\n\n".join(m.content for m in call.messages if m.role in SYSTEM)
-    body: dict[str, Any] = {"model": target.model, "messages": _turns(call.messages), "max_tokens": call.max_tokens}
+    system = _system(call)
+    body: dict[str, Any] = {"model": target.model, "messages": _turns(call), "max_tokens": call.max_tokens}
     if system:
         body["system"] = system
     body |= _options(call)
@@ -45,7 +47,7 @@ def request(call: Call, target: Target, key: str | None) -> HttpRequest:
     if call.stream:
         body["stream"] = True
     headers = (("anthropic-version", VERSION), *([] if key is None else [("x-api-key", key)]))
-    return HttpRequest(target.url, headers, json.dumps(target.params | body).encode())
+    return HttpRequest(target.url, headers, jsontext.usual(target.params | body).encode())
 
 
 def not_sent(call: Call, target: Target) -> tuple[str, ...]:
@@ -73,17 +75,46 @@ def _by_schema(call: Call) -> bool:
     return format is not None and format.get("type") != "text" and "tools" not in call.options
 
 
-def _turns(messages: tuple[Message, ...]) -> list[dict[str, Any]]:
+def _system(call: Call) -> str | list[dict[str, Any]]:
+    """The system text: blocks, where a part of it is to stay in the cache."""
+    system = [(number, message) for number, message in enumerate(call.messages) if message.role in SYSTEM]
+    mark = call.mark
+    if mark is None or all(number != mark.message for number, _ in system):
+        return "\n\n".join(message.content for _, message in system)
+    before = "".join(f"{message.content}\n\n" for number, message in system if number < mark.message)
+    own = call.messages[mark.message].content
+    after = "".join(f"\n\n{message.content}" for number, message in system if number > mark.message)
+    cut = len(own) if mark.chars is None else mark.chars
+    rest = own[cut:] + after
+    return [_kept(_text(before + own[:cut]), mark), *([_text(rest)] if rest.strip() else [])]
+
+
+def _kept(block: dict[str, Any], mark: Mark) -> dict[str, Any]:
+    return block | {"cache_control": {"type": "ephemeral", **({"ttl": "1h"} if mark.hour else {})}}
+
+
+def _marked(blocks: list[dict[str, Any]], message: Message, mark: Mark) -> list[dict[str, Any]]:
+    """A message's blocks with the mark in them."""
+    if mark.chars is None or not message.plain or message.role == "tool":
+        return [*blocks[:-1], _kept(blocks[-1], mark)]
+    return [_kept(_text(message.content[: mark.chars]), mark), _text(message.content[mark.chars :])]
+
+
+def _turns(call: Call) -> list[dict[str, Any]]:
     """The messages, those of one role that follow each other as one: results of tools are a user's."""
     turns: list[dict[str, Any]] = []
-    for message in messages:
+    for number, message in enumerate(call.messages):
         if message.role in SYSTEM:
             continue
         role = "assistant" if message.role == "assistant" else "user"
         blocks = _blocks(message)
         if not blocks:
             continue
-        if message.plain and not (turns and turns[-1]["role"] == role):
+        marked = call.mark is not None and call.mark.message == number
+        if marked:
+            assert call.mark is not None
+            blocks = _marked(blocks, message, call.mark)
+        if message.plain and not marked and not (turns and turns[-1]["role"] == role):
             turns.append({"role": role, "content": message.content})
         elif turns and turns[-1]["role"] == role:
             before = turns[-1]["content"]

@@ -6,6 +6,7 @@ import json
 import re
 from typing import Any
 
+from nexscout_cli import jsontext
 from nexscout_cli.engine.call import Call
 from nexscout_cli.engine.chat import SYSTEM, Image, Message
 from nexscout_cli.providers.wires.more import SIGNED, place_of
@@ -50,7 +51,7 @@ def request(call: Call, target: Target, key: str | None) -> HttpRequest:
     body |= _tools(call.options)
     url = target.url + (":streamGenerateContent?alt=sse" if call.stream else ":generateContent")
     headers = () if key is None else (("x-goog-api-key", key),)
-    return HttpRequest(url, headers, json.dumps(body).encode())
+    return HttpRequest(url, headers, jsontext.usual(body).encode())
 
 
 def not_sent(call: Call, target: Target) -> tuple[str, ...]:

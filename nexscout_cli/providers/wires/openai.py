@@ -5,10 +5,10 @@ Source: OpenAI API reference, "Create chat completion" and "Streaming"; for othe
 
 from __future__ import annotations
 
-import json
 import re
 from typing import Any, NoReturn
 
+from nexscout_cli import jsontext
 from nexscout_cli.engine.call import Call
 from nexscout_cli.engine.chat import Message
 from nexscout_cli.engine.request import Json
@@ -40,7 +40,7 @@ def request(call: Call, target: Target, key: str | None) -> HttpRequest:
     if target.provider == "mistral" and body.get("tool_choice") == "required":
         body["tool_choice"] = "any"
     headers = () if key is None else ((target.key_header, f"{target.key_prefix}{key}"),)
-    return HttpRequest(target.url, headers, json.dumps(target.params | body).encode())
+    return HttpRequest(target.url, headers, jsontext.usual(target.params | body).encode())
 
 
 def _message(message: Message) -> dict[str, Any]:

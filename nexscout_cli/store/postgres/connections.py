@@ -24,7 +24,9 @@ if TYPE_CHECKING:
     from nexscout_cli.errors import NexScoutError
 
 Connection = psycopg.Connection[PostgresRecord]
-SCHEMA_VERSION = 12
+SCHEMA_VERSION = 16
+UNFINISHED = 1_000_000
+"""The schema's number while books are being copied there: every version of the program refuses it."""
 MOST = 20
 """Connections that one program has at a time; who wants one more waits."""
 _AT_REST = 30.0
@@ -146,6 +148,9 @@ def present_schema(url: str) -> int | None:
         connections.close()
 
 
+_NO_ROOM = ("too many connections", "too many clients", "remaining connection slots")
+
+
 def unusable(error: Exception) -> NexScoutError:
     """What an error of psycopg's means to the user. Neither address nor password is repeated."""
     said = (getattr(getattr(error, "diag", None), "message_primary", None) or str(error)).strip().splitlines()
@@ -169,6 +174,10 @@ def unusable(error: Exception) -> NexScoutError:
         ):
             return StoreError(f"the database was busy: {text}", "try again; another nexscout is at work", code="busy")
         case errors.TooManyConnections():
+            return StoreError("the database has no connection left", "try again, or raise max_connections", code="busy")
+        case psycopg.OperationalError() if any(
+            words in text for words in _NO_ROOM
+        ):  # while connecting there is no number
             return StoreError("the database has no connection left", "try again, or raise max_connections", code="busy")
         case psycopg.OperationalError() | psycopg.InterfaceError():
             return StoreError(

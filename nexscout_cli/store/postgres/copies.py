@@ -10,7 +10,14 @@ from psycopg import sql
 
 from nexscout_cli.errors import UsageError
 from nexscout_cli.store.copying import TABLES, Totals
-from nexscout_cli.store.postgres.connections import Connection, Connections, unusable
+from nexscout_cli.store.postgres.connections import (
+    SCHEMA_VERSION,
+    UNFINISHED,
+    Connection,
+    Connections,
+    schema_version,
+    unusable,
+)
 from nexscout_cli.store.postgres.records import storable, without_nul
 from nexscout_cli.store.postgres.schema import migrate
 from nexscout_cli.store.sqlite.dialect import POSTGRES
@@ -40,6 +47,11 @@ _NAMED = ("api_keys", "conversations", "jobs", "job_parts")
 class _Books:
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
+
+    def state(self) -> str:
+        """Another text whenever something was written: the time last seen, and the catalog's version."""
+        rows = self._connection.execute("SELECT key, value FROM meta ORDER BY key").fetchall()
+        return " ".join(f"{name} {value}" for name, value in rows)
 
     def columns(self, table: str) -> list[str]:
         """The names of a table's columns, without computed ones."""
@@ -89,6 +101,29 @@ class _Books:
         return Totals(count, dict(zip(columns, found, strict=True)))
 
 
+class _NewBooks(_Books):
+    """Books that are being made. Each table is committed when it is whole, with its mark in ``copied``."""
+
+    def begin(self, state: str) -> dict[str, int]:
+        """The tables that are here from a copy that was cut short, and how many rows they have."""
+        rows = self._connection.execute("SELECT name, rows FROM copied WHERE state = %s", (state,)).fetchall()
+        return {row[0]: row[1] for row in rows}
+
+    def write(self, table: str, columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
+        """Write rows, with no trigger looking on; all of a table or nothing."""
+        with self._connection.transaction():
+            self._connection.execute(_PATIENT)
+            super().write(table, columns, rows)
+
+    def keep(self, table: str, rows: int, state: str) -> None:
+        """A table is whole."""
+        self._connection.execute(
+            "INSERT INTO copied VALUES (%s, %s, %s) "
+            "ON CONFLICT (name) DO UPDATE SET rows = excluded.rows, state = excluded.state",
+            (table, rows, state),
+        )
+
+
 def _named(columns: Sequence[str]) -> sql.Composed:
     return sql.SQL(", ").join(map(sql.Identifier, columns))
 
@@ -107,23 +142,45 @@ def reading(connections: Connections) -> Iterator[_Books]:
 
 
 @contextmanager
-def making(url: str, timeout: float) -> Iterator[_Books]:
-    """New books, which are there when all of them are. Raises UsageError where there are some."""
+def making(url: str, timeout: float) -> Iterator[_NewBooks]:
+    """New books, which nobody can use before all of them are there. Raises UsageError where there are some.
+
+    A copy that is cut short leaves the tables that are whole, for the next one to go on with.
+    """
     connections = Connections(url, timeout)
     try:
-        with connections.one() as connection, connection.transaction():
-            connection.execute(_PATIENT)
-            migrate(connection, lambda: None)
-            if connection.execute("SELECT 1 FROM users LIMIT 1").fetchone():
-                raise UsageError("there are books in that database", "give one that is empty")
-            _looked_on(connection, on=False)
-            yield _Books(connection)
-            _add_up(connection)
-            _looked_on(connection, on=True)
+        with connections.one() as connection:
+            begun = schema_version(connection) == UNFINISHED
+            with connection.transaction():
+                _go_on(connection) if begun else _begin(connection)
+            yield _NewBooks(connection)
+            with connection.transaction():
+                connection.execute(_PATIENT)
+                _add_up(connection)
+                _looked_on(connection, on=True)
+                connection.execute("DROP TABLE copied")
+                connection.execute("DELETE FROM migrations WHERE number = %s", (UNFINISHED,))
     except psycopg.Error as error:
         raise unusable(error) from error
     finally:
         connections.close()
+
+
+def _go_on(connection: Connection) -> None:
+    row = connection.execute("SELECT max(number) FROM migrations WHERE number < %s", (UNFINISHED,)).fetchone()
+    if row is None or row[0] != SCHEMA_VERSION:
+        raise UsageError(
+            "another version of nexscout has begun a copy there", "end it with that one, or give an empty database"
+        )
+
+
+def _begin(connection: Connection) -> None:
+    migrate(connection, lambda: None)
+    if connection.execute("SELECT 1 FROM users LIMIT 1").fetchone():
+        raise UsageError("there are books in that database", "give one that is empty")
+    _looked_on(connection, on=False)
+    connection.execute("CREATE TABLE copied (name text PRIMARY KEY, rows bigint NOT NULL, state text NOT NULL)")
+    connection.execute("INSERT INTO migrations (number) VALUES (%s)", (UNFINISHED,))
 
 
 def _looked_on(connection: Connection, *, on: bool) -> None:

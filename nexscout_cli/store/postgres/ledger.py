@@ -12,9 +12,11 @@ from nexscout_cli.engine.settlement import Attempt
 from nexscout_cli.errors import DuplicateInFlight, StalePlan, StoreError
 from nexscout_cli.store import owner
 from nexscout_cli.store.postgres import steps
+from nexscout_cli.store.postgres.ended import Ended
 from nexscout_cli.store.postgres.groups import IN_FLIGHT, MOVED, Groups, aside
 from nexscout_cli.store.postgres.known import Profiles
-from nexscout_cli.store.sqlite import holds, postings
+from nexscout_cli.store.postgres.pulse import Pulse
+from nexscout_cli.store.sqlite import claims, holds, postings
 from nexscout_cli.store.sqlite.ledger import SqliteLedger
 
 if TYPE_CHECKING:
@@ -42,12 +44,17 @@ _AWAY = ("unreachable", "unsure", "read_only", "disk_full", "busy")
 class PostgresLedger(SqliteLedger):
     """The ledger in PostgreSQL."""
 
+    longest_pause = 0.02
+    """To ask what is in flight costs next to nothing while nothing is heard."""
+
     def __init__(self, store: PostgresTransactions, journal: Journal) -> None:
         super().__init__(store)
         self._journal = journal
         self._store: PostgresTransactions = store
         self._profiles = Profiles()
         self._groups = Groups(store.db, self._profiles)
+        self._ended = Ended(store.db)
+        self.pulse = Pulse(store.db, store.own_clock)
 
     @property
     def _clock(self) -> Clock | None:
@@ -73,10 +80,17 @@ class PostgresLedger(SqliteLedger):
 
     def in_flight(self, actor: str, user_id: str, prompt_hash: str) -> bool:
         """Whether a request under that key is open whose process lives."""
-        return aside(lambda: SqliteLedger.in_flight(self, actor, user_id, prompt_hash))
+        lives = aside(lambda: SqliteLedger.in_flight(self, actor, user_id, prompt_hash))
+        self._ended.looked(claims.on_key(user_id, prompt_hash), lives=lives)
+        return lives
+
+    def may_have_ended(self, user_id: str, prompt_hash: str) -> bool:
+        """Whether to look: the database has told of an end, or a second has gone by."""
+        return self._ended.may_have(claims.on_key(user_id, prompt_hash))
 
     def hold(self, actor: str, order: Order) -> Attempt:
         """T1."""
+        self.pulse.begin()
         if order.wanted is not None:  # a deployment is chosen by the books' general code
             return super().hold(actor, order)
         if self._journal.waits():  # what was sent before is posted before anything else is

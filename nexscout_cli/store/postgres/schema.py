@@ -19,8 +19,8 @@ if TYPE_CHECKING:
 
 _LOCK = 0x6E78_0001
 """The advisory lock under which one program at a time migrates."""
-_FOLDS = 9
-"""The migration from which on finished hours are folded."""
+_FOLDS = 15
+"""The last migration that empties what hours are folded into."""
 _START = """
 CREATE SCHEMA IF NOT EXISTS nexscout;
 SET LOCAL search_path = nexscout, pg_temp;

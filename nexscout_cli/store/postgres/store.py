@@ -47,6 +47,12 @@ class PostgresStore(PostgresTransactions, Books):
         name = f"unposted-{zlib.crc32(self.db.url.encode()):08x}.jsonl"
         return PostgresLedger(self, Journal(self._kept_in and self._kept_in / name))
 
+    def close(self) -> None:
+        """Close the connections, and tell no more that this process lives."""
+        if "ledger" in self.__dict__:
+            self.ledger.pulse.end()
+        super().close()
+
     @cached_property
     def recovery(self) -> PostgresRecovery:
         """What dead processes left behind, attempts of unknown outcome, and steps that wait on this machine."""

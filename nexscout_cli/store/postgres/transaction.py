@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import zlib
 from contextlib import contextmanager
+from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 import psycopg
 
+from nexscout_cli.store import owner
+from nexscout_cli.store.postgres.pulse import SILENCE
 from nexscout_cli.store.postgres.records import Pending, bound, json_without_nul, storable
 from nexscout_cli.store.sqlite.dialect import POSTGRES
 from nexscout_cli.store.sqlite.transaction import Transaction, parse_stamp, stamp
@@ -91,6 +94,18 @@ class PostgresTransaction(Transaction):
         """The id of the row that the statement inserts; None where it inserts none."""
         row = self.execute(f"{sql} RETURNING id", values).fetchone()
         return None if row is None else int(row[0])
+
+    def by_function(self, name: str, *values: object) -> Results:
+        """What a function of the schema returns, which writes with its owner's rights."""
+        values = tuple(self.json(value) if isinstance(value, dict | list) else value for value in values)
+        query = f"SELECT * FROM nexscout.{name}({', '.join(['%s'] * len(values))})"
+        return Pending(self._open, self._open.execute(query.encode(), storable(values)))
+
+    def lives(self, name: str, since: str) -> bool:
+        """Whether an owner of attempts lives: on another machine, by its signs of life."""
+        if owner.is_seen(name) or not owner.alive(name):
+            return owner.alive(name)
+        return bool(self.by_function("lives", name, since, self.stamp, timedelta(seconds=SILENCE)).fetchone()[0])
 
     def stream(self, sql: str, values: Any = ()) -> Iterator[Record]:
         """The rows of a query that may be long, which the server keeps. Only in a transaction that reads."""

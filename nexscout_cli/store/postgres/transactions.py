@@ -18,7 +18,14 @@ from psycopg import errors
 
 from nexscout_cli.engine.names import check_user
 from nexscout_cli.errors import StoreError
-from nexscout_cli.store.postgres.connections import MOST, SCHEMA_VERSION, Connections, schema_version, unusable
+from nexscout_cli.store.postgres.connections import (
+    MOST,
+    SCHEMA_VERSION,
+    UNFINISHED,
+    Connections,
+    schema_version,
+    unusable,
+)
 from nexscout_cli.store.postgres.groups import aside
 from nexscout_cli.store.postgres.transaction import NeedsAllBooks, PostgresTransaction
 from nexscout_cli.store.sqlite.dialect import POSTGRES
@@ -71,6 +78,12 @@ class PostgresTransactions:
     def _prepare(self, connection: Connection, owner: str, fill: Callable[[Transaction], None]) -> None:
         try:
             version = schema_version(connection)
+            if version == UNFINISHED:
+                raise StoreError(
+                    "these books are a copy that is not finished",
+                    "run the same `nexscout db copy` again",
+                    code="unfinished",
+                )
             if version > SCHEMA_VERSION:
                 raise StoreError(
                     f"the books were written by a newer nexscout (schema {version}, this one knows {SCHEMA_VERSION})",
@@ -155,6 +168,9 @@ class PostgresTransactions:
         with connection.pipeline():  # to leave it is to wait for it, and for all that was sent before
             connection.execute("COMMIT")
 
+    def state(self) -> None:
+        """See ``Work.state``: others commit unseen."""
+
     def settle(self) -> None:
         """Nothing is left to be written later."""
 
@@ -199,7 +215,10 @@ class PostgresTransactions:
                 time.sleep(random.uniform(0, 0.02 * tried))
             except (psycopg.Error, StoreError) as error:
                 told = error if isinstance(error, StoreError) else unusable(error)
-                if told.code != "unreachable" or time.monotonic() > end:
+                passes = told.code == "unreachable" or (
+                    told is error and told.code == "busy"
+                )  # no connection was to be had
+                if not passes or time.monotonic() > end:
                     raise told from error
                 if (
                     tried > MOST

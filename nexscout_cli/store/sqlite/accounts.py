@@ -57,7 +57,10 @@ def account(t: Transaction, owner: str, kind: str, period: str) -> int:
     ).fetchone()
     if row:
         return int(row[0])
-    return t.insert("INSERT INTO accounts (owner, kind, period) VALUES (?, ?, ?)", (owner, kind, period)) or 0
+    place = (owner, kind, period)
+    if (opened := t.by_function("open_account", *place)) is not None:
+        return int(opened.fetchone()[0])
+    return t.insert("INSERT INTO accounts (owner, kind, period) VALUES (?, ?, ?)", place) or 0
 
 
 def energy_account(t: Transaction, user_id: str) -> int:
@@ -65,8 +68,22 @@ def energy_account(t: Transaction, user_id: str) -> int:
     return account(t, user_id, "energy", PREPAID)
 
 
-def grant(t: Transaction, account_id: int, amount: int, kind: str, reason: str) -> None:
-    """Grant (``kind`` grant, amount ≥ 0) or adjust (either sign)."""
+def grant_energy(t: Transaction, user_id: str, amount: int, kind: str, reason: str) -> None:
+    """An admin's grant of energy (``kind`` grant, amount ≥ 0) or correction (adjust, either sign)."""
+    account_id = energy_account(t, user_id)
+    if t.by_function("grant_energy", account_id, kind, amount, reason, t.actor, t.stamp) is None:
+        _grant(t, account_id, amount, kind, reason)
+
+
+def grant_month(t: Transaction, user_id: str, amount: int) -> None:
+    """A user's energy for this month, once."""
+    account_id, month = energy_account(t, user_id), t.month
+    if t.by_function("grant_month", user_id, account_id, amount, month, t.actor, t.stamp) is None:
+        _grant(t, account_id, amount, "grant", f"month {month}")
+        t.execute("UPDATE users SET granted_period = ?, granted_energy = ? WHERE user_id = ?", (month, amount, user_id))
+
+
+def _grant(t: Transaction, account_id: int, amount: int, kind: str, reason: str) -> None:
     t.execute("UPDATE accounts SET granted = coalesce(granted, 0) + ? WHERE id = ?", (amount, account_id))
     t.execute(
         "INSERT INTO ledger_entries (account, kind, amount, reason, actor, created_at) VALUES (?, ?, ?, ?, ?, ?)",
@@ -74,14 +91,16 @@ def grant(t: Transaction, account_id: int, amount: int, kind: str, reason: str) 
     )
 
 
-def _accounts(t: Transaction, places: Sequence[_Place], locked: str = "") -> dict[_Place, Record]:
-    """Those of the accounts that were drawn on before, all in one query; ``locked``: SQL that keeps others from them."""
+def _accounts(t: Transaction, places: Sequence[_Place], *, locked: bool = False) -> dict[_Place, Record]:
+    """Those of the accounts that were drawn on before, all in one query; ``locked``: nobody else changes them from here on."""
     owners, periods = sorted({place.owner for place in places}), sorted({place.period for place in places})
-    rows = t.execute(
-        f"SELECT * FROM accounts WHERE owner IN ({_placeholders(owners)}) AND kind IN ('usd', 'tokens') "
-        f"AND period IN ({_placeholders(periods)}){locked}",
-        (*owners, *periods),
-    )
+    rows = t.by_function("locked_accounts", owners, periods) if locked else None
+    if rows is None:
+        rows = t.execute(
+            f"SELECT * FROM accounts WHERE owner IN ({_placeholders(owners)}) AND kind IN ('usd', 'tokens') "
+            f"AND period IN ({_placeholders(periods)})",
+            (*owners, *periods),
+        )
     return {_Place(row["owner"], row["kind"], row["period"]): row for row in rows}
 
 
@@ -115,7 +134,7 @@ def _used(t: Transaction, budget: Budget, place: _Place, row: Record | None) -> 
 def open_budgets(t: Transaction, user_id: str, budgets: Sequence[Budget]) -> dict[Budget, int]:
     """The accounts of what is entered, each with its cap as what is granted."""
     places = {budget: _place(t, budget, user_id) for budget in budgets}
-    rows = _accounts(t, [*places.values()], t.sql.locked)
+    rows = _accounts(t, [*places.values()], locked=True)
     opened = {}
     for budget, place in places.items():
         row = rows.get(place)
@@ -132,14 +151,16 @@ def _open_budget(t: Transaction, budget: Budget, place: _Place, row: Record | No
     before = _used(t, budget, place, row) - (row["held"] + row["spent"] if row else 0)
     account_id: int = row["id"] if row else account(t, *place)
     granted: int | None = row["granted"] if row else None
+    if t.by_function("set_cap", account_id, before, budget.cap, t.actor, t.stamp) is not None:
+        return account_id
     t.execute("UPDATE accounts SET base = ? WHERE id = ?", (before, account_id))
     if budget.cap is None and granted is not None:
-        grant(t, account_id, -granted, "adjust", "cap removed")
+        _grant(t, account_id, -granted, "adjust", "cap removed")
         t.execute("UPDATE accounts SET granted = NULL WHERE id = ?", (account_id,))
     elif budget.cap is not None and granted is None:
-        grant(t, account_id, budget.cap, "grant", "cap")
+        _grant(t, account_id, budget.cap, "grant", "cap")
     elif budget.cap is not None and granted is not None and granted != budget.cap:
-        grant(t, account_id, budget.cap - granted, "adjust", "cap changed")
+        _grant(t, account_id, budget.cap - granted, "adjust", "cap changed")
     return account_id
 
 
@@ -147,6 +168,13 @@ def hold(t: Transaction, attempt: int, amounts: dict[int, int]) -> None:
     """Reserve an amount on each account. Raises StalePlan when one does not cover it: a conditional update, never
     read-then-write.
     """
+    if not amounts:
+        return
+    held = t.by_function("hold_accounts", attempt, [*amounts.items()], t.actor, t.stamp)
+    if held is not None:
+        if not held.fetchone()[0]:
+            raise StalePlan
+        return
     cursor = t.executemany(
         "UPDATE accounts SET held = held + :amount WHERE id = :id "
         "AND (granted IS NULL OR granted - base - held - spent >= :amount)",
@@ -159,13 +187,15 @@ def hold(t: Transaction, attempt: int, amounts: dict[int, int]) -> None:
 
 def release(t: Transaction, attempt: int, spend: dict[str, int | None], reason: str) -> None:
     """End an attempt's holds on accounts of the kinds in ``spend``: posted with that amount, voided where it is None."""
+    if t.by_function("settle_accounts", attempt, spend, reason, t.actor, t.stamp) is not None:
+        return
     # A hold that was settled before has a post or a void beside it, and is left alone.
     rows = t.execute(
         f"""SELECT e.account, e.amount, a.kind FROM ledger_entries e JOIN accounts a ON a.id = e.account
             WHERE e.attempt = ? AND e.kind = 'hold' AND a.kind IN ({_placeholders([*spend])})
             AND NOT EXISTS (SELECT 1 FROM ledger_entries s
                             WHERE s.attempt = e.attempt AND s.account = e.account AND s.kind IN ('post', 'void'))
-            {t.sql.settling_order}""",
+            """,
         (attempt, *spend),
     ).fetchall()
     t.executemany(

@@ -6,7 +6,6 @@ from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from nexscout_cli.engine.recalled import CachedAnswer
-from nexscout_cli.store import owner
 from nexscout_cli.store.sqlite import claims
 from nexscout_cli.store.sqlite.transaction import Transaction, stamp
 
@@ -46,8 +45,10 @@ def find(t: Transaction, user_id: str, prompt_hash: str, form_hash: str | None) 
 
 def in_flight(t: Transaction, user_id: str, prompt_hash: str) -> bool:
     """Whether a request under that key is open and the process of its last attempt lives."""
-    row = t.execute("SELECT owner FROM attempts WHERE claim = ?", (claims.on_key(user_id, prompt_hash),)).fetchone()
-    return row is not None and owner.alive(row[0])
+    row = t.execute(
+        "SELECT owner, created_at FROM attempts WHERE claim = ?", (claims.on_key(user_id, prompt_hash),)
+    ).fetchone()
+    return row is not None and t.lives(*row)
 
 
 def count_use(t: Transaction, cached_id: int) -> None:

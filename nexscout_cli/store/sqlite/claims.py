@@ -29,11 +29,12 @@ def on_itself(request_id: str, n: int) -> str:
 
 def let_go(t: Transaction, request_id: str) -> None:
     """End the claims of a request's attempts; those of unknown outcome go on claiming themselves."""
-    t.execute(
-        f"UPDATE attempts SET claim = CASE state WHEN 'unknown' THEN {_ITSELF} END "
-        "WHERE request_id = ? AND claim IS NOT NULL",
-        (request_id,),
-    )
+    if t.by_function("let_go_of_claims", request_id) is None:
+        t.execute(
+            f"UPDATE attempts SET claim = CASE state WHEN 'unknown' THEN {_ITSELF} END "
+            "WHERE request_id = ? AND claim IS NOT NULL",
+            (request_id,),
+        )
 
 
 def stale(t: Transaction) -> bool:
@@ -43,4 +44,5 @@ def stale(t: Transaction) -> bool:
 
 def end_stale(t: Transaction) -> None:
     """Let go of what :func:`stale` found."""
-    t.execute(f"UPDATE attempts SET claim = NULL WHERE {_STALE}")
+    if t.by_function("end_stale_claims") is None:
+        t.execute(f"UPDATE attempts SET claim = NULL WHERE {_STALE}")

@@ -41,10 +41,19 @@ class SqliteConversations:
             )
             _enter(t, turn.request_id, turn)
 
-    def add(self, actor: str, conversation: Conversation, options: dict[str, Any], turn: Turn) -> bool:
-        """Keep one more turn; False where the conversation was forgotten meanwhile: then nothing is kept."""
+    def add(
+        self, actor: str, conversation: Conversation, options: dict[str, Any], turn: Turn, *, next_only: bool = False
+    ) -> bool:
+        """Keep one more turn; False where the conversation was forgotten meanwhile: then nothing is kept.
+
+        ``next_only``: nor where it has gone on since, another turn being there after those of ``conversation``.
+        """
         with self._store.write(actor) as t:
             t.require_user(conversation.user_id)
+            if next_only:
+                turns = t.execute("SELECT count(*) FROM conversation_turns WHERE conversation = ?", (conversation.id,))
+                if turns.fetchone()[0] != len(conversation.turns):
+                    return False
             found = t.execute(
                 "UPDATE conversations SET options = ?, used_at = ? WHERE id = ? AND user_id = ?",
                 (_written(options), t.stamp, conversation.id, conversation.user_id),

@@ -24,6 +24,18 @@ class _File:
         self._connection = connection
         self._meta: list[Any] = []
 
+    def state(self) -> str:
+        """Another text whenever something was written: the time last seen, and the catalog's version."""
+        rows = self._connection.execute("SELECT key, value FROM meta ORDER BY key").fetchall()
+        return " ".join(f"{name} {value}" for name, value in rows)
+
+    def begin(self, state: str) -> dict[str, int]:
+        """Nothing: a file that was cut short is gone."""
+        return {}
+
+    def keep(self, table: str, rows: int, state: str) -> None:
+        """Nothing is kept before the file is whole."""
+
     def columns(self, table: str) -> list[str]:
         """The names of a table's columns, without computed ones."""
         found = self._connection.execute(

@@ -21,9 +21,10 @@ from nexscout_cli.store.sqlite.queue import QueueLock, lock_of
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from nexscout_cli.store.sqlite.lessons import Lessons
     from nexscout_cli.store.sqlite.loop_writer import LoopWriter
 
-SCHEMA_VERSION = 19
+SCHEMA_VERSION = 20
 Prepare = Callable[[sqlite3.Connection], None]
 T = TypeVar("T")
 _TOGETHER = 32
@@ -69,6 +70,7 @@ class Database:
         self._main = threading.RLock()
         self.gate = Gate(timeout)
         self._lent = False
+        self.lessons: Lessons | None = None  # of the commit that is being made
         self.errors = _Errors(path)
         self._connection: sqlite3.Connection | None = None
         self._readers: deque[sqlite3.Connection] = deque()

@@ -102,7 +102,8 @@ def answered(t: Transaction, attempt_id: int, model: str, name: str, tokens: int
     """A call at a place has answered, with so many tokens: they count for its limits, and how long it took is learned."""
     began = t.execute("SELECT created_at FROM attempts WHERE id = ?", (attempt_id,)).fetchone()[0]
     took = max(0.0, (t.now - parse_stamp(began)).total_seconds() * 1000)
-    t.execute("UPDATE attempts SET used_tokens = ? WHERE id = ?", (tokens, attempt_id))
+    if t.by_function("count_tokens", attempt_id, tokens) is None:
+        t.execute("UPDATE attempts SET used_tokens = ? WHERE id = ?", (tokens, attempt_id))
     before = _state(t, model, name)
     _keep(t, model, name, rules.mean(before.latency_ms, took), rules.mean(before.error_rate, 0.0), 0, None, None)
 

@@ -12,12 +12,10 @@ class Dialect(NamedTuple):
     """The function for the greater one of two values."""
     bytes_of: str
     """The bytes of a text column, whose name stands for ``{}``."""
-    locked: str
-    """At the end of a query for accounts: nobody else changes them until this transaction ends."""
-    settling_order: str
-    """At the end of a query for the holds of an attempt: the order in which accounts are locked."""
     fields_of: str
     """Rows ``j`` (key, value) of the whole-number fields of a JSON column, whose name stands for ``{}``."""
+    packed: str
+    """A text with a JSON object of keys and numbers, two columns that stand for ``{}`` and ``{}``: an aggregate."""
     place: str
     """The column in whose order ``imported_usage`` is gone through without sorting."""
     is_postgres: bool = False
@@ -73,17 +71,15 @@ class Dialect(NamedTuple):
 SQLITE = Dialect(
     greatest="max",
     bytes_of="length(CAST({} AS BLOB))",
-    locked="",
-    settling_order="",
     fields_of="json_each({}) j",
+    packed="json_group_object(CAST({} AS text), {})",
     place="rowid",
 )
 POSTGRES = Dialect(
     greatest="greatest",
     bytes_of="octet_length({})",
-    locked=" ORDER BY owner = '*', id FOR UPDATE",
-    settling_order=" ORDER BY a.owner = '*', a.id",
     fields_of="LATERAL (SELECT key, CAST(value AS bigint) AS value FROM jsonb_each_text(CAST({} AS jsonb))) j",
+    packed="CAST(json_object_agg({}, {}) AS text)",
     place="key",
     is_postgres=True,
 )

@@ -74,7 +74,7 @@ class SqliteEnergy:
         with self._store.write(actor) as t:
             t.require_admin("grant energy")
             row = users.ensure(t, user_id)
-            accounts.grant(t, accounts.energy_account(t, user_id), amount, "grant", reason)
+            accounts.grant_energy(t, user_id, amount, "grant", reason)
             return _of(t, user_id, row)
 
     def set_balance(self, actor: str, user_id: str, amount: int, reason: str) -> Energy:
@@ -92,7 +92,7 @@ class SqliteEnergy:
             row = users.ensure(t, user_id)
             difference = amount - _of(t, user_id, row).balance
             if difference:
-                accounts.grant(t, accounts.energy_account(t, user_id), difference, "adjust", reason)
+                accounts.grant_energy(t, user_id, difference, "adjust", reason)
             return _of(t, user_id, row)
 
     def used(self, actor: str, user_id: str, budgets: Sequence[Budget]) -> dict[Budget, Used]:

@@ -60,12 +60,19 @@ class SqliteFeedback:
                 cache.forget_answer(t, request_id)
         return Feedback(request_id, user_id, feature, bucket, model, verdict, note, before is not None)
 
-    def by_model(self, actor: str, user_id: str) -> dict[str, tuple[int, int]]:
-        """One user's good and bad verdicts by model. Raises NotPermitted, UsageError."""
+    def by_model(self, actor: str, user_id: str | None) -> dict[str, tuple[int, int]]:
+        """One user's good and bad verdicts by model; None: everyone's for an admin, else the actor's own.
+
+        Raises NotPermitted, UsageError.
+        """
         with self._store.read(actor) as t:
-            t.require_access(user_id)
+            if user_id is None:
+                subject = t.readable_user(None)
+            else:
+                t.require_access(subject := user_id)
+            whose, values = ("", ()) if subject is None else ("WHERE user_id = ?", (subject,))
             rows = t.execute(
-                "SELECT model, sum(good), sum(1 - good) FROM feedback WHERE user_id = ? GROUP BY model", (user_id,)
+                f"SELECT model, sum(good), sum(1 - good) FROM feedback {whose} GROUP BY model", values
             )
             return {model: (good, bad) for model, good, bad in rows}
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import TYPE_CHECKING, Any
 
 from nexscout_cli.store.sqlite.fold_reading import Cover, cover, periods, stamps
@@ -45,6 +46,8 @@ class FoldReader:
             "now": self._t.stamp,
             "since": stamp(self.window.since),
             "until": stamp(self.window.until),
+            "model": self.window.only.model,
+            "feature": self.window.only.feature,
         }
         return self._t.execute(sql, known | values).fetchall()
 
@@ -52,6 +55,11 @@ class FoldReader:
     def _only(self) -> str:
         """SQL that narrows rows to the user's; nothing where they are everyone's, so that an index by time is used."""
         return "AND user_id = :user" if self.user is not None else ""
+
+    def narrowed(self, model: str = "model", feature: str = "feature") -> str:
+        """SQL that narrows rows to the window's model and feature, by the columns of those."""
+        columns = {"model": model, "feature": feature}
+        return "".join(f" AND {columns[name]} = :{name}" for name in self.window.only.named())
 
     def of(
         self,
@@ -64,41 +72,56 @@ class FoldReader:
         """A fold's sums by ``keys``, some of its own, ``owner`` and ``day``; over the window, or a part of it. ``exact``: from
         rows alone, with measured values as they are.
         """
-        start, end = since or self.window.since, until or self.window.until
-        if exact:
-            cut = Cover([], [], [(start, end)])
-        else:
-            if self._known is None:
-                self._known = folded(self._t)
-            everyone = self.user is None and "owner" not in keys
-            cut = cover(start, end, self._known, hourly=fold.hourly if everyone else fold.own_hourly)
+        cut = self._cut(fold, keys, since or self.window.since, until or self.window.until, exact=exact)
         found: dict[tuple[Any, ...], list[int]] = {}
         for hours, first, last in periods(cut):
-            add(found, len(keys), self._from_periods(fold, keys, hours, first, last))
+            names = [{"day": "substr(period, 1, 10)"}.get(key, key) for key in keys]
+            wanted = f"{_listed(names, fold)} FROM {{}} {grouped(names)}"
+            add(found, len(keys), self._from_periods(fold, keys, wanted, hours, first, last))
         for first, last in stamps(cut):
             add(found, len(keys), self._from_rows(fold, keys, first, last, exact=exact))
         return found
 
-    def _from_periods(self, fold: Fold, keys: Sequence[str], hours: int, first: str, end: str) -> list[Record]:
-        names = [{"day": "substr(period, 1, 10)"}.get(key, key) for key in keys]
+    def counted(self, fold: Fold, *keys: str, exact: bool = False) -> dict[tuple[Any, ...], dict[int, int]]:
+        """How often each value of a packed fold occurs in the window, by ``keys``, as ``of`` has them."""
+        cut = self._cut(fold, keys, self.window.since, self.window.until, exact=exact)
+        found: dict[tuple[Any, ...], dict[str, int]] = {}
+        for hours, first, last in periods(cut):
+            listed = ", ".join((*keys, "counts"))
+            for *key, counts in self._from_periods(fold, keys, f"{listed} FROM {{}}", hours, first, last):
+                _count(found.setdefault(tuple(key), {}), json.loads(counts).items())
+        for first, last in stamps(cut):
+            for *key, value, n in self._from_rows(fold, (*keys, fold.keys[-1]), first, last, exact=exact):
+                _count(found.setdefault(tuple(key), {}), [(str(value), n)])
+        return {key: {int(value): n for value, n in counts.items()} for key, counts in found.items()}
+
+    def _cut(self, fold: Fold, keys: Sequence[str], start: datetime, end: datetime, *, exact: bool) -> Cover:
+        """What is read of folded days, of folded hours, and of rows."""
+        if exact:
+            return Cover([], [], [(start, end)])
+        if self._known is None:
+            self._known = folded(self._t)
+        return cover(start, end, self._known, hourly=fold.own_hourly or (self.user is None and "owner" not in keys))
+
+    def _from_periods(
+        self, fold: Fold, keys: Sequence[str], wanted: str, hours: int, first: str, end: str
+    ) -> list[Record]:
+        """``wanted`` says what is selected, and how it is grouped behind what stands for ``{}``."""
         head, source, where = "", fold.table, f"owner = '{EVERYONE}' AND {IS_ADMIN}"
         if self.user is not None:
             where = f"owner = :user AND (owner = :actor OR {IS_ADMIN})"
         elif "owner" in keys:
             head, source = OWNERS, f"owners CROSS JOIN {fold.table}"
             where = f"owner = owners.id AND (owner = :actor OR {IS_ADMIN})"
-        return self._select(
-            f"{head} SELECT {_listed(names, fold)} FROM {source} "
-            f"WHERE {where} AND hours = {hours} AND period >= :start AND period < :end {grouped(names)}",
-            start=first,
-            end=end,
-        )
+        span = f"WHERE {where} AND hours = {hours} AND period >= :start AND period < :end{self.narrowed()}"
+        return self._select(f"{head} SELECT {wanted.format(f'{source} {span}')}", start=first, end=end)
 
     def _from_rows(self, fold: Fold, keys: Sequence[str], first: str, end: str, *, exact: bool) -> list[Record]:
         names = [{"day": "substr(at, 1, 10)"}.get(key, key) for key in keys]
         wanted = Rows("created_at >= :start AND created_at < :end", f"AND {OWN_OR_ADMIN} {self._only}", exact)
         return self._select(
-            f"SELECT {_listed(names, fold)} FROM ({fold.source(self._t.sql, wanted)}) each_row {grouped(names)}",
+            f"SELECT {_listed(names, fold)} FROM ({fold.source(self._t.sql, wanted)}) each_row "
+            f"WHERE 1 = 1{self.narrowed()} {grouped(names)}",
             start=first,
             end=end,
         )
@@ -106,6 +129,11 @@ class FoldReader:
 
 def _listed(names: Sequence[str], fold: Fold) -> str:
     return ", ".join((*names, *(f"coalesce(sum({name}), 0)" for name in fold.sums)))
+
+
+def _count(counts: dict[str, int], more: Iterable[tuple[str, int]]) -> None:
+    for value, n in more:
+        counts[value] = counts.get(value, 0) + n
 
 
 def grouped(names: Sequence[str]) -> str:

@@ -20,7 +20,7 @@ class Cover(NamedTuple):
     rows: list[Stretch]
 
 
-def cover(since: datetime, until: datetime, known: Folded, *, hourly: bool = True) -> Cover:
+def cover(since: datetime, until: datetime, known: Folded, *, hourly: bool) -> Cover:
     """Cut a window. ``hourly``: whether there are hours beside days."""
     end = min(_hour(until), _moment(known.end)) if known.end else since
     start = _hour(since + _HOUR - timedelta(microseconds=1))

@@ -109,8 +109,8 @@ def fold_all(execute: Callable[..., Any], sql: Dialect) -> None:
         pass
 
 
-def periods(fold: Fold, sql: Dialect, hours: int, span: str) -> str | None:
-    """A SELECT of the table's rows, made of the rows of that span: each owner's and everyone's; None where it has no hours."""
+def periods(fold: Fold, sql: Dialect, hours: int, span: str) -> str:
+    """A SELECT of owner, hours, period, keys and sums of the rows of that span: each owner's and everyone's."""
     period = f"substr(at, 1, {13 if hours == HOUR else 10})"
     keys = "".join(f", {key}" for key in fold.keys)
     sums = "".join(f", sum({name}) AS {name}" for name in fold.sums)
@@ -120,8 +120,6 @@ def periods(fold: Fold, sql: Dialect, hours: int, span: str) -> str | None:
             FROM ({source}) each_row GROUP BY owner, {period}{keys})
             SELECT * FROM own UNION ALL
             SELECT '{EVERYONE}', hours, period{keys}{sums} FROM own GROUP BY hours, period{keys}"""
-    if not fold.hourly:
-        return None
     return f"""SELECT '{EVERYONE}' AS owner, {hours} AS hours, {period} AS period{keys}{sums}
         FROM ({source}) each_row GROUP BY {period}{keys}"""
 
@@ -131,13 +129,28 @@ def _fold(execute: Callable[..., Any], sql: Dialect, hours: int, start: str, end
     span = f"created_at >= '{_safe(start)}' AND created_at < '{_safe(end)}'"
     for fold in FOLDS:
         made = periods(fold, sql, hours, span)
-        if made is None:
-            continue
         if again:
             within = f"period >= '{_safe(start)}' AND period < '{_safe(end)}'"
             execute(f"DELETE FROM {fold.table} WHERE hours = {hours} AND {within}")
-        columns = ", ".join(("owner", "hours", "period", *fold.keys, *fold.sums))
-        execute(f"INSERT INTO {fold.table} ({columns}) {made}")
+        execute(f"INSERT INTO {fold.table} ({', '.join(fold.columns)}) {_packed(fold, sql, made)}")
+
+
+def _packed(fold: Fold, sql: Dialect, made: str) -> str:
+    """The rows of ``periods`` as the table has them."""
+    if not fold.packed:
+        return made
+    *keys, _ = fold.columns
+    listed = ", ".join(keys)
+    return f"SELECT {listed}, {sql.packed.format(fold.keys[-1], *fold.sums)} FROM ({made}) made GROUP BY {listed}"
+
+
+def kept(fold: Fold, sql: Dialect, where: str) -> str:
+    """A SELECT of what the table has, as ``periods`` gives it."""
+    if not fold.packed:
+        return f"SELECT {', '.join(fold.columns)} FROM {fold.table} WHERE {where}"
+    *keys, counts = fold.columns
+    return f"""SELECT {", ".join(keys)}, CAST(j.key AS bigint) AS {fold.keys[-1]}, j.value AS {fold.sums[0]}
+        FROM (SELECT * FROM {fold.table} WHERE {where}) f, {sql.fields_of.format(counts)}"""
 
 
 def _first(execute: Callable[..., Any], since: str = "") -> str | None:

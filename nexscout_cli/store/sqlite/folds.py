@@ -1,7 +1,8 @@
 """What finished hours and days are folded into for reports: which sums, of what, by which keys.
 
 Each fold has a table of its name with ``owner`` (a user, or ``*`` for everyone's), ``hours`` (1: an hour, 24: a day of UTC),
-``period`` (2026-11-03T14, or 2026-11-03), its keys and its sums.
+``period`` (2026-11-03T14, or 2026-11-03), its keys and its sums. A packed one has ``counts`` in place of its last key and its
+sum: how often each value occurs, as JSON. A value a row would be nearly as many rows as there are calls.
 """
 
 from __future__ import annotations
@@ -9,7 +10,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, NamedTuple
 
-from nexscout_cli.engine.percentiles import ERROR_BITS, LATENCY_BITS
+from nexscout_cli.engine.percentiles import ERRORS as OFF
+from nexscout_cli.engine.percentiles import LATENCY as TOOK
+from nexscout_cli.engine.percentiles import Rounding
 from nexscout_cli.engine.sums import SUMS
 
 if TYPE_CHECKING:
@@ -35,26 +38,30 @@ Source = Callable[["Dialect", Rows], str]
 
 
 class Fold(NamedTuple):
-    """One table. ``source`` makes SQL whose rows have owner, at (a stamp), the keys and the sums. Days are folded for everyone
-    and each owner; ``hourly``: hours for everyone; ``own_hourly``: for each owner as well.
+    """One table. ``source`` makes SQL whose rows have owner, at (a stamp), the keys, model and feature among them, and the sums.
+    Days are folded for everyone and each owner; hours for everyone, and if ``own_hourly`` for each owner as well.
     """
 
     table: str
     keys: tuple[str, ...]
     sums: tuple[str, ...]
     source: Source
-    hourly: bool = True
     own_hourly: bool = False
+    packed: bool = False
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """The table's columns."""
+        return ("owner", "hours", "period", *((*self.keys[:-1], "counts") if self.packed else self.keys + self.sums))
 
 
-def rounded(value: str, bits: int) -> str:
+def rounded(value: str, rounding: Rounding) -> str:
     """SQL that rounds a whole number ≥ 0 as ``percentiles.rounded`` does."""
-    arms = "".join(
-        f" WHEN {value} < {1 << n} THEN {value} / {1 << n - bits} * {1 << n - bits}"
-        for n in range(bits + 1, _MOST_BITS)
-    )
-    most = 1 << _MOST_BITS - bits
-    return f"(CASE WHEN {value} < {1 << bits} THEN {value}{arms} ELSE {value} / {most} * {most} END)"
+    steps = {1 << n: rounding.step((1 << n) - 1) for n in range(rounding.bits, _MOST_BITS)}
+    ends = [end for end, step in steps.items() if step < steps.get(end * 2, 0)]
+    arms = "".join(f" WHEN {value} < {end} THEN {value} / {steps[end]} * {steps[end]}" for end in ends)
+    most = steps[1 << _MOST_BITS - 1]
+    return f"(CASE{arms} ELSE {value} / {most} * {most} END)"
 
 
 _COUNTED = (
@@ -76,9 +83,10 @@ def _usage(sql: Dialect, rows: Rows) -> str:
 def _latency(sql: Dialect, rows: Rows) -> str:
     """Milliseconds from hold to post. What was posted by age, or by hand, has a reason: how long it took nobody knows."""
     took = f"CAST(round({sql.seconds('a.created_at', 'a.settled_at')} * 1000) AS bigint)"
-    value = "took" if rows.exact else rounded("took", LATENCY_BITS)
-    return f"""SELECT owner, at, model, {value} AS took, 1 AS calls FROM (
-        SELECT u.user_id AS owner, u.created_at AS at, u.model_used AS model, CASE WHEN {took} > 0 THEN {took} ELSE 0 END AS took
+    value = "took" if rows.exact else rounded("took", TOOK)
+    return f"""SELECT owner, at, model, feature, {value} AS took, 1 AS calls FROM (
+        SELECT u.user_id AS owner, u.created_at AS at, u.model_used AS model, u.feature,
+        CASE WHEN {took} > 0 THEN {took} ELSE 0 END AS took
         FROM (SELECT * FROM ai_model_usage WHERE {rows.span} AND outcome = 'posted' {rows.only}) u
         JOIN attempts a USING (request_id, n) WHERE a.failure IS NULL AND a.reason IS NULL) timed"""
 
@@ -105,7 +113,7 @@ def _predictions(sql: Dialect, rows: Rows) -> str:
 
 def _errors(sql: Dialect, rows: Rows) -> str:
     """How often each error occurs, ours and the formula's."""
-    value = "off" if rows.exact else rounded("off", ERROR_BITS)
+    value = "off" if rows.exact else rounded("off", OFF)
     both = " UNION ALL ".join(
         f"""SELECT user_id AS owner, created_at AS at, feature, recommended_model AS model, '{of}' AS of_what,
         {_off(tokens)} AS off {_known(rows)}"""
@@ -116,32 +124,29 @@ def _errors(sql: Dialect, rows: Rows) -> str:
 
 def _classes(sql: Dialect, rows: Rows) -> str:
     """Tokens that are not plain."""
-    return f"""SELECT user_id AS owner, created_at AS at, j.key AS class, j.value AS tokens
+    return f"""SELECT user_id AS owner, created_at AS at, model_used AS model, feature, j.key AS class, j.value AS tokens
         FROM (SELECT * FROM ai_model_usage WHERE {rows.span} AND token_classes <> '{{}}' {rows.only}) u,
         {sql.fields_of.format("token_classes")}"""
 
 
 def _failures(sql: Dialect, rows: Rows) -> str:
     """Attempts that gave no answer, and whether the next one was the same model or another."""
-    return f"""SELECT r.user_id AS owner, a.created_at AS at, a.model AS model, a.failure AS label, 1 AS n,
+    return f"""SELECT r.user_id AS owner, a.created_at AS at, a.model AS model, r.feature AS feature, a.failure AS label, 1 AS n,
         CASE WHEN b.model = a.model THEN 1 ELSE 0 END AS retries, CASE WHEN b.model <> a.model THEN 1 ELSE 0 END AS fallbacks
         FROM (SELECT * FROM attempts WHERE {rows.span} AND failure IS NOT NULL) a
-        JOIN (SELECT request_id, user_id FROM requests WHERE 1 = 1 {rows.only}) r ON r.request_id = a.request_id
+        JOIN (SELECT request_id, user_id, feature FROM requests WHERE 1 = 1 {rows.only}) r ON r.request_id = a.request_id
         LEFT JOIN attempts b ON b.request_id = a.request_id AND b.n = a.n + 1"""
 
 
 USAGE = Fold("folded_usage", ("model", "feature"), (*SUMS, "hit_tokens"), _usage, own_hourly=True)
-LATENCY = Fold("folded_latency", ("model", "took"), ("calls",), _latency)
+LATENCY = Fold("folded_latency", ("model", "feature", "took"), ("calls",), _latency, packed=True)
 PREDICTIONS = Fold(
     "folded_predictions",
     ("feature", "model"),
     ("n", "predicted", "actual", "formula", "p90", "error", "formula_error", "accuracy", "bounded", "covered"),
     _predictions,
 )
-# Hours would have nearly as many rows as there are predictions.
-ERRORS = Fold("folded_errors", ("feature", "model", "of_what", "error"), ("n",), _errors, hourly=False)
-CLASSES = Fold("folded_classes", ("class",), ("tokens",), _classes)
-FAILURES = Fold("folded_failures", ("model", "label"), ("n", "retries", "fallbacks"), _failures)
+ERRORS = Fold("folded_errors", ("feature", "model", "of_what", "error"), ("n",), _errors, packed=True)
+CLASSES = Fold("folded_classes", ("model", "feature", "class"), ("tokens",), _classes)
+FAILURES = Fold("folded_failures", ("model", "feature", "label"), ("n", "retries", "fallbacks"), _failures)
 FOLDS = (USAGE, LATENCY, PREDICTIONS, ERRORS, CLASSES, FAILURES)
-NUMBERS = frozenset({"took", "error"})
-"""Keys that are numbers; the others are words."""

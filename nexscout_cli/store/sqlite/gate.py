@@ -22,6 +22,8 @@ class Gate:
         self._changed = threading.Condition(threading.Lock())
         self._readers = 0
         self._shut = False
+        self.commits = 0
+        """How many commits were made or tried."""
         self._outside: list[Callable[[], None]] = []  # coroutines, which are told when it opens
 
     @contextmanager
@@ -60,6 +62,7 @@ class Gate:
         finally:
             with self._changed:
                 self._shut = False
+                self.commits += 1
                 outside, self._outside = self._outside, []
                 self._changed.notify_all()
             for resume in outside:

@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING
 
 from nexscout_cli.jsontext import dumps
 from nexscout_cli.store.sqlite import answers, profiles, usage, users
-from nexscout_cli.store.sqlite.requests import enter_request, take_key
+from nexscout_cli.store.sqlite.requests import enter_request, keep_answer, take_key
+from nexscout_cli.store.sqlite.states import move_request
 
 if TYPE_CHECKING:
     from nexscout_cli.engine.recalled import Hit
@@ -21,9 +22,8 @@ def record(t: Transaction, hit: Hit) -> None:
     if hit.idempotency_key is not None:
         take_key(t, hit.user_id, hit.idempotency_key, hit.request_id)
         enter_request(t, hit.request_id, hit.user_id, hit.feature, hit.idempotency_key, hit.fingerprint)
-        t.execute(
-            "UPDATE requests SET state = 'posted', answer = ? WHERE request_id = ?", (dumps(hit.answer), hit.request_id)
-        )
+        move_request(t, hit.request_id, "posted")
+        keep_answer(t, hit.request_id, dumps(hit.answer))
     if cached.id:
         answers.count_use(t, cached.id)
     usage.record(t, usage_of(hit))

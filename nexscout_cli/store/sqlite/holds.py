@@ -9,7 +9,7 @@ from nexscout_cli.errors import DuplicateInFlight, NotPermitted, StalePlan
 from nexscout_cli.store import owner
 from nexscout_cli.store.sqlite import accounts, claims, users
 from nexscout_cli.store.sqlite.requests import enter_request, take_key
-from nexscout_cli.store.sqlite.states import elsewhere
+from nexscout_cli.store.sqlite.states import elsewhere, move_request
 from nexscout_cli.store.sqlite.transaction import Transaction, stamp
 
 
@@ -75,37 +75,40 @@ def open_request(t: Transaction, order: Order) -> bool:
     t.require_access(row["user_id"])
     if row["state"] not in ("open", "unknown"):
         raise elsewhere(f"request {about.request_id}")
-    t.execute("UPDATE requests SET state = 'open' WHERE request_id = ?", (about.request_id,))
+    move_request(t, about.request_id, "open")
     return False
 
 
 def _insert_attempt(t: Transaction, order: Order, n: int, claim: str | None, deployment: str | None) -> int:
     """The id of the new attempt. Raises DuplicateInFlight when another request has its claim."""
     request_id, settlement = order.prediction.request_id, order.settlement
-    attempt_id = t.insert(
-        """INSERT INTO attempts (request_id, n, model, price, estimate, hold, hold_tokens, state,
-           owner, deadline, plan, claim, created_at, deployment)
-           VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (claim) WHERE claim IS NOT NULL DO NOTHING""",
-        (
-            request_id,
-            n,
-            settlement.model,
-            t.json({"input": settlement.price_in, "output": settlement.price_out, **settlement.class_prices}),
-            order.estimate,
-            order.hold,
-            order.hold_tokens,
-            "sent" if order.sent else "held",
-            owner.me(),
-            stamp(t.now + timedelta(seconds=order.seconds)),
-            t.json(settlement.as_json()),
-            claim or claims.on_itself(request_id, n),
-            t.stamp,
-            deployment,
-        ),
-    )
+    row = {
+        "request_id": request_id,
+        "n": n,
+        "model": settlement.model,
+        "price": t.json({"input": settlement.price_in, "output": settlement.price_out, **settlement.class_prices}),
+        "estimate": order.estimate,
+        "hold": order.hold,
+        "hold_tokens": order.hold_tokens,
+        "state": "sent" if order.sent else "held",
+        "owner": owner.me(),
+        "deadline": stamp(t.now + timedelta(seconds=order.seconds)),
+        "plan": t.json(settlement.as_json()),
+        "claim": claim or claims.on_itself(request_id, n),
+        "created_at": t.stamp,
+        "deployment": deployment,
+    }
+    if (made := t.by_function("enter_attempt", row)) is not None:
+        attempt_id = made.fetchone()[0]
+    else:
+        attempt_id = t.insert(
+            f"INSERT INTO attempts ({', '.join(row)}) VALUES ({', '.join('?' * len(row))}) "
+            "ON CONFLICT (claim) WHERE claim IS NOT NULL DO NOTHING",
+            [*row.values()],
+        )
     if attempt_id is None:
         raise DuplicateInFlight
-    return attempt_id
+    return int(attempt_id)
 
 
 def _take_over(t: Transaction, request_id: str) -> tuple[int, str | None]:
@@ -129,6 +132,8 @@ def energy_held(t: Transaction, request_id: str) -> int:
 
 def predict(t: Transaction, prediction: Prediction, rejected: str | None) -> None:
     """Enter the prediction; ``rejected`` says why the plan was not run."""
+    if t.by_function("predict", [*prediction], rejected, t.stamp) is not None:
+        return
     t.execute(
         """INSERT INTO ai_cost_predictions (request_id, user_id, feature, predicted_tokens, predicted_output_tokens,
            predicted_tokens_p90, predicted_cost_usd, max_cost_usd, predicted_energy, formula_tokens, recommended_model,

@@ -133,6 +133,8 @@ class SqliteBudgets:
 def _set(t: Transaction, budget: Budget) -> None:
     t.execute(MOVED)
     place = (budget.owner, budget.unit, budget.window)
+    if t.by_function("set_budget", *place, budget.scope, budget.cap, t.actor) is not None:
+        return
     if budget.cap is None:
         t.execute('DELETE FROM budgets WHERE owner = ? AND unit = ? AND "window" = ?', place)
         return

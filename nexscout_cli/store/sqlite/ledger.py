@@ -8,9 +8,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from nexscout_cli.engine.recalled import Recalled
+from nexscout_cli.errors import StalePlan
 from nexscout_cli.jsontext import loads
 from nexscout_cli.store.sqlite import accounts, answers, hits, world
 from nexscout_cli.store.sqlite.states import require_own, set_state
+from nexscout_cli.store.sqlite.unchanged import Unchanged
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -47,20 +49,31 @@ def _failed(t: Transaction, attempt: Attempt, label: str, retry_after: float | N
 class SqliteLedger:
     """The ledger in SQLite."""
 
+    longest_pause = 0.25
+
     def __init__(self, store: Work) -> None:
         self._store = store
+        self._unchanged = Unchanged(store)
 
     def world(
         self, actor: str, user_id: str, feature: str, budgets: Sequence[Budget], owners: Sequence[str] = ()
     ) -> World:
         """Step 0."""
-        with self._store.read(actor) as t:
-            return world.read(t, user_id, feature, budgets, owners)
+
+        def read() -> World:
+            with self._store.read(actor) as t:
+                return world.read(t, user_id, feature, budgets, owners)
+
+        return self._unchanged.get(("world", actor, user_id, feature, tuple(budgets), tuple(owners)), read)
 
     def experience(self, actor: str, user_id: str, feature: str) -> Experience:
         """What is known of a feature's earlier answers."""
-        with self._store.read(actor) as t:
-            return world.experience(t, user_id, feature)
+
+        def read() -> Experience:
+            with self._store.read(actor) as t:
+                return world.experience(t, user_id, feature)
+
+        return self._unchanged.get(("experience", actor, user_id, feature), read)
 
     def recall(self, actor: str, user_id: str, key: str) -> Recalled | None:
         """Step 1."""
@@ -77,15 +90,23 @@ class SqliteLedger:
 
     def cached(self, actor: str, user_id: str, prompt_hash: str, form_hash: str | None = None) -> CachedAnswer | None:
         """Step 2."""
-        with self._store.read(actor) as t:
-            t.require_access(user_id)
-            return answers.find(t, user_id, prompt_hash, form_hash)
+
+        def read() -> CachedAnswer | None:
+            with self._store.read(actor) as t:
+                t.require_access(user_id)
+                return answers.find(t, user_id, prompt_hash, form_hash)
+
+        return self._unchanged.get(("answer", actor, user_id, prompt_hash, form_hash), read)
 
     def in_flight(self, actor: str, user_id: str, prompt_hash: str) -> bool:
         """Whether a request under that key is open whose process lives."""
         with self._store.read(actor) as t:
             t.require_access(user_id)
             return answers.in_flight(t, user_id, prompt_hash)
+
+    def may_have_ended(self, user_id: str, prompt_hash: str) -> bool:
+        """Whether to look: nobody tells."""
+        return True
 
     def record_hit(self, actor: str, hit: Hit) -> None:
         """The one small write of a cached answer. It costs nothing: only an answer under a key must be on record at once."""
@@ -106,12 +127,16 @@ class SqliteLedger:
         """T1."""
         from nexscout_cli.store.sqlite import holds
 
-        return self._store.together(
-            actor,
-            lambda t: holds.hold(t, order),
-            order.prediction.user_id,
-            lambda made: (_HELD, (made.id, made.request_id)),
-        )
+        try:
+            return self._store.together(
+                actor,
+                lambda t: holds.hold(t, order),
+                order.prediction.user_id,
+                lambda made: (_HELD, (made.id, made.request_id)),
+            )
+        except StalePlan:
+            self._unchanged.forget()
+            raise
 
     def mark_sent(self, actor: str, attempt: Attempt) -> None:
         """T2: from here on the provider may have been reached."""

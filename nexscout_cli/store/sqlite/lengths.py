@@ -29,15 +29,20 @@ def levels(t: Transaction, user_id: str, feature: str) -> dict[tuple[str, str], 
 
 def learn(t: Transaction, settlement: Settlement, output_tokens: int) -> None:
     """Fold an answer's length into the levels it teaches: the feature's, the model's there, and the user's."""
+    t.learn(_fold_lengths, (settlement.user_id, settlement.feature), (settlement, output_tokens))
+
+
+def _fold_lengths(t: Transaction, key: tuple[str, str], lessons: list[tuple[Settlement, int]]) -> None:
+    user_id, feature = key
     t.alone(LEARNED, shared=False)
-    known = levels(t, settlement.user_id, settlement.feature)
+    known, taught = levels(t, user_id, feature), dict[tuple[str, str], Level]()
+    for settlement, output_tokens in lessons:
+        for scope in settlement.length_scopes:
+            known[scope] = taught[scope] = settlement.length_after(known.get(scope, Level()), output_tokens)
     t.executemany(
         "INSERT INTO output_lengths (feature, user_id, model, state) VALUES (?, ?, ?, ?) "
         "ON CONFLICT (feature, user_id, model) DO UPDATE SET state = excluded.state",
-        [
-            (settlement.feature, *scope, _STATE % settlement.length_after(known.get(scope, Level()), output_tokens))
-            for scope in settlement.length_scopes
-        ],
+        [(feature, *scope, _STATE % level) for scope, level in taught.items()],
     )
 
 

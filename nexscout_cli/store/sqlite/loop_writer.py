@@ -8,6 +8,7 @@ from collections import deque
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 from nexscout_cli.store.sqlite.changes import Change, Commit
+from nexscout_cli.store.sqlite.lessons import Lessons
 
 if TYPE_CHECKING:
     import sqlite3
@@ -35,6 +36,7 @@ class Lender(Protocol):
 
     queue: QueueLock
     gate: Gate
+    lessons: Lessons | None
 
     @property
     def errors(self) -> AbstractContextManager[None]:
@@ -153,15 +155,22 @@ class LoopWriter:
 
     def _statements(self, loop: Loop, work: Commit, batch: list[Change[Any]]) -> None:
         connection, begun = work.__enter__(), time.monotonic()
+        self._db.lessons = lessons = Lessons()
         try:
             for change in batch:
                 if time.monotonic() - begun > _SLICE:
                     loop.sleep(0)
                     begun = time.monotonic()
+                taught = len(lessons)
                 change.make(work, connection, alone=len(batch) == 1)
+                if change.error is not None:
+                    lessons.forget_after(taught)
+            lessons.fold()
         except BaseException as error:
             work.__exit__(type(error), error, None)
             raise
+        finally:
+            self._db.lessons = None
 
 
 def _tell(change: Change[Any]) -> None:

@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING
 
 from nexscout_cli.jsontext import dumps, plain
 from nexscout_cli.store.sqlite import accounts, answers, lengths, models, profiles, usage
-from nexscout_cli.store.sqlite.states import elsewhere, end_request, require_own, set_state
+from nexscout_cli.store.sqlite.requests import keep_answer
+from nexscout_cli.store.sqlite.states import elsewhere, end_request, move_request, require_own, set_state
 
 if TYPE_CHECKING:
     from nexscout_cli.engine.request import Json
@@ -20,14 +21,15 @@ def post(t: Transaction, attempt: Attempt, posting: Posting) -> None:
     settlement = attempt.settlement
     require_own(t, attempt)
     set_state(t, attempt.id, "posted", actual=charge.cost, provider_id=provider_id, ended=delivery is not None)
+    at_once = delivery is not None and attempt.n == 1
+    if at_once:  # its claim and its energy end with it
+        move_request(t, attempt.request_id, "posted")
     accounts.release(t, attempt.id, spending(attempt, posting), ",".join(charge.flags))
     usage.record(t, usage_of(attempt, posting, t.actor))
     _settle_prediction(t, attempt, charge)
     _learn_of_model(t, attempt, charge, refused)
     if delivery is not None:
-        if attempt.n == 1:  # its claim and its energy are settled
-            t.execute("UPDATE requests SET state = 'posted' WHERE request_id = ?", (attempt.request_id,))
-        else:
+        if not at_once:
             end_request(t, attempt.request_id, "posted", delivery.energy)
         _deliver(t, attempt, charge, delivery)
     watch(t, settlement.user_id)
@@ -111,17 +113,8 @@ def deliver(t: Transaction, attempt: Attempt, charge: Charge, delivery: Delivery
     if t.execute("SELECT state FROM requests WHERE request_id = ?", (attempt.request_id,)).fetchone()[0] != "open":
         raise elsewhere(f"request {attempt.request_id}")
     saved = attempt.settlement.savings(charge)
-    t.execute(
-        f"UPDATE ai_model_usage SET energy = ?, baseline_usd = ?, compression_saved_usd = ?, "
-        f"metadata = {t.sql.delivered('metadata')} WHERE request_id = ? AND n = ?",
-        (
-            delivery.energy,
-            saved.baseline,
-            saved.compression,
-            t.json(list(delivery.warnings)),
-            attempt.request_id,
-            attempt.n,
-        ),
+    usage.deliver(
+        t, (attempt.request_id, attempt.n), (delivery.energy, saved.baseline, saved.compression), delivery.warnings
     )
     end_request(t, attempt.request_id, "posted", delivery.energy)
     _deliver(t, attempt, charge, delivery)
@@ -130,7 +123,7 @@ def deliver(t: Transaction, attempt: Attempt, charge: Charge, delivery: Delivery
 def _deliver(t: Transaction, attempt: Attempt, charge: Charge, delivery: Delivery) -> None:
     settlement = attempt.settlement
     if settlement.has_key:
-        t.execute("UPDATE requests SET answer = ? WHERE request_id = ?", (dumps(delivery.answer), attempt.request_id))
+        keep_answer(t, attempt.request_id, dumps(delivery.answer))
     profiles.learn(t, settlement.user_id, delivery.lesson)
     if (length := length_of(charge)) is not None:
         lengths.learn(t, settlement, length)
@@ -155,11 +148,13 @@ def _settle_prediction(t: Transaction, attempt: Attempt, charge: Charge) -> None
             "SELECT coalesce(actual_tokens, 0) FROM ai_cost_predictions WHERE request_id = ?", (attempt.request_id,)
         ).fetchone()
         tokens += row[0] if row else 0
-    t.execute(
-        "UPDATE ai_cost_predictions SET actual_tokens = ?, actual_cost_usd = coalesce(actual_cost_usd, 0) + ?, "
-        "prediction_accuracy = ? WHERE request_id = ?",
-        (tokens, charge.cost, attempt.settlement.accuracy_in_all(tokens), attempt.request_id),
-    )
+    values = (tokens, charge.cost, attempt.settlement.accuracy_in_all(tokens))
+    if t.by_function("settle_prediction", attempt.request_id, *values) is None:
+        t.execute(
+            "UPDATE ai_cost_predictions SET actual_tokens = ?, actual_cost_usd = coalesce(actual_cost_usd, 0) + ?, "
+            "prediction_accuracy = ? WHERE request_id = ?",
+            (*values, attempt.request_id),
+        )
 
 
 def fail(t: Transaction, failure: Failure) -> None:

@@ -68,10 +68,16 @@ def learn(t: Transaction, user_id: str, lesson: Lesson) -> None:
 
     Nothing is learned by a profile that cannot be read, which `db check` names: what was paid is booked all the same.
     """
+    t.learn(_fold, user_id, lesson)
+
+
+def _fold(t: Transaction, user_id: str, lessons: list[Lesson]) -> None:
     try:
         state = read(t, user_id)
         if state is not None:
-            t.execute(_WRITE, (*columns(state.after(lesson)), user_id))
+            for lesson in lessons:
+                state = state.after(lesson)
+            t.execute(_WRITE, (*columns(state), user_id))
     except (*UNREADABLE, t.broken):
         return
 

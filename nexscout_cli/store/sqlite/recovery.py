@@ -138,7 +138,7 @@ def _left_behind(t: Transaction) -> list[tuple[Record, LiveAttempt]]:
     return [
         (row, attempt)
         for row, attempt in live
-        if t.rules.ageing.is_left_behind(attempt, t.now, lambda row=row: owner.alive(row["owner"]))  # type: ignore[misc]
+        if t.rules.ageing.is_left_behind(attempt, t.now, lambda row=row: t.lives(row["owner"], row["created_at"]))  # type: ignore[misc]
     ]
 
 
@@ -152,6 +152,7 @@ def _abandoned(t: Transaction) -> list[Record]:
     rows = t.execute(
         """SELECT r.request_id,
            (SELECT a.owner FROM attempts a WHERE a.request_id = r.request_id ORDER BY n DESC LIMIT 1) AS owner,
+           (SELECT max(coalesce(a.settled_at, a.created_at)) FROM attempts a WHERE a.request_id = r.request_id) AS since,
            (SELECT max(a.deadline) FROM attempts a WHERE a.request_id = r.request_id) AS deadline,
            EXISTS (SELECT 1 FROM attempts a WHERE a.request_id = r.request_id AND a.state = 'unknown') AS unknown
            FROM requests r WHERE r.state = 'open'
@@ -159,7 +160,7 @@ def _abandoned(t: Transaction) -> list[Record]:
            AND NOT EXISTS (SELECT 1 FROM attempts a WHERE a.request_id = r.request_id
              AND a.state IN ('held', 'sent', 'submitted'))"""
     ).fetchall()
-    return [row for row in rows if not owner.alive(row["owner"]) or _is_overdue(t, row)]
+    return [row for row in rows if not t.lives(row["owner"], row["since"]) or _is_overdue(t, row)]
 
 
 def _is_overdue(t: Transaction, row: Record) -> bool:
@@ -211,10 +212,11 @@ def _post(t: Transaction, row: Record, cost: int, how: str) -> None:
         },
     )
     # What it cost is known now; how long it was is not, so nothing is learned of the prediction.
-    t.execute(
-        "UPDATE ai_cost_predictions SET actual_cost_usd = coalesce(actual_cost_usd, 0) + ? WHERE request_id = ?",
-        (cost, row["request_id"]),
-    )
+    if t.by_function("settle_prediction", row["request_id"], None, cost, None) is None:
+        t.execute(
+            "UPDATE ai_cost_predictions SET actual_cost_usd = coalesce(actual_cost_usd, 0) + ? WHERE request_id = ?",
+            (cost, row["request_id"]),
+        )
     _end_if_settled(t, row["request_id"], "voided")
 
 

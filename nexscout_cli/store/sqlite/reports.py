@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import json
 from contextlib import contextmanager, suppress
 from datetime import UTC, date, datetime, time, timedelta
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from nexscout_cli.engine.percentiles import ERROR_BITS, EXACT, LATENCY_BITS, median, nearest_rank
-from nexscout_cli.engine.report_values import Deployed, Failed, Person
-from nexscout_cli.engine.report_window import Window
+from nexscout_cli.engine.percentiles import ERRORS as OFF
+from nexscout_cli.engine.percentiles import EXACT, Rounding, median, nearest_rank
+from nexscout_cli.engine.percentiles import LATENCY as TOOK
+from nexscout_cli.engine.report_values import Deployed, Failed, Person, PromptCache
 from nexscout_cli.engine.sums import SUMS
+from nexscout_cli.engine.usage import Rates
 from nexscout_cli.errors import StoreError
 from nexscout_cli.store.sqlite import folding
 from nexscout_cli.store.sqlite.fold_reader import IS_ADMIN, OWNERS, FoldReader, add, grouped
@@ -21,6 +24,7 @@ from nexscout_cli.store.sqlite.transaction import OWN_OR_ADMIN, parse_stamp
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from nexscout_cli.engine.report_window import Window
     from nexscout_cli.store.sqlite.records import Record
     from nexscout_cli.store.sqlite.work import Work
 
@@ -40,12 +44,12 @@ _OF_PREDICTIONS = ("feature", "recommended_model")
 
 class _Errors(NamedTuple):
     """Sums of predictions by feature and model; of each of them how often ours, and the formula's, were off by how much, in
-    millionths rounded to ``bits``.
+    millionths.
     """
 
-    bits: int
+    rounding: Rounding | None
     sums: dict[tuple[Any, ...], list[int]]
-    off: list[tuple[tuple[str, str], str, int, int]]
+    off: dict[tuple[Any, ...], dict[int, int]]
 
 
 class Split(NamedTuple):
@@ -156,13 +160,14 @@ class SqliteReportReader(FoldReader):
         """Calls, P50 and P95 by model, or under None of all."""
         # Few enough are looked at one by one, in a window as on a day of it.
         exact = sum(row["calls"] for row in self.sums()) <= EXACT
-        counts: dict[Any, dict[int, int]] = {}
-        for key, (calls,) in self.of(LATENCY, *keys, "took", exact=exact).items():
-            counts.setdefault(key[0] if keys else None, {})[key[-1]] = calls
-        bits = 0 if exact else LATENCY_BITS
+        rounding = None if exact else TOOK
         return {
-            model: (sum(took.values()), nearest_rank(took, 50, bits) or 0, nearest_rank(took, 95, bits) or 0)
-            for model, took in counts.items()
+            (key[0] if keys else None): (
+                sum(took.values()),
+                nearest_rank(took, 50, rounding) or 0,
+                nearest_rank(took, 95, rounding) or 0,
+            )
+            for key, took in self.counted(LATENCY, *keys, exact=exact).items()
         }
 
     def deployed_calls(self) -> list[Deployed]:
@@ -175,7 +180,8 @@ class SqliteReportReader(FoldReader):
                   SELECT a.model, a.deployment, a.failure, a.actual, {took} AS took, count(*) OVER ({part}) AS many,
                          row_number() OVER ({part} ORDER BY {took}) AS rank FROM attempts a JOIN requests r USING (request_id)
                   WHERE a.deployment IS NOT NULL AND a.created_at >= :since AND a.created_at < :until
-                  AND (a.state = 'posted' OR a.failure IS NOT NULL) AND {OWN_OR_ADMIN} {self._only})
+                  AND (a.state = 'posted' OR a.failure IS NOT NULL) AND {OWN_OR_ADMIN} {self._only}
+                  {self.narrowed("a.model", "r.feature")})
                 SELECT model, deployment, count(*) - count(failure), count(failure), coalesce(sum(actual), 0),
                        {rank.format(50)}, {rank.format(95)} FROM made GROUP BY model, deployment ORDER BY model, deployment"""
         )
@@ -187,13 +193,31 @@ class SqliteReportReader(FoldReader):
     def kept_answers(self) -> dict[str, int]:
         """How many answers are kept now, by feature."""
         rows = self._select(
-            f"SELECT feature, count(*) FROM cached_ai_responses WHERE expires_at > :now AND {_MINE} GROUP BY feature"
+            f"SELECT feature, count(*) FROM cached_ai_responses WHERE expires_at > :now AND {_MINE} "
+            f"{self.narrowed('model_used')} GROUP BY feature"
         )
         return {row[0]: row[1] for row in rows}
 
     def tokens_saved_by_hits(self) -> dict[str, int]:
         """Tokens that cached answers saved in the window, by feature."""
         return {key[0]: sums[-1] for key, sums in self.of(USAGE, "feature").items() if sums[-1]}
+
+    def prompt_caches(self) -> list[PromptCache]:
+        """Input tokens of the window that providers had in their caches, or wrote there, by model, with its prices of today."""
+        kept = {
+            key: tokens
+            for key, (tokens,) in self.of(CLASSES, "model", "class").items()
+            if key[1] in ("cached", "cache_write", "cache_write_1h")
+        }
+        prices = {
+            row[0]: Rates(row[1], 0, json.loads(row[2]))
+            for row in (self._select("SELECT model, input_price, class_prices FROM ai_model_configs") if kept else ())
+        }
+        return [
+            PromptCache(model, name, tokens, prices[model].input, prices[model].of(name))
+            for (model, name), tokens in sorted(kept.items())
+            if model in prices
+        ]
 
     def token_classes(self) -> dict[str, int]:
         """Tokens of the window that are not plain, by class."""
@@ -203,18 +227,19 @@ class SqliteReportReader(FoldReader):
     def predictions(self, *keys: str) -> list[Row]:
         """Predictions whose actual tokens are known, summed up by ``keys``, most first; see the port for the columns."""
         at = [_OF_PREDICTIONS.index(key) for key in keys]
-        bits, every, off = self._errors
+        rounding, every, off = self._errors
         parts: dict[tuple[Any, ...], list[int]] = {}
         add(parts, len(keys), ((*(part[n] for n in at), *sums) for part, sums in every.items()))
         counts: dict[tuple[Any, ...], dict[str, dict[int, int]]] = {}
-        for part, of, error, n in off:
+        for (*part, of), errors in off.items():
             counted = counts.setdefault(tuple(part[n] for n in at), {"ours": {}, "formula": {}})[of]
-            counted[error] = counted.get(error, 0) + n
+            for error, n in errors.items():
+                counted[error] = counted.get(error, 0) + n
         rows = [
             {**dict(zip(keys, part, strict=True)), **_predicted(dict(zip(PREDICTIONS.sums, sums, strict=True)))}
             | {
-                "median_error": median(counts[part]["ours"], bits) / 1e6,
-                "formula_median_error": median(counts[part]["formula"], bits) / 1e6,
+                "median_error": median(counts[part]["ours"], rounding) / 1e6,
+                "formula_median_error": median(counts[part]["formula"], rounding) / 1e6,
             }
             for part, sums in parts.items()
         ]
@@ -225,10 +250,7 @@ class SqliteReportReader(FoldReader):
         """By feature and model, from one reading: the sums, and how often each error occurs."""
         sums = self.of(PREDICTIONS, *PREDICTIONS.keys)
         exact = sum(each[0] for each in sums.values()) <= EXACT
-        off = self.of(ERRORS, *ERRORS.keys, exact=exact)
-        return _Errors(
-            0 if exact else ERROR_BITS, sums, [((f, m), of, error, n) for (f, m, of, error), (n,) in off.items()]
-        )
+        return _Errors(None if exact else OFF, sums, self.counted(ERRORS, *ERRORS.keys[:-1], exact=exact))
 
     def predicted(self) -> Row:
         """Predictions whose actual tokens are known: n; sums of tokens: predicted, actual, and p90, which counts the prediction
@@ -244,7 +266,7 @@ class SqliteReportReader(FoldReader):
     def by_day(self, step: int = 1) -> Iterator[tuple[str, SqliteReportReader]]:
         """Each day of the window's time zone since the first use, with a reader of it alone; or of ``step`` days from it."""
         for day, start, end in self._local_days(step):
-            yield day.isoformat(), type(self)(self._t, Window(start, end, self.window.tz), self.user)
+            yield day.isoformat(), type(self)(self._t, self.window._replace(since=start, until=end), self.user)
 
     def _local_days(self, step: int = 1) -> Iterator[tuple[date, datetime, datetime]]:
         tz = self.window.tz
@@ -280,7 +302,8 @@ class SqliteReportReader(FoldReader):
     def _rollup(self, keys: tuple[str, ...]) -> str | None:
         """The roll-up that can answer for these keys, None where the folded cube must."""
         if "user_id" in keys or self.user is not None:
-            return "usage_by_user_day" if {"user_id", "day"}.issuperset(keys) else None
+            by_user = {"user_id", "day"}.issuperset(keys) and not self.window.only.named()
+            return "usage_by_user_day" if by_user else None
         return "usage_by_model_day"
 
     def _from_rollup(self, table: str, keys: tuple[str, ...], first: str, end: str) -> list[Record]:
@@ -292,7 +315,7 @@ class SqliteReportReader(FoldReader):
             head, source, where = OWNERS, f"owners CROSS JOIN {table}", f"user_id = owners.id AND {OWN_OR_ADMIN}"
         return self._select(
             f"{head} SELECT {', '.join([*names, _ROLLUP_SUMS])} FROM {source} "
-            f"WHERE day >= :start AND day < :end AND {where} {grouped(names)}",
+            f"WHERE day >= :start AND day < :end AND {where}{self.narrowed()} {grouped(names)}",
             start=first,
             end=end,
         )

@@ -13,7 +13,7 @@ from sqlite_utils import Database, Migrations
 
 from nexscout_cli.engine.sums import SUMS
 from nexscout_cli.files import remove_left_over
-from nexscout_cli.store.sqlite.folds import FOLDS, NUMBERS, Fold
+from nexscout_cli.store.sqlite.folds import FOLDS, Fold
 from nexscout_cli.store.sqlite.rollups import ROLLUPS
 
 if TYPE_CHECKING:
@@ -812,26 +812,20 @@ _CHANGES = (
 
 
 def _fold_table(fold: Fold) -> str:
-    keys = "".join(f", {key} {'INTEGER' if key in NUMBERS else 'TEXT'} NOT NULL" for key in fold.keys)
-    sums = "".join(f", {name} INTEGER NOT NULL" for name in fold.sums)
-    return (
-        f"CREATE TABLE {fold.table} (owner TEXT NOT NULL, hours INTEGER NOT NULL CHECK (hours IN (1, 24)), "
-        f"period TEXT NOT NULL{keys}{sums}, PRIMARY KEY ({', '.join(('owner', 'hours', 'period', *fold.keys))})) "
-        "STRICT, WITHOUT ROWID;\n"
-    )
+    kinds = dict.fromkeys(fold.sums, "INTEGER NOT NULL") | {"hours": "INTEGER NOT NULL CHECK (hours IN (1, 24))"}
+    kinds["counts"] = "TEXT NOT NULL CHECK (json_valid(counts))"
+    columns = ", ".join(f"{name} {kinds.get(name, 'TEXT NOT NULL')}" for name in fold.columns)
+    keys = ", ".join(name for name in fold.columns if name not in {"counts", *fold.sums})
+    return f"CREATE TABLE {fold.table} ({columns}, PRIMARY KEY ({keys})) STRICT, WITHOUT ROWID;\n"
 
 
 @MIGRATIONS()
 def folds(db: Database) -> None:
-    """What reports need of finished hours and days, folded."""
-    from nexscout_cli.store.sqlite.dialect import SQLITE
-    from nexscout_cli.store.sqlite.folding import fold_all
-
+    """How far hours are folded for reports, and which have changed since."""
     triggers = "".join(
         _CHANGED.format(table=table, what=what, verb=verb, when=when, at=at) for table, what, verb, when, at in _CHANGES
     )
-    _script(db.conn, _FOLD_MARKS + "".join(map(_fold_table, FOLDS)) + triggers)
-    fold_all(db.conn.execute, SQLITE)
+    _script(db.conn, _FOLD_MARKS + triggers)
     db.conn.execute("PRAGMA user_version = 17")
 
 
@@ -953,6 +947,18 @@ def jobs(db: Database) -> None:
     for (sql,) in others:  # they went with the table that was made anew
         db.conn.execute(sql)
     db.conn.execute("PRAGMA user_version = 19")
+
+
+@MIGRATIONS()
+def folded_tables(db: Database) -> None:
+    """What reports need of finished hours and days, folded; how often each latency and error occurs in one value."""
+    from nexscout_cli.store.sqlite.dialect import SQLITE
+    from nexscout_cli.store.sqlite.folding import fold_all
+
+    _script(db.conn, "".join(f"DROP TABLE IF EXISTS {fold.table};\n{_fold_table(fold)}" for fold in FOLDS))
+    db.conn.execute("DELETE FROM fold_marks")
+    fold_all(db.conn.execute, SQLITE)
+    db.conn.execute("PRAGMA user_version = 20")
 
 
 def migrate(connection: sqlite3.Connection) -> None:

@@ -32,8 +32,10 @@ def set_state(
     ``ended``: its request ends with it. ``failure``: what reports count it as, where it gave no answer.
     """
     settled = None if state in ("sent", "submitted") else t.stamp
+    values = (state, actual, reason, failure, provider_id, settled)
     try:
-        t.execute(_ENDS if ended else _STAYS, (state, actual, reason, failure, provider_id, settled, attempt_id))
+        if t.by_function("move_attempt", attempt_id, *values, ended) is None:
+            t.execute(_ENDS if ended else _STAYS, (*values, attempt_id))
     except t.broken as error:
         raise elsewhere(f"attempt {attempt_id}") from error
 
@@ -57,8 +59,14 @@ def end_request(t: Transaction, request_id: str, state: str, energy: int) -> Non
 
 def close_request(t: Transaction, request_id: str, state: str) -> None:
     """End a request's claims with it; its energy stays held."""
-    t.execute("UPDATE requests SET state = ? WHERE request_id = ?", (state, request_id))
+    move_request(t, request_id, state)
     claims.let_go(t, request_id)
+
+
+def move_request(t: Transaction, request_id: str, state: str) -> None:
+    """Move a request; one that is posted stays so."""
+    if t.by_function("move_request", request_id, state) is None:
+        t.execute("UPDATE requests SET state = ? WHERE request_id = ?", (state, request_id))
 
 
 _EXPIRED = "key IS NOT NULL AND created_at < ? AND state IN ('posted', 'voided')"
@@ -73,7 +81,8 @@ def keys_to_expire(t: Transaction) -> bool:
 def expire_keys(t: Transaction) -> None:
     """Let go of idempotency keys that are older than they are kept, and of their answers."""
     oldest = stamp(t.now - t.rules.ageing.keys_kept)
-    t.execute(f"UPDATE requests SET key = NULL, answer = NULL WHERE {_EXPIRED}", (oldest,))
+    if t.by_function("expire_keys", oldest) is None:
+        t.execute(f"UPDATE requests SET key = NULL, answer = NULL WHERE {_EXPIRED}", (oldest,))
 
 
 def require_own(t: Transaction, attempt: Attempt) -> None:

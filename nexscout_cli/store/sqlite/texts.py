@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import sqlite3
 from contextlib import closing
 from typing import TYPE_CHECKING
@@ -66,9 +67,13 @@ def _words(sql: Dialect) -> dict[str, str]:
 def forget(t: Transaction, user_id: str) -> dict[str, int]:
     """Remove a person's texts; returns how many rows lost some, by what it was."""
     words = _words(t.sql) | {"whose": "user_id = :user"}
-    gone = {name: t.execute(sql.format(**words), {"user": user_id}).rowcount for name, sql in _FORGET.items()}
+    forgotten = t.by_function("forget_texts", user_id, t.actor)
+    gone: dict[str, int] = {} if forgotten is None else json.loads(forgotten.fetchone()[0])
+    for name, sql in _FORGET.items():
+        if name not in gone:
+            gone[name] = t.execute(sql.format(**words), {"user": user_id}).rowcount
     t.execute(_OWN_NOTES, {"user": user_id})
-    return {name: count for name, count in gone.items() if name not in _UNSAID}
+    return {name: gone[name] for name in _FORGET if name not in _UNSAID}
 
 
 def remove_all(file: Path) -> None:

@@ -11,14 +11,16 @@ from typing import TYPE_CHECKING, Any
 from nexscout_cli.engine.names import check_user
 from nexscout_cli.errors import NotPermitted, StoreError, UsageError
 from nexscout_cli.jsontext import plain
+from nexscout_cli.store import owner
 from nexscout_cli.store.sqlite.dialect import SQLITE
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Hashable, Iterator, Sequence
 
     from nexscout_cli.engine.ports import Clock
     from nexscout_cli.engine.store_rules import StoreRules
-    from nexscout_cli.store.sqlite.records import Execute, ExecuteMany, Record
+    from nexscout_cli.store.sqlite.lessons import Fold, Lessons
+    from nexscout_cli.store.sqlite.records import Execute, ExecuteMany, Record, Results
 
 OWN_OR_ADMIN = "(user_id = :actor OR EXISTS (SELECT 1 FROM users WHERE user_id = :actor AND role = 'admin'))"
 """SQL that every read of a person's rows carries: their own, or an admin reads."""
@@ -43,13 +45,14 @@ class Transaction:
     ``sql``: words that another database has others for. ``broken``: what is raised where a statement would break a rule of
     the tables; ``failed``: where it cannot be run.
 
-    ``known`` is what the store remembers between transactions. ``now`` is the clock's time, or the last seen where the clock
-    has gone back, so that no window opens twice.
+    ``lessons`` gathers what a commit of several changes teaches. ``known`` is what the store remembers between transactions.
+    ``now`` is the clock's time, or the last seen where the clock has gone back, so that no window opens twice.
     """
 
     sql = SQLITE
     broken: type[Exception] = sqlite3.IntegrityError
     failed: type[Exception] = sqlite3.DatabaseError
+    lessons: Lessons | None = None
 
     def __init__(
         self,
@@ -81,6 +84,27 @@ class Transaction:
         """The id of the row that the statement inserts; None where it inserts none."""
         cursor = self.connection.execute(sql, values)
         return cursor.lastrowid if cursor.rowcount else None
+
+    def by_function(self, name: str, *values: object) -> Results | None:
+        """Let a function of the database's write what a program may not write itself; None where statements do it, as here.
+
+        Values that are dicts and lists go as JSON.
+        """
+        return None
+
+    def learn(self, fold: Fold, key: Hashable, lesson: Any) -> None:
+        """Fold a lesson into what is known of ``key``, now or before the transaction ends; see :class:`Lessons`."""
+        if self.lessons is None:
+            fold(self, key, [lesson])
+        else:
+            self.lessons.add(self, fold, key, lesson)
+
+    def lives(self, name: str, since: str) -> bool:
+        """Whether an owner of attempts lives, who began the latest one ``since`` that stamp.
+
+        One that cannot be seen from here counts as living: only a deadline can tell.
+        """
+        return owner.alive(name)
 
     def stream(self, sql: str, values: Any = ()) -> Iterator[Record]:
         """The rows of a query that may be long, which are not all kept in memory. Only in a transaction that reads."""

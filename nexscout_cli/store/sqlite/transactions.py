@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import os
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from nexscout_cli import waiting
 from nexscout_cli.engine.names import check_user
-from nexscout_cli.store.sqlite.database import Database
+from nexscout_cli.store.sqlite.database import Database, wal_is_safe
 from nexscout_cli.store.sqlite.dialect import SQLITE
 from nexscout_cli.store.sqlite.transaction import Transaction
 
@@ -34,11 +35,14 @@ class Transactions:
         self.clock = clock
         self.rules = rules
         self._known: dict[str, Any] = {}
+        self._files = (str(path), *([f"{path}-wal"] if wal_is_safe() else []))
         self.db = Database(path, rules.lock_timeout)
         self.db.open(lambda c: fill(self._transaction(c, owner)))
 
     def _transaction(self, connection: sqlite3.Connection, actor: str) -> Transaction:
-        return Transaction(connection, actor, self.rules, self.clock, self._known)
+        transaction = Transaction(connection, actor, self.rules, self.clock, self._known)
+        transaction.lessons = self.db.lessons
+        return transaction
 
     @contextmanager
     def read(self, actor: str) -> Iterator[Transaction]:
@@ -85,6 +89,17 @@ class Transactions:
         """See that all is written that :meth:`soon` was given."""
         if (loop := waiting.here()) is not None:
             self.db.loop_writer.settle(loop)
+
+    def state(self) -> tuple[int, ...] | None:
+        """See ``Work.state``. Another process's commit is missed where it falls into the file system's tick of the last one."""
+        found = [self.db.gate.commits]
+        for name in self._files:
+            try:
+                about = os.stat(name)  # noqa: PTH116 - asked for with each request
+            except FileNotFoundError:
+                continue
+            found += (about.st_mtime_ns, about.st_size)
+        return tuple(found)
 
     @property
     def path(self) -> Path:

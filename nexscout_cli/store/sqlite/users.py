@@ -27,9 +27,12 @@ def _role(row: Record) -> str:
 
 
 def _add(t: Transaction, user_id: str) -> None:
+    daily = t.rules.tiers[FIRST_TIER].daily_tokens
+    if t.by_function("add_user", user_id, daily, t.stamp) is not None:
+        return
     t.execute(
         "INSERT INTO users (user_id, tier, daily_token_budget, created_at) VALUES (?, ?, ?, ?)",
-        (user_id, FIRST_TIER, t.rules.tiers[FIRST_TIER].daily_tokens, t.stamp),
+        (user_id, FIRST_TIER, daily, t.stamp),
     )
     note_tier(t, user_id, FIRST_TIER)
 
@@ -45,20 +48,36 @@ def note_tier(t: Transaction, user_id: str, tier: str) -> None:
 def ensure(t: Transaction, user_id: str) -> Record:
     """The user's row, made when new, with this month's energy granted. Raises NotPermitted, UsageError as access does."""
     row = t.require_access(user_id)
-    grants, month = due(t, row), t.month
+    grants = due(t, row)
     if row is None:
         _add(t, user_id)
     else:
         budget = t.rules.tiers[row["tier"]].daily_tokens
         if row["daily_token_budget"] != budget:
-            t.execute("UPDATE users SET daily_token_budget = ? WHERE user_id = ?", (budget, user_id))
-        elif row["granted_period"] >= month:
+            _set_daily_tokens(t, user_id, budget)
+        elif row["granted_period"] >= t.month:
             return row
-    if row is None or row["granted_period"] < month:
-        accounts.grant(t, accounts.energy_account(t, user_id), grants, "grant", f"month {month}")
-        t.execute("UPDATE users SET granted_period = ?, granted_energy = ? WHERE user_id = ?", (month, grants, user_id))
+    if row is None or row["granted_period"] < t.month:
+        accounts.grant_month(t, user_id, grants)
     fresh: Record = t.execute("SELECT * FROM users WHERE user_id = ?", (user_id,)).fetchone()
     return fresh
+
+
+def _set_daily_tokens(t: Transaction, user_id: str, budget: int) -> None:
+    if t.by_function("set_daily_tokens", user_id, budget) is None:
+        t.execute("UPDATE users SET daily_token_budget = ? WHERE user_id = ?", (budget, user_id))
+
+
+def _set_tier(t: Transaction, row: Record, tier: str) -> None:
+    user_id, terms = row["user_id"], t.rules.tiers[tier]
+    if t.by_function("set_tier", user_id, tier, terms.daily_tokens, terms.energy, t.actor, t.stamp) is not None:
+        return
+    if row["tier"] != tier:
+        note_tier(t, user_id, tier)
+    t.execute(
+        "UPDATE users SET tier = ?, daily_token_budget = ?, granted_energy = max(granted_energy, ?) WHERE user_id = ?",
+        (tier, terms.daily_tokens, terms.energy, user_id),
+    )
 
 
 class SqliteUsers:
@@ -116,16 +135,9 @@ class SqliteUsers:
                 _add(t, user_id)
             row, terms = ensure(t, user_id), t.rules.tiers[tier]
             granted = row["granted_energy"]
-            if row["tier"] != tier:
-                note_tier(t, user_id, tier)
             if terms.energy > granted:
-                account = accounts.energy_account(t, user_id)
-                accounts.grant(t, account, terms.energy - granted, "grant", f"tier {tier}")
-                t.execute("UPDATE users SET granted_energy = ? WHERE user_id = ?", (terms.energy, user_id))
-            t.execute(
-                "UPDATE users SET tier = ?, daily_token_budget = ? WHERE user_id = ?",
-                (tier, terms.daily_tokens, user_id),
-            )
+                accounts.grant_energy(t, user_id, terms.energy - granted, "grant", f"tier {tier}")
+            _set_tier(t, row, tier)
             t.execute(
                 f"UPDATE user_efficiency_profiles SET preferred_mode = 'auto' WHERE user_id = ? "
                 f"AND preferred_mode NOT IN ({', '.join('?' * len(terms.modes))})",
@@ -140,10 +152,11 @@ class SqliteUsers:
                 others = t.execute("SELECT count(*) FROM users WHERE role = 'admin' AND user_id <> ?", (user_id,))
                 if not others.fetchone()[0]:
                     raise UsageError(f"{user_id} is the only admin", "make somebody else an admin first")
-            t.execute(
-                "UPDATE users SET role = ?, reads_only = ? WHERE user_id = ?",
-                ("admin" if role == "admin" else "user", int(role == "reader"), user_id),
-            )
+            kind, reads_only = "admin" if role == "admin" else "user", role == "reader"
+            if t.by_function("set_role", user_id, kind, reads_only, t.actor) is None:
+                t.execute(
+                    "UPDATE users SET role = ?, reads_only = ? WHERE user_id = ?", (kind, int(reads_only), user_id)
+                )
 
     def forget(self, actor: str, user_id: str) -> dict[str, int]:
         """Remove a person's text everywhere: cached and kept answers, learned style and patterns, hashes of prompts' heads,

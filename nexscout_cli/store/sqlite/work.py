@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Hashable
 from typing import TYPE_CHECKING, Protocol, TypeVar
 
 if TYPE_CHECKING:
@@ -49,6 +49,9 @@ class Work(Protocol):
         self, actor: str, make: Callable[[Transaction], None], user_id: str = "", proof: Proof[None] | None = None
     ) -> None:
         """As :meth:`together`, of what nothing is owed for: a coroutine need not wait until it is committed."""
+
+    def state(self) -> Hashable | None:
+        """What is another after each commit, so that what was read may be kept while it is the same; None: nobody knows."""
 
     def flush(self) -> None:
         """See that nothing that was removed stays in the log of changes."""

@@ -18,6 +18,11 @@ class Looks:
     def __init__(self, times: int) -> None:
         self.left = times
 
+    longest_pause = 0.25
+
+    def may_have_ended(self, user_id: str, prompt_hash: str) -> bool:
+        return True
+
     def in_flight(self, actor: str, user_id: str, prompt_hash: str) -> bool:
         self.left -= 1
         return self.left >= 0
@@ -43,7 +48,7 @@ def test_it_does_not_wait_where_nothing_is_in_flight() -> None:
 
 def test_it_waits_no_longer_than_the_bound() -> None:
     ledger, seconds = waiting(10**6, 5)
-    assert ledger.left > 0 and 5 <= seconds <= 5 + in_flight.MAX_PAUSE
+    assert ledger.left > 0 and 5 <= seconds <= 5 + Looks.longest_pause
 
 
 def test_a_signal_ends_the_wait() -> None:

@@ -88,6 +88,24 @@ def test_of_a_diff_every_file_and_every_changed_name_outside_lock_files_is_still
     assert "+++ b/package-lock.json\n[… 2 hunks, +2 −2]" in short
 
 
+def test_of_hunks_that_go_the_names_in_code_are_said_before_the_words_of_what_is_written() -> None:
+    words = [f"{chr(97 + n % 26)}{chr(97 + n // 26)}ness" for n in range(200)]
+    talk = "@@ -1 +1,20 @@\n" + "".join(f"+It has {' and '.join(words[n : n + 10])}.\n" for n in range(0, 200, 10))
+    text = "".join(
+        file(f"src/m{n}.py", talk.replace("It", f"# m{n}") + f"+    total{'xyz'[n]} = call(n)\n") for n in range(3)
+    )
+    short = shorten(text.replace("+1,20 @@", "+1,21 @@"), "diff", "Write a commit message", 0.2)
+    assert all(f"total{letter}" in short for letter in "xyz") and "more names]" in short
+
+
+def test_a_diff_whose_headers_are_all_that_may_be_kept_still_says_names_that_changed() -> None:
+    text = "".join(
+        file(f"src/a/long/way/down/to/module_{n}.py", f"@@ -{n} +{n} @@\n-old_{n} = {n}\n+new_{n} = {'1 + ' * 9}{n}\n")
+        for n in range(20)
+    )
+    assert "new_3" in shorten(text, "diff", "Write a commit message", 0.3)
+
+
 def test_hunks_stay_whole_or_go_whole() -> None:
     short = cut(DIFF, "What changed in part 3?", 0.4)
     for part in re.split(r"(?m)^(?=@@ |diff |\[…)", short):

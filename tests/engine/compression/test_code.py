@@ -46,6 +46,8 @@ def body_of(code: str, owner: str, name: str) -> str:
         ("What does paint do?", "Market", "paint"),
         ("What does Harbour.open_stall do?", "Harbour", "open_stall"),
         ("What happens with the tide?", "Harbour", "open_stall"),  # a comment
+        ("Where does somebody purge everything?", "Market", "delete_all"),
+        ("How is the picture of the market drawn?", "Market", "paint"),  # the trade's words for one thing
     ],
 )
 def test_the_function_that_a_question_is_about_stays_whole(question: str, owner: str, name: str) -> None:
@@ -63,6 +65,14 @@ def test_the_function_that_a_question_is_about_stays_whole(question: str, owner:
 def test_of_a_function_that_does_not_fit_with_its_long_docstring_the_first_line_of_that_stays() -> None:
     short = shorten(PYTHON, "What does moor do?", 0.2)
     assert '"""Tie a ship to the quay.\n        [… 1' in short and "A rope" not in short
+
+
+def test_what_does_something_stays_before_values_that_share_more_words() -> None:
+    values = "".join(f"TOWN_LIMIT_FOUND_{n} = {n}{n}{n}{n}\n" for n in range(20))
+    code = f"import os\n\n{values}\n\ndef town_limit(town):\n" + "".join(f"    a_{n} = town * {n}\n" for n in range(20))
+    code += "\n\n" + "".join(f"def other_{n}(a):\n" + "    a += 1\n" * 30 + "\n\n" for n in range(5))
+    short = shorten(code, "Where is the limit of a town found?", 0.3)
+    assert "    a_19 = town" in short and "TOWN_LIMIT_FOUND_19" not in short
 
 
 def test_each_cut_says_how_many_lines_and_with_them_the_program_is_as_long_as_before() -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from nexscout_cli.store.sqlite.checking.findings import Rule
-from nexscout_cli.store.sqlite.folding import periods
+from nexscout_cli.store.sqlite.folding import kept, periods
 from nexscout_cli.store.sqlite.folds import DAY, FOLDS, HOUR, Fold
 
 if TYPE_CHECKING:
@@ -17,22 +17,17 @@ _END = "(SELECT max(hour) FROM fold_marks WHERE is_end = 1)"
 
 def rules(sql: Dialect) -> list[Rule]:
     """Rules for each fold: one for its hours, one for its days."""
-    found = [_rule(sql, fold, hours) for fold in FOLDS for hours in (HOUR, DAY)]
-    return [rule for rule in found if rule is not None]
+    return [_rule(sql, fold, hours) for fold in FOLDS for hours in (HOUR, DAY)]
 
 
-def _rule(sql: Dialect, fold: Fold, hours: int) -> Rule | None:
+def _rule(sql: Dialect, fold: Fold, hours: int) -> Rule:
     long = 13 if hours == HOUR else 10
     made = periods(fold, sql, hours, f"substr(created_at, 1, {long}) < substr({_END}, 1, {long})")
-    if made is None:
-        return None
-    names = ", ".join(("owner", "hours", "period", *fold.keys, *fold.sums))
-    kept = f"SELECT {names} FROM {fold.table} WHERE hours = {hours}"
     # What has changed since is marked, and read by its rows.
     changed = f"SELECT substr(hour, 1, {long}) FROM fold_marks WHERE is_end = 0"
     return Rule(
         fold.table,
-        f"""WITH counted AS MATERIALIZED (SELECT * FROM ({made}) made), kept AS ({kept})
+        f"""WITH counted AS MATERIALIZED (SELECT * FROM ({made}) made), kept AS ({kept(fold, sql, f"hours = {hours}")})
         SELECT DISTINCT owner || ' ' || period || ': the sums are not those of its rows'
         FROM (SELECT owner, period FROM (SELECT * FROM counted EXCEPT SELECT * FROM kept) AS more
         UNION SELECT owner, period FROM (SELECT * FROM kept EXCEPT SELECT * FROM counted) AS fewer) AS other

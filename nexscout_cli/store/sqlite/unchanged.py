@@ -1,0 +1,48 @@
+"""What was read of the books, kept while they are the same: a server's requests between two commits see one state."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from nexscout_cli import waiting
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Hashable
+
+    from nexscout_cli.store.sqlite.work import Work
+
+T = TypeVar("T")
+_MOST = 1_000
+
+
+class Unchanged:
+    """Values by what they are of, as the books had them after the last commit, under the rules of the same second.
+
+    Only what a server's coroutines ask for is kept; a command reads each time. The second counts because windows begin and
+    end with one.
+    """
+
+    def __init__(self, store: Work) -> None:
+        self._store = store
+        self._when: tuple[Hashable, ...] = ()
+        self._rules: object = None
+        self._kept: dict[Hashable, Any] = {}
+
+    def get(self, key: Hashable, read: Callable[[], T]) -> T:
+        """The value; read where something was committed since it was."""
+        if waiting.here() is None or (state := self._store.state()) is None:
+            return read()
+        when = (state, int(self._store.clock.now().timestamp()))
+        if when != self._when or self._rules is not self._store.rules or len(self._kept) >= _MOST:
+            self._kept, self._when, self._rules = {}, when, self._store.rules
+        kept = self._kept
+        if key in kept:
+            found: T = kept[key]
+            return found
+        value = read()
+        kept[key] = value  # where others have gone on meanwhile, with what was kept when it was read
+        return value
+
+    def forget(self) -> None:
+        """Read all anew."""
+        self._when = ()

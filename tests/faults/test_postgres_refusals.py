@@ -1,0 +1,328 @@
+"""A server that refuses: before a call nothing is sent; what was answered is posted once, when it takes writes again."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import threading
+from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
+from typing import NamedTuple
+
+import psycopg
+import pytest
+
+from nexscout_cli.store.postgres import connections
+from nexscout_cli.store.postgres.connections import SCHEMA_VERSION
+from nexscout_cli.store.postgres.transaction import BOOKS
+from tests.contract.books import PostgresBooks
+from tests.faults.conftest import Desk, Done, _clean
+from tests.support.fault_server import Fault, FaultServer, fine
+from tests.support.postgres import Server, as_application, new_database, own_server, unprivileged
+from tests.support.postgres import url as url_of
+
+
+class Team:
+    """A desk whose books are on a server, as the application's login."""
+
+    def __init__(self, folder: Path, place: str, provider: FaultServer, monkeypatch: pytest.MonkeyPatch) -> None:
+        _clean(monkeypatch.setenv, monkeypatch.delenv)
+        monkeypatch.chdir(folder)
+        monkeypatch.setenv("NEXSCOUT_HOME", str(folder / "home"))
+        monkeypatch.setenv("NEXSCOUT_STORE_LOCK_TIMEOUT", "0.3")
+        self._env = monkeypatch
+        self.desk = Desk(folder / "home")
+        self.place, self.provider = place, provider
+        self.at(place)
+        assert self.desk("models", "set", "gpt-4o", "--api-base", provider.url).status == 0
+        self.at(as_application(place))
+
+    def at(self, url: str) -> None:
+        self.url = url
+        self._env.setenv("NEXSCOUT_DB", url)
+
+    def root(self, *statements: str) -> None:
+        with closing(psycopg.connect(self.place, autocommit=True)) as root:
+            for sql in statements:
+                root.execute(sql.encode())
+
+    def ask(self) -> Done:
+        return self.desk.ask()
+
+    def refuses(self, code: str) -> Done:
+        """A call is refused with that code, and nothing reaches the provider."""
+        before = self.provider.hits
+        done = self.ask()
+        assert (done.status, done.code) == (6, code), done
+        assert self.provider.hits == before
+        return done
+
+    def states(self) -> list[str]:
+        return PostgresBooks(lambda: self.place).listed("attempts", "state")
+
+    def settled(self, *states: str) -> None:
+        """The attempts are in those states, what was posted is there once, and nothing is wrong."""
+        books = PostgresBooks(lambda: self.place)
+        assert tuple(self.states()) == states
+        assert books.count("usage", outcome="posted") == states.count("posted")
+        assert books.total("usage", "cost_usd") == books.total("attempts", "actual")
+        assert self.desk("db", "check").status == 0
+
+
+@pytest.fixture
+def provider() -> Iterator[FaultServer]:
+    with FaultServer() as running:
+        yield running
+
+
+@pytest.fixture
+def team(tmp_path: Path, provider: FaultServer, monkeypatch: pytest.MonkeyPatch) -> Team:
+    return Team(tmp_path, new_database(), provider, monkeypatch)
+
+
+_END = (
+    "SELECT pg_terminate_backend(pid) FROM pg_stat_activity "
+    "WHERE application_name = 'nexscout' AND datname = current_database()"
+)
+APP = f"app_{os.getpid()}"
+
+
+class Refusal(NamedTuple):
+    """What a superuser does to the server, what takes it back, and the code of what a command ends with."""
+
+    sql: str
+    undo: str
+    code: str
+
+
+REFUSALS = {
+    "read only": Refusal(
+        "ALTER ROLE {app} IN DATABASE {db} SET default_transaction_read_only = on",
+        "ALTER ROLE {app} IN DATABASE {db} RESET default_transaction_read_only",
+        "read_only",
+    ),
+    "statement timeout": Refusal(
+        "ALTER ROLE {app} IN DATABASE {db} SET statement_timeout = '1ms'",
+        "ALTER ROLE {app} IN DATABASE {db} RESET statement_timeout",
+        "busy",
+    ),
+    "no connection left": Refusal(
+        "ALTER ROLE {app} CONNECTION LIMIT 0", "ALTER ROLE {app} CONNECTION LIMIT -1", "busy"
+    ),
+    "no login": Refusal("ALTER ROLE {app} NOLOGIN", "ALTER ROLE {app} LOGIN", "unreachable"),
+}
+
+
+def said(team: Team, sql: str) -> str:
+    return sql.format(app=APP, db=team.place.split("?")[0].rsplit("/", 1)[1])
+
+
+@pytest.mark.parametrize("refusal", REFUSALS.values(), ids=REFUSALS.keys())
+def test_what_a_server_refuses_before_the_hold_is_not_sent(team: Team, refusal: Refusal) -> None:
+    team.root(said(team, refusal.sql))
+    try:
+        team.refuses(refusal.code)
+    finally:
+        team.root(said(team, refusal.undo))
+    assert team.ask().status == 0 and team.provider.hits == 1
+    team.settled("posted")
+
+
+@pytest.mark.parametrize("refusal", REFUSALS.values(), ids=REFUSALS.keys())
+def test_what_a_server_refuses_during_a_call_is_posted_once_when_it_is_back(team: Team, refusal: Refusal) -> None:
+    def act(connection: object) -> None:
+        team.root(said(team, refusal.sql), _END)
+        fine().act(connection)  # type: ignore[arg-type]
+
+    team.provider.script = [Fault(act)]
+    try:
+        done = team.ask()
+    finally:
+        team.root(said(team, refusal.undo))
+    assert done.status == 6 and done.code == refusal.code, done
+    assert team.provider.hits == 1 and team.states() == ["sent"]
+    assert team.desk("db", "resolve").status == 0
+    team.settled("posted")
+    assert team.desk("db", "resolve").status == 0 and team.provider.hits == 1
+    team.settled("posted")
+
+
+def test_a_transaction_that_is_stuck_makes_others_busy_and_nothing_is_sent(team: Team) -> None:
+    with closing(psycopg.connect(team.place)) as stuck:
+        stuck.execute(f"SELECT pg_advisory_xact_lock({BOOKS}, 0)".encode())
+        team.refuses("busy")
+    assert team.ask().status == 0
+    team.settled("posted")
+
+
+def test_a_program_whose_connections_are_all_in_use_sends_nothing(team: Team, monkeypatch: pytest.MonkeyPatch) -> None:
+    class Never:
+        def __init__(self, most: int) -> None:
+            """Every connection of a pool of this many is out."""
+
+        def acquire(self, timeout: float) -> bool:
+            return False
+
+        def release(self) -> None:
+            raise AssertionError("nobody had one")
+
+    with monkeypatch.context() as at_its_limit:
+        at_its_limit.setattr(threading, "BoundedSemaphore", Never)
+        assert "connections to the database were busy" in team.refuses("busy").out
+    assert connections.MOST > 0 and team.ask().status == 0
+
+
+def test_a_schema_that_is_older_is_refused_to_a_login_that_may_not_change_it(team: Team) -> None:
+    team.root(f"DELETE FROM nexscout.migrations WHERE number = {SCHEMA_VERSION}")
+    team.refuses("not_owner")
+    team.root(f"INSERT INTO nexscout.migrations (number) VALUES ({SCHEMA_VERSION})")
+    assert team.ask().status == 0
+
+
+def test_a_program_that_runs_goes_on_while_a_newer_one_migrates_and_the_next_start_is_refused(team: Team) -> None:
+    def act(connection: object) -> None:
+        team.root(f"INSERT INTO nexscout.migrations (number) VALUES ({SCHEMA_VERSION + 1})")
+        fine().act(connection)  # type: ignore[arg-type]
+
+    team.provider.script = [Fault(act)]
+    assert team.ask().status == 0 and team.provider.hits == 1
+    team.refuses("newer_schema")
+    team.root(f"DELETE FROM nexscout.migrations WHERE number = {SCHEMA_VERSION + 1}")
+    team.settled("posted")
+
+
+def test_a_name_that_leads_nowhere_is_told_and_nothing_is_sent(team: Team) -> None:
+    good = team.url
+    team.at("postgresql://app:hunter2@db.invalid/nexscout?connect_timeout=2")
+    done = team.refuses("unreachable")
+    assert "hunter2" not in done.out + done.err
+    team.at(good)
+    assert team.ask().status == 0 and team.provider.hits == 1
+
+
+def test_the_second_address_serves_when_the_first_one_dies(team: Team, tmp_path: Path) -> None:
+    query = psycopg.conninfo.conninfo_to_dict(team.place)
+    real = Path(str(query["host"]), f".s.PGSQL.{query.get('port', 5432)}")
+    if not real.is_socket():
+        pytest.skip("the server of these tests is not on a Unix socket")
+    first = tmp_path / "a"
+    first.mkdir()
+    (first / real.name).symlink_to(real)
+    base = team.url.partition("?")[0]
+    team.at(f"{base}?host={first},{real.parent}&port=5432,5432&target_session_attrs=read-write")
+
+    def act(connection: object) -> None:
+        (first / real.name).unlink()  # the first address is gone, with every connection through it
+        team.root(_END)
+        fine().act(connection)  # type: ignore[arg-type]
+
+    team.provider.script = [Fault(act)]
+    assert team.ask().status == 0 and team.provider.hits == 1
+    team.settled("posted")
+
+
+@pytest.fixture
+def own(tmp_path: Path) -> Iterator[Server]:
+    running = own_server()
+    yield running
+    running.remove()
+
+
+def test_a_wrong_password_is_told_and_not_repeated(
+    own: Server, provider: FaultServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    team = Team(tmp_path, url_of(own.dsn), provider, monkeypatch)
+    rules = own.folder / "data" / "pg_hba.conf"
+    rules.write_text(f"local all {APP} scram-sha-256\n{rules.read_text()}")
+    team.root("SELECT pg_reload_conf()")
+    good = team.url
+    team.at(good.replace(f"{APP}:{APP}@", f"{APP}:hunter2@"))
+    done = team.refuses("unreachable")
+    assert "password authentication failed" in done.out and "hunter2" not in done.out + done.err
+    team.at(good)
+    assert team.ask().status == 0
+    team.settled("posted")
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Path]:
+    """A disk of 24 megabytes that the server's user owns: a tmpfs, where this process may mount one."""
+    folder = Path(f"/tmp/nx-disk-{os.getpid()}")  # the server's user can't enter the folder of the tests
+    folder.mkdir()
+    mounted = subprocess.run(
+        ["mount", "-t", "tmpfs", "-o", "size=24m,mode=0777", "tmpfs", str(folder)], capture_output=True, text=True
+    )
+    if mounted.returncode:
+        folder.rmdir()
+        pytest.skip(f"no small file system can be mounted here: {mounted.stderr.strip()}")
+    yield folder
+    subprocess.run(["umount", "--lazy", str(folder)], check=True)
+    folder.rmdir()
+
+
+def test_a_disk_that_is_full_takes_no_hold_and_what_was_held_before_stands(
+    own: Server, small_disk: Path, provider: FaultServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (small_disk / "data").mkdir()
+    if (user := unprivileged().get("user")) is not None:
+        os.chown(small_disk / "data", user, user)
+    with closing(psycopg.connect(own.dsn, autocommit=True)) as root:
+        root.execute(f"CREATE TABLESPACE small LOCATION '{small_disk / 'data'}'".encode())
+        root.execute(b"CREATE DATABASE books TABLESPACE small")
+    place = url_of(psycopg.conninfo.make_conninfo(own.dsn, dbname="books"))
+    team = Team(tmp_path, place, provider, monkeypatch)
+    full = small_disk / "ballast"
+
+    def fill_up() -> None:
+        with full.open("wb", buffering=0) as file:
+            try:
+                while True:
+                    file.write(b"\0" * 4096)
+            except OSError:
+                """It is full."""
+        # What pages have room for still goes in; rows that need a new page don't.
+        team.root(
+            "DO $$ BEGIN FOR n IN 1..5000 LOOP INSERT INTO nexscout.attempts (request_id, n, model, price, estimate, hold, "
+            "hold_tokens, state, owner, deadline, plan, created_at) VALUES ('x' || n, 1, 'm', '{}', 0, 0, 0, 'voided', 'o', '', "
+            "to_jsonb(repeat(md5(n::text), 60)), ''); END LOOP; EXCEPTION WHEN disk_full THEN NULL; END $$"
+        )
+
+    assert team.ask().status == 0
+    fill_up()
+    done = team.ask()
+    while done.status == 0:  # pages of small tables had room for a few
+        done = team.ask()
+    assert (done.status, done.code) == (6, "disk_full"), done
+    full.unlink()
+    assert team.desk("db", "check").status == 0
+    assert set(team.states()) <= {"posted"}
+    assert provider.hits == len(team.states())
+
+
+def test_a_replica_that_was_promoted_takes_calls_again(team: Team) -> None:
+    """As far as a program sees it: the server it knows goes, comes back read-only, then takes writes."""
+    team.root(said(team, REFUSALS["read only"].sql), _END)
+    team.refuses("read_only")
+    team.root(said(team, REFUSALS["read only"].undo))
+    assert team.ask().status == 0
+    team.settled("posted")
+
+
+def test_a_server_that_dies_during_a_call_and_comes_back_has_the_call_once(
+    own: Server, provider: FaultServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    team = Team(tmp_path, url_of(own.dsn), provider, monkeypatch)
+
+    def act(connection: object) -> None:
+        own.stop(signal.SIGQUIT)
+        fine().act(connection)  # type: ignore[arg-type]
+
+    provider.script = [Fault(act)]
+    done = team.ask()
+    assert (done.status, done.code, provider.hits) == (6, "unreachable", 1), done
+    team.refuses("unreachable")
+    own.start()
+    assert team.ask().status == 0 and provider.hits == 1  # it is answered from the cache
+    team.settled("posted")
