@@ -71,10 +71,21 @@ def submit(
             f"{job.id}: {quoted.rows:,} rows at the price of a batch: about ${dollars(quoted.expected)}, at most "
             f"${dollars(quoted.most)}; at once it would be about ${dollars(quoted.full)}"
         )
+        _say_where(session, job)
     job = go_on(session, doing, job, wait=wait)
     deliver(session, job, out)
     status = told(session, job, as_json)
     return 0 if status == InProgress.exit_status else status
+
+
+def _say_where(session: Session, job: Job) -> None:
+    """Say which models' deployments take no part: an account's batches are that account's, and only it answers them."""
+    asked = {part.model.name for part in session.store.jobs.parts(session.actor, job.id)}
+    for model in session.store.catalog.models(session.actor):
+        if model.name in asked and len(model.deployments) > 1:
+            output.note(
+                f"note: {model.name}: a batch goes to its own target, {model.litellm_model}; its deployments take no part"
+            )
 
 
 def _left(lines: Sequence[Line], out: Path) -> list[Line]:

@@ -38,6 +38,7 @@ def schema(text: str, limit: int) -> Any:
     """The form of an answer: ``json`` for any object, a file with a JSON schema, or fields in a line."""
     if text == "json":
         return {"type": "json_object"}
+    text = text.removeprefix("@")
     path = Path(text)
     if text.endswith(".json") or (len(text) < 255 and path.is_file()):
         found = _json(text, limit)
@@ -78,6 +79,7 @@ READ: dict[str, Callable[[Any, int], Any]] = {
 
 
 def _json(name: str, limit: int) -> Any:
+    name = name.removeprefix("@")  # as a prompt's file is written
     return files.parse_json(files.read_text(Path(name).expanduser(), limit), name)
 
 

@@ -5,13 +5,14 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import Annotated, Any
 
-from nexscout_cli.cli import declared, output, tables
+from nexscout_cli.cli import declared, model_key, output, tables
 from nexscout_cli.cli.session import Session
 from nexscout_cli.engine.book_types import ApiKey
 from nexscout_cli.engine.budget_words import budget_of, budget_text
 from nexscout_cli.engine.budgets import owner_of
 
 app = declared.App(no_args_is_help=True)
+app.commands += [declared.Command(name, model_key.FUNCTIONS[name], {}) for name in ("set", "rm")]
 
 Name = Annotated[str, declared.Argument(metavar="KEY", help="The key's name.")]
 AsJson = Annotated[bool, declared.Option("--json", help="One JSON document on stdout.")]
@@ -19,12 +20,13 @@ AsJson = Annotated[bool, declared.Option("--json", help="One JSON document on st
 
 @app.callback()
 def keys() -> None:
-    """Make keys for the server, list them, end them.
+    """Make keys for the server, list them, end them. `set` and `rm` keep a provider's key, as `nexscout models key` does.
 
     \b
     nexscout keys create --user ana --expires 90d --budget 5/day --rpm 60
     nexscout keys list
     nexscout keys revoke ana-1
+    nexscout keys set openai
     """
 
 

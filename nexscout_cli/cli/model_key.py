@@ -102,6 +102,10 @@ def remove(provider: Provider) -> int:
     return 0
 
 
+FUNCTIONS = {"set": set_, "rm": remove}
+"""What `nexscout keys` has too, by its names there."""
+
+
 def _variable(provider: str) -> str:
     """The variable of a provider's key. Raises UsageError, and never repeats what may be a key."""
     if _VARIABLE.fullmatch(provider):

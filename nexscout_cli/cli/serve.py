@@ -68,7 +68,9 @@ def serve(
         engine.simulate(AIRequest(session.actor, settings["feature"], "Hello"))
     secret = link_secret(config.secrets_dir())
     made = uvicorn.Config(
-        application(engine, session.store, settings, secret, bad_row, _limits(session), session.recover),
+        application(
+            engine, session.store, settings, secret, bad_row, _limits(session), session.recover, config.rates_dir()
+        ),
         host=host or settings["serve.host"],
         port=settings["serve.port"] if port is None else port,
         http=bounded_protocol(),

@@ -87,6 +87,16 @@ def secrets_dir() -> Path:
     return db_path().parent if db_url() is None else data_dir()
 
 
+def rates_dir() -> Path:
+    """The folder in which all servers of this machine that work on the same books count requests a minute."""
+    if (url := db_url()) is not None:
+        import hashlib
+
+        return data_dir() / f"rates-{hashlib.sha256(url.encode()).hexdigest()[:16]}"
+    path = db_path().resolve()
+    return path.with_name(f"{path.name}-rates")
+
+
 def has_db() -> bool:
     """Whether the database is a file that is there, or on a server."""
     return db_url() is not None or db_path().exists()

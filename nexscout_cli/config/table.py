@@ -115,6 +115,7 @@ SETTINGS: dict[str, Setting] = {
         str,
         "the model of `run`, `chat` and `simulate` without --model, --mode and --policy; empty: the best fitting",
     ),
+    "models.aliases": Setting([], list, "short names for models, each as SHORT=MODEL: `--model SHORT` asks MODEL"),
     "users.auto_create": Setting(
         True,
         bool,

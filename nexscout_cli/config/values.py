@@ -78,11 +78,24 @@ def _is_allowed(key: str, value: Value, setting: Setting) -> bool:
         return sorted(value) == sorted(FEATURE_FIRST)
     if key.endswith(".modes"):
         return "auto" in value and set(value) <= set(MODES)
+    if key == "models.aliases":
+        return _are_aliases(value)
     if key == "feature":
         return bool(value.startswith("ai_"))
     if key == "report.tz":
         return _is_zone(value)
     return True
+
+
+def _are_aliases(entries: list[str]) -> bool:
+    """Whether each is SHORT=MODEL, no short name stands twice, and none is a mode or leads to another."""
+    pairs = [[part.strip() for part in entry.split("=")] for entry in entries]
+    if not all(
+        len(pair) == 2 and all(pair) and "=".join(pair) == entry for pair, entry in zip(pairs, entries, strict=True)
+    ):
+        return False
+    short = [pair[0] for pair in pairs]
+    return len(set(short)) == len(short) and not set(short) & {*MODES, *(pair[1] for pair in pairs)}
 
 
 def _is_zone(name: str) -> bool:
@@ -102,6 +115,8 @@ def _expected(key: str, setting: Setting) -> str:
         return f"one of: {', '.join(setting.choices)}"
     if key == "routing.order":
         return f"each of {', '.join(FEATURE_FIRST)}, once"
+    if key == "models.aliases":
+        return "entries as mini=gpt-4o-mini, each short name once; none is a mode or leads to another"
     kind = {int: "a whole number", float: "a number", bool: "on or off", str: "text", list: "a list of names"}[
         setting.kind
     ]

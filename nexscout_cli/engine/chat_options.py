@@ -28,8 +28,9 @@ def check_tools(value: Json, label: str) -> None:
     names = set()
     for number, tool in enumerate(value):
         at = f"{label}[{number}]"
-        kind = tool.get("type") if isinstance(tool, dict) else None
-        function = tool.get("function") if isinstance(tool, dict) else None
+        if not isinstance(tool, dict):
+            raise UsageError(f"{at} is not an object", f"for instance {example}")
+        kind, function = tool.get("type"), tool.get("function")
         if kind != "function" or not isinstance(function, dict) or tool.keys() - {"type", "function"}:
             raise UsageError(
                 f"{at}: only functions are taken as tools, not {kind!r:.40}", "tools that a provider runs may cost more"

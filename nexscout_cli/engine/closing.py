@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime
+from math import ceil
 
 from nexscout_cli.config import Settings
 from nexscout_cli.engine import bookkeeping, fallback
@@ -18,7 +19,8 @@ def unanswered(course: Course, at: Moment, now: datetime, settings: Settings) ->
     """End a request that no model has answered."""
     shown = "; ".join(dict.fromkeys(course.failures))
     if course.before is None:  # nothing was held
-        error = ProvidersFailed(f"no model has room: {shown}", fallback.FULL, code="at_limits")
+        room = None if course.room_in is None else {"retry_after": ceil(max(course.room_in, 1))}
+        error = ProvidersFailed(f"no model has room: {shown}", fallback.FULL, code="at_limits", details=room)
         return refused(course, course.first, error.as_json(), error.exit_status, at)
     error = ProvidersFailed(f"no model answered: {shown}", fallback.remedy(course.first, course.ended))
     response = failed(course, at, error.as_json(), error.exit_status, course.first)

@@ -94,7 +94,7 @@ class Course(NamedTuple):
     that a person agreed to. ``stale`` counts how often the world has moved under the present step. ``unsettled`` is what
     attempts of unknown outcome hold (nano-dollars). ``refused`` names the models that budgets did not allow, or that had no
     room. ``rested``: how many attempts had ended when it paused last. ``queued``: seconds that it has waited for room;
-    ``queueing``: the plan that does now.
+    ``queueing``: the plan that does now. ``room_in``: seconds until one of the models that had no room may have some.
     """
 
     asked: Asked
@@ -120,6 +120,7 @@ class Course(NamedTuple):
     rested: int = 0
     queued: float = 0.0
     queueing: Plan | None = None
+    room_in: float | None = None
 
     @property
     def spent(self) -> int:

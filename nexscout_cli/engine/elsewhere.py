@@ -100,6 +100,11 @@ def waiting_note(course: Course, plan: Plan, seconds: float) -> str:
     return f"{plan.model.name}: every deployment is at its limits; waiting for room ({seconds:.0f} s)"
 
 
+def sooner(one: float | None, other: float | None) -> float | None:
+    """The smaller of two numbers of seconds; None stands for never."""
+    return min((seconds for seconds in (one, other) if seconds is not None), default=None)
+
+
 def no_room(model: Model, seconds: float | None) -> str:
     """Why a call was not made."""
     if seconds is None:

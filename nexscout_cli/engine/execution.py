@@ -189,6 +189,7 @@ class Execution:
             queued = course._replace(queued=course.queued + seconds, queueing=plan, rested=len(course.ended))
             return queued, Pause(seconds, note)
         why = elsewhere.no_room(plan.model, event.seconds)
+        course = course._replace(room_in=elsewhere.sooner(course.room_in, event.seconds))
         if course.step.role not in (FIRST, RETRY):
             return self._not_allowed(course, why, at)
         course = course._replace(failures=(*course.failures, why), refused=(*course.refused, plan.model.name))

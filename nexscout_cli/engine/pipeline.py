@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from nexscout_cli.engine.asked import Asked, Moment, elapsed_ms, metadata, new_id, refusal
 from nexscout_cli.engine.cache import hits, in_flight, key
+from nexscout_cli.engine.catalog.aliases import in_full
 from nexscout_cli.engine.failures import ReaderGone
 from nexscout_cli.engine.idempotency import answered_before
 from nexscout_cli.engine.interrupts import Interrupts
@@ -110,13 +111,13 @@ class Engine:
 
     def simulate(self, request: AIRequest, *, actor: str | None = None) -> Plan:
         """The plan for a request; nothing is written. Raises NexScoutError where no plan can be made."""
-        request = request.settled
+        request = in_full(request, self.settings)
         check_request(request, self.settings)
         return self.planner.plan(request, self.snapshot(request, actor))
 
     def compare(self, request: AIRequest, *, actor: str | None = None) -> list[Plan]:
         """A plan for every available model; nothing is written."""
-        request = request.settled
+        request = in_full(request, self.settings)
         check_request(request, self.settings)
         return self.planner.compare(request, self.snapshot(request, actor))
 
@@ -177,7 +178,12 @@ class Engine:
             return refusal(asked, self._moment(asked), error.as_json(), error.exit_status)
 
     def _asked(self, request: AIRequest, actor: str | None, request_id: str | None = None) -> Asked:
-        return Asked(request_id or new_id(self.clock), request.settled, actor or self.actor, self.clock.monotonic())
+        return Asked(
+            request_id or new_id(self.clock),
+            in_full(request, self.settings),
+            actor or self.actor,
+            self.clock.monotonic(),
+        )
 
     def _moment(self, asked: Asked) -> Moment:
         return Moment(elapsed_ms(self.clock, asked.started))

@@ -87,7 +87,7 @@ def filled(template: Template, given: str | None, params: dict[str, str]) -> tup
     """
     known = template.parameters
     if unknown := [name for name in params if name not in known]:
-        has = f"it has: {', '.join(known)}" if known else "it has no parameters"
+        has = f"it has: {', '.join(known)}" if known else "it has no parameters; $name in its text makes one"
         raise UsageError(f"template {template.name} has no parameter {unknown[0]!r:.60}", has)
     values = {name: value for name, value in (template.defaults | params).items() if name in known}
     if missing := [name for name in known if name not in values]:

@@ -14,6 +14,8 @@ from markupsafe import Markup
 
 WIDTH, HEIGHT = 420, 210
 _LEFT, _RIGHT, _TOP, _BOTTOM = 48, 412, 10, 186
+_WIDEST = 44
+"""A bar's width at most, where there are few days."""
 _PLACES = '<g class="h">'
 COLOURS = 7
 """Series with a colour of their own; what comes after them is the rest."""
@@ -29,6 +31,11 @@ class Unit(NamedTuple):
     short: Callable[[float], str]
     exact: Callable[[float], str]
     name: str = "count"
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether there is nothing between two whole numbers."""
+        return self.name == "count"
 
 
 class Line(NamedTuple):
@@ -50,12 +57,13 @@ class Scale(NamedTuple):
         return _BOTTOM - (_BOTTOM - _TOP) * value / self.top
 
 
-def scale(most: float) -> Scale:
-    """A scale from 0 to a round number at or above ``most``, with three to five lines."""
+def scale(most: float, *, whole: bool = False) -> Scale:
+    """A scale from 0 to a round number at or above ``most``, with five lines at most; of ``whole`` numbers where it is."""
     if not most > 0:
         return Scale(1.0, 1.0)
     power = 10.0 ** math.floor(math.log10(most))
-    step = next(power * part for part in (0.2, 0.25, 0.5, 1, 2, 2.5) if most / (power * part) <= 5)
+    steps = (power * part for part in (0.2, 0.25, 0.5, 1, 2, 2.5))
+    step = next(step for step in steps if most / step <= 5 and (not whole or step % 1 == 0))
     return Scale(step * math.ceil(most / step - 1e-9), step)
 
 
@@ -72,9 +80,9 @@ def _x(n: int, many: int) -> float:
 def stacked(label: str, days: Sequence[str], parts: Sequence[Line], unit: Unit) -> Markup:
     """Bars by day, each part on top of the one before."""
     sums = [sum(part.values[n] or 0 for part in parts) for n in range(len(days))]
-    by = scale(max(sums, default=0))
+    by = scale(max(sums, default=0), whole=unit.is_whole)
     wide = (_RIGHT - _LEFT) / max(1, len(days))
-    bar = max(0.8, wide * 0.82)
+    bar = min(_WIDEST, max(0.8, wide * 0.82))
     base = [0.0] * len(days)
     marks = []
     for part in parts:
@@ -100,7 +108,7 @@ def lines(
 ) -> Markup:
     """Lines by day; a day without a number is a gap. ``band``: the area between two series, which is filled."""
     drawn = [*series, *(band or ())]
-    by = scale(max((v for one in drawn for v in one.values if v is not None), default=0))
+    by = scale(max((v for one in drawn for v in one.values if v is not None), default=0), whole=unit.is_whole)
     marks = [_area(days, by, *band)] if band else []
     for one in series:
         marks.append(Markup('<path class="l {}" d="{}"/>').format(one.colour, _path(one.values, by)) + _dots(one, by))

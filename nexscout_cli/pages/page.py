@@ -131,7 +131,11 @@ def _limited(unit: str, value: int) -> str:
 
 def report_page(facts: Facts) -> str:
     """Everything on one page, which needs nothing else."""
-    tables = [table(facts, name) for name in ABOUT if name in facts.reports and not (name == "users" and facts.user is not None)]
+    tables = [
+        table(facts, name)
+        for name in ABOUT
+        if name in facts.reports and not (name == "users" and facts.user is not None)
+    ]
     shown = values(facts) | {"tables": tables, "mark": figures_mark(facts)}
     return environment().get_template("report.html").render(shown)
 

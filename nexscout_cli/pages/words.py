@@ -77,8 +77,10 @@ def exact_nano(amount: float) -> str:
 
 
 def axis_nano(amount: float) -> str:
-    """Nano-dollars beside a line of a chart's grid: round numbers."""
+    """Nano-dollars beside a line of a chart's grid: round numbers, below a cent in cents, which are shorter."""
     dollars = round(amount / 1e9, 9)
+    if 0 < dollars < 0.01:
+        return f"{dollars * 100:.4g}¢"
     if dollars == int(dollars):
         return f"${dollars:,.0f}"
     return f"${dollars:.2f}" if round(dollars, 2) == dollars else f"${dollars:.9f}".rstrip("0")

@@ -19,6 +19,7 @@ from nexscout_cli.server.answering import Front, handler
 from nexscout_cli.server.catalog import listed
 from nexscout_cli.server.faults import Fault
 from nexscout_cli.server.openapi import document as openapi_document
+from nexscout_cli.server.rates import Rates
 from nexscout_cli.server.shared import Server, guarded
 from nexscout_cli.server.site import Route as Handle
 from nexscout_cli.server.site import Site
@@ -26,6 +27,8 @@ from nexscout_cli.server.trying import Trying
 from nexscout_cli.server.web import prepare
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from starlette.requests import Request
     from starlette.types import ASGIApp, Lifespan
 
@@ -43,14 +46,15 @@ def application(
     fault: Fault = lambda: None,
     limits: Callable[[], Settings] | None = None,
     tidy: Callable[[], object] | None = None,
+    rates: Path | None = None,
 ) -> ASGIApp:
     """The application over an engine; with pages where there is a ``secret`` that signs their links.
 
     ``limits`` reads the settings anew, as the database's limits allow them now. ``tidy`` settles what has been left behind,
     and folds finished hours, some minutes apart. ``fault`` looks for what is wrong with the database, after a failure that
-    nobody understands.
+    nobody understands. ``rates``: the folder in which all servers of the machine count requests a minute.
     """
-    server = Server(engine, store, settings, fault)
+    server = Server(engine, store, settings, fault, Rates(rates))
     pages = [] if secret is None else _pages(server, secret)
 
     def beside() -> list[Coroutine[Any, Any, None]]:

@@ -64,7 +64,7 @@ _TYPES = {
 }
 _OURS = frozenset({"corrupt", "read_only", "disk_full", "newer_schema"})
 """Errors about the database's file, which name it and what is in it."""
-_AGAIN = frozenset({"rate_limit", "at_limits", "busy", "contention", "in_progress"})
+_AGAIN = frozenset({"rate_limit", "busy", "contention", "in_progress"})
 """Errors after which the same request may be sent again: nothing of it was sent to a provider."""
 
 
@@ -126,7 +126,10 @@ def failed(protocol: str, response: AIResponse, headers: Mapping[str, str]) -> R
 
 def answer(protocol: str, status: int, document: Mapping[str, Any], headers: Mapping[str, str]) -> Response:
     """An error document as an answer."""
-    said = {"x-should-retry": "true" if document["code"] in _AGAIN else "false"}
+    seconds = (document.get("details") or {}).get("retry_after")
+    said = {"x-should-retry": "true" if seconds or document["code"] in _AGAIN else "false"}
     if status == 401:
         said["www-authenticate"] = "Bearer"
+    if seconds:
+        said["retry-after"] = str(seconds)
     return Response(dumps(body(protocol, status, document)), status, {**said, **headers}, media_type="application/json")

@@ -1,12 +1,8 @@
-"""What one key and one connection may ask of the server: requests a minute, requests at once, bytes."""
+"""What one connection may ask of the server, and all together: requests at once, bytes."""
 
 from __future__ import annotations
 
 import asyncio
-import threading
-import time
-from collections import deque
-from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from nexscout_cli.server.errors import HttpError
@@ -14,39 +10,8 @@ from nexscout_cli.server.errors import HttpError
 if TYPE_CHECKING:
     from starlette.requests import Request
 
-MINUTE = 60.0
 BODY_SECONDS = 60.0
 """Seconds that a request's body may take."""
-
-
-class Rates:
-    """Requests a minute by key, in this process: a request is counted when it comes, and leaves after a minute."""
-
-    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
-        self._clock = clock
-        self._lock = threading.Lock()
-        self._seen: dict[str, deque[float]] = {}
-
-    def take(self, key: str, limit: int | None) -> None:
-        """Count a request. Raises HttpError 429, with the seconds to wait, where the key has had its share."""
-        if limit is None:
-            return
-        now = self._clock()
-        with self._lock:
-            seen = self._seen.setdefault(key, deque())
-            while seen and now - seen[0] >= MINUTE:
-                seen.popleft()
-            if len(seen) < limit:
-                seen.append(now)
-                return
-            wait = MINUTE - (now - seen[0])
-        raise HttpError(
-            429,
-            f"this key may send {limit} requests a minute",
-            f"send it again in {wait:.0f} s",
-            code="rate_limit",
-            headers={"retry-after": str(max(1, round(wait)))},
-        )
 
 
 class Places:

@@ -13,9 +13,10 @@ from nexscout_cli.server import errors
 from nexscout_cli.server.auth import Keys
 from nexscout_cli.server.coroutines import InThreads
 from nexscout_cli.server.faults import Fault, Faults
-from nexscout_cli.server.limits import Places, Rates, read_body
+from nexscout_cli.server.limits import Places, read_body
 from nexscout_cli.server.metrics import Metrics
 from nexscout_cli.server.protocol import document
+from nexscout_cli.server.rates import Rates
 from nexscout_cli.server.running import Threads
 from nexscout_cli.server.traces import traces
 
@@ -40,14 +41,14 @@ _log = logging.getLogger("nexscout.serve")
 class Server:
     """Everything that requests share: the engine, the store, keys, limits, threads."""
 
-    def __init__(self, engine: Engine, store: Store, settings: Settings, fault: Fault) -> None:
+    def __init__(self, engine: Engine, store: Store, settings: Settings, fault: Fault, rates: Rates) -> None:
         self.engine, self.store, self.settings = engine, store, settings
         self.faults = Faults(fault)
         engine.sends_at_once = True
         if not store.lets_others_go_on:
             engine.ledger = cast("Ledger", InThreads(engine.ledger))
         self.keys = Keys(store)
-        self.rates = Rates()
+        self.rates = rates
         self.places = Places(settings["serve.max_at_once"])
         self.threads = Threads(settings["serve.max_at_once"], store.settle)
         self.metrics = Metrics()

@@ -25,8 +25,9 @@ if TYPE_CHECKING:
 
     from nexscout_cli.engine.pipeline import Engine
     from nexscout_cli.engine.response import AIResponse
-    from nexscout_cli.server.limits import Places, Rates
+    from nexscout_cli.server.limits import Places
     from nexscout_cli.server.metrics import Metrics
+    from nexscout_cli.server.rates import Rates
     from nexscout_cli.server.sessions import Session
     from nexscout_cli.server.site import Route, Site
 

@@ -250,3 +250,11 @@ def test_a_batch_larger_than_a_provider_takes_goes_in_parts(later: Later, monkey
     later.server.states = ["completed"]
     assert later.submit("--wait", count=5)[1]["succeeded"] == 5
     assert [len(batch.rows) for batch in later.server.batches.values()] == [2, 2, 1]
+
+
+def test_a_batch_says_that_deployments_take_no_part_in_it(later: Later, capsys: Any) -> None:
+    assert later("models", "deploy", "gpt-4o-mini", "--name", "eu", "--api-base", f"{later.server.root}/v1")[0] == 0
+    assert main(["batch", later.file(), "--later", "--out", "out.jsonl"]) == 0
+    said = capsys.readouterr().err
+    assert "note: gpt-4o-mini: a batch goes to its own target, openai/gpt-4o-mini; its deployments take no part" in said
+    assert said.count("take no part") == 1

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from nexscout_cli.server.errors import status_of
+from nexscout_cli.server.errors import answer, status_of
 from tests.acceptance.conftest import Home
 from tests.support.openai_server import OpenAIServer
 
@@ -176,6 +176,10 @@ def test_a_call_waits_for_room_and_gives_up_after_the_wait_that_is_set(
     done = two(*ASK, "Hello", ok=False)
     assert done.status == 5 and done.json["error"]["code"] == "at_limits" and server.hits == 1
     assert status_of(done.json["error"], done.status) == 429
+    assert 1 <= done.json["error"]["details"]["retry_after"] <= 60
+    head = answer("openai", 429, done.json["error"], {}).headers
+    assert head["x-should-retry"] == "true"
+    assert head["retry-after"] == str(done.json["error"]["details"]["retry_after"])
     assert "every deployment is at its limits" in done.json["error"]["message"]
     assert two.sql("SELECT rejected_reason FROM ai_cost_predictions WHERE approved = 0") == ["at_limits"]
     assert two("run", "--no-cache", "--json", "Hello").json["metadata"]["model_used"] != MODEL  # another one has room

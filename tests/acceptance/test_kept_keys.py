@@ -169,3 +169,13 @@ def test_a_keyring_that_fails_sends_nothing_and_says_so(
     assert done.status == 5 and "keyring" in done.err and server.hits == 0
     assert keyless.books.count("attempts", state="voided") >= 1
     assert main(["db", "check"]) == 0
+
+
+def test_the_keys_command_keeps_and_removes_a_providers_key_too(home: Home, monkeypatch: Patch) -> None:
+    with monkeypatch.context() as patch:
+        pipe_in(patch, KEY + "\n")
+        kept = home("keys", "set", "openai", "--file", "--json").json
+    assert (kept["variable"], kept["kept_in"]) == (VARIABLE, "file")
+    assert [row["variable"] for row in home("models", "key", "list", "--json").json["rows"]] == [VARIABLE]
+    home("keys", "rm", "openai")
+    assert home("models", "key", "list", "--json").json["rows"] == []

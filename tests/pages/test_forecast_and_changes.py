@@ -9,6 +9,7 @@ import pytest
 from nexscout_cli.pages.changes import Series, changes
 from nexscout_cli.pages.charts import scale
 from nexscout_cli.pages.forecast import month_end
+from nexscout_cli.pages.words import axis_nano
 
 DAYS = [(date(2026, 9, 1) + timedelta(days=n)).isoformat() for n in range(60)]
 
@@ -69,6 +70,20 @@ def test_a_day_of_failures_is_told_once_by_what_it_hit_most() -> None:
 def test_a_scale_holds_its_numbers_in_a_few_round_steps(most: float) -> None:
     found = scale(most)
     assert found.top >= most and 1 <= round(found.top / found.step) <= 5
+
+
+@pytest.mark.parametrize("most", [1, 2, 3, 7, 12, 24, 26, 99, 1001])
+def test_a_scale_of_counts_has_whole_steps(most: int) -> None:
+    found = scale(most, whole=True)
+    assert found.step % 1 == 0 and found.top >= most and 1 <= round(found.top / found.step) <= 5
+
+
+@pytest.mark.parametrize(
+    ("nano", "said"),
+    [(0, "$0"), (250_000, "0.025¢"), (5e6, "0.5¢"), (1e7, "$0.01"), (1.5e8, "$0.15"), (3e12, "$3,000")],
+)
+def test_what_stands_beside_a_grid_is_short(nano: float, said: str) -> None:
+    assert axis_nano(nano) == said
 
 
 def lengths(name: str, *tokens: int, calls: int = 5) -> Series:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections import defaultdict
 from typing import TYPE_CHECKING, Any
 
 from nexscout_cli.store.sqlite.fold_reading import Cover, cover, periods, stamps
@@ -85,15 +86,16 @@ class FoldReader:
     def counted(self, fold: Fold, *keys: str, exact: bool = False) -> dict[tuple[Any, ...], dict[int, int]]:
         """How often each value of a packed fold occurs in the window, by ``keys``, as ``of`` has them."""
         cut = self._cut(fold, keys, self.window.since, self.window.until, exact=exact)
-        found: dict[tuple[Any, ...], dict[str, int]] = {}
+        packed: defaultdict[tuple[Any, ...], list[str]] = defaultdict(list)
         for hours, first, last in periods(cut):
             listed = ", ".join((*keys, "counts"))
             for *key, counts in self._from_periods(fold, keys, f"{listed} FROM {{}}", hours, first, last):
-                _count(found.setdefault(tuple(key), {}), json.loads(counts).items())
+                packed[tuple(key)].append(counts)
+        found = {key: _summed(each) for key, each in packed.items()}
         for first, last in stamps(cut):
             for *key, value, n in self._from_rows(fold, (*keys, fold.keys[-1]), first, last, exact=exact):
-                _count(found.setdefault(tuple(key), {}), [(str(value), n)])
-        return {key: {int(value): n for value, n in counts.items()} for key, counts in found.items()}
+                found.setdefault(tuple(key), defaultdict(int))[value] += n
+        return dict(found)
 
     def _cut(self, fold: Fold, keys: Sequence[str], start: datetime, end: datetime, *, exact: bool) -> Cover:
         """What is read of folded days, of folded hours, and of rows."""
@@ -131,9 +133,13 @@ def _listed(names: Sequence[str], fold: Fold) -> str:
     return ", ".join((*names, *(f"coalesce(sum({name}), 0)" for name in fold.sums)))
 
 
-def _count(counts: dict[str, int], more: Iterable[tuple[str, int]]) -> None:
-    for value, n in more:
-        counts[value] = counts.get(value, 0) + n
+def _summed(packed: Sequence[str]) -> defaultdict[int, int]:
+    """JSON objects of values and how often each occurs, added up; there may be thousands."""
+    sums: defaultdict[str, int] = defaultdict(int)
+    for counts in json.loads(f"[{','.join(packed)}]"):
+        for value, n in counts.items():
+            sums[value] += n
+    return defaultdict(int, {int(value): n for value, n in sums.items()})
 
 
 def grouped(names: Sequence[str]) -> str:

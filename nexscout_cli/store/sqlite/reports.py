@@ -150,25 +150,25 @@ class SqliteReportReader(FoldReader):
 
     def latencies(self) -> dict[str, tuple[int, int]]:
         """Milliseconds from the hold to the post of the window's calls, by model: the P50 and the P95."""
-        return {model: (p50, p95) for model, (_, p50, p95) in self._took("model").items()}
+        rounding, by_model = self._took
+        return {model: _ranks(took, rounding) for (model,), took in by_model.items()}
 
     def latency(self) -> Row:
         """Of all calls whose time is known: n, and p50 and p95 in milliseconds from the hold to the post, None without one."""
-        return dict(zip(("n", "p50", "p95"), self._took().get(None, (0, None, None)), strict=True))
+        rounding, by_model = self._took
+        took: dict[int, int] = {}
+        for counts in by_model.values():
+            for ms, n in counts.items():
+                took[ms] = took.get(ms, 0) + n
+        p50, p95 = _ranks(took, rounding) if took else (None, None)
+        return {"n": sum(took.values()), "p50": p50, "p95": p95}
 
-    def _took(self, *keys: str) -> dict[Any, tuple[int, int, int]]:
-        """Calls, P50 and P95 by model, or under None of all."""
+    @cached_property
+    def _took(self) -> tuple[Rounding | None, dict[tuple[Any, ...], dict[int, int]]]:
+        """How many calls took how many milliseconds, by model, and how those are rounded; from one reading."""
         # Few enough are looked at one by one, in a window as on a day of it.
         exact = sum(row["calls"] for row in self.sums()) <= EXACT
-        rounding = None if exact else TOOK
-        return {
-            (key[0] if keys else None): (
-                sum(took.values()),
-                nearest_rank(took, 50, rounding) or 0,
-                nearest_rank(took, 95, rounding) or 0,
-            )
-            for key, took in self.counted(LATENCY, *keys, exact=exact).items()
-        }
+        return None if exact else TOOK, self.counted(LATENCY, "model", exact=exact)
 
     def deployed_calls(self) -> list[Deployed]:
         """Calls of the window that were made at a deployment, by model and deployment."""
@@ -319,6 +319,11 @@ class SqliteReportReader(FoldReader):
             start=first,
             end=end,
         )
+
+
+def _ranks(took: dict[int, int], rounding: Rounding | None) -> tuple[int, int]:
+    """The P50 and the P95."""
+    return nearest_rank(took, 50, rounding) or 0, nearest_rank(took, 95, rounding) or 0
 
 
 def _predicted(known: dict[str, int]) -> Row:
