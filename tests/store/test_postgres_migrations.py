@@ -70,3 +70,8 @@ def test_every_table_is_guarded_and_check_says_which_trigger_was_turned_off() ->
         ]
     finally:
         store.close()
+
+
+def test_no_two_migrations_have_one_number_and_the_last_is_the_programs() -> None:
+    numbers = [number for number, _ in schema.migrations()]
+    assert numbers == [*range(1, SCHEMA_VERSION + 1)]

@@ -145,6 +145,18 @@ def test_the_application_does_all_its_work_and_owns_nothing(url: str, books: Pos
         "SELECT set_budget('*user:alice', 'usd', 'day', 'name', 1000000, 'alice')",
         "SELECT set_budget('*key:none', 'usd', 'day', 'key', 1000000, 'alice')",
         "SELECT forget_texts('ada', 'alice')",
+        "UPDATE limits SET value = '1000000'",
+        "INSERT INTO limits VALUES ('caps.usd.total_day', '1000000', 'ada', '2026')",
+        "DELETE FROM limits",
+        "UPDATE ai_model_configs SET input_price = 0",
+        "UPDATE deployments SET input_price = 0",
+        "UPDATE api_keys SET user_id = 'ada'",
+        "INSERT INTO api_keys (id, hash, user_id, created_at, created_by) VALUES ('k', 'h', 'ada', '2026', 'ada')",
+        "SELECT set_limit('caps.usd.total_day', '1000000', 'alice', '2026')",
+        "SELECT put_model(to_jsonb(m) || '{\"input_price\": 0}', 'alice') FROM ai_model_configs m",
+        "SELECT put_row('users', '{user_id}', '{}')",
+        "SELECT put_deployment('{}', 'alice')",
+        "SELECT enter_key('{\"user_id\": \"ada\"}', 'alice')",
     ],
 )
 def test_the_application_cannot_undo_the_books(url: str, query: str) -> None:
@@ -170,7 +182,16 @@ def test_no_table_of_money_is_open_to_the_applications_own_statements(url: str) 
     )
     rights = ("INSERT", "UPDATE", "DELETE", "TRUNCATE", "REFERENCES", "TRIGGER")
     with closing(psycopg.connect(as_login(url, SERVICE), autocommit=True)) as service:
-        for table in (*tables, "tier_history", "usage_by_user_day", "usage_by_model_day", "migrations"):
+        for table in (
+            *tables,
+            "tier_history",
+            "limits",
+            "ai_model_configs",
+            "deployments",
+            "usage_by_user_day",
+            "usage_by_model_day",
+            "migrations",
+        ):
             for right in rights:
                 columns = ", has_any_column_privilege(%s, %s)" if right in ("INSERT", "UPDATE") else ", false"
                 query = f"SELECT has_table_privilege(%s, %s){columns}"

@@ -165,11 +165,11 @@ def fill(t: Transaction) -> None:
     from nexscout_cli.engine.catalog.seed import seeded
     from nexscout_cli.store.sqlite import limits, models, users
 
-    models.add_missing(t, seeded())
     t.touch()
     t.execute(
         "INSERT INTO users (user_id, tier, role, daily_token_budget, created_at) VALUES (?, ?, 'admin', ?, ?)",
         (t.actor, OWNER_TIER, t.rules.tiers[OWNER_TIER].daily_tokens, t.stamp),
     )
     users.note_tier(t, t.actor, OWNER_TIER)
+    models.add_missing(t, seeded())
     limits.enter(t, t.rules.first_limits)

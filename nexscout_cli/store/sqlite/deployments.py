@@ -42,16 +42,20 @@ def put(t: Transaction, model: Model) -> None:
     before = {place.name: place for place in read(t).get(model.name, ())}
     after = {place.name: place for place in model.deployments}
     for name in before.keys() - after.keys():
-        for table in ("deployments", "deployment_states"):
-            t.execute(f"DELETE FROM {table} WHERE model = ? AND name = ?", (model.name, name))
+        if t.by_function("remove_deployment", model.name, name, t.actor) is None:
+            for table in ("deployments", "deployment_states"):
+                t.execute(f"DELETE FROM {table} WHERE model = ? AND name = ?", (model.name, name))
     names = _COLUMNS.split(", ")
     updates = ", ".join(f"{name} = excluded.{name}" for name in names[1:])
     for place in after.values():
-        if place != before.get(place.name):
+        if place == before.get(place.name):
+            continue
+        row = (model.name, *place[:-1], json.dumps(place.class_prices))
+        if t.by_function("put_deployment", dict(zip(("model", *names), row, strict=True)), t.actor) is None:
             t.execute(
                 f"INSERT INTO deployments (model, {_COLUMNS}) VALUES ({', '.join('?' * (len(names) + 1))}) "
                 f"ON CONFLICT (model, name) DO UPDATE SET {updates}",
-                (model.name, *place[:-1], json.dumps(place.class_prices)),
+                row,
             )
 
 

@@ -71,9 +71,7 @@ class SqliteFeedback:
             else:
                 t.require_access(subject := user_id)
             whose, values = ("", ()) if subject is None else ("WHERE user_id = ?", (subject,))
-            rows = t.execute(
-                f"SELECT model, sum(good), sum(1 - good) FROM feedback {whose} GROUP BY model", values
-            )
+            rows = t.execute(f"SELECT model, sum(good), sum(1 - good) FROM feedback {whose} GROUP BY model", values)
             return {model: (good, bad) for model, good, bad in rows}
 
 

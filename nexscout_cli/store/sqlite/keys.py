@@ -45,20 +45,20 @@ class SqliteKeys:
             users.ensure(t, key.user_id)
             if t.execute("SELECT 1 FROM api_keys WHERE id = ?", (key.id,)).fetchone():
                 raise UsageError(f"there is a key {key.id!r} already", "give it another name")
-            t.execute(
-                "INSERT INTO api_keys (id, hash, user_id, models, rpm, created_at, expires_at, created_by) "
-                "VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
-                (
-                    key.id,
-                    digest,
-                    key.user_id,
-                    json.dumps(list(key.models)),
-                    key.rpm,
-                    t.stamp,
-                    key.expires_at and stamp(key.expires_at),
-                    t.actor,
-                ),
-            )
+            row = {
+                "id": key.id,
+                "hash": digest,
+                "user_id": key.user_id,
+                "models": json.dumps(list(key.models)),
+                "rpm": key.rpm,
+                "created_at": t.stamp,
+                "expires_at": key.expires_at and stamp(key.expires_at),
+                "created_by": t.actor,
+            }
+            if t.by_function("enter_key", row, t.actor) is None:
+                t.execute(
+                    f"INSERT INTO api_keys ({', '.join(row)}) VALUES ({', '.join('?' * len(row))})", [*row.values()]
+                )
             for budget in budgets:
                 _set(t, budget)
 

@@ -36,13 +36,17 @@ class SqliteLimits:
         """Let the default hold again. Raises NotPermitted."""
         with self._store.write(actor) as t:
             t.require_admin("remove a limit")
-            t.execute("DELETE FROM limits WHERE name = ?", (name,))
+            if t.by_function("set_limit", name, None, t.actor, t.stamp) is None:
+                t.execute("DELETE FROM limits WHERE name = ?", (name,))
 
 
 def enter(t: Transaction, limits: Mapping[str, Json]) -> None:
     """Insert or replace limits."""
-    t.executemany(
-        "INSERT INTO limits (name, value, set_by, set_at) VALUES (?, ?, ?, ?) ON CONFLICT (name) DO UPDATE SET "
-        "value = excluded.value, set_by = excluded.set_by, set_at = excluded.set_at",
-        [(name, plain(value), t.actor, t.stamp) for name, value in limits.items()],
-    )
+    for name, value in limits.items():
+        row = (name, plain(value), t.actor, t.stamp)
+        if t.by_function("set_limit", *row) is None:
+            t.execute(
+                "INSERT INTO limits (name, value, set_by, set_at) VALUES (?, ?, ?, ?) ON CONFLICT (name) DO UPDATE SET "
+                "value = excluded.value, set_by = excluded.set_by, set_at = excluded.set_at",
+                row,
+            )

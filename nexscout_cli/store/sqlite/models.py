@@ -59,13 +59,14 @@ def put(t: Transaction, model: Model) -> None:
         "abilities": None if model.abilities is None else json.dumps(model.abilities),
         "refused_options": json.dumps(model.refused_options),
     }
-    row = [values.get(column, getattr(model, column, None)) for column in COLUMNS]
-    updates = ", ".join(f"{column} = excluded.{column}" for column in COLUMNS[1:])
-    t.execute(
-        f"INSERT INTO ai_model_configs ({', '.join(COLUMNS)}) VALUES ({', '.join('?' * len(COLUMNS))}) "
-        f"ON CONFLICT (model) DO UPDATE SET {updates}",
-        row,
-    )
+    row = {column: values.get(column, getattr(model, column, None)) for column in COLUMNS}
+    if t.by_function("put_model", row, t.actor) is None:
+        updates = ", ".join(f"{column} = excluded.{column}" for column in COLUMNS[1:])
+        t.execute(
+            f"INSERT INTO ai_model_configs ({', '.join(COLUMNS)}) VALUES ({', '.join('?' * len(COLUMNS))}) "
+            f"ON CONFLICT (model) DO UPDATE SET {updates}",
+            [*row.values()],
+        )
     from nexscout_cli.store.sqlite import deployments
 
     deployments.put(t, model)
@@ -77,8 +78,9 @@ def remember_refused(t: Transaction, name: str, options: Collection[str]) -> Non
     row = t.execute(read, (name,)).fetchone()
     if row is not None and not set(options) <= set(json.loads(row[0])):
         t.alone("catalog", shared=True)
-        known = dict.fromkeys((*json.loads(t.execute(read, (name,)).fetchone()[0]), *options))
-        t.execute("UPDATE ai_model_configs SET refused_options = ? WHERE model = ?", (json.dumps(list(known)), name))
+        known = [*dict.fromkeys((*json.loads(t.execute(read, (name,)).fetchone()[0]), *options))]
+        if t.by_function("remember_refused", name, known) is None:
+            t.execute("UPDATE ai_model_configs SET refused_options = ? WHERE model = ?", (json.dumps(known), name))
 
 
 def of_version(t: Transaction, version: int) -> tuple[Model, ...]:
