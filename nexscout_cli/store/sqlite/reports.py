@@ -226,6 +226,16 @@ class SqliteReportReader(FoldReader):
             if model in prices
         ]
 
+    def audits(self) -> tuple[int, int, int, int]:
+        """Audits of the window: how many, the same answer, another one, and what the strong answers cost."""
+        rows = self._select(
+            f"SELECT metadata, cost_usd FROM ai_model_usage WHERE created_at >= :since AND created_at < :until "
+            f"AND routing_reason = 'audit' AND {_MINE} {self.narrowed('model_used')}"
+        )
+        found = [((json.loads(metadata).get("doubt") or {}).get("agrees"), cost) for metadata, cost in rows]
+        same, other = (sum(agrees is which for agrees, _ in found) for which in (True, False))
+        return len(found), same, other, sum(cost for _, cost in found)
+
     def token_classes(self) -> dict[str, int]:
         """Tokens of the window that are not plain, by class."""
         found = {key[0]: tokens for key, (tokens,) in self.of(CLASSES, "class").items()}
