@@ -80,9 +80,7 @@ def report(
 
         raise refuse("--html, --chart or --imported")
     now = datetime.now(UTC) if session.remote else session.store.reports.now(session.actor)
-    window = between(now, since, until, zone(tz or session.settings["report.tz"]))._replace(
-        only=Only(model, feature)
-    )
+    window = between(now, since, until, zone(tz or session.settings["report.tz"]))._replace(only=Only(model, feature))
     if html is not None:
         from nexscout_cli.cli.report_page import write_page
 
@@ -92,7 +90,9 @@ def report(
 
         return show_charts(session, window, user)
     if session.remote:
-        result = session.remote.report(name=name, since=since, until=until, tz=tz, user=user, model=model, feature=feature)
+        result = session.remote.report(
+            name=name, since=since, until=until, tz=tz, user=user, model=model, feature=feature
+        )
     else:
         terms = (session.store, session.actor, name, window, session.settings, user)
         result = built(*terms, imported=imported == "only")

@@ -5,6 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:
+    from datetime import datetime
+
     from nexscout_cli.engine.book_types import Feedback, Live
 
 Row = dict[str, Any]
@@ -27,8 +29,8 @@ class FeedbackBook(Protocol):
 class Log(Protocol):
     """What became of requests, and why. Requests are named by their id or the beginning of it."""
 
-    def latest(self, actor: str, user: str | None = None, limit: int = 20) -> list[Row]:
-        """The latest requests that the actor may see, newest first."""
+    def latest(self, actor: str, user: str | None = None, limit: int = 20, before: datetime | None = None) -> list[Row]:
+        """The latest requests that the actor may see, newest first; of those before a time."""
 
     def show(self, actor: str, request: str) -> Row:
         """One request: summary, prediction, attempts, entries, usage rows."""

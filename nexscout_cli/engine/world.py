@@ -34,14 +34,29 @@ def read_snapshot(ledger: Ledger, provider: Provider, settings: Settings, actor:
     policy = effective_policy(request, world.profile, settings)
     if (added := _unlisted(world, provider, request)) is not None:
         world = world._replace(models=(*world.models, added))
-    known = _NOTHING if policy == "rules" else ledger.experience(actor, request.user_id, request.feature)
-    if added is not None or not request.is_plain:
-        return _snapshot(world, known, settings, provider, actor, request)
+    known = (
+        _NOTHING
+        if policy == "rules" and not settings["routing.audit"]
+        else ledger.experience(actor, request.user_id, request.feature)
+    )
+    if added is not None or request.options.service_tier is not None:
+        return _able(_snapshot(world, known, settings, provider, actor, request), request)
     # What the store tells is the same object while nothing was written: then so is the snapshot.
     parts = (world, known, settings, provider)
-    return _snapshots.get(
+    _, same = _snapshots.get(
         (*map(id, parts), actor), lambda: (parts, _snapshot(world, known, settings, provider, actor, request))
-    )[1]
+    )
+    return _able(same, request)
+
+
+def _able(snapshot: Snapshot, request: AIRequest) -> Snapshot:
+    """The snapshot without the models that cannot do what the request asks for."""
+    if request.is_plain:
+        return snapshot
+    from nexscout_cli.engine.abilities import without_the_unable
+
+    available, missing = without_the_unable(snapshot.models, snapshot.available, snapshot.missing, request)
+    return snapshot._replace(available=available, missing=missing)
 
 
 def _snapshot(
@@ -54,17 +69,13 @@ def _snapshot(
         lambda: (world.models, availability(world.models, provider), _callable(world.models, provider)),
     )
     world = world._replace(models=models)
-    if not request.is_plain:
-        from nexscout_cli.engine.abilities import without_the_unable
+    served = request.options.service_tier
+    if served == "batch":
+        from nexscout_cli.engine.jobs.world import in_batches
 
-        available, missing = without_the_unable(world.models, available, missing, request)
-        served = request.options.service_tier
-        if served == "batch":
-            from nexscout_cli.engine.jobs.world import in_batches
-
-            world, available, missing = in_batches(world, provider, available, missing)
-        elif served in ("flex", "priority"):  # from here on the models cost what they cost there
-            world = world._replace(models=tuple(model.at_tier(served) or model for model in world.models))
+        world, available, missing = in_batches(world, provider, available, missing)
+    elif served in ("flex", "priority"):  # from here on the models cost what they cost there
+        world = world._replace(models=tuple(model.at_tier(served) or model for model in world.models))
     used = {budget[:3]: gone for budget, gone in world.used.items() if not budget.owner}
     drawn_on = [(budget, used.get(budget[:3], Used(0, 0))) for budget in budgets(settings, tier)]
     own = {budget: gone for budget, gone in world.used.items() if budget.owner and is_drawn_on(budget, tier)}

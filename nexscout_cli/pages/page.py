@@ -14,7 +14,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from nexscout_cli import __version__
 from nexscout_cli.engine.money import usd
 from nexscout_cli.engine.reports.build import COLUMNS
-from nexscout_cli.engine.reports.figures import TEXT
+from nexscout_cli.engine.reports.figures import SHARES, TEXT
 from nexscout_cli.pages import words
 from nexscout_cli.pages.charts import without_places
 from nexscout_cli.pages.drawn import drawn, exact_of
@@ -86,10 +86,9 @@ def environment() -> Environment:
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
-        extensions=["jinja2.ext.loopcontrols"],
     )
     made.globals.update(style=style, policy=policy, head=words.head, figure=words.figure, exact_of=exact_of)
-    made.globals.update(TEXT=TEXT, NEAR=NEAR, limited=_limited, PARTS=_PARTS)
+    made.globals.update(TEXT=TEXT, NEAR=NEAR, limited=_limited, PARTS=_PARTS, SHARES=SHARES)
     made.filters["without_places"] = without_places
     made.filters.update(nano=words.nano, money=words.money, share=words.share, count=words.count, seconds=words.seconds)
     return made
@@ -131,7 +130,11 @@ def _limited(unit: str, value: int) -> str:
 
 def report_page(facts: Facts) -> str:
     """Everything on one page, which needs nothing else."""
-    tables = [table(facts, name) for name in ABOUT if name in facts.reports and not (name == "users" and facts.user is not None)]
+    tables = [
+        table(facts, name)
+        for name in ABOUT
+        if name in facts.reports and not (name == "users" and facts.user is not None)
+    ]
     shown = values(facts) | {"tables": tables, "mark": figures_mark(facts)}
     return environment().get_template("report.html").render(shown)
 

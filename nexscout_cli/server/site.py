@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any, NamedTuple
 from urllib.parse import urlencode
 
@@ -13,7 +14,7 @@ from nexscout_cli.engine.money import usd
 from nexscout_cli.engine.report_window import Only, between, zone
 from nexscout_cli.engine.reports.build import COLUMNS, OF_WHOLES
 from nexscout_cli.engine.reports.build import report as built
-from nexscout_cli.errors import NexScoutError
+from nexscout_cli.errors import NexScoutError, NotPermitted, UsageError
 from nexscout_cli.jsontext import dumps
 from nexscout_cli.server import errors, web
 from nexscout_cli.server.sessions import COOKIE, FORM_COOKIE, LASTS, Session, Sessions, same
@@ -203,25 +204,29 @@ class Site:
         return web.script("charts.js")
 
     async def _log(self, request: Request, session: Session) -> Response:
-        """The latest requests; ``q`` looks for a text in them."""
+        """The latest requests, or those before ``until``; ``q`` looks for a text in them, or names one of any age."""
 
         def make() -> dict[str, Any]:
             asked = self.asked(request, session)
-            sought = asked.words.get("q", "").casefold()
-            limit = _LOG_MOST if sought or asked.window.only.named() else _LOG
-            rows = self.store.log.latest(session.actor, asked.user, limit)
-            shown = ("request_id", "user_id", "feature", "model_used", "outcome", "reason")
-            only = {"model_used": asked.window.only.model, "feature": asked.window.only.feature}
-            found = [
-                row
-                for row in rows
-                if any(sought in str(row[name] or "").casefold() for name in shown)
-                and all(value is None or row[name] == value for name, value in only.items())
-            ]
-            about = {"rows": found[:_LOG], "searched": limit > _LOG and len(rows)}
-            return about | self.around(asked, "requests")
+            sought, only = asked.words.get("q", "").casefold(), asked.window.only
+            limit = _LOG_MOST if sought or only.named() else _LOG
+            before = asked.window.until if "until" in asked.words else None
+            rows = self.store.log.latest(session.actor, asked.user, limit, before)
+            found = [row for row in rows if _holds(row, sought, only)]
+            named = None if found else self._named(session.actor, sought)
+            # What is older begins after what is shown, or after what was looked through.
+            last = found[_LOG - 1] if len(found) > _LOG else rows[-1] if len(rows) == limit else None
+            about = {"rows": found[:_LOG] or [row for row in (named,) if row], "searched": limit > _LOG and len(rows)}
+            older = last["created_at"] if last else None
+            return about | {"older": older} | self.around(asked, "requests")
 
         return web.page("site_log.html", await self.threads.do(make))
+
+    def _named(self, actor: str, name: str) -> dict[str, Any] | None:
+        """The one request whose id begins so."""
+        with suppress(UsageError, NotPermitted):
+            return dict(self.store.log.show(actor, name)["request"]) if name else None
+        return None
 
     async def _limits(self, request: Request, session: Session) -> Response:
         """Budgets, caps and energy, what is left and when they begin anew; for admins alerts, and what went off."""
@@ -298,6 +303,15 @@ class Site:
             "content-security-policy": policy,
         }
         return Response(text, headers=headers, media_type="image/svg+xml")
+
+
+def _holds(row: dict[str, Any], sought: str, only: Only) -> bool:
+    """Whether a request of the log holds a text, and is of a model and feature."""
+    shown = ("request_id", "user_id", "feature", "model_used", "outcome", "reason")
+    part = {"model_used": only.model, "feature": only.feature}
+    return any(sought in str(row[name] or "").casefold() for name in shown) and all(
+        value is None or row[name] == value for name, value in part.items()
+    )
 
 
 def _entered(cookie: str) -> Response:

@@ -183,7 +183,10 @@ def test_every_report_fits_its_terminal_and_cuts_no_figure(
     assert max(map(len, out.splitlines())) <= width
     figures = re.compile(r"\$[\d.,]+|\d+\.\d%|\d[\d,]+")
     out_without_clock, widest = (re.sub(r"\d\d:\d\d", "", text) for text in (out, widest))
-    assert set(figures.findall(out_without_clock.partition("left out in")[0])) <= set(figures.findall(widest)) and "…" not in out
+    assert (
+        set(figures.findall(out_without_clock.partition("left out in")[0])) <= set(figures.findall(widest))
+        and "…" not in out
+    )
     if width == 200:
         assert "left out in" not in out
 

@@ -85,7 +85,8 @@ class Used:
     def page(self, name: str) -> str:
         """A page of the server, as its template makes it."""
         around = {"who": self.operator, "form": "f", "admin": True, "page": name, "query": "", "pages": {}, "times": ()}
-        around["words"] = {"since": SINCE, "until": UNTIL, "tz": "", "user": "", "q": ""}
+        around["here"] = {"since": SINCE, "until": UNTIL}
+        around["words"] = dict.fromkeys(("tz", "user", "model", "feature", "q"), "") | around["here"]
         around["kept"] = self.kept if name == "cache" else None
         return environment().get_template("site_report.html").render(site_values(self.facts, name) | around)
 

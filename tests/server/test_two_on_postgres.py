@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import signal
+import threading
+import time
 from collections import Counter
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -51,4 +54,49 @@ def test_energy_and_a_cap_hold_across_two_servers(pair: tuple[Scout, Scout, str]
     assert one.provider.hits == ALLOWED
     account = PostgresBooks(lambda: place).account("bob")
     assert account.granted is not None and (account.held, account.spent) == (0, account.granted)
+    assert one("db", "check").returncode == 0
+
+
+def test_a_cap_in_dollars_holds_while_one_of_two_servers_is_killed_and_comes_back(
+    pair: tuple[Scout, Scout, str],
+) -> None:
+    one, two, place = pair
+    key = one.key()
+    assert one.chat("What does a call cost?", key, model="gpt-4o-mini", max_tokens=60).status == 200
+    books = PostgresBooks(lambda: place)
+    (first,) = books.attempts()
+    room = first["actual"] + 3 * first["hold"]
+    one("config", "set", "caps.usd.total_day", f"{room / 1e9:.9f}")
+    one.stop()  # limits are read again every two seconds; here they are known from the start
+    two.stop()
+    one.serve()
+    two.serve()
+    gate = threading.Barrier(9)
+
+    def ask(n: int) -> int:
+        gate.wait()
+        try:
+            return (one, two)[n % 2].chat(f"Question {n}", key, model="gpt-4o-mini", max_tokens=60).status
+        except OSError:
+            return 0  # the server was killed before it answered
+
+    before = one.provider.hits
+    with ThreadPoolExecutor(8) as pool:
+        asking = [pool.submit(ask, n) for n in range(8)]
+        gate.wait()
+        while one.provider.hits < before + 3:
+            time.sleep(0.005)
+        two.stop(signal.SIGKILL)
+        said = [one_of.result(60) for one_of in asking]
+    assert set(said) <= {0, 200, 402}
+    two.serve()
+    for n in range(20, 40):
+        assert (one, two)[n % 2].chat(f"Question {n}", key, model="gpt-4o-mini", max_tokens=60).status in (200, 402)
+    states = Counter(books.listed("attempts", "state"))
+    # Of what was sent without a result nobody knows whether it arrived.
+    assert states["posted"] <= one.provider.hits <= states["posted"] + states["unknown"]
+    assert states.keys() <= {"posted", "unknown", "voided"}
+    assert books.total("attempts", "actual") == books.total("usage", "cost_usd")
+    held = sum(row["hold"] for row in books.attempts() if row["state"] == "unknown")
+    assert books.total("attempts", "actual") + held <= room
     assert one("db", "check").returncode == 0

@@ -20,7 +20,8 @@ between two people, 0.6, technical 0.05;
 merely meet;
    where warmth far outweighs a little heat
    without a contrast, heat is halved.
-4. score = 1 − exp(−heat ÷ 1.5).
+4. What the words themselves tell (:mod:`nexscout_cli.engine.routing.felt`, trained) is weighed against that heat: score =
+   logistic(LEVEL + STEEP × (constant + a × log-odds by the words + b × heat, at most 4)); 0 where neither tells of any.
 
 Sentences in German, Spanish, Chinese, Hindi or Arabic are read by lists of their own, and a short text that tells of the
 writer's life without asking for anything counts as hot where something in it may lie heavy (both:
@@ -36,12 +37,16 @@ import re
 from functools import lru_cache
 from typing import Any, NamedTuple
 
-from nexscout_cli.engine.routing import feelings
+from nexscout_cli.engine.routing import feelings, felt
 from nexscout_cli.engine.routing.feelings import language, unsaid
 
 MAX_CHARS = 6_000
 MAX_SENTENCES = 60
 MAX_SENTENCE_CHARS = 400
+LEVEL, STEEP = 0.4, 8.0
+"""Where nothing speaks for either side the score is 0.6, between what counts as calm (below 0.5) and as heavy (above 0.7)."""
+TAKEN_BACK, FEW_CHARS = 0.5, 40
+"""In so few characters a heat below this is that of a feeling taken back ("I'm not angry"), whatever else the words say."""
 
 _NOT_PROSE = re.compile(
     r"```.*?(?:```|\Z)|`[^`\n]{1,200}`|https?://\S+|\S{1,100}@\S+"  # code, links, addresses
@@ -255,13 +260,16 @@ def _read(sentence: str) -> _Sentence:
     return _Sentence(heat * factor, warmth * (1.0 if speaking else 0.35))
 
 
-def emotional_complexity(text: str) -> float:
-    """How emotionally demanding a text is, 0..1 to three decimals; the module says how it is computed.
+def _prose(text: str) -> str:
+    return _STOCK.sub(" ", _NOT_PROSE.sub(" ", text[:MAX_CHARS].replace("\u2019", "'")))
 
-    Anger, fear, grief, conflict and mixed feelings come out above 0.7, neutral and plainly happy text below 0.5. A text that
-    is empty, or in which nothing tells of feeling in the languages known, is 0.
-    """
-    prose = _STOCK.sub(" ", _NOT_PROSE.sub(" ", text[:MAX_CHARS].replace("\u2019", "'")))
+
+def heat_by_rules(text: str) -> float:
+    """The heat of a text by steps 1 to 3, from 0 up."""
+    return _heat(_prose(text))
+
+
+def _heat(prose: str) -> float:
     sentences = [s[:MAX_SENTENCE_CHARS] for s in _SENTENCE.split(prose)[:MAX_SENTENCES] if s.strip()]
     tongue = language(prose)
     read = [_read(s) if tongue is None else _Sentence(*feelings.read(s, tongue)) for s in sentences]
@@ -280,4 +288,21 @@ def emotional_complexity(text: str) -> float:
         heat *= 0.5
     if heat < feelings.HIT and warmth < 1.5 and len(prose) <= feelings.TOLD_CHARS and not _CODEISH.search(prose):
         heat = max(heat, feelings.told(prose, tongue or "en"))
-    return round(1.0 - math.exp(-heat / 1.5), 3)
+    return heat
+
+
+def emotional_complexity(text: str) -> float:
+    """How emotionally demanding a text is, 0..1 to three decimals; the module says how it is computed.
+
+    Anger, fear, grief, conflict and mixed feelings come out above 0.7, neutral and plainly happy text below 0.5. A text that
+    is empty, or in which nothing tells of feeling in the languages known, is 0.
+    """
+    prose = _prose(text)
+    heat, heard = _heat(prose), felt.odds(prose)
+    if heat == 0.0 and heard <= 0.0:
+        return 0.0
+    if 0.0 < heat < TAKEN_BACK and len(prose) <= FEW_CHARS:
+        heard = min(heard, -heat)
+    constant, by_words, by_rules = felt.shipped().weighing
+    weighed = constant + by_words * heard + by_rules * min(heat, felt.HEAT)
+    return round(1 / (1 + math.exp(-max(-30.0, min(30.0, LEVEL + STEEP * weighed)))), 3)

@@ -11,9 +11,11 @@ from typing import TYPE_CHECKING, Any
 from nexscout_cli.engine.money import usd
 from nexscout_cli.errors import UsageError
 from nexscout_cli.store.sqlite.live import live
-from nexscout_cli.store.sqlite.transaction import OWN_OR_ADMIN, Transaction
+from nexscout_cli.store.sqlite.transaction import OWN_OR_ADMIN, Transaction, stamp
 
 if TYPE_CHECKING:
+    from datetime import datetime
+
     from nexscout_cli.engine.book_types import Live
     from nexscout_cli.store.sqlite.records import Record
     from nexscout_cli.store.sqlite.work import Work
@@ -28,10 +30,11 @@ _ONLY = {False: "", True: "AND user_id = :user"}
 
 # Each source is read newest first and stops at :limit. The second, which no index serves alone, looks back no further
 # than the oldest row that the first one gave: refused requests, and those that nothing has come of yet.
-_USED = """SELECT request_id, created_at FROM ai_model_usage a WHERE {mine} {only}
+_USED = """SELECT request_id, created_at FROM ai_model_usage a WHERE created_at < :before AND {mine} {only}
   AND NOT EXISTS (SELECT 1 FROM ai_model_usage e WHERE e.request_id = a.request_id AND e.id < a.id)
   ORDER BY created_at DESC, id DESC LIMIT :limit"""
-_UNUSED = """SELECT request_id, created_at FROM ai_cost_predictions p WHERE created_at >= :since AND {mine} {only}
+_UNUSED = """SELECT request_id, created_at FROM ai_cost_predictions p WHERE created_at >= :since AND created_at < :before
+  AND {mine} {only}
   AND NOT EXISTS (SELECT 1 FROM ai_model_usage e WHERE e.request_id = p.request_id)
   ORDER BY created_at DESC, id DESC LIMIT :limit"""
 
@@ -42,14 +45,16 @@ class SqliteLog:
     def __init__(self, store: Work) -> None:
         self._store = store
 
-    def latest(self, actor: str, user: str | None = None, limit: int = 20) -> list[Row]:
+    def latest(self, actor: str, user: str | None = None, limit: int = 20, before: datetime | None = None) -> list[Row]:
         """The latest requests that the actor may see, newest first: answered, cached, failed, refused, live and unknown.
+        ``before``: of those before a time.
 
         Raises NotPermitted for another user's, UsageError for a user there is not.
         """
         with self._store.read(actor) as t:
             user = t.readable_user(user)
-            values = {"actor": actor, "user": user, "limit": limit, "since": ""}
+            end = _LAST if before is None else stamp(before)
+            values = {"actor": actor, "user": user, "limit": limit, "since": "", "before": end}
             names = {"mine": OWN_OR_ADMIN, "only": _ONLY[user is not None]}
             found = t.execute(_USED.format(**names), values).fetchall()
             if len(found) == limit:

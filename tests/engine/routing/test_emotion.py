@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import math
 from pathlib import Path
 from typing import Any
 
@@ -9,12 +10,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from nexscout_cli.engine.routing.emotion import emotional_complexity
+from nexscout_cli.engine.routing.felt import odds
 
 FIXTURES = Path(__file__).parents[3] / "fixtures" / "emotion.jsonl"
 ROWS: list[dict[str, Any]] = [json.loads(line) for line in FIXTURES.read_text("utf-8").splitlines()]
-UNTUNED = "fourth"
-"""The texts that were written when the word lists were finished, and that changed no word of them."""
-KINDS = sorted({row["kind"] for row in ROWS if row["set"] != UNTUNED})
+UNTUNED = ("fourth", "sixth")
+"""Texts that nothing was trained on: hard ones, by two authors, written before the training texts were."""
+KINDS = sorted({row["kind"] for row in ROWS if row["set"] not in UNTUNED})
+TAUGHT = Path(__file__).parents[3] / "scripts" / "train" / "feelings"
 LANGUAGES = ("en", "de", "es", "zh", "hi", "ar")
 
 
@@ -35,20 +38,40 @@ def test_there_are_enough_labelled_texts_of_both_labels_and_in_each_language() -
 
 @pytest.mark.parametrize("language", LANGUAGES)
 def test_it_agrees_with_at_least_88_percent_of_the_texts_it_was_made_with(language: str) -> None:
-    rows = [row for row in ROWS if row["lang"] == language and row["set"] != UNTUNED]
+    rows = [row for row in ROWS if row["lang"] == language and row["set"] not in UNTUNED]
     assert share(rows) >= 0.88
     assert share([row for row in rows if row["label"] == "high"]) >= 0.82
 
 
-def test_of_hard_texts_written_after_it_it_calls_no_low_one_high_and_agrees_with_half() -> None:
-    rows = [row for row in ROWS if row["set"] == UNTUNED]
-    assert share(rows) >= 0.55  # 59% seen, of the high ones 32%: much of what is felt has no word for it
+def test_of_hard_texts_that_nothing_was_trained_on_it_agrees_with_86_percent_and_sees_most_of_the_high_ones() -> None:
+    rows = [row for row in ROWS if row["set"] in UNTUNED]
+    assert share(rows) >= 0.86
+    assert share([row for row in rows if row["label"] == "high"]) >= 0.8
     assert share([row for row in rows if row["label"] == "low"]) >= 0.9
+
+
+def test_no_text_that_was_kept_out_is_among_those_it_was_trained_on() -> None:
+    taught = "\n".join(path.read_text("utf-8") for path in TAUGHT.glob("*.tsv"))
+    assert not [row["text"] for row in ROWS if row["set"] in UNTUNED and row["text"] in taught]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "Kill the process on port 8080.",
+        "The database died under load; write a postmortem.",
+        "Explain the stages of grief in psychology.",
+        "How is a divorce filed in Texas?",
+        "Write a ghost story for children.",
+    ],
+)
+def test_words_of_death_and_hurt_in_a_request_about_something_else_are_light(text: str) -> None:
+    assert emotional_complexity(text) < 0.5
 
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_it_agrees_with_at_least_three_quarters_of_every_kind(kind: str) -> None:
-    rows = [row for row in ROWS if row["kind"] == kind and row["set"] != UNTUNED]
+    rows = [row for row in ROWS if row["kind"] == kind and row["set"] not in UNTUNED]
     assert share(rows) >= 0.75
 
 
@@ -103,3 +126,9 @@ def test_every_text_scores_between_0_and_1_to_three_decimals_and_always_the_same
     score = emotional_complexity(text)
     assert 0.0 <= score <= 1.0
     assert score == round(score, 3) == emotional_complexity(text)
+
+
+@given(st.text(max_size=300))
+def test_the_words_odds_are_a_number_for_any_text_and_the_same_for_any_case(text: str) -> None:
+    assert math.isfinite(odds(text))
+    assert odds(text.lower()) == odds(text)
