@@ -1,6 +1,7 @@
 """Whether a request asks about the form of a text: its layout, characters, order or spelling, not only what it says.
 
-English, German, French and Spanish. A word too many costs a saving, one too few an answer: when in doubt, it asks.
+English, German, French and Spanish. A word too many costs a saving, one too few an answer: when in doubt, it asks. Only
+where the words around it tell that something else is meant ("in order to", "capital city") it does not.
 """
 
 from __future__ import annotations
@@ -41,7 +42,33 @@ _PHRASES = (
     r"|keep (?:it|them|the|all|every)|return (?:it|them|the)|same (?:form|structure|shape)|mot (?:à|pour) mot"
     r"|palabra por palabra|tal cual"
 )
+_OTHERWISE = (
+    r"in order (?:to|for|that)|(?:online|pizza|takeaway|grocery|court|world|executive) orders?|order (?:online|from)"
+    r"|original(?:ly| (?:price|cost|owner|cast|members?|settlers|inhabitants|inventor|author|novel|film|movie|series))"
+    r"|different(?= (?!(?:from|than|to|in|or|and|at|here|there|now|by|enough)\b)\w)|differently|comparable|comparatively"
+    r"|characteristics?|characterised?|characterized?|(?:main|fictional|minor|leading|cartoon|movie|film) characters?"
+    r"|characters? (?:development|arc|named|played)|played the (?:character|role)"
+    r"|formations?|formatives?|lineages?|linear(?:ly)?"
+    r"|reproductive|reproduction|conservation(?:ist)?s?|conservatives?|conservatory|beautiful(?:ly)?"
+    r"|capital (?:of|city|cities|gains?|markets?|punishment|investments?|expenditures?)|as (?:the |its )?capital|capitalis[mt]s?"
+    r"|sort of|what sorts?|(?:what|who|how|why|where|when) exactly|exactly (?:what|who|how|why|where|when|one|once)"
+    r"|in a row(?! of)|(?:death|skid) row|in the field of"
+    r"|field (?:goals?|trips?|studies|study|work|hockey)|(?:\w+ )?yard field|magnetic fields?"
+    r"|key (?:points?|features?|messages?|takeaways?|findings?|figures?|roles?|factors?|ideas?|activities|resources|people"
+    r"|players?|reasons?|challenges?|benefits?|concepts?|decisions?|arguments?|themes?)"
+    r"|(?:family|population|market|team|company|party) size|size of (?:the |its |their )?(?:population|market|army)"
+    r"|outer space|space (?:exploration|stations?|shuttles?|travel|race|program(?:me)?s?|craft|agency|telescopes?)"
+    r"|spacecrafts?|spaceships?|parking spaces?|green spaces?|sequence of events"
+    r"|(?:cover|love|resignation|recommendation) letters?|letters? of (?:recommendation|resignation|intent)"
+    r"|how many times (?:has|have|had|can|could|will|would)|structure of (?:an? |the )?(?:atom|cell|company|government|team)"
+    r"|(?:cost|corporate|plant|cell|bone|power|organi[sz]ational|social) structures?"
+    r"|code of (?:conduct|ethics)|dress codes?|postal codes?|zip codes?|penal code|area codes?"
+    r"|pull tabs?|transformers?"
+    r"|rail(?:way)? lines?|front lines?|product lines?|bottom line|phone lines?|repetitive"
+)
+"""What holds a word of form and means another thing; each is taken out before the words are looked for."""
 _WORDS = _WHOLE.split()
+_ELSE = re.compile(rf"\b(?:{_OTHERWISE})\b", re.IGNORECASE)
 _ABOUT = re.compile(
     rf"\b(?:(?:{'|'.join(_WORDS)})\b|(?:{'|'.join(stem for stem in _STEMS.split() if stem not in _WORDS)})|(?:{_PHRASES})\b)",
     re.IGNORECASE,
@@ -49,5 +76,5 @@ _ABOUT = re.compile(
 
 
 def asks_about_form(text: str) -> bool:
-    """True where one of the words of form stands in the text."""
-    return _ABOUT.search(text) is not None
+    """True where one of the words of form stands in the text, and not for something else."""
+    return _ABOUT.search(text) is not None and _ABOUT.search(_ELSE.sub("·", text)) is not None
