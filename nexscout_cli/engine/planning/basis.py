@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from nexscout_cli.config import Settings
 from nexscout_cli.engine import prompt_cache
@@ -17,6 +17,9 @@ from nexscout_cli.engine.planning.texts import Count, messages, originals
 from nexscout_cli.engine.request import AIRequest
 from nexscout_cli.engine.routing import audit, policy, rules
 from nexscout_cli.engine.snapshot import Snapshot
+
+if TYPE_CHECKING:
+    from nexscout_cli.engine.routing.estimates import Estimates
 
 MAX_REASONS = 5
 """Features of a prompt that are named when somebody asks why it was taken for easy or hard."""
@@ -183,13 +186,19 @@ def make_basis(request: AIRequest, snapshot: Snapshot, settings: Settings, count
     if resolved.by_difficulty:
         choice, decision, second = _by_difficulty(request, rule, bidding, decision)
     else:
-        careful = audit.Careful(snapshot.verdicts) if snapshot.verdicts and resolved.policy == "rules" else None
+        careful = _careful(snapshot) if snapshot.verdicts and resolved.policy == "rules" else None
         choice = rules.choose(rule, resolved.forced, *bidding, careful)
         second = None
     if resolved.forced is None and resolved.mode == "auto" and not snapshot.panic:
         second = _audit(request, bidding, choice) or second
     decided = _decided(decision, choice)
     return Basis(resolved, choice, decided, compression, texts, forecasts, second)
+
+
+def _careful(snapshot: Snapshot) -> Estimates:
+    from nexscout_cli.engine.routing.careful import Careful
+
+    return Careful(snapshot.verdicts)
 
 
 def _audit(request: AIRequest, bidding: Bidding, choice: rules.Choice) -> SecondStep | None:
