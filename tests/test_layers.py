@@ -59,6 +59,7 @@ VALUES = {
     "money",
     "names",
     "deployment",
+    "evidence",
     "percentiles",
     "plan_types",
     "ports",

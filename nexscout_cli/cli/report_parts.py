@@ -129,7 +129,13 @@ def remarks(result: dict[str, Any]) -> list[str]:
             f"providers' prompt caches: {cache['read_tokens']:,} tokens read, {cache['written_tokens']:,} written; they saved "
             f"{money(cache['saved_usd'])} at the prices of today, which is in the costs already"
         )
+        audits = result["audits"]
+        checked = (
+            f"{audits['audits']:,} cheap answers were audited for {money(audits['cost_usd'])}: the strong model gave the same "
+            f"answer to {audits['same']:,}, another one to {audits['other']:,}; {audits['not_compared']:,} cannot be compared"
+        )
         return [
+            *([checked] if audits["audits"] else []),
             *([kept] if cache["read_tokens"] or cache["written_tokens"] else []),
             f"baseline: what {result['baseline']} would have cost (report.baseline); each call is counted by the baseline "
             "of its day; what was not delivered, or came from a model below routing.floor, saved nothing",

@@ -132,6 +132,13 @@ SETTINGS: dict[str, Setting] = {
     "routing.quality_target": Setting(
         0.95, float, "share of the strong model's advantage that learned and cascade keep", 0, 1
     ),
+    "routing.audit": Setting(
+        0.0,
+        float,
+        "share of the cheap answers that the strong model answers too, billed, compared and learned from",
+        0,
+        1,
+    ),
     "routing.order": Setting(FEATURE_FIRST, list, "order of the routing rules; the first that matches decides"),
     "routing.floor": Setting(0.5, float, "models below this quality are used only when no better one is there", 0, 1),
     "serve.host": Setting("127.0.0.1", str, "the address that the server listens on"),

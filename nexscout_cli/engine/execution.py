@@ -43,7 +43,6 @@ from nexscout_cli.engine.course import (
     RETRY,
     STRONG,
     Course,
-    Doubted,
     Ended,
     Held,
     Step,
@@ -54,6 +53,7 @@ from nexscout_cli.engine.course import (
     with_failure,
 )
 from nexscout_cli.engine.failures import ProviderFailure
+from nexscout_cli.engine.judging import UNFIT, judged
 from nexscout_cli.engine.model import Model
 from nexscout_cli.engine.money import usd
 from nexscout_cli.engine.options import sent
@@ -250,20 +250,12 @@ class Execution:
             course = course._replace(unfit=Unfit(held, charge, completion, wrong))
             course = course.warned(f"a first answer was not as the schema says, and is paid: {wrong}")
             note = f"{plan.model.name}'s answer is not as the schema says ({wrong}); asking once more"
-            return course, Post(held, undelivered, note=note)
+            return course, Post(held, undelivered._replace(doubt=UNFIT), note=note)
         if wrong is not None:
             course = course.warned(f"the answer is not as the schema says: {wrong}")
-        found = None
-        if plan.cascade is not None:
-            from nexscout_cli.engine.answers.doubt import doubt
-
-            score, reasons = doubt(course.asked.request.question, completion.text, completion.finish_reason)
-            found = {"score": round(score, 4), "limit": plan.cascade.doubt, "reasons": list(reasons)}
-            if score >= plan.cascade.doubt:
-                because = f" ({'; '.join(reasons)})" if reasons else ""
-                note = f"{plan.model.name}'s answer is doubtful{because}; asking further"
-                course = course._replace(doubted=Doubted(held, charge, completion, score))
-                return course, Post(held, undelivered._replace(doubt=found), note=note)
+        course, found, further = judged(course, held, charge, completion)
+        if further is not None:
+            return course, Post(held, undelivered._replace(doubt=found), note=further)
         course, given, response = self._delivery(course, held, charge, completion, at, read)
         posting = undelivered._replace(delivery=given, doubt=found)
         whole = plan.cascade is not None or plan.request.options.wants_json

@@ -60,6 +60,9 @@ class ReportReader(Protocol):
     def prompt_caches(self) -> list[PromptCache]:
         """Input tokens of the window that providers had in their caches, or wrote there, by model and class."""
 
+    def audits(self) -> tuple[int, int, int, int]:
+        """Audits of the window: how many, the same answer, another one, and what the strong answers cost."""
+
     def token_classes(self) -> dict[str, int]:
         """Tokens of the window that are not plain, by class (see ``engine/usage.py``)."""
 

@@ -34,7 +34,11 @@ def read_snapshot(ledger: Ledger, provider: Provider, settings: Settings, actor:
     policy = effective_policy(request, world.profile, settings)
     if (added := _unlisted(world, provider, request)) is not None:
         world = world._replace(models=(*world.models, added))
-    known = _NOTHING if policy == "rules" else ledger.experience(actor, request.user_id, request.feature)
+    known = (
+        _NOTHING
+        if policy == "rules" and not settings["routing.audit"]
+        else ledger.experience(actor, request.user_id, request.feature)
+    )
     if added is not None or request.options.service_tier is not None:
         return _able(_snapshot(world, known, settings, provider, actor, request), request)
     # What the store tells is the same object while nothing was written: then so is the snapshot.

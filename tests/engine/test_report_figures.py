@@ -73,6 +73,9 @@ class Given:
     def prompt_caches(self) -> list[PromptCache]:
         return list(self.more.get("caches", []))
 
+    def audits(self) -> tuple[int, int, int, int]:
+        return (0, 0, 0, 0)
+
     def token_classes(self) -> dict[str, int]:
         return dict(self.more.get("classes", {}))
 

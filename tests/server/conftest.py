@@ -140,14 +140,19 @@ def shared(tmp_path_factory: pytest.TempPathFactory, provider_of_all: OpenAIServ
 
 
 @pytest.fixture
-def provider(provider_of_all: OpenAIServer) -> OpenAIServer:
-    """The provider behind the shared server, as new."""
+def provider(provider_of_all: OpenAIServer) -> Iterator[OpenAIServer]:
+    """The provider behind the shared server, as new; and as new again for tests that don't ask for it."""
+    _as_new(provider_of_all)
+    provider_of_all.requests.clear()
+    yield provider_of_all
+    _as_new(provider_of_all)
+
+
+def _as_new(provider: OpenAIServer) -> None:
     fresh = OpenAIServer()
     for name in ("reply", "fill", "delay", "pause", "usage", "fail", "finish_reason", "model"):
-        setattr(provider_of_all, name, getattr(fresh, name))
+        setattr(provider, name, getattr(fresh, name))
     fresh._server.server_close()
-    provider_of_all.requests.clear()
-    return provider_of_all
 
 
 @pytest.fixture

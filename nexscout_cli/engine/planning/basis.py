@@ -15,7 +15,7 @@ from nexscout_cli.engine.planning.resolve import Resolved
 from nexscout_cli.engine.planning.shape import shape_of
 from nexscout_cli.engine.planning.texts import Count, messages, originals
 from nexscout_cli.engine.request import AIRequest
-from nexscout_cli.engine.routing import policy, rules
+from nexscout_cli.engine.routing import audit, policy, rules
 from nexscout_cli.engine.snapshot import Snapshot
 
 MAX_REASONS = 5
@@ -107,13 +107,15 @@ class Forecasts:
 class SecondStep(NamedTuple):
     """What follows a doubtful first answer: the strong model, a second cheap one where there is one.
 
-    ``doubt`` (0..1) is the limit, ``chance`` how probable it is that an answer reaches it.
+    ``doubt`` (0..1) is the limit, ``chance`` how probable it is that an answer reaches it. ``audit``: the strong one is asked
+    whatever the doubt, to see whether the first was as good.
     """
 
     strong: rules.Choice
     other: Model | None
     doubt: float
     chance: float
+    audit: bool = False
 
 
 class Basis(NamedTuple):
@@ -181,10 +183,26 @@ def make_basis(request: AIRequest, snapshot: Snapshot, settings: Settings, count
     if resolved.by_difficulty:
         choice, decision, second = _by_difficulty(request, rule, bidding, decision)
     else:
-        choice = rules.choose(rule, resolved.forced, *bidding)
+        careful = audit.Careful(snapshot.verdicts) if snapshot.verdicts and resolved.policy == "rules" else None
+        choice = rules.choose(rule, resolved.forced, *bidding, careful)
         second = None
+    if resolved.forced is None and resolved.mode == "auto" and not snapshot.panic:
+        second = _audit(request, bidding, choice) or second
     decided = _decided(decision, choice)
     return Basis(resolved, choice, decided, compression, texts, forecasts, second)
+
+
+def _audit(request: AIRequest, bidding: Bidding, choice: rules.Choice) -> SecondStep | None:
+    """The strong model after a cheap answer, where the request is drawn for that."""
+    snapshot, settings = bidding.snapshot, bidding.settings
+    if not audit.drawn(request, snapshot.now, settings["routing.audit"]):
+        return None
+    top = policy.HARD_FREE if snapshot.tier == "free" else policy.HARD
+    above = rules.choose(rules.Need(top, audit.REASON), None, *bidding)
+    strong, weak = above.models[0], choice.models[0]
+    if weak.free or bidding.price(strong) <= bidding.price(weak) or strong.quality <= weak.quality:
+        return None
+    return SecondStep(above._replace(reason=audit.REASON), None, 0.0, 1.0, audit=True)
 
 
 def _by_difficulty(

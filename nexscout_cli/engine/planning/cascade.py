@@ -23,8 +23,8 @@ def with_cascade(make: MakeOne, snapshot: Snapshot, basis: Basis, plan: Plan, se
     request, above = plan.request, basis._replace(choice=second.strong)
     strong = _after(make, (plan,), request, snapshot, above, second.strong.models[0])
     if strong.error is not None:
-        return _without(plan, strong)
-    alone = plan._replace(cascade=Cascade(strong, second.doubt, second.chance))
+        return plan if second.audit else _without(plan, strong)
+    alone = plan._replace(cascade=Cascade(strong, second.doubt, second.chance, audit=second.audit))
     if second.other is None:
         return alone
     asked = basis._replace(choice=rules.Choice((second.other,), "cascade_second_opinion", plan.required_quality))

@@ -16,7 +16,7 @@ class Cascade(NamedTuple):
     """What follows a first answer whose doubt (0..1) reaches ``doubt``, which it does with probability ``chance``.
 
     The plan ``strong``; before it ``other``, a second cheap model, where that is expected to pay: with probability
-    ``agreement`` it gives the same answer, which is then kept.
+    ``agreement`` it gives the same answer, which is then kept. ``audit``: ``strong`` is asked whatever the doubt, and compared.
     """
 
     strong: Plan
@@ -24,6 +24,7 @@ class Cascade(NamedTuple):
     chance: float
     other: Plan | None = None
     agreement: float = 0.0
+    audit: bool = False
 
     @property
     def steps(self) -> tuple[tuple[float, Plan], ...]:

@@ -34,6 +34,19 @@ def savings(reader: ReportReader, baseline: str) -> Row:
         "totals": _saved(total(rows)),
         "baseline": baseline,
         "prompt_cache": _prompt_cache(reader),
+        "audits": _audits(reader),
+    }
+
+
+def _audits(reader: ReportReader) -> Row:
+    """What audits cost, and found: whether the strong model came to the cheap one's answer."""
+    audits, same, other, cost = reader.audits()
+    return {
+        "audits": audits,
+        "same": same,
+        "other": other,
+        "not_compared": audits - same - other,
+        "cost_usd": usd(cost),
     }
 
 

@@ -143,12 +143,27 @@ def _attempt(one: Json) -> str:
     if one["cost_usd"] is not None:
         text += f" for ${one['cost_usd']:f}"
     if doubt := one["doubt"]:
+        if "audit" in doubt:
+            same = {
+                True: "it gives the same answer",
+                False: "it gives another answer",
+                None: "the two cannot be compared",
+            }
+            return f"{text}; an audit of {doubt['audit']}: {same[doubt['agrees']]}{_delivered(one)}."
+        if "unfit" in doubt:
+            return f"{text}; it was not as its schema says{_delivered(one)}."
+        if "checked" in doubt:
+            return f"{text}; it was checked by the strong model{_delivered(one)}."
         if "agrees" in doubt:
             text += "; it gives the same answer" if doubt["agrees"] else "; it gives another answer"
         score, limit = _apart(doubt["score"], doubt["limit"])
         text += f"; doubt {score} against a limit of {limit}"
         if doubt["reasons"] and doubt["score"] >= doubt["limit"]:
             text += f" ({'; '.join(doubt['reasons'])})"
-    if one["state"] == "posted":
-        text += "; delivered" if one["delivered"] else "; not delivered"
-    return text + "."
+    return f"{text}{_delivered(one)}."
+
+
+def _delivered(one: Json) -> str:
+    if one["state"] != "posted":
+        return ""
+    return "; delivered" if one["delivered"] else "; not delivered"

@@ -84,11 +84,13 @@ def _latency(sql: Dialect, rows: Rows) -> str:
     """Milliseconds from hold to post. What was posted by age, or by hand, has a reason: how long it took nobody knows."""
     took = f"CAST(round({sql.seconds('a.created_at', 'a.settled_at')} * 1000) AS bigint)"
     value = "took" if rows.exact else rounded("took", TOOK)
-    return f"""SELECT owner, at, model, feature, {value} AS took, 1 AS calls FROM (
+    # Else SQLite works out the time for each arm of the rounding.
+    return f"""WITH timed AS MATERIALIZED (
         SELECT u.user_id AS owner, u.created_at AS at, u.model_used AS model, u.feature,
-        CASE WHEN {took} > 0 THEN {took} ELSE 0 END AS took
+        {sql.greatest}(coalesce({took}, 0), 0) AS took
         FROM (SELECT * FROM ai_model_usage WHERE {rows.span} AND outcome = 'posted' {rows.only}) u
-        JOIN attempts a USING (request_id, n) WHERE a.failure IS NULL AND a.reason IS NULL) timed"""
+        JOIN attempts a USING (request_id, n) WHERE a.failure IS NULL AND a.reason IS NULL)
+        SELECT owner, at, model, feature, {value} AS took, 1 AS calls FROM timed"""
 
 
 def _known(rows: Rows) -> str:

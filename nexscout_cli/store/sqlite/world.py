@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
+from nexscout_cli.engine.evidence import evidence, with_evidence
 from nexscout_cli.engine.snapshot import Experience, Given, Subject, World, pooled
 from nexscout_cli.store.sqlite import accounts, keys, lengths, models, profiles
 from nexscout_cli.store.sqlite.transaction import Transaction, stamp
@@ -16,6 +18,8 @@ if TYPE_CHECKING:
 
 DOUBTS_SEEN = 200
 """Rows of usage that are looked through for how often first answers were doubted."""
+AUDITS_SEEN = 1_000
+"""A user's latest rows of usage that are looked through for audits, and for answers that were of no use."""
 
 
 def read(t: Transaction, user_id: str, feature: str, budgets: Sequence[Budget], owners: Sequence[str] = ()) -> World:
@@ -62,10 +66,16 @@ def experience(t: Transaction, user_id: str, feature: str) -> Experience:
         (feature,),
     )
     verdicts = pooled(user_id, (Given(*row) for row in given))
+    seen = t.execute(
+        f"""SELECT model_used, metadata FROM (SELECT * FROM ai_model_usage WHERE user_id = ? ORDER BY created_at DESC LIMIT ?)
+            AS latest WHERE feature = ? AND {t.sql.has("metadata", "doubt")}""",
+        (user_id, AUDITS_SEEN, feature),
+    )
+    found = evidence((row[0], json.loads(row[1])["doubt"]) for row in seen.fetchall())
     doubts = t.execute(
         f"""SELECT {t.sql.number("metadata", "doubt.score")} FROM
            (SELECT feature, routing_reason, metadata FROM ai_model_usage WHERE user_id = ? ORDER BY created_at DESC LIMIT ?)
            AS latest WHERE feature = ? AND routing_reason = 'cascade_first' AND {t.sql.has("metadata", "doubt")}""",
         (user_id, DOUBTS_SEEN, feature),
     )
-    return Experience(verdicts, tuple(row[0] for row in doubts))
+    return Experience(with_evidence(verdicts, found), tuple(row[0] for row in doubts))
