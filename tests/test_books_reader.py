@@ -25,6 +25,7 @@ MAY = {
     "acceptance/test_chat_requests.py": "what attempts of a conversation were held and posted at",
     "acceptance/test_deployments.py": "which place had an attempt, and in what order",
     "acceptance/test_page_figures.py": "sums of a whole database, beside those of its pages",
+    "acceptance/test_prompt_caches.py": "hashes of prompts' heads, as they are kept",
     "acceptance/test_quote.py": "SQL is part of a prompt",
     "contract/books.py": "the reader itself",
     "contract/test_broken_stores.py": "stores that break a rule are stores",

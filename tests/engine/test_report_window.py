@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from nexscout_cli.engine.report_window import between, parse_when, zone
+from nexscout_cli.engine.report_window import Window, between, parse_when, zone
 from nexscout_cli.errors import UsageError
 
 NOW = datetime(2026, 11, 3, 14, 30, 0, 250_000, tzinfo=UTC)
@@ -66,6 +66,6 @@ def test_an_unknown_zone_is_refused() -> None:
     ],
 )
 def test_a_month_that_is_named_ends_with_itself(since: str, first: datetime, end: datetime) -> None:
-    assert between(NOW, since, None, UTC) == (first, end, UTC)
+    assert between(NOW, since, None, UTC) == Window(first, end, UTC)
     later = datetime(2026, 11, 2, tzinfo=UTC)
-    assert between(NOW, since, "2026-11-02", UTC) == (first, later, UTC)
+    assert between(NOW, since, "2026-11-02", UTC) == Window(first, later, UTC)

@@ -396,7 +396,7 @@ def commands() -> Iterator[Case]:
 
     known = [(path, command) for path, command in leaves(get_command(app)) if path not in _NEVER]
     with _home() as folder, MonkeyPatch.context() as patch:
-        patch.setattr("sys.stdin", io.StringIO())
+        patch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO()))
         os.environ |= {"EDITOR": "true", "VISUAL": "true", "PATH": ""}  # nothing is started, whatever a line asks for
         (folder / "here.txt").write_text("Say hello.")
         (folder / "rows.jsonl").write_bytes(_FILES["rows.jsonl"])

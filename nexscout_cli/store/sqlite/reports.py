@@ -109,7 +109,14 @@ class SqliteReportReader(FoldReader):
 
     def sums(self, *keys: str) -> list[Row]:
         """The window's sums by ``keys``: user_id, day, model_used, feature. A request counts with its first row."""
-        return self._sums(keys, self.window.since, self.window.until)
+        if keys not in self._summed:  # a page has many reports that ask for the same
+            self._summed[keys] = self._sums(keys, self.window.since, self.window.until)
+        return [dict(row) for row in self._summed[keys]]
+
+    @cached_property
+    def _summed(self) -> dict[tuple[str, ...], list[Row]]:
+        """The window's sums that have been asked for, by their keys."""
+        return {}
 
     def days(self) -> list[Row]:
         """The sums by day of the window's time zone, in order, days without use left out."""
@@ -167,7 +174,7 @@ class SqliteReportReader(FoldReader):
     def _took(self) -> tuple[Rounding | None, dict[tuple[Any, ...], dict[int, int]]]:
         """How many calls took how many milliseconds, by model, and how those are rounded; from one reading."""
         # Few enough are looked at one by one, in a window as on a day of it.
-        exact = sum(row["calls"] for row in self.sums()) <= EXACT
+        exact = sum(row["calls"] for row in self.sums("model_used")) <= EXACT
         return None if exact else TOOK, self.counted(LATENCY, "model", exact=exact)
 
     def deployed_calls(self) -> list[Deployed]:
