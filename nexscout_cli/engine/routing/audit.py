@@ -3,7 +3,7 @@
 Which requests are drawn is a function of who asks what on which day, so a quote and its run agree. An audit is a second step
 whatever the first answer's doubt: the strong model's answer is delivered, the comparison goes into the books.
 
-What is learned shifts the choice of models for a feature, and carefully: see ``careful.py``.
+What is learned shifts the choice of models for a feature, and carefully: see :class:`Careful`.
 """
 
 from __future__ import annotations
@@ -12,12 +12,19 @@ from datetime import datetime
 from typing import TYPE_CHECKING
 from zlib import crc32
 
+from nexscout_cli.engine.routing.estimates import Estimates
+
 if TYPE_CHECKING:
+    from nexscout_cli.engine.model import Model
     from nexscout_cli.engine.request import AIRequest, Json
+    from nexscout_cli.engine.snapshot import Verdicts
 
 REASON = "audit"
 SHORT = 80
 """Characters of an answer, or of its last line, up to which it states a result."""
+MARGIN = 0.05
+"""How much better than the catalog says a model may be taken to be under ``rules``: no request gets a model whose catalog quality
+is further below what the rules ask for, whatever audits have found."""
 
 
 def drawn(request: AIRequest, now: datetime, share: float) -> bool:
@@ -46,3 +53,23 @@ def _states_a_result(answer: str) -> bool:
     lines = answer.strip().splitlines() or [""]
     last = lines[-1].strip()
     return len(answer.strip()) <= SHORT or (len(last) <= SHORT and any(character.isdigit() for character in last))
+
+
+class Careful(Estimates):
+    """Estimates for the policy ``rules``: a conservative bandit over a feature's models.
+
+    A model counts for as much less as feedback, audits and failures say, so that the rules go past one that fails here. It
+    counts for more only with the lower end of what they say (one standard deviation below their mean), and by
+    :data:`MARGIN` at most.
+    """
+
+    def __init__(self, verdicts: Verdicts) -> None:
+        totals: Verdicts = {}
+        for (name, _), (good, bad) in verdicts.items():
+            before = totals.get((name, None), (0, 0))
+            totals[name, None] = (before[0] + good, before[1] + bad)
+        super().__init__(totals, None)
+
+    def quality(self, model: Model) -> float:
+        """The catalog's quality, corrected within the margin."""
+        return min(super().quality(model), model.quality + MARGIN)

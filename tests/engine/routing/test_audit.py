@@ -11,7 +11,6 @@ from nexscout_cli.engine.catalog.seed import seeded
 from nexscout_cli.engine.evidence import Evidence, evidence, with_evidence
 from nexscout_cli.engine.request import AIRequest, Options
 from nexscout_cli.engine.routing import audit
-from nexscout_cli.engine.routing.careful import MARGIN, Careful
 
 NOW = datetime(2026, 11, 29, 12, tzinfo=UTC)
 MODELS = {model.name: model for model in seeded()}
@@ -45,8 +44,8 @@ def test_audits_and_misshapen_answers_are_evidence_and_doubts_and_what_cannot_be
 @given(st.integers(0, 5_000), st.integers(0, 5_000))
 def test_no_evidence_makes_a_model_count_for_more_than_the_margin_above_the_catalog(good: int, bad: int) -> None:
     mini = MODELS["gpt-4o-mini"]
-    careful = Careful({("gpt-4o-mini", 1): (good, 0), ("gpt-4o-mini", None): (0, bad)})
-    assert careful.quality(mini) <= mini.quality + MARGIN
+    careful = audit.Careful({("gpt-4o-mini", 1): (good, 0), ("gpt-4o-mini", None): (0, bad)})
+    assert careful.quality(mini) <= mini.quality + audit.MARGIN
     if not good + bad:
         assert careful.quality(mini) == mini.quality
 
@@ -60,12 +59,12 @@ def test_the_bandit_is_no_worse_than_the_rules_by_more_than_the_margin_and_bette
         ours = rules = 0.0
         for _ in range(6_000):
             required = chance.choice((0.5, mini.quality, mini.quality + 0.04, mini.quality + 0.12))
-            careful = Careful(verdicts)
+            careful = audit.Careful(verdicts)
             cheap = careful.quality(mini) >= required
             ours += truth if cheap else strong.quality
             rules += truth if mini.quality >= required else strong.quality
             if cheap and chance.random() < 0.05:
                 verdicts = with_evidence(verdicts, [Evidence(mini.name, chance.random() < truth)])
-        assert ours / 6_000 >= rules / 6_000 - MARGIN
+        assert ours / 6_000 >= rules / 6_000 - audit.MARGIN
         if truth < 0.4:
             assert ours > 1.05 * rules
