@@ -91,7 +91,8 @@ def _status(error: BaseException, as_json: bool) -> int:
     if isinstance(error, NexScoutError):
         output.failure(error, as_json)
         return error.exit_status
-    if type(error).__name__ == "Abort":  # Typer's, which may not be imported for this
+    # The end of the input where something was asked, by getpass or by Typer, which may not be imported for this.
+    if isinstance(error, EOFError) or type(error).__name__ == "Abort":
         output.failure(Interrupted("aborted"), as_json)
         return Interrupted.exit_status
     if isinstance(error, SystemExit):

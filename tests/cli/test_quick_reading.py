@@ -11,7 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from typer.main import get_command
 
-from nexscout_cli.cli import declared, quick
+from nexscout_cli.cli import declared, mode, quick
+from nexscout_cli.cli.app import main
 from nexscout_cli.cli.commands import COMMANDS, module_of
 from nexscout_cli.cli.typer_app import typed
 
@@ -184,3 +185,15 @@ def test_the_whole_command_line_can_be_had_for_typers_own_runner(home: Any) -> N
 
     done = CliRunner().invoke(app, ["mode", "show", "--json"])
     assert done.exit_code == 0 and '"mode"' in done.output
+
+
+@pytest.mark.parametrize(("error", "said"), [(EOFError(), "aborted"), (KeyboardInterrupt(), "interrupted")])
+def test_who_answers_nothing_has_interrupted_the_command(
+    error: BaseException, said: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def asks(*_: object) -> int:
+        raise error
+
+    monkeypatch.setattr(mode, "_show", asks)
+    assert main(["mode", "show"]) == 130
+    assert capsys.readouterr().err == f"nexscout: {said}\n"
