@@ -110,6 +110,9 @@ class Warm(NamedTuple):
         return LONG_LIFE if self.hour else SHORT_LIFE
 
 
+_KINDS = [str, str, *[int] * 8, str]
+
+
 class Reading(NamedTuple):
     """What is expected of a prompt: tokens read from and written to the cache, the steps before a mark, 1 where for an hour."""
 
@@ -139,13 +142,17 @@ class Prompt(NamedTuple):
 
 
 def warm_heads(kept: Iterable[str]) -> list[Warm]:
-    """What a profile's heads hold of prompts that were sent."""
+    """What a profile's heads hold of prompts that were sent; what cannot be read is passed over: it costs a better quote."""
     found = []
     for text in kept:
-        if text.startswith(f'["{_MARK}"'):
+        if not text.startswith(f'["{_MARK}"'):
+            continue
+        try:
             fields = json.loads(text)
-            if len(fields) == len(Warm._fields) + 1:
-                found.append(Warm(*fields[1:]))
+        except (ValueError, RecursionError):
+            continue
+        if [type(field) for field in fields[1:]] == _KINDS:
+            found.append(Warm(*fields[1:]))
     return found
 
 

@@ -158,6 +158,12 @@ def test_no_text_is_kept_and_few_beginnings_are() -> None:
     assert "100 101" not in str(heads)
 
 
+@pytest.mark.parametrize("damage", ['["w1"', '["w1",1]', '["w1",' + '"x",' * 10 + '"x"]', '["w1",{}]', "[" * 90])
+def test_a_damaged_head_is_passed_over(damage: str) -> None:
+    _, heads = after((), messages(SYSTEM, "one"), model(), NOW)
+    assert cache.warm_heads((damage, *heads)) == cache.warm_heads(heads) != []
+
+
 def test_marks_are_never_dearer_for_any_kind_of_user_and_the_hold_bounds_what_is_billed() -> None:
     """The bench bills by the providers' rules, and asserts of each call that its hold is not exceeded."""
     sys.path.insert(0, str(BENCH.parent))

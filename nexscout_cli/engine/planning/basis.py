@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from nexscout_cli.config import Settings
 from nexscout_cli.engine import prompt_cache
@@ -15,8 +15,11 @@ from nexscout_cli.engine.planning.resolve import Resolved
 from nexscout_cli.engine.planning.shape import shape_of
 from nexscout_cli.engine.planning.texts import Count, messages, originals
 from nexscout_cli.engine.request import AIRequest
-from nexscout_cli.engine.routing import audit, policy, rules
+from nexscout_cli.engine.routing import policy, rules
 from nexscout_cli.engine.snapshot import Snapshot
+
+if TYPE_CHECKING:
+    from nexscout_cli.engine.routing.estimates import Estimates
 
 MAX_REASONS = 5
 """Features of a prompt that are named when somebody asks why it was taken for easy or hard."""
@@ -183,17 +186,27 @@ def make_basis(request: AIRequest, snapshot: Snapshot, settings: Settings, count
     if resolved.by_difficulty:
         choice, decision, second = _by_difficulty(request, rule, bidding, decision)
     else:
-        careful = audit.Careful(snapshot.verdicts) if snapshot.verdicts and resolved.policy == "rules" else None
-        choice = rules.choose(rule, resolved.forced, *bidding, careful)
+        choice = rules.choose(rule, resolved.forced, *bidding, _careful(snapshot, resolved.policy))
         second = None
-    if resolved.forced is None and resolved.mode == "auto" and not snapshot.panic:
+    if settings["routing.audit"] and resolved.forced is None and resolved.mode == "auto" and not snapshot.panic:
         second = _audit(request, bidding, choice) or second
     decided = _decided(decision, choice)
     return Basis(resolved, choice, decided, compression, texts, forecasts, second)
 
 
+def _careful(snapshot: Snapshot, name: str) -> Estimates | None:
+    """What is known of models under the policy ``rules``: nothing, unless audits are on."""
+    if name != "rules" or not snapshot.verdicts:
+        return None
+    from nexscout_cli.engine.routing.audit import Careful
+
+    return Careful(snapshot.verdicts)
+
+
 def _audit(request: AIRequest, bidding: Bidding, choice: rules.Choice) -> SecondStep | None:
     """The strong model after a cheap answer, where the request is drawn for that."""
+    from nexscout_cli.engine.routing import audit
+
     snapshot, settings = bidding.snapshot, bidding.settings
     if not audit.drawn(request, snapshot.now, settings["routing.audit"]):
         return None
