@@ -41,7 +41,7 @@ from nexscout_cli.engine.learning import observation
 from nexscout_cli.engine.length import features, model
 from nexscout_cli.engine.model import is_version
 from nexscout_cli.engine.request import AIRequest
-from nexscout_cli.engine.routing import difficulty, emotion, feelings, felt, prompt_traits
+from nexscout_cli.engine.routing import difficulty, emotion, emotion_words, feelings, prompt_traits
 from nexscout_cli.errors import NexScoutError
 from nexscout_cli.providers import failing, tokens
 from nexscout_cli.providers.wires.sse import EventStream
@@ -140,7 +140,7 @@ def functions(cache_dir: Path) -> dict[str, TextFunction]:
         "feelings": of(
             lambda text: [feelings.read(text, tongue) for tongue in ("de", "es", "zh", "hi", "ar")], feelings.__name__
         ),
-        "felt": of(felt.odds, felt.__name__),
+        "emotion_words": of(emotion_words.odds, emotion_words.__name__),
         "told": of(lambda text: [feelings.told(text, tongue) for tongue in ("en", "de", "ar")], feelings.__name__),
         "difficulty": of(difficulty.difficulty, difficulty.__name__),
         "options": of(prompt_traits.options, prompt_traits.__name__),

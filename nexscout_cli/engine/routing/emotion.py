@@ -16,12 +16,10 @@ between two people, 0.6, technical 0.05;
    instruction
    ("List the causes of …").
 2. heat of the text = hottest + 0.5 × second + 0.3 × third sentence, so that length alone changes nothing.
-3. Mixed feelings: + 1.2 where personal warmth meets some heat across "but", "yet", "though"…, + 0.5 where they
-merely meet;
-   where warmth far outweighs a little heat
-   without a contrast, heat is halved.
-4. What the words themselves tell (:mod:`nexscout_cli.engine.routing.felt`, trained) is weighed against that heat: score =
-   logistic(LEVEL + STEEP × (constant + a × log-odds by the words + b × heat, at most 4)); 0 where neither tells of any.
+3. Mixed feelings: + 1.2 where personal warmth meets some heat across "but", "yet", "though"…, + 0.5 where they merely meet;
+   where warmth far outweighs a little heat without a contrast, heat is halved.
+4. What the words themselves tell (:mod:`nexscout_cli.engine.routing.emotion_words`, trained) is weighed against that heat:
+   score = logistic(LEVEL + STEEP × (constant + a × log-odds by the words + b × heat, at most 4)); 0 where neither tells of any.
 
 Sentences in German, Spanish, Chinese, Hindi or Arabic are read by lists of their own, and a short text that tells of the
 writer's life without asking for anything counts as hot where something in it may lie heavy (both:
@@ -37,7 +35,7 @@ import re
 from functools import lru_cache
 from typing import Any, NamedTuple
 
-from nexscout_cli.engine.routing import feelings, felt
+from nexscout_cli.engine.routing import emotion_words, feelings
 from nexscout_cli.engine.routing.feelings import language, unsaid
 
 MAX_CHARS = 6_000
@@ -298,11 +296,11 @@ def emotional_complexity(text: str) -> float:
     is empty, or in which nothing tells of feeling in the languages known, is 0.
     """
     prose = _prose(text)
-    heat, heard = _heat(prose), felt.odds(prose)
+    heat, heard = _heat(prose), emotion_words.odds(prose)
     if heat == 0.0 and heard <= 0.0:
         return 0.0
     if 0.0 < heat < TAKEN_BACK and len(prose) <= FEW_CHARS:
         heard = min(heard, -heat)
-    constant, by_words, by_rules = felt.shipped().weighing
-    weighed = constant + by_words * heard + by_rules * min(heat, felt.HEAT)
+    constant, by_words, by_rules = emotion_words.shipped().weighing
+    weighed = constant + by_words * heard + by_rules * min(heat, emotion_words.HEAT)
     return round(1 / (1 + math.exp(-max(-30.0, min(30.0, LEVEL + STEEP * weighed)))), 3)

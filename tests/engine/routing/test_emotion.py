@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from nexscout_cli.engine.routing.emotion import emotional_complexity
-from nexscout_cli.engine.routing.felt import odds
+from nexscout_cli.engine.routing.emotion_words import odds
 
 FIXTURES = Path(__file__).parents[3] / "fixtures" / "emotion.jsonl"
 ROWS: list[dict[str, Any]] = [json.loads(line) for line in FIXTURES.read_text("utf-8").splitlines()]

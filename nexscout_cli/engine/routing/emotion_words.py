@@ -1,7 +1,7 @@
 """How much a text weighs on whoever wrote it, by its words alone: a logistic model over words, neighbours and parts of words.
 
 It knows what lists of words of feeling cannot: an empty chair, a badge that no longer opens the door, thanks that mean the
-opposite. ``scripts/train/felt`` fits it to texts that were written for this project, in English, German, Spanish, French,
+opposite. ``scripts/train/emotion`` fits it to texts that were written for this project, in English, German, Spanish, French,
 Chinese, Hindi and Arabic; :mod:`nexscout_cli.engine.routing.emotion` weighs it against the rules.
 """
 
@@ -42,7 +42,7 @@ class Felt(NamedTuple):
 
 
 def unpack(data: dict[str, object]) -> Felt:
-    """A model as ``scripts/train/felt`` writes it."""
+    """A model as ``scripts/train/emotion`` writes it."""
     fields = {name: data[name] for name in Felt._fields}
     return Felt(**fields | {"grams": signed_bytes(data["grams"]), "weighing": tuple(data["weighing"])})  # type: ignore[arg-type]
 
@@ -50,7 +50,7 @@ def unpack(data: dict[str, object]) -> Felt:
 @cache
 def shipped() -> Felt:
     """The model in the package."""
-    return unpack(table("felt"))
+    return unpack(table("emotion_words"))
 
 
 def buckets(text: str) -> set[int]:
