@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Any
 
+from nexscout_cli.engine.catalog.aliases import model_named
 from nexscout_cli.engine.options import OPTIONS, from_json
 from nexscout_cli.engine.request import AIRequest, Caller, Options
 from nexscout_cli.errors import NotPermitted, UsageError
@@ -55,6 +56,7 @@ def build(
     feature = beside.get("feature") or settings["feature"]
     model, _, named = model.partition("/") if model.startswith(f"{AUTO}/") else (model, "", "")
     if model != AUTO and model not in MODES:
+        model = model_named(model, settings)
         if key.models and model not in key.models:
             raise NotPermitted(f"this key may not use {model}", f"it may use: {', '.join(key.models)}")
         options["force_model"] = model

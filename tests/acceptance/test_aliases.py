@@ -4,6 +4,10 @@ from __future__ import annotations
 
 import pytest
 
+from nexscout_cli.config import Settings
+from nexscout_cli.engine.book_types import ApiKey
+from nexscout_cli.errors import NotPermitted
+from nexscout_cli.server import asking
 from tests.acceptance.conftest import Home
 from tests.support.openai_server import OpenAIServer
 
@@ -39,3 +43,11 @@ def test_an_alias_of_a_model_that_there_is_not_is_refused_by_the_models_name(six
     six("config", "set", "models.aliases", "mini=no-such-model")
     refused = six("run", "-m", "mini", "Hello", ok=False)
     assert refused.status == 2 and "'no-such-model'" in refused.err and server.hits == 0
+
+
+def test_a_key_may_name_an_alias_of_its_models_and_of_no_other() -> None:
+    settings = Settings().with_values(models__aliases=["mini=gpt-4o-mini", "big=gpt-4o"])
+    key = ApiKey("k", "ana", ("gpt-4o-mini",))
+    assert asking.build(key, "mini", {}, settings, {}).options.force_model == "gpt-4o-mini"
+    with pytest.raises(NotPermitted, match="may not use gpt-4o"):
+        asking.build(key, "big", {}, settings, {})

@@ -10,14 +10,18 @@ if TYPE_CHECKING:
     from nexscout_cli.engine.request import AIRequest
 
 
+def model_named(name: str, settings: Settings) -> str:
+    """The model that a name stands for: an alias's, or the name itself."""
+    for entry in settings["models.aliases"]:
+        alias, _, model = entry.partition("=")
+        if alias == name:
+            return str(model)
+    return name
+
+
 def in_full(request: AIRequest, settings: Settings) -> AIRequest:
     """The request in its one form, its model by the catalog's name where it named it by an alias."""
     request = request.settled
     name = request.options.force_model
-    if name is None:
-        return request
-    for entry in settings["models.aliases"]:
-        alias, _, model = entry.partition("=")
-        if alias == name:
-            return request._replace(options=request.options._replace(force_model=model))
-    return request
+    model = None if name is None else model_named(name, settings)
+    return request if model == name else request._replace(options=request.options._replace(force_model=model))
