@@ -30,10 +30,15 @@ from nexscout_cli.store.postgres.groups import Groups
 from nexscout_cli.store.postgres.ledger import PostgresLedger
 from nexscout_cli.store.postgres.transactions import PostgresTransactions
 from nexscout_cli.store.sqlite import database
+from nexscout_cli.store.sqlite.jobs import SqliteJobs
 from nexscout_cli.store.sqlite.ledger import SqliteLedger
 from nexscout_cli.store.sqlite.recovery import SqliteRecovery
 
 BEFORE, INSIDE, AFTER = "before", "inside", "after"
+JOB_STEPS = (
+    *("begin", "hold", "reopen", "add_part", "take", "submit", "move", "let_go"),
+    *("post", "give_back", "lose", "end", "cancel", "close"),
+)
 
 
 class Wire:
@@ -72,6 +77,7 @@ POINTS: dict[str, tuple[Any, str, str]] = {
     "inside a refusal": (SqliteLedger, "record_refusal", INSIDE),
     "inside the recovery": (SqliteRecovery, "recover", INSIDE),
     "inside a decision": (SqliteRecovery, "resolve", INSIDE),
+    **{f"inside a job's {step}": (SqliteJobs, step, INSIDE) for step in JOB_STEPS},
 }
 """Inside a transaction is at its very end, when all is written and nothing committed."""
 

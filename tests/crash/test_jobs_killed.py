@@ -23,6 +23,8 @@ ROOT = Path(__file__).resolve().parents[2]
 ROWS = 3
 OPENAI = ["POST /v1/files", "POST /v1/batches", "GET /v1/batches/X", "GET /v1/files/X/content"]
 MESSAGES = "POST /v1/messages/batches"
+SUBMIT = ("batch", "rows.jsonl", "--later", "--out", "out.jsonl", "--json")
+POLL = ("jobs", "poll", "--json")
 
 
 class Home:
@@ -39,16 +41,18 @@ class Home:
             "OPENAI_BASE_URL": f"{server.root}/v1",
             "ANTHROPIC_API_KEY": "y",
             "ANTHROPIC_BASE_URL": server.root,
+            "GEMINI_API_KEY": "z",
+            "GEMINI_API_BASE": f"{server.root}/v1beta",
             "PYTHONPATH": str(ROOT),
         }
         lines = [json.dumps({"id": str(n), "prompt": f"What is {n}?"}) + "\n" for n in range(ROWS)]
         (folder / "rows.jsonl").write_text("".join(lines))
 
-    def run(self, *argv: str, kill: tuple[str, str] | None = None) -> tuple[int, Any]:
-        """A command; ``kill``: at which request, and before it is done or after it was answered."""
+    def run(self, *argv: str, kill: tuple[str, str] | None = None, nth: int = 1, **env: str) -> tuple[int, Any]:
+        """A command; ``kill``: at the nth request of which kind, and before it is done or after it was answered."""
         process = subprocess.Popen(
-            [sys.executable, "-m", "nexscout_cli", *argv],
-            env=self.env,
+            [sys.executable, "-m", "tests.crash.launcher" if env else "nexscout_cli", *argv],
+            env=self.env | env,
             cwd=self.folder,
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
@@ -56,8 +60,13 @@ class Home:
             text=True,
         )
 
+        left = [nth]
+
         def strike(step: str) -> bool:
             if kill is None or step != kill[0]:
+                return False
+            left[0] -= 1
+            if left[0]:
                 return False
             process.send_signal(signal.SIGKILL)
             process.wait()
@@ -69,6 +78,11 @@ class Home:
         out, err = process.communicate(timeout=60)
         assert "Traceback" not in err, err
         return process.returncode, json.loads(out, parse_float=str) if out.strip() else None
+
+    def dies(self, point: str, *argv: str, nth: int = 1) -> None:
+        """A command that dies inside the nth commit of a step of a job's."""
+        status = self.run(*argv, CRASH_POINT=f"inside a job's {point}", CRASH_NTH=str(nth))[0]
+        assert status == -signal.SIGKILL, (point, status)
 
     def rows(self, query: str) -> list[Any]:
         with closing(sqlite3.connect(self.folder / "nexscout.db")) as connection:
@@ -88,6 +102,17 @@ def finish(home: Home) -> Any:
         if status != 9:
             return home.run("jobs", "list", "--json")[1]["rows"][0]
     raise AssertionError(said)
+
+
+def check_paid_once(home: Home, given: int, taken: int, batches: int = 1) -> None:
+    """The job goes on to its end: each row is answered and paid once, at half of those prices (pico-dollars a token)."""
+    job = finish(home)
+    cost = (40 * given // 2 + 8 * taken // 2 + 999) // 1000
+    assert (job["succeeded"], job["cost_usd"], job["held_usd"]) == (ROWS, f"{ROWS * cost / 1e9:.9f}", "0.000000000")
+    assert len(home.server.batches) == batches, "one batch was made, whoever died"
+    ids = [json.loads(line)["id"] for line in (home.folder / "out.jsonl").read_text().splitlines()]
+    assert sorted(ids) == [str(n) for n in range(ROWS)]
+    assert home.run("db", "check")[0] == 0
 
 
 @pytest.mark.parametrize("when", ["before", "after"])
@@ -156,3 +181,60 @@ def test_over_a_server_of_databases_a_killed_job_goes_on_elsewhere(home: Home) -
     job = finish(home)
     assert (job["succeeded"], job["held_usd"], len(home.server.batches)) == (ROWS, "0.000000000", 1)
     assert home.run("db", "check")[0] == 0
+
+
+def test_a_job_that_dies_at_each_of_geminis_requests_in_turn_is_answered_and_paid_once(home: Home) -> None:
+    added = ("models", "add", "g", "--litellm-model", "gemini/gemini-t", "--type", "small", *priced("GEMINI_API_KEY"))
+    assert home.run(*added)[0] == 0
+    home.server.states = ["completed"]
+    create, find, batch = "POST /v1beta/models/gemini-t:batchGenerateContent", "GET /v1beta/batches", "GET /v1beta/X"
+    assert home.run(*SUBMIT, "-m", "g", kill=(create, "before"))[0] == -signal.SIGKILL
+    # It is looked for, made, and found again; then it is asked how far it is, and for its answers.
+    for step, when in ((find, "before"), (find, "after"), (create, "after"), (find, "after")):
+        assert home.run(*POLL, kill=(step, when))[0] == -signal.SIGKILL, (step, when)
+    assert home.run(*POLL)[0] == 9
+    for nth, when in ((1, "before"), (1, "after"), (2, "before"), (2, "after")):
+        assert home.run(*POLL, kill=(batch, when), nth=nth)[0] == -signal.SIGKILL, (nth, when)
+    check_paid_once(home, 1_000_000, 5_000_000)
+
+
+@pytest.mark.parametrize("store", ["sqlite", "postgres"])
+def test_a_job_that_dies_inside_each_of_its_commits_in_turn_is_answered_and_paid_once(home: Home, store: str) -> None:
+    if store == "postgres":
+        home.env["NEXSCOUT_DB"] = new_database()
+    home.server.states = ["completed"]
+    home.dies("begin", *SUBMIT)
+    assert home.run("jobs", "list", "--json")[1]["rows"] == []
+    home.dies("hold", *SUBMIT, nth=2)
+    # Of a part's moves: the file that was uploaded, that the batch is asked for, the batch that was made, and was found again.
+    for point, nth in (
+        *(("reopen", 1), ("hold", 3), ("add_part", 1), ("take", 1), ("submit", 1)),
+        *(("move", 1), ("move", 2), ("move", 2), ("move", 1), ("let_go", 1)),
+        *(("move", 1), ("post", 2), ("post", 1), ("move", 2), ("close", 1)),
+    ):
+        home.dies(point, *POLL, nth=nth)
+    check_paid_once(home, 150_000, 600_000)
+
+
+def test_a_job_that_dies_while_it_gives_back_and_loses_rows_does_each_once(home: Home) -> None:
+    home.server.states = ["completed"]
+    home.server.fate = lambda number: ("answered", "failed", "missing")[number]
+    assert home.run(*SUBMIT)[0] == 0
+    for point, nth in (("post", 1), ("give_back", 1), ("lose", 1), ("move", 2)):
+        home.dies(point, *POLL, nth=nth)
+    job = finish(home)
+    assert (job["succeeded"], job["failed"], job["cost_usd"]) == (1, 2, "0.000005400")
+    assert home.rows("SELECT state FROM attempts ORDER BY id") == ["posted", "voided", "unknown"]
+    assert len((home.folder / "out.jsonl").read_text().splitlines()) == ROWS
+    assert home.run("db", "check")[0] == 0
+
+
+def test_a_cancellation_that_dies_is_none_and_the_job_goes_on_or_is_cancelled_again(home: Home) -> None:
+    home.dies("hold", *SUBMIT, nth=3)
+    (name,) = home.rows("SELECT id FROM jobs")
+    home.dies("cancel", "jobs", "cancel", name)
+    assert home.rows("SELECT state FROM jobs") == ["open"]
+    home.dies("end", "jobs", "cancel", name, nth=2)
+    job = finish(home)
+    assert (job["state"], job["succeeded"], job["held_usd"]) == ("ended", 0, "0.000000000")
+    assert home.server.batches == {} and home.run("db", "check")[0] == 0
