@@ -53,7 +53,7 @@ class EventStream:
         return found
 
     def _alone(self, chunk: bytes) -> bytes | None:
-        """The data where the bytes are one event of one line, as nearly all of a slow stream's are, and nothing waits; else None."""
+        """The data where the bytes are one event of one line, as most of a slow stream's are, and nothing waits; else None."""
         if self._parts or self._data or self._name:
             return None
         if chunk[:6] != b"data: " or chunk[-2:] != b"\n\n" or chunk.count(b"\n") != 2 or b"\r" in chunk:
