@@ -239,7 +239,8 @@ class Execution:
         course = course._replace(posted=(*course.posted, charge))
         if "reader_gone" not in charge.flags:  # there is nobody left to tell
             course = course.warned(*(FLAGS[flag] for flag in charge.flags))
-        undelivered = Posting(charge, completion.provider_id, None, refused=completion.refused)
+        refused = plan.model.refused(held.attempt.deployment, completion.refused)
+        undelivered = Posting(charge, completion.provider_id, None, refused=refused)
         if course.step.role == OPINION:
             return self._second_opinion(course, held, completion, undelivered)
         if delivery.useless(completion):

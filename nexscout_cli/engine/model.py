@@ -26,7 +26,8 @@ class Model(NamedTuple):
     ``max_output``: the longest answer that the model can give, in tokens; None where it is not known.
     ``reasons``: whether it can think before it answers. ``abilities``: which of :data:`ABILITIES` it has; None where that is
     not known. ``refused_options``: what its provider has refused of a call's options, by their names there; they are not sent
-    again. ``deployments``: the places where it is served; none: where its own target says.
+    there again. What was refused at a deployment with a target of its own stands as ``eu: seed``. ``deployments``: the places
+    where it is served; none: where its own target says.
     """
 
     name: str
@@ -62,7 +63,7 @@ class Model(NamedTuple):
 
     def at(self, place: Deployment) -> Model:
         """The model as it is called at one deployment, at the prices there."""
-        here = self._replace(deployments=())
+        here = self._replace(deployments=(), refused_options=self._refused_at(place))
         if place.target is not None:
             here = here._replace(litellm_model=place.target, api_base=place.api_base, api_key_env=place.api_key_env)
         if place.price_in is None or place.price_out is None:
@@ -73,6 +74,26 @@ class Model(NamedTuple):
         """The model as it is called at the deployment of that name; itself for None."""
         found = next((place for place in self.deployments if place.name == deployment), None)
         return self if found is None else self.at(found)
+
+    def refused(self, deployment: str | None, options: tuple[str, ...]) -> tuple[str, ...]:
+        """Options that were refused at a deployment (None: at its own target), as they are remembered."""
+        place = next((one for one in self.deployments if one.name == deployment), None)
+        return options if place is None or place.target is None else tuple(f"{place.name}: {name}" for name in options)
+
+    def forgetting(self, deployment: str) -> Model:
+        """The model without what was refused at that deployment, which is now elsewhere or nowhere."""
+        left = tuple(name for name in self.refused_options if not name.startswith(f"{deployment}: "))
+        return self._replace(refused_options=left)
+
+    def forgetting_own(self) -> Model:
+        """The model without what was refused at its own target, which is now elsewhere."""
+        return self._replace(refused_options=tuple(name for name in self.refused_options if ": " in name))
+
+    def _refused_at(self, place: Deployment) -> tuple[str, ...]:
+        if place.target is None:
+            return tuple(name for name in self.refused_options if ": " not in name)
+        mark = f"{place.name}: "
+        return tuple(name.removeprefix(mark) for name in self.refused_options if name.startswith(mark))
 
     @property
     def embedded(self) -> bool:

@@ -56,7 +56,8 @@ def complete(call: Call, ask: Callable[[Call], Completion]) -> Completion:
             model = asked.model._replace(refused_options=(*asked.model.refused_options, name))
             asked = asked._replace(model=model).without_refused()
         else:
-            known = [name for name in call.options if name in call.model.refused_options]
+            effort = () if call.effort is None else ("reasoning_effort",)
+            known = [name for name in (*call.options, *effort) if name in call.model.refused_options]
             return done._replace(not_sent=(*done.not_sent, *known), refused=tuple(refused))
 
 

@@ -179,3 +179,43 @@ def test_every_parameter_that_may_be_set_is_sent(six: Any, server: OpenAIServer)
         six("models", "set", "gpt-4o", "--param", f"{name}={json.dumps(value) if name != 'user' else value}")
     six("run", "-m", "gpt-4o", "--no-cache", "Hello")
     assert {name: bodies(server)[0].get(name) for name in given} == given
+
+
+def test_what_one_deployment_refuses_is_left_out_there_alone_until_it_moves(six: Any, server: OpenAIServer) -> None:
+    with OpenAIServer() as other:
+        other.fail = unsupported("seed")
+        six("models", "deploy", "gpt-4o", "--name", "eu", "--api-base", other.url)
+        ask = ("run", "-m", "gpt-4o", "--no-cache", "--json", "--seed", "7", "Hello")
+
+        def asked_at(name: str) -> dict[str, Any]:
+            for one in ("eu", "default"):
+                six("models", "deploy", "gpt-4o", "--name", one, "--weight", str(int(one == name)))
+            return six(*ask).json["metadata"]  # type: ignore[no-any-return]
+
+        assert any("gpt-4o refused seed" in warning for warning in asked_at("eu")["warnings"])
+        assert any("does not take seed" in warning for warning in asked_at("eu")["warnings"])
+        assert asked_at("default")["warnings"] == []
+        assert [body.get("seed") for body in bodies(other)] == [7, None, None] and bodies(server)[-1]["seed"] == 7
+        assert six("models", "show", "gpt-4o", "--json").json["refused_options"] == ["eu: seed"]
+        # The model's own target refuses something else, which says nothing of the other place.
+        server.fail = unsupported("seed")
+        asked_at("default")
+        assert six("models", "show", "gpt-4o", "--json").json["refused_options"] == ["eu: seed", "seed"]
+        six("models", "set", "gpt-4o", "--litellm-model", "openai/another")
+        assert six("models", "show", "gpt-4o", "--json").json["refused_options"] == ["eu: seed"]
+        six("models", "deploy", "gpt-4o", "--name", "eu", "--weight", "2")
+        assert six("models", "show", "gpt-4o", "--json").json["refused_options"] == ["eu: seed"]
+        six("models", "deploy", "gpt-4o", "--name", "eu", "--target", "openai/other")
+        assert six("models", "show", "gpt-4o", "--json").json["refused_options"] == []
+
+
+def test_a_temperature_that_one_deployment_does_not_take_is_said_of_it_alone(six: Any, server: OpenAIServer) -> None:
+    with OpenAIServer() as other:
+        other.fail = unsupported("temperature")
+        six("models", "deploy", "gpt-4o", "--name", "eu", "--api-base", other.url)
+        six("models", "deploy", "gpt-4o", "--name", "default", "--weight", "0")
+        ask = ("run", "-m", "gpt-4o", "--no-cache", "--json", "--temperature", "0.2", "Hello")
+        assert any("refused temperature" in warning for warning in six(*ask).json["metadata"]["warnings"])
+        again = six(*ask).json["metadata"]["warnings"]
+        assert again == ["gpt-4o takes no temperature but its own at eu: 0.2 is not sent there"]
+        assert [body.get("temperature") for body in bodies(other)] == [0.2, None, None]

@@ -206,6 +206,11 @@ def test_an_option_that_is_refused_is_remembered(team: Any, server: OpenAIServer
     hits = server.hits
     team(*line, "Hello again")
     assert server.hits == hits + 1
+    # What another place takes is its own affair.
+    team("models", "deploy", "gpt-4o", "--name", "eu", "--api-base", server.url)
+    team("models", "deploy", "gpt-4o", "--name", "default", "--weight", "0")
+    assert "refused seed" in team(*line, "Hello once more").err
+    assert team("models", "show", "gpt-4o", "--json").json["refused_options"] == ["seed", "eu: seed"]
 
 
 def test_days_are_sealed_and_what_is_not_supported_is_said_in_one_line(team: Any, tmp_path: Path) -> None:

@@ -49,6 +49,8 @@ def deployed(model: Model, name: str | None, said: Place, lookup: Lookup) -> tup
     else:
         endpoints.check_name(name)
         place, notes = _new(model, name, target, said, lookup)
+    if before is None or (place.target, place.api_base) != (before.target, before.api_base):
+        model = model.forgetting(name)  # what another place takes is not known
     others = [one for one in model.deployments if one.name != name]
     if not others and before is None and name != OWN and not model.retired:
         others = [Deployment(OWN)]
@@ -68,7 +70,7 @@ def undeployed(model: Model, name: str) -> Model:
             f"{model.name} has no deployment {name!r}",
             f"it has {have}" if have else "it is served at its own target alone",
         )
-    return model._replace(deployments=() if left == (Deployment(OWN),) else left)
+    return model.forgetting(name)._replace(deployments=() if left == (Deployment(OWN),) else left)
 
 
 def pointed(models: tuple[Model, ...], provider: str, change: Change, lookup: Lookup) -> tuple[list[Model], list[str]]:
@@ -83,6 +85,8 @@ def pointed(models: tuple[Model, ...], provider: str, change: Change, lookup: Lo
             after, said = rules.changed(model, change, lookup)
             notes |= dict.fromkeys(said)
         places = tuple(_pointed(after, place, provider, change, lookup) for place in after.deployments)
+        for place, moved in zip(after.deployments, places, strict=True):
+            after = after if moved == place else after.forgetting(place.name)
         after = after._replace(deployments=places)
         if after != model:
             found.append(after)

@@ -147,7 +147,7 @@ def changed(before: Model, change: Change, lookup: Lookup) -> tuple[Model, list[
             max_output=listed.max_output_tokens if listed else None,
         )
     if (after.litellm_model, after.api_base) != (before.litellm_model, before.api_base):
-        after = after._replace(refused_options=())  # what another place takes is not known
+        after = after.forgetting_own()  # what another place takes is not known
     if change.abilities is not None:
         after = after._replace(abilities=change.abilities)
     if change.reasons is not None:

@@ -195,8 +195,13 @@ def _option_warnings(request: AIRequest, model: Model, room: int) -> tuple[str, 
     effort, temperature = request.options.effort, request.options.temperature
     if effort not in (None, "none") and not model.reasons:
         said.append(f"{model.name} does not think before it answers: --effort has no effect")
-    if temperature is not None and not model.takes_temperature(temperature, thinking=room > 0):
-        said.append(f"{model.name} takes no temperature but its own: --temperature {temperature:g} is not sent")
+    if temperature is not None:
+        refuse = [not place.takes_temperature(temperature, thinking=room > 0) for place in model.places]
+        if all(refuse):
+            said.append(f"{model.name} takes no temperature but its own: --temperature {temperature:g} is not sent")
+        elif any(refuse):
+            where = ", ".join(place.name for place, no in zip(model.deployments, refuse, strict=True) if no)
+            said.append(f"{model.name} takes no temperature but its own at {where}: {temperature:g} is not sent there")
     return tuple(said)
 
 
