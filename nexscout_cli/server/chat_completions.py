@@ -10,7 +10,7 @@ from nexscout_cli.engine.chat import conversation
 from nexscout_cli.errors import UsageError
 from nexscout_cli.jsontext import plain
 from nexscout_cli.server import asking
-from nexscout_cli.server.protocol import Ask, Document, about, classes, event, known_only, model_of, taken
+from nexscout_cli.server.protocol import HERE, Ask, Document, about, around, classes, event, known_only, model_of, taken
 from nexscout_cli.terms import EFFORTS
 
 if TYPE_CHECKING:
@@ -24,7 +24,6 @@ if TYPE_CHECKING:
 name = "openai"
 _SENT = {known: option for option, known in table.SENT.items()}
 """Options by the names that chat completions have for them."""
-_HERE = "the piece's place"
 _KNOWN = (
     "model",
     "messages",
@@ -86,7 +85,7 @@ class ChatTeller:
     def __init__(self, request_id: str, model: str, usage: bool) -> None:
         self._head = {"id": f"chatcmpl-{request_id}", "object": "chat.completion", "created": int(time.time())}
         self._model, self._usage = model, usage
-        self._around: tuple[bytes, bytes] | None = None
+        self._around: list[bytes] | None = None
 
     def whole(self, response: AIResponse) -> Document:
         """The answer as one document."""
@@ -115,8 +114,7 @@ class ChatTeller:
     def piece(self, text: str) -> Iterator[bytes]:
         """A piece of text: all but it is the same in each."""
         if self._around is None:
-            before, _, after = self._chunk({"content": _HERE}).partition(plain(_HERE).encode())
-            self._around = before, after
+            self._around = around(self._chunk({"content": HERE}))
         before, after = self._around
         yield b"%s%s%s" % (before, plain(text).encode(), after)
 

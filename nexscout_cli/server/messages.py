@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 from nexscout_cli.engine.chat import conversation
 from nexscout_cli.errors import UsageError
+from nexscout_cli.jsontext import plain
 from nexscout_cli.server import asking
-from nexscout_cli.server.protocol import Ask, Document, about, classes, event, known_only, model_of, taken
+from nexscout_cli.server.protocol import HERE, Ask, Document, about, around, classes, event, known_only, model_of, taken
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -235,7 +236,8 @@ class MessagesTeller:
         if not self._open:
             self._open = True
             yield _named({"type": "content_block_start", "index": 0, "content_block": {"type": "text", "text": ""}})
-        yield _named({"type": "content_block_delta", "index": 0, "delta": {"type": "text_delta", "text": text}})
+        before, after = _AROUND
+        yield b"%s%s%s" % (before, plain(text).encode(), after)
 
     def end(self, response: AIResponse) -> Iterator[bytes]:
         """Tool calls, why it ended, and what was used."""
@@ -289,3 +291,7 @@ def _blocks(choice: Choice) -> list[Document]:
 
 def _named(value: Document) -> bytes:
     return event(value, value["type"])
+
+
+_AROUND = around(_named({"type": "content_block_delta", "index": 0, "delta": {"type": "text_delta", "text": HERE}}))
+"""An event with a piece of text, but for the text."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 from nexscout_cli import files
@@ -70,6 +71,15 @@ class Dialect(Protocol):
 
     def teller(self, ask: Ask, request_id: str, model: str) -> Teller:
         """Who tells its answer; ``model`` is the one that was named."""
+
+
+HERE = os.urandom(8).hex()
+"""Stands for what differs between the events of one stream; by chance, so that no text of anybody's has it."""
+
+
+def around(made: bytes) -> list[bytes]:
+    """What stands before, between and after the places of :data:`HERE` in an event, whose JSON is so made once a stream."""
+    return made.split(b'"%s"' % HERE.encode())
 
 
 def event(value: Document, name: str | None = None) -> bytes:

@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING, Any
 
 from nexscout_cli.engine.chat import conversation
 from nexscout_cli.errors import UsageError
+from nexscout_cli.jsontext import plain
 from nexscout_cli.server import asking
 from nexscout_cli.server.chat_completions import effort
-from nexscout_cli.server.protocol import Ask, Document, about, classes, event, known_only, model_of, taken
+from nexscout_cli.server.protocol import HERE, Ask, Document, about, around, classes, event, known_only, model_of, taken
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -179,6 +180,7 @@ class ResponseTeller:
         self._stored = bool(ask.added)
         self._id, self._created, self._model = request_id, int(time.time()), model
         self._number = 0
+        self._around: list[bytes] | None = None
         self._text: list[str] = []
 
     def whole(self, response: AIResponse) -> Document:
@@ -218,7 +220,13 @@ class ResponseTeller:
             yield self._event("response.output_item.added", output_index=0, item=item)
             yield self._event("response.content_part.added", **self._place(), part=_part(""))
         self._text.append(text)
-        yield self._event("response.output_text.delta", **self._place(), delta=text, logprobs=[])
+        if self._around is None:
+            kind = "response.output_text.delta"
+            made = {"type": kind, "sequence_number": HERE, **self._place(), "delta": HERE, "logprobs": []}
+            self._around = around(event(made, kind))
+        before, between, after = self._around
+        number, self._number = self._number, self._number + 1
+        yield b"%s%d%s%s%s" % (before, number, between, plain(text).encode(), after)
 
     def end(self, response: AIResponse) -> Iterator[bytes]:
         """The end of the message, tool calls, and the whole response."""
