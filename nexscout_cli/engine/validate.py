@@ -12,6 +12,9 @@ from nexscout_cli.engine.request import AIRequest, Attachment, Json, Options
 from nexscout_cli.errors import Blocked, UsageError
 from nexscout_cli.terms import EXTRACTING
 
+_TEXT_OPTIONS = tuple(name for name, option in options.OPTIONS.items() if option.kind == "text")
+_DEFAULTS = tuple((name, option, options.default_of(option)) for name, option in options.OPTIONS.items())
+
 
 def check_request(request: AIRequest, settings: Settings) -> None:
     """Refuse what no model could be asked.
@@ -49,7 +52,7 @@ def _texts(request: AIRequest) -> dict[str, Json]:
         "user": request.user_id,
         "feature": request.feature,
     }
-    texts |= {name: getattr(request.options, name) for name, option in options.OPTIONS.items() if option.kind == "text"}
+    texts |= {name: getattr(request.options, name) for name in _TEXT_OPTIONS}
     try:
         texts["context"] = context_text(request)
     except (TypeError, ValueError, RecursionError) as error:
@@ -115,8 +118,8 @@ def _bytes(name: str, text: Json) -> int:
 
 def check_options(given: Options) -> None:
     """Refuse an option whose value it cannot have. Raises UsageError."""
-    for name, option in options.OPTIONS.items():
+    for name, option, default in _DEFAULTS:
         value = getattr(given, name)
-        if value is not None or options.default_of(option) is not None:
+        if value is not default:
             options.check(option, value, name)
     _check_together(given)

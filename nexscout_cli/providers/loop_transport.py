@@ -135,6 +135,7 @@ class _Connection(asyncio.Protocol):
         self.lost = False
         self.since = 0.0
         self._resume: Callable[[], None] | None = None
+        self._timer: asyncio.TimerHandle | None = None
         self._clear()
 
     def _clear(self) -> None:
@@ -158,11 +159,11 @@ class _Connection(asyncio.Protocol):
         """Wait until more has come. Raises what went wrong, ReadTimeout where nothing came in time."""
         if self._error is not None:
             raise self._error
-        timer = loop.events.call_later(exchange.left(), self._wake)
-        try:
-            loop.suspend(self._wait)
-        finally:
-            timer.cancel()
+        left = exchange.left()
+        # One timer serves many waits: the end only moves further off, and who is woken too early asks again what is left.
+        if self._timer is None:
+            self._timer = loop.events.call_later(left, self._late)
+        loop.suspend(self._wait)
         if self._error is not None and not self.parts:
             raise self._error
 
@@ -171,6 +172,9 @@ class _Connection(asyncio.Protocol):
         whole = self.ended and not self.lost and self._stays
         waiting = _idle.setdefault(place, deque())
         self._parser = None
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
         if not whole or len(waiting) >= _MOST_IDLE:
             self.transport.abort()
             return
@@ -184,6 +188,10 @@ class _Connection(asyncio.Protocol):
         resume, self._resume = self._resume, None
         if resume is not None:
             resume()
+
+    def _late(self) -> None:
+        self._timer = None
+        self._wake()
 
     def connection_made(self, transport: Any) -> None:
         """The loop tells that it is there."""

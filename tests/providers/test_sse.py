@@ -87,6 +87,12 @@ def test_cut_at_every_byte_the_events_are_the_same(stream: bytes) -> None:
     assert in_pieces([stream[i : i + 1] for i in range(len(stream))]) == whole
 
 
+@given(STREAMS)
+def test_cut_after_every_event_the_events_are_the_same(stream: bytes) -> None:
+    pieces = re.findall(rb".*?\n\n|.+", stream, re.DOTALL)
+    assert in_pieces(pieces) == by_the_standard(stream)
+
+
 @pytest.mark.parametrize(
     ("stream", "data"),
     [

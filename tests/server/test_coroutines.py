@@ -216,6 +216,33 @@ def test_what_is_no_answer_is_httpcores_error(answer: bytes, error: type[Excepti
     assert isinstance(said, error)
 
 
+class OftenAsked(Exchange):
+    """One with a moment left however often it is asked, until it has been asked ``times``: none after that."""
+
+    def __init__(self, times: int) -> None:
+        super().__init__(5, 5)
+        self.times = times
+
+    def left(self) -> float:
+        self.times -= 1
+        if self.times < 0:
+            raise httpcore.ReadTimeout("deadline")
+        return 0.01
+
+
+def test_who_is_woken_before_the_time_is_up_waits_on_and_only_then_is_told() -> None:
+    def ask(url: str, exchange: Exchange) -> bytes:
+        with send(HttpRequest(url, (), b"{}"), exchange) as (_, _, body):
+            return b"".join(body)
+
+    with answering(WHOLE[:-3], WHOLE) as (url, _):
+        exchange = OftenAsked(12)
+        [said] = together(lambda: ask(url, exchange))
+        assert isinstance(said, httpcore.ReadTimeout) and exchange.times == -1
+    with answering(WHOLE) as (url, _):
+        assert together(lambda: ask(url, OftenAsked(1_000))) == [b"hello"]
+
+
 def test_who_cannot_be_reached_and_what_cannot_be_sent_is_said() -> None:
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]

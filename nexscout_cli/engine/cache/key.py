@@ -29,14 +29,18 @@ def normalized(prompt: str) -> str:
 def canonical_json(value: Json) -> Json:
     """A JSON value in the one form its equals share: 0, 0.0 and -0.0 are one number, text is NFC, keys are in any order."""
     if isinstance(value, dict):
-        return {unicodedata.normalize("NFC", str(k)): canonical_json(v) for k, v in value.items()}
+        return {_composed(str(k)): canonical_json(v) for k, v in value.items()}
     if isinstance(value, list | tuple):
         return [canonical_json(item) for item in value]
     if isinstance(value, str):
-        return unicodedata.normalize("NFC", value)
+        return _composed(value)
     if isinstance(value, float) and value.is_integer():
         return int(value)
     return value
+
+
+def _composed(text: str) -> str:
+    return text if text.isascii() else unicodedata.normalize("NFC", text)
 
 
 _in_order = writer(sort_keys=True, separators=(",", ":"))

@@ -9,6 +9,7 @@ import json
 import math
 import re
 from functools import lru_cache
+from operator import mul
 from pathlib import Path
 from typing import NamedTuple
 
@@ -60,7 +61,7 @@ def _of_prompt(prompt: str, tokens: int, manner: str) -> tuple[int, float, tuple
     weights = _weights()
     vector = features(prompt, tokens, manner)
     sort = kind(vector)
-    mean = weights.intercept + sum(a * b for a, b in zip(weights.features, vector, strict=True))
+    mean = weights.intercept + sum(map(mul, weights.features, vector))
     # In a question the numbers are part of what is told: "reads 120 pages in 4 days".
     return sort, mean, named_length(prompt) if sort == OPEN else None
 

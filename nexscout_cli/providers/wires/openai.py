@@ -116,12 +116,10 @@ class ChatReader(Reader):
         return text
 
     def _said(self, document: dict[str, Any]) -> None:
-        self._note(
-            id=document.get("id"),
-            model=document.get("model"),
-            usage=document.get("usage"),
-            tier=document.get("service_tier"),
-        )
+        name, model, usage = document.get("id"), document.get("model"), document.get("usage")
+        tier = document.get("service_tier")
+        if usage is not None or tier is not None or name != self.id or model != self.model:  # events repeat themselves
+            self._note(id=name, model=model, usage=usage, tier=tier)
         if document.get("error"):
             fail(document["error"], document.get("code"))
 

@@ -6,6 +6,7 @@ import io
 import json
 import re
 from abc import ABC, abstractmethod
+from codecs import BOM_UTF8
 from collections.abc import Mapping
 from typing import Any, NoReturn
 
@@ -31,6 +32,7 @@ ERROR_LIMIT = 100_000
 """Bytes of an error that are read."""
 
 
+_read = json.JSONDecoder().raw_decode
 _EVENTS = re.compile(rb"(?:\xef\xbb\xbf)?\s*(?:data|event|id|retry)?:")
 
 
@@ -194,12 +196,21 @@ def _too_large(limit: int) -> Damaged:
 def parsed(data: bytes) -> dict[str, Any]:
     """A JSON object. Raises Damaged for anything else: bad UTF-8, too deep, too long a number, another type."""
     try:
-        document = json.loads(data.decode("utf-8-sig", "strict"))
+        document = _document(data.removeprefix(BOM_UTF8).decode())
     except (ValueError, RecursionError):
         raise Damaged("the answer is damaged") from None
     if not isinstance(document, dict):
         raise Damaged("the answer is damaged")
     return document
+
+
+def _document(text: str) -> Json:
+    """What ``json.loads`` makes of it, which looks for blanks around it and for its options first. Raises ValueError."""
+    if text[:1] == "{":
+        document, end = _read(text)
+        if end == len(text):
+            return document
+    return json.loads(text)
 
 
 def an_object(value: Json) -> dict[str, Any]:

@@ -33,6 +33,8 @@ class EventStream:
             self._after_cr = False
         if not chunk:
             return []
+        if (data := self._alone(chunk)) is not None:
+            return [Event(b"", data)]
         self._after_cr = chunk.endswith(b"\r")
         found: list[Event] = []
         for line in chunk.splitlines(keepends=True):
@@ -49,6 +51,16 @@ class EventStream:
             if event is not None:
                 found.append(event)
         return found
+
+    def _alone(self, chunk: bytes) -> bytes | None:
+        """The data where the bytes are one event of one line, as most of a slow stream's are, and nothing waits; else None."""
+        if self._parts or self._data or self._name:
+            return None
+        if chunk[:6] != b"data: " or chunk[-2:] != b"\n\n" or chunk.count(b"\n") != 2 or b"\r" in chunk:
+            return None
+        self._first = self._after_cr = False
+        self.waiting = 0
+        return chunk[6:-2]
 
     def _line(self, line: bytes) -> Event | None:
         if self._first:

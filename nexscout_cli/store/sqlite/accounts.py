@@ -131,18 +131,20 @@ def _used(t: Transaction, budget: Budget, place: _Place, row: Record | None) -> 
     return max(own, int(days))
 
 
-def open_budgets(t: Transaction, user_id: str, budgets: Sequence[Budget]) -> dict[Budget, int]:
+def open_budgets(t: Transaction, user_id: str, budgets: Sequence[Budget]) -> list[tuple[Budget, int]]:
     """The accounts of what is entered, each with its cap as what is granted."""
     places = {budget: _place(t, budget, user_id) for budget in budgets}
     rows = _accounts(t, [*places.values()], locked=True)
-    opened = {}
+    opened = []
     for budget, place in places.items():
-        row = rows.get(place)
-        if (row["granted"] != budget.cap) if row else budget.entered:
-            opened[budget] = _open_budget(t, budget, place, row)
-        elif row:
-            opened[budget] = row["id"]
-    return {budget: account_id for budget, account_id in opened.items() if budget.entered}
+        row, entered = rows.get(place), budget.entered
+        if (row["granted"] != budget.cap) if row else entered:
+            account_id: int = _open_budget(t, budget, place, row)
+        elif row and entered:
+            account_id = row["id"]
+        if entered:
+            opened.append((budget, account_id))
+    return opened
 
 
 def _open_budget(t: Transaction, budget: Budget, place: _Place, row: Record | None) -> int:

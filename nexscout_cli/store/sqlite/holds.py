@@ -37,7 +37,7 @@ def hold(t: Transaction, order: Order) -> Attempt:
     if order.budgets:
         most = {"usd": order.hold, "tokens": order.hold_tokens}
         opened = accounts.open_budgets(t, user_id, order.budgets)
-        amounts |= {account: most[budget.unit] for budget, account in opened.items()}
+        amounts |= {account: most[budget.unit] for budget, account in opened}
     accounts.hold(t, attempt_id, amounts)
     if first:
         predict(t, order.prediction, None)

@@ -148,12 +148,12 @@ class Transaction:
     @property
     def now(self) -> datetime:
         """The time of this transaction."""
-        return self._read_time()[0]
+        return (self._time or self._read_time())[0]
 
     @property
     def stamp(self) -> str:
         """The same as the database keeps it."""
-        return self._read_time()[1]
+        return (self._time or self._read_time())[1]
 
     @property
     def day(self) -> str:
@@ -170,7 +170,9 @@ class Transaction:
         if name == "week":
             year, week, _ = self.now.isocalendar()
             return f"{year}-W{week:02}"
-        return {"day": self.day, "month": self.month}.get(name, name)
+        if name == "day":
+            return self.day
+        return self.month if name == "month" else name
 
     def touch(self) -> None:
         """Remember the time as last seen; every write begins with it. Once a second is enough: windows end between two."""
