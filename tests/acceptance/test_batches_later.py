@@ -151,6 +151,7 @@ def test_what_was_given_back_is_sent_at_full_price_where_that_is_wanted(later: L
     costs = sorted(row[0] for row in later.sql("SELECT cost_usd FROM ai_model_usage WHERE outcome = 'posted'"))
     full = (GIVEN * 150_000 + TAKEN * 600_000 + 999) // 1000
     assert costs == [MINI, full, full, full] and later.sound()
+    assert job["cost_usd"] == f"{sum(costs) / 1e9:.9f}"  # what a job has cost is all that its rows have
 
 
 def test_a_job_that_is_cancelled_keeps_and_pays_what_was_answered(later: Later) -> None:

@@ -20,9 +20,10 @@ if TYPE_CHECKING:
 SEEN = "(j.actor = :actor OR EXISTS (SELECT 1 FROM users WHERE user_id = :actor AND role = 'admin'))"
 _LIVE = "('held', 'sent', 'submitted', 'unknown')"
 _COUNTS = """SELECT r.state, count(*) AS n, sum(r.good) AS answered,
-  coalesce(sum(CASE WHEN a.state IN {live} THEN a.hold END), 0) AS held, coalesce(sum(a.actual), 0) AS cost
+  coalesce(sum((SELECT sum(a.hold) FROM attempts a WHERE a.request_id = r.request_id AND a.state IN {live})), 0) AS held,
+  coalesce(sum((SELECT sum(a.actual) FROM attempts a WHERE a.request_id = r.request_id)), 0) AS cost
   FROM (SELECT state, request_id, CASE WHEN answer IS NOT NULL AND {good} THEN 1 ELSE 0 END AS good FROM job_rows WHERE job = ?) r
-  LEFT JOIN attempts a ON a.request_id = r.request_id AND a.n = 1 GROUP BY r.state"""
+  GROUP BY r.state"""
 _ROW = """SELECT r.*, a.id AS attempt, a.n AS attempt_n, a.state AS attempt_state, a.hold, a.hold_tokens, a.plan
   FROM job_rows r LEFT JOIN attempts a ON a.request_id = r.request_id AND a.n = 1"""
 _SEVERAL = 4
@@ -129,9 +130,10 @@ def wait_again(t: Transaction, job: str, n: int) -> None:
 
 
 def end_row(t: Transaction, row: Row, answer: dict[str, Any]) -> None:
-    """The row's answer; what it asked is not needed any more."""
+    """The row's answer; what it asked is not needed any more. One that was sent at full price is that request's from here on."""
+    at_full_price = (answer.get("metadata") or {}).get("request_id") if row.state == "back" else None
     t.execute(
-        "UPDATE job_rows SET state = 'ended', answer = ?, request = NULL, body = NULL "
+        "UPDATE job_rows SET state = 'ended', answer = ?, request = NULL, body = NULL, request_id = coalesce(?, request_id) "
         "WHERE job = ? AND n = ? AND state <> 'ended'",
-        (written(answer), row.job, row.n),
+        (written(answer), at_full_price, row.job, row.n),
     )
