@@ -6,7 +6,6 @@ import json
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
-from nexscout_cli.engine.failures import ProviderFailure
 from nexscout_cli.engine.jobs.remote import Found, Limits, Look, Outcome
 from nexscout_cli.providers.batches import asking
 from nexscout_cli.providers.wires import gemini as wire
@@ -118,10 +117,3 @@ class GeminiBatches:
     def _request(model: Model, method: str, url: str, body: bytes = b"") -> HttpRequest:
         key = asking.key_of(model)
         return HttpRequest(url, () if key is None else (("x-goog-api-key", key),), body, method)
-
-
-def _name(document: dict[str, Any]) -> str:
-    name = document.get("name")
-    if not isinstance(name, str) or not name:
-        raise ProviderFailure("unknown", "the provider's answer has no name")
-    return name
