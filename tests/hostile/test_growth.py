@@ -57,6 +57,12 @@ def test_thai_clauses_after_a_bracket_that_is_never_closed_take_linear_time(tabl
 
 
 @pytest.mark.slow
+def test_a_long_run_of_letters_in_a_diff_takes_linear_time(table: dict) -> None:  # type: ignore[type-arg]
+    found = growth(table["unified diff"].reads, lambda n: "- " * n + "ß" * n, 2_000)
+    assert found is None or found.ratio <= MOST
+
+
+@pytest.mark.slow
 def test_a_question_that_names_one_thing_over_and_over_takes_linear_time(table: dict) -> None:  # type: ignore[type-arg]
     found = growth(table["code's question"].reads, repeated("ß{", "😀def a:\nlet x "), 8_000)
     assert found is None or found.ratio <= MOST

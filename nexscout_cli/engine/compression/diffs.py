@@ -21,7 +21,7 @@ _NOISE = re.compile(
 )
 _NAME = re.compile(r"[^\W\d]\w{2,}")
 _CODE_NAME = re.compile(
-    r"(?:(?<=[.@$])|\b(?:def|class|func|fn|function|import|type|struct) )[^\W\d]\w{2,}|[^\W\d]\w{2,}(?= ?[(\[=]|\.\w)"
+    r"(?:(?<=[.@$])|\b(?:def|class|func|fn|function|import|type|struct) )[^\W\d]\w{2,}|\b[^\W\d]\w{2,}+(?= ?[(\[=]|\.\w)"
 )
 _JOINED = re.compile(r"\w_\w|\w\d|[a-z][A-Z]|\A_")
 """A name that is no plain word; one in code otherwise by what stands before or after it."""
