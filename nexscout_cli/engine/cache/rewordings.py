@@ -18,33 +18,11 @@ from collections.abc import Mapping, Sequence
 from nexscout_cli.engine.cache.slips import GRAMMAR, words_of
 
 _TENS = ("twenty", "thirty", "forty", "fifty", "sixty", "seventy", "eighty", "ninety")
-_DIGITS = dict(
-    zip(
-        (
-            "two",
-            "three",
-            "four",
-            "five",
-            "six",
-            "seven",
-            "eight",
-            "nine",
-            "ten",
-            "eleven",
-            "twelve",
-            "thirteen",
-            "fourteen",
-            "fifteen",
-            "sixteen",
-            "seventeen",
-            "eighteen",
-            "nineteen",
-            *_TENS,
-        ),
-        (*map(str, range(2, 21)), *map(str, range(30, 100, 10))),
-        strict=True,
-    )
+_BELOW_TWENTY = (
+    "two three four five six seven eight nine ten eleven twelve thirteen "
+    "fourteen fifteen sixteen seventeen eighteen nineteen"
 )
+_DIGITS = dict(zip((*_BELOW_TWENTY.split(), *_TENS), map(str, (*range(2, 21), *range(30, 100, 10))), strict=True))
 _PART_OF_A_NUMBER = words_of(
     "and or to point hundred thousand million billion half minus plus times by no the number"
 ) | set(_DIGITS)
