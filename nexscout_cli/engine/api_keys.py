@@ -47,8 +47,12 @@ def names_in(text: str | None) -> tuple[str, ...]:
 
 
 def models_in(text: str | None, catalog: tuple[Model, ...]) -> tuple[str, ...]:
-    """The models and modes that stand in a text, parted by commas. Raises UsageError for one that there isn't."""
+    """The models and modes that stand in a text, parted by commas; () for no text: all. Raises UsageError for a name that there
+    isn't, and for a text without names, which would bind nothing.
+    """
     names = names_in(text)
+    if text is not None and not names:
+        raise UsageError(f"{text!r:.80} names no model", "for instance gpt-4o-mini,auto; without it all models may be named")
     for name in names:
         if name not in MODES:
             rules.find(catalog, name)

@@ -196,7 +196,7 @@ def _new_key(store: Store, actor: str, fields: Fields) -> Deed:
     budgets = [budget_of(text, "key", owner_of("key", name), "the budget") for text in names_in(fields.get("budget"))]
     rpm = _whole(fields, "rpm", 1, 10**6) if fields.get("rpm") else None
     ends = ends_at(fields.get("expires") or None, datetime.now(UTC))
-    named = models_in(fields.get("models"), store.catalog.models(actor))
+    named = models_in(fields.get("models") or None, store.catalog.models(actor))
     key = ApiKey(name, user, named, rpm, expires_at=ends)
     limits = [
         f"models: {', '.join(key.models) or 'all'}",

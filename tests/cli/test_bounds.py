@@ -31,5 +31,12 @@ def test_a_key_names_only_models_and_modes_that_there_are(nexscout, names: str) 
     assert nexscout("keys", "list", "--json").stdout.count("key_id") == 0
 
 
+@pytest.mark.parametrize("names", [",", "", "  , "])
+def test_a_list_of_models_that_names_none_does_not_make_a_key_for_all(nexscout, names: str) -> None:  # type: ignore[no-untyped-def]
+    done = nexscout("keys", "create", "--models", names)
+    assert done.exit == 2 and "names no model" in done.stderr
+    assert nexscout("keys", "list", "--json").stdout.count("key_id") == 0
+
+
 def test_a_key_may_name_modes_and_models(nexscout) -> None:  # type: ignore[no-untyped-def]
     assert nexscout("keys", "create", "--models", "auto, gpt-4o-mini,fast").exit == 0
