@@ -88,7 +88,7 @@ class Transactions:
     def settle(self) -> None:
         """See that all is written that :meth:`soon` was given."""
         if (loop := waiting.here()) is not None:
-            self.db.loop_writer.settle(loop)
+            self.db.loop_writer(loop).settle(loop)
 
     def state(self) -> tuple[int, ...] | None:
         """See ``Work.state``. Another process's commit is missed where it falls into the file system's tick of the last one."""
