@@ -51,7 +51,7 @@ class Server:
         self.rates = rates
         self.places = Places(settings["serve.max_at_once"])
         self.threads = Threads(settings["serve.max_at_once"], store.settle)
-        self.metrics = Metrics()
+        self.metrics = Metrics(store.commits)
         self.traces = traces()
 
     def answered(self, model: str, response: AIResponse, began: float, headers: Mapping[str, str]) -> None:

@@ -14,6 +14,7 @@ from weakref import WeakKeyDictionary
 
 from nexscout_cli import waiting
 from nexscout_cli.errors import StoreError
+from nexscout_cli.store.sqlite import journal
 from nexscout_cli.store.sqlite.changes import Change, Commit
 from nexscout_cli.store.sqlite.failures import RESTORE, Errors, unusable
 from nexscout_cli.store.sqlite.gate import Gate
@@ -32,12 +33,6 @@ _TOGETHER = 32
 """Changes that one commit takes at most: other processes wait for it."""
 _NAP = 0.1
 """Seconds after which a thread whose change is not made yet looks for itself, whoever forgot to wake it."""
-_WAL_FIXED, _WAL_BACKPORTS = (3, 51, 3), ((3, 44, 6), (3, 50, 7))
-
-
-def wal_is_safe(version: tuple[int, int, int] = sqlite3.sqlite_version_info) -> bool:
-    """Whether this SQLite is free of the WAL-reset bug (3.7.0 to 3.51.2 but for 3.44.6 and 3.50.7), which loses commits."""
-    return version >= _WAL_FIXED or version in _WAL_BACKPORTS
 
 
 class Database:
@@ -163,13 +158,14 @@ class Database:
             taken += 1
         return path
 
-    def _journal(self, connection: sqlite3.Connection) -> None:
-        """WAL where it is safe; else a rollback journal, synced so that a power cut loses nothing (synchronous=EXTRA)."""
-        wanted = "wal" if wal_is_safe() else "delete"
-        if connection.execute("PRAGMA journal_mode").fetchone()[0] != wanted:
-            with self.queue.held():
-                connection.execute(f"PRAGMA journal_mode = {wanted}")
-        connection.execute(f"PRAGMA synchronous = {'FULL' if wanted == 'wal' else 'EXTRA'}")
+    def _journal(self, connection: sqlite3.Connection, *, logs: bool = False) -> None:
+        """See :mod:`journal`. In either mode a commit survives a power cut."""
+        self.gate.shuts = journal.settle(connection, self.path, self.queue, logs=logs) != "wal"
+
+    def log_ahead(self) -> None:
+        """Have a write-ahead log from now on, where the file may have one."""
+        with self.errors, self._writers, self._main:
+            self._journal(self.connection, logs=True)
 
     @property
     def connection(self) -> sqlite3.Connection:
