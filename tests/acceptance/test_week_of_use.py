@@ -33,7 +33,9 @@ ENDED = ("post", "void")
 """Entries that end a hold."""
 FILLED_BY_NOBODY = dict.fromkeys(
     ("deployment_states.latency_ms",), "the week's clock stands still while a call is made"
-) | dict.fromkeys(("job_parts.owner", "job_parts.until"), "filled while a process is at it")
+) | dict.fromkeys(
+    ("job_parts.owner", "job_parts.until", "folding.hour", "folding.token", "folding.until"), "filled while a process is at it"
+)
 """Columns that no week of use can fill, each with the reason."""
 
 
