@@ -34,7 +34,8 @@ ENDED = ("post", "void")
 FILLED_BY_NOBODY = dict.fromkeys(
     ("deployment_states.latency_ms",), "the week's clock stands still while a call is made"
 ) | dict.fromkeys(
-    ("job_parts.owner", "job_parts.until", "folding.hour", "folding.token", "folding.until"), "filled while a process is at it"
+    ("job_parts.owner", "job_parts.until", "folding.hour", "folding.token", "folding.until"),
+    "filled while a process is at it",
 )
 """Columns that no week of use can fill, each with the reason."""
 
