@@ -50,6 +50,7 @@ def open_engine(path: Path | None = None, settings: Settings | None = None, acto
     """An engine over the database at ``path`` (default: the installation's). Raises StoreError."""
     actor = actor or assemble.login_name()
     store, bounded = assemble.opened(settings or config.load(), actor, path)
+    store.for_many_commits()
     return assemble.build_engine(store, bounded, actor)
 
 
@@ -69,7 +70,9 @@ def openai_client(user_id: str | None = None, engine: Engine | None = None) -> A
 @cache
 def _opened_by(pid: int) -> tuple[Store, Settings]:
     """A process's own store: a child that is forked has none of its parent's, whose locks and connections it must not use."""
-    return assemble.opened(config.load(), assemble.login_name())
+    store, settings = assemble.opened(config.load(), assemble.login_name())
+    store.for_many_commits()
+    return store, settings
 
 
 def _opened() -> tuple[Store, Settings]:

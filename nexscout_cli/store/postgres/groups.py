@@ -44,36 +44,6 @@ def aside(work: Callable[[], T]) -> T:
     return work() if loop is None else loop.in_thread(work)
 
 
-class _Wake:
-    """Lets one who waits go on, whether a thread or a coroutine. Once."""
-
-    def __init__(self) -> None:
-        self._loop = waiting.here()
-        self._event = threading.Event()
-        self._lock = threading.Lock()
-        self._resume: Callable[[], None] | None = None
-
-    def wait(self) -> None:
-        if self._loop is None:
-            self._event.wait()
-        else:
-            self._loop.suspend(self._begin)
-
-    def _begin(self, resume: Callable[[], None]) -> None:
-        with self._lock:
-            if not self._event.is_set():
-                self._resume = resume
-                return
-        resume()
-
-    def set(self) -> None:
-        with self._lock:
-            self._event.set()
-            resume = self._resume
-        if resume is not None:
-            resume()
-
-
 class _Waiting:
     """A step, and what comes of it. Whoever waits for it may be asked to send a group first: the one it is in."""
 
@@ -84,7 +54,7 @@ class _Waiting:
         self.told: Any = None
         self.done = False
         self.group: list[_Waiting] = []
-        self.wake: _Wake | None = None
+        self.wake: waiting.Wake | None = None
 
 
 def _wake(some: list[_Waiting]) -> None:
@@ -124,7 +94,7 @@ class Groups:
                 self._busy.add(step["user"])
                 mine.group = [mine]
             else:
-                mine.wake = _Wake()
+                mine.wake = waiting.Wake()
                 self._waiting.append(mine)
                 if len(self._waiting) >= MOST:
                     leaders = self._next()
