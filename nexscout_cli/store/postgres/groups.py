@@ -173,7 +173,11 @@ class Groups:
         return True
 
     def _learning(
-        self, function: str, value: Callable[[dict[str, Learned]], Step], lessons: dict[str, list[Lesson]], sent: list[Step]
+        self,
+        function: str,
+        value: Callable[[dict[str, Learned]], Step],
+        lessons: dict[str, list[Lesson]],
+        sent: list[Step],
     ) -> Any:
         """What a function tells of steps with which users' profiles learn.
 
@@ -198,9 +202,8 @@ class Groups:
         if isinstance(told, dict):
             if "stale" in told:
                 return NO_PLAIN_CASE
-            seen = told["seen"] if function == "steps" else dict.fromkeys(learned, told["seen"])
             for user_id, one in learned.items():
-                self._profiles.put(user_id, seen[user_id], one.state)
+                self._profiles.put(user_id, told["seen"][user_id] if function == "steps" else told["seen"], one.state)
         return told
 
     def _taken(self, connection: Connection, lessons: dict[str, list[Lesson]], sent: list[Step]) -> dict[str, Learned]:
