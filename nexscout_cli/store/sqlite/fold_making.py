@@ -169,7 +169,9 @@ def _by_hour(fold: Fold, sql: Dialect, start: str, end: str) -> str:
     keys = "".join(f", {key}" for key in fold.keys)
     sums = "".join(f", CAST(sum({name}) AS bigint)" for name in fold.sums)
     span = f"created_at >= '{safe(start)}' AND created_at < '{safe(end)}'"
-    return f"SELECT owner, {hour}{keys}{sums} FROM ({fold.source(sql, Rows(span))}) each_row GROUP BY owner, {hour}{keys}"
+    return (
+        f"SELECT owner, {hour}{keys}{sums} FROM ({fold.source(sql, Rows(span))}) each_row GROUP BY owner, {hour}{keys}"
+    )
 
 
 def _add(sums: dict[Key, list[int]], key: Key, values: Sequence[int]) -> None:
