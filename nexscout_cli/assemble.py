@@ -228,4 +228,6 @@ def build_engine(
     if writes:
         store.recovery.recover(actor)
     provider = Providers(config.data_dir())
-    return Engine(store.ledger, provider, settings, clock or SystemClock(), tokenizer(), actor, observer, interrupts)
+    engine = Engine(store.ledger, provider, settings, clock or SystemClock(), tokenizer(), actor, observer, interrupts)
+    engine.lets_others_go_on = store.lets_others_go_on
+    return engine

@@ -57,7 +57,7 @@ def serve(
     session = Session(quiet=True)
     settings = session.settings
     engine = session.engine(writes=True)
-    session.store.for_a_server()
+    session.store.for_many_commits()
     logging.basicConfig(format="%(message)s", level=logging.WARNING if quiet else logging.INFO)
     # No line says where in the code it comes from, or from which thread: to find that out takes longer than to write it.
     logging.logThreads = logging.logProcesses = logging.logMultiprocessing = False

@@ -241,7 +241,7 @@ class Store(Protocol):
     lets_others_go_on: bool
     """Whether a coroutine that waits for it lets others go on (``waiting.py``); else its calls are for threads."""
 
-    def for_a_server(self) -> None:
+    def for_many_commits(self) -> None:
         """Make commits cheap, for a process that makes many of them."""
 
     def commits(self) -> tuple[int, float] | None:

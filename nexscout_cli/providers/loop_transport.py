@@ -6,14 +6,15 @@ The exceptions are httpcore's, as those of :mod:`nexscout_cli.providers.transpor
 from __future__ import annotations
 
 import asyncio
+import functools
 import re
 import time
-from collections import deque
+from collections import defaultdict, deque
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
-from functools import lru_cache
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 from urllib.parse import urlsplit
+from weakref import WeakKeyDictionary
 
 import httpcore
 import httptools
@@ -51,7 +52,7 @@ class _Place(NamedTuple):
     port: int
 
 
-@lru_cache(maxsize=256)
+@functools.lru_cache(maxsize=256)
 def _address(url: str) -> tuple[_Place, bytes, bytes]:
     """Of a URL: whom to connect to, the value of the host header, the target. Raises UnsupportedProtocol."""
     parts = urlsplit(url)
@@ -74,7 +75,8 @@ def send(
         if _BAD.search(value) or _BAD.search(name):
             raise httpcore.LocalProtocolError("a header has a line end in it")
         head.append(b"%s: %s\r\n" % (name, value))
-    connection = _kept(place) or loop.to_end(_connect(loop, place, exchange, tls if place.secure else None))
+    idle = _idle(loop)
+    connection = _kept(idle[place]) or loop.to_end(_connect(loop, place, exchange, tls if place.secure else None))
     try:
         exchange.sent = True
         connection.begin(b"".join([*head, b"\r\n", request.body]))
@@ -82,7 +84,7 @@ def send(
             connection.wait(loop, exchange)
         yield connection.status, connection.headers, _body(connection, loop, exchange)
     finally:
-        connection.leave(place)
+        connection.leave(idle[place])
 
 
 def _body(connection: _Connection, loop: Loop, exchange: Exchange) -> Iterator[bytes]:
@@ -98,14 +100,29 @@ def _body(connection: _Connection, loop: Loop, exchange: Exchange) -> Iterator[b
             connection.wait(loop, exchange)
 
 
-_idle: dict[_Place, deque[_Connection]] = {}
+Idle = deque["_Connection"]
+_idle_of: WeakKeyDictionary[Loop, defaultdict[_Place, Idle]] = WeakKeyDictionary()
 
 
-def _kept(place: _Place) -> _Connection | None:
+def _idle(loop: Loop) -> defaultdict[_Place, Idle]:
+    """The connections of a loop that nobody uses, by where they lead."""
+    idle = _idle_of.get(loop)
+    if idle is None:
+        idle = _idle_of[loop] = defaultdict(deque)
+        loop.at_end(functools.partial(_abort_all, idle))
+    return idle
+
+
+def _abort_all(idle: dict[_Place, Idle]) -> None:
+    for connections in idle.values():
+        while connections:
+            connections.pop().transport.abort()
+
+
+def _kept(idle: Idle) -> _Connection | None:
     """A connection that nobody uses; the one that was used last."""
-    waiting = _idle.get(place)
-    while waiting:
-        connection = waiting.pop()
+    while idle:
+        connection = idle.pop()
         if not connection.lost and time.monotonic() - connection.since < KEEP:
             return connection
         connection.transport.abort()
@@ -167,19 +184,18 @@ class _Connection(asyncio.Protocol):
         if self._error is not None and not self.parts:
             raise self._error
 
-    def leave(self, place: _Place) -> None:
+    def leave(self, idle: Idle) -> None:
         """End an exchange: keep the connection where its answer came whole, else close it."""
         whole = self.ended and not self.lost and self._stays
-        waiting = _idle.setdefault(place, deque())
         self._parser = None
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
-        if not whole or len(waiting) >= _MOST_IDLE:
+        if not whole or len(idle) >= _MOST_IDLE:
             self.transport.abort()
             return
         self.since = time.monotonic()
-        waiting.append(self)
+        idle.append(self)
 
     def _wait(self, resume: Callable[[], None]) -> None:
         self._resume = resume

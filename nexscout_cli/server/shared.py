@@ -8,10 +8,10 @@ import time
 from collections.abc import Awaitable, Callable, Mapping
 from typing import TYPE_CHECKING, Any, cast
 
+from nexscout_cli.coroutines import InThreads
 from nexscout_cli.errors import NexScoutError
 from nexscout_cli.server import errors
 from nexscout_cli.server.auth import Keys
-from nexscout_cli.server.coroutines import InThreads
 from nexscout_cli.server.faults import Fault, Faults
 from nexscout_cli.server.limits import Places, read_body
 from nexscout_cli.server.metrics import Metrics

@@ -60,7 +60,7 @@ def db(bench: Bench) -> Database:
 
 
 def test_it_is_there_once_a_server_asked_for_it_and_stays(bench: Bench, db: Database) -> None:
-    bench.store.for_a_server()
+    bench.store.for_many_commits()
     assert db.journal() == "wal"
     other = Database(db.path)
     other.open(lambda c: None)

@@ -171,7 +171,7 @@ class PostgresTransactions:
     def state(self) -> None:
         """See ``Work.state``: others commit unseen."""
 
-    def for_a_server(self) -> None:
+    def for_many_commits(self) -> None:
         """Nothing is to be done."""
 
     def commits(self) -> None:

@@ -12,7 +12,8 @@ one that writes into the file.
 
 And the log's index is shared memory, which machines that share a file system don't share.
 
-So: a fixed SQLite has the log from the start, any other from the first ``serve`` on; on a network's file system nobody has it.
+So: a fixed SQLite has the log from the start, any other from the first process on that makes many commits
+(a server, a batch, a program that calls us); on a network's file system nobody has it.
 """
 
 from __future__ import annotations

@@ -85,7 +85,7 @@ class Transactions:
 
         self.db.soon(change)
 
-    def for_a_server(self) -> None:
+    def for_many_commits(self) -> None:
         """Make commits cheap, for a process that makes many of them."""
         self.db.log_ahead()
 
@@ -96,7 +96,7 @@ class Transactions:
     def settle(self) -> None:
         """See that all is written that :meth:`soon` was given."""
         if (loop := waiting.here()) is not None:
-            self.db.loop_writer.settle(loop)
+            self.db.loop_writer(loop).settle(loop)
 
     def state(self) -> tuple[int, ...] | None:
         """See ``Work.state``. Another process's commit is missed where it falls into the file system's tick of the last one."""
