@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import atexit
 import os
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Executor, ThreadPoolExecutor
 from contextvars import copy_context
 from functools import cache
 from pathlib import Path
@@ -99,7 +100,8 @@ def run_ai_optimized(request: AIRequest, engine: Engine | None = None) -> AIResp
 
 async def run_ai_optimized_async(request: AIRequest, engine: Engine | None = None) -> AIResponse:
     """:func:`run_ai_optimized` without blocking the event loop; up to ``MAX_AT_ONCE`` at a time in this process."""
-    return await _in_thread(lambda: run_ai_optimized(request, engine))
+    used = engine or _engine()
+    return await _apart(lambda: run_ai_optimized(request, used), coroutines=used.lets_others_go_on)
 
 
 def run_ai_batch(requests: Sequence[AIRequest], concurrency: int = 5, engine: Engine | None = None) -> list[AIResponse]:
@@ -117,7 +119,7 @@ async def run_ai_batch_async(
     requests: Sequence[AIRequest], concurrency: int = 5, engine: Engine | None = None
 ) -> list[AIResponse]:
     """:func:`run_ai_batch` without blocking the event loop."""
-    return await _in_thread(lambda: run_ai_batch(requests, concurrency, engine))
+    return await _apart(lambda: run_ai_batch(requests, concurrency, engine))
 
 
 MAX_AT_ONCE = 256
@@ -130,9 +132,19 @@ def _threads_of(pid: int) -> ThreadPoolExecutor:
     return ThreadPoolExecutor(MAX_AT_ONCE, "nexscout")
 
 
-async def _in_thread(work: Callable[[], T]) -> T:
-    context = copy_context()
-    return await asyncio.get_running_loop().run_in_executor(_threads_of(os.getpid()), lambda: context.run(work))
+@cache
+def _coroutines_of(pid: int) -> Executor:
+    from nexscout_cli.coroutines import CoroutineExecutor
+
+    executor = CoroutineExecutor(MAX_AT_ONCE)
+    atexit.register(lambda: executor.shutdown() if os.getpid() == pid else None)
+    return executor
+
+
+async def _apart(work: Callable[[], T], *, coroutines: bool = False) -> T:
+    """Do something that waits, beside the calling loop: in a thread, or as one of many coroutines of another loop."""
+    context, executor = copy_context(), _coroutines_of if coroutines else _threads_of
+    return await asyncio.get_running_loop().run_in_executor(executor(os.getpid()), lambda: context.run(work))
 
 
 def simulate_cost(request: AIRequest, engine: Engine | None = None) -> Plan:

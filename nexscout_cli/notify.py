@@ -9,6 +9,7 @@ import subprocess
 import time
 from pathlib import Path
 
+from nexscout_cli import system
 from nexscout_cli.engine.alerts import Notice, payload, signature
 
 SECONDS = 10.0
@@ -33,7 +34,7 @@ def tell(notice: Notice) -> str | None:
 
 
 def _append(path: Path, body: bytes) -> None:
-    fd = os.open(path.expanduser(), os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_NONBLOCK | os.O_CLOEXEC, 0o600)
+    fd = system.opened(path.expanduser(), os.O_WRONLY | os.O_APPEND | os.O_CREAT, waits=False)
     try:
         os.write(fd, body + b"\n")
     finally:

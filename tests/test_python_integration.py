@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import subprocess
+import sys
 from concurrent.futures import ThreadPoolExecutor
 from contextvars import copy_context
 from pathlib import Path
@@ -22,6 +24,24 @@ from nexscout_cli import AIRequest, Options, run_ai_optimized
 def test_it():
     for n in range({calls}):
         run_ai_optimized(AIRequest("ada", "ai_chatbot", f"What is {{n}}?", options=Options(max_tokens=100)))
+"""
+
+PROGRAM = """
+import asyncio, threading
+from nexscout_cli import AIRequest, Options, run_ai_optimized_async
+
+def ask(n):
+    return AIRequest("ada", "ai_chatbot", f"What is {n}?", options=Options(max_tokens=100, force_model="gpt-4o-mini"))
+
+async def main():
+    calls = [asyncio.ensure_future(run_ai_optimized_async(ask(n))) for n in range(20)]
+    most = 0
+    while not all(call.done() for call in calls):
+        await asyncio.sleep(0.01)
+        most = max(most, threading.active_count())
+    print(sum(call.result().success for call in calls), most)
+
+asyncio.run(main())
 """
 
 
@@ -115,6 +135,16 @@ def test_an_asynchronous_call_draws_on_its_callers_budget(engine: Engine, server
             return (await run_ai_optimized_async(ask(1), engine)).success
 
     assert asyncio.run(work()) is False
+
+
+def test_asynchronous_calls_wait_without_a_thread_each_and_their_program_ends(
+    engine: Engine, server: OpenAIServer
+) -> None:
+    server.delay = 0.3
+    done = subprocess.run([sys.executable, "-c", PROGRAM], capture_output=True, text=True, timeout=60, check=False)
+    assert (done.returncode, done.stderr) == (0, "")
+    answered, threads = map(int, done.stdout.split())
+    assert answered == 20 and threads < 10
 
 
 @pytest.mark.parametrize(("dollars", "calls", "failed"), [("0.5", 2, False), ("0.00003", 6, True)])

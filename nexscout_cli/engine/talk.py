@@ -35,9 +35,13 @@ def earlier(book: Conversations, settings: Settings, actor: str, user_id: str, n
     return book.find(actor, user_id, name)
 
 
+CUT = "cut"
+"""The key beside an answer's message that was cut at its bound."""
+
+
 def messages_of(kept: Conversation) -> tuple[Message, ...]:
     """All messages of a kept conversation, in their order."""
-    said = [message for turn in kept.turns for message in turn.messages]
+    said = [{k: v for k, v in message.items() if k != CUT} for turn in kept.turns for message in turn.messages]
     return conversation(said) if said else ()
 
 

@@ -8,12 +8,13 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
 from typing import TYPE_CHECKING, Any
 
 from starlette.applications import Starlette
+from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
 from nexscout_cli.errors import UsageError
 from nexscout_cli.jsontext import dumps
-from nexscout_cli.server import chat_completions, errors, messages, own_form, response_state, responses
+from nexscout_cli.server import chat_completions, errors, messages, own_form, response_state, responses, stored
 from nexscout_cli.server.admin import Admin
 from nexscout_cli.server.answering import Front, handler
 from nexscout_cli.server.catalog import listed
@@ -29,10 +30,10 @@ from nexscout_cli.server.web import prepare
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from starlette.requests import Request
     from starlette.types import ASGIApp, Lifespan
 
     from nexscout_cli.config import Settings
+    from nexscout_cli.engine.book_types import ApiKey
     from nexscout_cli.engine.pipeline import Engine
     from nexscout_cli.engine.planning.plan import Plan
     from nexscout_cli.engine.store_ports import Store
@@ -78,19 +79,7 @@ def application(
     others = Starlette(
         routes=[
             *(Route(path, answer, methods=["POST"]) for path, answer in asked.items()),
-            route("/v1/run", "POST", own_form.run, "openai"),
-            route("/v1/quote", "POST", _quote, "openai"),
-            route("/v1/messages/count_tokens", "POST", _count_tokens, "anthropic"),
-            route("/v1/models", "GET", _models, "openai"),
-            route("/v1/models/{name:path}", "GET", _model, "openai"),
-            route("/v1/requests/{request_id}", "GET", _request, "openai"),
-            route("/v1/requests", "GET", _requests, "openai"),
-            route("/v1/feedback", "POST", _feedback, "openai"),
-            route("/v1/report", "GET", _report, "openai"),
-            route("/healthz", "GET", _healthz, "openai"),
-            route("/readyz", "GET", _readyz, "openai"),
-            route("/metrics", "GET", _metrics, "openai"),
-            route("/openapi.json", "GET", _openapi, "openai"),
+            *(route(*one) for one in _ROUTES),
             *(route(path, method, handle, "openai") for path, method, handle in pages),
         ],
         exception_handlers={404: _nowhere, 405: _nowhere},
@@ -170,6 +159,17 @@ async def _model(server: Server, request: Request) -> Response:
     return _json(found[0])
 
 
+def _of_kept(do: Callable[[Store, ApiKey, str], dict[str, Any]]) -> Callable[[Server, Request], Awaitable[Response]]:
+    """A handler of what is asked of a kept response."""
+
+    async def handle(server: Server, request: Request) -> Response:
+        key = await server.key(request)
+        name = request.path_params["name"]
+        return _json(await server.threads.do(lambda: do(server.store, key, name)))
+
+    return handle
+
+
 async def _request(server: Server, request: Request) -> Response:
     """One request of the key's user: what became of it, and why its model was chosen."""
     key = await server.key(request)
@@ -235,3 +235,24 @@ async def _openapi(server: Server, request: Request) -> Response:
 
 def _json(value: Any) -> Response:
     return Response(dumps(value), media_type="application/json")
+
+
+_ROUTES: tuple[tuple[str, str, Callable[[Server, Request], Awaitable[Response]], str], ...] = (
+    ("/v1/responses/{name}", "GET", _of_kept(stored.shown), "openai"),
+    ("/v1/responses/{name}", "DELETE", _of_kept(stored.removed), "openai"),
+    ("/v1/responses/{name}/input_items", "GET", _of_kept(stored.input_items), "openai"),
+    ("/v1/run", "POST", own_form.run, "openai"),
+    ("/v1/quote", "POST", _quote, "openai"),
+    ("/v1/messages/count_tokens", "POST", _count_tokens, "anthropic"),
+    ("/v1/models", "GET", _models, "openai"),
+    ("/v1/models/{name:path}", "GET", _model, "openai"),
+    ("/v1/requests/{request_id}", "GET", _request, "openai"),
+    ("/v1/requests", "GET", _requests, "openai"),
+    ("/v1/feedback", "POST", _feedback, "openai"),
+    ("/v1/report", "GET", _report, "openai"),
+    ("/healthz", "GET", _healthz, "openai"),
+    ("/readyz", "GET", _readyz, "openai"),
+    ("/metrics", "GET", _metrics, "openai"),
+    ("/openapi.json", "GET", _openapi, "openai"),
+)
+"""Path, method, handler and protocol of what is asked less often than for answers."""
