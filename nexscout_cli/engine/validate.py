@@ -82,10 +82,16 @@ def _check_chat(request: AIRequest, settings: Settings) -> None:
         )
     if not request.prompt.strip() and (request.context is not None or request.attachments or request.images):
         raise UsageError("context, attachments and images go with a prompt, and there is none", "give a prompt")
-    if request.messages and request.messages[-1].role in ("assistant", *SYSTEM) and not request.prompt:
-        raise UsageError(
-            f"the conversation ends with a message of {request.messages[-1].role}", "end it with one of user or tool"
-        )
+    if request.messages and not request.prompt:
+        _check_last(request.messages[-1])
+
+
+def _check_last(message: Message) -> None:
+    """Refuse a conversation that asks for nothing."""
+    if message.role in ("assistant", *SYSTEM):
+        raise UsageError(f"the conversation ends with a message of {message.role}", "end it with one of user or tool")
+    if message.role == "user" and not (message.content.strip() or message.images):
+        raise UsageError("the last message of the conversation is empty", "say in it what is asked")
 
 
 def _check_together(given: Options) -> None:
@@ -116,10 +122,17 @@ def _bytes(name: str, text: Json) -> int:
         ) from error
 
 
+def _called(option: options.Option) -> str:
+    """What an error calls an option: its name, with its flag where that is another word."""
+    flag = next((flag for flag in option.flags if flag.startswith("--")), "")
+    same = not flag or flag.removeprefix("--").replace("-", "_") == option.name
+    return option.name if same or option.kind == "switch" else f"{option.name} ({flag})"
+
+
 def check_options(given: Options) -> None:
     """Refuse an option whose value it cannot have. Raises UsageError."""
     for name, option, default in _DEFAULTS:
         value = getattr(given, name)
         if value is not default:
-            options.check(option, value, name)
+            options.check(option, value, _called(option))
     _check_together(given)
