@@ -978,6 +978,16 @@ def folding_in_pieces(db: Database) -> None:
     db.conn.execute("PRAGMA user_version = 21")
 
 
+_AUDITED = "CREATE INDEX usage_audited ON ai_model_usage (created_at) WHERE routing_reason = 'audit'"
+
+
+@MIGRATIONS()
+def audits_by_time(db: Database) -> None:
+    """What was audited is found without reading all usage."""
+    db.conn.execute(_AUDITED)
+    db.conn.execute("PRAGMA user_version = 22")
+
+
 def migrate(connection: sqlite3.Connection) -> None:
     """Bring a database to the newest schema, each migration in a transaction of its own."""
     connection.execute("PRAGMA foreign_keys = OFF")  # else a table that is made anew takes those that refer to it along
