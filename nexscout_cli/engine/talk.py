@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any
 
-from nexscout_cli.engine.chat import Message, conversation, message_of
+from nexscout_cli.engine.chat import Message, ToolCall, conversation, message_of
 from nexscout_cli.engine.conversations import Turn
 from nexscout_cli.engine.planning.texts import originals, user_text
 from nexscout_cli.errors import NexScoutError, UsageError
@@ -63,6 +63,11 @@ class Talk:
         self._options: dict[str, Any] = dict(kept.options) if kept else {}
         self._said = messages_of(kept) if kept else ()
 
+    @property
+    def open_calls(self) -> tuple[ToolCall, ...]:
+        """The tool calls of the last turn, whose results the next one must bring."""
+        return self._said[-1].tool_calls if self._said else ()
+
     def request(self, request: AIRequest) -> AIRequest:
         """The request as it is made in this conversation: what was said before, and the options that it goes on with."""
         options = request.options
@@ -76,7 +81,7 @@ class Talk:
 
     def say(self, request: AIRequest, on_text: OnText | None = None, confirm: Confirm | None = None) -> AIResponse:
         """Answer the next turn. It belongs to the conversation once it has an answer. Raises as :meth:`Engine.run`."""
-        _check_answered(self._said, request)
+        _check_answered(self.open_calls, request)
         whole = self.request(request)
         response = self._engine.run(whole, on_text, confirm)
         self.paid += response.paid
@@ -111,9 +116,8 @@ class Talk:
         return response
 
 
-def _check_answered(said: tuple[Message, ...], request: AIRequest) -> None:
+def _check_answered(calls: tuple[ToolCall, ...], request: AIRequest) -> None:
     """Refuse a turn that passes over a tool call of the turn before: providers do, too. Raises UsageError."""
-    calls = said[-1].tool_calls if said else ()
     given = {message.tool_call_id for message in request.messages}
     if missing := next((call for call in calls if call.id not in given), None):
         raise UsageError(
