@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from nexscout_cli.engine.chat import Message, ToolCall, conversation, message_of
@@ -45,6 +46,29 @@ def messages_of(kept: Conversation) -> tuple[Message, ...]:
     return conversation(said) if said else ()
 
 
+def next_turn(kept: Conversation, request: AIRequest) -> AIRequest:
+    """The request as a turn of a kept conversation. Raises UsageError where it passes over a tool call."""
+    said = messages_of(kept)
+    _check_answered(_open_calls(said), request)
+    return _next(said, kept.options, request)
+
+
+def _next(said: tuple[Message, ...], remembered: Mapping[str, Any], request: AIRequest) -> AIRequest:
+    """The request after what was said, with the options that it does not say otherwise."""
+    options = request.options
+    chosen = options.force_model is not None or options.mode is not None
+    more = {
+        name: value
+        for name, value in remembered.items()
+        if getattr(options, name) is None and not (chosen and name in ("force_model", "mode"))
+    }
+    return request._replace(messages=(*said, *request.messages), options=options._replace(**more))
+
+
+def _open_calls(said: tuple[Message, ...]) -> tuple[ToolCall, ...]:
+    return said[-1].tool_calls if said else ()
+
+
 class Talk:
     """A conversation of one user. Each turn is written right after its answer was posted, in a transaction of its own.
 
@@ -66,18 +90,11 @@ class Talk:
     @property
     def open_calls(self) -> tuple[ToolCall, ...]:
         """The tool calls of the last turn, whose results the next one must bring."""
-        return self._said[-1].tool_calls if self._said else ()
+        return _open_calls(self._said)
 
     def request(self, request: AIRequest) -> AIRequest:
         """The request as it is made in this conversation: what was said before, and the options that it goes on with."""
-        options = request.options
-        chosen = options.force_model is not None or options.mode is not None
-        remembered = {
-            name: value
-            for name, value in self._options.items()
-            if getattr(options, name) is None and not (chosen and name in ("force_model", "mode"))
-        }
-        return request._replace(messages=(*self._said, *request.messages), options=options._replace(**remembered))
+        return _next(self._said, self._options, request)
 
     def say(self, request: AIRequest, on_text: OnText | None = None, confirm: Confirm | None = None) -> AIResponse:
         """Answer the next turn. It belongs to the conversation once it has an answer. Raises as :meth:`Engine.run`."""
