@@ -90,6 +90,7 @@ def check_stop(value: Json, label: str) -> None:
         raise UsageError(f"{label} is a text, or a list of up to {MAX_STOPS}", 'for instance "END"')
     if not all(isinstance(text, str) and text for text in texts):
         raise UsageError(f"{label} has an entry that is no text, or empty", 'for instance ["END"]')
+    _check_json(value, label)
 
 
 CHECKS = {
