@@ -8,14 +8,31 @@ import shlex
 import subprocess
 import time
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from nexscout_cli import system
 from nexscout_cli.engine.alerts import Notice, payload, signature
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from nexscout_cli.engine.store_ports import Alerts
 
 SECONDS = 10.0
 """What one try may take."""
 _OUT = 200
 """Characters of an error that are kept."""
+
+
+def tell_due(alerts: Alerts, actor: str) -> Iterator[tuple[Notice, str | None]]:
+    """Tell of every notice that is due, and note how that went; each notice with its error, None where it was heard.
+
+    Raises NotPermitted, StoreError.
+    """
+    while (notice := alerts.claim(actor)) is not None:
+        error = tell(notice)
+        alerts.told(actor, notice, error)
+        yield notice, error
 
 
 def tell(notice: Notice) -> str | None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Sequence
 from typing import TYPE_CHECKING, Any
 
 from starlette.applications import Starlette
@@ -21,7 +21,7 @@ from nexscout_cli.server.catalog import listed
 from nexscout_cli.server.faults import Fault
 from nexscout_cli.server.openapi import document as openapi_document
 from nexscout_cli.server.rates import Rates
-from nexscout_cli.server.shared import Server, guarded
+from nexscout_cli.server.shared import Chore, Server, guarded
 from nexscout_cli.server.site import Route as Handle
 from nexscout_cli.server.site import Site
 from nexscout_cli.server.trying import Trying
@@ -50,14 +50,14 @@ def application(
     secret: bytes | None = None,
     fault: Fault = lambda: None,
     limits: Callable[[], Settings] | None = None,
-    tidy: Callable[[], object] | None = None,
+    chores: Sequence[Chore] = (),
     rates: Path | None = None,
 ) -> ASGIApp:
     """The application over an engine; with pages where there is a ``secret`` that signs their links.
 
-    ``limits`` reads the settings anew, as the database's limits allow them now. ``tidy`` settles what has been left behind,
-    and folds finished hours, some minutes apart. ``fault`` looks for what is wrong with the database, after a failure that
-    nobody understands. ``rates``: the folder in which all servers of the machine count requests a minute.
+    ``limits`` reads the settings anew, as the database's limits allow them now. ``chores`` are done beside answering. ``fault``
+    looks for what is wrong with the database, after a failure that nobody understands. ``rates``: the folder in which all
+    servers of the machine count requests a minute.
     """
     server = Server(engine, store, settings, fault, Rates(rates))
     pages = [] if secret is None else _pages(server, secret)
@@ -65,7 +65,7 @@ def application(
     def beside() -> list[Coroutine[Any, Any, None]]:
         return [
             *([server.keep_up(limits)] if limits else ()),
-            *([server.tidy(tidy)] if tidy else ()),
+            *map(server.again, chores),
             *([server.threads.do(prepare)] if pages else ()),
         ]
 

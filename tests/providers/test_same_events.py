@@ -17,7 +17,9 @@ from nexscout_cli.providers.wires.reader import Damaged
 MODEL = Model("m", "openai/m", "small", 1, 1, 9999, 0.7, 0.9, "", True, False, None, "KEY", {})
 CALL = Call(MODEL, (), 5_000, None, 5.0, 10.0, True)
 
-texts = st.one_of(st.sampled_from(["a", " b,", "{", '"', "\\", "\n", "é", "😀", "\ud83d", "\ude00", ""]), st.text(max_size=6))
+texts = st.one_of(
+    st.sampled_from(["a", " b,", "{", '"', "\\", "\n", "é", "😀", "\ud83d", "\ude00", ""]), st.text(max_size=6)
+)
 deltas = st.one_of(
     texts.map(lambda text: {"content": text}),
     texts.map(lambda text: {"role": "assistant", "content": text}),
@@ -75,7 +77,9 @@ def test_an_event_like_the_last_is_not_read_whole(monkeypatch: pytest.MonkeyPatc
     whole: list[bytes] = []
     read = ChatReader._parsed
     monkeypatch.setattr(ChatReader, "_parsed", lambda self, data: whole.append(data) or read(self, data))
-    parts = [{"index": 0, "delta": {"content": text}, "finish_reason": None} for text in ("one", "two", "a\nb", "three")]
+    parts = [
+        {"index": 0, "delta": {"content": text}, "finish_reason": None} for text in ("one", "two", "a\nb", "three")
+    ]
     events = [json.dumps({"id": "x", "choices": [part]}).encode() for part in parts]
     assert said(ChatReader, events)[:4] == [["one"], ["two"], ["a\nb"], ["three"]]
     assert len(whole) == 3  # the first, the one with an escape, and the next after it

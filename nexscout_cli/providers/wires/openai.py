@@ -180,7 +180,12 @@ def _around(data: bytes, document: dict[str, Any]) -> tuple[bytes, bytes] | None
         return None
     said = _SAID.search(data)
     text = said and _PLAIN.match(data, said.end())
-    if said is None or text is None or data[text.end() : text.end() + 1] != b'"' or text[0].decode() != delta["content"]:
+    if (
+        said is None
+        or text is None
+        or data[text.end() : text.end() + 1] != b'"'
+        or text[0].decode() != delta["content"]
+    ):
         return None
     return data[: said.end()], data[text.end() :]
 
