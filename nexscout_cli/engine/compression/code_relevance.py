@@ -197,10 +197,14 @@ def _signs(of: _Words, here: _Here) -> Signs:
         if others and stem not in of.name and not others.isdisjoint(of.name):
             alike += (weight + 0.3) * _ALIKE
     means = [0.0] * 4
+    name_, head, does = (here.meant_at_all.keys() & its for its in (of.name, of.head, of.counts.keys()))
     for stem, weight in question.weights.items():
         if meant := here.meant[stem]:
-            for at, shares in enumerate(_met(meant, of)):
-                means[at] += weight * shares
+            done = sorted([meant[other] for other in does if other in meant])[-_SOME:]
+            means[0] += weight * max([meant[other] for other in name_ if other in meant], default=0.0)
+            means[1] += weight * max([meant[other] for other in head if other in meant], default=0.0)
+            means[2] += weight * (done[-1] if done else 0.0)
+            means[3] += weight * sum(done) / _SOME
     name = question.share(of.name)
     covered = _covered(of.name, question, here.rare)
     total = question.total
@@ -221,17 +225,6 @@ def _signs(of: _Words, here: _Here) -> Signs:
         means[2] / total,
         means[3] / total,
         sum(here.meant_at_all.get(stem, 0.0) for stem in of.name) / (len(of.name) or 1),
-    )
-
-
-def _met(meant: dict[str, float], of: _Words) -> tuple[float, float, float, float]:
-    """How surely the best of what is meant stands in a part's name, its signature, and what it does; there also four's mean."""
-    does = sorted([meant[stem] for stem in meant.keys() & of.counts.keys()])[-_SOME:]
-    return (
-        max([meant[stem] for stem in meant.keys() & of.name], default=0.0),
-        max([meant[stem] for stem in meant.keys() & of.head], default=0.0),
-        does[-1] if does else 0.0,
-        sum(does) / _SOME,
     )
 
 
