@@ -953,12 +953,29 @@ def jobs(db: Database) -> None:
 def folded_tables(db: Database) -> None:
     """What reports need of finished hours and days, folded; how often each latency and error occurs in one value."""
     from nexscout_cli.store.sqlite.dialect import SQLITE
+    from nexscout_cli.store.sqlite.fold_making import Whole
     from nexscout_cli.store.sqlite.folding import fold_all
 
     _script(db.conn, "".join(f"DROP TABLE IF EXISTS {fold.table};\n{_fold_table(fold)}" for fold in FOLDS))
     db.conn.execute("DELETE FROM fold_marks")
-    fold_all(db.conn.execute, SQLITE)
+    fold_all(Whole(SQLITE, db.conn.execute, db.conn.executemany))
     db.conn.execute("PRAGMA user_version = 20")
+
+
+_FOLDING = """
+CREATE TABLE folding (
+  hour TEXT PRIMARY KEY,
+  token TEXT NOT NULL,
+  until TEXT NOT NULL
+) STRICT, WITHOUT ROWID;
+"""
+
+
+@MIGRATIONS()
+def folding_in_pieces(db: Database) -> None:
+    """Which hours somebody is folding now, and until when they are left to them."""
+    _script(db.conn, _FOLDING)
+    db.conn.execute("PRAGMA user_version = 21")
 
 
 def migrate(connection: sqlite3.Connection) -> None:
