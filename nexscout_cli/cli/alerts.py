@@ -65,7 +65,9 @@ def add(
     else:
         output.out(str(number))
         if output.stderr_is_terminal():
-            output.note("`nexscout serve` tells of what goes off; without a server let cron call `nexscout alerts send`")
+            output.note(
+                "`nexscout serve` tells of what goes off; without a server let cron call `nexscout alerts send`"
+            )
     return 0
 
 

@@ -85,7 +85,7 @@ def stacked(label: str, days: Sequence[str], parts: Sequence[Line], unit: Unit) 
     wide = (_RIGHT - _LEFT) / max(1, len(days))
     bar = min(_WIDEST, max(0.8, wide * 0.82)) / wide
     reached = [0.0] * len(days)
-    marks = []
+    marks: list[Markup] = []
     for part in parts:
         path = []
         for n, value in enumerate(part.values):
@@ -97,7 +97,11 @@ def stacked(label: str, days: Sequence[str], parts: Sequence[Line], unit: Unit) 
         )
     # There are hundreds of bars: they are counted in days and tenths of a unit, begin at the bottom, and cover each other.
     x, y = f"{_x(0, len(days)):.3f}", f"{wide:.4f}"
-    marks = [Markup('<g class="s" transform="translate({} {})scale({},-.1)">{}</g>').format(x, _BOTTOM, y, Markup("").join(marks))]
+    marks = [
+        Markup('<g class="s" transform="translate({} {})scale({},-.1)">{}</g>').format(
+            x, _BOTTOM, y, Markup("").join(marks)
+        )
+    ]
     texts = []
     for n, day in enumerate(days):
         named = [(p.values[n] or 0, p.name) for p in parts]

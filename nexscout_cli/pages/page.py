@@ -67,7 +67,9 @@ def policy(scripted: bool = False) -> str:
     """The content security policy of a page: nothing but our style sheets, which are named by their hashes, and the empty icon;
     where it is ``scripted``, also script files of the server that it came from, which may ask that server.
     """
-    sheets = [base64.b64encode(hashlib.sha256(sheet.encode()).digest()).decode() for sheet in (style(), script("forms.css"))]
+    sheets = [
+        base64.b64encode(hashlib.sha256(sheet.encode()).digest()).decode() for sheet in (style(), script("forms.css"))
+    ]
     named = " ".join(f"'sha256-{sheet}'" for sheet in sheets)
     own = "; script-src 'self'; connect-src 'self'" if scripted else ""
     return f"default-src 'none'; style-src {named}; img-src data:; base-uri 'none'{own}"
@@ -90,7 +92,9 @@ def environment() -> Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    made.globals.update(style=style, script=script, policy=policy, head=words.head, figure=words.figure, exact_of=exact_of)
+    made.globals.update(
+        style=style, script=script, policy=policy, head=words.head, figure=words.figure, exact_of=exact_of
+    )
     made.globals.update(TEXT=TEXT, NEAR=NEAR, limited=_limited, PARTS=_PARTS, SHARES=SHARES)
     made.filters["without_places"] = without_places
     made.filters.update(nano=words.nano, money=words.money, share=words.share, count=words.count, seconds=words.seconds)
