@@ -142,6 +142,24 @@ def conversation(value: Json, label: str = "messages", before: tuple[Message, ..
     return tuple(found)
 
 
+def as_messages(given: Json) -> tuple[Message, ...]:
+    """Messages as values from what a program has: values, or JSON as :func:`conversation` reads it. Raises UsageError."""
+    if isinstance(given, tuple) and all(isinstance(one, Message) for one in given):
+        return given
+    if not isinstance(given, list | tuple):
+        raise UsageError("messages is a list of messages", f"for instance {_EXAMPLE}")
+    return conversation([one.as_json() if isinstance(one, Message) else one for one in given]) if given else ()
+
+
+def as_pictures(given: Json) -> tuple[Image, ...]:
+    """Pictures as values from what a program has: values, or their addresses. Raises UsageError."""
+    if not isinstance(given, list | tuple):
+        raise UsageError("images is a list of addresses", 'for instance ["https://example.com/a.png"]')
+    return tuple(
+        one if isinstance(one, Image) else image(one, "auto", f"images[{number}]") for number, one in enumerate(given)
+    )
+
+
 def asked(messages: tuple[Message, ...]) -> str:
     """The text of the last user message; empty where there is none."""
     return next((message.content for message in reversed(messages) if message.role == "user"), "")

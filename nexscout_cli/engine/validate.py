@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from nexscout_cli.config import Settings
 from nexscout_cli.engine import options
-from nexscout_cli.engine.chat import SYSTEM, Image, Message
+from nexscout_cli.engine.chat import SYSTEM, Message, as_messages, as_pictures
 from nexscout_cli.engine.compression.choice import compression_choice
 from nexscout_cli.engine.names import check_feature, check_user
 from nexscout_cli.engine.planning.texts import context_text
@@ -61,9 +61,8 @@ def _texts(request: AIRequest) -> dict[str, Json]:
         if not isinstance(attachment, Attachment):
             raise UsageError(f"attachment {number} is not an Attachment", 'Attachment("notes.txt", text)')
         texts |= {f"name of attachment {number}": attachment.name, f"text of attachment {number}": attachment.text}
-    for number, message in enumerate(request.messages):
-        if not isinstance(message, Message):
-            raise UsageError(f"messages[{number}] is not a Message", "engine.chat.conversation() reads JSON messages")
+    as_pictures(request.images)
+    for number, message in enumerate(as_messages(request.messages)):
         texts[f"messages[{number}]"] = message.content
         texts |= {f"messages[{number}].tool_calls[{n}]": call.arguments for n, call in enumerate(message.tool_calls)}
     return texts
@@ -73,8 +72,6 @@ def _check_chat(request: AIRequest, settings: Settings) -> None:
     """Refuse pictures that are none or too large, and options that need one another."""
     limit, size = settings["firewall.max_image_bytes"], 0
     for picture in (*request.images, *(one for message in request.messages for one in message.images)):
-        if not isinstance(picture, Image):
-            raise UsageError("images has an entry that is not an Image", "engine.chat.image() checks one")
         size += len(picture.url) * 3 // 4
     if size > limit:
         raise Blocked(
