@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import atexit
 import os
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Executor, ThreadPoolExecutor
 from contextvars import copy_context
 from functools import cache
 from pathlib import Path
@@ -50,6 +51,7 @@ def open_engine(path: Path | None = None, settings: Settings | None = None, acto
     """An engine over the database at ``path`` (default: the installation's). Raises StoreError."""
     actor = actor or assemble.login_name()
     store, bounded = assemble.opened(settings or config.load(), actor, path)
+    store.for_many_commits()
     return assemble.build_engine(store, bounded, actor)
 
 
@@ -69,7 +71,9 @@ def openai_client(user_id: str | None = None, engine: Engine | None = None) -> A
 @cache
 def _opened_by(pid: int) -> tuple[Store, Settings]:
     """A process's own store: a child that is forked has none of its parent's, whose locks and connections it must not use."""
-    return assemble.opened(config.load(), assemble.login_name())
+    store, settings = assemble.opened(config.load(), assemble.login_name())
+    store.for_many_commits()
+    return store, settings
 
 
 def _opened() -> tuple[Store, Settings]:
@@ -96,7 +100,8 @@ def run_ai_optimized(request: AIRequest, engine: Engine | None = None) -> AIResp
 
 async def run_ai_optimized_async(request: AIRequest, engine: Engine | None = None) -> AIResponse:
     """:func:`run_ai_optimized` without blocking the event loop; up to ``MAX_AT_ONCE`` at a time in this process."""
-    return await _in_thread(lambda: run_ai_optimized(request, engine))
+    used = engine or _engine()
+    return await _apart(lambda: run_ai_optimized(request, used), coroutines=used.lets_others_go_on)
 
 
 def run_ai_batch(requests: Sequence[AIRequest], concurrency: int = 5, engine: Engine | None = None) -> list[AIResponse]:
@@ -114,7 +119,7 @@ async def run_ai_batch_async(
     requests: Sequence[AIRequest], concurrency: int = 5, engine: Engine | None = None
 ) -> list[AIResponse]:
     """:func:`run_ai_batch` without blocking the event loop."""
-    return await _in_thread(lambda: run_ai_batch(requests, concurrency, engine))
+    return await _apart(lambda: run_ai_batch(requests, concurrency, engine))
 
 
 MAX_AT_ONCE = 256
@@ -127,9 +132,19 @@ def _threads_of(pid: int) -> ThreadPoolExecutor:
     return ThreadPoolExecutor(MAX_AT_ONCE, "nexscout")
 
 
-async def _in_thread(work: Callable[[], T]) -> T:
-    context = copy_context()
-    return await asyncio.get_running_loop().run_in_executor(_threads_of(os.getpid()), lambda: context.run(work))
+@cache
+def _coroutines_of(pid: int) -> Executor:
+    from nexscout_cli.coroutines import CoroutineExecutor
+
+    executor = CoroutineExecutor(MAX_AT_ONCE)
+    atexit.register(lambda: executor.shutdown() if os.getpid() == pid else None)
+    return executor
+
+
+async def _apart(work: Callable[[], T], *, coroutines: bool = False) -> T:
+    """Do something that waits, beside the calling loop: in a thread, or as one of many coroutines of another loop."""
+    context, executor = copy_context(), _coroutines_of if coroutines else _threads_of
+    return await asyncio.get_running_loop().run_in_executor(executor(os.getpid()), lambda: context.run(work))
 
 
 def simulate_cost(request: AIRequest, engine: Engine | None = None) -> Plan:

@@ -1,7 +1,7 @@
 """How code waits: in a thread it blocks; run as a coroutine it lets others go on.
 
-Engine, store and wires are written once, as code that waits. Where a server runs them as coroutines (``server/coroutines.py``),
-the few places that wait for long ask :func:`here` how.
+Engine, store and wires are written once, as code that waits. Where a server or a batch runs them as coroutines
+(``coroutines.py``), the few places that wait for long ask :func:`here` how.
 """
 
 from __future__ import annotations
@@ -22,6 +22,8 @@ class Loop(Protocol):
     """The event loop that the calling coroutine runs on."""
 
     events: asyncio.AbstractEventLoop
+    writes_behind: bool
+    """Whether an answer that costs nothing is handed over before it is booked, as a server does for speed."""
 
     def suspend(self, begin: Callable[[Callable[[], None]], None]) -> None:
         """Let others go on until the function that ``begin`` is given has been called, once, from whichever thread."""
@@ -41,6 +43,9 @@ class Loop(Protocol):
     def start(self, work: Callable[[], None]) -> None:
         """Run something as a coroutine whose end nobody waits for."""
 
+    def at_end(self, work: Callable[[], None]) -> None:
+        """Do something when the loop ends."""
+
 
 def _nowhere() -> Loop | None:
     return None
@@ -58,6 +63,38 @@ def found_by(find: Callable[[], Loop | None]) -> None:
     """Say who knows whether the calling code is a coroutine."""
     global _find
     _find = find
+
+
+class Wake:
+    """Lets one who waits go on, whether a thread or a coroutine. Once."""
+
+    def __init__(self) -> None:
+        self._loop = here()
+        self._event = threading.Event()
+        self._lock = threading.Lock()
+        self._resume: Callable[[], None] | None = None
+
+    def wait(self) -> None:
+        """Wait until :meth:`set` is called, or was."""
+        if self._loop is None:
+            self._event.wait()
+        else:
+            self._loop.suspend(self._begin)
+
+    def _begin(self, resume: Callable[[], None]) -> None:
+        with self._lock:
+            if not self._event.is_set():
+                self._resume = resume
+                return
+        resume()
+
+    def set(self) -> None:
+        """End the wait; from any thread."""
+        with self._lock:
+            self._event.set()
+            resume = self._resume
+        if resume is not None:
+            resume()
 
 
 class GaveUp(KeyboardInterrupt):

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import subprocess
+import sys
 from concurrent.futures import ThreadPoolExecutor
 from contextvars import copy_context
 from pathlib import Path
@@ -22,6 +24,24 @@ from nexscout_cli import AIRequest, Options, run_ai_optimized
 def test_it():
     for n in range({calls}):
         run_ai_optimized(AIRequest("ada", "ai_chatbot", f"What is {{n}}?", options=Options(max_tokens=100)))
+"""
+
+PROGRAM = """
+import asyncio, threading
+from nexscout_cli import AIRequest, Options, run_ai_optimized_async
+
+def ask(n):
+    return AIRequest("ada", "ai_chatbot", f"What is {n}?", options=Options(max_tokens=100, force_model="gpt-4o-mini"))
+
+async def main():
+    calls = [asyncio.ensure_future(run_ai_optimized_async(ask(n))) for n in range(20)]
+    most = 0
+    while not all(call.done() for call in calls):
+        await asyncio.sleep(0.01)
+        most = max(most, threading.active_count())
+    print(sum(call.result().success for call in calls), most)
+
+asyncio.run(main())
 """
 
 
@@ -117,6 +137,16 @@ def test_an_asynchronous_call_draws_on_its_callers_budget(engine: Engine, server
     assert asyncio.run(work()) is False
 
 
+def test_asynchronous_calls_wait_without_a_thread_each_and_their_program_ends(
+    engine: Engine, server: OpenAIServer
+) -> None:
+    server.delay = 0.3
+    done = subprocess.run([sys.executable, "-c", PROGRAM], capture_output=True, text=True, timeout=60, check=False)
+    assert (done.returncode, done.stderr) == (0, "")
+    answered, threads = map(int, done.stdout.split())
+    assert answered == 20 and threads < 10
+
+
 @pytest.mark.parametrize(("dollars", "calls", "failed"), [("0.5", 2, False), ("0.00003", 6, True)])
 def test_a_suite_that_would_spend_more_than_its_budget_fails(
     engine: Engine, pytester: pytest.Pytester, dollars: str, calls: int, failed: bool
@@ -126,3 +156,26 @@ def test_a_suite_that_would_spend_more_than_its_budget_fails(
     done.assert_outcomes(passed=1)
     assert (done.ret == 1) is failed
     done.stdout.fnmatch_lines([f"*nexscout: $* of ${float(dollars):.9f} spent*"])
+
+
+def test_messages_may_be_what_chat_applications_have_and_a_wrong_one_is_refused_by_its_place(
+    engine: Engine, server: OpenAIServer
+) -> None:
+    talk: Any = [{"role": "system", "content": "Be brief"}, {"role": "user", "content": "Hi"}]
+    options = Options(force_model="gpt-4o-mini", allow_cache=False)
+    asked = AIRequest("ada", "ai_chatbot", messages=talk, options=options)
+    plan = engine.simulate(asked)
+    answers = [run_ai_optimized(asked, engine), *run_ai_batch([asked], engine=engine)]
+    assert all(one.success for one in answers) and server.hits == 2
+    assert answers[0].metadata is not None and answers[0].metadata.plan == plan.as_json()
+    assert [message["role"] for message in server.requests[-1].body["messages"]] == ["system", "user"]
+    for wrong, says in (
+        ([*talk, {"role": "robot"}], "messages[2].role"),
+        ("Hi", "messages is a list"),
+        ([5], "messages[0]"),
+    ):
+        refused = run_ai_optimized(asked._replace(messages=wrong), engine)
+        assert refused.exit_status == 2 and refused.error is not None and says in refused.error["message"]
+    pictures: Any = ["http://a.example/x.png"]
+    refused = run_ai_optimized(AIRequest("ada", "ai_chatbot", "Look", images=pictures, options=options), engine)
+    assert refused.error is not None and "images[0] cannot be" in refused.error["message"] and server.hits == 2

@@ -125,13 +125,11 @@ def _status(error: BaseException, as_json: bool) -> int:
 
 def _usage(error: Any, as_json: bool) -> int:
     """A wrong option or argument, as Typer reports it."""
-    context = getattr(error, "ctx", None)
     if type(error).__name__ == "NoArgsIsHelpError":
         output.note(error.format_message())
         return 2
-    path = context.command_path if context else "nexscout"
-    problem = NexScoutError(
-        error.format_message().replace("\n", " "), f"`{path} --help` shows what there is", code="usage"
-    )
+    from nexscout_cli.cli import mistakes
+
+    problem = NexScoutError(*mistakes.told(error), code="usage")
     output.failure(problem, as_json)
     return 2

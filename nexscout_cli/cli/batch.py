@@ -229,6 +229,8 @@ class _Job:
         from nexscout_cli.engine import batch as batches
 
         engine: Any = self.session.remote or self.session.engine(writes=True)
+        if not self.session.remote:
+            self.session.store.for_many_commits()
         purse = None if self.session.remote else purse  # the server keeps it
         try:
             if output.stderr_is_terminal() and not self.session.quiet:

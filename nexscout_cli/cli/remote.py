@@ -41,6 +41,8 @@ def refuse(what: str) -> UsageError:
 class Remote:
     """Answers and quotes as an engine does, by asking a server. Raises StoreError where it cannot be reached."""
 
+    lets_others_go_on = False  # who waits for the server keeps a thread
+
     def __init__(self, url: str, key: str) -> None:
         parts = urlsplit(url)
         if parts.scheme not in ("http", "https") or not parts.hostname:

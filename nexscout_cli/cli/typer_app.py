@@ -5,7 +5,8 @@ from __future__ import annotations
 import inspect
 from collections.abc import Callable
 from importlib import import_module
-from typing import Annotated, Any
+from pathlib import Path
+from typing import Annotated, Any, get_args
 
 import typer
 from typer.core import TyperGroup
@@ -128,8 +129,16 @@ def _parameter(parameter: declared.Parameter) -> inspect.Parameter:
     if annotation is declared.Context:
         annotation = typer.Context
     elif isinstance(about, declared.Option):
-        annotation = Annotated[annotation, typer.Option(*about.flags, **about.said)]
+        annotation = Annotated[annotation, typer.Option(*about.flags, **{"metavar": _metavar(annotation)} | about.said)]
     elif isinstance(about, declared.Argument):
-        annotation = Annotated[annotation, typer.Argument(**about.said)]
+        annotation = Annotated[annotation, typer.Argument(**{"metavar": parameter.name.upper()} | about.said)]
     default = inspect.Parameter.empty if parameter.default is declared.REQUIRED else parameter.default
     return inspect.Parameter(parameter.name, inspect.Parameter.KEYWORD_ONLY, default=default, annotation=annotation)
+
+
+def _metavar(annotation: Any) -> str | None:
+    """What help calls a value of this type; None for one that is said by the flag alone."""
+    types = set(get_args(annotation)) or {annotation}
+    if types & {int, float}:
+        return "NUMBER"
+    return "FILE" if Path in types else "TEXT" if str in types or list[str] in types else None

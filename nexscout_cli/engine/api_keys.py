@@ -52,7 +52,9 @@ def models_in(text: str | None, catalog: tuple[Model, ...]) -> tuple[str, ...]:
     """
     names = names_in(text)
     if text is not None and not names:
-        raise UsageError(f"{text!r:.80} names no model", "for instance gpt-4o-mini,auto; without it all models may be named")
+        raise UsageError(
+            f"{text!r:.80} names no model", "for instance gpt-4o-mini,auto; without it all models may be named"
+        )
     for name in names:
         if name not in MODES:
             rules.find(catalog, name)

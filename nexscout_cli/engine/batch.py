@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterable, Sequence
-from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from concurrent.futures import FIRST_EXCEPTION, Executor, ThreadPoolExecutor, wait
 
 from nexscout_cli.engine.cache.key import identity
 from nexscout_cli.engine.pipeline import Engine
 from nexscout_cli.engine.request import AIRequest
 from nexscout_cli.engine.response import AIResponse
 from nexscout_cli.errors import Blocked, Interrupted, NexScoutError
+from nexscout_cli.waiting import Wake
 
 Done = Callable[[int, AIResponse], None]
 
@@ -21,28 +22,35 @@ class Allowance:
     def __init__(self, limit: int) -> None:
         self._left = limit
         self._taken = 0
-        self._changed = threading.Condition()
+        self._lock = threading.Lock()
+        self._waiting: list[Wake] = []
 
     def take(self, expected: int, most: int) -> int:
         """Reserve ``most``, or what is left where that covers ``expected``; 0 when it does not.
 
         Waits for what others have reserved and may put back.
         """
-        with self._changed:
-            self._changed.wait_for(lambda: most <= self._left or not self._taken)
-            amount = min(most, self._left)
-            if amount < expected:
-                return 0
-            self._left -= amount
-            self._taken += amount
-            return amount
+        while True:
+            with self._lock:
+                if most <= self._left or not self._taken:
+                    amount = min(most, self._left)
+                    if amount < expected:
+                        return 0
+                    self._left -= amount
+                    self._taken += amount
+                    return amount
+                wake = Wake()
+                self._waiting.append(wake)
+            wake.wait()
 
     def put_back(self, amount: int, spent: int) -> None:
         """End a reservation, of which ``spent`` is gone."""
-        with self._changed:
+        with self._lock:
             self._left += amount - spent
             self._taken -= amount
-            self._changed.notify_all()
+            waiting, self._waiting = self._waiting, []
+        for wake in waiting:
+            wake.set()
 
 
 def run(
@@ -58,6 +66,7 @@ def run(
     ``max_cost`` (nano-dollars) bounds what all of them cost together. On an interrupt no new work is begun, what is in
     flight is settled, and Interrupted is raised.
     """
+    requests = [request.settled for request in requests]
     allowance = None if max_cost is None else Allowance(max_cost)
     responses: dict[int, AIResponse] = {}
 
@@ -82,23 +91,29 @@ def run(
             if done is not None:
                 done(index, response)
 
-    with ThreadPoolExecutor(max_workers=max(1, concurrency)) as pool:
-        futures: set[Future[None]] = {pool.submit(work, group) for group in _groups(requests)}
+    with _executor(engine, concurrency) as pool:
+        futures = [pool.submit(work, group) for group in _groups(requests)]
         try:
-            while futures:
-                ended, futures = wait(futures, return_when=FIRST_COMPLETED)
-                for future in ended:
-                    future.result()
+            for future in wait(futures, return_when=FIRST_EXCEPTION).done:
+                future.result()
         except BaseException as error:
-            for future in futures:
-                future.cancel()
-            pool.shutdown(wait=True)
+            pool.shutdown(wait=True, cancel_futures=True)
             if isinstance(error, KeyboardInterrupt):
                 raise Interrupted(
                     "interrupted; what was in flight has been settled", "the same line with --resume goes on"
                 ) from None
             raise
     return [responses[index] for index in range(len(requests))]
+
+
+def _executor(engine: Engine, most: int) -> Executor:
+    """Coroutines, whose waits cost nothing, where all that the engine waits for lets others go on; else threads."""
+    most = max(1, most)
+    if not engine.lets_others_go_on:
+        return ThreadPoolExecutor(most)
+    from nexscout_cli.coroutines import CoroutineExecutor
+
+    return CoroutineExecutor(most)
 
 
 def _groups(requests: Sequence[AIRequest]) -> Iterable[list[int]]:

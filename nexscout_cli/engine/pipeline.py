@@ -51,7 +51,8 @@ class Engine:
 
     ``count`` is the tokenizer. ``actor`` is who acts where a call does not name another one. ``interrupts`` is told when a
     signal asks to stop; an engine has its own where none is given. ``sends_at_once``, to be set before the first run: a hold
-    and the mark that its call was sent are one transaction.
+    and the mark that its call was sent are one transaction. ``lets_others_go_on``: whether a coroutine that waits for its
+    ledger or provider does (``waiting.py``); else many at a time need threads.
     """
 
     def __init__(
@@ -65,7 +66,7 @@ class Engine:
         observer: Observer | None = None,
         interrupts: Interrupts | None = None,
     ) -> None:
-        self.sends_at_once = False
+        self.sends_at_once = self.lets_others_go_on = False
         self.ledger = ledger
         self.provider = provider
         self.settings = settings

@@ -241,6 +241,12 @@ class Store(Protocol):
     lets_others_go_on: bool
     """Whether a coroutine that waits for it lets others go on (``waiting.py``); else its calls are for threads."""
 
+    def for_many_commits(self) -> None:
+        """Make commits cheap, for a process that makes many of them."""
+
+    def commits(self) -> tuple[int, float] | None:
+        """How many commits this process has made, and the seconds they took; None where they are not counted."""
+
     def settle(self) -> None:
         """See that all is written that a coroutine was not to wait for (:meth:`Ledger.record_hit`)."""
 

@@ -6,14 +6,15 @@ The exceptions are httpcore's, as those of :mod:`nexscout_cli.providers.transpor
 from __future__ import annotations
 
 import asyncio
+import functools
 import re
 import time
-from collections import deque
+from collections import defaultdict, deque
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
-from functools import lru_cache
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 from urllib.parse import urlsplit
+from weakref import WeakKeyDictionary
 
 import httpcore
 import httptools
@@ -29,6 +30,8 @@ KEEP = 4.0
 _MOST_IDLE = 100
 _HEAD_LIMIT = 100_000
 """Bytes that an answer's head may have."""
+_AHEAD = 65_536
+"""Bytes that may have come and not been taken yet, until no more are read."""
 _BAD = re.compile(rb"[\r\n\0]")
 
 Headers = list[tuple[bytes, bytes]]
@@ -51,7 +54,7 @@ class _Place(NamedTuple):
     port: int
 
 
-@lru_cache(maxsize=256)
+@functools.lru_cache(maxsize=256)
 def _address(url: str) -> tuple[_Place, bytes, bytes]:
     """Of a URL: whom to connect to, the value of the host header, the target. Raises UnsupportedProtocol."""
     parts = urlsplit(url)
@@ -74,7 +77,8 @@ def send(
         if _BAD.search(value) or _BAD.search(name):
             raise httpcore.LocalProtocolError("a header has a line end in it")
         head.append(b"%s: %s\r\n" % (name, value))
-    connection = _kept(place) or loop.to_end(_connect(loop, place, exchange, tls if place.secure else None))
+    idle = _idle(loop)
+    connection = _kept(idle[place]) or loop.to_end(_connect(loop, place, exchange, tls if place.secure else None))
     try:
         exchange.sent = True
         connection.begin(b"".join([*head, b"\r\n", request.body]))
@@ -82,30 +86,43 @@ def send(
             connection.wait(loop, exchange)
         yield connection.status, connection.headers, _body(connection, loop, exchange)
     finally:
-        connection.leave(place)
+        connection.leave(idle[place])
 
 
 def _body(connection: _Connection, loop: Loop, exchange: Exchange) -> Iterator[bytes]:
     """What has come, each time something has: of a fast stream several events at once."""
     while True:
         if connection.parts:
-            data = b"".join(connection.parts)
-            connection.parts.clear()
-            yield data
+            yield connection.take()
         elif connection.ended:
             return
         else:
             connection.wait(loop, exchange)
 
 
-_idle: dict[_Place, deque[_Connection]] = {}
+Idle = deque["_Connection"]
+_idle_of: WeakKeyDictionary[Loop, defaultdict[_Place, Idle]] = WeakKeyDictionary()
 
 
-def _kept(place: _Place) -> _Connection | None:
+def _idle(loop: Loop) -> defaultdict[_Place, Idle]:
+    """The connections of a loop that nobody uses, by where they lead."""
+    idle = _idle_of.get(loop)
+    if idle is None:
+        idle = _idle_of[loop] = defaultdict(deque)
+        loop.at_end(functools.partial(_abort_all, idle))
+    return idle
+
+
+def _abort_all(idle: dict[_Place, Idle]) -> None:
+    for connections in idle.values():
+        while connections:
+            connections.pop().transport.abort()
+
+
+def _kept(idle: Idle) -> _Connection | None:
     """A connection that nobody uses; the one that was used last."""
-    waiting = _idle.get(place)
-    while waiting:
-        connection = waiting.pop()
+    while idle:
+        connection = idle.pop()
         if not connection.lost and time.monotonic() - connection.since < KEEP:
             return connection
         connection.transport.abort()
@@ -143,7 +160,7 @@ class _Connection(asyncio.Protocol):
         self.headers: dict[str, str] = {}
         self.parts: list[bytes] = []
         self.has_head = self.ended = self._stays = False
-        self._size = 0
+        self._size = self._ahead = 0
         self._error: Exception | None = None
         self._parser: Any = None
 
@@ -151,6 +168,8 @@ class _Connection(asyncio.Protocol):
         """Send a request."""
         self._clear()
         self._parser = httptools.HttpResponseParser(self)
+        # A byte in a header that should not be there is no reason to lose an answer that is billed.
+        self._parser.set_dangerous_leniencies(lenient_headers=True)
         if self.lost:
             raise httpcore.WriteError("the connection was closed")
         self.transport.write(data)
@@ -167,19 +186,27 @@ class _Connection(asyncio.Protocol):
         if self._error is not None and not self.parts:
             raise self._error
 
-    def leave(self, place: _Place) -> None:
+    def take(self) -> bytes:
+        """What has come of the body and was not taken yet."""
+        data = b"".join(self.parts)
+        self.parts.clear()
+        if self._ahead > _AHEAD:
+            self.transport.resume_reading()
+        self._ahead = 0
+        return data
+
+    def leave(self, idle: Idle) -> None:
         """End an exchange: keep the connection where its answer came whole, else close it."""
         whole = self.ended and not self.lost and self._stays
-        waiting = _idle.setdefault(place, deque())
         self._parser = None
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
-        if not whole or len(waiting) >= _MOST_IDLE:
+        if not whole or len(idle) >= _MOST_IDLE:
             self.transport.abort()
             return
         self.since = time.monotonic()
-        waiting.append(self)
+        idle.append(self)
 
     def _wait(self, resume: Callable[[], None]) -> None:
         self._resume = resume
@@ -240,6 +267,9 @@ class _Connection(asyncio.Protocol):
     def on_body(self, data: bytes) -> None:
         """The parser tells a part of the body."""
         self.parts.append(data)
+        self._ahead += len(data)
+        if self._ahead > _AHEAD:
+            self.transport.pause_reading()
 
     def on_message_complete(self) -> None:
         """The parser tells that all has come."""

@@ -4,23 +4,24 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Sequence
 from typing import TYPE_CHECKING, Any
 
 from starlette.applications import Starlette
+from starlette.requests import Request
 from starlette.responses import Response
-from starlette.routing import Route
+from starlette.routing import Match, Route
 
 from nexscout_cli.errors import UsageError
 from nexscout_cli.jsontext import dumps
-from nexscout_cli.server import chat_completions, errors, messages, own_form, response_state, responses
+from nexscout_cli.server import chat_completions, errors, messages, own_form, response_state, responses, stored
 from nexscout_cli.server.admin import Admin
 from nexscout_cli.server.answering import Front, handler
 from nexscout_cli.server.catalog import listed
 from nexscout_cli.server.faults import Fault
 from nexscout_cli.server.openapi import document as openapi_document
 from nexscout_cli.server.rates import Rates
-from nexscout_cli.server.shared import Server, guarded
+from nexscout_cli.server.shared import Chore, Server, guarded
 from nexscout_cli.server.site import Route as Handle
 from nexscout_cli.server.site import Site
 from nexscout_cli.server.trying import Trying
@@ -29,13 +30,17 @@ from nexscout_cli.server.web import prepare
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from starlette.requests import Request
     from starlette.types import ASGIApp, Lifespan
 
     from nexscout_cli.config import Settings
+    from nexscout_cli.engine.book_types import ApiKey
     from nexscout_cli.engine.pipeline import Engine
     from nexscout_cli.engine.planning.plan import Plan
     from nexscout_cli.engine.store_ports import Store
+
+
+_MOST_REQUESTS = 1_000
+"""Requests that a list has at most."""
 
 
 def application(
@@ -45,14 +50,14 @@ def application(
     secret: bytes | None = None,
     fault: Fault = lambda: None,
     limits: Callable[[], Settings] | None = None,
-    tidy: Callable[[], object] | None = None,
+    chores: Sequence[Chore] = (),
     rates: Path | None = None,
 ) -> ASGIApp:
     """The application over an engine; with pages where there is a ``secret`` that signs their links.
 
-    ``limits`` reads the settings anew, as the database's limits allow them now. ``tidy`` settles what has been left behind,
-    and folds finished hours, some minutes apart. ``fault`` looks for what is wrong with the database, after a failure that
-    nobody understands. ``rates``: the folder in which all servers of the machine count requests a minute.
+    ``limits`` reads the settings anew, as the database's limits allow them now. ``chores`` are done beside answering. ``fault``
+    looks for what is wrong with the database, after a failure that nobody understands. ``rates``: the folder in which all
+    servers of the machine count requests a minute.
     """
     server = Server(engine, store, settings, fault, Rates(rates))
     pages = [] if secret is None else _pages(server, secret)
@@ -60,7 +65,7 @@ def application(
     def beside() -> list[Coroutine[Any, Any, None]]:
         return [
             *([server.keep_up(limits)] if limits else ()),
-            *([server.tidy(tidy)] if tidy else ()),
+            *map(server.again, chores),
             *([server.threads.do(prepare)] if pages else ()),
         ]
 
@@ -78,24 +83,13 @@ def application(
     others = Starlette(
         routes=[
             *(Route(path, answer, methods=["POST"]) for path, answer in asked.items()),
-            route("/v1/run", "POST", own_form.run, "openai"),
-            route("/v1/quote", "POST", _quote, "openai"),
-            route("/v1/messages/count_tokens", "POST", _count_tokens, "anthropic"),
-            route("/v1/models", "GET", _models, "openai"),
-            route("/v1/models/{name:path}", "GET", _model, "openai"),
-            route("/v1/requests/{request_id}", "GET", _request, "openai"),
-            route("/v1/requests", "GET", _requests, "openai"),
-            route("/v1/feedback", "POST", _feedback, "openai"),
-            route("/v1/report", "GET", _report, "openai"),
-            route("/healthz", "GET", _healthz, "openai"),
-            route("/readyz", "GET", _readyz, "openai"),
-            route("/metrics", "GET", _metrics, "openai"),
-            route("/openapi.json", "GET", _openapi, "openai"),
+            *(route(*one) for one in _ROUTES),
             *(route(path, method, handle, "openai") for path, method, handle in pages),
         ],
         exception_handlers={404: _nowhere, 405: _nowhere},
         lifespan=_lifespan(server, beside),
     )
+    others.router.redirect_slashes = False  # it would lead to an address that only this machine may know
     return Front(others, asked)
 
 
@@ -123,10 +117,17 @@ def _pages(server: Server, secret: bytes) -> list[tuple[str, str, Handle]]:
 
 
 async def _nowhere(request: Request, error: Exception) -> Response:
-    status = getattr(error, "status_code", 404)
-    what = "there is nothing here" if status == 404 else f"{request.method} is not taken here"
+    """The answer where there is nothing, or where other methods are taken."""
+    matches = [route for route in request.app.routes if route.matches(request.scope)[0] != Match.NONE]
+    taken = ", ".join(sorted({method for route in matches for method in route.methods}))
+    protocol = messages.name if request.url.path.startswith("/v1/messages") else "openai"
+    where = "/openapi.json lists what there is"
+    if not taken:
+        return errors.response(protocol, errors.HttpError(404, "there is nothing here", where, code="not_found"))
+    what = f"{request.method} is not taken here; {taken} is"
+    allow = {"allow": taken}
     return errors.response(
-        "openai", errors.HttpError(status, what, "/openapi.json lists what there is", code="not_found")
+        protocol, errors.HttpError(405, what, where, code="method_not_allowed", headers=allow)
     )
 
 
@@ -170,6 +171,17 @@ async def _model(server: Server, request: Request) -> Response:
     return _json(found[0])
 
 
+def _of_kept(do: Callable[[Store, ApiKey, str], dict[str, Any]]) -> Callable[[Server, Request], Awaitable[Response]]:
+    """A handler of what is asked of a kept response."""
+
+    async def handle(server: Server, request: Request) -> Response:
+        key = await server.key(request)
+        name = request.path_params["name"]
+        return _json(await server.threads.do(lambda: do(server.store, key, name)))
+
+    return handle
+
+
 async def _request(server: Server, request: Request) -> Response:
     """One request of the key's user: what became of it, and why its model was chosen."""
     key = await server.key(request)
@@ -184,7 +196,11 @@ async def _request(server: Server, request: Request) -> Response:
 async def _requests(server: Server, request: Request) -> Response:
     """The latest requests of the key's user."""
     key = await server.key(request)
-    limit = min(1_000, max(1, int(number))) if (number := request.query_params.get("limit", "20")).isdecimal() else 20
+    if unknown := sorted(request.query_params.keys() - {"limit"}):
+        raise UsageError(f"{unknown[0]:.40} is not known here", "known is: limit")
+    number = request.query_params.get("limit", "20")
+    if not (number.isascii() and number.isdecimal() and 1 <= (limit := int(number[:9])) <= _MOST_REQUESTS):
+        raise UsageError(f"limit cannot be {number!r:.40}", f"a whole number from 1 to {_MOST_REQUESTS:,}")
     return _json({"rows": await server.threads.do(lambda: server.store.log.latest(key.user_id, key.user_id, limit))})
 
 
@@ -235,3 +251,24 @@ async def _openapi(server: Server, request: Request) -> Response:
 
 def _json(value: Any) -> Response:
     return Response(dumps(value), media_type="application/json")
+
+
+_ROUTES: tuple[tuple[str, str, Callable[[Server, Request], Awaitable[Response]], str], ...] = (
+    ("/v1/responses/{name}", "GET", _of_kept(stored.shown), "openai"),
+    ("/v1/responses/{name}", "DELETE", _of_kept(stored.removed), "openai"),
+    ("/v1/responses/{name}/input_items", "GET", _of_kept(stored.input_items), "openai"),
+    ("/v1/run", "POST", own_form.run, "openai"),
+    ("/v1/quote", "POST", _quote, "openai"),
+    ("/v1/messages/count_tokens", "POST", _count_tokens, "anthropic"),
+    ("/v1/models", "GET", _models, "openai"),
+    ("/v1/models/{name:path}", "GET", _model, "openai"),
+    ("/v1/requests/{request_id}", "GET", _request, "openai"),
+    ("/v1/requests", "GET", _requests, "openai"),
+    ("/v1/feedback", "POST", _feedback, "openai"),
+    ("/v1/report", "GET", _report, "openai"),
+    ("/healthz", "GET", _healthz, "openai"),
+    ("/readyz", "GET", _readyz, "openai"),
+    ("/metrics", "GET", _metrics, "openai"),
+    ("/openapi.json", "GET", _openapi, "openai"),
+)
+"""Path, method, handler and protocol of what is asked less often than for answers."""

@@ -5,17 +5,36 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+from prometheus_client.core import SummaryMetricFamily
 from prometheus_client.exposition import CONTENT_TYPE_LATEST
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
     from nexscout_cli.engine.response import AIResponse
 
 
-class Metrics:
-    """What this process has answered. Nothing here names a user, a key or a prompt."""
+class _Commits:
+    """How long commits take, as Prometheus reads it."""
 
-    def __init__(self) -> None:
+    def __init__(self, commits: Callable[[], tuple[int, float] | None]) -> None:
+        self._commits = commits
+
+    def collect(self) -> Iterator[SummaryMetricFamily]:
+        """The one metric, where it is known."""
+        if (found := self._commits()) is not None:
+            yield SummaryMetricFamily("nexscout_commit_seconds", "Seconds of the books' commits.", *found)
+
+
+class Metrics:
+    """What this process has answered. Nothing here names a user, a key or a prompt.
+
+    ``commits``: how many the books have made, and the seconds they took; None where that is not known.
+    """
+
+    def __init__(self, commits: Callable[[], tuple[int, float] | None]) -> None:
         self._registry = CollectorRegistry()
+        self._registry.register(_Commits(commits))
         self._requests = Counter(
             "nexscout_http_requests", "HTTP requests.", ("path", "status"), registry=self._registry
         )

@@ -8,8 +8,8 @@ from collections.abc import AsyncIterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, TypeVar
 
+from nexscout_cli.coroutines import Coroutines
 from nexscout_cli.engine.failures import ReaderGone
-from nexscout_cli.server.coroutines import Coroutines
 
 if TYPE_CHECKING:
     from collections.abc import Callable

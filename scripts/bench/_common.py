@@ -163,6 +163,7 @@ def open_engine(path: Path, url: str, **settings: Any) -> Iterator[Engine]:
     from nexscout_cli.config import Settings
 
     store = open_store(path, **settings)
+    store.for_many_commits()  # as a program's engine does
     with store.db.read() as c:
         pointed = c.execute("SELECT api_base FROM ai_model_configs WHERE model = ?", (MODEL,)).fetchone()[0] == url
     if not pointed:

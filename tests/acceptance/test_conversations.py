@@ -174,3 +174,46 @@ def test_a_turn_that_cannot_be_kept_is_a_warning_and_the_answer_is_given(keeping
     done = keeping("run", "-C", "And then?", "--json").json
     assert done["result"] == "Here." and "forgotten meanwhile" in done["metadata"]["warnings"][-1]
     assert keeping.sql("SELECT count(*) FROM conversation_turns") == [0]
+
+
+def test_a_turn_that_passes_over_a_tool_call_is_refused_with_what_to_send(keeping: Home, server: OpenAIServer) -> None:
+    Path("tools.json").write_text('[{"name": "weather"}]')
+    server.reply = lambda body: called("weather", "{}") if len(server.requests) == 1 else "Rain."
+    keeping("run", "--tools", "tools.json", "Is it raining?")
+    refused = keeping("run", "-C", "And now?", ok=False)
+    assert refused.status == 2 and server.hits == 1
+    Path("result.json").write_text(refused.err.split("--messages: ")[1])
+    assert keeping("run", "-C", "--messages", "result.json").out == "Rain.\n"
+
+
+def test_going_on_without_a_prompt_says_so(keeping: Home, server: OpenAIServer, monkeypatch: Patch) -> None:
+    keeping("run", "Hello")
+    refused = keeping("run", "-C", ok=False)
+    assert refused.status == 2 and "there is no prompt" in refused.err and server.hits == 1
+
+
+def test_in_a_chat_the_lines_after_tool_calls_are_their_results(
+    six: Home, server: OpenAIServer, monkeypatch: Patch
+) -> None:
+    Path("tools.json").write_text('[{"name": "weather"}]')
+    both = called("weather", "{}")
+    both["tool_calls"] += called("weather", "{}", "call_2")["tool_calls"]
+    server.reply = lambda body: both if len(server.requests) == 1 else "Rain and sun."
+    type_in(monkeypatch, "How is it in Rome, and in Oslo?\nrain\nsun\nThanks\n")
+    six("chat", "--tools", "tools.json")
+    sent = server.requests[-1].body["messages"]
+    results = [(m["tool_call_id"], m["content"]) for m in sent if m["role"] == "tool"]
+    assert results == [("call_1", "rain"), ("call_2", "sun")] and server.hits == 3
+    assert said(server)[-2:] == [("assistant", "Rain and sun."), ("user", "Thanks")]
+
+
+def test_the_next_turn_can_be_simulated_and_costs_what_was_said(keeping: Home, server: OpenAIServer) -> None:
+    first = keeping("run", "--system", "Be brief", "-m", "gpt-4o", "A first question, of several words", "--json").json
+    plan = keeping("simulate", "-C", "And then?", "--json").json
+    assert keeping("simulate", "--conversation", first["conversation"], "And then?", "--json").json == plan
+    assert keeping("run", "-C", "And then?", "--json").json["metadata"]["plan"] == plan
+    assert plan["recommended_model"] == "gpt-4o" and server.hits == 2
+    assert (
+        plan["predicted_input_tokens"]
+        > keeping("simulate", "-m", "gpt-4o", "And then?", "--json").json["predicted_input_tokens"]
+    )

@@ -33,7 +33,10 @@ ENDED = ("post", "void")
 """Entries that end a hold."""
 FILLED_BY_NOBODY = dict.fromkeys(
     ("deployment_states.latency_ms",), "the week's clock stands still while a call is made"
-) | dict.fromkeys(("job_parts.owner", "job_parts.until"), "filled while a process is at it")
+) | dict.fromkeys(
+    ("job_parts.owner", "job_parts.until", "folding.hour", "folding.token", "folding.until"),
+    "filled while a process is at it",
+)
 """Columns that no week of use can fill, each with the reason."""
 
 
@@ -188,7 +191,16 @@ class Week:
 
     def two_places(self) -> None:
         """A model that is served at two places, with limits and prices of their own, of which one fails."""
-        limits = ("--weight", "100", "--rpm", "500", "--tpm", "200000", "--concurrency", "20")  # it is asked, whatever is drawn
+        limits = (
+            "--weight",
+            "100",
+            "--rpm",
+            "500",
+            "--tpm",
+            "200000",
+            "--concurrency",
+            "20",
+        )  # it is asked, whatever is drawn
         prices = ("--input-price", "0.0002", "--output-price", "0.0008")
         where = ("--target", "openai/gpt-4o-eu", "--api-base", self.server.url, "--api-key-env", "OPENAI_API_KEY")
         self.home("models", "deploy", "gpt-4o-mini", "--name", "eu", *where, *limits, *prices)

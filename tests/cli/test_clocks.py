@@ -105,7 +105,7 @@ def test_years_in_which_nothing_happened_are_folded_in_a_few_steps(home: Path) -
     bench.clock.time = datetime(2026, 12, 31, 23, 30, tzinfo=UTC)
     call(bench)
     bench.clock.move(hours=2)
-    folding.catch_up(lambda: bench.store.write("owner", touch=False), steps=4)
+    folding.catch_up(bench.store, "owner", days=4)
     with bench.store.read("owner") as t:
         assert folding.folded(t) == ("2027-01-01T01", frozenset())
     days = bench.sql("SELECT DISTINCT period FROM folded_usage WHERE hours = 24 ORDER BY period")

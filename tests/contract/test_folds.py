@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+from collections.abc import Callable
 from datetime import timedelta
 from typing import Any
 
@@ -61,7 +63,7 @@ def test_reports_say_the_same_folded_or_not(used: Steps, monkeypatch: pytest.Mon
 
 def test_what_changes_later_is_read_at_once_and_folded_again(used: Steps, shop: Shop) -> None:
     def fold() -> None:
-        folding.catch_up(lambda: used.store.write("ada"))  # type: ignore[attr-defined]
+        folding.catch_up(used.store, "ada")  # type: ignore[attr-defined]
 
     def changed() -> frozenset[str]:
         with used.store.read("ada") as t:  # type: ignore[attr-defined]
@@ -90,6 +92,99 @@ def test_folding_again_changes_nothing(used: Steps) -> None:
             t.execute("INSERT INTO fold_marks VALUES (?, 0)", (folding._later(hour, -back),))
     used.store.recovery.recover("ada")
     assert used.check() == []
+
+
+@pytest.fixture
+def little(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Little is much: everything is folded in pieces."""
+    for name, most in {"_SMALL": 0, "_PIECE": 3, "_AT_ONCE": 5}.items():
+        monkeypatch.setattr(folding, name, most)
+
+
+def at_each_read(used: Steps, monkeypatch: pytest.MonkeyPatch, do: Callable[[int], None]) -> None:
+    """Call ``do`` before each transaction that reads, with how many there were."""
+    read, count = used.store.read, itertools.count()  # type: ignore[attr-defined]
+
+    def reading(actor: str) -> Any:
+        with monkeypatch.context() as undone:
+            undone.setattr(used.store, "read", read)
+            do(next(count))
+        return read(actor)
+
+    monkeypatch.setattr(used.store, "read", reading)
+
+
+def test_what_is_folded_in_pieces_is_what_is_folded_at_once(
+    used: Steps, little: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    writes = []
+    write = folding.write
+    monkeypatch.setattr(folding, "write", lambda t, part: writes.append(len(part)) or write(t, part))
+    folding.catch_up(used.store, "ada")  # type: ignore[arg-type]
+    assert len(writes) > 20 and max(writes) <= 5
+    with used.store.read("ada") as t:  # type: ignore[attr-defined]
+        now = folding.folded(t)
+        assert now.end == folding.last_hour(t.now) and not now.changed and not folding.is_due(t)
+    assert used.check() == []
+
+
+def test_what_changes_while_it_is_folded_is_folded_again(
+    used: Steps, shop: Shop, little: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    late = [used.sent() for _ in range(3)]
+    shop.clock.move(hours=2)
+    now = used.store.reports.now("ada")
+    window = Window(now - timedelta(days=9), now + timedelta(hours=1))
+
+    def change(n: int) -> None:
+        if n % 4 != 1:
+            return
+        if late:
+            used.post(late.pop())
+        with monkeypatch.context() as unfolded:
+            found = every_report(used, window, None)
+            unfolded.setattr(fold_reader, "folded", lambda t: Folded("", frozenset()))
+            assert every_report(used, window, None) == found
+
+    with monkeypatch.context() as watched:
+        at_each_read(used, watched, change)
+        folding.catch_up(used.store, "ada")  # type: ignore[arg-type]
+    assert not late and used.check() == []
+    folding.catch_up(used.store, "ada")  # type: ignore[arg-type]
+    assert used.check() == []
+    with used.store.read("ada") as t:  # type: ignore[attr-defined]
+        assert not folding.folded(t).changed
+
+
+def test_one_folds_at_a_time_and_what_a_killed_one_left_is_folded_by_the_next(
+    used: Steps, shop: Shop, little: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def left() -> int:
+        with used.store.read("ada") as t:  # type: ignore[attr-defined]
+            return len(folding.folded(t).changed)
+
+    def killed(n: int) -> None:
+        if n == 2:
+            raise KeyboardInterrupt
+
+    with monkeypatch.context() as watched, pytest.raises(KeyboardInterrupt):
+        at_each_read(used, watched, killed)
+        folding.catch_up(used.store, "ada")  # type: ignore[arg-type]
+    half = left()
+    folding.catch_up(used.store, "ada")  # type: ignore[arg-type]
+    assert left() == half > 0 and used.check() == []
+    shop.clock.move(minutes=11)
+
+    def taken_over(n: int) -> None:
+        if n == 1:
+            shop.clock.move(minutes=11)
+            folding.catch_up(used.store, "ada")  # type: ignore[arg-type]
+
+    with monkeypatch.context() as watched:
+        at_each_read(used, watched, taken_over)
+        folding.catch_up(used.store, "ada")  # type: ignore[arg-type]
+    folding.catch_up(used.store, "ada")  # type: ignore[arg-type]
+    assert left() == 0 and used.check() == []
 
 
 def test_a_wrong_sum_is_told(shop: Shop, used: Steps) -> None:

@@ -16,6 +16,7 @@ import sys
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from contextvars import ContextVar
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -29,7 +30,7 @@ from nexscout_cli.store.postgres.connections import Connections
 from nexscout_cli.store.postgres.groups import Groups
 from nexscout_cli.store.postgres.ledger import PostgresLedger
 from nexscout_cli.store.postgres.transactions import PostgresTransactions
-from nexscout_cli.store.sqlite import database
+from nexscout_cli.store.sqlite import changes, database, loop_writer
 from nexscout_cli.store.sqlite.jobs import SqliteJobs
 from nexscout_cli.store.sqlite.ledger import SqliteLedger
 from nexscout_cli.store.sqlite.recovery import SqliteRecovery
@@ -81,7 +82,15 @@ POINTS: dict[str, tuple[Any, str, str]] = {
 }
 """Inside a transaction is at its very end, when all is written and nothing committed."""
 
-_here = threading.local()
+_watched: ContextVar[bool] = ContextVar("watched", default=False)
+_inside: ContextVar[bool] = ContextVar("inside", default=False)
+_stepping: ContextVar[bool] = ContextVar("stepping", default=False)
+"""Of a thread, or of one of its coroutines."""
+
+
+def spill(connection: sqlite3.Connection) -> None:
+    """Have pages reach the file before the commit, as with no cache to speak of: what is left is a hot journal."""
+    connection.execute("PRAGMA cache_size = 1")
 
 
 def arm(point: str, nth: int) -> None:
@@ -97,15 +106,16 @@ def arm(point: str, nth: int) -> None:
 
     def watched(real: Callable[..., Any]) -> Callable[..., Any]:
         def wrapped(*args: Any, **named: Any) -> Any:
-            if getattr(_here, "watched", False):  # a step of one store that is made by the code of both
+            if _watched.get():  # a step of one store that is made by the code of both
                 return real(*args, **named)
             if when == BEFORE:
                 reached()
-            _here.watched, _here.inside = True, when == INSIDE
+            watched, inside = _watched.set(True), _inside.set(when == INSIDE)
             try:
                 result = real(*args, **named)
             finally:
-                _here.watched = _here.inside = False
+                _watched.reset(watched)
+                _inside.reset(inside)
             if when == AFTER:
                 reached()
             return result
@@ -117,24 +127,39 @@ def arm(point: str, nth: int) -> None:
     if owner is SqliteLedger and name in vars(PostgresLedger):
         setattr(PostgresLedger, name, watched(vars(PostgresLedger)[name]))
 
-    class Dying(database.Commit):
-        def __enter__(self) -> sqlite3.Connection:
-            connection = super().__enter__()
-            if getattr(_here, "inside", False):
-                # With no cache to speak of, pages reach the file before the commit: what is left is a hot journal.
-                connection.execute("PRAGMA cache_size = 1")
-            return connection
+    class Dying(changes.Commit):
+        inside = False
 
         def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
-            if error is None and getattr(_here, "inside", False):
+            if error is None and (self.inside or _inside.get()):
                 reached()
             super().__exit__(kind, error, trace)
 
-    database.Commit = Dying  # type: ignore[misc]
+        def __enter__(self) -> sqlite3.Connection:
+            connection = super().__enter__()
+            if _inside.get():
+                spill(connection)
+            return connection
+
+    class Marked(changes.Change[Any]):
+        """Knows whether it is what is watched, whoever makes it, with whichever others."""
+
+        def __init__(self, make: Callable[[sqlite3.Connection], Any]) -> None:
+            super().__init__(make)
+            self.inside = _inside.get()
+
+        def make(self, work: changes.Commit, c: sqlite3.Connection, *, alone: bool) -> None:
+            if self.inside and isinstance(work, Dying):
+                work.inside = True
+                spill(c)
+            super().make(work, c, alone=alone)
+
+    for module in (database, loop_writer):
+        module.Commit, module.Change = Dying, Marked  # type: ignore[attr-defined]
     commit = PostgresTransactions._commit
 
     def dying(store: PostgresTransactions, connection: Any) -> None:
-        if getattr(_here, "inside", False):
+        if _inside.get():
             reached()
         commit(store, connection)
 
@@ -147,16 +172,16 @@ def arm_functions(reached: Callable[[], None]) -> None:
     call, one = Groups._call, Connections.one
 
     def stepping(groups: Groups, function: str, value: Any) -> Any:
-        _here.stepping = getattr(_here, "inside", False)
+        stepping = _stepping.set(_inside.get())
         try:
             return call(groups, function, value)
         finally:
-            _here.stepping = False
+            _stepping.reset(stepping)
 
     @contextmanager
     def opened(connections: Connections, begin: str = "") -> Iterator[Any]:
         with one(connections, begin) as connection:
-            if not getattr(_here, "stepping", False):
+            if not _stepping.get():
                 yield connection
                 return
             with connection.transaction():

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from nexscout_cli.store.sqlite.database import wal_is_safe
+from nexscout_cli.store.sqlite.journal import wal_is_safe
 from tests.crash.conftest import CACHED, PROMPT, in_both
 from tests.support.values import QUESTION, WRONG
 from tests.support.waiting import until

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import asyncio
 import threading
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 
+from nexscout_cli import waiting
 from nexscout_cli.config import Settings
 from nexscout_cli.engine import batch
 from nexscout_cli.engine.budgets import Budget
@@ -21,6 +24,7 @@ from nexscout_cli.engine.response import AIResponse
 from nexscout_cli.engine.store_rules import store_rules
 from nexscout_cli.errors import Interrupted
 from nexscout_cli.store.sqlite.store import SqliteStore
+from tests.contract.books import SqliteBooks
 from tests.support.values import OPENAI, count, request
 
 
@@ -33,6 +37,12 @@ class Clock:
 
     def sleep(self, seconds: float) -> None:
         return
+
+
+def pause(seconds: float) -> None:
+    """Wait as code does that lets others go on."""
+    loop = waiting.here()
+    time.sleep(seconds) if loop is None else loop.sleep(seconds)
 
 
 class Answers:
@@ -55,7 +65,7 @@ class Answers:
             self._now += 1
             self.most = max(self.most, self._now)
         try:
-            time.sleep(self.delay)
+            pause(self.delay)
             self.behave(prompt)
         finally:
             with self._lock:
@@ -75,9 +85,11 @@ def store(tmp_path: Path) -> Iterator[SqliteStore]:
     store.close()
 
 
-@pytest.fixture
-def engine(store: SqliteStore, provider: Answers) -> Engine:
-    return Engine(store.ledger, provider, Settings(), Clock(), count, "ada")
+@pytest.fixture(params=[False, True], ids=["threads", "coroutines"])
+def engine(store: SqliteStore, provider: Answers, request: pytest.FixtureRequest) -> Engine:
+    engine = Engine(store.ledger, provider, Settings(), Clock(), count, "ada")
+    engine.lets_others_go_on = request.param
+    return engine
 
 
 def held(store: SqliteStore) -> int:
@@ -88,14 +100,13 @@ def held(store: SqliteStore) -> int:
 
 
 def test_answers_come_in_the_order_of_the_requests(engine: Engine, provider: Answers) -> None:
-    provider.behave = lambda prompt: time.sleep(0.05 if prompt.endswith("0") else 0)
+    provider.behave = lambda prompt: pause(0.05 if prompt.endswith("0") else 0)
     responses = batch.run(engine, [request(f"prompt {n}") for n in range(12)])
     assert [r.result for r in responses] == [f"answer to prompt {n}" for n in range(12)]
 
 
 def test_no_more_than_asked_for_run_at_once(engine: Engine, provider: Answers) -> None:
-    three = threading.Barrier(3, timeout=10)
-    provider.behave = lambda prompt: three.wait() and None
+    provider.delay = 0.05
     batch.run(engine, [request(f"prompt {n}") for n in range(12)], 3)
     assert provider.most == 3
 
@@ -171,3 +182,33 @@ def test_an_interrupt_begins_no_new_work_and_settles_what_is_in_flight(engine: E
         batch.run(engine, [request(f"prompt {n}") for n in range(40)], 2, done=heard.__setitem__)
     assert 2 <= len(heard) <= 8
     assert len(provider.asked) == len(heard) + 1
+
+
+def test_an_answer_from_the_cache_is_booked_before_anybody_hears_of_it(engine: Engine, store: SqliteStore) -> None:
+    engine.run(request("kept"))
+    books, booked = SqliteBooks(store.path), list[int]()
+
+    def hear(index: int, response: AIResponse) -> None:
+        booked.append(books.count("usage", outcome="hit"))
+
+    batch.run(engine, [request("kept", user_id="ada"), request("other")], 1, done=hear)
+    assert booked[0] == 1
+
+
+def test_batches_of_several_threads_share_a_store(engine: Engine, store: SqliteStore, provider: Answers) -> None:
+    provider.delay = 0.005
+
+    def several(name: str) -> list[AIResponse]:
+        return batch.run(engine, [request(f"{name} {n}") for n in range(10)], 5)
+
+    with ThreadPoolExecutor(3) as pool:
+        answered = [response for rows in pool.map(several, "abc") for response in rows]
+    assert all(response.success for response in answered) and len(provider.asked) == 30
+    assert held(store) == 0
+
+
+def test_a_batch_runs_inside_a_program_that_has_an_event_loop(engine: Engine) -> None:
+    async def program() -> list[AIResponse]:
+        return batch.run(engine, [request(f"prompt {n}") for n in range(4)], 2)
+
+    assert all(response.success for response in asyncio.run(program()))

@@ -24,7 +24,7 @@ from typing import Any
 import pytest
 
 from nexscout_cli.config import SETTINGS
-from nexscout_cli.store.sqlite import database
+from nexscout_cli.store.sqlite import database, journal
 from tests.hostile.conftest import COMMAND, KEY, Home
 from tests.support.openai_server import OpenAIServer
 
@@ -186,7 +186,7 @@ def test_whatever_it_writes_only_its_owner_reads(
 def test_the_journals_too_while_they_are_there(
     home: Home, monkeypatch: pytest.MonkeyPatch, open_umask: None, wal: bool, beside: list[str]
 ) -> None:
-    monkeypatch.setattr(database, "wal_is_safe", lambda *_: wal)
+    monkeypatch.setattr(journal, "wal_is_safe", lambda *_: wal)
     db = database.Database(home.db)
     db.open(lambda c: None)
     os.umask(0)
@@ -274,7 +274,7 @@ def test_what_was_removed_before_is_gone_from_the_free_pages_too(
 def test_forgetting_leaves_no_journal_with_the_text_while_others_have_the_database_open(
     home: Home, server: OpenAIServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(database, "wal_is_safe", lambda *_: True)
+    monkeypatch.setattr(journal, "wal_is_safe", lambda *_: True)
     other = sqlite3.connect(home.db)
     with_texts(home, server)
     other.execute("SELECT count(*) FROM users").fetchall()

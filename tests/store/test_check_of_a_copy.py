@@ -9,7 +9,7 @@ import pytest
 
 from nexscout_cli.store.sqlite import checking
 from nexscout_cli.store.sqlite.checking import copied
-from nexscout_cli.store.sqlite.database import wal_is_safe
+from nexscout_cli.store.sqlite.journal import wal_is_safe
 from tests.support.bench import Bench
 
 

@@ -18,8 +18,9 @@ import pytest
 import sqlite_utils
 
 from nexscout_cli.errors import StoreError
-from nexscout_cli.store.sqlite import database, schema
-from nexscout_cli.store.sqlite.database import Database, wal_is_safe
+from nexscout_cli.store.sqlite import database, journal, schema
+from nexscout_cli.store.sqlite.database import Database
+from nexscout_cli.store.sqlite.journal import wal_is_safe
 from nexscout_cli.store.sqlite.queue import QueueLock
 from tests.support.bench import Bench
 from tests.support.clock import SettableClock
@@ -58,14 +59,14 @@ def test_wal_is_used_only_where_sqlite_does_not_lose_commits(version: str, safe:
     assert wal_is_safe((major, minor, patch)) is safe
 
 
-@pytest.mark.parametrize(("safe", "journal", "synchronous"), [(True, "wal", 2), (False, "delete", 3)])
+@pytest.mark.parametrize(("safe", "mode"), [(True, "wal"), (False, "delete")])
 def test_commits_are_durable_in_either_journal_mode(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, safe: bool, journal: str, synchronous: int
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, safe: bool, mode: str
 ) -> None:
-    monkeypatch.setattr(database, "wal_is_safe", lambda: safe)
+    monkeypatch.setattr(journal, "wal_is_safe", lambda: safe)
     bench = Bench(tmp_path / "nexscout.db")
-    assert bench.store.db.journal() == journal
-    assert bench.sql("PRAGMA synchronous")[0][0] == synchronous
+    assert bench.store.db.journal() == mode
+    assert bench.sql("PRAGMA synchronous")[0][0] == 3
     assert bench.sql("PRAGMA foreign_keys")[0][0] == 1
     bench.store.close()
 
@@ -75,7 +76,7 @@ def test_commits_are_durable_in_either_journal_mode(
 def test_only_the_owner_can_read_the_files_whatever_the_umask(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, umask: int, safe: bool
 ) -> None:
-    monkeypatch.setattr(database, "wal_is_safe", lambda: safe)
+    monkeypatch.setattr(journal, "wal_is_safe", lambda: safe)
     before = os.umask(umask)
     try:
         bench = Bench(tmp_path / "sub" / "nexscout.db")

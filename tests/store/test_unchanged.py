@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-from nexscout_cli.server.coroutines import Coroutines
+from nexscout_cli.coroutines import Coroutines
 from nexscout_cli.store.sqlite.unchanged import Unchanged
 from tests.support.bench import Bench
 

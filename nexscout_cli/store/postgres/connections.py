@@ -6,10 +6,10 @@ No pool of a library's: a command would wait for its threads, and would not hear
 from __future__ import annotations
 
 import os
-import threading
 import time
 from collections import deque
 from contextlib import contextmanager, suppress
+from queue import Empty, SimpleQueue
 from typing import TYPE_CHECKING, Any
 
 import psycopg
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from nexscout_cli.errors import NexScoutError
 
 Connection = psycopg.Connection[PostgresRecord]
-SCHEMA_VERSION = 17
+SCHEMA_VERSION = 19
 UNFINISHED = 1_000_000
 """The schema's number while books are being copied there: every version of the program refuses it."""
 MOST = 20
@@ -41,22 +41,30 @@ class Connections:
     def __init__(self, url: str, timeout: float) -> None:
         self.url = url
         self.timeout = timeout
-        self._free: deque[tuple[Connection, float]] = deque()
-        self._room = threading.BoundedSemaphore(MOST)
-        self._pid = os.getpid()
+        self._begin()
         self.closed = False
+
+    def _begin(self) -> None:
+        self._pid = os.getpid()
+        self._free: deque[tuple[Connection, float]] = deque()
+        # A queue of turns costs a third of a semaphore's time.
+        self._room: SimpleQueue[None] = SimpleQueue()
+        for _ in range(MOST):
+            self._room.put(None)
 
     @contextmanager
     def one(self, begin: str = "") -> Iterator[Connection]:
         """A connection on which ``begin`` was run. Raises StoreError where none is to be had within the timeout."""
         if self._pid != os.getpid():  # the parent goes on talking on those
-            self._free, self._room, self._pid = deque(), threading.BoundedSemaphore(MOST), os.getpid()
-        if not self._room.acquire(timeout=self.timeout):
+            self._begin()
+        try:
+            self._room.get(timeout=self.timeout)
+        except Empty:
             raise StoreError(
                 f"all {MOST} connections to the database were busy for {self.timeout:g} seconds",
                 "try again; many calls are under way",
                 code="busy",
-            )
+            ) from None
         connection = None
         try:
             connection = self._begun(begin)
@@ -64,7 +72,7 @@ class Connections:
         finally:
             if connection is not None and not connection.closed:
                 self._put_back(connection)
-            self._room.release()
+            self._room.put(None)
 
     def _begun(self, begin: str) -> Connection:
         """One that was kept, where it still answers, else a new one."""
@@ -86,7 +94,7 @@ class Connections:
         return connection
 
     def _put_back(self, connection: Connection) -> None:
-        if connection.info.transaction_status is not psycopg.pq.TransactionStatus.IDLE:
+        if connection.pgconn.transaction_status != psycopg.pq.TransactionStatus.IDLE:
             with suppress(psycopg.Error):
                 connection.rollback()
         if self.closed or connection.broken:

@@ -18,9 +18,8 @@ from nexscout_cli.store.postgres.connections import (
     schema_version,
     unusable,
 )
-from nexscout_cli.store.postgres.records import storable, without_nul
+from nexscout_cli.store.postgres.records import storable, whole, without_nul
 from nexscout_cli.store.postgres.schema import migrate
-from nexscout_cli.store.sqlite.dialect import POSTGRES
 from nexscout_cli.store.sqlite.folding import fold_all
 from nexscout_cli.store.sqlite.folds import FOLDS
 from nexscout_cli.store.sqlite.rollups import ROLLUPS
@@ -185,7 +184,7 @@ def _begin(connection: Connection) -> None:
 
 def _looked_on(connection: Connection, *, on: bool) -> None:
     """Turn triggers and policies off, or on again; other transactions never see them off."""
-    for table in (*TABLES, *ROLLUPS, "fold_marks", *(fold.table for fold in FOLDS)):
+    for table in (*TABLES, *ROLLUPS, "fold_marks", "folding", *(fold.table for fold in FOLDS)):
         words = ("ENABLE", "FORCE") if on else ("DISABLE", "NO FORCE")
         for change in (f"{words[0]} TRIGGER USER", f"{words[1]} ROW LEVEL SECURITY"):
             connection.execute(sql.SQL("ALTER TABLE {} ").format(sql.Identifier(table)) + sql.SQL(change))
@@ -202,4 +201,4 @@ def _add_up(connection: Connection) -> None:
     )
     connection.execute(_SUMS.format(sums=sums).encode())
     connection.execute("DROP VIEW numbered")
-    fold_all(lambda text: connection.execute(text.encode()), POSTGRES)
+    fold_all(whole(connection))

@@ -11,6 +11,7 @@ import json
 import os
 import threading
 from typing import TYPE_CHECKING, Any, TypeVar
+from weakref import WeakKeyDictionary
 
 import psycopg
 
@@ -21,18 +22,18 @@ from nexscout_cli.store.postgres.records import json_without_nul
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from psycopg.pq.abc import PGresult
+
     from nexscout_cli.engine.learning.observation import Lesson
-    from nexscout_cli.store.postgres.connections import Connections
-    from nexscout_cli.store.postgres.known import Profiles
+    from nexscout_cli.store.postgres.connections import Connection, Connections
+    from nexscout_cli.store.postgres.known import Learned, Profiles
     from nexscout_cli.store.postgres.steps import Step
 
 T = TypeVar("T")
-AT_A_TIME = 4
-"""Groups that one program has under way at a time."""
+AT_A_TIME, FULL_AT_A_TIME = 2, 4
+"""Groups that one program has under way at a time, and those where each more is a full one."""
 MOST = 32
 """Steps of a group."""
-_TRIES = 3
-"""How often a profile is folded again that another program has changed meanwhile, before the general code locks it."""
 NO_PLAIN_CASE, MOVED, IN_FLIGHT = "NX001", "NX002", "NX003"
 """What a function raises; see migration 0007."""
 
@@ -41,36 +42,6 @@ def aside(work: Callable[[], T]) -> T:
     """What ``work`` returns, which blocks: in a coroutine it is done in a thread, while others go on."""
     loop = waiting.here()
     return work() if loop is None else loop.in_thread(work)
-
-
-class _Wake:
-    """Lets one who waits go on, whether a thread or a coroutine. Once."""
-
-    def __init__(self) -> None:
-        self._loop = waiting.here()
-        self._event = threading.Event()
-        self._lock = threading.Lock()
-        self._resume: Callable[[], None] | None = None
-
-    def wait(self) -> None:
-        if self._loop is None:
-            self._event.wait()
-        else:
-            self._loop.suspend(self._begin)
-
-    def _begin(self, resume: Callable[[], None]) -> None:
-        with self._lock:
-            if not self._event.is_set():
-                self._resume = resume
-                return
-        resume()
-
-    def set(self) -> None:
-        with self._lock:
-            self._event.set()
-            resume = self._resume
-        if resume is not None:
-            resume()
 
 
 class _Waiting:
@@ -83,7 +54,13 @@ class _Waiting:
         self.told: Any = None
         self.done = False
         self.group: list[_Waiting] = []
-        self.wake: _Wake | None = None
+        self.wake: waiting.Wake | None = None
+
+
+def _wake(some: list[_Waiting]) -> None:
+    for one in some:
+        assert one.wake is not None  # alone is who never had to wait
+        one.wake.set()
 
 
 class Groups:
@@ -100,6 +77,7 @@ class Groups:
         self._waiting: list[_Waiting] = []
         self._busy: set[str] = set()
         self._under_way = 0
+        self._shared: set[str] = set()
 
     def make(self, step: Step, lesson: Lesson | None = None) -> Any:
         """What a step's function tells; the number of its error as text; None where it may have been made or not.
@@ -109,14 +87,18 @@ class Groups:
         if self._pid != os.getpid():
             self._begin()
         mine = _Waiting(step, lesson)
+        leaders: list[_Waiting] = []
         with self._lock:
             if self._under_way < AT_A_TIME and not self._waiting and step["user"] not in self._busy:
                 self._under_way += 1
                 self._busy.add(step["user"])
                 mine.group = [mine]
             else:
-                mine.wake = _Wake()
+                mine.wake = waiting.Wake()
                 self._waiting.append(mine)
+                if len(self._waiting) >= MOST:
+                    leaders = self._next()
+        _wake(leaders)
         if mine.wake is not None:
             mine.wake.wait()
         if group := mine.group:
@@ -134,19 +116,15 @@ class Groups:
                 self._busy -= {one.step["user"] for one in group}
                 self._under_way -= 1
                 leaders = self._next()
-            for one in group:
-                if one.wake is not None and one is not group[0]:
-                    one.wake.set()
-            for leader in leaders:
-                assert leader.wake is not None
-                leader.wake.set()
+            _wake(group[1:])
+            _wake(leaders)
 
     def _next(self) -> list[_Waiting]:
         """Who leads the groups that may go now: of those who wait, by turn, whose user is not busy."""
         leaders = []
-        while self._under_way < AT_A_TIME and self._waiting:
+        while self._waiting:
             group = [one for one in self._waiting if one.step["user"] not in self._busy][:MOST]
-            if not group:
+            if not group or self._under_way >= (FULL_AT_A_TIME if len(group) == MOST else AT_A_TIME):
                 break
             chosen = {id(one) for one in group}
             self._waiting = [one for one in self._waiting if id(one) not in chosen]
@@ -157,67 +135,97 @@ class Groups:
         return leaders
 
     def _alone(self, one: _Waiting) -> Any:
-        step, user_id = one.step, one.step["user"]
+        step = one.step
         if one.lesson is None:
-            return self._call("step", step)
-        for _ in range(_TRIES):
-            learned = self._profiles.fold(user_id, [one.lesson])
-            step.pop("profile", None)
-            if learned is not None:
-                step["profile"] = {"seen": learned.seen, "values": learned.values}
-            told = self._call("step", step)
-            if not isinstance(told, dict) or "stale" not in told:
-                if learned is not None and isinstance(told, dict):
-                    self._profiles.put(user_id, told["seen"], learned.state)
-                return told
-            self._profiles.heard(user_id, told["stale"])
-        return NO_PLAIN_CASE
+            return self._call(lambda connection: _asked(connection, "step", step))
+        user_id = step["user"]
+
+        def value(learned: dict[str, Learned]) -> Step:
+            known = learned.get(user_id)
+            return step if known is None else step | {"profile": {"seen": known.seen, "values": known.values}}
+
+        return self._learning("step", value, {user_id: [one.lesson]}, [step])
 
     def _together(self, group: list[_Waiting]) -> bool:
         """Make all of a group's steps in one transaction; False where each is to be made alone."""
         sent = [one.step for one in group]
-        users = {
-            one.step["user"]: [o.lesson for o in group if o.lesson and o.step["user"] == one.step["user"]]
-            for one in group
-            if one.lesson
-        }
-        for _ in range(_TRIES):
-            learned = {user_id: self._profiles.fold(user_id, lessons) for user_id, lessons in users.items()}
-            told = self._call(
-                "steps",
-                {
-                    "steps": sent,
-                    "learned": [
-                        {
-                            "user": user_id,
-                            "profile": {"seen": one.seen, "values": one.values},
-                            "after": [n for n, o in enumerate(group, 1) if o.lesson and o.step["user"] == user_id],
-                        }
-                        for user_id, one in learned.items()
-                        if one is not None
-                    ],
-                },
-            )
-            if not isinstance(told, dict) or "stale" not in told:
-                break
-            for user_id, profile in told["stale"].items():
-                self._profiles.heard(user_id, profile)
+        lessons: dict[str, list[Lesson]] = {}
+        after: dict[str, list[int]] = {}
+        for n, one in enumerate(group, 1):
+            if one.lesson is not None:
+                lessons.setdefault(one.step["user"], []).append(one.lesson)
+                after.setdefault(one.step["user"], []).append(n)
+
+        def value(learned: dict[str, Learned]) -> Step:
+            of_users = [
+                {"user": user_id, "profile": {"seen": one.seen, "values": one.values}, "after": after[user_id]}
+                for user_id, one in learned.items()
+            ]
+            return {"steps": sent, "learned": of_users}
+
+        told = self._learning("steps", value, lessons, sent)
         if told is None:
             return True  # it may have been made or not, and so each of its steps
-        if not isinstance(told, dict) or "stale" in told:
+        if not isinstance(told, dict):
             return False
         for one, what in zip(group, told["told"], strict=True):
             one.told = what.get("error", what)
-        for user_id, seen in told["seen"].items():
-            if (known := learned[user_id]) is not None:
-                self._profiles.put(user_id, seen, known.state)
         return True
 
-    def _call(self, function: str, value: Any) -> Any:
+    def _learning(
+        self,
+        function: str,
+        value: Callable[[dict[str, Learned]], Step],
+        lessons: dict[str, list[Lesson]],
+        sent: list[Step],
+    ) -> Any:
+        """What a function tells of steps with which users' profiles learn.
+
+        It refuses a profile that was folded from another one than there is now. Then the users' locks are taken first, in
+        the same transaction; so it is from the first on for a user in whose name other programs are at work as well.
+        """
+        learned: dict[str, Learned] = {}
+        told: Any = {"stale": {}}
+        if not any(user_id in self._shared for user_id in lessons):
+            learned = self._fold(lessons)
+            told = self._call(lambda connection: _asked(connection, function, value(learned)))
+        if isinstance(told, dict) and "stale" in told:
+
+            def ask(connection: Connection) -> Any:
+                nonlocal learned
+                learned = self._taken(connection, lessons, sent)
+                told = _asked(connection, function, value(learned))
+                connection.execute("COMMIT")
+                return told
+
+            told = self._call(ask, "BEGIN")
+        if isinstance(told, dict):
+            if "stale" in told:
+                return NO_PLAIN_CASE
+            for user_id, one in learned.items():
+                self._profiles.put(user_id, told["seen"][user_id] if function == "steps" else told["seen"], one.state)
+        return told
+
+    def _taken(self, connection: Connection, lessons: dict[str, list[Lesson]], sent: list[Step]) -> dict[str, Learned]:
+        """Take the locks of the steps' users; what their profiles come to, folded from those there are now."""
+        known = [{"user": user_id, "profile": {"seen": self._profiles.known(user_id) or "0"}} for user_id in lessons]
+        subjects = {"steps": [{"lock": step["lock"]} for step in sent], "learned": known}
+        changed = _asked(connection, "take_subjects", subjects) or {}
+        for user_id, profile in changed.items():
+            self._profiles.heard(user_id, profile)
+        with self._lock:
+            self._shared = self._shared - lessons.keys() | changed.keys()
+        return self._fold(lessons)
+
+    def _fold(self, lessons: dict[str, list[Lesson]]) -> dict[str, Learned]:
+        """What profiles come to with lessons, without those that can't be read: of such a user nothing is learned."""
+        folded = {user_id: self._profiles.fold(user_id, of_user) for user_id, of_user in lessons.items()}
+        return {user_id: one for user_id, one in folded.items() if one is not None}
+
+    def _call(self, ask: Callable[[Connection], Any], begin: str = "") -> Any:
         try:
-            with self._connections.one() as connection:
-                query = f"SELECT nexscout.{function}(%s::jsonb)".encode()
-                row = connection.execute(query, (json_without_nul(value),), prepare=True).fetchone()
+            with self._connections.one(begin) as connection:
+                return ask(connection)
         except (psycopg.DataError, UnicodeError, ValueError):
             return NO_PLAIN_CASE
         except psycopg.Error as error:
@@ -226,5 +234,28 @@ class Groups:
             return error.sqlstate if is_known else None
         except StoreError:
             return NO_PLAIN_CASE  # nothing was sent; the general code waits for the server, or says what is wrong
-        assert row is not None
-        return json.loads(row[0])
+
+
+_prepared: WeakKeyDictionary[Connection, set[str]] = WeakKeyDictionary()
+
+
+def _asked(connection: Connection, function: str, value: Any) -> Any:
+    """What a function tells of a value. Raises psycopg.Error."""
+    text, query = json_without_nul(value), f"SELECT nexscout.{function}(%s::jsonb)"
+    if threading.current_thread() is threading.main_thread():  # whose wait an interrupt must end at once
+        row = connection.execute(query.encode(), (text,), prepare=True).fetchone()
+        return None if row is None or row[0] is None else json.loads(row[0])
+    # The library's own wait and its conversions take five times the processor time of the call itself.
+    server, name = connection.pgconn, f"nexscout_{function}".encode()
+    if function not in (known := _prepared.setdefault(connection, set())):
+        _whole(server.prepare(name, query.replace("%s", "$1").encode()), psycopg.pq.ExecStatus.COMMAND_OK)
+        known.add(function)
+    result = server.exec_prepared(name, [text.encode()])
+    _whole(result, psycopg.pq.ExecStatus.TUPLES_OK)
+    told = result.get_value(0, 0)
+    return None if told is None else json.loads(told.decode())
+
+
+def _whole(result: PGresult, status: psycopg.pq.ExecStatus) -> None:
+    if result.status != status:
+        raise psycopg.errors.error_from_result(result)

@@ -11,6 +11,8 @@ from psycopg.adapt import Loader
 from psycopg.types.string import TextLoader
 
 from nexscout_cli.jsontext import plain
+from nexscout_cli.store.sqlite.dialect import POSTGRES
+from nexscout_cli.store.sqlite.fold_making import Whole
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -117,6 +119,20 @@ def bound(sql: str) -> bytes:
         return text.replace("%", "%%")
 
     return _WORDS.sub(word, sql).encode()
+
+
+def whole(connection: Connection[Any]) -> Whole:
+    """A connection that has the books to itself, as what folds them needs it."""
+
+    def execute(sql: str, values: Any = (), /) -> Cursor[Any]:
+        return connection.execute(bound(sql), values or None)
+
+    def executemany(sql: str, values: Any, /) -> Cursor[Any]:
+        cursor = connection.cursor()
+        cursor.executemany(bound(sql), values)
+        return cursor
+
+    return Whole(POSTGRES, execute, executemany)
 
 
 def json_without_nul(value: Any) -> str:

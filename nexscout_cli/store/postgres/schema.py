@@ -9,7 +9,7 @@ from psycopg import errors
 
 from nexscout_cli.errors import StoreError
 from nexscout_cli.store.postgres.connections import SCHEMA_VERSION
-from nexscout_cli.store.sqlite.dialect import POSTGRES
+from nexscout_cli.store.postgres.records import whole
 from nexscout_cli.store.sqlite.folding import fold_all
 
 if TYPE_CHECKING:
@@ -52,7 +52,7 @@ def migrate(connection: Connection[Any], fill: Callable[[], None]) -> None:
             if not before:
                 fill()
             elif before < _FOLDS:
-                fold_all(lambda text: connection.execute(text.encode()), POSTGRES)
+                fold_all(whole(connection))
     except errors.InsufficientPrivilege as error:
         raise StoreError(
             f"this login may not make or change the schema: {error.diag.message_primary}",

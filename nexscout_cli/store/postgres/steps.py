@@ -102,6 +102,7 @@ def post(actor: str, attempt: Attempt, posting: Posting, rules: StoreRules, cloc
     charge, provider_id, delivery, _, _ = posting
     settlement = attempt.settlement
     step = of_attempt("post", actor, attempt, clock) | {
+        "n": attempt.n,
         "actual": charge.cost,
         "tokens": charge.tokens,
         "quoted": settlement.quoted_tokens,

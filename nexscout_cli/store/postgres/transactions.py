@@ -171,6 +171,12 @@ class PostgresTransactions:
     def state(self) -> None:
         """See ``Work.state``: others commit unseen."""
 
+    def for_many_commits(self) -> None:
+        """Nothing is to be done."""
+
+    def commits(self) -> None:
+        """They are not counted."""
+
     def settle(self) -> None:
         """Nothing is left to be written later."""
 

@@ -12,6 +12,7 @@ from nexscout_cli.store.copying import Totals
 from nexscout_cli.store.sqlite import schema
 from nexscout_cli.store.sqlite.database import Database, connect
 from nexscout_cli.store.sqlite.dialect import SQLITE
+from nexscout_cli.store.sqlite.fold_making import Whole
 from nexscout_cli.store.sqlite.folding import fold_all
 
 if TYPE_CHECKING:
@@ -97,7 +98,7 @@ def making(path: Path, timeout: float) -> Iterator[_File]:
             schema.migrate(connection)
             connection.execute("BEGIN")
             yield _File(connection)
-            fold_all(connection.execute, SQLITE)
+            fold_all(Whole(SQLITE, connection.execute, connection.executemany))
             connection.execute("COMMIT")
         with part.open("rb+") as file:
             os.fsync(file.fileno())

@@ -8,13 +8,15 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager, suppress
-from functools import cached_property
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any, TypeVar
+from weakref import WeakKeyDictionary
 
-from nexscout_cli import waiting
+from nexscout_cli import system, waiting
 from nexscout_cli.errors import StoreError
+from nexscout_cli.store.sqlite import journal
 from nexscout_cli.store.sqlite.changes import Change, Commit
+from nexscout_cli.store.sqlite.failures import RESTORE, Errors, unusable
 from nexscout_cli.store.sqlite.gate import Gate
 from nexscout_cli.store.sqlite.queue import QueueLock, lock_of
 
@@ -24,34 +26,13 @@ if TYPE_CHECKING:
     from nexscout_cli.store.sqlite.lessons import Lessons
     from nexscout_cli.store.sqlite.loop_writer import LoopWriter
 
-SCHEMA_VERSION = 20
+SCHEMA_VERSION = 21
 Prepare = Callable[[sqlite3.Connection], None]
 T = TypeVar("T")
 _TOGETHER = 32
 """Changes that one commit takes at most: other processes wait for it."""
 _NAP = 0.1
 """Seconds after which a thread whose change is not made yet looks for itself, whoever forgot to wake it."""
-_RESTORE = "restore a backup (nexscout.db.*.bak beside it), or move the file away to start a new one"
-_WAL_FIXED, _WAL_BACKPORTS = (3, 51, 3), ((3, 44, 6), (3, 50, 7))
-
-
-def wal_is_safe(version: tuple[int, int, int] = sqlite3.sqlite_version_info) -> bool:
-    """Whether this SQLite is free of the WAL-reset bug (3.7.0 to 3.51.2 but for 3.44.6 and 3.50.7), which loses commits."""
-    return version >= _WAL_FIXED or version in _WAL_BACKPORTS
-
-
-class _Errors(AbstractContextManager[None]):
-    """What SQLite raises, but for a broken constraint, as what it means to the user."""
-
-    def __init__(self, path: Path) -> None:
-        self._path = path
-
-    def __enter__(self) -> None:
-        """Nothing to prepare."""
-
-    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
-        if isinstance(error, sqlite3.Error) and not isinstance(error, sqlite3.IntegrityError):
-            raise unusable(self._path, error) from error
 
 
 class Database:
@@ -71,10 +52,11 @@ class Database:
         self.gate = Gate(timeout)
         self._lent = False
         self.lessons: Lessons | None = None  # of the commit that is being made
-        self.errors = _Errors(path)
+        self.errors = Errors(path)
         self._connection: sqlite3.Connection | None = None
         self._readers: deque[sqlite3.Connection] = deque()
         self._changes: deque[Change[Any]] = deque()
+        self._loop_writers: WeakKeyDictionary[waiting.Loop, LoopWriter] = WeakKeyDictionary()
 
     def open(self, prepare: Prepare) -> None:
         """Open the file; make it with ``prepare`` when there is none, migrate it when it is older.
@@ -112,7 +94,7 @@ class Database:
         would drop the locks that this process has on it through its other connections.
         """
         if self.path.stat().st_size == 0:
-            raise StoreError(f"{self.path} is empty", _RESTORE, code="corrupt")
+            raise StoreError(f"{self.path} is empty", RESTORE, code="corrupt")
 
     def _create(self, prepare: Prepare) -> None:
         """Make the file under another name and move it into place: a run that is killed halfway leaves no half database."""
@@ -134,11 +116,7 @@ class Database:
             finally:
                 connection.close()
             temporary.replace(self.path)
-            folder = os.open(self.path.parent, os.O_RDONLY)
-            try:
-                os.fsync(folder)
-            finally:
-                os.close(folder)
+            system.sync_folder(self.path.parent)
 
     def _migrate(self) -> None:
         from nexscout_cli.store.sqlite import schema
@@ -176,13 +154,14 @@ class Database:
             taken += 1
         return path
 
-    def _journal(self, connection: sqlite3.Connection) -> None:
-        """WAL where it is safe; else a rollback journal, synced so that a power cut loses nothing (synchronous=EXTRA)."""
-        wanted = "wal" if wal_is_safe() else "delete"
-        if connection.execute("PRAGMA journal_mode").fetchone()[0] != wanted:
-            with self.queue.held():
-                connection.execute(f"PRAGMA journal_mode = {wanted}")
-        connection.execute(f"PRAGMA synchronous = {'FULL' if wanted == 'wal' else 'EXTRA'}")
+    def _journal(self, connection: sqlite3.Connection, *, logs: bool = False) -> None:
+        """See :mod:`journal`. In either mode a commit survives a power cut."""
+        self.gate.shuts = journal.settle(connection, self.path, self.queue, logs=logs) != "wal"
+
+    def log_ahead(self) -> None:
+        """Have a write-ahead log from now on, where the file may have one."""
+        with self.errors, self._writers, self._main:
+            self._journal(self.connection, logs=True)
 
     @property
     def connection(self) -> sqlite3.Connection:
@@ -265,7 +244,7 @@ class Database:
         changes with its own, one after the other. An exception takes back the change that it came from, and no other.
         """
         if (loop := waiting.here()) is not None:
-            return self.loop_writer.make(loop, make)
+            return self.loop_writer(loop).make(loop, make)
         change = Change(make)
         try:
             self._changes.append(change)
@@ -288,18 +267,20 @@ class Database:
         return change.value
 
     def soon(self, make: Callable[[sqlite3.Connection], object]) -> None:
-        """Commit what ``make`` writes; where a coroutine asks, within some milliseconds and with what others write then."""
-        if (loop := waiting.here()) is not None:
-            self.loop_writer.soon(loop, make)
+        """Commit what ``make`` writes; on a loop that writes behind, some milliseconds later, with what others write then."""
+        if (loop := waiting.here()) is not None and loop.writes_behind:
+            self.loop_writer(loop).soon(loop, make)
         else:
             self.together(make)
 
-    @cached_property
-    def loop_writer(self) -> LoopWriter:
-        """Commits what coroutines write."""
-        from nexscout_cli.store.sqlite.loop_writer import LoopWriter
+    def loop_writer(self, loop: waiting.Loop) -> LoopWriter:
+        """Commits what the coroutines of a loop write."""
+        writer = self._loop_writers.get(loop)
+        if writer is None:
+            from nexscout_cli.store.sqlite.loop_writer import LoopWriter
 
-        return LoopWriter(self)
+            writer = self._loop_writers[loop] = LoopWriter(self)
+        return writer
 
     def lend(self) -> bool:
         """Take this process's turn and the connection that writes, for an event loop; False where somebody has them."""
@@ -380,21 +361,3 @@ def schema_version(path: Path) -> int | None:
         return 0
     finally:
         connection.close()
-
-
-def unusable(path: Path, error: sqlite3.Error) -> StoreError:
-    """What SQLite's error means to the user."""
-    text = str(error)
-    if "locked" in text:
-        return StoreError(f"{path} is locked by another program", "close it and try again", code="busy")
-    if "readonly" in text or "unable to open" in text:
-        return StoreError(
-            f"cannot write to {path}: {text}", "check the permissions of the file and its folder", code="read_only"
-        )
-    if "not a database" in text:
-        return StoreError(f"{path} is not a NexScout database", _RESTORE, code="corrupt")
-    if "full" in text:
-        return StoreError(f"no space left for {path}", "free some disk space; nothing was lost", code="disk_full")
-    return StoreError(
-        f"{path} cannot be used: {text}", "`nexscout db check` says more; a backup may lie beside it", code="corrupt"
-    )

@@ -1,28 +1,45 @@
 """Folding finished hours and days of usage for reports: again as often as wanted, each time to the same.
 
 ``fold_marks`` has the hour before which all is folded (``is_end``), and the hours before it in which something has changed
-since, which triggers enter: reports read those by their rows until they are folded again.
+since, which triggers enter. ``folding`` has the hours that somebody is folding now: they are entered first, so that what
+changes from then on makes a mark. Reports read the hours of both by their rows.
+
+Where there is much, no transaction does much of it: rows are read in pieces, and what they come to is written in pieces, so
+that nobody who writes waits for long.
 """
 
 from __future__ import annotations
 
+import secrets
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING, Any, NamedTuple
+from itertools import chain, islice
+from typing import TYPE_CHECKING, NamedTuple
 
-from nexscout_cli.store.sqlite.folds import DAY, EVERYONE, FOLDS, HOUR, Fold, Rows
+from nexscout_cli.store.sqlite.fold_making import Made, piece_end, safe, write
+from nexscout_cli.store.sqlite.transaction import stamp
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Iterable, Sequence
 
-    from nexscout_cli.store.sqlite.dialect import Dialect
+    from nexscout_cli.store.sqlite.fold_making import Books
+    from nexscout_cli.store.sqlite.records import Execute
     from nexscout_cli.store.sqlite.transaction import Transaction
+    from nexscout_cli.store.sqlite.work import Work
 
 _GRACE = timedelta(minutes=10)
 """How long after its end an hour is left alone: a transaction that began in it may still be under way."""
 _STEP = 24
-"""Hours that one transaction folds at most."""
+"""Hours by which the books may be behind before a report would rather wait."""
 _STEPS = 8
-"""Transactions that a command that writes gives to folding at most; the next one goes on."""
+"""Days that a command that writes folds at most; the next one goes on."""
+_SMALL = 500
+"""Rows of usage that are folded in one transaction at most."""
+_PIECE = 2_000
+"""Rows of usage that are read at a time, where there are more."""
+_AT_ONCE = 2_000
+"""Statements that one transaction makes then."""
+_LEASE = timedelta(minutes=10)
+"""For how long the hours that somebody folds are left to them: they may have been killed."""
 _ROWS = ("ai_model_usage WHERE true", "ai_cost_predictions WHERE true", "attempts WHERE failure IS NOT NULL")
 
 
@@ -33,9 +50,24 @@ class Folded(NamedTuple):
     changed: frozenset[str]
 
 
+class _Task(NamedTuple):
+    """What is folded at a time: hours of one day, and that day where all of it is to be.
+
+    ``start`` and ``until``: which rows it takes; ``end``: the hour before which all is folded then, "" for one that stays;
+    ``again``: whether some of it has been folded before.
+    """
+
+    hours: tuple[str, ...]
+    day: str | None
+    start: str
+    until: str
+    end: str = ""
+    again: bool = False
+
+
 def folded(t: Transaction) -> Folded:
     """How far the books are folded."""
-    rows = t.execute("SELECT hour, is_end FROM fold_marks").fetchall()
+    rows = t.execute("SELECT hour, is_end FROM fold_marks UNION ALL SELECT hour, 0 FROM folding").fetchall()
     return Folded(max((r[0] for r in rows if r[1]), default=""), frozenset(r[0] for r in rows if not r[1]))
 
 
@@ -52,6 +84,8 @@ def last_hour(now: datetime) -> str:
 def is_due(t: Transaction) -> bool:
     """Whether something can be folded."""
     now = folded(t)
+    if _is_held(t):
+        return False
     if now.changed:
         return True
     if now.end:
@@ -67,95 +101,124 @@ def is_far_behind(t: Transaction) -> bool:
     return bool(start) and start < last_hour(t.now - timedelta(hours=_STEP))
 
 
-def catch_up(write: Callable[[], Any], steps: int = _STEPS) -> None:
-    """Fold what is due, a step in each transaction that ``write`` opens, ``steps`` at most."""
-    for _ in range(steps):
-        with write() as t:
-            if not step(t.execute, t.sql, last_hour(t.now)):
+def catch_up(store: Work, actor: str, days: int = _STEPS) -> None:
+    """Fold what is due, so many days at most; nothing while somebody else folds."""
+    for _ in range(days):
+        with store.write(actor, touch=False) as t:
+            task = None if _is_held(t) else _next(t.execute, last_hour(t.now), _held(t.execute))
+            if task is None:
                 return
+            token = None
+            if piece_end(t, task.start, task.until, _SMALL) < task.until:
+                token = _claim(t, task)
+            else:
+                _fold(t, task)
+        if token is not None:
+            _fold_in_pieces(store, actor, task, token)
 
 
-def step(execute: Callable[..., Any], sql: Dialect, target: str, most: int = _STEP) -> bool:
-    """Fold what has changed, and the next hours before ``target``, ``most`` at most. Returns whether there is more."""
-    marks = execute("SELECT hour, is_end FROM fold_marks").fetchall()
-    end = max((row[0] for row in marks if row[1]), default="")
-    for hour in sorted(row[0] for row in marks if not row[1])[:most]:
-        # The mark goes first: what changes from now on makes a new one.
-        execute(f"DELETE FROM fold_marks WHERE hour = '{_safe(hour)}' AND is_end = 0")
-        _fold(execute, sql, HOUR, hour, _later(hour, 1), again=True)
-        if hour[:10] < end[:10]:
-            _fold(execute, sql, DAY, hour[:10], _day_after(hour), again=True)
-    start = end or (_first(execute) or "")[:13]
-    if not start or start >= target:
-        return False
-    until = _later(start, most)
-    if until < target:  # what lies idle, for years or because a clock was wrong, is passed in one step
-        until = max(until, (_first(execute, until) or target)[:13])
-    until = min(until, target)
-    _fold(execute, sql, HOUR, start, until)
-    if start[:10] < until[:10]:
-        _fold(execute, sql, DAY, start[:10], until[:10])
-    execute("DELETE FROM fold_marks WHERE is_end = 1")
-    execute(f"INSERT INTO fold_marks (hour, is_end) VALUES ('{_safe(until)}', 1)")
-    return until < target or len(marks) > most
-
-
-def fold_all(execute: Callable[..., Any], sql: Dialect) -> None:
-    """Fold all finished hours at once, by the time last seen: of books that are new here."""
-    row = execute("SELECT value FROM meta WHERE key = 'last_seen'").fetchone()
+def fold_all(books: Books) -> None:
+    """Fold all finished hours at once, by the time last seen: of books that are new here, and nobody else's yet."""
+    row = books.execute("SELECT value FROM meta WHERE key = 'last_seen'").fetchone()
     if row is None or not row[0]:
         return
-    while step(execute, sql, last_hour(datetime.fromisoformat(row[0])), most=24 * 366):
-        pass
+    target = last_hour(datetime.fromisoformat(row[0]))
+    while (task := _next(books.execute, target)) is not None:
+        _fold(books, task)
 
 
-def periods(fold: Fold, sql: Dialect, hours: int, span: str) -> str:
-    """A SELECT of owner, hours, period, keys and sums of the rows of that span: each owner's and everyone's."""
-    period = f"substr(at, 1, {13 if hours == HOUR else 10})"
-    keys = "".join(f", {key}" for key in fold.keys)
-    sums = "".join(f", sum({name}) AS {name}" for name in fold.sums)
-    source = fold.source(sql, Rows(span))
-    if hours == DAY or fold.own_hourly:
-        return f"""WITH own AS MATERIALIZED (SELECT owner, {hours} AS hours, {period} AS period{keys}{sums}
-            FROM ({source}) each_row GROUP BY owner, {period}{keys})
-            SELECT * FROM own UNION ALL
-            SELECT '{EVERYONE}', hours, period{keys}{sums} FROM own GROUP BY hours, period{keys}"""
-    return f"""SELECT '{EVERYONE}' AS owner, {hours} AS hours, {period} AS period{keys}{sums}
-        FROM ({source}) each_row GROUP BY {period}{keys}"""
+def _next(execute: Execute, target: str, left: Iterable[str] = ()) -> _Task | None:
+    """What is to be folded next: a day's hours that have changed, or were ``left`` half done; else hours before ``target``."""
+    marks = execute("SELECT hour, is_end FROM fold_marks").fetchall()
+    end: str = max((row[0] for row in marks if row[1]), default="")
+    changed = sorted({row[0] for row in marks if not row[1]}.union(left))
+    if changed:
+        day = changed[0][:10]
+        hours = tuple(hour for hour in changed if hour[:10] == day)
+        if day < end[:10]:
+            return _Task(hours, day, day, _day_after(day), again=True)
+        return _Task(hours, None, hours[0], _later(hours[-1], 1), again=True)
+    start: str = end or (_first(execute) or "")[:13]
+    if not start or start >= target:
+        return None
+    if start.endswith("T00"):  # what lies idle, for years or because a clock was wrong, is passed at once
+        start = max(start, (_first(execute, start) or target)[:13])
+        if start >= target:
+            return _Task((), None, target, target, end=target)
+    day = start[:10]
+    until = min(target, _day_after(day) + "T00")
+    hours = tuple(hour for n in range(24) if start <= (hour := f"{day}T{n:02}") < until)
+    if until[:10] == day:
+        return _Task(hours, None, start, until, end=until)
+    return _Task(hours, day, day, _day_after(day), end=until)
 
 
-def _fold(execute: Callable[..., Any], sql: Dialect, hours: int, start: str, end: str, *, again: bool = False) -> None:
-    """Fold the periods from ``start`` up to ``end``; ``again``: they have been before."""
-    span = f"created_at >= '{_safe(start)}' AND created_at < '{_safe(end)}'"
-    for fold in FOLDS:
-        made = periods(fold, sql, hours, span)
-        if again:
-            within = f"period >= '{_safe(start)}' AND period < '{_safe(end)}'"
-            execute(f"DELETE FROM {fold.table} WHERE hours = {hours} AND {within}")
-        execute(f"INSERT INTO {fold.table} ({', '.join(fold.columns)}) {_packed(fold, sql, made)}")
+def _fold(books: Books, task: _Task) -> None:
+    """Fold it in this transaction."""
+    _enter(books, task)
+    made = Made(task.hours, task.day)
+    made.add(made.read(books, task.start, task.until))
+    write(books, chain(made.deletes(books) if task.again else (), made.inserts()))
 
 
-def _packed(fold: Fold, sql: Dialect, made: str) -> str:
-    """The rows of ``periods`` as the table has them."""
-    if not fold.packed:
-        return made
-    *keys, _ = fold.columns
-    listed = ", ".join(keys)
-    return f"SELECT {listed}, {sql.packed.format(fold.keys[-1], *fold.sums)} FROM ({made}) made GROUP BY {listed}"
+def _enter(books: Books, task: _Task) -> None:
+    """Say how far all is folded then. The marks go first: what changes from now on makes new ones."""
+    books.executemany("DELETE FROM fold_marks WHERE hour = ? AND is_end = 0", [(hour,) for hour in task.hours])
+    if task.end:
+        books.execute("DELETE FROM fold_marks WHERE is_end = 1")
+        books.execute("INSERT INTO fold_marks (hour, is_end) VALUES (?, 1)", (task.end,))
 
 
-def kept(fold: Fold, sql: Dialect, where: str) -> str:
-    """A SELECT of what the table has, as ``periods`` gives it."""
-    if not fold.packed:
-        return f"SELECT {', '.join(fold.columns)} FROM {fold.table} WHERE {where}"
-    *keys, counts = fold.columns
-    return f"""SELECT {", ".join(keys)}, CAST(j.key AS bigint) AS {fold.keys[-1]}, j.value AS {fold.sums[0]}
-        FROM (SELECT * FROM {fold.table} WHERE {where}) f, {sql.fields_of.format(counts)}"""
+def _claim(t: Transaction, task: _Task) -> str:
+    """Take it in hand; what is given is the token by which it is known whose it is."""
+    token = secrets.token_hex(8)
+    _enter(t, task)
+    t.execute("DELETE FROM folding")  # nobody is at it any more
+    until = stamp(t.now + _LEASE)
+    t.executemany("INSERT INTO folding (hour, token, until) VALUES (?, ?, ?)", [(h, token, until) for h in task.hours])
+    return token
 
 
-def _first(execute: Callable[..., Any], since: str = "") -> str | None:
+def _fold_in_pieces(store: Work, actor: str, task: _Task, token: str) -> None:
+    """Fold what is claimed. Where somebody else has claimed it since, they fold it anew."""
+    made, at = Made(task.hours, task.day), task.start
+    while at < task.until:
+        with store.read(actor) as t:
+            until = piece_end(t, at, task.until, _PIECE)
+            found = made.read(t, at, until)
+        made.add(found)
+        at = until
+    before = []
+    if task.again:
+        with store.read(actor) as t:
+            before = made.deletes(t)
+    statements = chain(before, made.inserts())
+    while part := list(islice(statements, _AT_ONCE)):
+        with store.write(actor, touch=False) as t:
+            if not _is_still(t, token):
+                return
+            write(t, part)
+    with store.write(actor, touch=False) as t:
+        t.execute("DELETE FROM folding WHERE token = ?", (token,))
+
+
+def _is_still(t: Transaction, token: str) -> bool:
+    until = stamp(t.now + _LEASE)
+    return t.execute("UPDATE folding SET until = ? WHERE token = ?", (until, token)).rowcount > 0
+
+
+def _is_held(t: Transaction) -> bool:
+    """Whether somebody folds now, as far as one can know."""
+    return t.execute("SELECT 1 FROM folding WHERE until > ? LIMIT 1", (t.stamp,)).fetchone() is not None
+
+
+def _held(execute: Execute) -> Sequence[str]:
+    return [row[0] for row in execute("SELECT hour FROM folding")]
+
+
+def _first(execute: Execute, since: str = "") -> str | None:
     """When the first row there is was made, from an hour on."""
-    after = f" AND created_at >= '{_safe(since)}'" if since else ""
+    after = f" AND created_at >= '{safe(since)}'" if since else ""
     found = [execute(f"SELECT min(created_at) FROM {rows}{after}").fetchone()[0] for rows in _ROWS]
     return min((at for at in found if at), default=None)
 
@@ -164,11 +227,5 @@ def _later(hour: str, hours: int) -> str:
     return hour_of(datetime.fromisoformat(hour + ":00") + timedelta(hours=hours))
 
 
-def _day_after(hour: str) -> str:
-    return _later(hour[:10] + "T00", 24)[:10]
-
-
-def _safe(period: str) -> str:
-    """A period of our own making, which may stand in SQL. Raises ValueError for what is none."""
-    datetime.fromisoformat(period + ":00" if len(period) > 10 else period)
-    return period
+def _day_after(day: str) -> str:
+    return _later(day + "T00", 24)[:10]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
@@ -15,6 +16,7 @@ class Gate:
     With a rollback journal a commit needs the file alone, and SQLite lets whoever finds it locked sleep for up to 100 ms, over
     and over: with 50 threads that was most of the time. Here they wait for each other just as long as it takes. What waits
     longer than ``timeout`` seconds goes on: SQLite's own locks keep what must be kept, among processes too.
+    ``shuts``: False where commits keep nobody from reading (a write-ahead log).
     """
 
     def __init__(self, timeout: float) -> None:
@@ -22,8 +24,11 @@ class Gate:
         self._changed = threading.Condition(threading.Lock())
         self._readers = 0
         self._shut = False
+        self.shuts = True
         self.commits = 0
         """How many commits were made or tried."""
+        self.seconds = 0.0
+        """How long they took, all together."""
         self._outside: list[Callable[[], None]] = []  # coroutines, which are told when it opens
 
     @contextmanager
@@ -54,15 +59,18 @@ class Gate:
     def committing(self) -> Iterator[None]:
         """Inside, no thread of this process reads. One commit at a time, as the writers' turn is one thread's."""
         with self._changed:
-            self._shut = True
-            if self._readers:
+            self._shut = self.shuts
+            if self._shut and self._readers:
                 self._changed.wait_for(lambda: not self._readers, self._timeout)
+        begun = time.perf_counter()
         try:
             yield
         finally:
+            took = time.perf_counter() - begun
             with self._changed:
                 self._shut = False
                 self.commits += 1
+                self.seconds += took
                 outside, self._outside = self._outside, []
                 self._changed.notify_all()
             for resume in outside:

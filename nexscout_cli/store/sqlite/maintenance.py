@@ -6,7 +6,7 @@ import sqlite3
 from contextlib import ExitStack
 from typing import TYPE_CHECKING
 
-from nexscout_cli.store.sqlite.database import SCHEMA_VERSION, wal_is_safe
+from nexscout_cli.store.sqlite.database import SCHEMA_VERSION
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -103,11 +103,12 @@ class SqliteMaintenance:
 
     def about(self) -> dict[str, str]:
         """engine, version, schema, path, size (bytes), and durability: the journal mode and why it is that one."""
-        why = "write-ahead log" if wal_is_safe() else "since this version's write-ahead log can lose commits"
+        mode = self._store.db.journal()
+        why = "write-ahead log" if mode == "wal" else "rollback journal"
         return {
             **dict(zip(("engine", "version"), engine_version(), strict=True)),
             "schema": str(SCHEMA_VERSION),
             "path": str(self._store.path),
             "size": str(self._store.path.stat().st_size),
-            "durability": f"journal mode {self._store.db.journal()} ({why})",
+            "durability": f"journal mode {mode} ({why})",
         }

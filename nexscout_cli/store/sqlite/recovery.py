@@ -37,7 +37,7 @@ class SqliteRecovery:
             to_fold = folding.is_due(t)
             quiet = not (_left_behind(t) or _abandoned(t) or claims.stale(t) or states.keys_to_expire(t))
         if to_fold:
-            folding.catch_up(lambda: self._store.write(actor, touch=False))
+            folding.catch_up(self._store, actor)
         if quiet:
             return Recovered()
         counted = {"voided": 0, "unknown": 0, "posted": 0}

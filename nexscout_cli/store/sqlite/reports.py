@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 Row = dict[str, Any]
 
 _DAY = timedelta(days=1)
-_MOST_STEPS = 10_000
+_MOST_DAYS = 10_000
 """Days that a report folds at most before it reads."""
 _ROLLUP_SUMS = ", ".join(f"coalesce(sum({name}), 0)" for name in SUMS)
 _COLUMNS = {"user_id": "owner", "model_used": "model"}
@@ -101,7 +101,7 @@ class SqliteReports:
             if not folding.is_far_behind(t):
                 return
         with suppress(StoreError):
-            folding.catch_up(lambda: self._store.write(actor, touch=False), _MOST_STEPS)
+            folding.catch_up(self._store, actor, _MOST_DAYS)
 
 
 class SqliteReportReader(FoldReader):

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from nexscout_cli import waiting
 from nexscout_cli.engine.names import check_user
-from nexscout_cli.store.sqlite.database import Database, wal_is_safe
+from nexscout_cli.store.sqlite.database import Database
 from nexscout_cli.store.sqlite.dialect import SQLITE
 from nexscout_cli.store.sqlite.transaction import Transaction
 
@@ -35,7 +35,7 @@ class Transactions:
         self.clock = clock
         self.rules = rules
         self._known: dict[str, Any] = {}
-        self._files = (str(path), *([f"{path}-wal"] if wal_is_safe() else []))
+        self._files = (str(path), f"{path}-wal")
         self.db = Database(path, rules.lock_timeout)
         self.db.open(lambda c: fill(self._transaction(c, owner)))
 
@@ -85,10 +85,18 @@ class Transactions:
 
         self.db.soon(change)
 
+    def for_many_commits(self) -> None:
+        """Make commits cheap, for a process that makes many of them."""
+        self.db.log_ahead()
+
+    def commits(self) -> tuple[int, float]:
+        """How many commits this process has made, and the seconds they took."""
+        return self.db.gate.commits, self.db.gate.seconds
+
     def settle(self) -> None:
         """See that all is written that :meth:`soon` was given."""
         if (loop := waiting.here()) is not None:
-            self.db.loop_writer.settle(loop)
+            self.db.loop_writer(loop).settle(loop)
 
     def state(self) -> tuple[int, ...] | None:
         """See ``Work.state``. Another process's commit is missed where it falls into the file system's tick of the last one."""

@@ -5,13 +5,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from nexscout_cli.store.sqlite.checking.findings import Rule
-from nexscout_cli.store.sqlite.folding import kept, periods
+from nexscout_cli.store.sqlite.fold_making import kept, periods
 from nexscout_cli.store.sqlite.folds import DAY, FOLDS, HOUR, Fold
 
 if TYPE_CHECKING:
     from nexscout_cli.store.sqlite.dialect import Dialect
 
-_FIX = "empty the folded_ tables and fold_marks: the next command that writes folds all anew"
+_FIX = "empty the folded_ tables, fold_marks and folding: the next command that writes folds all anew"
 _END = "(SELECT max(hour) FROM fold_marks WHERE is_end = 1)"
 
 
@@ -23,8 +23,9 @@ def rules(sql: Dialect) -> list[Rule]:
 def _rule(sql: Dialect, fold: Fold, hours: int) -> Rule:
     long = 13 if hours == HOUR else 10
     made = periods(fold, sql, hours, f"substr(created_at, 1, {long}) < substr({_END}, 1, {long})")
-    # What has changed since is marked, and read by its rows.
-    changed = f"SELECT substr(hour, 1, {long}) FROM fold_marks WHERE is_end = 0"
+    # What has changed since, and what is being folded, is marked and read by its rows.
+    marked = "SELECT hour FROM fold_marks WHERE is_end = 0 UNION ALL SELECT hour FROM folding"
+    changed = f"SELECT substr(hour, 1, {long}) FROM ({marked}) marked"
     return Rule(
         fold.table,
         f"""WITH counted AS MATERIALIZED (SELECT * FROM ({made}) made), kept AS ({kept(fold, sql, f"hours = {hours}")})

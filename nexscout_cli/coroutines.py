@@ -6,8 +6,10 @@ import asyncio
 import contextvars
 import functools
 import threading
+from collections import deque
 from collections.abc import Callable, Coroutine
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Executor, Future, ThreadPoolExecutor
+from contextlib import suppress
 from typing import Any, TypeVar
 
 from greenlet import getcurrent, greenlet
@@ -29,18 +31,21 @@ def _here() -> Coroutines | None:
 
 class Coroutines:
     """Runs code that waits as coroutines of the running event loop. ``most``: threads for what can only block.
+    ``writes_behind``: see :class:`nexscout_cli.waiting.Loop`.
 
     All of it belongs to the loop's thread, but for the function that ends a wait.
     """
 
-    def __init__(self, most: int) -> None:
+    def __init__(self, most: int, *, writes_behind: bool = True) -> None:
         self.events = asyncio.get_running_loop()
+        self.writes_behind = writes_behind
         self._thread = threading.get_ident()
         self._pool = ThreadPoolExecutor(most, "nexscout-blocking")
         self._writing = ThreadPoolExecutor(1, "nexscout-commits")
         self._running: set[_Course] = set()
         self._idle = asyncio.Event()
         self._idle.set()
+        self._at_end: list[Callable[[], None]] = []
         waiting.found_by(_here)
 
     async def run(self, work: Callable[[], T]) -> T:
@@ -125,8 +130,14 @@ class Coroutines:
 
         self.suspend(begin)
 
+    def at_end(self, work: Callable[[], None]) -> None:
+        """See :class:`nexscout_cli.waiting.Loop`."""
+        self._at_end.append(work)
+
     def close(self) -> None:
-        """Let go of the threads."""
+        """Let go of the threads, and of what is to end with the loop."""
+        for work in self._at_end:
+            work()
         self._pool.shutdown(wait=True)
         self._writing.shutdown(wait=True)
 
@@ -147,3 +158,86 @@ class InThreads:
             return work() if loop is None else loop.in_thread(work)
 
         return call
+
+
+class CoroutineExecutor(Executor):
+    """Runs what it is given as coroutines, at most ``most`` at a time, on an event loop in a thread of its own.
+
+    For programs that have no loop. What waits on it are coroutines, so that many wait at the price of one thread; whoever
+    submits is in another thread, and hears of each by its future.
+    """
+
+    def __init__(self, most: int) -> None:
+        self._most = most
+        self._waiting: deque[tuple[Future[Any], Callable[[], Any]]] = deque()
+        self._busy = 0
+        self._stop = asyncio.Event()
+        self._begun = threading.Event()
+        self._thread = threading.Thread(target=self._live, name="nexscout-coroutines", daemon=True)
+        self._failed: BaseException | None = None
+        self._thread.start()
+        self._begun.wait()
+        if self._failed is not None:
+            raise RuntimeError("no event loop could be started") from self._failed
+
+    def submit(self, fn: Callable[..., T], /, *args: Any, **kwargs: Any) -> Future[T]:
+        """Run ``fn`` when its turn comes."""
+        future: Future[T] = Future()
+        work = functools.partial(fn, *args, **kwargs)
+        self._coroutines.events.call_soon_threadsafe(self._take, future, work)
+        return future
+
+    def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:
+        """End the loop when all that was submitted has ended. ``cancel_futures``: what has not begun does not begin."""
+
+        def end() -> None:
+            while cancel_futures and self._waiting:
+                self._waiting.popleft()[0].cancel()
+            self._stop.set()
+
+        with suppress(RuntimeError):  # it has ended before
+            self._coroutines.events.call_soon_threadsafe(end)
+        if wait:
+            self._thread.join()
+
+    def _live(self) -> None:
+        try:
+            with asyncio.Runner(loop_factory=_loop_factory()) as runner:
+                runner.run(self._until_stopped())
+        except BaseException as error:  # noqa: BLE001 - no file may be left to be opened
+            self._failed = error
+        finally:
+            self._begun.set()
+
+    async def _until_stopped(self) -> None:
+        self._coroutines = Coroutines(self._most, writes_behind=False)
+        self._begun.set()
+        await self._stop.wait()
+        await self._coroutines.drained()
+        self._coroutines.close()
+
+    def _take(self, future: Future[Any], work: Callable[[], Any]) -> None:
+        self._waiting.append((future, work))
+        if self._busy < self._most:
+            self._busy += 1
+            self._coroutines.start(self._work)
+
+    def _work(self) -> None:
+        while self._waiting:
+            future, work = self._waiting.popleft()
+            if not future.set_running_or_notify_cancel():
+                continue
+            try:
+                future.set_result(work())
+            except BaseException as error:  # noqa: BLE001 - whoever waits is to hear of it
+                future.set_exception(error)
+        self._busy -= 1
+
+
+def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop]:
+    """The faster loop where it is installed."""
+    try:
+        import uvloop
+    except ImportError:
+        return asyncio.new_event_loop
+    return uvloop.new_event_loop

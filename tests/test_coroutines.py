@@ -17,10 +17,10 @@ import pytest
 from nexscout_cli import waiting
 from nexscout_cli.assemble import SystemClock
 from nexscout_cli.config import Settings
+from nexscout_cli.coroutines import Coroutines, InThreads
 from nexscout_cli.engine.store_rules import store_rules
 from nexscout_cli.providers.transport import Exchange, send
 from nexscout_cli.providers.wires.request import HttpRequest
-from nexscout_cli.server.coroutines import Coroutines, InThreads
 from nexscout_cli.store.sqlite.database import Database
 from nexscout_cli.store.sqlite.store import SqliteStore
 from nexscout_cli.store.sqlite.transaction import Transaction
@@ -109,7 +109,7 @@ def test_what_nobody_waits_for_is_written_before_whoever_asks_for_it(db: Databas
         before = names(db)
         loop = waiting.here()
         assert loop is not None
-        db.loop_writer.settle(loop)
+        db.loop_writer(loop).settle(loop)
         return before + names(db)
 
     assert together(later) == [["later"]]
