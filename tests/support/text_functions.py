@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from nexscout_cli.cli import diff, output
-from nexscout_cli.engine.answers import arithmetic, doubt
+from nexscout_cli.engine.answers import arithmetic, doubt, json_text
 from nexscout_cli.engine.cache import canonical, key, rewordings, slips
 from nexscout_cli.engine.catalog import endpoints
 from nexscout_cli.engine.compression import (
@@ -20,6 +20,7 @@ from nexscout_cli.engine.compression import (
     code_words,
     difference,
     diffs,
+    entries,
     extract,
     form,
     head_hashes,
@@ -99,6 +100,7 @@ def functions(cache_dir: Path) -> dict[str, TextFunction]:
         "log": of(lambda text: logs.shorten(text, "a 1 x", 0.3), logs.__name__),
         "code": of(lambda text: code.shorten(text, "a 1 x", 0.3), code.__name__),
         "code parts": of(lambda text: code_parts.parts_of(text, text.split("\n")), code_parts.__name__),
+        "entries": of(lambda text: entries.shorten(text, "What about the ship?", 0.3), entries.__name__),
         "code words": of(code_words.pieces, code_words.__name__),
         "code relevance": of(
             lambda text: code_relevance.bearing(
@@ -155,6 +157,7 @@ def functions(cache_dir: Path) -> dict[str, TextFunction]:
         "evaluate": of(arithmetic.evaluate, arithmetic.__name__),
         "doubt of an answer": of(lambda text: doubt.doubt(asked, text, "stop"), doubt.__name__),
         "doubt after a prompt": of(lambda text: doubt.doubt(text, "It is 1.", "stop"), doubt.__name__),
+        "JSON of an answer": of(lambda text: json_text.find(text), json_text.__name__),
         "agree": of(lambda text: doubt.agree(asked, text, "(A) " + text), doubt.__name__),
         "agree after a prompt": of(lambda text: doubt.agree(text, "It is 1.", "It is 2."), doubt.__name__),
         "o200k": of(lambda text: counter.count(text, "o200k_base"), tokens.__name__),
