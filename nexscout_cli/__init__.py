@@ -75,11 +75,6 @@ def __getattr__(name: str) -> Any:
         from importlib import import_module
 
         return getattr(import_module(f"nexscout_cli.engine.{module}"), name)
-    if name in __all__:
-        from nexscout_cli import system
-
-        if not system.fits():
-            raise ImportError(system.WHY_NOT)
     if name == "budget":
         from nexscout_cli.budgets import budget
 

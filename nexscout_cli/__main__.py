@@ -17,10 +17,6 @@ def main() -> None:
         except OSError:  # a stream that is closed or full: there is nobody to tell
             pass
         return
-    from nexscout_cli import system
-
-    if not system.fits():
-        sys.exit(system.WHY_NOT)
     import gc
 
     gc.set_threshold(50_000)  # a command loads many modules and makes few cycles

@@ -9,7 +9,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from nexscout_cli import config, waiting
+from nexscout_cli import config, system, waiting
 from nexscout_cli.config import Settings
 from nexscout_cli.engine.store_rules import store_rules
 from nexscout_cli.errors import NotPermitted, StoreError
@@ -48,12 +48,7 @@ def login_name() -> str:
     """Who is at the keyboard: ``NEXSCOUT_ACTOR``, else the login name."""
     if name := os.environ.get("NEXSCOUT_ACTOR", "").strip():
         return name
-    import pwd
-
-    try:
-        return pwd.getpwuid(os.getuid()).pw_name
-    except KeyError:
-        return f"uid-{os.getuid()}"
+    return system.login()
 
 
 def open_store(

@@ -17,6 +17,7 @@ from math import isfinite
 from pathlib import Path
 from typing import Any
 
+from nexscout_cli import system
 from nexscout_cli.engine.request import Attachment
 from nexscout_cli.errors import Blocked, NexScoutError, StoreError, UsageError
 
@@ -47,8 +48,8 @@ def read_text(path: Path, limit: int, *, within: Path | None = None) -> str:
 
 def read_regular(path: Path, limit: int) -> bytes:
     """A regular file's bytes. Raises OSError, UsageError for what is not a regular file, Blocked for what is too large."""
-    # O_NONBLOCK: opening a FIFO nobody writes to must not wait.
-    fd = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+    # Opening a FIFO nobody writes to must not wait.
+    fd = system.opened(path, os.O_RDONLY, waits=False)
     try:
         about = os.fstat(fd)
         if not stat.S_ISREG(about.st_mode):
@@ -85,9 +86,7 @@ def remove_left_over(folder: Path, suffix: str, of: Callable[[str], bool]) -> No
         with suppress(OSError):
             if time.time() - left.lstat().st_mtime < _YOUNG:
                 continue
-            try:
-                os.kill(int(pid), 0)
-            except ProcessLookupError:
+            if not system.lives(int(pid)):
                 left.unlink()
 
 

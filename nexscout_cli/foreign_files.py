@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO, cast
 
+from nexscout_cli import system
 from nexscout_cli.engine.imported import llm
 from nexscout_cli.engine.imported.record import Imported, Left, Row, Tally, records
 from nexscout_cli.engine.imported.rows import rows
@@ -78,8 +79,8 @@ def _opened(path: Path) -> Iterator[BinaryIO]:
 def _open(path: Path) -> BinaryIO:
     """A regular file to read; one that ends with .gz is unpacked on the way. Raises UsageError."""
     try:
-        # O_NONBLOCK: opening a FIFO nobody writes to must not wait.
-        fd = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+        # Opening a FIFO nobody writes to must not wait.
+        fd = system.opened(path, os.O_RDONLY, waits=False)
         if not stat.S_ISREG(os.fstat(fd).st_mode):
             os.close(fd)
             raise UsageError(f"{path} is not a regular file", "name a file, or a folder of files")

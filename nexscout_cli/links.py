@@ -10,6 +10,7 @@ import os
 import secrets
 from pathlib import Path
 
+from nexscout_cli import system
 from nexscout_cli.errors import StoreError
 
 LINK_SECONDS = 120
@@ -25,7 +26,7 @@ def link_secret(folder: Path) -> bytes:
         with contextlib.suppress(FileExistsError):
             # Written under another name and linked, so that nobody reads half of it.
             fresh = path.with_name(f".pages.secret.{os.getpid()}.{secrets.token_hex(4)}")
-            file = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+            file = system.opened(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL)
             try:
                 with os.fdopen(file, "wb") as opened:
                     opened.write(secrets.token_bytes(_BYTES))

@@ -8,13 +8,31 @@ import shlex
 import subprocess
 import time
 from pathlib import Path
+from typing import TYPE_CHECKING
 
+from nexscout_cli import system
 from nexscout_cli.engine.alerts import Notice, payload, signature
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from nexscout_cli.engine.store_ports import Alerts
 
 SECONDS = 10.0
 """What one try may take."""
 _OUT = 200
 """Characters of an error that are kept."""
+
+
+def tell_due(alerts: Alerts, actor: str) -> Iterator[tuple[Notice, str | None]]:
+    """Tell of every notice that is due, and note how that went; each notice with its error, None where it was heard.
+
+    Raises NotPermitted, StoreError.
+    """
+    while (notice := alerts.claim(actor)) is not None:
+        error = tell(notice)
+        alerts.told(actor, notice, error)
+        yield notice, error
 
 
 def tell(notice: Notice) -> str | None:
@@ -33,7 +51,7 @@ def tell(notice: Notice) -> str | None:
 
 
 def _append(path: Path, body: bytes) -> None:
-    fd = os.open(path.expanduser(), os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_NONBLOCK | os.O_CLOEXEC, 0o600)
+    fd = system.opened(path.expanduser(), os.O_WRONLY | os.O_APPEND | os.O_CREAT, waits=False)
     try:
         os.write(fd, body + b"\n")
     finally:

@@ -12,7 +12,7 @@ import stat
 from pathlib import Path
 from typing import Any
 
-from nexscout_cli import config
+from nexscout_cli import config, system
 from nexscout_cli.errors import ConfigError, UsageError
 
 FILE = "provider-keys.json"
@@ -72,7 +72,7 @@ def names() -> dict[str, str | None]:
         raise ConfigError(f"cannot read {file}: {error.strerror}", "check its permissions") from error
     state = (file, about.st_mtime_ns, about.st_size, about.st_mode, about.st_ino)
     if _kept[0] != state:
-        if stat.S_IMODE(about.st_mode) & 0o077:
+        if system.HAS_MODES and stat.S_IMODE(about.st_mode) & 0o077:
             raise ConfigError(f"{file} has keys, and others may read it", f"chmod 600 {file}")
         _kept = (state, _read(file))
     return _kept[1]
@@ -169,7 +169,7 @@ def _write(kept: dict[str, str | None]) -> None:
             file.unlink(missing_ok=True)
             return
         part.unlink(missing_ok=True)  # what was left there keeps its mode
-        fd = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        fd = system.opened(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL)
         with os.fdopen(fd, "w", encoding="utf-8") as out:
             json.dump(kept, out, indent=1, sort_keys=True)
         part.replace(file)

@@ -7,7 +7,7 @@ import re
 from pathlib import Path
 from typing import Any
 
-from nexscout_cli import config, files
+from nexscout_cli import config, files, system
 from nexscout_cli.engine import template
 from nexscout_cli.engine.template import Template
 from nexscout_cli.errors import StoreError, UsageError
@@ -70,7 +70,7 @@ def save(name: str, text: str) -> Path:
     part = path.with_suffix(f".{os.getpid()}.tmp")
     try:
         path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-        fd = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+        fd = system.opened(part, os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
         with os.fdopen(fd, "w", encoding="utf-8") as file:
             file.write(text)
         part.replace(path)

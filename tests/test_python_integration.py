@@ -156,3 +156,26 @@ def test_a_suite_that_would_spend_more_than_its_budget_fails(
     done.assert_outcomes(passed=1)
     assert (done.ret == 1) is failed
     done.stdout.fnmatch_lines([f"*nexscout: $* of ${float(dollars):.9f} spent*"])
+
+
+def test_messages_may_be_what_chat_applications_have_and_a_wrong_one_is_refused_by_its_place(
+    engine: Engine, server: OpenAIServer
+) -> None:
+    talk: Any = [{"role": "system", "content": "Be brief"}, {"role": "user", "content": "Hi"}]
+    options = Options(force_model="gpt-4o-mini", allow_cache=False)
+    asked = AIRequest("ada", "ai_chatbot", messages=talk, options=options)
+    plan = engine.simulate(asked)
+    answers = [run_ai_optimized(asked, engine), *run_ai_batch([asked], engine=engine)]
+    assert all(one.success for one in answers) and server.hits == 2
+    assert answers[0].metadata is not None and answers[0].metadata.plan == plan.as_json()
+    assert [message["role"] for message in server.requests[-1].body["messages"]] == ["system", "user"]
+    for wrong, says in (
+        ([*talk, {"role": "robot"}], "messages[2].role"),
+        ("Hi", "messages is a list"),
+        ([5], "messages[0]"),
+    ):
+        refused = run_ai_optimized(asked._replace(messages=wrong), engine)
+        assert refused.exit_status == 2 and refused.error is not None and says in refused.error["message"]
+    pictures: Any = ["http://a.example/x.png"]
+    refused = run_ai_optimized(AIRequest("ada", "ai_chatbot", "Look", images=pictures, options=options), engine)
+    assert refused.error is not None and "images[0] cannot be" in refused.error["message"] and server.hits == 2

@@ -65,7 +65,9 @@ def add(
     else:
         output.out(str(number))
         if output.stderr_is_terminal():
-            output.note("`nexscout alerts send` tells of what went off; let cron call it")
+            output.note(
+                "`nexscout serve` tells of what goes off; without a server let cron call `nexscout alerts send`"
+            )
     return 0
 
 
@@ -123,12 +125,10 @@ def send(as_json: AsJson = False) -> int:
     \b
     nexscout alerts send
     """
-    from nexscout_cli.notify import tell
+    from nexscout_cli.notify import tell_due
 
     session, told, failed = Session(), 0, 0
-    while (notice := session.store.alerts.claim(session.actor)) is not None:
-        error = tell(notice)
-        session.store.alerts.told(session.actor, notice, error)
+    for notice, error in tell_due(session.store.alerts, session.actor):
         told += error is None
         failed += error is not None
         if error is not None and output.stderr_is_terminal():

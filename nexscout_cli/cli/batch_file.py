@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import re
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,9 @@ from nexscout_cli.engine import batch_rows, option_names, options
 from nexscout_cli.errors import UsageError
 
 MAX_BYTES = 200_000_000
+_JSON_OR_TEXT = {"context": ("{", "["), "attachments": ("[",), "images": ("[",)}
+"""Columns that hold JSON where they begin so."""
+_BETWEEN = re.compile(";(?!base64,)")  # a data URL has a semicolon of its own
 COLUMNS = (*batch_rows.FIELDS, *options.OPTIONS)
 """The columns a CSV file may have."""
 
@@ -50,8 +54,10 @@ def _csv_rows(text: str, file: Path) -> list[tuple[str, Any]]:
         names = reader.fieldnames or ()
     except csv.Error as error:
         raise UsageError(f"{file} is not valid CSV in line 1: {error}", "check its quotes") from error
-    if "prompt" not in names:
-        raise UsageError(f"{file} has no column named prompt", f"columns: {', '.join(COLUMNS)}")
+    if not {"prompt", "messages"} & set(names):
+        raise UsageError(
+            f"{file} has no column named prompt, and none named messages", f"columns: {', '.join(COLUMNS)}"
+        )
     for name in names:
         if name and option_names.named(name) is None and name not in batch_rows.FIELDS:
             near = option_names.nearest(name)
@@ -95,11 +101,11 @@ def _csv_row(row: dict[Any, Any], line: str) -> dict[str, Any]:
 
 
 def _field(name: str, text: str, label: str) -> Any:
-    """A cell's value: options are JSON, a context is JSON or text, attachments are names parted by semicolons."""
-    if name in ("options", "messages") or (name == "context" and text.lstrip()[:1] in ("{", "[")):
+    """A cell's value: options are JSON, a context is JSON or text, attachments and images JSON lists or names with semicolons."""
+    if name in ("options", "messages") or (name in _JSON_OR_TEXT and text.lstrip()[:1] in _JSON_OR_TEXT[name]):
         return files.parse_json(text, label)
     if name in ("attachments", "images"):
-        return [part.strip() for part in text.split(";") if part.strip()]
+        return [part.strip() for part in _BETWEEN.split(text) if part.strip()]
     return text
 
 

@@ -7,7 +7,7 @@ import os
 from collections import Counter
 from pathlib import Path
 
-from nexscout_cli import files, jsontext
+from nexscout_cli import files, jsontext, system
 from nexscout_cli.cli import batch_file
 from nexscout_cli.engine.money import to_nano
 from nexscout_cli.errors import NexScoutError, UsageError
@@ -23,7 +23,7 @@ class Answers:
         try:
             if out.exists() and not append:
                 raise UsageError(f"{out} exists", "add --resume to continue it, or name another file")
-            self._fd = os.open(out, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o666)
+            self._fd = system.opened(out, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o666)
         except (OSError, ValueError) as error:
             raise files.cannot_write(out, error, "check the folder") from error
 

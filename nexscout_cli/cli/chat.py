@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from contextlib import suppress
 from typing import TYPE_CHECKING, Annotated
 
 from nexscout_cli import jsontext
@@ -67,7 +68,8 @@ def _next(asks: bool, quiet: bool, limit: int) -> str | None:
     """The next line, or None at the end. Raises UsageError, Blocked."""
     try:
         if asks and output.stdout_is_terminal():
-            import readline  # noqa: F401 - its import alone gives input() a line that can be edited, and earlier ones
+            with suppress(ImportError):  # Windows has its own
+                import readline  # noqa: F401 - its import alone gives input() a line that can be edited, and earlier ones
 
             return input("> ")
         if asks and not quiet:

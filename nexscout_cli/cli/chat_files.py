@@ -8,13 +8,11 @@ from pathlib import Path
 from typing import Any
 
 from nexscout_cli import files
-from nexscout_cli.engine.chat import Image, Message, conversation, image
+from nexscout_cli.engine.chat import Image, Message, conversation, image, picture_kind
 from nexscout_cli.engine.chat_options import concise, format_for
-from nexscout_cli.errors import UsageError
+from nexscout_cli.errors import Blocked, UsageError
 
 MAX_IMAGE_BYTES = 20_000_000
-_KINDS = ((b"\x89PNG\r\n", "png"), (b"\xff\xd8\xff", "jpeg"), (b"GIF8", "gif"), (b"RIFF", "webp"))
-"""First bytes of the pictures that providers take."""
 
 
 def tools(name: str, limit: int) -> Any:
@@ -63,8 +61,14 @@ def images(names: list[str], limit: int) -> tuple[Image, ...]:
 def messages(name: str, limit: int, before: tuple[Message, ...] = ()) -> tuple[Message, ...]:
     """A conversation: a JSON list of messages, or an object that has it as ``messages``. ``before``: what it goes on from."""
     found = _json(name, limit)
-    listed = found["messages"] if isinstance(found, dict) and "messages" in found else found
-    return conversation(listed, before=before)
+    if isinstance(found, dict) and "messages" in found:
+        if other := sorted(found.keys() - {"messages"}):
+            raise UsageError(
+                f"{name} has {other[0]!r:.60} beside its messages, and of it only those are read",
+                "leave it out of the file, and give it as an option",
+            )
+        found = found["messages"]
+    return conversation(found, before=before)
 
 
 READ: dict[str, Callable[[Any, int], Any]] = {
@@ -92,7 +96,11 @@ def _picture(name: str) -> Image:
         raise UsageError(
             f"cannot read {name:.300}: {getattr(error, 'strerror', None) or error}", "check the name"
         ) from error
-    kind = next((kind for first, kind in _KINDS if data.startswith(first)), None)
-    if kind is None or (kind == "webp" and data[8:12] != b"WEBP"):
+    except UsageError as error:  # what is said there is for texts
+        raise UsageError(f"--image: {error.message}", "give a picture: PNG, JPEG, GIF or WebP") from error
+    except Blocked as error:
+        raise Blocked(error.message, "send a smaller picture", code=error.code) from error
+    kind = picture_kind(data)
+    if kind is None:
         raise UsageError(f"{name:.300} is not a picture that models take", "PNG, JPEG, GIF or WebP")
     return image(f"data:image/{kind};base64,{base64.b64encode(data).decode()}", "auto", "--image")

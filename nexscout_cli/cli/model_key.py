@@ -10,7 +10,7 @@ from typing import Annotated
 from nexscout_cli import files, provider_keys
 from nexscout_cli.cli import declared, output, tables
 from nexscout_cli.engine.catalog import endpoints
-from nexscout_cli.errors import UsageError
+from nexscout_cli.errors import Blocked, UsageError
 
 app = declared.App(no_args_is_help=True)
 
@@ -50,7 +50,7 @@ def set_(
     """
     variable = _variable(provider)
     if files.stdin_is_piped():
-        secret = files.read_stdin(provider_keys.MOST).strip()
+        secret = _piped()
     elif sys.stdin is not None and sys.stdin.isatty():
         secret = getpass.getpass(f"{variable}: ").strip()
     else:
@@ -102,6 +102,14 @@ def remove(provider: Provider) -> int:
     return 0
 
 
+def _piped() -> str:
+    """What stdin says. Raises UsageError, for what is too long to be a key as well."""
+    try:
+        return files.read_stdin(provider_keys.MOST).strip()
+    except Blocked as error:
+        raise UsageError("that is no key: it is too long", "pipe in the key alone") from error
+
+
 FUNCTIONS = {"set": set_, "rm": remove}
 """What `nexscout keys` has too, by its names there."""
 
@@ -111,6 +119,13 @@ def _variable(provider: str) -> str:
     if _VARIABLE.fullmatch(provider):
         return provider
     if _PROVIDER.fullmatch(provider) and not endpoints.looks_like_key(provider):
+        from nexscout_cli.providers import prices
+
+        if (meant := prices.meant_provider(provider)) is not None:
+            raise UsageError(
+                f"no provider is called {provider}",
+                f"did you mean {meant}? For one of your own name the variable, as HOUSE_KEY",
+            )
         if variable := endpoints.key_variable(f"{provider}/any"):
             return variable
         raise UsageError(f"{provider} needs no key", "name the variable where yours does")

@@ -9,7 +9,7 @@ import sys
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 from nexscout_cli import config
 from nexscout_cli.cli import declared, output
@@ -20,8 +20,13 @@ from nexscout_cli.engine.request import AIRequest
 from nexscout_cli.engine.store_rules import store_rules
 from nexscout_cli.errors import NexScoutError, UsageError
 
+if TYPE_CHECKING:
+    from nexscout_cli.server.shared import Chore
+
 app = declared.App()
 
+_TIDIED, _WATCHED = 300.0, 60.0
+"""Seconds between two times that what was left behind is settled, and that alerts are looked at."""
 _IDLE_SECONDS = 10
 """Seconds that an idle connection is kept."""
 
@@ -70,7 +75,7 @@ def serve(
     secret = link_secret(config.secrets_dir())
     made = uvicorn.Config(
         application(
-            engine, session.store, settings, secret, bad_row, _limits(session), session.recover, config.rates_dir()
+            engine, session.store, settings, secret, bad_row, _limits(session), _chores(session), config.rates_dir()
         ),
         host=host or settings["serve.host"],
         port=settings["serve.port"] if port is None else port,
@@ -86,6 +91,25 @@ def serve(
     server = _listening(made)
     server.run()
     return 0 if server.started else 6
+
+
+def _chores(session: Session) -> list[Chore]:
+    """What is done beside answering: old work is settled and folded, and alerts are looked at and told of."""
+    from nexscout_cli.notify import tell_due
+    from nexscout_cli.server.shared import Chore
+
+    alerts, actor = session.store.alerts, session.actor
+
+    def watch() -> None:
+        if alerts.listing(actor):
+            alerts.check(actor)
+            for _ in tell_due(alerts, actor):
+                pass
+
+    chores = [Chore(_TIDIED, session.recover, "finished hours could not be folded")]
+    if session.store.users.is_admin(actor):
+        chores.append(Chore(_WATCHED, watch, "alerts could not be looked at"))
+    return chores
 
 
 def _limits(session: Session) -> Callable[[], Settings]:

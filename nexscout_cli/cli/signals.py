@@ -10,6 +10,7 @@ from nexscout_cli.engine.interrupts import Interrupts
 from nexscout_cli.errors import Interrupted
 
 _SHOW_CURSOR = b"\x1b[?25h\n"  # a progress bar hides it
+_STOPPING = [getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)]
 _command = Interrupts()
 
 
@@ -22,7 +23,7 @@ def listen() -> None:
     """Handle signals from now on, for a new command."""
     global _command
     _command = Interrupts()
-    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+    for number in _STOPPING:
         if signal.getsignal(number) is not signal.SIG_IGN:  # as a shell has it for what runs in the background
             signal.signal(number, _signalled)
 

@@ -34,6 +34,7 @@ def build(session: Session, text: str | None, given: Given, name: str | None, pa
     from nexscout_cli.engine import template
 
     found = templates.load(name)
+    text = text if text and text.strip() else None  # an empty pipe is no input
     prompt, options = template.filled(found, text, pairs(params))
     given["feature"] = given["feature"] or found.feature
     return template.applied(options, request.build(session, prompt, given))

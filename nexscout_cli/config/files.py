@@ -7,6 +7,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+from nexscout_cli import system
 from nexscout_cli.config.locations import user_file
 from nexscout_cli.config.table import Value
 from nexscout_cli.config.values import known
@@ -64,7 +65,7 @@ def save(key: str, value: Value) -> Path:
     temporary = path.with_suffix(f".{os.getpid()}.tmp")
     try:
         path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-        fd = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+        fd = system.opened(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
         with os.fdopen(fd, "w", encoding="utf-8") as file:
             file.write(tomlkit.dumps(document))
         temporary.replace(path)

@@ -66,6 +66,7 @@ def run(
     ``max_cost`` (nano-dollars) bounds what all of them cost together. On an interrupt no new work is begun, what is in
     flight is settled, and Interrupted is raised.
     """
+    requests = [request.settled for request in requests]
     allowance = None if max_cost is None else Allowance(max_cost)
     responses: dict[int, AIResponse] = {}
 

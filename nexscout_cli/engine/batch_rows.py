@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from nexscout_cli.engine import option_names, options
-from nexscout_cli.engine.chat import Image, conversation, image
+from nexscout_cli.engine.chat import Image, as_pictures, conversation
 from nexscout_cli.engine.request import AIRequest, Attachment, Json, Options
 from nexscout_cli.errors import UsageError
 
@@ -53,9 +53,7 @@ def _attached(names: Json, attach: ReadAttachment) -> tuple[Attachment, ...]:
 
 def _pictures(given: Json, attach: ReadAttachment) -> tuple[Image, ...]:
     """Pictures by address: a row names no picture's file."""
-    if not isinstance(given, list):
-        raise UsageError("images is a list of addresses", 'for instance ["https://example.com/a.png"]')
-    return tuple(image(url, "auto", f"images[{number}]") for number, url in enumerate(given))
+    return as_pictures(given)
 
 
 READ: dict[str, Callable[[Json, ReadAttachment], Json]] = {

@@ -6,6 +6,7 @@ Source: OpenAI API reference, "Create chat completion", field ``messages``.
 from __future__ import annotations
 
 import re
+from binascii import a2b_base64
 from typing import Any, NamedTuple
 
 from nexscout_cli.errors import UsageError
@@ -17,9 +18,12 @@ ROLES = (*SYSTEM, "user", "assistant", "tool")
 DETAILS = ("auto", "low", "high")
 _DATA = r"(?i)data:(image/(?:png|jpeg|gif|webp));base64,"
 _BASE64 = r"[A-Za-z0-9+/]+={0,2}"
+_HEAD = 16
+"""Characters of base64 in which a picture's kind shows."""
 _NAME = r"[A-Za-z0-9_-]{1,64}"
 _ADDRESS = r"https://[^\s/\"<>\\]+(?:/[^\s\"<>\\]*)?"
 # Patterns are compiled where they are used: most commands never read a conversation.
+_PICTURES = ((b"\x89PNG\r\n", "png"), (b"\xff\xd8\xff", "jpeg"), (b"GIF8", "gif"), (b"RIFF", "webp"))
 _FIELDS = {
     "system": {"role", "content", "name"},
     "developer": {"role", "content", "name"},
@@ -138,6 +142,24 @@ def conversation(value: Json, label: str = "messages", before: tuple[Message, ..
     return tuple(found)
 
 
+def as_messages(given: Json) -> tuple[Message, ...]:
+    """Messages as values from what a program has: values, or JSON as :func:`conversation` reads it. Raises UsageError."""
+    if isinstance(given, tuple) and all(isinstance(one, Message) for one in given):
+        return given
+    if not isinstance(given, list | tuple):
+        raise UsageError("messages is a list of messages", f"for instance {_EXAMPLE}")
+    return conversation([one.as_json() if isinstance(one, Message) else one for one in given]) if given else ()
+
+
+def as_pictures(given: Json) -> tuple[Image, ...]:
+    """Pictures as values from what a program has: values, or their addresses. Raises UsageError."""
+    if not isinstance(given, list | tuple):
+        raise UsageError("images is a list of addresses", 'for instance ["https://example.com/a.png"]')
+    return tuple(
+        one if isinstance(one, Image) else image(one, "auto", f"images[{number}]") for number, one in enumerate(given)
+    )
+
+
 def asked(messages: tuple[Message, ...]) -> str:
     """The text of the last user message; empty where there is none."""
     return next((message.content for message in reversed(messages) if message.role == "user"), "")
@@ -183,7 +205,7 @@ def _part(part: Json, role: str, where: str) -> str | Image:
         given = part.get("image_url")
         given = {"url": given} if isinstance(given, str) else given
         if isinstance(given, dict) and given.keys() <= {"url", "detail"}:
-            return image(given.get("url"), given.get("detail") or "auto", f"{where}.image_url")
+            return image(given.get("url"), given.get("detail") or "auto", f"{where}.image_url.url")
     wanted = "text, or image_url" if role == "user" else "text"
     if kind in ("text", "image_url") and isinstance(part, dict):
         extra = sorted(part.keys() - {"type", kind})
@@ -191,19 +213,32 @@ def _part(part: Json, role: str, where: str) -> str | Image:
     raise UsageError(f"{where}.type cannot be {kind!r:.40} in a message of {role}", f"one of: {wanted}")
 
 
+def picture_kind(data: bytes) -> str | None:
+    """Which kind of picture that providers take bytes begin as (png, jpeg, gif, webp); None for anything else."""
+    kind = next((kind for first, kind in _PICTURES if data.startswith(first)), None)
+    return None if kind == "webp" and data[8:12] != b"WEBP" else kind
+
+
 def image(url: Json, detail: Json, where: str) -> Image:
-    """A picture, checked. Raises UsageError for an address that is neither an image's data URL nor https."""
+    """A picture, checked. Raises UsageError for an address that is neither an image's data URL nor https.
+
+    ``where`` is what an error calls it.
+    """
     if detail not in DETAILS:
-        raise UsageError(f"{where}.detail cannot be {detail!r:.40}", f"one of: {', '.join(DETAILS)}")
+        raise UsageError(
+            f"{where.removesuffix('.url')}.detail cannot be {detail!r:.40}", f"one of: {', '.join(DETAILS)}"
+        )
     if isinstance(url, str):
         found = Image(url, detail)
         if (data := found.embedded) is not None and len(data[1]) % 4 == 0 and re.fullmatch(_BASE64, data[1]):
+            if picture_kind(a2b_base64(data[1][:_HEAD])) is None:
+                raise UsageError(f"{where} has no picture in its data", "send a whole PNG, JPEG, GIF or WebP")
             return found
         if re.fullmatch(_ADDRESS, url):
             return found
     shown = f"{url!r:.40}" if isinstance(url, str) else f"a {type(url).__name__}"
     raise UsageError(
-        f"{where}.url cannot be {shown}", "an https address, or data:image/png;base64,… (PNG, JPEG, GIF or WebP)"
+        f"{where} cannot be {shown}", "an https address, or data:image/png;base64,… (PNG, JPEG, GIF or WebP)"
     )
 
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Iterator
 from typing import Any
 
 from nexscout_cli.errors import UsageError
@@ -18,6 +19,8 @@ MAX_STOPS = 4
 _NAME = re.compile(r"[A-Za-z0-9_-]{1,64}")
 _CHOICES = ("auto", "none", "required")
 _TYPES = {"str": "string", "text": "string", "int": "integer", "float": "number", "bool": "boolean"}
+_TYPES |= {name: name for name in ("string", "integer", "number", "boolean")}
+_FIELD = re.compile(r"[^\W\d][\w.-]{0,63}")
 
 
 def check_tools(value: Json, label: str) -> None:
@@ -32,6 +35,8 @@ def check_tools(value: Json, label: str) -> None:
             raise UsageError(f"{at} is not an object", f"for instance {example}")
         kind, function = tool.get("type"), tool.get("function")
         if kind != "function" or not isinstance(function, dict) or tool.keys() - {"type", "function"}:
+            if kind in (None, "function"):
+                raise UsageError(f"{at} is not a function", f"for instance {example}")
             raise UsageError(
                 f"{at}: only functions are taken as tools, not {kind!r:.40}", "tools that a provider runs may cost more"
             )
@@ -43,7 +48,9 @@ def check_tools(value: Json, label: str) -> None:
         if not isinstance(about, str) or not isinstance(schema, dict):
             raise UsageError(f"{at}.function: description is text, parameters a JSON schema", f"for instance {example}")
         if unknown := sorted(function.keys() - {"name", "description", "parameters", "strict"}):
-            raise UsageError(f"{at}.function.{unknown[0]:.40} is not known", "leave it out")
+            renamed = "what Anthropic calls input_schema is parameters here"
+            wrong = f"{at}.function.{unknown[0]:.40} is not known"
+            raise UsageError(wrong, renamed if unknown[0] == "input_schema" else "leave it out")
         names.add(name)
     _check_json(value, label)
 
@@ -83,6 +90,7 @@ def check_stop(value: Json, label: str) -> None:
         raise UsageError(f"{label} is a text, or a list of up to {MAX_STOPS}", 'for instance "END"')
     if not all(isinstance(text, str) and text for text in texts):
         raise UsageError(f"{label} has an entry that is no text, or empty", 'for instance ["END"]')
+    _check_json(value, label)
 
 
 CHECKS = {
@@ -123,10 +131,13 @@ def concise(text: str) -> dict[str, Json]:
         if not words:
             continue
         kind = words[1] if len(words) > 1 else "str"
-        if len(words) > 2 or kind not in _TYPES or not words[0].isidentifier():
+        if len(words) > 2 or kind not in _TYPES or not _FIELD.fullmatch(words[0]):
             raise UsageError(
-                f"--schema: {field.strip()!r:.60} is no field", 'for instance "name, age int, city: where they live"'
+                f"--schema: {field.strip()!r:.60} is no field",
+                'for instance "name, age int, city: where they live"; types are str, int, float, bool',
             )
+        if words[0] in properties:
+            raise UsageError(f"--schema names the field {words[0]} twice", "leave it out once")
         properties[words[0]] = {"type": _TYPES[kind]} | ({"description": about.strip()} if about.strip() else {})
     if not properties:
         raise UsageError("--schema names no field", 'for instance "name, age int"')
@@ -157,13 +168,50 @@ def fault(answer: str, schema: dict[str, Json]) -> str | None:
 def _check_schema(schema: dict[str, Json], label: str) -> None:
     from jsonschema import SchemaError, validators
 
+    example = 'for instance {"type": "object", "properties": {"name": {"type": "string"}}}'
+    kind = validators.validator_for(schema, validators.Draft202012Validator)
     try:
-        validators.validator_for(schema, validators.Draft202012Validator).check_schema(schema)
+        kind.check_schema(schema)
     except (SchemaError, RecursionError) as error:
         raise UsageError(
-            f"{label} is not a JSON schema: {getattr(error, 'message', 'it is nested too deep')[:120]}",
-            'for instance {"type": "object", "properties": {"name": {"type": "string"}}}',
+            f"{label} is not a JSON schema: {getattr(error, 'message', 'it is nested too deep')[:120]}", example
         ) from error
+    if not schema.keys() & kind.VALIDATORS.keys():
+        raise UsageError(f"{label} asks for nothing: it has no word of JSON Schema", example)
+    if (lost := _lost_reference(schema)) is not None:
+        raise UsageError(f"{label} refers to {lost!r:.80}, which is not in it", "put what it refers to under $defs")
+
+
+def _lost_reference(schema: dict[str, Json]) -> str | None:
+    """A ``$ref`` that leads out of the schema, or nowhere in it: an answer could never be checked by it."""
+    refs = [value["$ref"] for value in _objects(schema) if isinstance(value.get("$ref"), str)]
+    if not refs:
+        return None
+    from referencing import Registry
+    from referencing.exceptions import Unresolvable
+    from referencing.jsonschema import DRAFT202012
+
+    root, ref = DRAFT202012.create_resource(schema), refs[0]
+    try:
+        address = root.id() or ""
+        resolver = Registry().with_resource(address, root).crawl().resolver(address)
+        for ref in refs:
+            resolver.lookup(ref)
+    except (Unresolvable, ValueError):  # ValueError: an address that is none
+        return str(ref)
+    return None
+
+
+def _objects(value: Json) -> Iterator[dict[str, Json]]:
+    """All objects in a JSON value."""
+    left = [value]
+    while left:
+        one = left.pop()
+        if isinstance(one, dict):
+            yield one
+            left.extend(one.values())
+        elif isinstance(one, list):
+            left.extend(one)
 
 
 def _check_json(value: Json, label: str) -> None:

@@ -53,6 +53,9 @@ class Conversations(Protocol):
         ``next_only``: nor where it has gone on since, another turn being there after those of ``conversation``.
         """
 
+    def take_back(self, actor: str, conversation: Conversation) -> bool:
+        """Remove the last turn of ``conversation``, and all of it with its only one; False where it has gone on since."""
+
     def find(self, actor: str, user_id: str, name: str | None) -> Conversation:
         """The user's conversation whose name begins so; None: the one used last. Raises UsageError where there is none."""
 

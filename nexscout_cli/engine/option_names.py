@@ -4,6 +4,16 @@ from __future__ import annotations
 
 from nexscout_cli.engine.options import OPTIONS, default_of
 
+_ELSEWHERE = {
+    "model": "force_model",
+    "user": "end_user",
+    "reasoning_effort": "effort",
+    "max_completion_tokens": "max_tokens",
+    "functions": "tools",
+    "function_call": "tool_choice",
+}
+"""What chat completions call some options."""
+
 
 def named(name: str) -> str | None:
     """The option that a column or a field is named after: by its own name, or by its flag without the dashes.
@@ -19,7 +29,7 @@ def nearest(name: str) -> str | None:
     """The option that somebody who wrote ``name`` probably meant: by a flag's name, or a similar one."""
     by_flag = {flag.lstrip("-"): option.name for option in OPTIONS.values() for flag in option.flags}
     wanted = name.strip().lower().lstrip("-")
-    if found := by_flag.get(wanted.replace("_", "-")):
+    if found := by_flag.get(wanted.replace("_", "-")) or _ELSEWHERE.get(wanted.replace("-", "_")):
         return found
     from difflib import get_close_matches
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple
 
-from nexscout_cli.engine.chat import Image, Message, asked
+from nexscout_cli.engine.chat import Image, Message, as_messages, as_pictures, asked
+from nexscout_cli.errors import UsageError
 
 Json = Any
 
@@ -75,7 +76,7 @@ class AIRequest(NamedTuple):
     """One thing a user asks. ``context`` is any JSON value; ``attachments`` are text files already read.
 
     ``prompt`` is the last user message; ``images`` belong to it. ``messages`` are what was said before it, or, where the
-    prompt is empty, the whole conversation.
+    prompt is empty, the whole conversation; they, and pictures, may be what JSON has for them.
     """
 
     user_id: str
@@ -109,10 +110,17 @@ class AIRequest(NamedTuple):
 
     @property
     def settled(self) -> AIRequest:
-        """The same request in its one form: a plain user message at the end of the conversation is the prompt."""
-        if self.prompt or not self.messages:
+        """The same request in its one form: a plain user message at the end of the conversation is the prompt.
+
+        Messages and pictures as JSON has them are read; those that cannot be stay as they are, for the check to refuse.
+        """
+        try:
+            request = self._replace(messages=as_messages(self.messages), images=as_pictures(self.images))
+        except UsageError:
             return self
-        last = self.messages[-1]
+        if request.prompt or not request.messages:
+            return request
+        last = request.messages[-1]
         if last.role != "user" or not last.plain or not last.content.strip():
-            return self
-        return self._replace(prompt=last.content, messages=self.messages[:-1])
+            return request
+        return request._replace(prompt=last.content, messages=request.messages[:-1])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import TYPE_CHECKING, Any
 
 from nexscout_cli.engine.chat import Message, conversation, message_of
@@ -34,9 +35,13 @@ def earlier(book: Conversations, settings: Settings, actor: str, user_id: str, n
     return book.find(actor, user_id, name)
 
 
+CUT = "cut"
+"""The key beside an answer's message that was cut at its bound."""
+
+
 def messages_of(kept: Conversation) -> tuple[Message, ...]:
     """All messages of a kept conversation, in their order."""
-    said = [message for turn in kept.turns for message in turn.messages]
+    said = [{k: v for k, v in message.items() if k != CUT} for turn in kept.turns for message in turn.messages]
     return conversation(said) if said else ()
 
 
@@ -71,6 +76,7 @@ class Talk:
 
     def say(self, request: AIRequest, on_text: OnText | None = None, confirm: Confirm | None = None) -> AIResponse:
         """Answer the next turn. It belongs to the conversation once it has an answer. Raises as :meth:`Engine.run`."""
+        _check_answered(self._said, request)
         whole = self.request(request)
         response = self._engine.run(whole, on_text, confirm)
         self.paid += response.paid
@@ -103,6 +109,18 @@ class Talk:
             warning = f"this turn was not kept: {error.message}"
             return response._replace(metadata=known._replace(warnings=(*known.warnings, warning)))
         return response
+
+
+def _check_answered(said: tuple[Message, ...], request: AIRequest) -> None:
+    """Refuse a turn that passes over a tool call of the turn before: providers do, too. Raises UsageError."""
+    calls = said[-1].tool_calls if said else ()
+    given = {message.tool_call_id for message in request.messages}
+    if missing := next((call for call in calls if call.id not in given), None):
+        raise UsageError(
+            f"the model called {missing.name}, and the call {missing.id!r} has no answer yet",
+            "give its result with --messages: "
+            f'[{{"role": "tool", "tool_call_id": {json.dumps(missing.id)}, "content": "…"}}]',
+        )
 
 
 def _question(request: AIRequest) -> tuple[Message, ...]:

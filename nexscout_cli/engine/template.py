@@ -10,6 +10,7 @@ from typing import NamedTuple
 
 from nexscout_cli.engine import option_names
 from nexscout_cli.engine.chat_options import concise, format_for
+from nexscout_cli.engine.names import check_feature
 from nexscout_cli.engine.options import OPTIONS, check, default_of, from_json
 from nexscout_cli.engine.request import AIRequest, Json
 from nexscout_cli.errors import UsageError
@@ -67,6 +68,8 @@ def parse(value: Json, name: str) -> Template:
     for field in ("prompt", "system", "model", "feature"):
         if not isinstance(said.get(field, ""), str):
             raise UsageError(f"{where}: {field} is text", "put it in quotes")
+    if said.get("feature"):
+        check_feature(said["feature"])
     options = _options(said.get("options") or {}, where)
     options |= {own: said[field] for field, own in _OWN.items() if field in said and field != "schema"}
     if "schema" in said:

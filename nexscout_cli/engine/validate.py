@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from nexscout_cli.config import Settings
 from nexscout_cli.engine import options
-from nexscout_cli.engine.chat import SYSTEM, Image, Message
+from nexscout_cli.engine.chat import SYSTEM, Message, as_messages, as_pictures
 from nexscout_cli.engine.compression.choice import compression_choice
 from nexscout_cli.engine.names import check_feature, check_user
 from nexscout_cli.engine.planning.texts import context_text
@@ -61,9 +61,8 @@ def _texts(request: AIRequest) -> dict[str, Json]:
         if not isinstance(attachment, Attachment):
             raise UsageError(f"attachment {number} is not an Attachment", 'Attachment("notes.txt", text)')
         texts |= {f"name of attachment {number}": attachment.name, f"text of attachment {number}": attachment.text}
-    for number, message in enumerate(request.messages):
-        if not isinstance(message, Message):
-            raise UsageError(f"messages[{number}] is not a Message", "engine.chat.conversation() reads JSON messages")
+    as_pictures(request.images)
+    for number, message in enumerate(as_messages(request.messages)):
         texts[f"messages[{number}]"] = message.content
         texts |= {f"messages[{number}].tool_calls[{n}]": call.arguments for n, call in enumerate(message.tool_calls)}
     return texts
@@ -73,8 +72,6 @@ def _check_chat(request: AIRequest, settings: Settings) -> None:
     """Refuse pictures that are none or too large, and options that need one another."""
     limit, size = settings["firewall.max_image_bytes"], 0
     for picture in (*request.images, *(one for message in request.messages for one in message.images)):
-        if not isinstance(picture, Image):
-            raise UsageError("images has an entry that is not an Image", "engine.chat.image() checks one")
         size += len(picture.url) * 3 // 4
     if size > limit:
         raise Blocked(
@@ -82,10 +79,16 @@ def _check_chat(request: AIRequest, settings: Settings) -> None:
         )
     if not request.prompt.strip() and (request.context is not None or request.attachments or request.images):
         raise UsageError("context, attachments and images go with a prompt, and there is none", "give a prompt")
-    if request.messages and request.messages[-1].role in ("assistant", *SYSTEM) and not request.prompt:
-        raise UsageError(
-            f"the conversation ends with a message of {request.messages[-1].role}", "end it with one of user or tool"
-        )
+    if request.messages and not request.prompt:
+        _check_last(request.messages[-1])
+
+
+def _check_last(message: Message) -> None:
+    """Refuse a conversation that asks for nothing."""
+    if message.role in ("assistant", *SYSTEM):
+        raise UsageError(f"the conversation ends with a message of {message.role}", "end it with one of user or tool")
+    if message.role == "user" and not (message.content.strip() or message.images):
+        raise UsageError("the last message of the conversation is empty", "say in it what is asked")
 
 
 def _check_together(given: Options) -> None:
@@ -116,10 +119,17 @@ def _bytes(name: str, text: Json) -> int:
         ) from error
 
 
+def _called(option: options.Option) -> str:
+    """What an error calls an option: its name, with its flag where that is another word."""
+    flag = next((flag for flag in option.flags if flag.startswith("--")), "")
+    same = not flag or flag.removeprefix("--").replace("-", "_") == option.name
+    return option.name if same or option.kind == "switch" else f"{option.name} ({flag})"
+
+
 def check_options(given: Options) -> None:
     """Refuse an option whose value it cannot have. Raises UsageError."""
     for name, option, default in _DEFAULTS:
         value = getattr(given, name)
         if value is not default:
-            options.check(option, value, name)
+            options.check(option, value, _called(option))
     _check_together(given)

@@ -21,6 +21,7 @@ COLOURS = 7
 """Series with a colour of their own; what comes after them is the rest."""
 
 Number = float | None
+Point = tuple[float, float]
 
 
 class Unit(NamedTuple):
@@ -82,19 +83,25 @@ def stacked(label: str, days: Sequence[str], parts: Sequence[Line], unit: Unit) 
     sums = [sum(part.values[n] or 0 for part in parts) for n in range(len(days))]
     by = scale(max(sums, default=0), whole=unit.is_whole)
     wide = (_RIGHT - _LEFT) / max(1, len(days))
-    bar = min(_WIDEST, max(0.8, wide * 0.82))
-    base = [0.0] * len(days)
+    bar = min(_WIDEST, max(0.8, wide * 0.82)) / wide
+    reached = [0.0] * len(days)
     marks = []
     for part in parts:
         path = []
         for n, value in enumerate(part.values):
             if value:
-                top = by.y(base[n] + value)
-                path.append(
-                    f"M{_n(_x(n, len(days)) - bar / 2)} {_n(by.y(base[n]))}V{top:.2f}h{_n(bar)}V{_n(by.y(base[n]))}z"
-                )
-                base[n] += value
-        marks.append(Markup('<path class="{}" d="{}"/>').format(part.colour, "".join(path)))
+                reached[n] += value
+                path.append(f"M{n} 0V{10 * (_BOTTOM - by.y(reached[n])):.0f}")
+        marks.insert(
+            0, Markup('<path class="p {}" stroke-width="{:.3f}" d="{}"/>').format(part.colour, bar, "".join(path))
+        )
+    # There are hundreds of bars: they are counted in days and tenths of a unit, begin at the bottom, and cover each other.
+    x, y = f"{_x(0, len(days)):.3f}", f"{wide:.4f}"
+    marks = [
+        Markup('<g class="s" transform="translate({} {})scale({},-.1)">{}</g>').format(
+            x, _BOTTOM, y, Markup("").join(marks)
+        )
+    ]
     texts = []
     for n, day in enumerate(days):
         named = [(p.values[n] or 0, p.name) for p in parts]
@@ -122,14 +129,15 @@ def lines(
 
 
 def _path(values: Sequence[Number], by: Scale) -> str:
-    parts, pen = [], "M"
-    for n, value in enumerate(values):
-        if value is None:
-            pen = "M"
-            continue
-        parts.append(f"{pen}{_n(_x(n, len(values)))} {_n(by.y(value))}")
-        pen = "L"
-    return "".join(parts)
+    points = [None if v is None else (round(_x(n, len(values)), 1), round(by.y(v), 1)) for n, v in enumerate(values)]
+    return "".join(_step(before, at) for before, at in zip([None, *points], points, strict=False) if at is not None)
+
+
+def _step(before: Point | None, at: Point) -> str:
+    """To a point of a line from the one before it, if it has one: so far from there, which takes fewer characters."""
+    if before is None:
+        return f"M{_n(at[0])} {_n(at[1])}"
+    return f"l{_n(at[0] - before[0])} {_n(at[1] - before[1])}".replace(" -", "-")
 
 
 def _dots(one: Line, by: Scale) -> Markup:
@@ -156,9 +164,10 @@ def _area(days: Sequence[str], by: Scale, low: Line, high: Line) -> Markup:
     ]
     if not known:
         return Markup("")
-    there = "L".join(f"{_n(x)} {_n(top)}" for x, _, top in known)
-    back = "L".join(f"{_n(x)} {_n(bottom)}" for x, bottom, _ in reversed(known))
-    return Markup('<path class="b {}" d="M{}L{}z"/>').format(high.colour, there, back)
+    around = [(x, top) for x, _, top in known] + [(x, bottom) for x, bottom, _ in reversed(known)]
+    points = [(round(x, 1), round(y, 1)) for x, y in around]
+    path = "".join(_step(before, at) for before, at in zip([None, *points], points, strict=False))
+    return Markup('<path class="b {}" d="{}z"/>').format(high.colour, path)
 
 
 def without_places(picture: Markup) -> Markup:

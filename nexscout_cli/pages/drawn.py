@@ -206,7 +206,12 @@ def _month(facts: Facts) -> Chart:
 
 
 def exact_of(chart: Chart, value: Any) -> str:
-    """A value of a chart's table as the reports give it: nano-dollars become dollars."""
+    """A value of a chart's table: nano-dollars become dollars, exact; means have six decimals."""
     if chart.says is DOLLARS:
-        return f"{usd(round(value)):f}"
-    return str(round(value, 6))
+        return _plain(f"{usd(round(value)):f}")
+    return _plain(f"{value:.6f}")
+
+
+def _plain(number: str) -> str:
+    """A number without zeros at its end: there are thousands on a page."""
+    return number.rstrip("0").rstrip(".")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import re
 from decimal import Decimal
 from functools import cache
 from importlib import resources
@@ -63,18 +64,22 @@ def style() -> str:
 
 @cache
 def policy(scripted: bool = False) -> str:
-    """The content security policy of a page: nothing but its own style sheet, which is named by its hash, and the empty icon;
+    """The content security policy of a page: nothing but our style sheets, which are named by their hashes, and the empty icon;
     where it is ``scripted``, also script files of the server that it came from, which may ask that server.
     """
-    hashed = base64.b64encode(hashlib.sha256(style().encode()).digest()).decode()
+    sheets = [
+        base64.b64encode(hashlib.sha256(sheet.encode()).digest()).decode() for sheet in (style(), script("forms.css"))
+    ]
+    named = " ".join(f"'sha256-{sheet}'" for sheet in sheets)
     own = "; script-src 'self'; connect-src 'self'" if scripted else ""
-    return f"default-src 'none'; style-src 'sha256-{hashed}'; img-src data:; base-uri 'none'{own}"
+    return f"default-src 'none'; style-src {named}; img-src data:; base-uri 'none'{own}"
 
 
 @cache
 def script(name: str) -> str:
-    """A file beside the templates: the script that pages of the server load, the style of a chart's own file."""
-    return resources.files("nexscout_cli.pages").joinpath(f"templates/{name}").read_text("utf-8")
+    """A file beside the templates: a script that pages of the server load, the style of forms, that of a chart's own file."""
+    text = resources.files("nexscout_cli.pages").joinpath(f"templates/{name}").read_text("utf-8")
+    return re.sub(r"\n\s+", "\n", text)  # nobody reads it there
 
 
 @cache
@@ -87,7 +92,9 @@ def environment() -> Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    made.globals.update(style=style, policy=policy, head=words.head, figure=words.figure, exact_of=exact_of)
+    made.globals.update(
+        style=style, script=script, policy=policy, head=words.head, figure=words.figure, exact_of=exact_of
+    )
     made.globals.update(TEXT=TEXT, NEAR=NEAR, limited=_limited, PARTS=_PARTS, SHARES=SHARES)
     made.filters["without_places"] = without_places
     made.filters.update(nano=words.nano, money=words.money, share=words.share, count=words.count, seconds=words.seconds)

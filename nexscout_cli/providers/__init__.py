@@ -74,7 +74,14 @@ class Providers:
             return _in_thread(self._far().complete)
         from nexscout_cli.providers.wires import provider
 
-        return lambda call, on_text: provider.complete(call, target, on_text)
+        def complete(call: Call, on_text: OnText | None) -> Completion:
+            return provider.complete(call, target, on_text)
+
+        if waiting.here() is None:
+            return complete
+        from nexscout_cli.providers.transport import is_by_proxy
+
+        return _in_thread(complete) if is_by_proxy(target.url) else complete
 
     def _local(self) -> Provider:
         with self._lock:

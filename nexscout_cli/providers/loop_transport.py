@@ -30,6 +30,8 @@ KEEP = 4.0
 _MOST_IDLE = 100
 _HEAD_LIMIT = 100_000
 """Bytes that an answer's head may have."""
+_AHEAD = 65_536
+"""Bytes that may have come and not been taken yet, until no more are read."""
 _BAD = re.compile(rb"[\r\n\0]")
 
 Headers = list[tuple[bytes, bytes]]
@@ -91,9 +93,7 @@ def _body(connection: _Connection, loop: Loop, exchange: Exchange) -> Iterator[b
     """What has come, each time something has: of a fast stream several events at once."""
     while True:
         if connection.parts:
-            data = b"".join(connection.parts)
-            connection.parts.clear()
-            yield data
+            yield connection.take()
         elif connection.ended:
             return
         else:
@@ -160,7 +160,7 @@ class _Connection(asyncio.Protocol):
         self.headers: dict[str, str] = {}
         self.parts: list[bytes] = []
         self.has_head = self.ended = self._stays = False
-        self._size = 0
+        self._size = self._ahead = 0
         self._error: Exception | None = None
         self._parser: Any = None
 
@@ -168,6 +168,8 @@ class _Connection(asyncio.Protocol):
         """Send a request."""
         self._clear()
         self._parser = httptools.HttpResponseParser(self)
+        # A byte in a header that should not be there is no reason to lose an answer that is billed.
+        self._parser.set_dangerous_leniencies(lenient_headers=True)
         if self.lost:
             raise httpcore.WriteError("the connection was closed")
         self.transport.write(data)
@@ -183,6 +185,15 @@ class _Connection(asyncio.Protocol):
         loop.suspend(self._wait)
         if self._error is not None and not self.parts:
             raise self._error
+
+    def take(self) -> bytes:
+        """What has come of the body and was not taken yet."""
+        data = b"".join(self.parts)
+        self.parts.clear()
+        if self._ahead > _AHEAD:
+            self.transport.resume_reading()
+        self._ahead = 0
+        return data
 
     def leave(self, idle: Idle) -> None:
         """End an exchange: keep the connection where its answer came whole, else close it."""
@@ -256,6 +267,9 @@ class _Connection(asyncio.Protocol):
     def on_body(self, data: bytes) -> None:
         """The parser tells a part of the body."""
         self.parts.append(data)
+        self._ahead += len(data)
+        if self._ahead > _AHEAD:
+            self.transport.pause_reading()
 
     def on_message_complete(self) -> None:
         """The parser tells that all has come."""

@@ -157,6 +157,15 @@ def current_models() -> tuple[list[CurrentModel], dict[str, str]]:
     return found, left_out
 
 
+def meant_provider(name: str) -> str | None:
+    """The provider of the table that a name which is none was probably meant for; None where it is one, or is like none."""
+    from difflib import get_close_matches
+
+    known = {str(entry.get("litellm_provider", "")) for entry in _table().values()}
+    known |= {name.partition("/")[0] for name in _table() if "/" in name}
+    return None if name in known else next(iter(get_close_matches(name, sorted(known), 1, 0.8)), None)
+
+
 @cache
 def _table() -> dict[str, dict[str, Any]]:
     spec = find_spec("litellm")

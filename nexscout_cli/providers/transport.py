@@ -70,14 +70,19 @@ def send(
     """Send the request; gives status, headers (names in lower case) and the body's bytes as they come.
 
     No redirect is followed and no encoding asked for. Raises httpcore's exceptions, and UnicodeError for a header that
-    cannot be sent. A coroutine waits on its loop, but for a proxy.
+    cannot be sent. A coroutine waits on its loop; by a proxy (:func:`is_by_proxy`) only threads can go.
     """
     loop = waiting.here()
-    if loop is not None and _proxies.get(request.url, lambda: _proxy_for(request.url)) is None:
+    if loop is not None:
         from nexscout_cli.providers import loop_transport
 
         return loop_transport.send(request, exchange, loop, _headers(request), tls)
     return _send(request, exchange)
+
+
+def is_by_proxy(url: str) -> bool:
+    """Whether the environment names a proxy for an address."""
+    return _proxies.get(url, lambda: _proxy_for(url)) is not None
 
 
 def _headers(request: HttpRequest) -> list[tuple[bytes, bytes]]:

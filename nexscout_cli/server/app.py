@@ -4,23 +4,24 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Sequence
 from typing import TYPE_CHECKING, Any
 
 from starlette.applications import Starlette
+from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
 from nexscout_cli.errors import UsageError
 from nexscout_cli.jsontext import dumps
-from nexscout_cli.server import chat_completions, errors, messages, own_form, response_state, responses
+from nexscout_cli.server import chat_completions, errors, messages, own_form, response_state, responses, stored
 from nexscout_cli.server.admin import Admin
 from nexscout_cli.server.answering import Front, handler
 from nexscout_cli.server.catalog import listed
 from nexscout_cli.server.faults import Fault
 from nexscout_cli.server.openapi import document as openapi_document
 from nexscout_cli.server.rates import Rates
-from nexscout_cli.server.shared import Server, guarded
+from nexscout_cli.server.shared import Chore, Server, guarded
 from nexscout_cli.server.site import Route as Handle
 from nexscout_cli.server.site import Site
 from nexscout_cli.server.trying import Trying
@@ -29,10 +30,10 @@ from nexscout_cli.server.web import prepare
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from starlette.requests import Request
     from starlette.types import ASGIApp, Lifespan
 
     from nexscout_cli.config import Settings
+    from nexscout_cli.engine.book_types import ApiKey
     from nexscout_cli.engine.pipeline import Engine
     from nexscout_cli.engine.planning.plan import Plan
     from nexscout_cli.engine.store_ports import Store
@@ -45,14 +46,14 @@ def application(
     secret: bytes | None = None,
     fault: Fault = lambda: None,
     limits: Callable[[], Settings] | None = None,
-    tidy: Callable[[], object] | None = None,
+    chores: Sequence[Chore] = (),
     rates: Path | None = None,
 ) -> ASGIApp:
     """The application over an engine; with pages where there is a ``secret`` that signs their links.
 
-    ``limits`` reads the settings anew, as the database's limits allow them now. ``tidy`` settles what has been left behind,
-    and folds finished hours, some minutes apart. ``fault`` looks for what is wrong with the database, after a failure that
-    nobody understands. ``rates``: the folder in which all servers of the machine count requests a minute.
+    ``limits`` reads the settings anew, as the database's limits allow them now. ``chores`` are done beside answering. ``fault``
+    looks for what is wrong with the database, after a failure that nobody understands. ``rates``: the folder in which all
+    servers of the machine count requests a minute.
     """
     server = Server(engine, store, settings, fault, Rates(rates))
     pages = [] if secret is None else _pages(server, secret)
@@ -60,7 +61,7 @@ def application(
     def beside() -> list[Coroutine[Any, Any, None]]:
         return [
             *([server.keep_up(limits)] if limits else ()),
-            *([server.tidy(tidy)] if tidy else ()),
+            *map(server.again, chores),
             *([server.threads.do(prepare)] if pages else ()),
         ]
 
@@ -78,19 +79,7 @@ def application(
     others = Starlette(
         routes=[
             *(Route(path, answer, methods=["POST"]) for path, answer in asked.items()),
-            route("/v1/run", "POST", own_form.run, "openai"),
-            route("/v1/quote", "POST", _quote, "openai"),
-            route("/v1/messages/count_tokens", "POST", _count_tokens, "anthropic"),
-            route("/v1/models", "GET", _models, "openai"),
-            route("/v1/models/{name:path}", "GET", _model, "openai"),
-            route("/v1/requests/{request_id}", "GET", _request, "openai"),
-            route("/v1/requests", "GET", _requests, "openai"),
-            route("/v1/feedback", "POST", _feedback, "openai"),
-            route("/v1/report", "GET", _report, "openai"),
-            route("/healthz", "GET", _healthz, "openai"),
-            route("/readyz", "GET", _readyz, "openai"),
-            route("/metrics", "GET", _metrics, "openai"),
-            route("/openapi.json", "GET", _openapi, "openai"),
+            *(route(*one) for one in _ROUTES),
             *(route(path, method, handle, "openai") for path, method, handle in pages),
         ],
         exception_handlers={404: _nowhere, 405: _nowhere},
@@ -170,6 +159,17 @@ async def _model(server: Server, request: Request) -> Response:
     return _json(found[0])
 
 
+def _of_kept(do: Callable[[Store, ApiKey, str], dict[str, Any]]) -> Callable[[Server, Request], Awaitable[Response]]:
+    """A handler of what is asked of a kept response."""
+
+    async def handle(server: Server, request: Request) -> Response:
+        key = await server.key(request)
+        name = request.path_params["name"]
+        return _json(await server.threads.do(lambda: do(server.store, key, name)))
+
+    return handle
+
+
 async def _request(server: Server, request: Request) -> Response:
     """One request of the key's user: what became of it, and why its model was chosen."""
     key = await server.key(request)
@@ -235,3 +235,24 @@ async def _openapi(server: Server, request: Request) -> Response:
 
 def _json(value: Any) -> Response:
     return Response(dumps(value), media_type="application/json")
+
+
+_ROUTES: tuple[tuple[str, str, Callable[[Server, Request], Awaitable[Response]], str], ...] = (
+    ("/v1/responses/{name}", "GET", _of_kept(stored.shown), "openai"),
+    ("/v1/responses/{name}", "DELETE", _of_kept(stored.removed), "openai"),
+    ("/v1/responses/{name}/input_items", "GET", _of_kept(stored.input_items), "openai"),
+    ("/v1/run", "POST", own_form.run, "openai"),
+    ("/v1/quote", "POST", _quote, "openai"),
+    ("/v1/messages/count_tokens", "POST", _count_tokens, "anthropic"),
+    ("/v1/models", "GET", _models, "openai"),
+    ("/v1/models/{name:path}", "GET", _model, "openai"),
+    ("/v1/requests/{request_id}", "GET", _request, "openai"),
+    ("/v1/requests", "GET", _requests, "openai"),
+    ("/v1/feedback", "POST", _feedback, "openai"),
+    ("/v1/report", "GET", _report, "openai"),
+    ("/healthz", "GET", _healthz, "openai"),
+    ("/readyz", "GET", _readyz, "openai"),
+    ("/metrics", "GET", _metrics, "openai"),
+    ("/openapi.json", "GET", _openapi, "openai"),
+)
+"""Path, method, handler and protocol of what is asked less often than for answers."""

@@ -44,6 +44,8 @@ _NEEDED = {
 _READS = {
     "/v1/models": "What this key may name, with prices.",
     "/v1/models/{name}": "One of them.",
+    "/v1/responses/{name}": "A response that is kept.",
+    "/v1/responses/{name}/input_items": "What it answered.",
     "/v1/requests": "The latest requests of the key's user.",
     "/v1/requests/{request_id}": "One request: what became of it, and why.",
     "/v1/report": "A report, as `nexscout report --format json` gives it.",
@@ -83,6 +85,9 @@ def document() -> dict[str, Any]:
         names = [part[1:-1] for part in path.split("/") if part.startswith("{")]
         parameters = [{"name": name, "in": "path", "required": True, "schema": _TEXT} for name in names]
         paths[path] = {"get": _operation(about) | ({"parameters": parameters} if parameters else {})}
+    paths["/v1/responses/{name}"]["delete"] = paths["/v1/responses/{name}"]["get"] | {
+        "summary": "Remove a response that is kept; its money stays in the books."
+    }
     for path, about in _WRITES.items():
         schema = {"type": "object", "properties": _BODIES[path], "required": _NEEDED[path]}
         body = {"required": True, "content": {"application/json": {"schema": schema}}}

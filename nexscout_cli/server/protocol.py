@@ -32,6 +32,7 @@ def document(raw: bytes) -> Document:
 class Ask(NamedTuple):
     """A request, as a protocol said it. ``usage``: whether a stream is to end with what was used. ``notes``: what was left
     out of it. ``added``: the messages that it adds to the kept conversation of the name ``goes_on``, or that begin one.
+    ``previous``: the name of the response that it goes on with.
     """
 
     request: AIRequest
@@ -40,6 +41,7 @@ class Ask(NamedTuple):
     notes: tuple[str, ...] = ()
     added: tuple[Message, ...] = ()
     goes_on: str = ""
+    previous: str | None = None
 
 
 class Teller(Protocol):

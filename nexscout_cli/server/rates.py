@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import fcntl
 import hashlib
 import logging
 import os
@@ -12,6 +11,7 @@ from array import array
 from collections.abc import Callable
 from pathlib import Path
 
+from nexscout_cli import locks, system
 from nexscout_cli.server.errors import HttpError
 
 MINUTE = 60.0
@@ -62,13 +62,14 @@ class Rates:
     def _in_file(self, folder: Path, key: str, limit: int) -> float | None:
         folder.mkdir(mode=0o700, exist_ok=True)
         name = folder / hashlib.sha256(key.encode()).hexdigest()[:32]
-        fd = os.open(name, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        fd = system.opened(name, os.O_RDWR | os.O_CREAT)
         try:
-            fcntl.flock(fd, fcntl.LOCK_EX)  # for as long as it takes to write some bytes
+            locks.take(fd)  # for as long as it takes to write some bytes
             there = os.read(fd, os.fstat(fd).st_size)
             seen, wait = self._counted(array("d", there[: len(there) // _BYTES * _BYTES]), limit)
             if wait is None:
-                os.pwrite(fd, seen.tobytes(), 0)
+                os.lseek(fd, 0, os.SEEK_SET)
+                os.write(fd, seen.tobytes())
                 os.ftruncate(fd, len(seen) * _BYTES)
         finally:
             os.close(fd)

@@ -169,16 +169,20 @@ def _content(content: Any, where: str) -> Any:
 
 def teller(ask: Ask, request_id: str, model: str) -> ResponseTeller:
     """Who tells an answer."""
-    return ResponseTeller(request_id, model, ask)
+    name = f"resp_{request_id}{f'_{ask.goes_on}' if ask.goes_on else ''}"
+    beside = {"store": bool(ask.added), "previous_response_id": ask.previous}
+    return ResponseTeller(name, request_id, model, int(time.time()), beside)
 
 
 class ResponseTeller:
-    """Tells one answer as a response: one message, and the functions that are called."""
+    """Tells one answer as a response: one message, and the functions that are called.
 
-    def __init__(self, request_id: str, model: str, ask: Ask) -> None:
-        self._name = f"resp_{request_id}{f'_{ask.goes_on}' if ask.goes_on else ''}"
-        self._stored = bool(ask.added)
-        self._id, self._created, self._model = request_id, int(time.time()), model
+    ``created``: seconds since 1970. ``beside``: whether it is stored, and what it goes on with.
+    """
+
+    def __init__(self, name: str, request_id: str, model: str, created: int, beside: Document) -> None:
+        self._name, self._id, self._model = name, request_id, model
+        self._created, self._beside = created, beside
         self._number = 0
         self._around: list[bytes] | None = None
         self._text: list[str] = []
@@ -280,7 +284,7 @@ class ResponseTeller:
             "metadata": {},
             "model": self._model,
             "output": output,
-            "store": self._stored,
+            **self._beside,
             "parallel_tool_calls": True,
             "temperature": None,
             "tool_choice": "auto",

@@ -6,7 +6,7 @@ import asyncio
 import logging
 import time
 from collections.abc import Awaitable, Callable, Mapping
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
 from nexscout_cli.coroutines import InThreads
 from nexscout_cli.errors import NexScoutError
@@ -33,9 +33,15 @@ if TYPE_CHECKING:
 
 LIMITS_READ = 2.0
 """Seconds between two looks at the limits that admins have set."""
-TIDIED = 300.0
-"""Seconds between two times that what has been left behind is settled, and finished hours are folded."""
 _log = logging.getLogger("nexscout.serve")
+
+
+class Chore(NamedTuple):
+    """What a server does beside answering, so many seconds apart; ``failed`` says what has not been done where it fails."""
+
+    every: float
+    do: Callable[[], object]
+    failed: str
 
 
 class Server:
@@ -73,14 +79,14 @@ class Server:
                 self.settings = settings
                 self.engine.adopt(settings)
 
-    async def tidy(self, do: Callable[[], object]) -> None:
-        """Settle what has been left behind and fold what is finished, again and again, so that pages read few rows."""
+    async def again(self, chore: Chore) -> None:
+        """Do what is to be done beside answering, again and again; what fails is tried at its next time."""
         while True:
-            await asyncio.sleep(TIDIED)
+            await asyncio.sleep(chore.every)
             try:
-                await self.threads.do(do)
-            except NexScoutError as error:  # the next time does it
-                _log.warning("finished hours could not be folded: %s", error.message)
+                await self.threads.do(chore.do)
+            except NexScoutError as error:
+                _log.warning("%s: %s", chore.failed, error.message)
 
     async def key(self, request: Request) -> ApiKey:
         """Who asks. Raises HttpError: 401 without a valid key, 429 where the key has had its share."""

@@ -8,6 +8,8 @@ import os
 from functools import cache
 from pathlib import Path
 
+from nexscout_cli import system
+
 
 def me() -> str:
     """This process as an owner. Asked anew after a fork: a child is not its parent."""
@@ -16,24 +18,18 @@ def me() -> str:
 
 @cache
 def _named(pid: int) -> str:
-    return f"{os.uname().nodename}/{_boot()}:{_namespace()}/{pid}/{_start(pid)}"
+    return f"{system.host()}/{_boot()}:{_namespace()}/{pid}/{system.started(pid)}"
 
 
 def alive(owner: str) -> bool:
     """Whether an owner still lives. One that cannot be seen from here counts as alive: only its deadline can tell."""
     host, place, pid, start = owner.rsplit("/", 3)
     boot, _, namespace = place.partition(":")
-    if host == os.uname().nodename and boot != _boot():
+    if host == system.host() and boot != _boot():
         return False
     if not _is_seen(host, namespace):
         return True
-    try:
-        os.kill(int(pid), 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:
-        return True
-    return start == _start(int(pid))
+    return system.lives(int(pid)) and start == system.started(int(pid))
 
 
 def is_seen(owner: str) -> bool:
@@ -44,7 +40,7 @@ def is_seen(owner: str) -> bool:
 
 def _is_seen(host: str, namespace: str) -> bool:
     # Owners that an earlier version wrote name no namespace.
-    return host == os.uname().nodename and namespace in ("", _namespace())
+    return host == system.host() and namespace in ("", _namespace())
 
 
 @cache
@@ -62,15 +58,3 @@ def _boot() -> str:
         return Path("/proc/sys/kernel/random/boot_id").read_text().strip()
     except OSError:
         return "-"
-
-
-def _start(pid: int) -> str:
-    """The process's start in clock ticks after boot (proc(5), field 22 of stat); ``-`` where there is no /proc, or of a
-    process that has died and was not waited for yet (state Z, field 3).
-    """
-    try:
-        stat = Path(f"/proc/{pid}/stat").read_bytes()
-    except OSError:
-        return "-"
-    state, *fields = stat.rpartition(b")")[2].split()
-    return "-" if state == b"Z" else fields[18].decode()

@@ -40,7 +40,7 @@ class Gateway:
     def start(self) -> None:
         """Start it. Raises Absent where it is not installed, or does not start."""
 
-    def commits(self) -> tuple[float, float]:
+    def commits(self) -> tuple[float, ...]:
         """How many commits its books have made so far, and the seconds they took."""
         return 0.0, 0.0
 
@@ -113,16 +113,14 @@ class Ours(Gateway):
             time.sleep(0.1)
         self.port = int(found[1])
 
-    def commits(self) -> tuple[float, float]:
+    def commits(self) -> tuple[float, ...]:
         """How many commits its books have made so far, and the seconds they took."""
         address = f"http://127.0.0.1:{self.port}/metrics"
         request = urllib.request.Request(address, headers={"authorization": f"Bearer {self.key}"})
         with urllib.request.urlopen(request, timeout=10) as answer:
             told = answer.read().decode()
-        count, seconds = (
-            float(line.split()[1]) for line in told.splitlines() if line.startswith("nexscout_commit_seconds_")
-        )
-        return count, seconds
+        found = dict(line.split() for line in told.splitlines() if line.startswith("nexscout_commit_seconds_"))
+        return tuple(float(found.get(f"nexscout_commit_seconds_{what}", 0)) for what in ("count", "sum"))
 
 
 class LiteLLM(Gateway):

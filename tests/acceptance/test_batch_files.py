@@ -392,3 +392,11 @@ def test_a_csv_file_whose_first_line_is_broken_is_refused_in_a_line(tmp_path: Pa
     file.write_text('"id"x,prompt\n1,hi\n')
     with pytest.raises(UsageError, match="not valid CSV in line 1"):
         read_lines(file)
+
+
+def test_a_csv_of_conversations_needs_no_prompts_and_names_pictures_as_a_list_or_by_data(tmp_path: Path) -> None:
+    file, data = tmp_path / "rows.csv", "data:image/png;base64,AAAA"
+    file.write_text('id,messages\n1,"[{""role"": ""user"", ""content"": ""Hi""}]"\n')
+    assert read_lines(file) == [("1", {"id": "1", "messages": [{"role": "user", "content": "Hi"}]})]
+    file.write_text(f'prompt,images\nHi,"[""{data}""]"\nHi,"{data};https://a/b.png"\n')
+    assert [row["images"] for _, row in read_lines(file)] == [[data], [data, "https://a/b.png"]]

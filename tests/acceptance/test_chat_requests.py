@@ -199,16 +199,32 @@ def test_a_conversation_may_end_with_a_tools_result_only(six: Home, server: Open
         (("--tools", "none.json"), "none.json"),
         (("--tool-choice", "auto"), "need tools"),
         (("--image", "note.txt"), "is not a picture"),
-        (("--image", "http://a.example/x.png"), "an https address"),
-        (("--schema", "a b c d"), "is no field"),
-        (("--answers", "9"), "from 1 to 8"),
+        (("--image", "http://a.example/x.png"), "--image cannot be 'http://a.example/x.png'"),
+        (("--image", "."), "give a picture"),
+        (("--image", "data:image/png;base64,AAAA"), "no picture in its data"),
+        (("--schema", "a b c d"), "types are str, int, float, bool"),
+        (("--schema", "name, age int, name"), "names the field name twice"),
+        (("--schema", '{"colour": "red"}'), "asks for nothing"),
+        (("--schema", '{"properties": {"a": {"$ref": "#/$defs/b"}}}'), "refers to '#/$defs/b'"),
+        (("--answers", "9"), "n (--answers) cannot be 9; it must be a whole number from 1 to 8"),
+        (("--messages", "body.json"), "'temperature' beside its messages"),
+        (("--messages", "empty.json", ""), "is empty"),
         (("--top-p", "2"), "from 0 to 1"),
     ],
 )
 def test_what_cannot_be_is_said_in_two_lines(six: Home, server: OpenAIServer, argv: tuple[str, ...], says: str) -> None:
     Path("note.txt").write_text("text")
-    refused = six("run", *argv, "Hi", ok=False)
+    write("body.json", {"messages": [{"role": "user", "content": "Hi"}], "temperature": 1})
+    write("empty.json", [{"role": "user", "content": [{"type": "text", "text": " "}]}])
+    refused = six("run", *(argv if "" in argv else (*argv, "Hi")), ok=False)
     assert refused.status == 2 and says in refused.err and refused.err.count("\n") <= 2 and server.hits == 0
+
+
+def test_a_picture_at_an_address_that_counts_as_too_large_is_better_sent_as_a_file(
+    six: Home, server: OpenAIServer
+) -> None:
+    refused = six("run", "-m", "gpt-4o-mini", "--image", "https://a.example/x.png", "Look", ok=False)
+    assert refused.status == 3 and "as a file" in refused.err and server.hits == 0
 
 
 WIRES = {

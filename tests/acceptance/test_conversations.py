@@ -174,3 +174,19 @@ def test_a_turn_that_cannot_be_kept_is_a_warning_and_the_answer_is_given(keeping
     done = keeping("run", "-C", "And then?", "--json").json
     assert done["result"] == "Here." and "forgotten meanwhile" in done["metadata"]["warnings"][-1]
     assert keeping.sql("SELECT count(*) FROM conversation_turns") == [0]
+
+
+def test_a_turn_that_passes_over_a_tool_call_is_refused_with_what_to_send(keeping: Home, server: OpenAIServer) -> None:
+    Path("tools.json").write_text('[{"name": "weather"}]')
+    server.reply = lambda body: called("weather", "{}") if len(server.requests) == 1 else "Rain."
+    keeping("run", "--tools", "tools.json", "Is it raining?")
+    refused = keeping("run", "-C", "And now?", ok=False)
+    assert refused.status == 2 and server.hits == 1
+    Path("result.json").write_text(refused.err.split("--messages: ")[1])
+    assert keeping("run", "-C", "--messages", "result.json").out == "Rain.\n"
+
+
+def test_going_on_without_a_prompt_says_so(keeping: Home, server: OpenAIServer, monkeypatch: Patch) -> None:
+    keeping("run", "Hello")
+    refused = keeping("run", "-C", ok=False)
+    assert refused.status == 2 and "there is no prompt" in refused.err and server.hits == 1

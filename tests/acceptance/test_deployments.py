@@ -245,3 +245,8 @@ def test_no_call_of_ten_processes_is_lost_and_no_limit_is_passed(
     assert rows["eu"]["calls"] == 0 and rows["eu"]["errors"] == other.hits
     assert rows["default"]["calls"] + rows["third"]["calls"] == 120 and server.hits == rows["default"]["calls"]
     assert two("db", "check").status == 0
+
+
+def test_what_is_no_chat_model_is_not_deployed(six: Home) -> None:
+    refused = six("models", "deploy", MODEL, "--target", "openai/text-embedding-3-small", ok=False)
+    assert refused.status == 2 and "is not a chat model" in refused.err and listed(six) == []

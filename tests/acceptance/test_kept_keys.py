@@ -179,3 +179,14 @@ def test_the_keys_command_keeps_and_removes_a_providers_key_too(home: Home, monk
     assert [row["variable"] for row in home("models", "key", "list", "--json").json["rows"]] == [VARIABLE]
     home("keys", "rm", "openai")
     assert home("models", "key", "list", "--json").json["rows"] == []
+
+
+@pytest.mark.parametrize(
+    ("name", "key", "says"), [("opnai", KEY, "did you mean openai"), ("openai", "x" * 20_000, "too long")]
+)
+def test_a_key_that_nobody_would_find_or_that_is_none_is_not_kept(
+    keyless: Home, monkeypatch: Patch, name: str, key: str, says: str
+) -> None:
+    refused = keep(keyless, monkeypatch, name, "--file", key=key, ok=False)
+    assert refused.status == 2 and says in refused.err
+    assert keyless("models", "key", "list", "--json").json["rows"] == []

@@ -83,3 +83,10 @@ def test_a_summary_says_what_it_is_of_when_and_in_which_zone(six: Any, server: O
     assert first.splitlines()[0] == "users, 2026-01-01 00:00 to 2026-02-01 00:00 (Europe/Berlin)"
     assert "baseline: what gpt-4o would have cost" in " ".join(six("report", "savings").out.split())
     assert "from a user's first day on" in " ".join(six("report", "unprofitable").out.split())
+
+
+def test_a_target_that_does_not_name_its_provider_is_reported_as_its_providers(six: Any, server: OpenAIServer) -> None:
+    six("models", "set", "gpt-4o-mini", "--litellm-model", "gpt-4o-mini", "--api-base", server.url)
+    six("run", "-m", "gpt-4o-mini", "Hello")
+    rows = six("report", "providers", "--since", "today", "--json").json["rows"]
+    assert [row["provider"] for row in rows] == ["openai"]

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from nexscout_cli import files
 from tests.acceptance.conftest import Home
 from tests.support.openai_server import OpenAIServer
 
@@ -126,3 +127,21 @@ def test_what_an_editor_leaves_is_kept_only_where_it_is_a_template(
     refused = edited('promt = "Bye"')
     assert refused.status == 2 and "promt is not known" in refused.err
     assert "Bye $name" in six("template", "show", "one").out
+
+
+def test_an_empty_pipe_is_no_input_of_a_template(
+    six: Home, server: OpenAIServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    six("template", "add", "fixed", "Say hello")
+    six("template", "add", "open", "Shorten: $input")
+    monkeypatch.setattr(files, "stdin_is_piped", lambda: True)
+    monkeypatch.setattr(files, "read_stdin", lambda limit: "\n")
+    six("run", "-t", "fixed")
+    assert asked(server) == "Say hello"
+    refused = six("run", "-t", "open", ok=False)
+    assert refused.status == 2 and "needs an input" in refused.err and server.hits == 1
+
+
+def test_a_template_of_a_feature_that_cannot_be_is_not_kept(six: Home) -> None:
+    assert six("template", "add", "bad", "Hello", "-f", "letters", ok=False).status == 2
+    assert six("template", "list", "--json").json["rows"] == []

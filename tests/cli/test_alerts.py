@@ -12,6 +12,8 @@ from typing import Any
 import pytest
 
 from nexscout_cli import notify
+from nexscout_cli.cli import serve
+from nexscout_cli.cli.session import Session
 from nexscout_cli.engine.alerts import signature
 from tests.support.bench import Bench
 from tests.support.clock import SettableClock
@@ -161,3 +163,23 @@ def test_a_rule_that_cannot_be_reckoned_takes_no_posting_back(nexscout: Any, ben
     bench.damage("DROP TABLE alert_events")
     bench.post(bench.sent())
     assert bench.books.total("usage", "cost_usd") == 45_000
+
+
+def test_a_server_looks_at_alerts_and_tells_of_them_by_itself(nexscout: Any, bench: Bench, receiver: Receiver) -> None:
+    add(nexscout, f"webhook:{receiver.url}")
+    ran = nexscout("alerts", "add", "--when", "unknown > 0", "--notify", f"slack:{receiver.url}")
+    assert ran.exit == 0
+    bench.post(bench.sent())
+    bench.ledger.mark_unknown("owner", bench.sent(), "no answer", None)
+    (watch,) = [chore for chore in serve._chores(Session()) if "alerts" in chore.failed]
+    watch.do()
+    watch.do()
+    assert len(receiver.heard) == 2
+
+
+def test_a_server_of_somebody_who_is_no_admin_looks_at_no_alerts(
+    nexscout: Any, bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bench.store.users.set_tier("owner", "bob", "pro")
+    monkeypatch.setenv("NEXSCOUT_ACTOR", "bob")
+    assert [chore.failed for chore in serve._chores(Session())] == ["finished hours could not be folded"]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import sqlite3
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -25,6 +24,7 @@ from nexscout_cli.engine.response import AIResponse
 from nexscout_cli.engine.store_rules import store_rules
 from nexscout_cli.errors import Interrupted
 from nexscout_cli.store.sqlite.store import SqliteStore
+from tests.contract.books import SqliteBooks
 from tests.support.values import OPENAI, count, request
 
 
@@ -186,12 +186,10 @@ def test_an_interrupt_begins_no_new_work_and_settles_what_is_in_flight(engine: E
 
 def test_an_answer_from_the_cache_is_booked_before_anybody_hears_of_it(engine: Engine, store: SqliteStore) -> None:
     engine.run(request("kept"))
-    booked: list[int] = []
+    books, booked = SqliteBooks(store.path), list[int]()
 
     def hear(index: int, response: AIResponse) -> None:
-        with sqlite3.connect(store.path) as other:
-            booked.append(other.execute("SELECT count(*) FROM ai_model_usage WHERE cached_response").fetchone()[0])
-        other.close()
+        booked.append(books.count("usage", outcome="hit"))
 
     batch.run(engine, [request("kept", user_id="ada"), request("other")], 1, done=hear)
     assert booked[0] == 1

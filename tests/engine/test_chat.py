@@ -131,6 +131,7 @@ TOOL = {"type": "function", "function": {"name": "f", "parameters": {"type": "ob
         ("tools", {}),
         ("tools", [TOOL] * 2),
         ("tools", [{"type": "web_search"}]),
+        ("tools", [{"tools": [TOOL]}]),
         ("tools", [{"type": "function", "function": {"name": "no blanks"}}]),
         ("tools", [{"type": "function", "function": {"name": "f", "parameters": 5}}]),
         ("tools", [TOOL] * 129),
@@ -178,6 +179,30 @@ def test_an_answers_fault_is_said_with_its_place() -> None:
 
 def test_a_schema_that_points_elsewhere_fetches_nothing() -> None:
     assert "cannot be checked" in str(fault("{}", {"$ref": "http://127.0.0.1:9/schema.json"}))
+
+
+def test_a_schemas_references_may_lead_anywhere_within_it() -> None:
+    for schema in (
+        {"$defs": {"x": {"type": "string"}}, "properties": {"a": {"$ref": "#/$defs/x"}}},
+        {"$id": "https://a/b", "$defs": {"x": {"$anchor": "q"}}, "properties": {"a": {"$ref": "#q"}}},
+        {"properties": {"$ref": {"type": "string"}, "a": {"$ref": "#"}}},
+    ):
+        CHECKS["response_format"]({"type": "json_schema", "json_schema": {"name": "x", "schema": schema}}, "format")
+
+
+@pytest.mark.parametrize(
+    "schema", [{}, {"colour": 1}, {"items": {"$ref": "https://a/b"}}, {"$id": "http://[", "$ref": "#"}]
+)
+def test_a_schema_by_which_no_answer_could_be_checked_is_refused(schema: Any) -> None:
+    with pytest.raises(UsageError):
+        CHECKS["response_format"]({"type": "json_schema", "json_schema": {"name": "x", "schema": schema}}, "format")
+
+
+def test_the_short_form_takes_the_type_names_of_json_schema_and_names_with_dashes() -> None:
+    assert concise("first-name string, age integer")["properties"] == {
+        "first-name": {"type": "string"},
+        "age": {"type": "integer"},
+    }
 
 
 def test_messages_of_texts_alone_are_plain() -> None:

@@ -155,6 +155,8 @@ def test_a_wrong_cell_is_refused_under_its_own_name(name: str, text: str) -> Non
         ("--no-charge", "skip_energy_charge"),
         ("Max-Tokens", "max_tokens"),
         ("tempreature", "temperature"),
+        ("reasoning_effort", "effort"),
+        ("user", "end_user"),
         ("colour", None),
     ],
 )

@@ -115,9 +115,12 @@ def fill(disk: Path) -> None:
             filler.write(b"\0" * 4096)
 
 
+@pytest.mark.parametrize("journal", ["delete", "wal"])
 def test_a_disk_that_is_full_before_the_hold_is_refused_and_nothing_is_sent(
-    on_small_disk: Any, server: FaultServer, small_disk: Path
+    on_small_disk: Any, server: FaultServer, small_disk: Path, journal: str
 ) -> None:
+    with contextlib.closing(sqlite3.connect(on_small_disk.db)) as c:
+        c.execute(f"PRAGMA journal_mode = {journal}")
     fill(small_disk)
     done = on_small_disk.ask()
     assert (done.status, done.code, server.hits) == (6, "disk_full", 0), done

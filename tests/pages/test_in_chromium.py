@@ -25,8 +25,8 @@ pytestmark = [
 NOW = datetime(2026, 11, 20, 15, 0, tzinfo=UTC)
 LOOKS = [(390, False), (390, True), (1440, False), (1440, True)]
 MARKS = """Object.fromEntries([...document.querySelectorAll('figure')].map(f => [f.id.slice(6),
-  [...f.querySelectorAll('svg > path')].map(p => [p.getAttribute('class'),
-    (p.getAttribute('d').match(/[ML]/g) || []).length])]))"""
+  [...f.querySelectorAll('svg > path, svg > .s > path')].map(p => [p.getAttribute('class'),
+    (p.getAttribute('d').match(/[Ml]/g) || []).length])]))"""
 CUT = """[...document.querySelectorAll('main, section, figure, .card')]
   .filter(e => e.getBoundingClientRect().right > innerWidth + 1).map(e => e.id || e.className)"""
 SMALL = """[...document.querySelectorAll('svg text')].map(t => t.getBoundingClientRect().height).filter(h => h && h < 9).length"""

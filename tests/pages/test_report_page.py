@@ -15,6 +15,8 @@ import pytest
 from nexscout_cli.config import Settings
 from nexscout_cli.engine.report_window import between
 from nexscout_cli.engine.reports.build import COLUMNS, report
+from nexscout_cli.pages import charts
+from nexscout_cli.pages.charts import Unit
 from nexscout_cli.pages.drawn import Chart, drawn
 from nexscout_cli.pages.facts import Facts, gather
 from nexscout_cli.pages.page import ABOUT, report_page
@@ -129,7 +131,7 @@ def test_cost_by_day_adds_up_to_the_days_report_and_has_a_mark_for_each_amount(
     assert {day: cost for day, cost in sums.items() if cost} == {
         row["day"]: int(row["cost_usd"] * 10**9) for row in days if row["cost_usd"]
     }
-    bars = "".join(re.findall(r'<path class="c\d" d="([^"]*)"', found.picture)).count("M")
+    bars = "".join(re.findall(r'<path class="p c\d"[^>]* d="([^"]*)"', found.picture)).count("M")
     assert bars == sum(1 for _, cells in found.table for cell in cells if cell)
     assert found.picture.count("<title>") == len(found.table)
 
@@ -186,3 +188,15 @@ def test_a_long_time_is_shown_by_weeks(store: SqliteStore) -> None:
     found = gather(store, "root", between(NOW, "200d", None, UTC), SETTINGS)
     assert found.step == 7 and len(found.days) == 6
     assert sum(day.sums["user"][0]["requests"] > 0 for day in found.days) == 6
+
+
+def test_a_bar_and_a_step_of_a_line_take_a_dozen_characters() -> None:
+    """Hundreds of each stand on a page of three months, which is to stay below 100 kB."""
+    days = [f"2026-{month:02}-{day:02}" for month in (9, 10, 11) for day in range(1, 31)]
+    unit = Unit(str, str)
+    one = charts.Line("a", [float(1 + n * 37 % 91) for n in range(90)], "c0")
+    for picture, most in (
+        (charts.stacked("t", days, [one] * 7, unit), 90 * 7 * 12),
+        (charts.lines("t", days, [one], unit), 90 * 12),
+    ):
+        assert 0 < sum(map(len, re.findall(r' d="(M[^"]*)"', charts.without_places(picture)))) < most

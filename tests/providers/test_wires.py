@@ -7,18 +7,21 @@ import json
 import resource
 import socket
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from nexscout_cli.coroutines import CoroutineExecutor
 from nexscout_cli.engine.call import Call, Completion, Usage
 from nexscout_cli.engine.chat import Message, ToolCall
 from nexscout_cli.engine.failures import CallInterrupted, ProviderFailure
 from nexscout_cli.engine.model import Model
-from nexscout_cli.providers.wires import anthropic, gemini, openai, provider
+from nexscout_cli.providers import Providers
+from nexscout_cli.providers.wires import anthropic, gemini, openai
 from nexscout_cli.providers.wires.reader import Damaged, ErrorAnswer, Reader
 from nexscout_cli.providers.wires.targets import target_of
 from tests.support.openai_server import OpenAIServer, answer, delta, events, raw_server, respond
@@ -43,10 +46,32 @@ def call(row: Model, *, stream: bool = False, temperature: float | None = None, 
 CALL = call(model("openai/m"))
 
 
+_coroutines: CoroutineExecutor | None = None
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """What is asked of a server is asked by a thread, and by a coroutine, whose HTTP is another one."""
+    if {"ask", "fails"} & set(metafunc.function.__code__.co_names):
+        metafunc.parametrize("_way", ["thread", "coroutine"], indirect=True)
+
+
+@pytest.fixture(autouse=True)
+def _way(request: pytest.FixtureRequest) -> Iterator[None]:
+    global _coroutines
+    if getattr(request, "param", "thread") == "thread":
+        yield
+        return
+    with CoroutineExecutor(1) as _coroutines:
+        yield
+    _coroutines = None
+
+
 def ask(row: Model, on_text: Callable[[str], None] | None = None, **options: Any) -> Completion:
-    target = target_of(row)
-    assert target is not None
-    return provider.complete(call(row, **options), target, on_text)
+    assert target_of(row) is not None
+    made, providers = call(row, **options), Providers(Path("/nonexistent"))
+    if _coroutines is None:
+        return providers.complete(made, on_text)
+    return _coroutines.submit(providers.complete, made, on_text).result()
 
 
 def fails(row: Model, **options: Any) -> ProviderFailure:
@@ -303,6 +328,20 @@ def test_a_proxy_is_used_but_for_hosts_it_does_not_serve(monkeypatch: pytest.Mon
         monkeypatch.setenv("NO_PROXY", "127.0.0.1")
         assert ask(model("openai/gpt-4o-mini", server.url)).text == "Directly."
         assert (server.hits, len(seen)) == (1, 1)
+
+
+def test_calls_by_a_proxy_wait_beside_each_other(monkeypatch: pytest.MonkeyPatch) -> None:
+    both = threading.Barrier(2, timeout=5)
+
+    def behave(connection: socket.socket) -> None:
+        both.wait()
+        respond(answer())(connection)
+
+    with raw_server(behave) as (proxy, seen), CoroutineExecutor(2) as executor:
+        monkeypatch.setenv("HTTP_PROXY", proxy.removesuffix("/v1"))
+        made = call(model("openai/gpt-4o-mini", "http://example.invalid/v1"))
+        asked = [executor.submit(Providers(Path("/nonexistent")).complete, made, None) for _ in range(2)]
+        assert [one.result().text for one in asked] == ["Hi.", "Hi."] and len(seen) == 2
 
 
 def test_a_signal_in_mid_call_says_whether_it_was_sent(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -79,3 +79,49 @@ def test_tools_are_answered_over_a_kept_response_and_only_its_user_may_go_on_wit
     alone("conversation", "forget", "--all", "--yes")
     with pytest.raises(openai.NotFoundError):
         client.responses.create(model="gpt-4o-mini", input="Go on", previous_response_id=done.id)
+
+
+def test_a_kept_response_is_read_again_as_it_was_and_removed_by_its_user_alone(alone: Scout) -> None:
+    alone.serve(NEXSCOUT_CONVERSATIONS_KEEP="on")
+    client = client_of(alone)
+    first = client.responses.create(model="gpt-4o-mini", input="one", max_output_tokens=40)
+    alone.provider.reply = called("weather", '{"city": "Rome"}')
+    second = client.responses.create(model="gpt-4o-mini", input="Weather?", tools=[TOOL], previous_response_id=first.id)
+    alone.provider.reply, alone.provider.finish_reason = "cut", "length"
+    result: Any = [{"type": "function_call_output", "call_id": second.output[0].call_id, "output": "clear"}]  # type: ignore[union-attr]
+    third = client.responses.create(model="gpt-4o-mini", input=result, tools=[TOOL], previous_response_id=second.id)
+    assert [one.previous_response_id for one in (first, second, third)] == [None, first.id, second.id]
+    for one in (first, second, third):
+        again = client.responses.retrieve(one.id)
+        for part in ("id", "status", "model", "output", "usage", "previous_response_id", "incomplete_details"):
+            assert getattr(again, part) == getattr(one, part), part
+        assert abs(again.created_at - one.created_at) <= 2
+    items = [item.type for item in client.responses.input_items.list(third.id)]
+    assert items == ["function_call_output", "function_call", "message", "message", "message"]
+
+    alone("user", "set-tier", "bob", "pro")
+    other = client_of(alone, "--user", "bob")
+    for refused in (other.responses.retrieve, other.responses.delete, other.responses.input_items.list):
+        with pytest.raises(openai.NotFoundError, match="there is no response"):
+            refused(first.id)
+    with pytest.raises(openai.ConflictError, match=f"delete {third.id} first"):
+        client.responses.delete(first.id)
+    before = alone.books.count("usage", outcome="posted")
+    for one in (third, second, first):
+        client.responses.delete(one.id)
+        with pytest.raises(openai.NotFoundError):
+            client.responses.retrieve(one.id)
+    with pytest.raises(openai.NotFoundError):
+        client.responses.delete(first.id)
+    assert alone.books.count("usage", outcome="posted") == before == 3
+    assert len(alone("conversation", "list").stdout.splitlines()) == 1
+    alone("db", "check")
+
+
+def test_where_nothing_is_kept_there_is_no_response_to_read(alone: Scout) -> None:
+    alone.serve()
+    client = client_of(alone)
+    made = client.responses.create(model="gpt-4o-mini", input="one")
+    for asked in (client.responses.retrieve, client.responses.delete):
+        with pytest.raises(openai.NotFoundError, match="there is no response"):
+            asked(made.id)

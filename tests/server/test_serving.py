@@ -10,6 +10,7 @@ import signal
 import socket
 import threading
 import time
+from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from http.client import HTTPException
 from typing import Any
@@ -22,6 +23,7 @@ from tests.server.conftest import Scout
 from tests.support.openai_server import Body, OpenAIServer
 
 POST = b"POST /v1/chat/completions HTTP/1.1\r\nHost: x\r\n"
+CLIENTS = 200
 HELLO = [{"role": "user", "content": "Hello"}]
 
 
@@ -126,23 +128,39 @@ def test_a_run_has_a_purse_that_all_its_calls_draw_on(shared: Scout, user: str) 
     assert account["spent"] <= 50_000 and account["held"] == 0
 
 
-def test_many_clients_never_pass_a_budget_together(alone: Scout) -> None:
+@pytest.mark.parametrize("of", ["dollars", "energy"])
+def test_of_200_clients_on_a_budget_of_10_calls_10_are_answered_and_190_refused(alone: Scout, of: str) -> None:
     alone.serve()
     alone("user", "set-tier", "bob", "elite")
     probe = alone.key("--user", "bob")
-    cost = float(alone.chat("Hello 000", probe, max_tokens=3).headers["x-nexscout-cost-usd"])
-    quote = alone.ask("/v1/quote", {"model": "gpt-4o-mini", "messages": HELLO, "max_tokens": 3}, probe).json[
-        "max_cost_usd"
-    ]
-    key = alone.key("--user", "bob", "--budget", f"{10 * quote:.9f}/day")
-    alone.provider.delay = 0.05
-    with ThreadPoolExecutor(50) as pool:
-        answers = list(pool.map(lambda n: alone.chat(f"Hello {n:03}", key, "gpt-4o-mini", max_tokens=3), range(1, 201)))
-    statuses = [answer.status for answer in answers]
-    done = statuses.count(200)
-    assert set(statuses) <= {200, 402, 503} and 10 <= done <= 10 * quote / cost + 1
-    [account] = [row for row in alone.books.accounts() if row["owner"] == "*key:bob-2"]
-    assert account["spent"] <= round(10 * quote * 1e9) and account["held"] == 0
+    body = {"model": "gpt-4o-mini", "messages": HELLO, "max_tokens": 3}
+    quote = alone.ask("/v1/quote", body, probe).json["max_cost_usd"]
+    if of == "energy":
+        alone("energy", "set", "bob", "10", "--reason", "for the test")
+    key = alone.key("--user", "bob", *(["--budget", f"{10 * quote:.9f}/day"] if of == "dollars" else []))
+    refused, all_are = [], threading.Event()
+
+    def reply(_: Body) -> str:  # no call ends before all others were refused: none is given what another has left over
+        assert all_are.wait(30), f"{len(refused)} were refused"
+        return "Hi"
+
+    alone.provider.reply = reply
+
+    def one(_: int) -> int:
+        status = alone.ask("/v1/chat/completions", body, key, x_nexscout_cache="off").status
+        if status == 402:
+            refused.append(status)
+            if len(refused) == 190:
+                all_are.set()
+        return status
+
+    with ThreadPoolExecutor(200) as pool:
+        assert Counter(pool.map(one, range(200))) == {200: 10, 402: 190}
+    assert alone.provider.hits == alone.books.count("attempts", state="posted") == 10
+    owner, most = ("bob", 10) if of == "energy" else ("*key:bob-2", round(10 * quote * 1e9))
+    kind = "energy" if of == "energy" else "usd"
+    [account] = [row for row in alone.books.accounts() if (row["owner"], row["kind"]) == (owner, kind)]
+    assert 0 < account["spent"] <= most and account["held"] == 0
     alone("db", "check")
 
 
@@ -383,11 +401,11 @@ def test_a_killed_server_forgets_nothing_and_charges_nothing_twice(alone: Scout,
         with contextlib.suppress(OSError, HTTPException):
             alone.chat(f"Hello {n}", key, max_tokens=20)
 
-    with ThreadPoolExecutor(20) as pool:
-        asked = [pool.submit(one, n) for n in range(60)]
+    with ThreadPoolExecutor(CLIENTS) as pool:
+        asked = [pool.submit(one, n) for n in range(CLIENTS)]
         while not alone.provider.requests:
             time.sleep(0.01)
-        time.sleep(chance.uniform(0.0, 0.5))
+        time.sleep(chance.uniform(0.0, 1.0))
         os.kill(process.pid, signal.SIGKILL)
         for each in asked:
             each.result()

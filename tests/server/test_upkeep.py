@@ -6,16 +6,14 @@ import asyncio
 from pathlib import Path
 from typing import Any
 
-import pytest
-
 from nexscout_cli import assemble
 from nexscout_cli.config import Settings
 from nexscout_cli.errors import StoreError
-from nexscout_cli.server import app, shared
+from nexscout_cli.server import app
+from nexscout_cli.server.shared import Chore
 
 
-def test_a_server_tidies_up_again_and_again_whatever_fails(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(shared, "TIDIED", 0.001)
+def test_a_server_tidies_up_again_and_again_whatever_fails(tmp_path: Path) -> None:
     store = assemble.open_store(actor="ada", path=tmp_path / "nexscout.db")
     settings = Settings()
     engine = assemble.build_engine(store, settings, "ada", lambda note: None, writes=False)
@@ -32,7 +30,7 @@ def test_a_server_tidies_up_again_and_again_whatever_fails(tmp_path: Path, monke
                 raise StoreError("the books are away")
             loop.call_soon_threadsafe(enough.set)
 
-        served: Any = app.application(engine, store, settings, tidy=tidy)
+        served: Any = app.application(engine, store, settings, chores=[Chore(0.001, tidy, "not tidied")])
         messages: asyncio.Queue[Any] = asyncio.Queue()
         began = asyncio.Event()
 

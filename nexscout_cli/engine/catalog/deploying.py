@@ -81,7 +81,7 @@ def pointed(models: tuple[Model, ...], provider: str, change: Change, lookup: Lo
     found, notes = [], dict[str, None]()
     for model in models:
         after = model
-        if _provider(model.litellm_model) == provider:
+        if endpoints.owner(model.litellm_model) == provider:
             after, said = rules.changed(model, change, lookup)
             notes |= dict.fromkeys(said)
         places = tuple(_pointed(after, place, provider, change, lookup) for place in after.deployments)
@@ -90,22 +90,19 @@ def pointed(models: tuple[Model, ...], provider: str, change: Change, lookup: Lo
         after = after._replace(deployments=places)
         if after != model:
             found.append(after)
-    if not found and not any(_provider(place.litellm_model) == provider for m in models for place in (m, *m.places)):
-        known = sorted({_provider(model.litellm_model) for model in models if not model.embedded})
+    if not found and not any(
+        endpoints.owner(place.litellm_model) == provider for m in models for place in (m, *m.places)
+    ):
+        known = sorted({endpoints.owner(model.litellm_model) for model in models if not model.embedded})
         raise UsageError(f"no model of the catalog is {provider}'s", f"there are {', '.join(known)}")
     return found, list(notes)
 
 
 def _pointed(model: Model, place: Deployment, provider: str, change: Change, lookup: Lookup) -> Deployment:
-    if place.target is None or _provider(place.target) != provider:
+    if place.target is None or endpoints.owner(place.target) != provider:
         return place
     after, _ = rules.changed(model.at(place), change, lookup)
     return place._replace(target=after.litellm_model, api_base=after.api_base, api_key_env=after.api_key_env)
-
-
-def _provider(target: str) -> str:
-    """A target's provider, also of one that does not name it."""
-    return endpoints.provider(target) or endpoints.key_variable(target).removesuffix("_API_KEY").lower()
 
 
 def _meant(model: Model, target: str | None, said: Place) -> str:
@@ -160,6 +157,8 @@ def _with_limits(place: Deployment, said: Place) -> Deployment:
 def _priced(model: Model, place: Deployment, said: Place, lookup: Lookup) -> tuple[Deployment, list[str]]:
     """A deployment with prices of its own where it has some: those that are said, else the table's."""
     if said.price_in is not None or said.price_out is not None:
+        if place.target is not None:
+            rules.check_chat(place.target, lookup(place.target))
         here = model.price_in if said.price_in is None else said.price_in
         there = model.price_out if said.price_out is None else said.price_out
         return place._replace(price_in=here, price_out=there, class_prices={}), []
@@ -168,6 +167,7 @@ def _priced(model: Model, place: Deployment, said: Place, lookup: Lookup) -> tup
         return place, []
     as_model = f"its price is {model.name}'s; --input-price and --output-price say otherwise"
     listed = lookup(place.target)
+    rules.check_chat(place.target, listed)
     if listed is None or not listed.price_in or not listed.price_out:
         return place, [as_model]
     if listed.tiered and (listed.flat_input_tokens is None or listed.flat_input_tokens < model.max_tokens):

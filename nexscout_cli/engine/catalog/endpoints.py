@@ -104,6 +104,13 @@ def provider(target: str) -> str:
     return target.partition("/")[0] if "/" in target else ""
 
 
+def owner(target: str) -> str:
+    """A target's provider, also of one that does not name it."""
+    if "/" in target:
+        return provider(target)
+    return "anthropic" if target.startswith("claude") else "gemini" if target.startswith("gemini") else "openai"
+
+
 def bare(target: str) -> str:
     """A target without its provider: the name that a server sees."""
     return target.partition("/")[2] or target
@@ -121,9 +128,7 @@ def speaks_openai(address: str) -> bool:
 
 def key_variable(target: str) -> str:
     """The variable that providers of that target read their key from; "" for those that need none."""
-    name = provider(target)
+    name = owner(target)
     if name in _NO_KEY:
         return ""
-    if not name:
-        name = "anthropic" if target.startswith("claude") else "gemini" if target.startswith("gemini") else "openai"
     return re.sub(r"\W", "_", name).upper() + "_API_KEY"

@@ -164,12 +164,17 @@ def _class_prices(known: dict[str, int], change: Change) -> dict[str, int]:
     return {name: price for name, price in (known | change.class_prices).items() if price is not None}
 
 
+def check_chat(target: str, listed: Listed | None) -> None:
+    """Raises UsageError for a target that the price table knows to be no chat model."""
+    if listed is not None and listed.mode and listed.mode not in _CHAT:
+        raise UsageError(f"{target} is not a chat model: it is for {listed.mode}", "name a chat model")
+
+
 def _prices(target: str, change: Change, listed: Listed | None) -> tuple[int, int, int | None]:
     """Prices and window of a new model: as given, else the table's. Raises UsageError where neither bounds its calls."""
     given = (change.price_in, change.price_out)
     most = change.max_tokens or (window(listed) if listed else None)
-    if listed is not None and listed.mode and listed.mode not in _CHAT:
-        raise UsageError(f"{target} is not a chat model: it is for {listed.mode}", "name a chat model")
+    check_chat(target, listed)
     if None in given:
         if listed is None:
             raise UsageError(

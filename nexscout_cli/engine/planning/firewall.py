@@ -56,7 +56,7 @@ def check(
     expected = forecast.input_tokens + forecast.output_tokens
     block, warn = settings["firewall.block_tokens"], settings["firewall.warn_tokens"]
     bound = min(forecast.max_output_tokens, model.max_tokens - forecast.max_input_tokens)
-    refusal: NexScoutError | None = _too_large(model, forecast, bound, block, compression)
+    refusal: NexScoutError | None = _too_large(request, model, forecast, bound, block, compression)
     if refusal is not None:
         return Verdict(forecast.max_output_tokens if expected > block else bound, (), refusal)
     warnings: list[str] = []
@@ -72,28 +72,30 @@ def check(
 
 
 def _too_large(
-    model: Model, forecast: Forecast, bound: int, block: int, compression: Compression | None
+    request: AIRequest, model: Model, forecast: Forecast, bound: int, block: int, compression: Compression | None
 ) -> Blocked | None:
     """The refusal of a call that is too large for the installation or for the model."""
     expected = forecast.input_tokens + forecast.output_tokens
     if expected > block:
         return Blocked(
             f"the call is predicted to take {expected:,} tokens; the limit is {block:,}",
-            _smaller(expected, block, compression),
+            _smaller(request, expected, block, compression),
             code="too_many_tokens",
         )
     if bound < forecast.output_tokens:
         return Blocked(
             f"{model.name} takes {model.max_tokens:,} tokens in all; the call needs {expected:,}",
-            _smaller(expected, model.max_tokens, compression),
+            _smaller(request, expected, model.max_tokens, compression),
             code="context_window",
         )
     return None
 
 
-def _smaller(expected: int, most: int, compression: Compression | None) -> str:
+def _smaller(request: AIRequest, expected: int, most: int, compression: Compression | None) -> str:
     """What to do about a call that is too large: whether extraction would make it small enough, by what was tried."""
     split = "split your input into smaller parts"
+    if request.images or any(message.images for message in request.messages):
+        return f"send a smaller picture, and as a file: at an address it counts as the largest there is; or {split}"
     if compression is None or compression.could_be is None:
         return split
     keep, tokens = compression.could_be

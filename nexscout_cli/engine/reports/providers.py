@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING
 
+from nexscout_cli.engine.catalog import endpoints
 from nexscout_cli.engine.failures import LABELS
 from nexscout_cli.engine.model import Model
 from nexscout_cli.engine.money import usd
@@ -30,8 +31,8 @@ PROVIDERS = (
 
 
 def places(models: Iterable[Model]) -> dict[str, str]:
-    """The provider of each model: what stands before the slash of its target."""
-    return {model.name: model.litellm_model.partition("/")[0] for model in models}
+    """The provider of each model."""
+    return {model.name: endpoints.owner(model.litellm_model) for model in models}
 
 
 def providers(reader: ReportReader, where: Mapping[str, str]) -> Row:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import hashlib
 import os
 import re
@@ -18,6 +17,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import IO
 
+from nexscout_cli import locks
 from nexscout_cli.errors import StoreError
 from nexscout_cli.providers.embedded.model_file import FILE_NAME, SHA256, SIZE, is_present, model_path
 
@@ -74,11 +74,9 @@ def _by_hand(target: Path) -> str:
 @contextlib.contextmanager
 def _only_one(target: Path, note: Note) -> Iterator[None]:
     with (target.parent / ".pull.lock").open("w") as lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
+        if not locks.take_if_free(lock.fileno()):
             note("another pull is running; waiting for it")
-            fcntl.flock(lock, fcntl.LOCK_EX)
+            locks.take(lock.fileno())
         yield
 
 

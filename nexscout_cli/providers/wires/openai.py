@@ -69,8 +69,43 @@ def not_sent(call: Call, target: Target) -> tuple[str, ...]:
     return ()
 
 
+_SAID = re.compile(rb'"content": ?"')
+_PLAIN = re.compile(rb'[^"\\\x00-\x1f]+')
+"""Bytes of a JSON text that mean themselves."""
+_ONLY_TEXT = ({"content"}, {"content", "role"})
+
+
 class ChatReader(Reader):
-    """Reads a chat completion, whole or as events."""
+    """Reads a chat completion, whole or as events.
+
+    Most events of a stream are the same but for their text. Where one brought nothing but text, ``_around`` is what stands
+    before and after it: of the next one that has the same there, the text alone is read.
+    """
+
+    def __init__(self, call: Call) -> None:
+        super().__init__(call)
+        self._around: tuple[bytes, bytes] | None = None
+
+    def _same(self, data: bytes) -> str | None:
+        if self._around is None or self._half:
+            return None
+        before, after = self._around
+        if not (data.startswith(before) and data.endswith(after)):
+            return None
+        text = _PLAIN.fullmatch(data, len(before), len(data) - len(after))
+        if text is None:
+            return None
+        try:
+            piece = text[0].decode()
+        except UnicodeDecodeError:
+            return None
+        self._text.write(piece)
+        return piece
+
+    def _parsed(self, data: bytes) -> dict[str, Any]:
+        document = super()._parsed(data)
+        self._around = _around(data, document) if self.streamed else None
+        return document
 
     def _whole(self, document: dict[str, Any]) -> str:
         self._said(document)
@@ -130,6 +165,29 @@ class ChatReader(Reader):
             self.finish_reason = reason
             if reason == "error":
                 fail(choice.get("error") or "the provider ended the answer with an error")
+
+
+def _around(data: bytes, document: dict[str, Any]) -> tuple[bytes, bytes] | None:
+    """What stands before and after the text of an event that brings nothing but text; else None."""
+    choices = document.get("choices")
+    if document.get("usage") or document.get("error") or not isinstance(choices, list) or len(choices) != 1:
+        return None
+    choice = an_object(choices[0])
+    delta = an_object(choice.get("delta"))
+    if choice.get("index") != 0 or choice.get("finish_reason") or choice.get("logprobs"):
+        return None
+    if delta.keys() not in _ONLY_TEXT or not isinstance(delta["content"], str) or data.count(b'"content"') != 1:
+        return None
+    said = _SAID.search(data)
+    text = said and _PLAIN.match(data, said.end())
+    if (
+        said is None
+        or text is None
+        or data[text.end() : text.end() + 1] != b'"'
+        or text[0].decode() != delta["content"]
+    ):
+        return None
+    return data[: said.end()], data[text.end() :]
 
 
 def _text(content: Json) -> str:

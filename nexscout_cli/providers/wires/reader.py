@@ -100,7 +100,9 @@ class Reader(ABC):
         for event in self._events.feed(data):
             if event.data == b"[DONE]":
                 continue
-            piece = self._valid(self._event(self._parsed(event.data)))
+            piece = self._same(event.data)
+            if piece is None:
+                piece = self._valid(self._event(self._parsed(event.data)))
             if piece is not None:
                 pieces.append(piece)
         if max(self._events.waiting, self._text.tell()) > self._limit:
@@ -123,6 +125,10 @@ class Reader(ABC):
         if self._half:
             self._text.write("\ufffd")
         return ["\ufffd"] if self._half else []
+
+    def _same(self, data: bytes) -> str | None:
+        """The text of an event that differs from the last one in nothing else, where the wire can tell; else None."""
+        return None
 
     @abstractmethod
     def _whole(self, document: dict[str, Any]) -> str:

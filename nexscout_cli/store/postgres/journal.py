@@ -6,12 +6,12 @@ makes them all, under the file's lock. Only what ends a call that was sent is ke
 
 from __future__ import annotations
 
-import fcntl
 import json
 import os
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
+from nexscout_cli import locks, system
 from nexscout_cli.jsontext import plain
 
 if TYPE_CHECKING:
@@ -75,9 +75,9 @@ class Journal:
     def _opened(self) -> Iterator[int]:
         assert self._path is not None
         self._path.parent.mkdir(parents=True, exist_ok=True)
-        file = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
+        file = system.opened(self._path, os.O_RDWR | os.O_CREAT | os.O_APPEND)
         try:
-            fcntl.flock(file, fcntl.LOCK_EX)
+            locks.take(file)
             yield file
         finally:
             os.close(file)

@@ -50,10 +50,8 @@ class SqliteConversations:
         """
         with self._store.write(actor) as t:
             t.require_user(conversation.user_id)
-            if next_only:
-                turns = t.execute("SELECT count(*) FROM conversation_turns WHERE conversation = ?", (conversation.id,))
-                if turns.fetchone()[0] != len(conversation.turns):
-                    return False
+            if next_only and not _is_whole(t, conversation):
+                return False
             found = t.execute(
                 "UPDATE conversations SET options = ?, used_at = ? WHERE id = ? AND user_id = ?",
                 (_written(options), t.stamp, conversation.id, conversation.user_id),
@@ -62,6 +60,21 @@ class SqliteConversations:
                 return False
             _enter(t, conversation.id, turn)
             return True
+
+    def take_back(self, actor: str, conversation: Conversation) -> bool:
+        """Remove the last turn of ``conversation``, and all of it with its only one; False where it has gone on since."""
+        with self._store.write(actor) as t:
+            t.require_user(conversation.user_id)
+            if not _is_whole(t, conversation):
+                return False
+            last = conversation.turns[-1].request_id
+            t.execute(
+                "DELETE FROM conversation_turns WHERE conversation = ? AND request_id = ?", (conversation.id, last)
+            )
+            if len(conversation.turns) == 1:
+                t.execute("DELETE FROM conversations WHERE id = ?", (conversation.id,))
+        self._store.flush()
+        return True
 
     def find(self, actor: str, user_id: str, name: str | None) -> Conversation:
         """The user's conversation whose name begins so; None: the one used last. Raises UsageError where there is none."""
@@ -106,6 +119,12 @@ class SqliteConversations:
         if ids and not dry_run:
             self._store.flush()  # else the text would stay in the write-ahead log until it is written over
         return len(ids)
+
+
+def _is_whole(t: Transaction, conversation: Conversation) -> bool:
+    """Whether no turn came after those that are known."""
+    turns = t.execute("SELECT count(*) FROM conversation_turns WHERE conversation = ?", (conversation.id,))
+    return bool(turns.fetchone()[0] == len(conversation.turns))
 
 
 def _enter(t: Transaction, conversation: str, turn: Turn) -> None:

@@ -12,7 +12,7 @@ from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any, TypeVar
 from weakref import WeakKeyDictionary
 
-from nexscout_cli import waiting
+from nexscout_cli import system, waiting
 from nexscout_cli.errors import StoreError
 from nexscout_cli.store.sqlite import journal
 from nexscout_cli.store.sqlite.changes import Change, Commit
@@ -116,11 +116,7 @@ class Database:
             finally:
                 connection.close()
             temporary.replace(self.path)
-            folder = os.open(self.path.parent, os.O_RDONLY)
-            try:
-                os.fsync(folder)
-            finally:
-                os.close(folder)
+            system.sync_folder(self.path.parent)
 
     def _migrate(self) -> None:
         from nexscout_cli.store.sqlite import schema

@@ -39,7 +39,7 @@ def unusable(path: Path, error: sqlite3.Error) -> StoreError:
         )
     if "not a database" in text:
         return StoreError(f"{path} is not a NexScout database", RESTORE, code="corrupt")
-    if "full" in text:
+    if "full" in text or getattr(error, "sqlite_errorname", "") == "SQLITE_IOERR_SHMSIZE":  # no room for a log's index
         return StoreError(f"no space left for {path}", "free some disk space; nothing was lost", code="disk_full")
     return StoreError(
         f"{path} cannot be used: {text}", "`nexscout db check` says more; a backup may lie beside it", code="corrupt"

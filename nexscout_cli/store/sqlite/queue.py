@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import fcntl
 import os
 import threading
 import time
@@ -10,7 +9,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 from weakref import WeakSet
 
-from nexscout_cli import waiting
+from nexscout_cli import locks, system, waiting
 from nexscout_cli.errors import StoreError
 
 if TYPE_CHECKING:
@@ -19,7 +18,7 @@ if TYPE_CHECKING:
 
 
 class QueueLock:
-    """The ``flock`` beside the database on which writers queue, in turn and with a deadline.
+    """The lock beside the database on which writers queue, in turn and with a deadline.
 
     Two locks: the next writer holds the queue's own lock while it waits, so that a writer who comes straight back must wait
     behind it. On one lock alone that writer would have it again before those who wait are even awake.
@@ -75,11 +74,14 @@ class QueueLock:
         """A lock that nobody has, else None."""
         fd = self._opened(path)
         try:
-            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
+            is_ours = locks.take_if_free(fd)
+        except BaseException:
             os.close(fd)
-            return None
-        return fd
+            raise
+        if is_ours:
+            return fd
+        os.close(fd)
+        return None
 
     def close(self) -> None:
         """Close the files that are kept open; the next turn opens them again."""
@@ -92,7 +94,7 @@ class QueueLock:
         fd = self._kept.pop(path, None)
         if fd is None:
             try:
-                fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+                fd = system.opened(path, os.O_RDWR | os.O_CREAT)
             except OSError as error:
                 raise StoreError(
                     f"cannot write to {path}: {error.strerror}", "check its permissions and the space", code="read_only"
@@ -102,21 +104,20 @@ class QueueLock:
     def _taken(self, path: str, end: float) -> int:
         fd = self._opened(path)
         try:
-            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            if not _wait(fd, end - time.monotonic()):
-                raise StoreError(
-                    f"the database was busy for {self._timeout:g} seconds",
-                    "try again; another nexscout is at work",
-                    code="busy",
-                ) from None
+            is_ours = locks.take_if_free(fd)
         except BaseException:
             os.close(fd)
             raise
+        if not is_ours and not _wait(fd, end - time.monotonic()):
+            raise StoreError(
+                f"the database was busy for {self._timeout:g} seconds",
+                "try again; another nexscout is at work",
+                code="busy",
+            )
         return fd
 
     def _leave(self, path: str, fd: int) -> None:
-        fcntl.flock(fd, fcntl.LOCK_UN)
+        locks.leave(fd)
         if self._kept.setdefault(path, fd) != fd:
             os.close(fd)
 
@@ -145,16 +146,17 @@ def _leave_to_the_parent() -> None:
         queue.close()
 
 
-os.register_at_fork(after_in_child=_leave_to_the_parent)
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_leave_to_the_parent)
 
 
 def _wait(fd: int, seconds: float) -> bool:
-    """Queue in a thread, for ``flock`` knows no deadline; one given up on closes the file when its turn comes."""
+    """Queue in a thread, for a lock knows no deadline; one given up on closes the file when its turn comes."""
     turn, given_up = threading.Lock(), False
     got = threading.Event()
 
     def wait() -> None:
-        fcntl.flock(fd, fcntl.LOCK_EX)
+        locks.take(fd)
         with turn:
             got.set()
             if given_up:
@@ -177,5 +179,5 @@ def _wait(fd: int, seconds: float) -> bool:
 
 def _free(fd: int) -> None:
     """Unlock and close: to close it alone would leave the lock with a child that was forked meanwhile."""
-    fcntl.flock(fd, fcntl.LOCK_UN)
+    locks.leave(fd)
     os.close(fd)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import stat
 from typing import TYPE_CHECKING
 
+from nexscout_cli import system
 from nexscout_cli.engine.book_types import Problem
 
 if TYPE_CHECKING:
@@ -24,5 +25,5 @@ def _open_to_others(files: Iterable[Path]) -> Iterator[Problem]:
             mode = stat.S_IMODE(file.stat().st_mode)
         except OSError:
             continue
-        if mode != 0o600:
+        if system.HAS_MODES and mode != 0o600:
             yield Problem("mode", f"{file} has mode {mode:04o}, not 0600", f"chmod 600 {file}")
