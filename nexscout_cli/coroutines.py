@@ -174,8 +174,11 @@ class CoroutineExecutor(Executor):
         self._stop = asyncio.Event()
         self._begun = threading.Event()
         self._thread = threading.Thread(target=self._live, name="nexscout-coroutines", daemon=True)
+        self._failed: BaseException | None = None
         self._thread.start()
         self._begun.wait()
+        if self._failed is not None:
+            raise RuntimeError("no event loop could be started") from self._failed
 
     def submit(self, fn: Callable[..., T], /, *args: Any, **kwargs: Any) -> Future[T]:
         """Run ``fn`` when its turn comes."""
@@ -198,8 +201,13 @@ class CoroutineExecutor(Executor):
             self._thread.join()
 
     def _live(self) -> None:
-        with asyncio.Runner(loop_factory=_loop_factory()) as runner:
-            runner.run(self._until_stopped())
+        try:
+            with asyncio.Runner(loop_factory=_loop_factory()) as runner:
+                runner.run(self._until_stopped())
+        except BaseException as error:  # noqa: BLE001 - no file may be left to be opened
+            self._failed = error
+        finally:
+            self._begun.set()
 
     async def _until_stopped(self) -> None:
         self._coroutines = Coroutines(self._most, writes_behind=False)

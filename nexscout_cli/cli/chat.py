@@ -10,6 +10,7 @@ from nexscout_cli import jsontext
 from nexscout_cli.cli import declared, output, request, request_options, talking
 from nexscout_cli.cli.request_options import Given, takes_options
 from nexscout_cli.cli.session import Session
+from nexscout_cli.engine.chat import Message
 from nexscout_cli.engine.money import usd
 from nexscout_cli.errors import Blocked, UsageError
 
@@ -42,6 +43,7 @@ def chat(
     nexscout chat < questions.txt
 
     After each turn it says what that and the conversation so far have cost. It is kept where conversations.keep is on.
+    Where the model calls functions of --tools, the next lines are their results.
     """
     session = Session(quiet)
     if given["idempotency_key"] is not None:
@@ -53,10 +55,17 @@ def chat(
     talk = Talk(session.engine(writes=True), session.store.conversations, kept)
     limit = session.settings["firewall.max_bytes"]
     asks = sys.stdin is not None and sys.stdin.isatty()
-    while (line := _next(asks, quiet, limit)) is not None:
+    results: list[Message] = []
+    while (line := _next(asks, quiet, limit, _wanted(talk, results))) is not None:
         if not line.strip():
             continue
-        status = _turn(talk, first._replace(prompt=line), as_json, quiet, session)
+        said = first._replace(prompt=line)
+        if calls := talk.open_calls:
+            results.append(Message("tool", line, tool_call_id=calls[len(results)].id))
+            if len(results) < len(calls):
+                continue
+            said, results = first._replace(messages=(*first.messages, *results)), []
+        status = _turn(talk, said, as_json, quiet, session)
         if status and not asks:
             return status
         if not status:
@@ -64,16 +73,22 @@ def chat(
     return 0
 
 
-def _next(asks: bool, quiet: bool, limit: int) -> str | None:
+def _wanted(talk: Talk, results: list[Message]) -> str:
+    """What stands before the next line: the function whose result it is to be, where the model has called some."""
+    calls = talk.open_calls
+    return f"{output.harmless(calls[len(results)].name)}> " if calls else "> "
+
+
+def _next(asks: bool, quiet: bool, limit: int, prompt: str) -> str | None:
     """The next line, or None at the end. Raises UsageError, Blocked."""
     try:
         if asks and output.stdout_is_terminal():
             with suppress(ImportError):  # Windows has its own
                 import readline  # noqa: F401 - its import alone gives input() a line that can be edited, and earlier ones
 
-            return input("> ")
+            return input(prompt)
         if asks and not quiet:
-            output.note("> ")
+            output.note(prompt)
         line = sys.stdin.readline(limit + 1) if sys.stdin is not None else ""
     except EOFError:
         return None

@@ -166,6 +166,7 @@ def point(
     provider: Annotated[str, declared.Argument(metavar="PROVIDER", help="What stands before the slash, as openai.")],
     api_base: Annotated[str, declared.Option("--api-base", help="Address of the server, or none.")],
     api_key_env: options.KeyVariable = None,
+    free: Annotated[bool, declared.Option("--free", help="What costs nothing now costs nothing there, too.")] = False,
     as_json: AsJson = False,
 ) -> int:
     """Point all models and deployments of a provider at another address (admins).
@@ -177,6 +178,7 @@ def point(
     change = Change(
         api_base=endpoints.check_base(api_base),
         api_key_env=None if api_key_env is None else endpoints.check_variable(api_key_env),
+        free=free,
     )
     session = Session()
     session.recover()

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import os
 import signal
+from contextlib import suppress
 
 from nexscout_cli.cli import output
 from nexscout_cli.engine.interrupts import Interrupts
 from nexscout_cli.errors import Interrupted
 
 _SHOW_CURSOR = b"\x1b[?25h\n"  # a progress bar hides it
+_LEFT = b"nexscout: left at once; what was in flight is not settled\n  `nexscout doctor` says what became of it\n"
 _STOPPING = [getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)]
 _command = Interrupts()
 
@@ -30,7 +32,7 @@ def listen() -> None:
 
 def _signalled(signum: int, frame: object) -> None:
     if _command.stopping:
-        if output.stderr_is_terminal():
-            os.write(2, _SHOW_CURSOR)
+        with suppress(OSError):
+            os.write(2, (_SHOW_CURSOR if output.stderr_is_terminal() else b"") + _LEFT)
         os._exit(Interrupted.exit_status)
     _command.arrived()

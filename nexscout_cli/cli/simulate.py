@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any
 
-from nexscout_cli.cli import declared, output, request, request_options, templating
+from nexscout_cli.cli import declared, output, request, request_options, talking, templating
 from nexscout_cli.cli.request_options import Given, takes_options
 from nexscout_cli.cli.session import Session
 from nexscout_cli.engine.plan_types import Compression
@@ -27,6 +27,8 @@ def simulate(
     diff: Annotated[bool, declared.Option("--diff", help="What compression leaves out, sentence by sentence.")] = False,
     template: templating.Named = None,
     param: templating.Params = None,
+    continue_: talking.Continue = False,
+    conversation: talking.Named = None,
     as_json: request.AsJson = False,
 ) -> int:
     """Show what a call would cost, and how it would be run. Nothing is sent, nothing is written.
@@ -46,7 +48,9 @@ def simulate(
     text = request.prompt_for_simulate(prompt, session.settings["firewall.max_bytes"])
     if text is None and given.get("messages") is None and template is None:
         raise UsageError("there is no prompt", "nexscout simulate prompt.txt   (--help shows more)")
-    asked = request.by_default(session, templating.build(session, text, given, template, param))
+    kept = talking.earlier(session, given, continue_, conversation)
+    asked = templating.build(session, text, given, template, param)
+    asked = talking.next_turn(kept, request.by_default(session, asked, kept.options if kept else None))
     if session.remote:
         if compare or diff or explain:
             raise UsageError("--compare, --diff and --explain need the database itself", "leave them out")

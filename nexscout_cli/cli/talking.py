@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from nexscout_cli.cli.session import Session
     from nexscout_cli.engine.conversations import Conversation
     from nexscout_cli.engine.pipeline import Engine
+    from nexscout_cli.engine.request import AIRequest
     from nexscout_cli.engine.talk import Talk
 
 Continue = Annotated[bool, declared.Option("-C", "--continue", help="Go on with the latest conversation.")]
@@ -37,6 +38,15 @@ def earlier(session: Session, given: Given, latest: bool, name: str | None) -> C
         limit = session.settings["firewall.max_bytes"]
         given["messages"] = chat_files.messages(given["messages"], limit, talk.messages_of(kept))
     return kept
+
+
+def next_turn(kept: Conversation | None, asked: AIRequest) -> AIRequest:
+    """The request as a turn of the conversation that goes on, where one does. Raises UsageError."""
+    if kept is None:
+        return asked
+    from nexscout_cli.engine import talk
+
+    return talk.next_turn(kept, asked)
 
 
 def talk(session: Session, engine: Engine, kept: Conversation | None) -> Talk | None:

@@ -139,8 +139,9 @@ def edit(name: Name) -> int:
     EDITOR=nano nexscout template edit summary
     """
     path = templates.path_of(name)
-    templates.load(name)
-    before = path.read_text(encoding="utf-8")
+    if not path.exists():
+        templates.load(name)  # says so
+    before = path.read_text(encoding="utf-8", errors="replace")  # one that is broken is mended here
     with tempfile.TemporaryDirectory() as folder:
         draft = Path(folder) / path.name
         draft.write_text(before, encoding="utf-8")

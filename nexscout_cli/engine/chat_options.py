@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from math import isfinite
 from typing import Any
 
 from nexscout_cli.errors import UsageError
@@ -16,6 +17,8 @@ Json = Any
 
 MAX_TOOLS = 128
 MAX_STOPS = 4
+MAX_DEPTH = 100
+"""How deep an answer's JSON may be nested."""
 _NAME = re.compile(r"[A-Za-z0-9_-]{1,64}")
 _CHOICES = ("auto", "none", "required")
 _TYPES = {"str": "string", "text": "string", "int": "integer", "float": "number", "bool": "boolean"}
@@ -144,10 +147,33 @@ def concise(text: str) -> dict[str, Json]:
     return {"type": "object", "properties": properties, "required": list(properties), "additionalProperties": False}
 
 
+def value_of(answer: str) -> Json:
+    """The JSON value of an answer. Raises ValueError, RecursionError for what is none, or could not be written again."""
+    value = json.loads(answer, parse_constant=_finite, parse_float=_finite)
+    level, depth = [value], 0
+    while level := [one for whole in level for one in _within(whole)]:
+        depth += 1
+        if depth > MAX_DEPTH:
+            raise ValueError(f"it is nested more than {MAX_DEPTH} deep")
+    return value
+
+
+def _finite(text: str) -> float:
+    """A number, which Python's JSON also reads where it is none. Raises ValueError."""
+    if not isfinite(value := float(text)):
+        raise ValueError(f"{text[:40]} is not a JSON number, or is too large")
+    return value
+
+
+def _within(value: Json) -> Iterable[Json]:
+    """What an object or a list holds."""
+    return value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
+
+
 def fault(answer: str, schema: dict[str, Json]) -> str | None:
     """What is wrong with an answer that must have a schema, in a line; None where nothing is."""
     try:
-        value = json.loads(answer)
+        value = value_of(answer)
     except (ValueError, RecursionError) as error:
         return f"it is not JSON: {str(error)[:80]}"
     from jsonschema import validators  # type: ignore[import-untyped]
@@ -209,9 +235,7 @@ def _objects(value: Json) -> Iterator[dict[str, Json]]:
         one = left.pop()
         if isinstance(one, dict):
             yield one
-            left.extend(one.values())
-        elif isinstance(one, list):
-            left.extend(one)
+        left.extend(_within(one))
 
 
 def _check_json(value: Json, label: str) -> None:

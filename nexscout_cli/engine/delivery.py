@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from datetime import datetime
 from typing import NamedTuple
 
@@ -103,7 +102,7 @@ def checked(options: Options, completion: Completion) -> Checked:
     schema = chat_options.schema_of(options.response_format)
     assert schema is not None
     wrong = chat_options.fault(completion.text, schema)
-    return Checked(wrong, json.loads(completion.text) if wrong is None else None)
+    return Checked(wrong, chat_options.value_of(completion.text) if wrong is None else None)
 
 
 def streams(course: Course, plan: Plan) -> bool:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from nexscout_cli.engine.chat import Message, conversation, message_of
+from nexscout_cli.engine.chat import Message, ToolCall, conversation, message_of
 from nexscout_cli.engine.conversations import Turn
 from nexscout_cli.engine.planning.texts import originals, user_text
 from nexscout_cli.errors import NexScoutError, UsageError
@@ -45,6 +46,29 @@ def messages_of(kept: Conversation) -> tuple[Message, ...]:
     return conversation(said) if said else ()
 
 
+def next_turn(kept: Conversation, request: AIRequest) -> AIRequest:
+    """The request as a turn of a kept conversation. Raises UsageError where it passes over a tool call."""
+    said = messages_of(kept)
+    _check_answered(_open_calls(said), request)
+    return _next(said, kept.options, request)
+
+
+def _next(said: tuple[Message, ...], remembered: Mapping[str, Any], request: AIRequest) -> AIRequest:
+    """The request after what was said, with the options that it does not say otherwise."""
+    options = request.options
+    chosen = options.force_model is not None or options.mode is not None
+    more = {
+        name: value
+        for name, value in remembered.items()
+        if getattr(options, name) is None and not (chosen and name in ("force_model", "mode"))
+    }
+    return request._replace(messages=(*said, *request.messages), options=options._replace(**more))
+
+
+def _open_calls(said: tuple[Message, ...]) -> tuple[ToolCall, ...]:
+    return said[-1].tool_calls if said else ()
+
+
 class Talk:
     """A conversation of one user. Each turn is written right after its answer was posted, in a transaction of its own.
 
@@ -63,20 +87,18 @@ class Talk:
         self._options: dict[str, Any] = dict(kept.options) if kept else {}
         self._said = messages_of(kept) if kept else ()
 
+    @property
+    def open_calls(self) -> tuple[ToolCall, ...]:
+        """The tool calls of the last turn, whose results the next one must bring."""
+        return _open_calls(self._said)
+
     def request(self, request: AIRequest) -> AIRequest:
         """The request as it is made in this conversation: what was said before, and the options that it goes on with."""
-        options = request.options
-        chosen = options.force_model is not None or options.mode is not None
-        remembered = {
-            name: value
-            for name, value in self._options.items()
-            if getattr(options, name) is None and not (chosen and name in ("force_model", "mode"))
-        }
-        return request._replace(messages=(*self._said, *request.messages), options=options._replace(**remembered))
+        return _next(self._said, self._options, request)
 
     def say(self, request: AIRequest, on_text: OnText | None = None, confirm: Confirm | None = None) -> AIResponse:
         """Answer the next turn. It belongs to the conversation once it has an answer. Raises as :meth:`Engine.run`."""
-        _check_answered(self._said, request)
+        _check_answered(self.open_calls, request)
         whole = self.request(request)
         response = self._engine.run(whole, on_text, confirm)
         self.paid += response.paid
@@ -111,9 +133,8 @@ class Talk:
         return response
 
 
-def _check_answered(said: tuple[Message, ...], request: AIRequest) -> None:
+def _check_answered(calls: tuple[ToolCall, ...], request: AIRequest) -> None:
     """Refuse a turn that passes over a tool call of the turn before: providers do, too. Raises UsageError."""
-    calls = said[-1].tool_calls if said else ()
     given = {message.tool_call_id for message in request.messages}
     if missing := next((call for call in calls if call.id not in given), None):
         raise UsageError(

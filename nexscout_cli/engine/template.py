@@ -69,7 +69,10 @@ def parse(value: Json, name: str) -> Template:
         if not isinstance(said.get(field, ""), str):
             raise UsageError(f"{where}: {field} is text", "put it in quotes")
     if said.get("feature"):
-        check_feature(said["feature"])
+        try:
+            check_feature(said["feature"])
+        except UsageError as error:
+            raise UsageError(f"{where}: {error.message}", error.suggestion) from error
     options = _options(said.get("options") or {}, where)
     options |= {own: said[field] for field, own in _OWN.items() if field in said and field != "schema"}
     if "schema" in said:

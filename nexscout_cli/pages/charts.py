@@ -85,7 +85,7 @@ def stacked(label: str, days: Sequence[str], parts: Sequence[Line], unit: Unit) 
     wide = (_RIGHT - _LEFT) / max(1, len(days))
     bar = min(_WIDEST, max(0.8, wide * 0.82)) / wide
     reached = [0.0] * len(days)
-    marks = []
+    marks: list[Markup] = []
     for part in parts:
         path = []
         for n, value in enumerate(part.values):

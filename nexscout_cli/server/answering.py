@@ -151,7 +151,7 @@ class _Events(StreamingResponse):
         pieces: AsyncIterator[list[str]],
         answered: Callable[[AIResponse], Awaitable[None]],
     ) -> None:
-        headers = {"x-nexscout-request-id": running.request_id, "cache-control": "no-store", "x-accel-buffering": "no"}
+        headers = {**_named_by(running.request_id), "cache-control": "no-store", "x-accel-buffering": "no"}
         super().__init__(self._events(first), media_type=_STREAM, headers=headers)
         self._server, self._protocol, self._running = server, protocol, running
         self._teller, self._pieces, self._answered = teller, pieces, answered
@@ -195,13 +195,18 @@ class _Events(StreamingResponse):
             yield b"".join(teller.failure(errors.body(self._protocol, 503, error.as_json())))
 
 
+def _named_by(request_id: str) -> dict[str, str]:
+    """The request's name, also where OpenAI's and Anthropic's clients look for one."""
+    return dict.fromkeys(("x-nexscout-request-id", "x-request-id", "request-id"), request_id)
+
+
 def _headers(response: AIResponse, ask: Ask) -> dict[str, str]:
     """What is said of an answer beside its body."""
     known = response.metadata
     if known is None:
         return {}
     found = {
-        "x-nexscout-request-id": known.request_id,
+        **_named_by(known.request_id),
         "x-nexscout-cost-usd": f"{known.cost_usd:f}",
         "x-nexscout-energy": str(known.energy_cost),
         "x-nexscout-model": known.model_used or "",

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import Response
-from starlette.routing import Route
+from starlette.routing import Match, Route
 
 from nexscout_cli.errors import UsageError
 from nexscout_cli.jsontext import dumps
@@ -37,6 +37,10 @@ if TYPE_CHECKING:
     from nexscout_cli.engine.pipeline import Engine
     from nexscout_cli.engine.planning.plan import Plan
     from nexscout_cli.engine.store_ports import Store
+
+
+_MOST_REQUESTS = 1_000
+"""Requests that a list has at most."""
 
 
 def application(
@@ -85,6 +89,7 @@ def application(
         exception_handlers={404: _nowhere, 405: _nowhere},
         lifespan=_lifespan(server, beside),
     )
+    others.router.redirect_slashes = False  # it would lead to an address that only this machine may know
     return Front(others, asked)
 
 
@@ -112,10 +117,17 @@ def _pages(server: Server, secret: bytes) -> list[tuple[str, str, Handle]]:
 
 
 async def _nowhere(request: Request, error: Exception) -> Response:
-    status = getattr(error, "status_code", 404)
-    what = "there is nothing here" if status == 404 else f"{request.method} is not taken here"
+    """The answer where there is nothing, or where other methods are taken."""
+    matches = [route for route in request.app.routes if route.matches(request.scope)[0] != Match.NONE]
+    taken = ", ".join(sorted({method for route in matches for method in route.methods}))
+    protocol = messages.name if request.url.path.startswith("/v1/messages") else "openai"
+    where = "/openapi.json lists what there is"
+    if not taken:
+        return errors.response(protocol, errors.HttpError(404, "there is nothing here", where, code="not_found"))
+    what = f"{request.method} is not taken here; {taken} is"
+    allow = {"allow": taken}
     return errors.response(
-        "openai", errors.HttpError(status, what, "/openapi.json lists what there is", code="not_found")
+        protocol, errors.HttpError(405, what, where, code="method_not_allowed", headers=allow)
     )
 
 
@@ -184,7 +196,11 @@ async def _request(server: Server, request: Request) -> Response:
 async def _requests(server: Server, request: Request) -> Response:
     """The latest requests of the key's user."""
     key = await server.key(request)
-    limit = min(1_000, max(1, int(number))) if (number := request.query_params.get("limit", "20")).isdecimal() else 20
+    if unknown := sorted(request.query_params.keys() - {"limit"}):
+        raise UsageError(f"{unknown[0]:.40} is not known here", "known is: limit")
+    number = request.query_params.get("limit", "20")
+    if not (number.isascii() and number.isdecimal() and 1 <= (limit := int(number[:9])) <= _MOST_REQUESTS):
+        raise UsageError(f"limit cannot be {number!r:.40}", f"a whole number from 1 to {_MOST_REQUESTS:,}")
     return _json({"rows": await server.threads.do(lambda: server.store.log.latest(key.user_id, key.user_id, limit))})
 
 

@@ -32,12 +32,16 @@ NAMES = (
     "fallback",
 )
 """What ``X-NexScout-…`` headers, and entries of ``metadata`` under the same names, may say."""
+_OURS = "x-nexscout-"
 _TAG = re.compile(r"[\w.:/-]{1,64}")
 
 
 def said(headers: Mapping[str, str], metadata: Any) -> dict[str, str]:
     """What a request says of itself beside the protocol; a header counts for more than metadata. Raises UsageError."""
     found: dict[str, str] = {}
+    for header in headers:
+        if header.startswith(_OURS) and header[len(_OURS) :] not in NAMES:  # a bound that is not known would bind nothing
+            raise UsageError(f"there is no header {header:.60}", f"known are: {_OURS}{', '.join(NAMES)}")
     if metadata is not None and not isinstance(metadata, dict):
         raise UsageError("metadata is not a JSON object", 'for instance {"feature": "ai_message"}')
     for name in NAMES:
@@ -67,9 +71,9 @@ def build(
             options[name] = beside[name]
     if "max-cost" in beside:
         options["max_cost"] = _dollars(beside["max-cost"], "X-NexScout-Max-Cost")
-    if YES_OR_NO.get(beside.get("cache", "").lower()) is False:
+    if not _switched(beside, "cache", True):
         options["allow_cache"] = False
-    if YES_OR_NO.get(beside.get("fallback", "").lower()):
+    if _switched(beside, "fallback", False):
         options["allow_fallback"] = True
     return AIRequest(
         user_id=key.user_id,
@@ -80,6 +84,16 @@ def build(
         caller=_caller(key, beside),
         **fields,
     )
+
+
+def _switched(beside: Mapping[str, str], name: str, usual: bool) -> bool:
+    """What a request says of a switch. Raises UsageError."""
+    if name not in beside:
+        return usual
+    found = YES_OR_NO.get(beside[name].strip().lower())
+    if found is None:
+        raise UsageError(f"{name} cannot be {beside[name]!r:.40}", "on or off")
+    return found
 
 
 def _caller(key: ApiKey, beside: Mapping[str, str]) -> Caller:

@@ -40,6 +40,9 @@ _KNOWN = (
 )
 
 
+_NOTHING: Document = {}
+
+
 def read(body: Document, key: ApiKey, headers: Mapping[str, str], settings: Settings) -> Ask:
     """The request in a body. Raises UsageError, NotPermitted."""
     given = known_only(body, _KNOWN)
@@ -127,7 +130,9 @@ class ChatTeller:
                 yield self._chunk({"role": "assistant", "content": choice.text}, number)
             for place, call in enumerate(choice.tool_calls):
                 yield self._chunk({"tool_calls": [{"index": place, **call.as_json()}]}, number)
-            yield self._chunk({}, number, choice.finish_reason, choice.logprobs)
+            last = number == len(response.answers) - 1 and not self._usage
+            beside = {"nexscout": about(response)} if last else {}
+            yield self._chunk({}, number, choice.finish_reason, choice.logprobs, beside)
         if self._usage:
             more = {"choices": [], "usage": usage_of(response.metadata), "nexscout": about(response)}
             yield event({**self._head, "object": "chat.completion.chunk", "model": self._model, **more})
@@ -138,9 +143,17 @@ class ChatTeller:
         yield event(document)
         yield b"data: [DONE]\n\n"
 
-    def _chunk(self, delta: Document, number: int = 0, reason: str | None = None, logprobs: Any = None) -> bytes:
+    def _chunk(
+        self,
+        delta: Document,
+        number: int = 0,
+        reason: str | None = None,
+        logprobs: Any = None,
+        beside: Document = _NOTHING,
+    ) -> bytes:
         choice = {"index": number, "delta": delta, "logprobs": logprobs, "finish_reason": reason}
-        return event({**self._head, "object": "chat.completion.chunk", "model": self._model, "choices": [choice]})
+        about = {"object": "chat.completion.chunk", "model": self._model, "choices": [choice]}
+        return event({**self._head, **about, **beside})
 
 
 def usage_of(known: Metadata) -> Document:

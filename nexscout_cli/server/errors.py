@@ -32,6 +32,7 @@ _BY_CODE = {
     "token_budget": 402,
     "max_cost": 402,
     "model_not_found": 404,
+    "request_not_found": 404,
     "no_model": 503,
     "contention": 503,
     "idempotency_conflict": 409,

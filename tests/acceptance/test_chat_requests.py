@@ -90,6 +90,26 @@ def test_an_answer_by_a_schema_is_checked_and_repaired_once(any_wire: Home, serv
     any_wire("db", "check")
 
 
+def test_an_answer_by_a_schema_may_come_as_text_from_a_server_that_forces_no_tool(
+    home: Home, server: OpenAIServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("OPENAI_API_KEY", "x")
+    point(home, server, "anthropic")
+    server.reply = '{"name": "Ana", "age": 7}'
+    done = home("run", "-m", "gpt-4o-mini", "--schema", "name, age int", "--json", "Who is it?").json
+    assert str(done["parsed"]["age"]) == "7" and server.hits == 1
+
+
+@pytest.mark.parametrize("text", ['{"name": NaN}', '{"name": 1e999}', "[" * 500 + "]" * 500])
+def test_an_answer_that_is_json_to_python_alone_is_not_as_its_schema_says(
+    six: Home, server: OpenAIServer, text: str
+) -> None:
+    server.reply = text
+    done = six("run", "--schema", '{"minProperties": 0}', "--json", "Who is it?").json
+    assert "parsed" not in done and done["result"] == text and server.hits == 2
+    assert "is not JSON" in done["metadata"]["warnings"][-1]
+
+
 def test_an_answer_that_stays_wrong_is_given_with_a_warning_and_no_third_call(six: Home, server: OpenAIServer) -> None:
     server.reply = "Ana, seven"
     done = six("run", "--schema", "name, age int", "--json", "Who is it?").json

@@ -190,3 +190,30 @@ def test_going_on_without_a_prompt_says_so(keeping: Home, server: OpenAIServer, 
     keeping("run", "Hello")
     refused = keeping("run", "-C", ok=False)
     assert refused.status == 2 and "there is no prompt" in refused.err and server.hits == 1
+
+
+def test_in_a_chat_the_lines_after_tool_calls_are_their_results(
+    six: Home, server: OpenAIServer, monkeypatch: Patch
+) -> None:
+    Path("tools.json").write_text('[{"name": "weather"}]')
+    both = called("weather", "{}")
+    both["tool_calls"] += called("weather", "{}", "call_2")["tool_calls"]
+    server.reply = lambda body: both if len(server.requests) == 1 else "Rain and sun."
+    type_in(monkeypatch, "How is it in Rome, and in Oslo?\nrain\nsun\nThanks\n")
+    six("chat", "--tools", "tools.json")
+    sent = server.requests[-1].body["messages"]
+    results = [(m["tool_call_id"], m["content"]) for m in sent if m["role"] == "tool"]
+    assert results == [("call_1", "rain"), ("call_2", "sun")] and server.hits == 3
+    assert said(server)[-2:] == [("assistant", "Rain and sun."), ("user", "Thanks")]
+
+
+def test_the_next_turn_can_be_simulated_and_costs_what_was_said(keeping: Home, server: OpenAIServer) -> None:
+    first = keeping("run", "--system", "Be brief", "-m", "gpt-4o", "A first question, of several words", "--json").json
+    plan = keeping("simulate", "-C", "And then?", "--json").json
+    assert keeping("simulate", "--conversation", first["conversation"], "And then?", "--json").json == plan
+    assert keeping("run", "-C", "And then?", "--json").json["metadata"]["plan"] == plan
+    assert plan["recommended_model"] == "gpt-4o" and server.hits == 2
+    assert (
+        plan["predicted_input_tokens"]
+        > keeping("simulate", "-m", "gpt-4o", "And then?", "--json").json["predicted_input_tokens"]
+    )

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from nexscout_cli import files
+from nexscout_cli import files, templates
 from tests.acceptance.conftest import Home
 from tests.support.openai_server import OpenAIServer
 
@@ -145,3 +145,11 @@ def test_an_empty_pipe_is_no_input_of_a_template(
 def test_a_template_of_a_feature_that_cannot_be_is_not_kept(six: Home) -> None:
     assert six("template", "add", "bad", "Hello", "-f", "letters", ok=False).status == 2
     assert six("template", "list", "--json").json["rows"] == []
+
+
+def test_a_template_that_is_broken_is_mended_with_edit(six: Home, monkeypatch: pytest.MonkeyPatch) -> None:
+    six("template", "add", "broken", "Hello")
+    templates.path_of("broken").write_text('prompt = ["')
+    monkeypatch.setenv("VISUAL", """sh -c 'echo prompt = \\"Hi\\" > "$0"'""")
+    six("template", "edit", "broken")
+    assert six("template", "show", "broken", "--json").json["prompt"] == "Hi"

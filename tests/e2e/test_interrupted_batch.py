@@ -82,3 +82,18 @@ def test_a_batch_that_is_killed_loses_no_answer_that_was_written(
     assert done.status == (7 if unknown else 0)
     asked = Counter(request.body["messages"][1]["content"] for request in server.requests)
     assert max(asked.values()) == 1 and all(asked[f"customer {name}"] == 1 for name in written)
+
+
+def test_a_second_interrupt_leaves_at_once_and_says_so(served: Any, server: OpenAIServer, tmp_path: Path) -> None:
+    server.delay = 8
+    (tmp_path / "rows.jsonl").write_text('{"prompt": "Hello"}\n')
+    process = served.start("batch", "rows.jsonl", "--out", "out.jsonl", stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    end = time.monotonic() + 60
+    while server.hits < 1 and time.monotonic() < end:
+        time.sleep(0.02)
+    process.send_signal(signal.SIGINT)
+    time.sleep(0.5)
+    process.send_signal(signal.SIGINT)
+    _, err = process.communicate(timeout=60)
+    assert process.returncode == 130 and b"left at once" in err and b"Traceback" not in err
+    assert served.books.listed("attempts", "state") == ["sent"]

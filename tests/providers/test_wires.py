@@ -497,3 +497,10 @@ def test_a_tools_result_is_of_the_latest_call_of_its_id_and_geminis_calls_are_to
         done = reader.more.added_to(Completion(reader.text, "stop", None, None, None))
         ids.append(done.tool_calls[0].id)
     assert ids == ["call_0_r1", "call_0_r2"]
+
+
+def test_arguments_of_a_tool_call_that_are_an_object_are_kept() -> None:
+    said = {"tool_calls": [{"id": "c1", "function": {"name": "weather", "arguments": {"city": "Rome"}}}]}
+    body = answer(choices=[{"index": 0, "message": said, "finish_reason": "tool_calls"}])
+    with raw_server(respond(body)) as (url, _):
+        assert ask(model("openai/m", url)).tool_calls == (ToolCall("c1", "weather", '{"city": "Rome"}'),)

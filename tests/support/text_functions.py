@@ -20,6 +20,7 @@ from nexscout_cli.engine.compression import (
     code_words,
     difference,
     diffs,
+    entries,
     extract,
     form,
     head_hashes,
@@ -99,6 +100,7 @@ def functions(cache_dir: Path) -> dict[str, TextFunction]:
         "log": of(lambda text: logs.shorten(text, "a 1 x", 0.3), logs.__name__),
         "code": of(lambda text: code.shorten(text, "a 1 x", 0.3), code.__name__),
         "code parts": of(lambda text: code_parts.parts_of(text, text.split("\n")), code_parts.__name__),
+        "entries": of(lambda text: entries.shorten(text, "What about the ship?", 0.3), entries.__name__),
         "code words": of(code_words.pieces, code_words.__name__),
         "code relevance": of(
             lambda text: code_relevance.bearing(

@@ -76,13 +76,13 @@ def undeployed(model: Model, name: str) -> Model:
 def pointed(models: tuple[Model, ...], provider: str, change: Change, lookup: Lookup) -> tuple[list[Model], list[str]]:
     """All models and deployments of a provider at another address; the models that change, and what to say of them.
 
-    Raises UsageError where there are none.
+    ``change.free``: those that cost nothing do so there, too. Raises UsageError where there are none.
     """
     found, notes = [], dict[str, None]()
     for model in models:
         after = model
         if endpoints.owner(model.litellm_model) == provider:
-            after, said = rules.changed(model, change, lookup)
+            after, said = rules.changed(model, _for(model, change), lookup)
             notes |= dict.fromkeys(said)
         places = tuple(_pointed(after, place, provider, change, lookup) for place in after.deployments)
         for place, moved in zip(after.deployments, places, strict=True):
@@ -98,10 +98,16 @@ def pointed(models: tuple[Model, ...], provider: str, change: Change, lookup: Lo
     return found, list(notes)
 
 
+def _for(model: Model, change: Change) -> Change:
+    """What a change of many models is for one of them: what costs something does not become free."""
+    return change._replace(free=change.free and 0 in (model.price_in, model.price_out))
+
+
 def _pointed(model: Model, place: Deployment, provider: str, change: Change, lookup: Lookup) -> Deployment:
     if place.target is None or endpoints.owner(place.target) != provider:
         return place
-    after, _ = rules.changed(model.at(place), change, lookup)
+    here = model.at(place)
+    after, _ = rules.changed(here, _for(here, change), lookup)
     return place._replace(target=after.litellm_model, api_base=after.api_base, api_key_env=after.api_key_env)
 
 

@@ -18,6 +18,7 @@ WAYS = {
     "mail": "mail",
     "html": "html_text",
     "markdown": "markdown",
+    "entries": "entries",
     "prose": "extract",
 }
 """Kinds of text that can be shortened, and the module that does it. Configuration and other JSON stay whole."""

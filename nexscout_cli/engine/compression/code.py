@@ -11,14 +11,27 @@ import math
 import re
 from typing import NamedTuple
 
-from nexscout_cli.engine.compression.code_parts import MIN_DOC, MIN_LINES, MIN_SIZE, Part, parts_of
+from nexscout_cli.engine.compression.code_parts import MIN_DOC, MIN_SIZE, Part, parts_of
 from nexscout_cli.engine.compression.code_relevance import bearing
 from nexscout_cli.engine.compression.cuts import mark, number
 
-_STILL = 2.0
+_STILL = 3.0
 """What a part's worth loses that does nothing, a value or an explanation: what is asked for is mostly done by a function."""
-_CROWDED = 0.7
-"""Share of the room from which signatures are too much of it."""
+_NAMED = 1_000.0
+"""What a part's worth gains that the question names as it is written."""
+_CROWDED = 0.35
+"""Share of the room that signatures may take before those of functions that bear least go too."""
+_SMALL = 3_000
+"""Characters of a program up to which all signatures stay: their names alone would save little."""
+_SURE = 0.9
+"""How likely the one that is asked for is among the parts for which signatures make room."""
+_PER_NAME = 6
+"""Characters that a function without its signature takes beside its name, its share of a mark."""
+_FLAT = 0.6
+"""How sure the scores are of themselves, beside what they turned out to be worth."""
+_FORCED = 3
+"""How many of the likeliest parts are tried first, however large they are."""
+_CLOSES = re.compile(r"[}\])]+[;,)]*|end")
 _NAMES = re.compile(r"\w_\w|\w\d|[a-z][A-Z]|\A_")
 _ASKED = re.compile(
     r"\bdoes (?:the )?(?:function |method |class )?[`'\"]?(?:[^\W\d]\w*\.)*([^\W\d]\w*)[`'\"]? "
@@ -30,12 +43,13 @@ _CALLED = re.compile(r"([^\W\d]\w*)(\()?")
 class Cut(NamedTuple):
     """Lines ``start``–``end`` (from 0, the end not included) that are left out, with a mark in their place.
 
-    ``is_body``: the mark stands after the signature, on its line.
+    ``is_body``: the mark stands after the signature, on its line. ``names``: functions that are gone with their signatures.
     """
 
     start: int
     end: int
     is_body: bool = False
+    names: tuple[str, ...] = ()
 
 
 def shorten(code: str, question: str, keep: float) -> str:
@@ -52,39 +66,43 @@ def shorten(code: str, question: str, keep: float) -> str:
     scores = bearing(parts, lines, question)
     if not max(scores):
         return code
-    sizes = [sum(len(line) + 1 for line in lines[part.start : part.end]) for part in parts]
     named = _named(parts, question)
-    worth = [
-        score - math.log(size) - _STILL * (part.kind != "function")
-        for score, size, part in zip(scores, sizes, parts, strict=True)
+    likely = [
+        score + _NAMED * name - _STILL * (part.kind != "function")
+        for score, name, part in zip(scores, named, parts, strict=True)
     ]
-    order = sorted(range(len(parts)), key=lambda at: (not named[at], -worth[at], at))
-    short = "\n".join(_joined(lines, _fitting(lines, parts, order, keep * len(code))))
+    short = "\n".join(_joined(lines, _fitting(lines, parts, likely, keep * len(code))))
     return short if len(short) < len(code) else code
 
 
-def _fitting(lines: list[str], parts: list[Part], order: list[int], most: float) -> list[Cut]:
-    """What is cut so that about ``most`` characters are left: what comes last in the order, and the middle of long docstrings.
+def _fitting(lines: list[str], parts: list[Part], likely: list[float], most: float) -> list[Cut]:
+    """What is cut so that about ``most`` characters are left: what is worth least, and the middle of long docstrings.
 
-    Without the part that bears most the rest is of no use: it stays, and takes what it takes.
+    Without the part that bears most the rest is of no use: it stays, and takes what it takes. Where the signatures leave
+    little room for bodies, those of the functions that bear least go too, and their names are said.
     """
     whole = [_gone(part, lines) for part in parts]
     within = [_doc(part, lines) for part in parts]
     saved = [sum(_saves(lines, cut) for cut in cuts) for cuts in whole]
     saved_within = [max(0, sum(_saves(lines, cut) for cut in cuts)) for cuts in within]
     size = sum(len(line) + 1 for line in lines)
-    if size - sum(saved) > _CROWDED * most:  # signatures alone nearly fill it: parameters on lines of their own go too
-        whole = [[*cuts, *_parameters(part, lines)] for part, cuts in zip(parts, whole, strict=True)]
-        saved = [sum(_saves(lines, cut) for cut in cuts) for cuts in whole]
-    room = most - (size - sum(saved))
-    trimmed: list[int] = []
-    for at in order:
-        cost = saved[at] - saved_within[at]
-        if cost <= room or at == order[0]:
-            room -= cost
-            trimmed.append(at)
-    cuts = [cut for at in set(range(len(parts))) - set(trimmed) for cut in whole[at]]
-    for at in trimmed:
+    room = most - size + sum(saved)
+    by_score = sorted(range(len(parts)), key=lambda at: -likely[at])
+    wanted = min(_wanted(likely, by_score, saved), (1 - _CROWDED) * most)
+    dropped = _dropped(lines, parts, by_score, saved, wanted - room) if size > _SMALL else {}
+    for at, gain in dropped.items():
+        room += gain
+        saved[at] += gain
+    costs = [saved[at] - saved_within[at] for at in range(len(parts))]
+    trimmed = _likeliest(likely, by_score, costs, room)
+    room -= sum(costs[at] for at in trimmed)
+    for at in by_score:  # what nothing else needs, signatures get back
+        if at in dropped and at not in trimmed and dropped[at] <= room:
+            room -= dropped.pop(at)
+    rest = [at for at in range(len(parts)) if at not in trimmed]
+    cuts = _runs(lines, [parts[at] for at in rest if at in dropped])
+    cuts += [cut for at in rest if at not in dropped for cut in whole[at]]
+    for at in sorted(trimmed, key=lambda at: -likely[at]):
         if saved_within[at] and saved_within[at] <= room:
             room -= saved_within[at]
         else:
@@ -92,19 +110,82 @@ def _fitting(lines: list[str], parts: list[Part], order: list[int], most: float)
     return sorted(cuts)
 
 
+def _wanted(likely: list[float], by_score: list[int], costs: list[int]) -> float:
+    """Characters that the likeliest parts take which together nearly surely have the one that is asked for among them."""
+    shares = [math.exp(_FLAT * (likely[at] - likely[by_score[0]])) for at in by_score]
+    missing = _SURE * sum(shares)
+    wanted = 0
+    for at, share in zip(by_score, shares, strict=True):
+        if missing <= 0:
+            break
+        wanted += costs[at]
+        missing -= share
+    return wanted
+
+
+def _dropped(lines: list[str], parts: list[Part], by_score: list[int], saved: list[int], missing: float) -> dict[int, int]:
+    """The functions that go with their signatures, and the characters that this saves beside what their bodies do."""
+    found: dict[int, int] = {}
+    for at in reversed(by_score[1:]):
+        if missing <= 0:
+            break
+        if parts[at].kind == "function":
+            start, end = _region(parts[at], lines)
+            gain = sum(len(line) + 1 for line in lines[start:end]) - saved[at] - len(parts[at].name) - _PER_NAME
+            if gain > 0:
+                found[at] = gain
+                missing -= gain
+    return found
+
+
+def _likeliest(likely: list[float], by_score: list[int], costs: list[int], room: float) -> set[int]:
+    """The parts that fit and most likely have the one that is asked for among them.
+
+    By likelihood for their room, or the likeliest first and then so: whatever comes out likelier.
+    """
+    top = likely[by_score[0]]
+    shares = [math.exp(_FLAT * (score - top)) for score in likely]
+    order = sorted(range(len(costs)), key=lambda at: (-shares[at] / max(1, costs[at]), at))
+    best: set[int] = set()
+    best_sum = -1.0
+    for first in range(min(_FORCED, len(by_score)) + 1):
+        taken: set[int] = set()
+        left = room
+        for at in [*by_score[:first], *order]:
+            if at not in taken and (costs[at] <= left or not taken):
+                taken.add(at)
+                left -= costs[at]
+        if (total := sum(shares[at] for at in taken)) > best_sum:
+            best, best_sum = taken, total
+    return best
+
+
+def _region(part: Part, lines: list[str]) -> tuple[int, int]:
+    """All lines of a function: what explains it from above, its signature, its body, and the line that closes it."""
+    closes = part.end < len(lines) and _CLOSES.fullmatch(lines[part.end].strip()[:20])
+    return part.lead, part.end + bool(closes)
+
+
+def _runs(lines: list[str], parts: list[Part]) -> list[Cut]:
+    """One cut for functions that go with their signatures and follow each other, blank lines between them included."""
+    found: list[Cut] = []
+    for part in sorted(parts, key=lambda part: part.lead):
+        start, end = _region(part, lines)
+        last = found[-1] if found else None
+        if last and not any(line.strip() for line in lines[last.end : start]):
+            found[-1] = Cut(last.start, end, False, (*last.names, part.name))
+        else:
+            found.append(Cut(start, end, False, (part.name,)))
+    return found
+
+
 def _gone(part: Part, lines: list[str]) -> list[Cut]:
     """What is cut of a part that does not stay: its lines, and a long comment above it."""
-    above = Cut(part.lead, part.head)
+    above, body = Cut(part.lead, part.head), Cut(part.start, part.end, part.kind == "function")
     return [
-        Cut(part.start, part.end, part.kind == "function"),
+        *([body] if _saves(lines, body) > 0 else []),
         *([above] if above.end > above.start and _saves(lines, above) >= MIN_SIZE else []),
     ]
-
-
-def _parameters(part: Part, lines: list[str]) -> list[Cut]:
-    """What is cut of a signature of many lines: all between the one that has the name and the last."""
-    first = next((at for at in range(part.head, part.start) if part.name and part.name in lines[at]), part.start)
-    return [Cut(first + 1, part.start - 1)] if part.kind == "function" and part.start - first > MIN_LINES + 1 else []
 
 
 def _doc(part: Part, lines: list[str]) -> list[Cut]:
@@ -118,9 +199,10 @@ def _doc(part: Part, lines: list[str]) -> list[Cut]:
 
 def _mark(lines: list[str], cut: Cut) -> str:
     first = next((line for line in lines[cut.start : cut.end] if line.strip()), "")
-    return mark(
-        number(cut.end - cut.start, "line"), indent=" " if cut.is_body else first[: len(first) - len(first.lstrip())]
-    )
+    said = number(cut.end - cut.start, "line")
+    if cut.names:
+        said += f": {', '.join(filter(None, cut.names))}"
+    return mark(said, indent=" " if cut.is_body else first[: len(first) - len(first.lstrip())])
 
 
 def _saves(lines: list[str], cut: Cut) -> int:

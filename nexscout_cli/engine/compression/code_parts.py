@@ -32,12 +32,15 @@ _OPENS = re.compile(r"\s*(?:def|defp|local function|function|sub)\s+[^\W\d]")
 """How a function begins in a language that ends its blocks by a word."""
 _DEFINED = re.compile(
     r"\b(?:def|defp|func|fn|function|fun|sub)\s+(?:\([^()\n]{0,200}\)\s*)?(?:self\.)?([^\W\d]\w*[!?]?)"
-    r"|(?<!\w)([^\W\d]\w*)\s?(?:<[^<>\n]{0,100}>)?\(|([^\W\d]\w*)\s*[:=]"
 )
+_CALLED = re.compile(r"(?<!\w)([^\W\d]\w*)\s?(?:<[^<>\n]{0,100}>)?\(|([^\W\d]\w*)\s*[:=]")
+"""How a function's name stands in a language that has no word for "function\"."""
 _NAME = re.compile(
     r"(?:class|struct|interface|impl(?:<[^<>\n]{0,100}>)?|trait|module|namespace|object|enum)\s+([^\W\d][\w.]*)"
 )
 _COMMENT = re.compile(r"\s*(?:#(?!\[|include|if|end|else|def|pragma|region)|//|/\*|\*(?:[\s/]|\Z)|--\s|;;)")
+_TYPE = re.compile(r"\w[\w ]*[ *]*")
+"""What a function of C gives, on a line of its own."""
 _ATTRIBUTE = re.compile(r"\s*(?:@\w|#\[|\[[A-Z])")
 
 
@@ -72,7 +75,7 @@ def parts_of(code: str, lines: list[str]) -> list[Part]:
 def _is_worth(part: Part, lines: list[str]) -> bool:
     size = sum(len(line) + 1 for line in lines[part.start : part.end])
     if part.kind == "function":
-        return size >= MIN_SIZE
+        return size > 0
     return size >= 2 * MIN_SIZE and part.end - part.start >= MIN_LINES - 1
 
 
@@ -185,8 +188,7 @@ def _by_blocks(lines: list[str]) -> list[Part]:
             continue
         head = _head(lines, at, depth, done)
         if end > at + 1 and not (bare == "{" and _HOLDS_OTHERS.match(lines[head][:200])):
-            named = _DEFINED.search("\n".join(lines[head : at + 1])[:600])
-            name = next(filter(None, named.groups()), "") if named else ""
+            name = _name("\n".join([one for one in lines[head : at + 1] if not _ATTRIBUTE.match(one[:200])])[:600])
             kind = "value" if bare.endswith(("[", "(")) else "function"
             lead = max(done, _lead(lines, head))
             found.append(Part(kind, name, " ".join(one for _, one in owners), lead, head, at + 1, end))
@@ -194,6 +196,12 @@ def _by_blocks(lines: list[str]) -> list[Part]:
         else:
             at += 1
     return found
+
+
+def _name(signature: str) -> str:
+    """The name that a signature gives a function; empty where it gives none."""
+    named = _DEFINED.search(signature) or _CALLED.search(signature)
+    return next(filter(None, named.groups()), "") if named else ""
 
 
 def _block_end(lines: list[str], at: int, depth: int) -> int:
@@ -212,6 +220,8 @@ def _head(lines: list[str], at: int, depth: int, done: int) -> int:
     while head > done and (
         lines[head].lstrip().startswith((")", "{", "where", "->")) or _is_deeper(lines[head], depth)
     ):
+        head -= 1
+    if head < at and lines[at].strip() == "{" and head > done and _TYPE.fullmatch(lines[head - 1][:200]):
         head -= 1
     while head > done and _ATTRIBUTE.match(lines[head - 1][:200]):
         head -= 1

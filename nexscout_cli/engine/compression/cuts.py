@@ -31,18 +31,18 @@ def fill(order: Iterable[int], sizes: Sequence[int], room: float, taken: Collect
     return kept
 
 
-def join(pieces: Sequence[str], kept: Collection[int], what: str = "line") -> list[str]:
+def join(pieces: Sequence[str], kept: Collection[int], what: str = "line", many: str = "") -> list[str]:
     """The pieces that are kept in their order, with a mark in the place of each run of the others."""
     result: list[str] = []
     gone = 0
     for at, piece in enumerate(pieces):
         if at in kept:
             if gone:
-                result.append(mark(number(gone, what)))
+                result.append(mark(number(gone, what, many)))
             result.append(piece)
             gone = 0
         else:
             gone += 1
     if gone:
-        result.append(mark(number(gone, what)))
+        result.append(mark(number(gone, what, many)))
     return result

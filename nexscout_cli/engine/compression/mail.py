@@ -7,7 +7,10 @@ import re
 from nexscout_cli.engine.compression.cuts import mark, number
 from nexscout_cli.engine.compression.extract import extract
 
-_HEADER = re.compile(r"(?<=From: )|(?<=Date: )|(?<=Subject: )|(?<=To: )")
+_HEADER = re.compile(
+    r"(?<=From: )|(?<=Date: )|(?<=Subject: )|(?<=To: )|(?<=Sent: )|(?<=Von: )|(?<=Gesendet: )|(?<=An: )|(?<=Betreff: )"
+    r"|(?<=De: )|(?<=À: )|(?<=Objet: )|(?<=Asunto: )|(?<=Para: )"
+)
 _QUOTES = re.compile(r"[>|\s]*>\s?")
 _PARTS = re.compile(
     r"^Content-(?:Type: multipart/|Transfer-Encoding: (?:base64|quoted-printable))", re.IGNORECASE | re.MULTILINE

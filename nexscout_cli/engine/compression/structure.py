@@ -12,6 +12,7 @@ config   lines of names and values
 mail     messages with their headers, or a thread of quotations
 html     a page
 markdown a text under headings of its own
+entries  subtitles, translations, a history of commits, XML: entries of several lines
 ======== ======================================================================================
 """
 
@@ -25,7 +26,7 @@ SAMPLE = 20_000
 """Characters that are looked at."""
 MIN_LINES = 5
 """Lines from which a table, a log or a program can be told."""
-BYTE_FOR_BYTE = ("diff", "log", "code", "table", "columns", "config", "mail", "html", "markdown")
+BYTE_FOR_BYTE = ("diff", "log", "code", "table", "columns", "config", "mail", "html", "markdown", "entries")
 """Kinds of which nothing is left out unless something was asked to be left out."""
 
 TIME = re.compile(
@@ -97,7 +98,9 @@ def kind_of(text: str) -> str:
         return "html"
     if _is_mail(lines):
         return "mail"
-    return _by_lines(lines)
+    from nexscout_cli.engine.compression.entries import starts_of
+
+    return "entries" if starts_of(sample.split("\n")) else _by_lines(lines)
 
 
 def _by_lines(lines: list[str]) -> str:
@@ -181,7 +184,7 @@ def _is_record_of_a_log(line: str) -> bool:
 
 def _is_mail(lines: list[str]) -> bool:
     names = {match.group(1).lower() for line in lines[:12] if (match := _MAIL.match(line))}
-    if len(names & {"from", "subject", "to", "date", "von", "betreff", "de", "objet", "asunto"}) > 2:
+    if len(names) > 2 and names & {"from", "subject", "date", "von", "betreff", "de", "objet", "asunto"}:
         return True
     return any(_WROTE.match(line) for line in lines) and any(line.startswith(">") for line in lines)
 

@@ -88,19 +88,34 @@ def _lines(text: str) -> Table | None:
     start = first + 1
     while start < len(lines) and (not lines[start].strip() or _RULE.match(lines[start][:300])):
         start += 1
-    rows = lines[start:]
+    rows = _rows(lines[start:], quoted=bool(mark_) and not lines[first].lstrip().startswith("|"))
 
     def split(line: str) -> list[str]:
         if line.lstrip().startswith("|"):
             return [cell.strip() for cell in line.strip().strip("|").split("|")]
         if mark_:
             try:
-                return next(csv.reader([line], delimiter=mark_), [])
+                return next(csv.reader(line.splitlines(keepends=True), delimiter=mark_), [])
             except csv.Error:
                 return line.split(mark_)
         return _GAP.split(line.strip())
 
     return Table("\n".join([*lines[:start], ""]), rows, end, split(lines[first]), [split(row) for row in rows])
+
+
+def _rows(lines: list[str], *, quoted: bool) -> list[str]:
+    """The rows of a table: its lines, but for those that go on with a cell in quotation marks, which belong to the one before."""
+    if not quoted or sum(line.count('"') for line in lines) % 2:
+        return lines
+    rows: list[str] = []
+    is_open = False
+    for line in lines:
+        if is_open:
+            rows[-1] += f"\n{line}"
+        else:
+            rows.append(line)
+        is_open ^= line.count('"') % 2 == 1
+    return rows
 
 
 def _records(text: str) -> Table | None:

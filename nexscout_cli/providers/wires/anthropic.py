@@ -211,12 +211,15 @@ class MessagesReader(Reader):
         content = document.get("content")
         if not isinstance(content, list):
             raise Damaged("the answer is damaged")
-        text = ""
+        text, beside = "", ""
         for place, block in enumerate(objects(content)):
             text += self._block(place, block)
             if block.get("type") == "tool_use":
                 text += self._input(place, json.dumps(block.get("input", {}), ensure_ascii=False))
-        return text
+            elif block.get("type") == "text":
+                beside += a_text(block.get("text"))
+        # A server that makes no model call the tool is answered in text: that is billed, and may be what was asked for.
+        return text or (beside if self._answers_by_tool else "")
 
     def _event(self, document: dict[str, Any]) -> str | None:
         kind = document.get("type")

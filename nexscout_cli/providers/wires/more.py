@@ -7,6 +7,7 @@ from typing import Any
 from nexscout_cli.engine.call import Choice, Completion
 from nexscout_cli.engine.chat import ToolCall
 from nexscout_cli.engine.request import Json
+from nexscout_cli.jsontext import plain
 from nexscout_cli.providers.surrogates import joined
 
 SIGNED = "~"
@@ -44,7 +45,12 @@ class More:
         return self._parts.setdefault(number, _Part())
 
     def call(self, number: int, place: int, id: Json, name: Json, arguments: Json) -> None:
-        """A tool call, or a piece of one: what is text is taken, and joined to what came before."""
+        """A tool call, or a piece of one: what is text is taken, and joined to what came before.
+
+        Arguments may be the object itself, as some local servers have them.
+        """
+        if isinstance(arguments, dict):
+            arguments = plain(arguments)
         part = self._part(number)
         if part is None or (place not in part.calls and len(part.calls) >= MOST):
             return

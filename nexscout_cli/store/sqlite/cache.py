@@ -43,7 +43,7 @@ def forget_answer(t: Transaction, request_id: str) -> int:
         f"SELECT user_id FROM ai_model_usage WHERE request_id = :request AND {OWN_OR_ADMIN} LIMIT 1", values
     ).fetchone()
     if row is None:
-        raise UsageError(f"there is no request {request_id!r}", "`nexscout log` lists them")
+        raise UsageError(f"there is no request {request_id!r}", "`nexscout log` lists them", code="request_not_found")
     forget = _FORGET.format(cached_from=t.sql.field("u.metadata", "cached_from"))
     return t.execute(forget, values | {"user": row["user_id"]}).rowcount
 

@@ -107,10 +107,14 @@ def find(t: Transaction, request: str) -> str:
         return request
     if len(request) < MIN_PREFIX:
         raise UsageError(
-            f"there is no request {request!r}", f"give its id, or {MIN_PREFIX} characters of its beginning"
+            f"there is no request {request!r}",
+            f"give its id, or {MIN_PREFIX} characters of its beginning",
+            code="request_not_found",
         )
     if not found:
-        raise UsageError(f"there is no request {request!r}", "`nexscout log` lists the latest ones")
+        raise UsageError(
+            f"there is no request {request!r}", "`nexscout log` lists the latest ones", code="request_not_found"
+        )
     if len(found) > 1:
         raise UsageError(f"more than one request begins with {request!r}", f"for instance {', '.join(found[:3])}")
     return found[0]

@@ -125,3 +125,31 @@ def test_other_languages_are_read_by_their_blocks(code: str) -> None:
 def test_words_of_joined_names_meet_those_of_a_question() -> None:
     assert [STEMS[word] for word in pieces("maxRetries max_retries")] == [STEMS[w] for w in ("max", "retries")] * 2
     assert STEMS["validation"] == STEMS["validate"] == STEMS["validators"]
+
+
+def many(count: int) -> str:
+    return "import os\n\n" + "".join(
+        f"def visit_{name}(\n    first_town,\n    second_town,\n    third_town,\n):\n    x = first_town + second_town\n"
+        f"    return pack_{name}(x, third_town)\n\n\n"
+        for name in [f"number{n}" for n in range(count // 2)] + ["harbour"] + [f"other{n}" for n in range(count // 2)]
+    )
+
+
+def test_where_signatures_leave_no_room_those_that_bear_least_go_and_their_names_are_said() -> None:
+    code = many(60)
+    short = shorten(code, "How is the harbour visited?", 0.3)
+    assert len(short) < 0.32 * len(code)
+    assert "def visit_harbour(" in short and "return pack_harbour(x, third_town)" in short and "import os" in short
+    assert "lines: visit_" in short
+    assert all(f"visit_number{n}" in short for n in range(30)), "each is named at least"
+
+
+def test_a_question_in_other_words_than_the_programs_finds_the_function() -> None:
+    """No word of the question stands in the function; what they mean is learned from other programs."""
+    names = ("weigh_barrel", "paint_tower", "stop_listener", "count_lanterns", "sell_orchard", "open_ledger")
+    code = "import os\n\n" + "".join(
+        f"def {name}(thing):\n" + "".join(f"    thing.step{n}({n})\n" for n in range(12)) + "\n\n" for name in names
+    )
+    short = shorten(code, "Where is everything shut down?", 0.4)
+    part = code[code.index("def stop_listener") : code.index("def count_lanterns")]
+    assert part.rstrip() in short and short.count("thing.step7") == 1
