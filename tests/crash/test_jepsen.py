@@ -1,4 +1,4 @@
-"""``scripts/jepsen``: programs and servers over one PostgreSQL that breaks all the time, and a checker that sees what a lost lock does."""
+"""``scripts/jepsen``: programs and servers over one PostgreSQL that breaks all the time; a lost lock is seen."""
 
 from __future__ import annotations
 
