@@ -272,13 +272,13 @@ class Execution:
 
     def _second_opinion(self, course: Course, held: Held, completion: Completion, posting: Posting) -> Next:
         """A second cheap model's answer, which is compared with the doubted one and never delivered."""
-        from nexscout_cli.engine.answers.doubt import agree, second_opinion
+        from nexscout_cli.engine.answers.doubt import agree, extent_of, second_opinion
 
         doubted, cascade = course.doubted, course.first.cascade
         assert doubted is not None and cascade is not None
         prompt = course.asked.request.question
         same = not delivery.useless(completion) and agree(prompt, doubted.completion.text, completion.text)
-        score = second_opinion(doubted.score, same)
+        score = second_opinion(doubted.score, same, extent_of(prompt, doubted.completion.text))
         found = {"score": round(score, 4), "limit": cascade.doubt, "reasons": [], "agrees": same}
         course = course._replace(doubted=doubted._replace(confirmed=score < cascade.doubt))
         return course, Post(held, posting._replace(doubt=found))

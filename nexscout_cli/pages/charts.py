@@ -97,11 +97,8 @@ def stacked(label: str, days: Sequence[str], parts: Sequence[Line], unit: Unit) 
         )
     # There are hundreds of bars: they are counted in days and tenths of a unit, begin at the bottom, and cover each other.
     x, y = f"{_x(0, len(days)):.3f}", f"{wide:.4f}"
-    marks = [
-        Markup('<g class="s" transform="translate({} {})scale({},-.1)">{}</g>').format(
-            x, _BOTTOM, y, Markup("").join(marks)
-        )
-    ]
+    group = Markup('<g class="s" transform="translate({} {})scale({},-.1)">{}</g>')
+    marks = [group.format(x, _BOTTOM, y, Markup("").join(marks))]
     texts = []
     for n, day in enumerate(days):
         named = [(p.values[n] or 0, p.name) for p in parts]

@@ -126,9 +126,7 @@ async def _nowhere(request: Request, error: Exception) -> Response:
         return errors.response(protocol, errors.HttpError(404, "there is nothing here", where, code="not_found"))
     what = f"{request.method} is not taken here; {taken} is"
     allow = {"allow": taken}
-    return errors.response(
-        protocol, errors.HttpError(405, what, where, code="method_not_allowed", headers=allow)
-    )
+    return errors.response(protocol, errors.HttpError(405, what, where, code="method_not_allowed", headers=allow))
 
 
 async def _quote(server: Server, request: Request) -> Response:

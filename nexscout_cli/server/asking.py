@@ -40,7 +40,9 @@ def said(headers: Mapping[str, str], metadata: Any) -> dict[str, str]:
     """What a request says of itself beside the protocol; a header counts for more than metadata. Raises UsageError."""
     found: dict[str, str] = {}
     for header in headers:
-        if header.startswith(_OURS) and header[len(_OURS) :] not in NAMES:  # a bound that is not known would bind nothing
+        if (
+            header.startswith(_OURS) and header[len(_OURS) :] not in NAMES
+        ):  # a bound that is not known would bind nothing
             raise UsageError(f"there is no header {header:.60}", f"known are: {_OURS}{', '.join(NAMES)}")
     if metadata is not None and not isinstance(metadata, dict):
         raise UsageError("metadata is not a JSON object", 'for instance {"feature": "ai_message"}')

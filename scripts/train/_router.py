@@ -14,10 +14,11 @@ import scipy.sparse as sp
 from sklearn.cluster import MiniBatchKMeans
 from sklearn.linear_model import LogisticRegression, Ridge
 
+from nexscout_cli.engine.answers.doubt import extent
 from nexscout_cli.engine.routing.difficulty import CLIP
 from nexscout_cli.engine.routing.prompt_traits import BUCKETS, KINDS, Prompt, grams, take_apart
 
-DOUBT_STRENGTH = 0.03
+DOUBT_STRENGTH, AGREEMENT_RIDGE = 0.03, 0.01
 ENOUGH = 500
 """Prompts of a kind from which on it has weights of its own; with fewer, what the kinds share says more."""
 STRENGTH = 0.3
@@ -36,6 +37,10 @@ VOTES = {
 }
 """What the plain estimate goes by, in standard deviations. Given and not learned: weights that were fitted to tasks, or the
 best of 250 sets of weights, did worse on tasks left out than these, and no better than the length of the question alone."""
+TRUST, LEVEL = 0.8, -0.5
+"""How far what was learned decides of the most familiar prompt, the plain estimate the rest; and what both log-odds are lowered
+by: nobody's task is as easy as the average one of those learned from seems, and where both models fail nothing is gained. Of
+ten pairs of values, each task's best by the worst of the other tasks left out had this level (and a trust of 0.7 to 1)."""
 PLAIN_TASK, PLAIN_KIND = 600, 200
 """Of the plain estimate: the prompts that a task counts as at most, and those that the mean over all kinds counts as."""
 TOLERANCE = 1e-3
@@ -268,7 +273,8 @@ def learn(examples: Sequence[Example], source: Any = None, *, folds_too: bool = 
     size = f.traits @ np.array([plain["traits"].get(name, 0.0) for name in f.names])
     level = [np.array([plain[which][f.kind[i]] for i in known]) for which in ("strong", "weak")]
     other = np.column_stack([level[0], level[1] + size[known]])
-    unseen = familiar[known, None] * unseen + (1 - familiar[known, None]) * other
+    trusted = TRUST * familiar[known, None]
+    unseen = LEVEL + trusted * unseen + (1 - trusted) * other
     right = 1 / (1 + np.exp(-unseen))
     gain = sp.csr_matrix(right[:, :1] - right[:, 1:])
     wins = np.array([examples[i].strong * (1 - examples[i].weak) for i in known], dtype=float)
@@ -289,6 +295,8 @@ def learn(examples: Sequence[Example], source: Any = None, *, folds_too: bool = 
         "plain": plain,
         "centres": _packed(centres.ravel()),
         "near": _rounded(near),
+        "trust": TRUST,
+        "level": LEVEL,
     }
     return Learned(data, unseen, estimate)
 
@@ -333,12 +341,7 @@ def learn_doubt(judged: Sequence[Judged], source: Any = None) -> Learned:
     line = _fit(sp.csr_matrix(gain[:, None]), wins, weight, 1e3)
     odds = line.decision_function(sp.csr_matrix(gain[:, None]))
     asked = np.array([i for i, one in enumerate(judged) if one.agrees is not None], dtype=int)
-    shift = [0.0, 0.0]
-    if len(asked):
-        said = np.array([[not judged[i].agrees, bool(judged[i].agrees)] for i in asked], dtype=float)
-        more = LogisticRegression(C=1.0, fit_intercept=False, max_iter=1000)
-        more.fit(np.column_stack([odds[asked], said]), wins[asked] > 0.5)
-        shift = [float(x) for x in more.coef_[0, 1:]]
+    shift = _of_agreement([judged[i] for i in asked], odds[asked], wins[asked]) if len(asked) else [0.0] * 3
     data = {
         "source": source,
         "names": names,
@@ -349,6 +352,24 @@ def learn_doubt(judged: Sequence[Judged], source: Any = None) -> Learned:
         "agreement": _rounded(shift),
     }
     return Learned(data, unseen, 1 / (1 + np.exp(-odds)))
+
+
+def _of_agreement(judged: Sequence[Judged], odds: np.ndarray, wins: np.ndarray) -> list[float]:
+    """What a disagreement, an agreement, and the extent of an answer that is disagreed with add to ``odds``: Newton's method."""
+    size = [_extent(one.signs) for one in judged]
+    apart = np.array([not one.agrees for one in judged], dtype=float)
+    design = np.column_stack([apart, 1 - apart, apart * size])
+    found = np.zeros(3)
+    for _ in range(30):
+        p = 1 / (1 + np.exp(-np.clip(odds + design @ found, -30, 30)))
+        slope = design.T @ (wins - p) - AGREEMENT_RIDGE * found
+        found += np.linalg.solve((design.T * (p * (1 - p))) @ design + AGREEMENT_RIDGE * np.eye(3), slope)
+    return [float(x) for x in found]
+
+
+def _extent(signs: dict[str, float]) -> float:
+    words = np.expm1(2 * signs["it is long"])
+    return extent((words + 5) / np.exp(signs["it is long for the question"]) - 5, words)
 
 
 def _rounded(values: Iterable[float]) -> list[float]:

@@ -60,6 +60,13 @@ class Later:
         finally:
             store.close()
 
+    def change(self, statement: str) -> None:
+        """What no command does: as a process has left it that was killed."""
+        store = assemble.open_store()
+        with store._work.write("ada") as t:  # type: ignore[attr-defined]
+            assert t.execute(statement).rowcount == 1
+        store.close()
+
     def sound(self) -> bool:
         return self("db", "check")[0] == 0
 
@@ -152,6 +159,20 @@ def test_what_was_given_back_is_sent_at_full_price_where_that_is_wanted(later: L
     full = (GIVEN * 150_000 + TAKEN * 600_000 + 999) // 1000
     assert costs == [MINI, full, full, full] and later.sound()
     assert job["cost_usd"] == f"{sum(costs) / 1e9:.9f}"  # what a job has cost is all that its rows have
+
+
+def test_what_a_row_holds_that_was_sent_at_full_price_and_lost_is_told_with_its_job(later: Later) -> None:
+    later.server.states = ["expired"]
+    later.server.fate = lambda number: "expired"
+    later.server.hangs_up = True
+    later.submit("--fallback")
+    status, job = later.poll()
+    held = later.sql("SELECT sum(hold) FROM attempts WHERE state = 'unknown'")[0][0]
+    assert status == 7 and held > 0 and job["held_usd"] == f"{held / 1e9:.9f}"
+    # Killed before it could say so, it finds the call when it is asked again.
+    later.change("UPDATE job_rows SET state = 'back', request_id = 'away', answer = NULL WHERE n = 0")
+    shown = json.loads(later("jobs", "show", "job", "--json")[1], parse_float=str)
+    assert shown["held_usd"] == job["held_usd"] and later.sound()
 
 
 def test_a_job_that_is_cancelled_keeps_and_pays_what_was_answered(later: Later) -> None:

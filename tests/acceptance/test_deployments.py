@@ -252,8 +252,19 @@ def test_what_is_no_chat_model_is_not_deployed(six: Home) -> None:
     assert refused.status == 2 and "is not a chat model" in refused.err and listed(six) == []
 
 
-def test_a_provider_with_a_free_model_is_pointed_elsewhere_and_what_is_paid_stays_so(six: Home, other: OpenAIServer) -> None:
-    six("models", "add", "house", "--litellm-model", "openai/gpt-4o-mini", "--api-base", "http://127.0.0.1:9/v1", "--free")
+def test_a_provider_with_a_free_model_is_pointed_elsewhere_and_what_is_paid_stays_so(
+    six: Home, other: OpenAIServer
+) -> None:
+    six(
+        "models",
+        "add",
+        "house",
+        "--litellm-model",
+        "openai/gpt-4o-mini",
+        "--api-base",
+        "http://127.0.0.1:9/v1",
+        "--free",
+    )
     refused = six("models", "point", "openai", "--api-base", other.url, ok=False)
     assert refused.status == 2 and "house" in refused.err and "--free" in refused.err
     six("models", "point", "openai", "--api-base", other.url, "--free")

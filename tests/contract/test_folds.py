@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from nexscout_cli.engine import percentiles
 from nexscout_cli.engine.report_window import Only, Window, zone
 from nexscout_cli.engine.reports.build import COLUMNS, report
 from nexscout_cli.errors import UsageError
-from nexscout_cli.store.sqlite import fold_reader, folding, reports
+from nexscout_cli.store.sqlite import fold_reader, fold_reading, folding, reports
 from nexscout_cli.store.sqlite.folding import Folded
 from tests.contract.conftest import Shop
 from tests.support.steps import Steps
@@ -59,6 +61,50 @@ def test_reports_say_the_same_folded_or_not(used: Steps, monkeypatch: pytest.Mon
                 unfolded.setattr(fold_reader, "folded", lambda t: Folded("", frozenset()))
                 assert every_report(used, window, user) == found
     assert used.check() == []
+
+
+def test_reports_say_the_same_from_whatever_hour_on(used: Steps, monkeypatch: pytest.MonkeyPatch) -> None:
+    used.store.recovery.recover("ada")
+    now = used.store.reports.now("ada")
+    for hours in range(30, 54, 5):
+        window = Window(now - timedelta(hours=hours, minutes=hours), now)
+        for user in (None, "bob"):
+            found = every_report(used, window, user)
+            with monkeypatch.context() as unfolded:
+                unfolded.setattr(fold_reader, "folded", lambda t: Folded("", frozenset()))
+                assert every_report(used, window, user) == found
+
+
+@given(
+    since=st.integers(0, 60 * 24 * 4),
+    length=st.integers(0, 60 * 24 * 4),
+    end=st.integers(0, 100),
+    hourly=st.booleans(),
+    changed=st.frozensets(st.integers(0, 99), max_size=3),
+)
+def test_every_minute_of_a_window_is_read_once(
+    since: int, length: int, end: int, hourly: bool, changed: frozenset[int]
+) -> None:
+    day = datetime(2026, 11, 2, tzinfo=UTC)
+
+    def at(minute: int) -> datetime:
+        return day + timedelta(minutes=minute)
+
+    known = Folded(folding.hour_of(at(end * 60)), frozenset(folding.hour_of(at(h * 60)) for h in changed if h < end))
+    cut = fold_reading.cover(at(since), at(since + length), known, hourly=hourly)
+    counted = [0] * (60 * 24 * 10)
+    less = {id(cut.less_hours), id(cut.less_rows)}
+    for kind in cut:
+        for a, b in kind:
+            first, last = (round((moment - day) / timedelta(minutes=1)) for moment in (a, b))
+            for minute in range(first, last):
+                counted[minute] += -1 if id(kind) in less else 1
+    assert [n for n, times in enumerate(counted) if times] == list(range(since, since + length)) and max(counted) <= 1
+    for kind in (cut.days, cut.hours, cut.less_hours):
+        for a, b in kind:
+            hours = range(round((a - day) / timedelta(hours=1)), round((b - day) / timedelta(hours=1)))
+            assert not changed.intersection(h for h in hours if h < end)
+            assert all(h < end for h in hours)
 
 
 def test_what_changes_later_is_read_at_once_and_folded_again(used: Steps, shop: Shop) -> None:

@@ -1,4 +1,4 @@
-"""``scripts/jepsen``: programs over one PostgreSQL that breaks all the time, and a checker that sees what a lost lock does."""
+"""``scripts/jepsen``: programs and servers over one PostgreSQL that breaks all the time; a lost lock is seen."""
 
 from __future__ import annotations
 
@@ -21,6 +21,12 @@ def run(*words: str) -> subprocess.CompletedProcess[str]:
 
 def test_programs_over_a_database_that_breaks_overspend_forget_and_double_nothing() -> None:
     done = run("--seeds", "1", "--seconds", "2")
+    assert done.returncode == 0, done.stdout
+    assert "seed 1: " in done.stdout and ": 0 violations" in done.stdout
+
+
+def test_servers_over_a_database_that_breaks_do_not_either() -> None:
+    done = run("--serve", "--seeds", "1", "--seconds", "2")
     assert done.returncode == 0, done.stdout
     assert "seed 1: " in done.stdout and ": 0 violations" in done.stdout
 

@@ -56,3 +56,20 @@ def test_the_table_of_emotion_counts_every_labelled_text_once_by_language_and_on
     texts = [json.loads(line) for line in (ROOT / "fixtures" / "emotion.jsonl").read_text("utf-8").splitlines()]
     lines = [line.split() for line in bench.emotion().splitlines()[1:]]
     assert sum(int(line[1]) for line in lines) == 2 * len(texts)
+
+
+def test_each_figure_is_held_against_its_limits(bench: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(bench, "MET", [])
+    bench.hold("bias", 0.55, 0.8, 1.25)
+    bench.hold("coverage", 0.8, 0.8)
+    bench.hold("ratio", 0.86, float("-inf"), 0.85)
+    assert [line[2:] for line in bench.MET] == [
+        ("0.8 to 1.25", "NO"),
+        ("at least 0.8", "yes"),
+        ("at most 0.85", "NO"),
+    ]
+
+
+def test_the_figures_of_a_task_left_out_are_read_from_the_table(bench: Any) -> None:
+    text = "set  models  error\ncrux, without a fifth  9  0.1\ncrux, without the task  48  0.22  0.41  1.09"
+    assert bench.told(text, ", without the task") == [("crux", [48.0, 0.22, 0.41, 1.09])]

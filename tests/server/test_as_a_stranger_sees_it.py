@@ -64,7 +64,9 @@ def test_a_request_that_there_is_not_is_404_wherever_it_is_named(shared: Scout, 
         assert (answer.status, answer.json["error"]["code"]) == (404, "request_not_found")
 
 
-@pytest.mark.parametrize("query", ["limit=-1", "limit=0", "limit=1001", "limit=abc", "limit=", "limit=%D9%A3", "limt=3"])
+@pytest.mark.parametrize(
+    "query", ["limit=-1", "limit=0", "limit=1001", "limit=abc", "limit=", "limit=%D9%A3", "limt=3"]
+)
 def test_a_list_of_requests_refuses_what_it_cannot_mean(shared: Scout, key: str, query: str) -> None:
     assert shared.ask(f"/v1/requests?{query}", None, key).status == 400
     assert shared.ask("/v1/requests?limit=1000", None, key).status == 200

@@ -56,6 +56,7 @@ class BatchServer:
         self.files: dict[str, bytes] = {}
         self.steps: list[str] = []
         self.answered_at_once: list[Body] = []
+        self.hangs_up = False
         self._lock = threading.RLock()
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), _handler(self))
         self._server.daemon_threads = True
@@ -92,6 +93,8 @@ class BatchServer:
             if path == "/v1/chat/completions":
                 asked = json.loads(body)
                 self.answered_at_once.append(asked)
+                if self.hangs_up:
+                    raise ConnectionResetError
                 return 200, self._completion(asked)
             return 404, {"error": {"message": f"no such path {path}"}}
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from nexscout_cli.cli import diff, output
-from nexscout_cli.engine.answers import arithmetic, doubt
+from nexscout_cli.engine.answers import arithmetic, doubt, json_text
 from nexscout_cli.engine.cache import canonical, key, rewordings, slips
 from nexscout_cli.engine.catalog import endpoints
 from nexscout_cli.engine.compression import (
@@ -157,6 +157,7 @@ def functions(cache_dir: Path) -> dict[str, TextFunction]:
         "evaluate": of(arithmetic.evaluate, arithmetic.__name__),
         "doubt of an answer": of(lambda text: doubt.doubt(asked, text, "stop"), doubt.__name__),
         "doubt after a prompt": of(lambda text: doubt.doubt(text, "It is 1.", "stop"), doubt.__name__),
+        "JSON of an answer": of(lambda text: json_text.find(text), json_text.__name__),
         "agree": of(lambda text: doubt.agree(asked, text, "(A) " + text), doubt.__name__),
         "agree after a prompt": of(lambda text: doubt.agree(text, "It is 1.", "It is 2."), doubt.__name__),
         "o200k": of(lambda text: counter.count(text, "o200k_base"), tokens.__name__),

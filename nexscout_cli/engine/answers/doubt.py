@@ -14,6 +14,7 @@ from functools import cache, lru_cache
 from typing import Any, NamedTuple
 
 from nexscout_cli.engine.answers.arithmetic import Sum, plain, sums
+from nexscout_cli.engine.answers.json_text import find
 from nexscout_cli.engine.routing.difficulty import chances, logistic
 from nexscout_cli.engine.routing.prompt_traits import options, take_apart
 from nexscout_cli.engine.shipped_data import table
@@ -24,6 +25,8 @@ FATAL = ("it was cut", "it is empty", "it names none of the options", "it declin
 """What makes an answer useless, whatever else holds."""
 DECLINED_BELOW = 80
 """Words below which an answer that begins with a refusal is nothing else."""
+USUAL = 900
+"""What :func:`extent` counts of a usual question and its answer."""
 SEEN = 20_000
 """Characters of an answer that are read: half at its start, half at its end."""
 
@@ -98,41 +101,18 @@ def _ends(text: str) -> str:
     return text if len(text) <= SEEN else f"{text[: SEEN // 2]}\n{text[-SEEN // 2 :]}"
 
 
-def _object(text: str) -> dict[str, Any] | None:
-    """The last JSON object in ``text``, in a fence or bare; line breaks inside its strings are let pass."""
-    start = text.find("{")
-    for end in (text.rfind("}"), text.find("}", start)):
-        if 0 <= start < end:
-            try:
-                found = json.loads(text[start : end + 1], strict=False)
-            except (ValueError, RecursionError):
-                continue
-            if isinstance(found, dict):
-                return found
-    return None
-
-
-def _is_json(answer: str) -> bool:
-    bare = answer.strip().removeprefix("```json").removeprefix("```").removesuffix("```")
-    try:
-        json.loads(bare)
-    except (ValueError, RecursionError):
-        return _object(answer) is not None
-    return True
-
-
 def _read(prompt: str, answer: str) -> Answer:
     text = _ends(answer)
-    fields = _object(text) if _JSON_ASKED.search(prompt) else None
+    told = find(text) if _JSON_ASKED.search(prompt) else None
+    fields = told.value if told is not None and isinstance(told.value, dict) else None
     reasoning = text
     final: str | None = None
-    if fields is not None:
+    if told is not None and fields is not None:
         values = {str(key).lower(): value for key, value in fields.items()}
         if "answer" in values:
             given = values["answer"]
             final = given if isinstance(given, str) else json.dumps(given, ensure_ascii=False)
-        before = text[: text.find("{")]
-        reasoning = "\n".join([before, *(value for value in values.values() if isinstance(value, str))])
+        reasoning = "\n".join([text[: told.at], *(value for value in values.values() if isinstance(value, str))])
     elif _JSON_ASKED.search(prompt) and (found := _FIELD.search(text)):
         final = found[1]
     if final is None:
@@ -243,7 +223,7 @@ def symptoms(prompt: str, answer: str, finish_reason: str) -> dict[str, float]:
         "it was cut": float(finish_reason in ("length", "max_tokens") or answer.count("```") % 2 == 1),
         "it is empty": float(not answer.strip()),
         "it declines": float(words < DECLINED_BELOW and _DECLINES.match(answer) is not None),
-        "it is not JSON": float(_JSON_WANTED.search(asked) is not None and not _is_json(_ends(answer))),
+        "it is not JSON": float(_JSON_WANTED.search(asked) is not None and find(_ends(answer)) is None),
         "it is not the JSON that was asked for": float(bool(_JSON_ASKED.search(asked)) and read.fields is None),
         "it lacks the code that was asked for": float(
             bool(_CODE_ASKED.search(asked)) and "```" not in answer and "def " not in answer
@@ -295,7 +275,11 @@ def symptoms(prompt: str, answer: str, finish_reason: str) -> dict[str, float]:
 
 
 class Model(NamedTuple):
-    """What the doubt is made from: weights of the symptoms (in standard deviations) and of the prompt's own chances."""
+    """What the doubt is made from: weights of the symptoms (in standard deviations) and of the prompt's own chances.
+
+    ``agreement``: what a second model that disagrees, and one that agrees, adds to the log-odds, and what a disagreement adds
+    for each unit of :func:`extent`.
+    """
 
     names: tuple[str, ...]
     mean: tuple[float, ...]
@@ -303,7 +287,7 @@ class Model(NamedTuple):
     wrong: tuple[float, ...]
     right: tuple[float, ...]
     calibration: tuple[float, float]
-    agreement: tuple[float, float]
+    agreement: tuple[float, float, float]
 
 
 def unpack(data: dict[str, Any]) -> Model:
@@ -348,9 +332,22 @@ def weigh(found: dict[str, float], model: Model | None = None) -> Doubt:
     return Doubt(1.0 if fatal else score, tuple(reasons))
 
 
-def second_opinion(score: float, agrees: bool, model: Model | None = None) -> float:
-    """``score`` after a second cheap model answered too; what its answer tells was measured on pairs of cheap models."""
+def extent(question_words: float, answer_words: float) -> float:
+    """How much there is of a question and its answer, as a logarithm; 0 is usual. An answer's words cost four times as much."""
+    return math.log((max(question_words, 0) + 4 * answer_words + 20) / USUAL)
+
+
+def extent_of(prompt: str, answer: str) -> float:
+    """The ``extent`` of a prompt and a model's answer to it."""
+    return extent(len(prompt[:SEEN].split()), len(_ends(answer).split()))
+
+
+def second_opinion(score: float, agrees: bool, size: float = 0.0, model: Model | None = None) -> float:
+    """``score`` after a second cheap model answered too; what its answer tells was measured on pairs of cheap models.
+
+    Where they disagree after a long way (``size`` is its :func:`extent`), a strong model is seldom right either, and dear.
+    """
     if score >= 1.0:
         return score
-    odds = math.log(max(score, 1e-9) / (1 - score))
-    return logistic(odds + (model or shipped()).agreement[agrees])
+    apart, alike, longer = (model or shipped()).agreement
+    return logistic(math.log(max(score, 1e-9) / (1 - score)) + (alike if agrees else apart + longer * size))

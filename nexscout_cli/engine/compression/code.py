@@ -123,7 +123,9 @@ def _wanted(likely: list[float], by_score: list[int], costs: list[int]) -> float
     return wanted
 
 
-def _dropped(lines: list[str], parts: list[Part], by_score: list[int], saved: list[int], missing: float) -> dict[int, int]:
+def _dropped(
+    lines: list[str], parts: list[Part], by_score: list[int], saved: list[int], missing: float
+) -> dict[int, int]:
     """The functions that go with their signatures, and the characters that this saves beside what their bodies do."""
     found: dict[int, int] = {}
     for at in reversed(by_score[1:]):

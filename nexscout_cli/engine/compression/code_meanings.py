@@ -26,7 +26,9 @@ def meanings(stem: str) -> dict[str, float]:
     """The stems in programs that a question's stem means, each with how surely (0..1); empty where nothing is known of it."""
     table, sought = _table(), stem.encode()
     low, high = 0, len(table) - 1
-    while low < high:  # the line end at ``low`` stands before all lines that may be the one, that at ``high`` after them
+    while (
+        low < high
+    ):  # the line end at ``low`` stands before all lines that may be the one, that at ``high`` after them
         start = table.rindex(b"\n", low, (low + high) // 2 + 1)
         end = table.index(b"\n", start + 1)
         word, _, meant = table[start + 1 : end].partition(b" ")

@@ -71,7 +71,8 @@ class Weights(NamedTuple):
 
     ``rarity`` (of a bucket, in ``rarity_step``) weighs a word; 0: never seen. ``centres``: prompts learned from, as the
     centres of clusters of their traits; up to the first distance of ``near`` from one a prompt is familiar, from the
-    second on it is not, nor where its kind is none of ``kinds``.
+    second on it is not, nor where its kind is none of ``kinds``. Of the most familiar one what was learned decides as far as
+    ``trust`` goes, and ``level`` is added to both log-odds before their difference is taken.
     """
 
     names: tuple[str, ...]
@@ -88,6 +89,8 @@ class Weights(NamedTuple):
     plain: Plain
     centres: tuple[tuple[float, ...], ...]
     near: tuple[float, float]
+    trust: float
+    level: float
 
 
 def unpack(data: dict[str, object]) -> Weights:
@@ -155,13 +158,13 @@ def _odds(sight: _Sight, w: Weights, model: Outcome) -> float:
 
 def _chances(sight: _Sight, w: Weights) -> Chances:
     """Log-odds of what was learned, drawn towards the plain estimate as the prompt is less familiar."""
-    known, plain = sight.familiar, w.plain
+    known, plain = w.trust * sight.familiar, w.plain
     size = math.fsum(
         plain.traits[name] * value for name, value in zip(w.names, sight.values, strict=True) if name in plain.traits
     )
     return Chances(
-        known * _odds(sight, w, w.strong) + (1 - known) * plain.strong[sight.kind],
-        known * _odds(sight, w, w.weak) + (1 - known) * (plain.weak[sight.kind] + size),
+        w.level + known * _odds(sight, w, w.strong) + (1 - known) * plain.strong[sight.kind],
+        w.level + known * _odds(sight, w, w.weak) + (1 - known) * (plain.weak[sight.kind] + size),
     )
 
 
@@ -176,7 +179,7 @@ def difficulty(prompt: str, weights: Weights | None = None) -> Difficulty:
     w = weights or shipped()
     sight = _look(prompt, w)
     p, q = map(logistic, _chances(sight, w))
-    known = sight.familiar
+    known = w.trust * sight.familiar
     probability = logistic(w.calibration[0] + w.calibration[1] * (p - q))
     up, down = p * (1 - p), q * (1 - q)  # how much the gain moves with either sum
     weighed = [
@@ -194,7 +197,7 @@ def difficulty(prompt: str, weights: Weights | None = None) -> Difficulty:
         for bucket, text in sight.texts.items()
         if text.isalpha() and len(text) > 2
     ]
-    return Difficulty(probability, bisect_right(w.edges, probability), _heaviest(weighed, spoken), known)
+    return Difficulty(probability, bisect_right(w.edges, probability), _heaviest(weighed, spoken), sight.familiar)
 
 
 def _say(name: str, value: float, raw: float) -> str:

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from nexscout_cli.errors import NexScoutError
 
 Connection = psycopg.Connection[PostgresRecord]
-SCHEMA_VERSION = 19
+SCHEMA_VERSION = 20
 UNFINISHED = 1_000_000
 """The schema's number while books are being copied there: every version of the program refuses it."""
 MOST = 20
@@ -33,6 +33,20 @@ _AT_REST = 30.0
 """Seconds after which a connection that was kept is tried before it is used."""
 _CONNECT = 10
 """Seconds that a server has to answer, for each of its addresses."""
+
+
+# A transaction that its program left alone must not keep everybody's locks.
+_SETTINGS = (
+    "SELECT pg_backend_pid(), set_config('search_path', 'nexscout, pg_temp', false), set_config('lock_timeout', %s, false), "
+    "set_config('idle_in_transaction_session_timeout', '60s', false)"
+)
+
+
+def is_shared(connection: Connection) -> bool:
+    """Whether a pool of connections stands between here and the server, which may give each transaction another session: so
+    that nothing may be kept in one, neither settings nor prepared statements. Its sessions have other numbers than the server's.
+    """
+    return connection.prepare_threshold is None
 
 
 class Connections:
@@ -83,15 +97,28 @@ class Connections:
                 break
             try:
                 if begin or time.monotonic() - since > _AT_REST:
-                    connection.execute((begin or "SELECT 1").encode())
+                    self._start(connection, begin)
             except psycopg.OperationalError:
                 connection.close()
             else:
                 return connection
         connection = self.connect()
         if begin:
-            connection.execute(begin.encode())
+            self._start(connection, begin)
         return connection
+
+    def _start(self, connection: Connection, begin: str) -> None:
+        connection.execute((begin or "SELECT 1").encode())
+        if begin:
+            self.settle_in(connection)
+
+    def settle_in(self, connection: Connection) -> None:
+        """In a transaction that has just begun: settings that are its own where the session is shared with other programs."""
+        if is_shared(connection):
+            connection.execute(_SETTINGS.replace("false", "true"), self._wait())
+
+    def _wait(self) -> tuple[str]:
+        return (f"{round(self.timeout * 1000)}ms",)
 
     def _put_back(self, connection: Connection) -> None:
         if connection.pgconn.transaction_status != psycopg.pq.TransactionStatus.IDLE:
@@ -113,13 +140,9 @@ class Connections:
                 application_name="nexscout",
             )
             adapt(connection)
-            wait = f"{round(self.timeout * 1000)}ms"
-            # A transaction that its program left alone must not keep everybody's locks.
-            connection.execute(
-                "SELECT set_config('search_path', 'nexscout, pg_temp', false), set_config('lock_timeout', %s, false), "
-                "set_config('idle_in_transaction_session_timeout', '60s', false)",
-                (wait,),
-            )
+            row = connection.execute(_SETTINGS, self._wait()).fetchone()
+            if row is not None and row[0] != connection.info.backend_pid:
+                connection.prepare_threshold = None
         except (psycopg.ProgrammingError, UnicodeError) as error:
             raise StoreError(  # libpq repeats what it could not read, which may be a password
                 "NEXSCOUT_DB is no URL that PostgreSQL's library can read",

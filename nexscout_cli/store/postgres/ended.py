@@ -14,9 +14,10 @@ from typing import TYPE_CHECKING
 import psycopg
 
 from nexscout_cli.errors import NexScoutError
+from nexscout_cli.store.postgres.connections import is_shared
 
 if TYPE_CHECKING:
-    from nexscout_cli.store.postgres.connections import Connections
+    from nexscout_cli.store.postgres.connections import Connection, Connections
 
 WAITED_FOR = 0x6E78_0005
 """The kind of advisory lock that who waits for a claim's end holds together with others; see migration 0016."""
@@ -82,7 +83,9 @@ class Ended:
             with self._lock:
                 self._listens = False
 
-    def _hear(self, connection: psycopg.Connection[object]) -> None:
+    def _hear(self, connection: Connection) -> None:
+        if is_shared(connection):  # what is listened for in a session that others have too is not heard
+            return
         connection.execute("LISTEN nexscout_ended")
         numbers: dict[str, str] = {}
         while claims := self._still():

@@ -17,6 +17,7 @@ import psycopg
 
 from nexscout_cli import waiting
 from nexscout_cli.errors import StoreError
+from nexscout_cli.store.postgres.connections import is_shared
 from nexscout_cli.store.postgres.records import json_without_nul
 
 if TYPE_CHECKING:
@@ -247,10 +248,16 @@ def _asked(connection: Connection, function: str, value: Any) -> Any:
         return None if row is None or row[0] is None else json.loads(row[0])
     # The library's own wait and its conversions take five times the processor time of the call itself.
     server, name = connection.pgconn, f"nexscout_{function}".encode()
+    if is_shared(connection):
+        result = server.exec_params(query.replace("%s", "$1").encode(), [text.encode()])
+        return _told(result)
     if function not in (known := _prepared.setdefault(connection, set())):
         _whole(server.prepare(name, query.replace("%s", "$1").encode()), psycopg.pq.ExecStatus.COMMAND_OK)
         known.add(function)
-    result = server.exec_prepared(name, [text.encode()])
+    return _told(server.exec_prepared(name, [text.encode()]))
+
+
+def _told(result: PGresult) -> Any:
     _whole(result, psycopg.pq.ExecStatus.TUPLES_OK)
     told = result.get_value(0, 0)
     return None if told is None else json.loads(told.decode())

@@ -146,6 +146,7 @@ class PostgresTransactions:
             with connection.pipeline():
                 if not begun:
                     connection.execute("BEGIN")
+                    self.db.settle_in(connection)
                 transaction = self._transaction(connection, actor)
                 transaction.begin(user_id)
                 if touch:

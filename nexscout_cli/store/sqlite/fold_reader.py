@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import json
 from collections import defaultdict
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from nexscout_cli.store.sqlite.fold_reading import Cover, cover, periods, stamps
 from nexscout_cli.store.sqlite.folding import folded
 from nexscout_cli.store.sqlite.folds import EVERYONE, Fold, Rows
-from nexscout_cli.store.sqlite.transaction import OWN_OR_ADMIN, Transaction, stamp
+from nexscout_cli.store.sqlite.transaction import OWN_OR_ADMIN, Transaction, parse_stamp, stamp
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
-    from datetime import datetime
 
     from nexscout_cli.engine.report_window import Window
     from nexscout_cli.store.sqlite.folding import Folded
@@ -25,6 +25,7 @@ OWNERS = """WITH RECURSIVE owners (id) AS (
   SELECT min(user_id) FROM usage_by_user_day UNION ALL
   SELECT (SELECT min(user_id) FROM usage_by_user_day WHERE user_id > owners.id)
   FROM owners WHERE owners.id IS NOT NULL)"""
+_SHORT = timedelta(hours=3)
 
 
 class FoldReader:
@@ -38,6 +39,7 @@ class FoldReader:
         self._oldest = """SELECT min(at) FROM (SELECT min(created_at) AS at FROM ai_model_usage UNION ALL
             SELECT min(created_at) FROM attempts WHERE failure IS NOT NULL) AS oldest"""
         self._known: Folded | None = None
+        self._short: dict[tuple[str, str, str], Sequence[Any]] = {}
 
     def _select(self, sql: str, **values: Any) -> list[Record]:
         """Rows of a query, which may name :actor, :user, :now, :since and :until."""
@@ -75,32 +77,39 @@ class FoldReader:
         """
         cut = self._cut(fold, keys, since or self.window.since, until or self.window.until, exact=exact)
         found: dict[tuple[Any, ...], list[int]] = {}
-        for hours, first, last in periods(cut):
+        for sign, hours, first, last in periods(cut):
             names = [{"day": "substr(period, 1, 10)"}.get(key, key) for key in keys]
             wanted = f"{_listed(names, fold)} FROM {{}} {grouped(names)}"
-            add(found, len(keys), self._from_periods(fold, keys, wanted, hours, first, last))
-        for first, last in stamps(cut):
-            add(found, len(keys), self._from_rows(fold, keys, first, last, exact=exact))
+            add(found, len(keys), self._from_periods(fold, keys, wanted, hours, first, last), sign)
+        for sign, first, last in stamps(cut):
+            add(found, len(keys), self._summed_rows(fold, keys, first, last, exact=exact), sign)
+        if cut.less_hours or cut.less_rows:
+            return {key: sums for key, sums in found.items() if any(sums)}
         return found
 
     def counted(self, fold: Fold, *keys: str, exact: bool = False) -> dict[tuple[Any, ...], dict[int, int]]:
         """How often each value of a packed fold occurs in the window, by ``keys``, as ``of`` has them."""
         cut = self._cut(fold, keys, self.window.since, self.window.until, exact=exact)
-        packed: defaultdict[tuple[Any, ...], list[str]] = defaultdict(list)
-        for hours, first, last in periods(cut):
+        packed: defaultdict[tuple[Any, ...], dict[int, list[str]]] = defaultdict(lambda: {1: [], -1: []})
+        for sign, hours, first, last in periods(cut):
             listed = ", ".join((*keys, "counts"))
             for *key, counts in self._from_periods(fold, keys, f"{listed} FROM {{}}", hours, first, last):
-                packed[tuple(key)].append(counts)
-        found = {key: _summed(each) for key, each in packed.items()}
-        for first, last in stamps(cut):
+                packed[tuple(key)][sign].append(counts)
+        found = {key: _summed(each[1]) for key, each in packed.items()}
+        for part, each in packed.items():
+            for value, n in _summed(each[-1]).items():
+                found[part][value] -= n
+        for sign, first, last in stamps(cut):
             for *key, value, n in self._from_rows(fold, (*keys, fold.keys[-1]), first, last, exact=exact):
-                found.setdefault(tuple(key), defaultdict(int))[value] += n
+                found.setdefault(tuple(key), defaultdict(int))[value] += sign * n
+        if cut.less_hours or cut.less_rows:
+            return {key: left for key, each in found.items() if (left := {v: n for v, n in each.items() if n})}
         return dict(found)
 
     def _cut(self, fold: Fold, keys: Sequence[str], start: datetime, end: datetime, *, exact: bool) -> Cover:
         """What is read of folded days, of folded hours, and of rows."""
         if exact:
-            return Cover([], [], [(start, end)])
+            return Cover([], [], [(start, end)], [], [])
         if self._known is None:
             self._known = folded(self._t)
         return cover(start, end, self._known, hourly=fold.own_hourly or (self.user is None and "owner" not in keys))
@@ -117,6 +126,20 @@ class FoldReader:
             where = f"owner = owners.id AND (owner = :actor OR {IS_ADMIN})"
         span = f"WHERE {where} AND hours = {hours} AND period >= :start AND period < :end{self.narrowed()}"
         return self._select(f"{head} SELECT {wanted.format(f'{source} {span}')}", start=first, end=end)
+
+    def _summed_rows(self, fold: Fold, keys: Sequence[str], first: str, end: str, *, exact: bool) -> Sequence[Any]:
+        """Sums of rows by ``keys``. Those of a short stretch are read once for all the groupings that a report asks for."""
+        if parse_stamp(end) - parse_stamp(first) > _SHORT:
+            return self._from_rows(fold, keys, first, end, exact=exact)
+        every = ("owner", "day", *fold.keys)
+        at = (fold.table, first, end)
+        if at not in self._short:
+            self._short[at] = self._from_rows(fold, every, first, end, exact=exact)
+        places = [every.index(key) for key in keys]
+        rows = ((*(row[n] for n in places), *row[len(every) :]) for row in self._short[at])
+        found: dict[tuple[Any, ...], list[int]] = {}
+        add(found, len(keys), rows)
+        return [(*key, *sums) for key, sums in found.items()]
 
     def _from_rows(self, fold: Fold, keys: Sequence[str], first: str, end: str, *, exact: bool) -> list[Record]:
         names = [{"day": "substr(at, 1, 10)"}.get(key, key) for key in keys]
@@ -147,9 +170,9 @@ def grouped(names: Sequence[str]) -> str:
     return f"GROUP BY {', '.join(names)}" if names else "HAVING count(*) > 0"
 
 
-def add(sums: dict[tuple[Any, ...], list[int]], keys: int, rows: Iterable[Any]) -> None:
-    """Add rows, of so many keys and then their sums, to what there is of the same keys."""
+def add(sums: dict[tuple[Any, ...], list[int]], keys: int, rows: Iterable[Any], sign: int = 1) -> None:
+    """Add rows, of so many keys and then their sums, to what there is of the same keys; ``sign`` -1 takes them away."""
     for row in rows:
-        key, values = tuple(row[:keys]), row[keys:]
+        key, values = tuple(row[:keys]), row[keys:] if sign > 0 else [-value for value in row[keys:]]
         before = sums.get(key)
         sums[key] = [a + b for a, b in zip(before, values, strict=True)] if before else list(values)

@@ -13,11 +13,15 @@ Stretch = tuple[datetime, datetime]
 
 
 class Cover(NamedTuple):
-    """A window in three kinds of stretches, each from a moment up to another."""
+    """A window in three kinds of stretches, each from a moment up to another; what ``less_hours`` and ``less_rows`` have is in
+    those days and is taken away again.
+    """
 
     days: list[Stretch]
     hours: list[Stretch]
     rows: list[Stretch]
+    less_hours: list[Stretch]
+    less_rows: list[Stretch]
 
 
 def cover(since: datetime, until: datetime, known: Folded, *, hourly: bool) -> Cover:
@@ -25,8 +29,12 @@ def cover(since: datetime, until: datetime, known: Folded, *, hourly: bool) -> C
     end = min(_hour(until), _moment(known.end)) if known.end else since
     start = _hour(since + _HOUR - timedelta(microseconds=1))
     if start >= end:
-        return Cover([], [], [(since, until)])
+        return Cover([], [], [(since, until)], [], [])
     rows = [(since, start), (end, until)]
+    less: list[Stretch] = []
+    if _is_mostly_in(day := _day(start), start, end) and not any(day <= _moment(h) < day + _DAY for h in known.changed):
+        # Most of its first day: the whole day without the rest is less to read.
+        start, less = day, [(day, start)]
     first, last = _day(start + _DAY - timedelta(microseconds=1)), _day(end)
     days, hours = ([(first, last)], [(start, first), (last, end)]) if first < last else ([], [(start, end)])
     for hour in sorted(known.changed):
@@ -34,21 +42,33 @@ def cover(since: datetime, until: datetime, known: Folded, *, hourly: bool) -> C
         days, cut = _without(days, _day(at), _DAY)
         hours, gone = _without(hours + cut, at, _HOUR)
         rows += gone
+    less_rows: list[Stretch] = []
     if not hourly:
         rows, hours = rows + hours, []
-    return Cover(*([one for one in kind if one[0] < one[1]] for kind in (days, hours, rows)))
+        less_rows, less = less, []
+    return Cover(*([one for one in kind if one[0] < one[1]] for kind in (days, hours, rows, less, less_rows)))
 
 
-def periods(cut: Cover) -> list[tuple[int, str, str]]:
-    """The hours, first period and end of each folded stretch of a window."""
-    return [(24, f"{a:%Y-%m-%d}", f"{b:%Y-%m-%d}") for a, b in cut.days] + [
-        (1, hour_of(a), hour_of(b)) for a, b in cut.hours
+def _is_mostly_in(day: datetime, start: datetime, end: datetime) -> bool:
+    """Whether more than half of a day lies in a stretch that begins on it and ends with it or later."""
+    return day < start and day + _DAY <= end and day + _DAY - start > _DAY / 2
+
+
+def periods(cut: Cover) -> list[tuple[int, int, str, str]]:
+    """Of each folded stretch of a window: 1, or -1 where it is taken away; the hours, first period and end."""
+    return [
+        *((1, 24, f"{a:%Y-%m-%d}", f"{b:%Y-%m-%d}") for a, b in cut.days),
+        *(
+            (sign, 1, hour_of(a), hour_of(b))
+            for sign, hours in ((1, cut.hours), (-1, cut.less_hours))
+            for a, b in hours
+        ),
     ]
 
 
-def stamps(cut: Cover) -> list[tuple[str, str]]:
-    """The stretches that are read by their rows, as stamps."""
-    return [(stamp(a), stamp(b)) for a, b in cut.rows]
+def stamps(cut: Cover) -> list[tuple[int, str, str]]:
+    """The stretches that are read by their rows, as stamps, each with its sign."""
+    return [(sign, stamp(a), stamp(b)) for sign, rows in ((1, cut.rows), (-1, cut.less_rows)) for a, b in rows]
 
 
 def _without(stretches: list[Stretch], at: datetime, length: timedelta) -> tuple[list[Stretch], list[Stretch]]:

@@ -19,10 +19,13 @@ if TYPE_CHECKING:
 
 SEEN = "(j.actor = :actor OR EXISTS (SELECT 1 FROM users WHERE user_id = :actor AND role = 'admin'))"
 _LIVE = "('held', 'sent', 'submitted', 'unknown')"
+# A row that is sent at full price is another request, which is known by its key before the row is ended.
 _COUNTS = """SELECT r.state, count(*) AS n, sum(r.good) AS answered,
-  coalesce(sum((SELECT sum(a.hold) FROM attempts a WHERE a.request_id = r.request_id AND a.state IN {live})), 0) AS held,
-  coalesce(sum((SELECT sum(a.actual) FROM attempts a WHERE a.request_id = r.request_id)), 0) AS cost
-  FROM (SELECT state, request_id, CASE WHEN answer IS NOT NULL AND {good} THEN 1 ELSE 0 END AS good FROM job_rows WHERE job = ?) r
+  coalesce(sum((SELECT sum(a.hold) FROM attempts a WHERE a.request_id IN (r.request_id, r.again) AND a.state IN {live})), 0) AS held,
+  coalesce(sum((SELECT sum(a.actual) FROM attempts a WHERE a.request_id IN (r.request_id, r.again))), 0) AS cost
+  FROM (SELECT state, request_id, CASE WHEN answer IS NOT NULL AND {good} THEN 1 ELSE 0 END AS good,
+      (SELECT q.request_id FROM requests q WHERE q.user_id = w.user_id AND q.key = 'job ' || w.job || ' ' || w.n) AS again
+    FROM job_rows w WHERE job = ?) r
   GROUP BY r.state"""
 _ROW = """SELECT r.*, a.id AS attempt, a.n AS attempt_n, a.state AS attempt_state, a.hold, a.hold_tokens, a.plan
   FROM job_rows r LEFT JOIN attempts a ON a.request_id = r.request_id AND a.n = 1"""

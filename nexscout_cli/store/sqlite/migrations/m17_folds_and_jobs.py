@@ -199,3 +199,13 @@ def folding_in_pieces(db: Database) -> None:
     """Which hours somebody is folding now, and until when they are left to them."""
     script(db.conn, _FOLDING)
     db.conn.execute("PRAGMA user_version = 21")
+
+
+_AUDITED = "CREATE INDEX usage_audited ON ai_model_usage (created_at) WHERE routing_reason = 'audit'"
+
+
+@MIGRATIONS()
+def audits_by_time(db: Database) -> None:
+    """What was audited is found without reading all usage."""
+    db.conn.execute(_AUDITED)
+    db.conn.execute("PRAGMA user_version = 22")
