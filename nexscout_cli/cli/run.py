@@ -55,8 +55,7 @@ def run(
     session = Session(quiet)
     text = request.prompt_for_run(prompt, session.settings["firewall.max_bytes"])
     given |= more
-    goes_on = continue_ or conversation is not None
-    if (text is None or (goes_on and not text.strip())) and given["messages"] is None and template is None:
+    if talking.says_nothing(text, continue_, conversation) and given["messages"] is None and template is None:
         raise UsageError(
             "there is no prompt", 'nexscout run "Write a haiku"   or   nexscout run @prompt.txt   (--help shows more)'
         )

@@ -46,7 +46,7 @@ def simulate(
         raise UsageError("--diff shows one plan to a person", "leave out --compare and --json")
     session = Session()
     text = request.prompt_for_simulate(prompt, session.settings["firewall.max_bytes"])
-    if text is None and given.get("messages") is None and template is None:
+    if talking.says_nothing(text, continue_, conversation) and given.get("messages") is None and template is None:
         raise UsageError("there is no prompt", "nexscout simulate prompt.txt   (--help shows more)")
     kept = talking.earlier(session, given, continue_, conversation)
     asked = templating.build(session, text, given, template, param)

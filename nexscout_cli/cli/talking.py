@@ -40,6 +40,11 @@ def earlier(session: Session, given: Given, latest: bool, name: str | None) -> C
     return kept
 
 
+def says_nothing(text: str | None, latest: bool, name: str | None) -> bool:
+    """Whether there is no prompt; an empty pipe is none where a conversation goes on."""
+    return text is None or ((latest or name is not None) and not text.strip())
+
+
 def next_turn(kept: Conversation | None, asked: AIRequest) -> AIRequest:
     """The request as a turn of the conversation that goes on, where one does. Raises UsageError."""
     if kept is None:

@@ -139,7 +139,7 @@ def _check_answered(calls: tuple[ToolCall, ...], request: AIRequest) -> None:
     if missing := next((call for call in calls if call.id not in given), None):
         raise UsageError(
             f"the model called {missing.name}, and the call {missing.id!r} has no answer yet",
-            "give its result with --messages: "
+            "give its result in a file of --messages: "
             f'[{{"role": "tool", "tool_call_id": {json.dumps(missing.id)}, "content": "…"}}]',
         )
 

@@ -188,8 +188,9 @@ def test_a_turn_that_passes_over_a_tool_call_is_refused_with_what_to_send(keepin
 
 def test_going_on_without_a_prompt_says_so(keeping: Home, server: OpenAIServer, monkeypatch: Patch) -> None:
     keeping("run", "Hello")
-    refused = keeping("run", "-C", ok=False)
-    assert refused.status == 2 and "there is no prompt" in refused.err and server.hits == 1
+    for command in ("run", "simulate"):
+        refused = keeping(command, "-C", ok=False)
+        assert refused.status == 2 and "there is no prompt" in refused.err and server.hits == 1
 
 
 def test_in_a_chat_the_lines_after_tool_calls_are_their_results(
