@@ -93,6 +93,22 @@ def useless(completion: Completion) -> bool:
     return not (said or gone) or completion.finish_reason == "content_filter"
 
 
+def without_fence(options: Options, completion: Completion) -> Completion:
+    """Where JSON was asked for: the answer without the Markdown fence that models like to put around it."""
+    if not options.wants_json:
+        return completion
+    others = tuple(choice._replace(text=_unfenced(choice.text)) for choice in completion.others)
+    return completion._replace(text=_unfenced(completion.text), others=others)
+
+
+def _unfenced(text: str) -> str:
+    inner = text.strip()
+    if not (inner.startswith("```") and inner.endswith("```") and inner.count("```") == 2):
+        return text
+    kind, _, value = inner.removesuffix("```")[3:].partition("\n")
+    return value.strip() if kind.strip().lower() in ("", "json") else text
+
+
 def checked(options: Options, completion: Completion) -> Checked:
     """An answer beside the schema that it must have; nothing where none was asked for."""
     if not options.wants_json or completion.tool_calls or completion.finish_reason == "reader_gone":

@@ -245,9 +245,11 @@ class Execution:
             return self._second_opinion(course, held, completion, undelivered)
         if delivery.useless(completion):
             return with_empty_answer(course, held, completion), Post(held, undelivered)
+        completion = delivery.without_fence(plan.request.options, completion)
         read = delivery.checked(plan.request.options, completion)
         wrong = read.fault
-        if wrong is not None and course.unfit is None:
+        # One that was cut would be cut again: it has the same bound.
+        if wrong is not None and course.unfit is None and completion.finish_reason != "length":
             course = course._replace(unfit=Unfit(held, charge, completion, wrong))
             course = course.warned(f"a first answer was not as the schema says, and is paid: {wrong}")
             note = f"{plan.model.name}'s answer is not as the schema says ({wrong}); asking once more"

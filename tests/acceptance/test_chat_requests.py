@@ -117,6 +117,27 @@ def test_an_answer_that_stays_wrong_is_given_with_a_warning_and_no_third_call(si
     assert "it is not JSON" in done["metadata"]["warnings"][-1]
 
 
+@pytest.mark.parametrize("fence", ["```json\n{}\n```", "```\n{}\n```\n", "  ```JSON\n{}```"])
+def test_json_in_a_fence_is_the_json_and_asked_for_once(six: Home, server: OpenAIServer, fence: str) -> None:
+    server.reply = fence.replace("{}", '{"name": "Ana", "age": 7}')
+    done = six("run", "--schema", "name, age int", "--json", "Who is it?").json
+    assert done["parsed"] == {"name": "Ana", "age": 7} and json.loads(done["result"]) == done["parsed"]
+    assert server.hits == 1 and done["metadata"]["warnings"] == []
+
+
+def test_text_around_a_fence_is_not_thrown_away(six: Home, server: OpenAIServer) -> None:
+    server.reply = 'Here it is:\n```json\n{"name": "Ana"}\n```'
+    done = six("run", "--schema", "name", "--json", "Who is it?").json
+    assert done["result"] == server.reply and server.hits == 2
+
+
+def test_an_answer_that_was_cut_is_not_asked_for_again_within_the_same_bound(six: Home, server: OpenAIServer) -> None:
+    server.reply, server.finish_reason = '{"name": "An', "length"
+    done = six("run", "--schema", "name", "--max-tokens", "20", "--json", "Who is it?").json
+    assert server.hits == 1 and done["result"] == server.reply and "parsed" not in done
+    assert any("not as the schema says" in warning for warning in done["metadata"]["warnings"])
+
+
 def test_a_repair_that_the_budget_does_not_cover_is_not_made(six: Home, server: OpenAIServer) -> None:
     server.reply = "Ana, seven"
     argv = ("--schema", "name, age int", "--max-tokens", "20", "--json", "Who is it?")

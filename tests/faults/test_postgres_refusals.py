@@ -236,6 +236,10 @@ def test_a_wrong_password_is_told_and_not_repeated(
     team.at(good.replace(f"{APP}:{APP}@", f"{APP}:hunter2@"))
     done = team.refuses("unreachable")
     assert "password authentication failed" in done.out and "hunter2" not in done.out + done.err
+    assert "check the user and the password" in done.out
+    base, _, rest = good.partition("?")
+    team.at(f"{base.rpartition('/')[0]}/nowhere?{rest}")
+    assert "createdb" in team.refuses("unreachable").out
     team.at(good)
     assert team.ask().status == 0
     team.settled("posted")

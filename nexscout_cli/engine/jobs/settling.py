@@ -67,6 +67,7 @@ class Settling:
             self._book.post(self._actor, row, undelivered, None)
             self._book.fail(self._actor, row, self._failure(row, held, error.code, why), response.as_json())
             return
+        completion = delivery.without_fence(plan.request.options, completion)
         read = delivery.checked(plan.request.options, completion)
         if read.fault is not None:
             course = course.warned(f"the answer is not as the schema says: {read.fault}")

@@ -179,6 +179,15 @@ def present_schema(url: str) -> int | None:
         connections.close()
 
 
+_NOT_THERE = "see that the server runs; then try again"
+_REFUSED = {
+    "authentication failed": "check the user and the password in NEXSCOUT_DB",
+    "no password supplied": "give the password in NEXSCOUT_DB, in PGPASSWORD, or in ~/.pgpass",
+    "role ": "check the user in NEXSCOUT_DB",
+    "does not exist": "make the database (createdb), or name another one in NEXSCOUT_DB",
+    "no pg_hba.conf entry": "let the server take this user from here (pg_hba.conf)",
+}
+"""What a server says that does not let one in, and what to do then."""
 _NO_ROOM = ("too many connections", "too many clients", "remaining connection slots")
 
 
@@ -211,10 +220,7 @@ def unusable(error: Exception) -> NexScoutError:
         ):  # while connecting there is no number
             return StoreError("the database has no connection left", "try again, or raise max_connections", code="busy")
         case psycopg.OperationalError() | psycopg.InterfaceError():
-            return StoreError(
-                f"the database cannot be reached: {text}",
-                "see that the server runs; then try again",
-                code="unreachable",
-            )
+            what_to_do = next((todo for words, todo in _REFUSED.items() if words in text), _NOT_THERE)
+            return StoreError(f"the database cannot be reached: {text}", what_to_do, code="unreachable")
         case _:
             return StoreError(f"the database cannot be used: {text}", "`nexscout db check` says more", code="corrupt")
