@@ -15,7 +15,7 @@ import psycopg
 import pytest
 
 from nexscout_cli.store.postgres import connections
-from nexscout_cli.store.postgres.connections import SCHEMA_VERSION
+from nexscout_cli.store.postgres.connections import SCHEMA_VERSION, unusable
 from nexscout_cli.store.postgres.transaction import BOOKS
 from tests.contract.books import PostgresBooks
 from tests.faults.conftest import Desk, Done, _clean
@@ -325,3 +325,15 @@ def test_a_server_that_dies_during_a_call_and_comes_back_has_the_call_once(
     own.start()
     assert team.ask().status == 0 and provider.hits == 1  # it is answered from the cache
     team.settled("posted")
+
+
+@pytest.mark.parametrize(
+    ("said", "told"),
+    [
+        ("server closed the connection unexpectedly\n\tThis probably means …\n\tbefore or while processing it.", "closed"),
+        ("connection failed: FATAL:  starting up\nDETAIL:  Consistent recovery state is not reached.", "starting up"),
+        ("", "OperationalError"),
+    ],
+)
+def test_of_what_a_driver_says_the_line_is_told_that_says_something(said: str, told: str) -> None:
+    assert told in unusable(psycopg.OperationalError(said)).message
