@@ -116,7 +116,7 @@ def _unlisted(world: World, provider: Provider, request: AIRequest) -> Model | N
         return None
     from nexscout_cli.engine.catalog.unlisted import unlisted
 
-    return unlisted(name, provider.listed)
+    return unlisted(name, provider.listed, world.models)
 
 
 def _limit(budget: Budget, used: Used) -> Limit:

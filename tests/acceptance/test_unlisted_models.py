@@ -37,6 +37,15 @@ def test_the_price_is_the_one_that_adding_it_would_give(anywhere: Home, server: 
     assert (alone["max_cost_usd"], alone["predicted_cost_usd"]) == (added["max_cost_usd"], added["predicted_cost_usd"])
 
 
+def test_it_is_asked_where_all_of_its_provider_were_pointed(
+    six: Home, server: OpenAIServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("OPENAI_BASE_URL", "http://127.0.0.1:1/v1")
+    six("models", "point", "openai", "--api-base", server.url)
+    assert six("run", "-m", "gpt-4.1-nano", "Hello", "--json").json["success"]
+    assert server.requests[-1].body["model"] == "gpt-4.1-nano"
+
+
 def test_another_request_does_not_choose_it(anywhere: Home, server: OpenAIServer) -> None:
     anywhere("run", "-m", "gpt-4.1-nano", "Hello")
     anywhere("run", "Hello there")

@@ -20,6 +20,10 @@ class Listed(Protocol):
         """Its name in the table."""
 
     @property
+    def provider(self) -> str:
+        """Whose model it is, as the table says."""
+
+    @property
     def mode(self) -> str:
         """chat, completion, embedding and so on."""
 

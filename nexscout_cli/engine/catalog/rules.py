@@ -69,6 +69,10 @@ def check_new(catalog: tuple[Model, ...], name: str) -> None:
         raise UsageError(f"{name} is in the catalog already", f"`nexscout models set {name} …` changes it")
 
 
+_BARE = ("openai", "anthropic")
+"""Providers whose models a table of prices names without the provider, which a target has."""
+
+
 def new_model(name: str, change: Change, lookup: Lookup) -> tuple[Model, list[str]]:
     """A model to add; what is not said comes from the table. Returns it with what should be said of it.
 
@@ -79,8 +83,8 @@ def new_model(name: str, change: Change, lookup: Lookup) -> tuple[Model, list[st
         f"openai/{name}" if change.api_base and endpoints.speaks_openai(change.api_base) else name
     )
     listed = lookup(target)
-    if listed is not None and "/" not in target and "/" in listed.name:
-        target = listed.name
+    if listed is not None and "/" not in target:
+        target = listed.name if "/" in listed.name or listed.provider not in _BARE else f"{listed.provider}/{target}"
     if target.startswith(EMBEDDED_PREFIX):
         raise UsageError(
             "there is one embedded model, and no other can be added",

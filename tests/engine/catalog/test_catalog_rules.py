@@ -25,6 +25,7 @@ class Entry(NamedTuple):
     """What a table says of a model."""
 
     name: str = "openai/new"
+    provider: str = "openai"
     mode: str = "chat"
     price_in: int = 100
     price_out: int = 400
@@ -69,6 +70,11 @@ def test_what_is_said_counts_and_then_nothing_is_told() -> None:
 def test_the_type_of_a_new_model_follows_its_price_and_its_quality_the_type(price_out: int, kind: str) -> None:
     model, _ = rules.new_model("new", Change("openai/new"), table(price_out=price_out))
     assert (model.type, model.quality) == (kind, rules.QUALITY[kind])
+
+
+def test_a_name_that_the_table_has_without_its_provider_gets_it_so_that_our_own_wire_serves_it() -> None:
+    assert rules.new_model("new", Change(), table(name="new"))[0].litellm_model == "openai/new"
+    assert rules.new_model("new", Change(), table(name="new", provider="bedrock"))[0].litellm_model == "new"
 
 
 @pytest.mark.parametrize(
