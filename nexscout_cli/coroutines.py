@@ -149,8 +149,10 @@ class InThreads:
         self._inner = inner
 
     def __getattr__(self, name: str) -> Any:
-        """The method of that name."""
+        """The method of that name, or the value."""
         method = getattr(self._inner, name)
+        if not callable(method):
+            return method
 
         def call(*args: Any, **named: Any) -> Any:
             loop = waiting.here()

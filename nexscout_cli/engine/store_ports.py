@@ -241,6 +241,12 @@ class Store(Protocol):
     lets_others_go_on: bool
     """Whether a coroutine that waits for it lets others go on (``waiting.py``); else its calls are for threads."""
 
+    @property
+    def take_request(self) -> Callable[[str, int], float | None] | None:
+        """Counts a request of a key that may send so many a minute, among the servers of all machines: the seconds to wait where
+        it has sent them. None where only one machine has the books, whose servers count in files.
+        """
+
     def for_many_commits(self) -> None:
         """Make commits cheap, for a process that makes many of them."""
 

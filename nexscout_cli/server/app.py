@@ -59,7 +59,7 @@ def application(
     looks for what is wrong with the database, after a failure that nobody understands. ``rates``: the folder in which all
     servers of the machine count requests a minute.
     """
-    server = Server(engine, store, settings, fault, Rates(rates))
+    server = Server(engine, store, settings, fault, Rates(rates, among_all=store.take_request))
     pages = [] if secret is None else _pages(server, secret)
 
     def beside() -> list[Coroutine[Any, Any, None]]:

@@ -1,4 +1,4 @@
-"""Requests a minute by key, counted together by all servers of a machine that work on the same books."""
+"""Requests a minute by key, counted together by all servers that work on the same books."""
 
 from __future__ import annotations
 
@@ -24,11 +24,18 @@ class Rates:
 
     ``folder``: where the servers of this machine keep the times of each key's requests, a file for each key, by the clock
     that they all read; None, or where it cannot be written: each counts its own. Nothing is lost with such a file but the
-    count of a minute. Thread-safe.
+    count of a minute. ``among_all``: counts among the servers of all machines instead, and blocks for as long as that takes
+    (``blocks``). Thread-safe.
     """
 
-    def __init__(self, folder: Path | None = None, clock: Callable[[], float] = time.monotonic) -> None:
-        self._folder, self._clock = folder, clock
+    def __init__(
+        self,
+        folder: Path | None = None,
+        clock: Callable[[], float] = time.monotonic,
+        among_all: Callable[[str, int], float | None] | None = None,
+    ) -> None:
+        self._folder, self._clock, self._among_all = folder, clock, among_all
+        self.blocks = among_all is not None
         self._lock = threading.Lock()
         self._own: dict[str, array[float]] = {}
 
@@ -36,8 +43,11 @@ class Rates:
         """Count a request. Raises HttpError 429, with the seconds to wait, where the key has had its share."""
         if limit is None:
             return
-        with self._lock:
+        if self._among_all is not None:
             wait = self._among_all(key, limit)
+        else:
+            with self._lock:
+                wait = self._here(key, limit)
         if wait is not None:
             raise HttpError(
                 429,
@@ -47,7 +57,7 @@ class Rates:
                 headers={"retry-after": str(max(1, round(wait)))},
             )
 
-    def _among_all(self, key: str, limit: int) -> float | None:
+    def _here(self, key: str, limit: int) -> float | None:
         """Seconds to wait; None where the request was counted."""
         if self._folder is not None:
             try:

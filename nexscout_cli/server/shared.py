@@ -93,7 +93,10 @@ class Server:
         key = self.keys.remembered(request.headers)
         if key is None:
             key = await self.threads.do(lambda: self.keys.find(request.headers))
-        self.rates.take(key.id, key.rpm)
+        if key.rpm is not None and self.rates.blocks:
+            await self.threads.do(lambda: self.rates.take(key.id, key.rpm))
+        else:
+            self.rates.take(key.id, key.rpm)
         return key
 
     async def document(self, request: Request) -> dict[str, Any]:

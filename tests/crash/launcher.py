@@ -171,10 +171,10 @@ def arm_functions(reached: Callable[[], None]) -> None:
     """A step that is one function of the database is made in a transaction that this process can die in."""
     call, one = Groups._call, Connections.one
 
-    def stepping(groups: Groups, function: str, value: Any) -> Any:
-        stepping = _stepping.set(_inside.get())
+    def stepping(groups: Groups, ask: Callable[[Any], Any], begin: str = "") -> Any:
+        stepping = _stepping.set(_inside.get() and not begin)  # a step that begins a transaction ends it as well
         try:
-            return call(groups, function, value)
+            return call(groups, ask, begin)
         finally:
             _stepping.reset(stepping)
 

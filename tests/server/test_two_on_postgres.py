@@ -57,6 +57,26 @@ def test_energy_and_a_cap_hold_across_two_servers(pair: tuple[Scout, Scout, str]
     assert one("db", "check").returncode == 0
 
 
+def test_identical_requests_at_the_same_time_are_one_call_whichever_server_is_asked(
+    pair: tuple[Scout, Scout, str],
+) -> None:
+    one, two, _ = pair
+    key = one.key()
+    with ThreadPoolExecutor(8) as pool:
+        said = Counter(pool.map(lambda n: (one, two)[n % 2].chat("Hello", key, model="gpt-4o-mini").status, range(8)))
+    assert said == {200: 8} and one.provider.hits == 1
+
+
+def test_requests_a_minute_of_a_key_are_counted_across_two_servers(pair: tuple[Scout, Scout, str]) -> None:
+    one, two, _ = pair
+    key = one.key("--rpm", "6")
+    with ThreadPoolExecutor(8) as pool:
+        said = Counter(pool.map(lambda n: (one, two)[n % 2].chat("Hello", key, model="gpt-4o-mini").status, range(20)))
+    assert said == {200: 6, 429: 14}
+    refused = two.chat("Hello", key, model="gpt-4o-mini")
+    assert refused.status == 429 and 1 <= int(refused.headers["retry-after"]) <= 60
+
+
 def test_a_cap_in_dollars_holds_while_one_of_two_servers_is_killed_and_comes_back(
     pair: tuple[Scout, Scout, str],
 ) -> None:

@@ -47,6 +47,13 @@ class PostgresStore(PostgresTransactions, Books):
         name = f"unposted-{zlib.crc32(self.db.url.encode()):08x}.jsonl"
         return PostgresLedger(self, Journal(self._kept_in and self._kept_in / name))
 
+    def take_request(self, key: str, limit: int) -> float | None:
+        """See ``engine/store_ports.py``."""
+        with self.db.one() as connection:
+            row = connection.execute("SELECT nexscout.take_request(%s, %s)", (key, limit)).fetchone()
+        assert row is not None
+        return None if row[0] is None else float(row[0])
+
     def close(self) -> None:
         """Close the connections, and tell no more that this process lives."""
         if "ledger" in self.__dict__:

@@ -21,6 +21,7 @@ class SqliteStore(Transactions, Books):
     """An open database and its books. Who opens a new one first owns it: admin, tier elite."""
 
     lets_others_go_on = True
+    take_request = None
 
     def __init__(self, path: Path, clock: Clock, rules: StoreRules, owner: str) -> None:
         super().__init__(path, clock, rules, owner, fill)
