@@ -40,6 +40,7 @@ MAY = {
     "store/test_claims.py": "the plan of a statement",
     "store/test_cleaning.py": "what a writer sees inside its transaction",
     "store/test_database.py": "schemas and migrations",
+    "store/test_postgres_pooled.py": "what a session behind a pool sees",
     "store/test_postgres_roles.py": "attacks by SQL",
     "store/test_postgres_migrations.py": "schemas and migrations",
     "store/test_readers.py": "what a reader sees inside its transaction",

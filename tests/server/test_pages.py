@@ -214,10 +214,13 @@ def test_users_and_models_are_told_apart_by_more_than_cost(browser: Browser, peo
 
 def test_the_log_goes_back_and_finds_one_of_any_age(browser: Browser, people: dict[str, str]) -> None:
     browser.sign_in(people["ada"])
-    first = re.findall(r'href="/requests/([^"]+)">([^<]+)', browser("/requests").text)
-    oldest, at = first[-1]
-    before = browser(f"/requests?until={at.replace(' ', 'T')}").text
-    assert oldest not in before and "There is none" in before
+    seen, text = 0, browser("/requests").text
+    while found := re.findall(r'href="/requests/([^"]+)">([^<]+)', text):  # other tests may have asked for pages of them
+        seen += 1
+        oldest, at = found[-1]
+        text = browser(f"/requests?until={at.replace(' ', 'T')}").text
+        assert oldest not in text
+    assert seen and "There is none" in text
     assert f"/requests/{oldest}" in browser(f"/requests?until={at.replace(' ', 'T')}&q={oldest[:12]}").text
     browser.sign_in(people["max"])
     assert "There is none" in browser(f"/requests?q={oldest[:12]}").text or oldest in browser("/requests").text

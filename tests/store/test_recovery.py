@@ -8,6 +8,7 @@ from datetime import timedelta
 
 import pytest
 
+from nexscout_cli import system
 from nexscout_cli.engine.catalog.recovery_rules import Recovered
 from nexscout_cli.engine.settlement import Attempt
 from nexscout_cli.errors import NotPermitted, UsageError
@@ -27,7 +28,7 @@ def orphan(bench: Bench, attempt: Attempt) -> Attempt:
     """The attempt as one of a process that was really started and has really died."""
     process = subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE)
     host, boot, _, _ = owner.me().rsplit("/", 3)
-    name = f"{host}/{boot}/{process.pid}/{owner._start(process.pid)}"
+    name = f"{host}/{boot}/{process.pid}/{system.started(process.pid)}"
     assert owner.alive(name)
     process.communicate(b"\n")
     owned_by(bench, attempt, name)
