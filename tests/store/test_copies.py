@@ -183,7 +183,7 @@ def test_every_table_is_copied_or_made_again(shop: Shop, busy: Any) -> None:
     if shop.kind.name == "postgres":
         with psycopg.connect(shop.books._url()) as connection:  # type: ignore[attr-defined]
             found = connection.execute("SELECT tablename FROM pg_tables WHERE schemaname = 'nexscout'").fetchall()
-        of_its_own = {"migrations", "members", "lessons", "workers", "folding"}
+        of_its_own = {"migrations", "members", "lessons", "workers", "folding", "key_requests"}
     else:
         with sqlite3.connect(shop.books._path) as connection:  # type: ignore[attr-defined]
             found = connection.execute("SELECT name FROM sqlite_schema WHERE type = 'table'").fetchall()
