@@ -115,6 +115,20 @@ def test_what_nobody_waits_for_is_written_before_whoever_asks_for_it(db: Databas
     assert together(later) == [["later"]]
 
 
+def test_what_nobody_waits_for_is_gathered_also_while_a_commit_is_made(db: Database) -> None:
+    def one_by_one() -> int:
+        loop, before = waiting.here(), db.gate.commits
+        assert loop is not None
+        for n in range(100):
+            db.soon(lambda c, n=n: c.execute(INSERT, (f"n{n:02}", None)))  # type: ignore[misc]
+            loop.sleep(0.002)
+        db.loop_writer(loop).settle(loop)
+        return db.gate.commits - before
+
+    [commits] = together(one_by_one)
+    assert commits <= 30 and len(names(db)) == 100
+
+
 def test_a_turn_of_another_process_is_waited_for_while_others_go_on(db: Database) -> None:
     taken, free = threading.Event(), threading.Event()
 

@@ -67,7 +67,9 @@ def db_path() -> Path:
         raise ConfigError("NEXSCOUT_DB holds a URL, where a file is needed", "set NEXSCOUT_DB to a path")
     kind, mark, _ = os.environ.get("NEXSCOUT_DB", "").strip().partition("://")
     if mark and kind.isalnum():  # else a file of that name would be made, and nobody would see it
-        raise ConfigError(f"NEXSCOUT_DB holds a URL of {kind}, which nexscout can't use", "set it to a path or postgresql://…")
+        raise ConfigError(
+            f"NEXSCOUT_DB holds a URL of {kind}, which nexscout can't use", "set it to a path or postgresql://…"
+        )
     path = _place("NEXSCOUT_DB") or data_dir() / "nexscout.db"
     if path.is_fifo():  # opening one would wait for ever
         raise ConfigError(f"{path} is a pipe, not a database", "set NEXSCOUT_DB to another file")

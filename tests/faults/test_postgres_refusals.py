@@ -330,7 +330,10 @@ def test_a_server_that_dies_during_a_call_and_comes_back_has_the_call_once(
 @pytest.mark.parametrize(
     ("said", "told"),
     [
-        ("server closed the connection unexpectedly\n\tThis probably means …\n\tbefore or while processing it.", "closed"),
+        (
+            "server closed the connection unexpectedly\n\tThis probably means …\n\tbefore or while processing it.",
+            "closed",
+        ),
         ("connection failed: FATAL:  starting up\nDETAIL:  Consistent recovery state is not reached.", "starting up"),
         ("", "OperationalError"),
     ],

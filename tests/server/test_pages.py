@@ -215,7 +215,9 @@ def test_users_and_models_are_told_apart_by_more_than_cost(browser: Browser, peo
 def test_the_log_goes_back_and_finds_one_of_any_age(browser: Browser, people: dict[str, str]) -> None:
     browser.sign_in(people["ada"])
     seen, text = 0, browser("/requests").text
-    while found := re.findall(r'href="/requests/([^"]+)">([^<]+)', text):  # other tests may have asked for pages of them
+    while found := re.findall(
+        r'href="/requests/([^"]+)">([^<]+)', text
+    ):  # other tests may have asked for pages of them
         seen += 1
         oldest, at = found[-1]
         text = browser(f"/requests?until={at.replace(' ', 'T')}").text

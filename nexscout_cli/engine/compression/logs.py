@@ -47,7 +47,9 @@ def shorten(log: str, question: str, keep: float) -> str:
     kept = fill(order, sizes, room - sum(sizes[at] for at in must), must)
     if not kept:
         return log
-    short = "\n".join(join(pieces, kept, *(("entry", "entries") if any("\n" in one.text for one in entries) else ("line",))))
+    short = "\n".join(
+        join(pieces, kept, *(("entry", "entries") if any("\n" in one.text for one in entries) else ("line",)))
+    )
     return short if len(short) < len(log) else log
 
 

@@ -67,7 +67,7 @@ class LoopWriter:
         self._db = db
         self._waiting: deque[Change[Any]] = deque()
         self._later: list[Change[Any]] = []
-        self._working = False
+        self._working = self._timed = self._is_due = False
         self._took = 0.0
 
     def make(self, loop: Loop, make: Callable[[sqlite3.Connection], T]) -> T:
@@ -89,7 +89,8 @@ class LoopWriter:
         change: Change[Any] = Change(make)
         change.wake = lambda: _tell(change)
         self._later.append(change)
-        if len(self._later) == 1:
+        if not self._timed:
+            self._timed = True
             loop.events.call_later(min(LATEST, max(SOON, _SHARE * self._took)), self._due, loop)
 
     def settle(self, loop: Loop) -> None:
@@ -98,7 +99,9 @@ class LoopWriter:
             self.make(loop, lambda c: None)
 
     def _due(self, loop: Loop) -> None:
+        self._timed = False
         if self._later:
+            self._is_due = True
             self._work_on(loop)
 
     def _work_on(self, loop: Loop) -> None:
@@ -107,7 +110,9 @@ class LoopWriter:
             loop.start(lambda: self._work(loop))
 
     def _work(self, loop: Loop) -> None:
-        while self._waiting or self._later:
+        # What came while a commit was made is left until it is due, else each would be a commit of its own.
+        while self._waiting or (self._later and self._is_due):
+            self._is_due = False
             while not self._db.lend():
                 loop.sleep(_NAP)
             batch: list[Change[Any]] = []
