@@ -50,9 +50,14 @@ __all__ = [
 def open_engine(path: Path | None = None, settings: Settings | None = None, actor: str | None = None) -> Engine:
     """An engine over the database at ``path`` (default: the installation's). Raises StoreError."""
     actor = actor or assemble.login_name()
-    store, bounded = assemble.opened(settings or config.load(), actor, path)
+    return assemble.build_engine(*_many_commits(settings or config.load(), actor, path), actor)
+
+
+def _many_commits(settings: Settings, actor: str, path: Path | None = None) -> tuple[Store, Settings]:
+    """The open store, and its settings, of a program that goes on to make many calls. Raises StoreError."""
+    store, bounded = assemble.opened(settings, actor, path)
     store.for_many_commits()
-    return assemble.build_engine(store, bounded, actor)
+    return store, bounded
 
 
 def openai_client(user_id: str | None = None, engine: Engine | None = None) -> Any:
@@ -71,9 +76,7 @@ def openai_client(user_id: str | None = None, engine: Engine | None = None) -> A
 @cache
 def _opened_by(pid: int) -> tuple[Store, Settings]:
     """A process's own store: a child that is forked has none of its parent's, whose locks and connections it must not use."""
-    store, settings = assemble.opened(config.load(), assemble.login_name())
-    store.for_many_commits()
-    return store, settings
+    return _many_commits(config.load(), assemble.login_name())
 
 
 def _opened() -> tuple[Store, Settings]:

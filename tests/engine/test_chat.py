@@ -188,6 +188,7 @@ def test_a_schemas_references_may_lead_anywhere_within_it() -> None:
         {"properties": {"$ref": {"type": "string"}, "a": {"$ref": "#"}}},
     ):
         CHECKS["response_format"]({"type": "json_schema", "json_schema": {"name": "x", "schema": schema}}, "format")
+        assert fault('{"a": "text"}', schema) is None
 
 
 @pytest.mark.parametrize(

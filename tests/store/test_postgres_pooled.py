@@ -7,37 +7,17 @@ import shutil
 import subprocess
 import tempfile
 import time
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import psycopg
 import pytest
 
-from nexscout_cli.config import Settings
-from nexscout_cli.engine.store_rules import store_rules
 from nexscout_cli.store.postgres.connections import Connection, Connections, is_shared
-from nexscout_cli.store.postgres.store import PostgresStore
-from tests.support.clock import SettableClock
 from tests.support.postgres import new_database, unprivileged
-from tests.support.steps import Steps
+from tests.support.steps import Steps, at
 
 PLENTY = {"tiers__elite__energy": 10**6, "tiers__elite__daily_tokens": 10**9}
-
-
-@pytest.fixture
-def opened() -> Iterator[list[Steps]]:
-    found: list[Steps] = []
-    yield found
-    for steps in found:
-        steps.store.close()  # type: ignore[attr-defined]
-
-
-def at(place: str, opened: list[Steps]) -> Steps:
-    clock, values = SettableClock(), Settings().with_values(**PLENTY)
-    steps = Steps(PostgresStore(place, clock, store_rules(values), "ada"), "ada", clock, values, place)
-    opened.append(steps)
-    return steps
 
 
 def use(programs: list[Steps]) -> None:
@@ -70,7 +50,7 @@ def test_nothing_is_kept_in_a_session_that_others_have_too(
 
     monkeypatch.setattr(Connections, "connect", shared)
     place = new_database()
-    use([at(place, opened), at(place, opened)])
+    use([at(place, opened, **PLENTY), at(place, opened, **PLENTY)])
 
 
 def test_calls_go_through_a_pool_in_transaction_mode_with_fewer_sessions_than_programs_want(
@@ -95,7 +75,7 @@ def test_calls_go_through_a_pool_in_transaction_mode_with_fewer_sessions_than_pr
         place = f"postgresql://postgres@/books?host={folder}&port=6432"
         with Connections(place, 5.0).one() as connection:
             assert is_shared(connection)
-        use([at(place, opened), at(place, opened)])
+        use([at(place, opened, **PLENTY), at(place, opened, **PLENTY)])
     finally:
         running.terminate()
         running.wait()

@@ -2,23 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import psycopg
 import pytest
 
-from nexscout_cli.config import Settings
 from nexscout_cli.engine.length.learning import KEEP
-from nexscout_cli.engine.store_rules import store_rules
 from nexscout_cli.errors import StalePlan
 from nexscout_cli.store.postgres import groups
-from nexscout_cli.store.postgres.store import PostgresStore
 from tests.contract.books import PostgresBooks
-from tests.support.clock import SettableClock
 from tests.support.postgres import new_database
-from tests.support.steps import Steps
+from tests.support.steps import Steps, at
 
 THREADS = 16
 
@@ -26,22 +21,6 @@ THREADS = 16
 @pytest.fixture
 def place() -> str:
     return new_database()
-
-
-@pytest.fixture
-def opened() -> Iterator[list[Steps]]:
-    found: list[Steps] = []
-    yield found
-    for steps in found:
-        steps.store.close()  # type: ignore[attr-defined]
-
-
-def at(place: str, opened: list[Steps], **settings: Any) -> Steps:
-    """A program at the books."""
-    clock, values = SettableClock(), Settings().with_values(**settings)
-    steps = Steps(PostgresStore(place, clock, store_rules(values), "ada"), "ada", clock, values, place)
-    opened.append(steps)
-    return steps
 
 
 def at_once(work: Any, times: int) -> list[Any]:

@@ -20,6 +20,7 @@ from nexscout_cli.engine.request import AIRequest, Options
 from nexscout_cli.engine.settlement import Attempt, Charge, Delivery, Order, Posting
 from nexscout_cli.engine.snapshot import Snapshot
 from nexscout_cli.engine.store_ports import Store
+from nexscout_cli.engine.store_rules import store_rules
 from nexscout_cli.engine.world import read_snapshot
 from tests.support.clock import SettableClock
 
@@ -162,3 +163,13 @@ class Steps:
 
     def check(self) -> list[Problem]:
         return self.store.maintenance.check(self.actor)
+
+
+def at(place: str, opened: list[Steps], **settings: Any) -> Steps:
+    """A program at the books of that PostgreSQL database, which is put among those that are opened."""
+    from nexscout_cli.store.postgres.store import PostgresStore
+
+    clock, values = SettableClock(), Settings().with_values(**settings)
+    steps = Steps(PostgresStore(place, clock, store_rules(values), "ada"), "ada", clock, values, place)
+    opened.append(steps)
+    return steps
