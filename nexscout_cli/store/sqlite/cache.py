@@ -73,7 +73,7 @@ class SqliteCache:
         with self._store.read(actor) as t:  # on its own, as writers may have to wait for it
             disk = _disk_bytes(t)
         features: dict[str, dict[str, int]] = {}
-        for row in (*self._kept(values), *requests, *matches):
+        for row in (*map(dict, self._kept(values)), *requests, *matches):
             counted = features.setdefault(row["feature"], dict.fromkeys(_COUNTED, 0))
             for name in set(_COUNTED) & set(row.keys()):
                 counted[name] += row[name]
