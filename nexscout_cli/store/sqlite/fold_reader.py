@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import json
-from collections import defaultdict
+from collections import Counter, defaultdict
 from datetime import UTC, datetime, timedelta
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
@@ -30,6 +29,7 @@ OWNERS = """WITH RECURSIVE owners (id) AS (
   SELECT (SELECT min(user_id) FROM usage_by_user_day WHERE user_id > owners.id)
   FROM owners WHERE owners.id IS NOT NULL)"""
 _SHORT = timedelta(hours=3)
+_BARE = str.maketrans("", "", '{}" \n')
 
 
 class FoldReader:
@@ -192,12 +192,17 @@ def _listed(names: Sequence[str], fold: Fold) -> str:
 
 
 def _summed(packed: Sequence[str]) -> defaultdict[int, int]:
-    """JSON objects of values and how often each occurs, added up; there may be thousands."""
-    sums: defaultdict[str, int] = defaultdict(int)
-    for counts in json.loads(f"[{','.join(packed)}]"):
-        for value, n in counts.items():
-            sums[value] += n
-    return defaultdict(int, {int(value): n for value, n in sums.items()})
+    """JSON objects of values and how often each occurs, added up.
+
+    There may be hundreds of thousands of members, and few different ones: equal ones are counted as text, and each is read once.
+    """
+    members = Counter(",".join(packed).translate(_BARE).split(","))
+    sums: defaultdict[int, int] = defaultdict(int)
+    for member, times in members.items():
+        value, _, n = member.partition(":")
+        if value:  # an object without a member
+            sums[int(value)] += int(n) * times
+    return sums
 
 
 def grouped(names: Sequence[str]) -> str:
