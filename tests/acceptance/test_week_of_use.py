@@ -31,7 +31,10 @@ PROMPTS = {
 }
 ENDED = ("post", "void")
 """Entries that end a hold."""
-OF_ARCHIVES = ["month", "until", "first_at", "folder", "requests", "attempts", "entries", "usage", "predictions", "cost_usd", "hash", "closings_hash", "is_open", "archived_at", "archived_by"]
+OF_ARCHIVES = (
+    *("month", "until", "first_at", "folder", "requests", "attempts", "entries", "usage", "predictions", "cost_usd"),
+    *("hash", "closings_hash", "is_open", "archived_at", "archived_by"),
+)
 FILLED_BY_NOBODY = (
     dict.fromkeys(
         (
