@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
+from nexscout_cli.errors import UsageError
+from nexscout_cli.store.sqlite import archives
 from nexscout_cli.store.sqlite.fold_reading import Cover, cover, periods, stamps
 from nexscout_cli.store.sqlite.folding import folded
 from nexscout_cli.store.sqlite.folds import EVERYONE, Fold, Rows
@@ -14,6 +17,7 @@ from nexscout_cli.store.sqlite.transaction import OWN_OR_ADMIN, Transaction, par
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
+    from nexscout_cli.engine.book_types import Archive
     from nexscout_cli.engine.report_window import Window
     from nexscout_cli.store.sqlite.folding import Folded
     from nexscout_cli.store.sqlite.records import Record
@@ -37,7 +41,8 @@ class FoldReader:
         self.window = window
         self.user = user
         self._oldest = """SELECT min(at) FROM (SELECT min(created_at) AS at FROM ai_model_usage UNION ALL
-            SELECT min(created_at) FROM attempts WHERE failure IS NOT NULL) AS oldest"""
+            SELECT min(created_at) FROM attempts WHERE failure IS NOT NULL UNION ALL
+            SELECT min(first_at) FROM archives) AS oldest"""
         self._known: Folded | None = None
         self._short: dict[tuple[str, str, str], Sequence[Any]] = {}
 
@@ -112,7 +117,37 @@ class FoldReader:
             return Cover([], [], [(start, end)], [], [])
         if self._known is None:
             self._known = folded(self._t)
-        return cover(start, end, self._known, hourly=fold.own_hourly or (self.user is None and "owner" not in keys))
+        cut = cover(start, end, self._known, hourly=fold.own_hourly or (self.user is None and "owner" not in keys))
+        if self.archived and any(a < self._rows_from and b > self._archived_from for a, b in cut.rows + cut.less_rows):
+            whole = "hours" if fold.own_hourly or self.user is None else "days of UTC"
+            raise UsageError(
+                f"single rows from before {self._rows_from:%Y-%m-%d} are archived in {archives.where(self._t.execute)}, "
+                f"and only {whole} of then are known as wholes",
+                f"begin and end at whole {whole}: --since {max(start, self._archived_from):%Y-%m-%d} --tz UTC",
+                code="archived",
+            )
+        return cut
+
+    @cached_property
+    def archived(self) -> list[Archive]:
+        """The archives with rows of the window, oldest first."""
+        since, until = f"{self.window.since.astimezone(UTC):%Y-%m-%d}", self.window.until.astimezone(UTC)
+        found = archives.known(self._t.execute)
+        if not found or parse_stamp(self._first_archived) >= until:
+            return []
+        return [one for one in found if since < one.until and f"{until:%Y-%m}" >= one.month]
+
+    @cached_property
+    def _first_archived(self) -> str:
+        return str(self._select("SELECT min(first_at) FROM archives")[0][0])
+
+    @cached_property
+    def _archived_from(self) -> datetime:
+        return parse_stamp(self._first_archived)
+
+    @cached_property
+    def _rows_from(self) -> datetime:
+        return datetime.fromisoformat(f"{archives.rows_from(self._t.execute)}T00:00+00:00")
 
     def _from_periods(
         self, fold: Fold, keys: Sequence[str], wanted: str, hours: int, first: str, end: str
