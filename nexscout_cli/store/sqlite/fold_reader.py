@@ -188,7 +188,7 @@ class FoldReader:
 
 
 def _listed(names: Sequence[str], fold: Fold) -> str:
-    return ", ".join((*names, *(f"coalesce(sum({name}), 0)" for name in fold.sums)))
+    return ", ".join((*names, *(f"CAST(coalesce(sum({name}), 0) AS bigint)" for name in fold.sums)))
 
 
 def _summed(packed: Sequence[str]) -> defaultdict[int, int]:
