@@ -169,7 +169,7 @@ class FoldReader:
         every = ("owner", "day", *fold.keys)
         at = (fold.table, first, end)
         if at not in self._short:
-            self._short[at] = self._from_rows(fold, every, first, end, exact=exact)
+            self._short[at] = [tuple(row) for row in self._from_rows(fold, every, first, end, exact=exact)]
         places = [every.index(key) for key in keys]
         rows = ((*(row[n] for n in places), *row[len(every) :]) for row in self._short[at])
         found: dict[tuple[Any, ...], list[int]] = {}
@@ -188,7 +188,7 @@ class FoldReader:
 
 
 def _listed(names: Sequence[str], fold: Fold) -> str:
-    return ", ".join((*names, *(f"coalesce(sum({name}), 0)" for name in fold.sums)))
+    return ", ".join((*names, *(f"CAST(coalesce(sum({name}), 0) AS bigint)" for name in fold.sums)))
 
 
 def _summed(packed: Sequence[str]) -> defaultdict[int, int]:

@@ -33,7 +33,7 @@ Row = dict[str, Any]
 _DAY = timedelta(days=1)
 _MOST_DAYS = 10_000
 """Days that a report folds at most before it reads."""
-_ROLLUP_SUMS = ", ".join(f"coalesce(sum({name}), 0)" for name in SUMS)
+_ROLLUP_SUMS = ", ".join(f"CAST(coalesce(sum({name}), 0) AS bigint)" for name in SUMS)
 _COLUMNS = {"user_id": "owner", "model_used": "model"}
 """Keys that folds have under another name."""
 _MINE = f"{OWN_OR_ADMIN} AND (CAST(:user AS text) IS NULL OR user_id = :user)"
