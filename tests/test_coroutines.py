@@ -21,6 +21,7 @@ from nexscout_cli.coroutines import Coroutines, InThreads
 from nexscout_cli.engine.store_rules import store_rules
 from nexscout_cli.providers.transport import Exchange, send
 from nexscout_cli.providers.wires.request import HttpRequest
+from nexscout_cli.store.sqlite import loop_writer
 from nexscout_cli.store.sqlite.database import Database
 from nexscout_cli.store.sqlite.store import SqliteStore
 from nexscout_cli.store.sqlite.transaction import Transaction
@@ -95,6 +96,33 @@ def test_changes_that_wait_are_one_commit_and_an_error_takes_back_its_own_alone(
     done = together(*works)
     assert done[:20] == [f"n{n:02}" for n in range(20)] and isinstance(done[20], sqlite3.IntegrityError)
     assert len(names(db)) == 20 and sum(sql == "COMMIT" for sql in made) <= 2
+
+
+def test_who_is_alone_commits_on_the_loop_and_keeps_nobody_else_waiting(
+    db: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(loop_writer, "_SHORT", float("inf"))  # however slow the disk is
+    where: list[bool] = []
+    loops_thread = threading.get_ident()
+
+    def on_commit(sql: str) -> None:
+        if sql == "COMMIT":
+            where.append(threading.get_ident() == loops_thread)
+
+    def sleeper() -> None:
+        SystemClock().sleep(0.2)
+
+    db.connection.set_trace_callback(on_commit)
+    db.gate.shuts = True  # with a rollback journal a commit waits for readers
+    together(insert(db, "a"))
+    db.gate.shuts = False
+    together(sleeper, insert(db, "b"))
+    together(insert(db, "c"), insert(db, "d"))
+    assert where[:2] == [False, False] and all(where[2:])
+    assert together(insert(db, "e"), insert(db, "e"))[0] == "e"
+    [error] = together(insert(db, "f", "nobody"))
+    assert isinstance(error, sqlite3.IntegrityError) and where[-1]
+    assert together(insert(db, "g")) == ["g"] and names(db) == list("abcdeg")
 
 
 def test_a_commit_that_fails_for_one_is_made_for_the_others(db: Database) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import logging
 import time
 from collections import deque
@@ -29,6 +30,8 @@ SOON, LATEST = 0.02, 0.25
 """Seconds, at least and at most, that what nobody waits for is kept, so that many of it are one commit."""
 _SHARE = 10
 """How many times as long as the last commit took: nobody can read while one is made."""
+_SHORT = 0.005
+"""Seconds of a commit up to which a coroutine that is alone makes it without a thread."""
 
 
 class Lender(Protocol):
@@ -60,7 +63,8 @@ class LoopWriter:
     """The changes of one loop's coroutines.
 
     The statements run on the loop, one change after the other, which costs no hand-over between threads; what blocks, the
-    queue of other processes and the commit itself, is done in a thread. Who waits for a change goes on once it is durable.
+    queue of other processes and the commit itself, is done in a thread, but for a commit that nobody else would have to wait
+    for. Who waits for a change goes on once it is durable.
     """
 
     def __init__(self, db: Lender) -> None:
@@ -73,16 +77,27 @@ class LoopWriter:
     def make(self, loop: Loop, make: Callable[[sqlite3.Connection], T]) -> T:
         """Commit what ``make`` writes and return its value; all or nothing. Raises what it raises."""
         change = Change(make)
-
-        def begin(resume: Callable[[], None]) -> None:
-            change.wake = resume
-            self._waiting.append(change)
-            self._work_on(loop)
-
-        loop.suspend(begin)
+        self._waiting.append(change)
+        if not self._working and self._is_alone(loop):
+            self._working = True
+            try:
+                self._turn(loop)
+            finally:
+                self._working = False
+                self._go_on(loop)
+        else:
+            loop.suspend(functools.partial(self._begin, loop, change))
         if change.error is not None:
             raise change.error
         return change.value
+
+    def _begin(self, loop: Loop, change: Change[Any], resume: Callable[[], None]) -> None:
+        change.wake = resume
+        self._go_on(loop)
+
+    def _is_alone(self, loop: Loop, others: int = 0) -> bool:
+        """Whether a commit on the loop itself keeps nobody waiting but those it is made for, and ``others`` of our own."""
+        return not self._db.gate.shuts and self._took < _SHORT and loop.running <= len(self._waiting) + others
 
     def soon(self, loop: Loop, make: Callable[[sqlite3.Connection], object]) -> None:
         """Commit what ``make`` writes within :data:`LATEST` seconds, with whatever else is committed then."""
@@ -96,41 +111,48 @@ class LoopWriter:
     def settle(self, loop: Loop) -> None:
         """Wait until all that was to be written soon is written."""
         if self._later or self._waiting:
+            self._is_due = True
             self.make(loop, lambda c: None)
 
     def _due(self, loop: Loop) -> None:
         self._timed = False
-        if self._later:
-            self._is_due = True
-            self._work_on(loop)
+        self._is_due = bool(self._later)
+        self._go_on(loop)
 
-    def _work_on(self, loop: Loop) -> None:
-        if not self._working:
+    @property
+    def _has_work(self) -> bool:
+        # What came while a commit was made is left until it is due, else each would be a commit of its own.
+        return bool(self._waiting or (self._later and self._is_due))
+
+    def _go_on(self, loop: Loop) -> None:
+        if self._has_work and not self._working:
             self._working = True
             loop.start(lambda: self._work(loop))
 
     def _work(self, loop: Loop) -> None:
-        # What came while a commit was made is left until it is due, else each would be a commit of its own.
-        while self._waiting or (self._later and self._is_due):
-            self._is_due = False
-            while not self._db.lend():
-                loop.sleep(_NAP)
-            batch: list[Change[Any]] = []
-            try:
-                self._commit(loop, batch)
-            except Exception as error:  # noqa: BLE001 - whose change it was raises it
-                failed: Exception | None = error
-            else:
-                failed = None
-            finally:
-                self._db.take_back()
-            batch = batch or [*self._waiting, *self._later]
-            if failed is not None:
-                self._one_by_one(loop, batch, failed)
-            self._forget(batch)
-            for change in batch:
-                change.wake()
+        while self._has_work:
+            self._turn(loop, 1)
         self._working = False
+
+    def _turn(self, loop: Loop, others: int = 0) -> None:
+        """Make what waits, one commit."""
+        while not self._db.lend():
+            loop.sleep(_NAP)
+        batch: list[Change[Any]] = []
+        try:
+            self._commit(loop, batch, others)
+        except Exception as error:  # noqa: BLE001 - whose change it was raises it
+            failed: Exception | None = error
+        else:
+            failed = None
+        finally:
+            self._db.take_back()
+        batch = batch or [*self._waiting, *self._later]
+        if failed is not None:
+            self._one_by_one(loop, batch, failed)
+        self._forget(batch)
+        for change in batch:
+            change.wake()
 
     def _one_by_one(self, loop: Loop, batch: list[Change[Any]], error: Exception) -> None:
         """After a transaction that failed, each change in one of its own: an error of one takes the others nothing."""
@@ -147,15 +169,21 @@ class LoopWriter:
         self._waiting = deque(change for change in self._waiting if id(change) not in gone)
         self._later = [change for change in self._later if id(change) not in gone]
 
-    def _commit(self, loop: Loop, batch: list[Change[Any]]) -> None:
+    def _commit(self, loop: Loop, batch: list[Change[Any]], others: int) -> None:
         """One turn: what waits when it comes, which ``batch`` is filled with, in one transaction."""
         db = self._db
         with db.errors, db.queue.held_by(loop.in_writers_thread):
-            batch += [*self._waiting, *self._later]
+            # Who is alone is not to wait for what nobody waits for, until that is due.
+            alone = self._is_alone(loop, others)
+            batch += self._waiting if alone and not self._is_due else [*self._waiting, *self._later]
+            self._is_due = False
             work = Commit(db.connection, db.gate)
             self._statements(loop, work, batch)
             begun = time.monotonic()
-            loop.in_writers_thread(lambda: work.__exit__(None, None, None))
+            if alone and self._is_alone(loop, others):
+                work.__exit__(None, None, None)
+            else:
+                loop.in_writers_thread(lambda: work.__exit__(None, None, None))
             self._took = time.monotonic() - begun
 
     def _statements(self, loop: Loop, work: Commit, batch: list[Change[Any]]) -> None:
