@@ -8,7 +8,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager, nullcontext, suppress
 from typing import TYPE_CHECKING, Any, TypeVar
 from weakref import WeakKeyDictionary
 
@@ -27,6 +27,9 @@ if TYPE_CHECKING:
     from nexscout_cli.store.sqlite.loop_writer import LoopWriter
 
 SCHEMA_VERSION = 22
+_MORE_PAGES = "PRAGMA cache_size = -8192"
+"""KiB of pages that a process of many commits keeps: those that they write on again and again are more than SQLite's 2 MB."""
+_OPEN = nullcontext()
 Prepare = Callable[[sqlite3.Connection], None]
 T = TypeVar("T")
 _TOGETHER = 32
@@ -162,6 +165,7 @@ class Database:
         """Have a write-ahead log from now on, where the file may have one."""
         with self.errors, self._writers, self._main:
             self._journal(self.connection, logs=True)
+            self.connection.execute(_MORE_PAGES)
 
     @property
     def connection(self) -> sqlite3.Connection:
@@ -205,7 +209,7 @@ class Database:
     @contextmanager
     def read(self) -> Iterator[sqlite3.Connection]:
         """One consistent state of the database. Waits for no writer's turn."""
-        with self.gate.reading(), self.connected() as connection, self.errors:
+        with self.gate.reading() if self.gate.shuts else _OPEN, self.connected() as connection, self.errors:
             connection.execute("BEGIN")
             try:
                 yield connection

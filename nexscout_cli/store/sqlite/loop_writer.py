@@ -12,6 +12,7 @@ from nexscout_cli.store.sqlite.changes import Change, Commit
 from nexscout_cli.store.sqlite.lessons import Lessons
 
 if TYPE_CHECKING:
+    import asyncio
     import sqlite3
     from collections.abc import Callable
     from contextlib import AbstractContextManager
@@ -71,8 +72,10 @@ class LoopWriter:
         self._db = db
         self._waiting: deque[Change[Any]] = deque()
         self._later: list[Change[Any]] = []
-        self._working = self._timed = self._is_due = False
+        self._working = self._is_due = False
+        self._timer: asyncio.TimerHandle | None = None
         self._took = 0.0
+        self._untaught: Lessons | None = None
 
     def make(self, loop: Loop, make: Callable[[sqlite3.Connection], T]) -> T:
         """Commit what ``make`` writes and return its value; all or nothing. Raises what it raises."""
@@ -101,12 +104,34 @@ class LoopWriter:
 
     def soon(self, loop: Loop, make: Callable[[sqlite3.Connection], object]) -> None:
         """Commit what ``make`` writes within :data:`LATEST` seconds, with whatever else is committed then."""
+        self._write_later(loop, make, min(LATEST, max(SOON, _SHARE * self._took)))
+
+    def _write_later(self, loop: Loop, make: Callable[[sqlite3.Connection], object], seconds: float) -> None:
         change: Change[Any] = Change(make)
         change.wake = lambda: _tell(change)
         self._later.append(change)
-        if not self._timed:
-            self._timed = True
-            loop.events.call_later(min(LATEST, max(SOON, _SHARE * self._took)), self._due, loop)
+        if self._timer is not None and self._timer.when() > loop.events.time() + seconds:
+            self._timer.cancel()
+            self._timer = None
+        if self._timer is None:
+            self._timer = loop.events.call_later(seconds, self._due, loop)
+
+    def _teach(self, loop: Loop, lessons: Lessons) -> None:
+        """Have what a commit taught folded in by a later one: those whose changes they are don't wait for that.
+
+        A crash before it loses them, and no more: what they describe is booked.
+        """
+        if self._untaught is not None:
+            self._untaught.take(lessons)
+            return
+        self._untaught = lessons
+
+        def fold(connection: sqlite3.Connection) -> None:
+            if self._untaught is lessons:
+                self._untaught = None
+            lessons.fold(connection)
+
+        self._write_later(loop, fold, LATEST)
 
     def settle(self, loop: Loop) -> None:
         """Wait until all that was to be written soon is written."""
@@ -115,7 +140,7 @@ class LoopWriter:
             self.make(loop, lambda c: None)
 
     def _due(self, loop: Loop) -> None:
-        self._timed = False
+        self._timer = None
         self._is_due = bool(self._later)
         self._go_on(loop)
 
@@ -178,15 +203,18 @@ class LoopWriter:
             batch += self._waiting if alone and not self._is_due else [*self._waiting, *self._later]
             self._is_due = False
             work = Commit(db.connection, db.gate)
-            self._statements(loop, work, batch)
+            lessons = self._statements(loop, work, batch, behind=loop.writes_behind and bool(self._waiting))
             begun = time.monotonic()
             if alone and self._is_alone(loop, others):
                 work.__exit__(None, None, None)
             else:
                 loop.in_writers_thread(lambda: work.__exit__(None, None, None))
             self._took = time.monotonic() - begun
+        if lessons:
+            self._teach(loop, lessons)
 
-    def _statements(self, loop: Loop, work: Commit, batch: list[Change[Any]]) -> None:
+    def _statements(self, loop: Loop, work: Commit, batch: list[Change[Any]], *, behind: bool) -> Lessons | None:
+        """Make the changes. What they teach is folded in as well, or ``behind``, and then returned."""
         connection, begun = work.__enter__(), time.monotonic()
         self._db.lessons = lessons = Lessons()
         try:
@@ -198,15 +226,18 @@ class LoopWriter:
                 change.make(work, connection, alone=len(batch) == 1)
                 if change.error is not None:
                     lessons.forget_after(taught)
-            lessons.fold()
+            if behind:
+                return lessons
+            lessons.fold(connection)
         except BaseException as error:
             work.__exit__(type(error), error, None)
             raise
         finally:
             self._db.lessons = None
+        return None
 
 
 def _tell(change: Change[Any]) -> None:
     """Nobody waits for it: its failure is the log's."""
     if change.error is not None:
-        _log.error("a cached answer that was given could not be booked: %s", change.error)
+        _log.error("what was to be written after an answer could not be: %s", change.error)

@@ -99,9 +99,12 @@ class Transactions:
             self.db.loop_writer(loop).settle(loop)
 
     def state(self) -> tuple[int, ...] | None:
-        """See ``Work.state``. Another process's commit is missed where it falls into the file system's tick of the last one."""
+        """See ``Work.state``. Where there is a write-ahead log, it alone is changed by each commit.
+
+        Another process's commit is missed where it falls into the file system's tick of the last one.
+        """
         found = [self.db.gate.commits]
-        for name in self._files:
+        for name in self._files[0 if self.db.gate.shuts else 1 :]:
             try:
                 about = os.stat(name)  # noqa: PTH116 - asked for with each request
             except FileNotFoundError:

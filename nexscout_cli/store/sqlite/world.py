@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from nexscout_cli.engine.evidence import evidence, with_evidence
 from nexscout_cli.engine.snapshot import Experience, Given, Subject, World, pooled
+from nexscout_cli.recent import Recent
 from nexscout_cli.store.sqlite import accounts, keys, lengths, models, profiles
 from nexscout_cli.store.sqlite.transaction import Transaction, stamp
 
@@ -36,12 +37,18 @@ def read(t: Transaction, user_id: str, feature: str, budgets: Sequence[Budget], 
         used=accounts.used(t, user_id, [*budgets, *keys.drawn_on(t, owners)] if owners else budgets),
         models=models.of_version(t, int(meta["world_version"])),
         panic=meta["panic"] == "1",
-        load=_load(t),
+        load=_load_of(t),
         input_factors=lengths.factors(t),
         output_lengths=lengths.levels(t, user_id, feature),
         version=int(meta["world_version"]),
         thinking=lengths.thinking(t),
     )
+
+
+def _load_of(t: Transaction) -> int:
+    """The load: a server's of a second ago at most, for it is counted over all calls of a minute."""
+    recent: Recent[int] = t.known.setdefault("load", Recent())
+    return recent.get("load", lambda: _load(t))
 
 
 def _load(t: Transaction) -> int:
