@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
     from nexscout_cli.store.sqlite.lessons import Lessons
     from nexscout_cli.store.sqlite.loop_writer import LoopWriter
+    from nexscout_cli.store.sqlite.watch import Watch
 
 SCHEMA_VERSION = 22
 _MORE_PAGES = "PRAGMA cache_size = -8192"
@@ -54,6 +55,7 @@ class Database:
         self._main = threading.RLock()
         self.gate = Gate(timeout)
         self._lent = False
+        self.watch: Watch | None = None  # for a process of many commits
         self.lessons: Lessons | None = None  # of the commit that is being made
         self.errors = Errors(path)
         self._connection: sqlite3.Connection | None = None
@@ -166,6 +168,10 @@ class Database:
         with self.errors, self._writers, self._main:
             self._journal(self.connection, logs=True)
             self.connection.execute(_MORE_PAGES)
+            if self.watch is None and not self.gate.shuts:
+                from nexscout_cli.store.sqlite.watch import Watch
+
+                self.watch = Watch(self.connection, [f"{self.path}-wal"])
 
     @property
     def connection(self) -> sqlite3.Connection:
@@ -226,7 +232,7 @@ class Database:
             self._turn(),
             self.queue.held(),
             self._main,
-            Commit(self.connection, self.gate) as connection,
+            Commit(self.connection, self.gate, self.watch) as connection,
         ):
             yield connection
 
@@ -323,7 +329,7 @@ class Database:
         try:
             with self.errors, self.queue.held(), self._main:
                 waiting = changes or list(self._changes)[:_TOGETHER]
-                work = Commit(self.connection, self.gate)
+                work = Commit(self.connection, self.gate, self.watch)
                 with work as connection:
                     for change in waiting:
                         if not change.ended:  # its caller may have gone while this one waited

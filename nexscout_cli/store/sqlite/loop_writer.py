@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
     from nexscout_cli.store.sqlite.gate import Gate
     from nexscout_cli.store.sqlite.queue import QueueLock
+    from nexscout_cli.store.sqlite.watch import Watch
     from nexscout_cli.waiting import Loop
 
 T = TypeVar("T")
@@ -41,6 +42,7 @@ class Lender(Protocol):
     queue: QueueLock
     gate: Gate
     lessons: Lessons | None
+    watch: Watch | None
 
     @property
     def errors(self) -> AbstractContextManager[None]:
@@ -202,7 +204,7 @@ class LoopWriter:
             alone = self._is_alone(loop, others)
             batch += self._waiting if alone and not self._is_due else [*self._waiting, *self._later]
             self._is_due = False
-            work = Commit(db.connection, db.gate)
+            work = Commit(db.connection, db.gate, db.watch)
             lessons = self._statements(loop, work, batch, behind=loop.writes_behind and bool(self._waiting))
             begun = time.monotonic()
             if alone and self._is_alone(loop, others):
