@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from nexscout_cli.engine.sums import SUMS
-from nexscout_cli.store.sqlite.checking.findings import Rule
+from nexscout_cli.store.sqlite.checking.findings import ROWS_FROM, Rule
 from nexscout_cli.store.sqlite.rollups import ROLLUPS
 
 
@@ -28,5 +28,6 @@ def _rule(table: str, keys: dict[str, str]) -> Rule:
         f"""WITH counted AS ({rows}), kept AS ({kept})
         SELECT {label} || ': the sums are not those of its rows'
         FROM (SELECT {names} FROM (SELECT * FROM counted EXCEPT SELECT * FROM kept) AS more
-        UNION SELECT {names} FROM (SELECT * FROM kept EXCEPT SELECT * FROM counted) AS fewer) AS other""",
+        UNION SELECT {names} FROM (SELECT * FROM kept EXCEPT SELECT * FROM counted) AS fewer) AS other
+        WHERE day >= {ROWS_FROM}""",
     )
