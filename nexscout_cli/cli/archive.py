@@ -80,6 +80,13 @@ def _told_of_leaving(months: list[Leaving], as_json: bool) -> int:
     return 0
 
 
+def note_archives(session: Session, what: str) -> None:
+    """Say which months are not in a list that went to its end; ``what`` is in it, as a plural."""
+    if found := session.store.maintenance.archives(session.actor):
+        places = ", ".join(dict.fromkeys(one.folder for one in found))
+        output.note(f"{what} from before {found[-1].until} are archived in {places}")
+
+
 def existing() -> str:
     """Where the database is. Raises StoreError where there is none yet."""
     where = config.db_place()

@@ -178,6 +178,7 @@ class PostgresMaintenance:
         from nexscout_cli.store.sqlite import archiving
 
         with self._store.read(actor) as t:
+            t.require_admin("archive")
             if not t.execute("SELECT has_table_privilege('nexscout.ledger_entries', 'DELETE')").fetchone()[0]:
                 raise StoreError(
                     "only the database's owner may archive: the application's login can remove nothing",

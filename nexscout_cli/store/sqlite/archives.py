@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 from datetime import UTC, date, datetime, timedelta
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from nexscout_cli.engine.book_types import Archive
 from nexscout_cli.errors import UsageError
@@ -13,6 +15,13 @@ if TYPE_CHECKING:
 
 _DIGITS = 11
 """Characters of a request's name that say when it began, in milliseconds."""
+
+
+class Spent(NamedTuple):
+    """How many entries of an account leave, and how much of them was posted."""
+
+    entries: int
+    spent: int
 
 
 def rows_from(execute: Execute) -> str:
@@ -63,3 +72,20 @@ def month_after(month: str) -> str:
     """The first day of the next month: 2026-11-01 for 2026-10."""
     first = date.fromisoformat(f"{month}-01")
     return (first.replace(day=28) + timedelta(days=4)).replace(day=1).isoformat()
+
+
+def closings(execute: Execute, month: str) -> dict[int, Spent]:
+    """What took the place of a month's entries, by account."""
+    rows = execute("SELECT account, entries, spent FROM closings WHERE month = ?", (month,)).fetchall()
+    return {row[0]: Spent(row[1], row[2]) for row in rows}
+
+
+def closings_hash(execute: Execute, spent: dict[int, Spent]) -> str:
+    """The hash of that: a line for each account, by what it is called."""
+    names = execute("SELECT id, owner, kind, period FROM accounts").fetchall()
+    digest = hashlib.sha256()
+    for line in sorted(
+        [owner, kind, period, *spent[number]] for number, owner, kind, period in names if number in spent
+    ):
+        digest.update(json.dumps(line).encode() + b"\n")
+    return digest.hexdigest()

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from nexscout_cli.engine.book_types import Archive, Leaving, Problem
-    from nexscout_cli.store.sqlite.leaving import Spent
+    from nexscout_cli.store.sqlite.archives import Spent
     from nexscout_cli.store.sqlite.transaction import Transaction
     from nexscout_cli.store.sqlite.work import Work
 
@@ -247,11 +247,10 @@ def _remove(t: Transaction, place: Place, month: str, found: Month) -> Archive:
     counts = (requests, attempts, entries, usage, predictions, cost)
     first = f"{oldest[:10]}T00:00:00.000000Z"
     folder = str(place.folder.absolute())
-    named = (found.hash, closings_hash(t, found.spent))
+    named = (found.hash, archives.closings_hash(t.execute, found.spent))
     t.execute(_INSERT, (month, until, first, folder, *counts, *named, t.stamp, t.actor))
     leaving.run(t, _CLOSE, until, upto, month=month)
-    closed = t.execute("SELECT account, entries, spent FROM closings WHERE month = ?", (month,)).fetchall()
-    if {row[0]: leaving.Spent(row[1], row[2]) for row in closed} != found.spent:
+    if archives.closings(t.execute, month) != found.spent:
         raise StoreError(f"the accounts of {month} come to other sums than its files", _AGAIN)
     leaving.run(t, _JOBS, until, upto)
     for table in leaving.TABLES:
@@ -267,16 +266,6 @@ def _remove(t: Transaction, place: Place, month: str, found: Month) -> Archive:
             f"the accounts would not add up: {wrong[0].message}", "`nexscout db check`; nothing was removed"
         )
     return next(one for one in archives.known(t.execute) if one.month == month)
-
-
-def closings_hash(t: Transaction, spent: dict[int, Spent]) -> str:
-    """The hash of what takes the place of entries: a line for each account, by what it is called."""
-    digest = hashlib.sha256()
-    names = t.execute("SELECT id, owner, kind, period FROM accounts").fetchall()
-    lines = sorted([owner, kind, period, *spent[number]] for number, owner, kind, period in names if number in spent)
-    for line in lines:
-        digest.update(json.dumps(line).encode() + b"\n")
-    return digest.hexdigest()
 
 
 @contextmanager

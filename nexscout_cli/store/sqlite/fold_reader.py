@@ -169,7 +169,7 @@ class FoldReader:
         every = ("owner", "day", *fold.keys)
         at = (fold.table, first, end)
         if at not in self._short:
-            self._short[at] = self._from_rows(fold, every, first, end, exact=exact)
+            self._short[at] = [tuple(row) for row in self._from_rows(fold, every, first, end, exact=exact)]
         places = [every.index(key) for key in keys]
         rows = ((*(row[n] for n in places), *row[len(every) :]) for row in self._short[at])
         found: dict[tuple[Any, ...], list[int]] = {}

@@ -10,12 +10,13 @@ from __future__ import annotations
 import hashlib
 import json
 from collections import defaultdict
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 from nexscout_cli.engine.book_types import Leaving
 from nexscout_cli.errors import UsageError
 from nexscout_cli.store.parquet import Column
 from nexscout_cli.store.sqlite import archives, seals
+from nexscout_cli.store.sqlite.archives import Spent
 from nexscout_cli.store.sqlite.folding import folded
 
 if TYPE_CHECKING:
@@ -63,13 +64,6 @@ _BESIDE = (
 _KINDS = {"integer": "int", "bigint": "int", "smallint": "int", "real": "float", "double precision": "float"}
 _LINE = json.JSONEncoder(separators=(",", ":")).encode
 _NO_END = 2**62
-
-
-class Spent(NamedTuple):
-    """How many entries of an account leave, and how much of them was posted."""
-
-    entries: int
-    spent: int
 
 
 class Measured:

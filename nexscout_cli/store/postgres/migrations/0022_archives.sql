@@ -61,7 +61,7 @@ END $$;
 REVOKE ALL ON archives, closings FROM PUBLIC;
 REVOKE ALL ON FUNCTION entries_remain(), archives_stay(), sums_remain() FROM PUBLIC;
 GRANT SELECT ON archives, closings TO nexscout_service;
-GRANT SELECT ON closings TO nexscout_member;
+GRANT SELECT ON archives, closings TO nexscout_member;
 DO $$ DECLARE name text; BEGIN
   FOREACH name IN ARRAY ARRAY['archives', 'closings'] LOOP
     EXECUTE format('ALTER TABLE %I ENABLE ROW LEVEL SECURITY', name);
@@ -69,5 +69,6 @@ DO $$ DECLARE name text; BEGIN
     EXECUTE format('CREATE POLICY service ON %I TO nexscout_service USING (true)', name);
   END LOOP;
 END $$;
+CREATE POLICY everyone ON archives FOR SELECT TO nexscout_member USING (true);
 CREATE POLICY own ON closings FOR SELECT TO nexscout_member USING (EXISTS (
   SELECT 1 FROM accounts a WHERE a.id = closings.account AND a.owner = (SELECT me())));
