@@ -7,25 +7,20 @@ way in several groups; all else that is done for a user waits for them, as it wo
 
 from __future__ import annotations
 
-import json
 import os
 import threading
-from collections import Counter
+from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
-from weakref import WeakKeyDictionary
 
 import psycopg
 
 from nexscout_cli import waiting
 from nexscout_cli.errors import StoreError
-from nexscout_cli.store.postgres.connections import is_shared
-from nexscout_cli.store.postgres.records import json_without_nul
+from nexscout_cli.store.postgres.asking import asked
 from nexscout_cli.store.postgres.transaction import number_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
-
-    from psycopg.pq.abc import PGresult
 
     from nexscout_cli.engine.learning.observation import Lesson
     from nexscout_cli.store.postgres.connections import Connection, Connections
@@ -86,6 +81,15 @@ def _wake(some: list[_Waiting]) -> None:
         one.wake.set()
 
 
+def _count(counted: dict[str, int], users: Iterable[str], more: int) -> None:
+    """One more, or one less, of each; whom there is nothing of is left out."""
+    for user_id in users:
+        if n := counted.get(user_id, 0) + more:
+            counted[user_id] = n
+        else:
+            del counted[user_id]
+
+
 class Groups:
     """Steps on their way. Thread-safe; a forked child has none under way."""
 
@@ -99,13 +103,13 @@ class Groups:
         self._lock = threading.Lock()
         self._waiting: list[_Waiting] = []
         self._under_way = 0
-        self._busy: Counter[str] = Counter()
+        self._busy: dict[str, int] = {}
         """Users, by how many of their steps are under way."""
         self._closed: set[str] = set()
         """Those of them whose books one of these has to itself."""
         self._marks: set[str] = set()
         """Requests, claims and keys of what is under way: two of these at a time could only wait for each other."""
-        self._taught: Counter[str] = Counter()
+        self._taught: dict[str, int] = {}
         self._shared: set[str] = set()
         """Users whose profiles other programs write too."""
         self._behind: dict[str, list[Lesson]] = {}
@@ -202,9 +206,9 @@ class Groups:
         self._under_way += 1
         taught = {one.step["user"] for one in steps if one.lesson is not None}
         late = {user_id for user_id in taught if user_id in self._taught or user_id in self._shared}
-        self._taught.update(taught)
+        _count(self._taught, taught, 1)
         for one in steps:
-            self._busy[one.step["user"]] += 1
+            _count(self._busy, (one.step["user"],), 1)
             self._marks.update(one.marks)
             if not one.is_plain:
                 self._closed.add(one.step["user"])
@@ -213,13 +217,9 @@ class Groups:
     def _back(self, group: _Group) -> None:
         """A group has come back."""
         self._under_way -= 1
-        taught = {one.step["user"] for one in group.steps if one.lesson is not None}
-        for counted, users in ((self._taught, taught), (self._busy, [one.step["user"] for one in group.steps])):
-            for user_id in users:
-                counted[user_id] -= 1
-                if not counted[user_id]:
-                    del counted[user_id]
+        _count(self._taught, {one.step["user"] for one in group.steps if one.lesson is not None}, -1)
         for one in group.steps:
+            _count(self._busy, (one.step["user"],), -1)
             self._marks.difference_update(one.marks)
             if not one.is_plain:
                 self._closed.discard(one.step["user"])
@@ -227,18 +227,17 @@ class Groups:
     def _alone(self, one: _Waiting, *, is_late: bool) -> Any:
         step, user_id = one.step, one.step["user"]
         if one.lesson is None:
-            return self._call(lambda connection: _asked(connection, "step", step))
+            return self._asked("step", step)
         for _ in range(0 if is_late else _TRIES):
             learned = self._profiles.fold(user_id, [one.lesson])
             if learned is None:  # of a profile that can't be read nothing is learned
-                return self._call(lambda connection: _asked(connection, "step", step))
-            taught = step | {"profile": {"seen": learned.seen, "values": learned.values}}
-            told = self._call(lambda connection, taught=taught: _asked(connection, "step", taught))
+                return self._asked("step", step)
+            told = self._asked("step", step | {"profile": {"seen": learned.seen, "values": learned.values}})
             if not self._is_stale(told, [user_id]):
                 if isinstance(told, dict):
                     self._profiles.put(user_id, told["seen"], learned.state)
                 return told
-        told = self._call(lambda connection: _asked(connection, "step", step))
+        told = self._asked("step", step)
         if isinstance(told, dict):
             self._leave([one])
         return told
@@ -259,8 +258,7 @@ class Groups:
                 {"user": user_id, "profile": {"seen": one.seen, "values": one.values}, "after": after[user_id]}
                 for user_id, one in learned.items()
             ]
-            asked = {"steps": sent, "learned": profiles}
-            told = self._call(lambda connection, asked=asked: _asked(connection, "steps", asked))
+            told = self._asked("steps", {"steps": sent, "learned": profiles})
             if not self._is_stale(told, learned):
                 break
         if told is None:
@@ -310,7 +308,7 @@ class Groups:
                 lessons = self._behind.pop(user_id)
                 self._catching_up.add(user_id)
             try:
-                self._call(lambda connection, of=(user_id, lessons): self._caught_up(connection, *of), "BEGIN")
+                self._call(partial(self._caught_up, user_id, lessons), "BEGIN")
             finally:
                 with self._lock:
                     self._catching_up.discard(user_id)
@@ -320,10 +318,10 @@ class Groups:
             return False
         return user_id not in self._taught or len(left) >= BEHIND
 
-    def _caught_up(self, connection: Connection, user_id: str, lessons: list[Lesson]) -> None:
+    def _caught_up(self, user_id: str, lessons: list[Lesson], connection: Connection) -> None:
         base = self._profiles.find(user_id)
         whose = {"user": user_id, "lock": number_of(user_id)}
-        changed = _asked(connection, "profile_taken", whose | {"profile": {"seen": base.seen if base else "0"}})
+        changed = asked(connection, "profile_taken", whose | {"profile": {"seen": base.seen if base else "0"}})
         if changed is not None:
             base = self._profiles.heard(user_id, changed[user_id])
         with self._lock:
@@ -332,9 +330,12 @@ class Groups:
         learned = base.after(lessons) if base is not None else None
         if learned is not None:
             values = {"seen": learned.seen, "values": learned.values}
-            seen = _asked(connection, "profile_caught_up", whose | {"profile": values})
+            seen = asked(connection, "profile_caught_up", whose | {"profile": values})
             self._profiles.put(user_id, seen, learned.state)  # should the commit fail, it is stale
         connection.execute("COMMIT")
+
+    def _asked(self, function: str, value: Any) -> Any:
+        return self._call(lambda connection: asked(connection, function, value))
 
     def _call(self, ask: Callable[[Connection], Any], begin: str = "") -> Any:
         try:
@@ -348,34 +349,3 @@ class Groups:
             return error.sqlstate if is_known else None
         except StoreError:
             return NO_PLAIN_CASE  # nothing was sent; the general code waits for the server, or says what is wrong
-
-
-_prepared: WeakKeyDictionary[Connection, set[str]] = WeakKeyDictionary()
-
-
-def _asked(connection: Connection, function: str, value: Any) -> Any:
-    """What a function tells of a value. Raises psycopg.Error."""
-    text, query = json_without_nul(value), f"SELECT nexscout.{function}(%s::jsonb)"
-    if threading.current_thread() is threading.main_thread():  # whose wait an interrupt must end at once
-        row = connection.execute(query.encode(), (text,), prepare=True).fetchone()
-        return None if row is None or row[0] is None else json.loads(row[0])
-    # The library's own wait and its conversions take five times the processor time of the call itself.
-    server, name = connection.pgconn, f"nexscout_{function}".encode()
-    if is_shared(connection):
-        result = server.exec_params(query.replace("%s", "$1").encode(), [text.encode()])
-        return _told(result)
-    if function not in (known := _prepared.setdefault(connection, set())):
-        _whole(server.prepare(name, query.replace("%s", "$1").encode()), psycopg.pq.ExecStatus.COMMAND_OK)
-        known.add(function)
-    return _told(server.exec_prepared(name, [text.encode()]))
-
-
-def _told(result: PGresult) -> Any:
-    _whole(result, psycopg.pq.ExecStatus.TUPLES_OK)
-    told = result.get_value(0, 0)
-    return None if told is None else json.loads(told.decode())
-
-
-def _whole(result: PGresult, status: psycopg.pq.ExecStatus) -> None:
-    if result.status != status:
-        raise psycopg.errors.error_from_result(result)
