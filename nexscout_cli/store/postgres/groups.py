@@ -308,7 +308,8 @@ class Groups:
                 lessons = self._behind.pop(user_id)
                 self._catching_up.add(user_id)
             try:
-                self._call(partial(self._caught_up, user_id, lessons), "BEGIN")
+                if user_id in self._shared or not self._caught_up_at_once(user_id, lessons):
+                    self._call(partial(self._caught_up, user_id, lessons), "BEGIN")
             finally:
                 with self._lock:
                     self._catching_up.discard(user_id)
@@ -317,6 +318,18 @@ class Groups:
         if user_id in self._catching_up:
             return False
         return user_id not in self._taught or len(left) >= BEHIND
+
+    def _caught_up_at_once(self, user_id: str, lessons: list[Lesson]) -> bool:
+        """Write what a profile comes to where nobody else has changed it; whether that is done."""
+        learned = self._profiles.fold(user_id, lessons)
+        if learned is None:
+            return True  # of a profile that can't be read nothing is learned
+        values = {"seen": learned.seen, "values": learned.values}
+        seen = self._asked("profile_caught_up", {"user": user_id, "lock": number_of(user_id), "profile": values})
+        if not isinstance(seen, dict) or user_id not in seen:
+            return False
+        self._profiles.put(user_id, seen[user_id], learned.state)
+        return True
 
     def _caught_up(self, user_id: str, lessons: list[Lesson], connection: Connection) -> None:
         base = self._profiles.find(user_id)
@@ -331,7 +344,7 @@ class Groups:
         if learned is not None:
             values = {"seen": learned.seen, "values": learned.values}
             seen = asked(connection, "profile_caught_up", whose | {"profile": values})
-            self._profiles.put(user_id, seen, learned.state)  # should the commit fail, it is stale
+            self._profiles.put(user_id, seen[user_id], learned.state)  # should the commit fail, it is stale
         connection.execute("COMMIT")
 
     def _asked(self, function: str, value: Any) -> Any:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import os
+import time
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
@@ -22,6 +23,8 @@ if TYPE_CHECKING:
 
 KEPT = frozenset({"post", "void", "mark_unknown", "deliver", "fail"})
 """The steps that are kept."""
+_LOOK = 0.05
+"""Seconds after which a program looks again whether another one on this machine has kept something."""
 
 
 class Journal:
@@ -29,12 +32,13 @@ class Journal:
 
     def __init__(self, path: Path | None) -> None:
         self._path = path
-        self._name = None if path is None else str(path)
+        self._looked = 0.0
 
     def add(self, step: Step) -> bool:
         """Keep a step that could not be made; whether it is on the disk."""
         if self._path is None or step["step"] not in KEPT:
             return False
+        self._looked = 0.0
         kept = {name: value for name, value in step.items() if name != "profile"}
         try:
             with self._opened() as file:
@@ -44,10 +48,20 @@ class Journal:
             return False
         return True
 
+    def may_wait(self) -> bool:
+        """Whether something is kept, as was seen a moment ago: each call asks."""
+        now = time.monotonic()
+        if now - self._looked < _LOOK:
+            return False
+        if self.waits():
+            return True
+        self._looked = now
+        return False
+
     def waits(self) -> bool:
         """Whether something is kept."""
         try:
-            return self._name is not None and os.stat(self._name).st_size > 0  # noqa: PTH116 - each hold asks, and a Path takes five times as long
+            return self._path is not None and self._path.stat().st_size > 0
         except OSError:
             return False
 

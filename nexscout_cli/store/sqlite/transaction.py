@@ -6,7 +6,7 @@ import sqlite3
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from nexscout_cli.engine.names import check_user
 from nexscout_cli.errors import NotPermitted, StoreError, UsageError
@@ -15,7 +15,7 @@ from nexscout_cli.store import owner
 from nexscout_cli.store.sqlite.dialect import SQLITE
 
 if TYPE_CHECKING:
-    from collections.abc import Hashable, Iterator, Sequence
+    from collections.abc import Callable, Hashable, Iterator, Sequence
 
     from nexscout_cli.engine.ports import Clock
     from nexscout_cli.engine.store_rules import StoreRules
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 OWN_OR_ADMIN = "(user_id = :actor OR EXISTS (SELECT 1 FROM users WHERE user_id = :actor AND role = 'admin'))"
 """SQL that every read of a person's rows carries: their own, or an admin reads."""
 
+T = TypeVar("T")
 _SECONDS = len("2026-11-10T12:00:00")
 
 
@@ -98,6 +99,10 @@ class Transaction:
             fold(self, key, [lesson])
         else:
             self.lessons.add(self, fold, key, lesson)
+
+    def recently(self, what: str, read: Callable[[Transaction], T]) -> T:
+        """What ``read`` returns, of all users' calls, or where it is read for many at a time, has returned a moment ago."""
+        return read(self)
 
     def lives(self, name: str, since: str) -> bool:
         """Whether an owner of attempts lives, who began the latest one ``since`` that stamp.

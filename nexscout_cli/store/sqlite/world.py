@@ -36,11 +36,11 @@ def read(t: Transaction, user_id: str, feature: str, budgets: Sequence[Budget], 
         used=accounts.used(t, user_id, [*budgets, *keys.drawn_on(t, owners)] if owners else budgets),
         models=models.of_version(t, int(meta["world_version"])),
         panic=meta["panic"] == "1",
-        load=_load(t),
-        input_factors=lengths.factors(t),
+        load=t.recently("load", _load),
+        input_factors=t.recently("factors", lengths.factors),
         output_lengths=lengths.levels(t, user_id, feature),
         version=int(meta["world_version"]),
-        thinking=lengths.thinking(t),
+        thinking=t.recently("thinking", lengths.thinking),
     )
 
 

@@ -40,14 +40,14 @@ BEGIN
 END $$;
 
 -- The same of one user, after the steps that taught it. A crash of the server in the next moment may lose it: nobody waits for
--- the disk. Null where somebody has changed the profile since.
+-- the disk.
 CREATE FUNCTION profile_caught_up(p jsonb) RETURNS jsonb LANGUAGE plpgsql SECURITY DEFINER
 SET search_path = nexscout, pg_temp SET plan_cache_mode = force_generic_plan SET enable_seqscan = off SET enable_hashjoin = off
 SET enable_mergejoin = off SET enable_material = off SET jit = off AS $$
 BEGIN
   PERFORM pg_advisory_xact_lock_shared(1853358082, 0), pg_advisory_xact_lock_shared(1853358083, (p->>'lock')::int),
     set_config('synchronous_commit', 'off', true);
-  RETURN profiles_learned(jsonb_build_array(p))->(p->>'user');
+  RETURN profiles_learned(jsonb_build_array(p));
 END $$;
 
 -- Lock a profile until the transaction ends; returns it where it is no longer what it is known as.
