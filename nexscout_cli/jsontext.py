@@ -30,6 +30,8 @@ def writer(*, default: Callable[[Any], Any] | None = None, **how: Any) -> Callab
 
 plain = writer(ensure_ascii=False)
 """JSON text of a value that holds no Decimal, on one line."""
+quoted: Callable[[str], str] = encoder.encode_basestring
+"""JSON text of a string."""
 usual = writer()
 """The same in ASCII, as ``json.dumps`` writes it."""
 

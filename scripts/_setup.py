@@ -23,8 +23,8 @@ MODELS = VENV / "share" / "nexscout-models"
 CONSTRAINTS = ROOT / "constraints.txt"
 EXTRAS = {
     "run": "[serve,postgres,keyring,otel]",
-    "dev": "[serve,postgres,keyring,otel,dev]",
-    "bench": "[serve,postgres,keyring,otel,dev,bench]",
+    "dev": "[serve,postgres,keyring,otel,archive,dev]",
+    "bench": "[serve,postgres,keyring,otel,archive,dev,bench]",
 }  # each has all that the ones before it need
 STAMPS = {kind: VENV / f"setup-{kind}" for kind in EXTRAS}
 held: list[int] = []  # the lock, which pip holds too: should we be killed, it stays until pip has ended

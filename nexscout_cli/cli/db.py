@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Annotated, Any
 
 from nexscout_cli import config
-from nexscout_cli.cli import declared, output, request
+from nexscout_cli.cli import archive, declared, output, request
 from nexscout_cli.cli.session import Session
 from nexscout_cli.engine.book_types import Problem, Seal, Unresolved
 from nexscout_cli.engine.money import dollars, usd
@@ -29,6 +29,7 @@ def db() -> None:
     nexscout db seal              what each day's books hash to, to be kept elsewhere
     nexscout db backup            a copy beside it
     nexscout db copy --to PLACE   to a file or to PostgreSQL
+    nexscout db archive           old months into Parquet files
     nexscout db resolve           attempts whose outcome is unknown
     """
 
@@ -67,7 +68,7 @@ def check(
     """
     kept = _seals(seal) if seal else []
     session = Session()
-    where = _existing()
+    where = archive.existing()
     try:
         problems = session.store.maintenance.check(session.actor, kept)
     except StoreError as error:
@@ -102,7 +103,7 @@ def seal(
     nexscout db seal --all
     """
     session = Session()
-    _existing()
+    archive.existing()
     made = session.store.maintenance.seal(session.actor)
     shown = session.store.maintenance.seals(session.actor) if every else made
     if as_json:
@@ -141,7 +142,7 @@ def backup(
     nexscout db backup --without-text               the books alone
     """
     session = Session()
-    _existing()
+    archive.existing()
     upkeep = session.store.maintenance
     if dry_run:
         doomed = [] if prune is None else upkeep.prune(session.actor, prune - 1, dry_run=True)
@@ -186,7 +187,7 @@ def copy(
     from nexscout_cli.assemble import copy_store
 
     session = Session()
-    _existing()
+    archive.existing()
     rows, problems = copy_store(session.store, session.actor, to, _told_of_table)
     shown = config.without_password(to) if config.is_url(to) else to
     if as_json:
@@ -203,6 +204,9 @@ def copy(
 def _told_of_table(table: str, rows: int) -> None:
     if output.stderr_is_terminal():
         output.note(f"{table}: {rows:,} rows")
+
+
+app.commands += archive.app.commands
 
 
 @app.command()
@@ -253,7 +257,7 @@ def resolve(
     nexscout db resolve --clock                            after the clock stood in the future
     """
     session = Session()
-    _existing()
+    archive.existing()
     if clock:
         if request_id is not None or post is not None or void:
             raise UsageError("--clock stands alone", "nexscout db resolve --clock")
@@ -300,15 +304,6 @@ def _seals(file: Path) -> list[Seal]:
     if not found:
         raise UsageError(f"{file} has no seals", "`nexscout db seal >> FILE` writes them there")
     return found
-
-
-def _existing() -> str:
-    where = config.db_place()
-    if not config.has_db():
-        raise StoreError(
-            f"there is no database at {where} yet", "the first request makes it; or check NEXSCOUT_DB", code="missing"
-        )
-    return where
 
 
 def _list(rows: list[Unresolved], as_json: bool) -> int:

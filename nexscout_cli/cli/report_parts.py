@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from decimal import Decimal
 from typing import Any, NamedTuple
 
@@ -122,6 +123,20 @@ def caption(result: dict[str, Any], window: Window) -> str:
 
 def remarks(result: dict[str, Any]) -> list[str]:
     """What has to be known to read a report's figures, below its tables."""
+    return [*_remarks(result), *_of_archives(result.get("archived", ()))]
+
+
+def _of_archives(months: Sequence[dict[str, str]]) -> list[str]:
+    if not months:
+        return []
+    span = " to ".join(dict.fromkeys((months[0]["month"], months[-1]["month"])))
+    return [
+        f"of {span} the sums are kept, the calls are archived in {', '.join(dict.fromkeys(one['folder'] for one in months))}: "
+        "medians and percentiles are rounded, audits and calls by deployment are those of later"
+    ]
+
+
+def _remarks(result: dict[str, Any]) -> list[str]:
     name, totals = result["report"], result["totals"]
     if name == "savings":
         cache = result["prompt_cache"]

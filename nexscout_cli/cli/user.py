@@ -208,8 +208,10 @@ def forget(
     session.recover()
     gone = session.store.users.forget(session.actor, who)
     holding = session.store.maintenance.holding(session.actor, who)
+    archived = session.store.maintenance.archives(session.actor)
     if as_json:
-        output.emit({"user_id": who, "dry_run": False, **gone, "backups": [one._asdict() for one in holding]})
+        kept = {"backups": [one._asdict() for one in holding], "archives": [one._asdict() for one in archived]}
+        output.emit({"user_id": who, "dry_run": False, **gone, **kept})
         return 0
     if output.stderr_is_terminal():
         output.note(
@@ -217,6 +219,11 @@ def forget(
             f"{gone['conversations']} conversations, the profile's texts"
         )
     _note_backups(who, holding)
+    for one in archived:
+        output.note(
+            f"warning: {one.month} is archived in {one.folder}, as it was: messages of failures, doubts about answers and "
+            f"hashes of prompts of {who}'s may be in there"
+        )
     return 0
 
 

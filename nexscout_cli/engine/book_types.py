@@ -108,6 +108,39 @@ class Seal(NamedTuple):
     hash: str
 
 
+class Archive(NamedTuple):
+    """A month (YYYY-MM) whose rows lie in files in ``folder``: what ended before the day ``until``, the first of the next month.
+
+    How many rows went, of each table; ``cost_usd`` is what its usage cost (nano-dollars); ``archived_at`` a stamp.
+    """
+
+    month: str
+    until: str
+    folder: str
+    requests: int
+    attempts: int
+    entries: int
+    usage: int
+    predictions: int
+    cost_usd: int
+    archived_at: str
+
+
+class Leaving(NamedTuple):
+    """A month that could be archived: how many rows would go, what its usage cost (nano-dollars), and what speaks ``against``
+    it, "" for nothing.
+    """
+
+    month: str
+    requests: int
+    attempts: int
+    entries: int
+    usage: int
+    predictions: int
+    cost_usd: int
+    against: str
+
+
 class ImportRow(NamedTuple):
     """An import. ``rows`` are in the books from it, ``known`` were there before, ``left_out`` could not be used.
 

@@ -9,7 +9,7 @@ if TYPE_CHECKING:
     from contextlib import AbstractContextManager
     from pathlib import Path
 
-    from nexscout_cli.engine.book_types import Backup, Problem, Seal
+    from nexscout_cli.engine.book_types import Archive, Backup, Leaving, Problem, Seal
 
 
 class Maintenance(Protocol):
@@ -32,6 +32,18 @@ class Maintenance(Protocol):
 
         ``tell`` hears of a table and how many of its rows have gone.
         """
+
+    def archivable(self, actor: str, before: str) -> list[Leaving]:
+        """What :meth:`archive` would take away, month by month."""
+
+    def archive(self, actor: str, before: str, folder: Path, tell: Callable[[str, str], None]) -> list[Archive]:
+        """Move the rows of every whole month before a day (YYYY-MM-DD) into Parquet files; returns the months that went.
+
+        ``tell`` hears of a month and what is done with it.
+        """
+
+    def archives(self, actor: str) -> list[Archive]:
+        """The months whose rows lie in archives, oldest first."""
 
     def prune(self, actor: str, keep: int, *, dry_run: bool = False) -> list[Path]:
         """Remove all backups but the newest ones; returns those that were, or would be."""

@@ -5,10 +5,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
     from contextlib import AbstractContextManager
     from datetime import datetime
 
+    from nexscout_cli.engine.book_types import Archive
     from nexscout_cli.engine.report_values import Deployed, Failed, Person, PromptCache
     from nexscout_cli.engine.report_window import Window
 
@@ -29,6 +30,10 @@ class ReportReader(Protocol):
     @property
     def user(self) -> str | None:
         """Whose figures they are; None: everyone's."""
+
+    @property
+    def archived(self) -> Sequence[Archive]:
+        """The archives with rows of the window, oldest first: of those months sums are known, and no single calls."""
 
     def sums(self, *keys: str) -> list[Row]:
         """Sums by ``keys``: user_id, day, model_used, feature. A request counts with its first row."""

@@ -65,7 +65,7 @@ def people(store: Store, actor: str, facts: Facts, settings: Settings) -> list[R
                 "efficiency": f"{user.efficiency_rating:.2f}",
                 "tokens each": f"{user.avg_token_per_request:,.0f}",
                 "tokens expected a day": f"{user.predicted_daily_usage:,}",
-                "of a day’s": f"{user.daily_token_budget:,}",
+                "allowed a day": f"{user.daily_token_budget:,}",
                 "energy left": f"{user.balance:,}",
                 "revenue": "–" if bill is None else text_of("revenue_usd", bill["revenue_usd"]),
                 "margin": "–" if bill is None else text_of("margin_usd", bill["margin_usd"]),

@@ -19,9 +19,12 @@ from weakref import WeakKeyDictionary
 import httpcore
 import httptools
 
+from nexscout_cli.providers.pacing import pace
+
 if TYPE_CHECKING:
     import ssl
 
+    from nexscout_cli.providers.pacing import Pace
     from nexscout_cli.providers.wires.request import HttpRequest
     from nexscout_cli.waiting import Loop
 
@@ -38,9 +41,12 @@ Headers = list[tuple[bytes, bytes]]
 
 
 class Exchange(Protocol):
-    """What is known of one request and its answer: how long it may take, and whether bytes of it were sent."""
+    """What is known of one request and its answer: how long it may take, whether bytes of it were sent, and whether the first
+    words of a stream have come.
+    """
 
     sent: bool
+    speaks: bool
 
     def left(self) -> float:
         """Seconds left. Raises ReadTimeout when there are none."""
@@ -90,14 +96,21 @@ def send(
 
 
 def _body(connection: _Connection, loop: Loop, exchange: Exchange) -> Iterator[bytes]:
-    """What has come, each time something has: of a fast stream several events at once."""
-    while True:
-        if connection.parts:
-            yield connection.take()
-        elif connection.ended:
-            return
-        else:
-            connection.wait(loop, exchange)
+    """What has come, each time something has: of a fast stream several events at once, of a busy loop's any stream as well."""
+    common = pace(loop)
+    common.begin()
+    try:
+        while True:
+            if connection.parts:
+                yield connection.take()
+            elif connection.ended:
+                return
+            else:
+                if common.rest and exchange.speaks:
+                    connection.rest(common)
+                connection.wait(loop, exchange)
+    finally:
+        common.end()
 
 
 Idle = deque["_Connection"]
@@ -159,7 +172,7 @@ class _Connection(asyncio.Protocol):
         self.status = 0
         self.headers: dict[str, str] = {}
         self.parts: list[bytes] = []
-        self.has_head = self.ended = self._stays = False
+        self.has_head = self.ended = self._stays = self._rests = False
         self._size = self._ahead = 0
         self._error: Exception | None = None
         self._parser: Any = None
@@ -190,14 +203,29 @@ class _Connection(asyncio.Protocol):
         """What has come of the body and was not taken yet."""
         data = b"".join(self.parts)
         self.parts.clear()
-        if self._ahead > _AHEAD:
+        if self._ahead > _AHEAD and not self._rests:
             self.transport.resume_reading()
         self._ahead = 0
         return data
 
+    def rest(self, common: Pace) -> None:
+        """Read nothing for a while."""
+        if not self._rests and self._error is None and not self.lost:
+            self._rests = True
+            self.transport.pause_reading()
+            common.let_rest(self)
+
+    def go_on(self) -> None:
+        """The rest is over."""
+        if self._rests:
+            self._rests = False
+            if self._ahead <= _AHEAD and not self.lost:
+                self.transport.resume_reading()
+
     def leave(self, idle: Idle) -> None:
         """End an exchange: keep the connection where its answer came whole, else close it."""
         whole = self.ended and not self.lost and self._stays
+        self.go_on()
         self._parser = None
         if self._timer is not None:
             self._timer.cancel()

@@ -32,7 +32,7 @@ class Exchange:
     """One request and its answer: the deadline, and how far it came.
 
     ``quiet``: seconds that may pass between signs of life, ``total``: in all. ``sent``: bytes of the request may have
-    reached the server.
+    reached the server. ``speaks``: the first words of a stream were passed on.
     """
 
     def __init__(self, quiet: float, total: float) -> None:
@@ -40,7 +40,7 @@ class Exchange:
         now = time.monotonic()
         self._end = now + total
         self._silent_end = now + quiet
-        self.sent = False
+        self.sent = self.speaks = False
 
     def left(self) -> float:
         """Seconds left. Raises ReadTimeout when there are none."""

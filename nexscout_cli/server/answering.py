@@ -13,7 +13,7 @@ from nexscout_cli.engine.asked import new_id
 from nexscout_cli.errors import NexScoutError
 from nexscout_cli.jsontext import dumps
 from nexscout_cli.server import errors
-from nexscout_cli.server.running import Running
+from nexscout_cli.server.running import STRAIGHT, Running
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable
@@ -162,6 +162,12 @@ class _Events(StreamingResponse):
         try:
             head = {"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers}
             await send(head)
+            write: Callable[[bytes], bool] | None = (
+                scope.get("extensions", {}).get(STRAIGHT, {}).get("write")
+            )
+            if write is not None:
+                teller = self._teller
+                self._running.straight_to(lambda piece: write(b"".join(teller.piece(piece))))
             async for data in self.body_iterator:
                 await send({"type": "http.response.body", "body": data, "more_body": True})
             await send({"type": "http.response.body", "body": b"", "more_body": False})

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from nexscout_cli.engine import options as table
 from nexscout_cli.engine.chat import conversation
 from nexscout_cli.errors import UsageError
-from nexscout_cli.jsontext import plain
+from nexscout_cli.jsontext import quoted
 from nexscout_cli.server import asking
 from nexscout_cli.server.protocol import HERE, Ask, Document, about, around, classes, event, known_only, model_of, taken
 from nexscout_cli.terms import EFFORTS
@@ -119,7 +119,7 @@ class ChatTeller:
         if self._around is None:
             self._around = around(self._chunk({"content": HERE}))
         before, after = self._around
-        yield b"%s%s%s" % (before, plain(text).encode(), after)
+        yield b"%s%s%s" % (before, quoted(text).encode(), after)
 
     def end(self, response: AIResponse) -> Iterator[bytes]:
         """Tool calls and further answers, why each ended, and what was used."""

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from nexscout_cli.engine.chat import conversation
 from nexscout_cli.errors import UsageError
-from nexscout_cli.jsontext import plain
+from nexscout_cli.jsontext import quoted
 from nexscout_cli.server import asking
 from nexscout_cli.server.protocol import HERE, Ask, Document, about, around, classes, event, known_only, model_of, taken
 
@@ -237,7 +237,7 @@ class MessagesTeller:
             self._open = True
             yield _named({"type": "content_block_start", "index": 0, "content_block": {"type": "text", "text": ""}})
         before, after = _AROUND
-        yield b"%s%s%s" % (before, plain(text).encode(), after)
+        yield b"%s%s%s" % (before, quoted(text).encode(), after)
 
     def end(self, response: AIResponse) -> Iterator[bytes]:
         """Tool calls, why it ended, and what was used."""

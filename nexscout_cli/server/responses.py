@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from nexscout_cli.engine.chat import conversation
 from nexscout_cli.errors import UsageError
-from nexscout_cli.jsontext import plain
+from nexscout_cli.jsontext import quoted
 from nexscout_cli.server import asking
 from nexscout_cli.server.chat_completions import effort
 from nexscout_cli.server.protocol import HERE, Ask, Document, about, around, classes, event, known_only, model_of, taken
@@ -230,7 +230,7 @@ class ResponseTeller:
             self._around = around(event(made, kind))
         before, between, after = self._around
         number, self._number = self._number, self._number + 1
-        yield b"%s%d%s%s%s" % (before, number, between, plain(text).encode(), after)
+        yield b"%s%d%s%s%s" % (before, number, between, quoted(text).encode(), after)
 
     def end(self, response: AIResponse) -> Iterator[bytes]:
         """The end of the message, tool calls, and the whole response."""

@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 LARGE = 32_768
 """Characters from which a request is worked on in a thread: its text is counted for so long that others would wait."""
+STRAIGHT = "nexscout.straight"
+"""The extension of a request's scope whose ``write`` writes a part of its answer at once, or says False."""
 _BLOCKING = 16
 """Threads for calls that can only block."""
 
@@ -71,7 +73,8 @@ class Running:
         self._thread = threading.get_ident()
         self._pieces: list[str] = []
         self._news = asyncio.Event()
-        self._gone = False
+        self._gone = self._listens = False
+        self._straight: Callable[[str], bool] | None = None
         self.request_id = request_id
         self.response: AIResponse | None = None
 
@@ -93,8 +96,16 @@ class Running:
             self._gone = True
 
     def _put(self, piece: str) -> None:
+        if self._straight is not None and self._listens and not self._pieces and self._straight(piece):
+            return
         self._pieces.append(piece)
         self._news.set()
+
+    def straight_to(self, take: Callable[[str], bool]) -> None:
+        """Hand pieces to ``take`` as they come, while whoever listens to :meth:`pieces` waits for one; those for which it says
+        False come by that way.
+        """
+        self._straight = take
 
     def leave(self) -> None:
         """Nobody listens any more: the call is ended at its next piece, and billed for what came."""
@@ -114,4 +125,6 @@ class Running:
                 return
             else:
                 self._news.clear()
+                self._listens = True
                 await self._news.wait()
+                self._listens = False

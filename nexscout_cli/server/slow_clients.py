@@ -1,18 +1,33 @@
-"""Clients that send slowly: a request's head has to come within some seconds, or the connection is closed."""
+"""Connections of clients. A request's head has to come within some seconds, or the connection is closed; and a part of an
+answer can be written straight away, without a task that waits for its turn.
+"""
 
 from __future__ import annotations
 
 import asyncio
+import functools
 from typing import Any
 
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
+
+from nexscout_cli.server.running import STRAIGHT
 
 HEAD_SECONDS = 10.0
 """Seconds from the connection, or from the head's first byte, to its last one."""
 
 
+def _write(cycle: RequestResponseCycle, data: bytes) -> bool:
+    """Write a part of an answer that has begun; False where that is to wait, for a client that reads slowly or is gone."""
+    if cycle.flow.write_paused or cycle.disconnected or cycle.response_complete:
+        return False
+    if not (cycle.response_started and cycle.chunked_encoding):
+        return False
+    cycle.transport.write(b"%x\r\n%b\r\n" % (len(data), data))
+    return True
+
+
 def bounded_protocol(seconds: float = HEAD_SECONDS) -> type[asyncio.Protocol]:
-    """Uvicorn's protocol with a limit on the time that a head takes."""
+    """Uvicorn's protocol with a limit on the time that a head takes, and a way to write straight."""
 
     class Bounded(HttpToolsProtocol):
         _timer: asyncio.TimerHandle | None = None
@@ -27,7 +42,10 @@ def bounded_protocol(seconds: float = HEAD_SECONDS) -> type[asyncio.Protocol]:
 
         def on_headers_complete(self) -> None:
             self._stop()
+            before = self.cycle
             super().on_headers_complete()
+            if self.cycle is not before:
+                self.cycle.scope["extensions"] = {STRAIGHT: {"write": functools.partial(_write, self.cycle)}}
 
         def connection_lost(self, exc: Exception | None) -> None:
             self._stop()

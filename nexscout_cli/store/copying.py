@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
+from nexscout_cli.engine.sums import SUMS as USAGE_SUMS
 from nexscout_cli.errors import StoreError
+from nexscout_cli.store.sqlite.folds import FOLDS
 
 if TYPE_CHECKING:
     from contextlib import AbstractContextManager
@@ -44,8 +46,10 @@ TABLES = (
     "job_rows",
     "deployments",
     "deployment_states",
+    "archives",
+    "closings",
 )
-"""What is copied: what others refer to comes first. Sums of usage are made from its rows again."""
+"""What is copied: what others refer to comes first. Sums of usage are made from its rows again, where those are here."""
 
 
 class Totals(NamedTuple):
@@ -53,6 +57,37 @@ class Totals(NamedTuple):
 
     rows: int
     sums: dict[str, int]
+
+
+class Sums(NamedTuple):
+    """A table of sums: its columns, those of them that are its key, and which of these is the day or hour."""
+
+    table: str
+    keys: tuple[str, ...]
+    values: tuple[str, ...]
+    at: str
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """All of them."""
+        return self.keys + self.values
+
+
+_FOLDED = tuple(
+    Sums(
+        fold.table,
+        ("owner", "hours", "period", *(fold.keys[:-1] if fold.packed else fold.keys)),
+        ("counts",) if fold.packed else fold.sums,
+        "period",
+    )
+    for fold in FOLDS
+)
+SUMS = (
+    Sums("usage_by_user_day", ("user_id", "day"), USAGE_SUMS, "day"),
+    Sums("usage_by_model_day", ("day", "model", "feature"), USAGE_SUMS, "day"),
+    *_FOLDED,
+)
+"""What answers for what is archived."""
 
 
 class Source(Protocol):
@@ -66,6 +101,12 @@ class Source(Protocol):
 
     def rows(self, table: str, columns: Sequence[str]) -> Iterator[Sequence[Any]]:
         """Its rows, in the order of their ids where they have some."""
+
+    def rows_from(self) -> str:
+        """The first day whose rows are here, "" where all are: what is from before it lies in archives."""
+
+    def sums(self, of: Sums, before: str) -> Iterator[Sequence[Any]]:
+        """The sums of what is from before that day."""
 
 
 class Target(Protocol):
@@ -85,6 +126,12 @@ class Target(Protocol):
 
     def totals(self, table: str, columns: Sequence[str]) -> Totals:
         """What a table has now, with the sums of the columns that are named."""
+
+    def write_sums(self, of: Sums, rows: Iterable[Sequence[Any]], before: str) -> Totals:
+        """Write sums of what is from before that day; what there is of it now."""
+
+    def fold_from(self, day: str) -> None:
+        """All before that day is folded."""
 
 
 def copy(source: AbstractContextManager[Source], target: AbstractContextManager[Target], tell: Tell) -> dict[str, int]:
@@ -115,7 +162,19 @@ def copy(source: AbstractContextManager[Source], target: AbstractContextManager[
             copied[table] = counted.count
             new.keep(table, counted.count, state)
             tell(table, counted.count)
+        if day := old.rows_from():
+            _copy_sums(old, new, day, tell)
     return {table: copied[table] for table in TABLES}
+
+
+def _copy_sums(source: Source, target: Target, before: str, tell: Tell) -> None:
+    """Copy the sums of what lies in archives, which cannot be made again. Raises StoreError where they arrive otherwise."""
+    for of in SUMS:
+        counted = _Counted(source.sums(of, before), of.columns, lambda n, table=of.table: tell(table, n))  # type: ignore[misc]
+        arrived = target.write_sums(of, counted, before)
+        if arrived != Totals(counted.count, {name: counted.sums.get(name, 0) for name in arrived.sums}):
+            raise StoreError(f"{of.table}: other sums left than arrived", "try again", code="copy_differs")
+    target.fold_from(before)
 
 
 _EVERY = 10_000

@@ -31,11 +31,24 @@ PROMPTS = {
 }
 ENDED = ("post", "void")
 """Entries that end a hold."""
-FILLED_BY_NOBODY = dict.fromkeys(
-    ("deployment_states.latency_ms",), "the week's clock stands still while a call is made"
-) | dict.fromkeys(
-    ("job_parts.owner", "job_parts.until", "folding.hour", "folding.token", "folding.until"),
-    "filled while a process is at it",
+OF_ARCHIVES = (
+    *("month", "until", "first_at", "folder", "requests", "attempts", "entries", "usage", "predictions", "cost_usd"),
+    *("hash", "closings_hash", "is_open", "archived_at", "archived_by"),
+)
+FILLED_BY_NOBODY = (
+    dict.fromkeys(
+        (
+            *(f"archives.{column}" for column in OF_ARCHIVES),
+            *(f"closings.{column}" for column in ("account", "month", "entries", "spent")),
+            "jobs.archived_usd",
+        ),
+        "a week is no month: tests/contract/test_archives.py fills them",
+    )
+    | dict.fromkeys(("deployment_states.latency_ms",), "the week's clock stands still while a call is made")
+    | dict.fromkeys(
+        ("job_parts.owner", "job_parts.until", "folding.hour", "folding.token", "folding.until"),
+        "filled while a process is at it",
+    )
 )
 """Columns that no week of use can fill, each with the reason."""
 

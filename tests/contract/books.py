@@ -209,6 +209,11 @@ class SqliteBooks(_TableBooks):
             names = [column[0] for column in found.description]
             return Rows(names, ({name: _value(name, row[name]) for name in names} for row in found))
 
+    def change(self, statement: str) -> None:
+        """Run a statement as whoever has the file."""
+        with self._opened() as connection, connection:
+            connection.execute(statement)
+
     @contextlib.contextmanager
     def _opened(self) -> Iterator[sqlite3.Connection]:
         with contextlib.closing(sqlite3.connect(self._path, timeout=30)) as connection:
@@ -230,6 +235,16 @@ class PostgresBooks(_TableBooks):
             found = connection.execute(query.encode(), values)
             names = [column.name for column in found.description or ()]
             return Rows(names, ({n: _plain(n, v) for n, v in zip(names, row, strict=True)} for row in found))
+
+    def change(self, statement: str) -> None:
+        """Run a statement as a superuser."""
+        import psycopg
+
+        with (
+            contextlib.closing(psycopg.connect(self._url(), options="-csearch_path=nexscout")) as connection,
+            connection,
+        ):
+            connection.execute(statement.encode())
 
 
 def _plain(name: str, kept: Any) -> Any:

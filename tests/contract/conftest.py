@@ -80,6 +80,19 @@ class Shop:
         self._opened.append(store)
         return Steps(store, name, self.clock, values, self.place)
 
+    def at(self, place: str) -> Steps:
+        """``ada`` at other books, of the same time: a file's name, or the URL of a database."""
+        values = Settings()
+        rules = store_rules(values)
+        there = place.startswith("postgres")
+        store: Store = (
+            PostgresStore(place, self.clock, rules, "ada")
+            if there
+            else SqliteStore(Path(place), self.clock, rules, "ada")
+        )
+        self._opened.append(store)
+        return Steps(store, "ada", self.clock, values, place)
+
     def close(self) -> None:
         """Close every connection."""
         for store in self._opened:

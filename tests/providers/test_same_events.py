@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 from typing import Any
 
@@ -48,18 +49,26 @@ def event(draw: st.DrawFn) -> bytes:
 class Whole(ChatReader):
     """Reads each event whole."""
 
+    def _run(self, data: bytes) -> str | None:
+        return None
+
     def _same(self, data: bytes) -> str | None:
         return None
 
 
 def said(kind: type[ChatReader], found: list[bytes]) -> list[Any]:
     """All that a reader makes of events, one by one."""
+    return read(kind, [b"data: " + data + b"\n\n" for data in found])
+
+
+def read(kind: type[ChatReader], parts: list[bytes]) -> list[Any]:
+    """All that a reader makes of bytes as they come."""
     reader = kind(CALL)
     reader.start({"content-type": "text/event-stream"})
     told: list[Any] = []
     try:
-        for data in found:
-            told.append(reader.feed(b"data: " + data + b"\n\n"))
+        for part in parts:
+            told.append(reader.feed(part))
         told.append(reader.finish())
     except Damaged as error:
         told.append(str(error))
@@ -71,6 +80,30 @@ def said(kind: type[ChatReader], found: list[bytes]) -> list[Any]:
 @given(st.lists(event(), max_size=8))
 def test_read_by_its_text_alone_an_event_says_the_same(found: list[bytes]) -> None:
     assert said(ChatReader, found) == said(Whole, found)
+
+
+@settings(max_examples=300, deadline=None)
+@given(st.lists(event(), max_size=8), st.lists(st.integers(0, 400), max_size=4), st.booleans())
+def test_events_that_come_together_say_the_same_wherever_they_are_cut(
+    found: list[bytes], sizes: list[int], alike: bool
+) -> None:
+    found = [one for one in found for _ in range(3)] if alike else found
+    whole = b"".join(b"data: " + data + b"\n\n" for data in found)
+    ends = [0, *sorted(min(size, len(whole)) for size in sizes), len(whole)]
+    parts = [whole[begin:end] for begin, end in itertools.pairwise(ends)]
+
+    def told(kind: type[ChatReader]) -> list[Any]:
+        *pieces, text, id, model, reason, ended, usage, more = read(kind, parts)
+        texts = ["".join(piece) if isinstance(piece, list) else (piece,) for piece in pieces]
+        return [texts, text, id, model, reason, ended, usage, more]
+
+    assert told(ChatReader) == told(Whole)
+
+
+def test_events_that_come_together_and_differ_in_their_text_are_one_piece() -> None:
+    parts = [json.dumps({"id": "x", "choices": [{"index": 0, "delta": {"content": text}}]}) for text in ("a", "b", "c")]
+    together = "".join(f"data: {part}\n\n" for part in parts).encode()
+    assert read(ChatReader, [together, together])[:2] == [["a", "b", "c"], ["abc"]]
 
 
 def test_an_event_like_the_last_is_not_read_whole(monkeypatch: pytest.MonkeyPatch) -> None:

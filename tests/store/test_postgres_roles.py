@@ -89,6 +89,8 @@ def test_the_application_does_all_its_work_and_owns_nothing(url: str, books: Pos
         "TRUNCATE ledger_entries",
         "DELETE FROM attempts",
         "DELETE FROM requests",
+        "INSERT INTO archives SELECT '2026-01', '2999-01-01', '', '', 0, 0, 0, 0, 0, 0, '', '', 1, '', ''",
+        "INSERT INTO closings SELECT id, '2026-01', 1, 0 FROM accounts",
         "DELETE FROM accounts",
         "DELETE FROM ai_model_usage",
         "UPDATE usage_by_user_day SET cost_usd = 0",

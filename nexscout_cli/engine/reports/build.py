@@ -24,6 +24,7 @@ from nexscout_cli.engine.reports.providers import PROVIDERS, in_short, places, p
 from nexscout_cli.errors import UsageError
 
 if TYPE_CHECKING:
+    from nexscout_cli.engine.book_types import Archive
     from nexscout_cli.engine.report_port import ReportReader
     from nexscout_cli.engine.store_ports import Store
 
@@ -100,7 +101,12 @@ def build(reader: ReportReader, name: str, terms: Terms) -> Row:
         "user": reader.user,
         **window.only.named(),
         **_BUILDERS[name](reader, terms),
+        **({"archived": [_archive(one) for one in reader.archived]} if reader.archived else {}),
     }
+
+
+def _archive(one: Archive) -> Row:
+    return {"month": one.month, "folder": one.folder}
 
 
 def _iso(moment: datetime) -> str:

@@ -79,26 +79,34 @@ class ChatReader(Reader):
     """Reads a chat completion, whole or as events.
 
     Most events of a stream are the same but for their text. Where one brought nothing but text, ``_around`` is what stands
-    before and after it: of the next one that has the same there, the text alone is read.
+    before and after it: of the next ones that have the same there, the text alone is read, of all that came together at once.
     """
 
     def __init__(self, call: Call) -> None:
         super().__init__(call)
         self._around: tuple[bytes, bytes] | None = None
 
+    def _run(self, data: bytes) -> str | None:
+        if self._around is None:
+            return None
+        before, after = b"data: " + self._around[0], self._around[1] + b"\n\n"
+        inner = _between(data, before, after)
+        return None if inner is None else self._plain(inner.split(after + before))
+
     def _same(self, data: bytes) -> str | None:
-        if self._around is None or self._half:
-            return None
-        before, after = self._around
-        if not (data.startswith(before) and data.endswith(after)):
-            return None
-        text = _PLAIN.fullmatch(data, len(before), len(data) - len(after))
-        if text is None:
+        inner = None if self._around is None else _between(data, *self._around)
+        return None if inner is None else self._plain([inner])
+
+    def _plain(self, texts: list[bytes]) -> str | None:
+        """The texts as one, where none has anything of JSON's own in it, a quote for one; else None."""
+        if self._half or _PLAIN.fullmatch(apart := b" ".join(texts)) is None:
             return None
         try:
-            piece = text[0].decode()
+            piece = apart.decode()  # apart, as no character is cut by the end of an event
         except UnicodeDecodeError:
             return None
+        if len(texts) > 1:
+            piece = b"".join(texts).decode()
         self._text.write(piece)
         return piece
 
@@ -165,6 +173,14 @@ class ChatReader(Reader):
             self.finish_reason = reason
             if reason == "error":
                 fail(choice.get("error") or "the provider ended the answer with an error")
+
+
+def _between(data: bytes, before: bytes, after: bytes) -> bytes | None:
+    """What stands between them, where both are there."""
+    end = len(data) - len(after)
+    if end < len(before) or not (data.startswith(before) and data.endswith(after)):
+        return None
+    return data[len(before) : end]
 
 
 def _around(data: bytes, document: dict[str, Any]) -> tuple[bytes, bytes] | None:

@@ -62,9 +62,10 @@ def _pieces(
                 raise ErrorAnswer(head.status, error_text(head.body))
             reader.start(head.headers)
             for data in body:
-                for piece in reader.feed(data):
+                if pieces := reader.feed(data):
                     exchange.alive()
-                    yield piece
+                    yield (piece := "".join(pieces))
+                    exchange.speaks = exchange.speaks or bool(piece)
             yield from reader.finish()
         return
     except ProviderFailure as error:

@@ -96,8 +96,11 @@ class Reader(ABC):
         if self._events is None:
             self._body.append(data)
             return []
-        pieces: list[str] = []
-        for event in self._events.feed(data):
+        if not self._events.waiting and (piece := self._run(data)) is not None:
+            pieces, events = [piece], []
+        else:
+            pieces, events = [], self._events.feed(data)
+        for event in events:
             if event.data == b"[DONE]":
                 continue
             piece = self._same(event.data)
@@ -125,6 +128,10 @@ class Reader(ABC):
         if self._half:
             self._text.write("\ufffd")
         return ["\ufffd"] if self._half else []
+
+    def _run(self, data: bytes) -> str | None:
+        """The text of whole events that all differ from the last one in nothing else, where the wire can tell; else None."""
+        return None
 
     def _same(self, data: bytes) -> str | None:
         """The text of an event that differs from the last one in nothing else, where the wire can tell; else None."""

@@ -20,6 +20,7 @@ from nexscout_cli.store.postgres.connections import (
 )
 from nexscout_cli.store.postgres.records import storable, whole, without_nul
 from nexscout_cli.store.postgres.schema import migrate
+from nexscout_cli.store.sqlite import archives
 from nexscout_cli.store.sqlite.folding import fold_all
 from nexscout_cli.store.sqlite.folds import FOLDS
 from nexscout_cli.store.sqlite.rollups import ROLLUPS
@@ -27,11 +28,14 @@ from nexscout_cli.store.sqlite.rollups import ROLLUPS
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
+    from nexscout_cli.store.copying import Sums
+
 _COLUMNS = """SELECT column_name FROM information_schema.columns
     WHERE table_schema = 'nexscout' AND table_name = %s AND is_generated = 'NEVER' ORDER BY ordinal_position"""
-_SUMS = """INSERT INTO usage_by_user_day SELECT user_id, substr(created_at, 1, 10), {sums} FROM numbered GROUP BY 1, 2;
+_SUMS = """INSERT INTO usage_by_user_day SELECT user_id, substr(created_at, 1, 10), {sums} FROM numbered
+    WHERE created_at >= {day} GROUP BY 1, 2;
     INSERT INTO usage_by_model_day SELECT substr(created_at, 1, 10), model_used, feature, 0, {sums} FROM numbered
-    GROUP BY 1, 2, 3"""
+    WHERE created_at >= {day} GROUP BY 1, 2, 3"""
 _JSON = frozenset({"plan", "decision", "metadata"})
 """Columns of type jsonb."""
 _PATIENT = "SET LOCAL idle_in_transaction_session_timeout = 0"
@@ -65,6 +69,29 @@ class _Books:
             for row in cursor:
                 yield tuple(row)
 
+    def rows_from(self) -> str:
+        """The first day whose rows are here, "" where all are."""
+        return archives.rows_from(whole(self._connection).execute)
+
+    def sums(self, of: Sums, before: str) -> Iterator[Sequence[Any]]:
+        """The sums of what is from before that day, the slices of a day put together."""
+        keys = _named(of.keys)
+        values = [
+            sql.Identifier(name)
+            if name == "counts"
+            else sql.SQL("CAST(sum({}) AS bigint)").format(sql.Identifier(name))
+            for name in of.values
+        ]
+        grouped = sql.SQL("" if "counts" in of.values else "GROUP BY {}").format(keys)
+        query = sql.SQL("SELECT {}, {} FROM {} WHERE {} < %s {}").format(
+            keys, sql.SQL(", ").join(values), sql.Identifier(of.table), sql.Identifier(of.at), grouped
+        )
+        with self._connection.cursor("copied") as cursor:
+            cursor.itersize = _AT_A_TIME
+            cursor.execute(query, (before,))
+            for row in cursor:
+                yield tuple(row)
+
     def write(self, table: str, columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
         """Write rows, with no trigger looking on."""
         name = sql.Identifier(table)
@@ -87,6 +114,18 @@ class _Books:
                     "SELECT setval(pg_get_serial_sequence({}, 'id'), coalesce(max(id), 0) + 1, false) FROM {}"
                 ).format(sql.Literal(f"nexscout.{table}"), name)
             )
+
+    def write_sums(self, of: Sums, rows: Iterable[Sequence[Any]], before: str) -> Totals:
+        """Write sums of what is from before that day; none are here yet."""
+        sliced = ("slice",) if of.table == "usage_by_model_day" else ()
+        columns = (*of.columns, *sliced)
+        self.write(of.table, columns, ((*row, *(0 for _ in sliced)) for row in rows))
+        return self.totals(of.table, [name for name in of.values if name != "counts"])
+
+    def fold_from(self, day: str) -> None:
+        """All before that day is folded."""
+        self._connection.execute("DELETE FROM fold_marks")
+        self._connection.execute("INSERT INTO fold_marks (hour, is_end) VALUES (%s, 1)", (f"{day}T00",))
 
     def totals(self, table: str, columns: Sequence[str]) -> Totals:
         """What a table has now, with the sums of the columns that are named."""
@@ -199,6 +238,7 @@ def _add_up(connection: Connection) -> None:
         "CREATE TEMP VIEW numbered AS SELECT *, CASE WHEN id = min(id) OVER (PARTITION BY request_id) THEN 1 ELSE 0 END "
         "AS first FROM nexscout.ai_model_usage"
     )
-    connection.execute(_SUMS.format(sums=sums).encode())
+    day = "coalesce((SELECT max(until) FROM archives), '')"
+    connection.execute(_SUMS.format(sums=sums, day=day).encode())
     connection.execute("DROP VIEW numbered")
     fold_all(whole(connection))

@@ -37,7 +37,7 @@ BEHIND = 64
 _TRIES = 2
 """How often a profile goes along with the steps that teach it; then it learns of them afterwards."""
 NO_PLAIN_CASE, MOVED, IN_FLIGHT, OVERTAKEN = "NX001", "NX002", "NX003", "NX005"
-"""What a function raises; see migrations 0007 and 0022."""
+"""What a function raises; see migrations 0007 and 0024."""
 
 
 def aside(work: Callable[[], T]) -> T:
@@ -57,7 +57,7 @@ class _Waiting:
         self.group: _Group | None = None
         self.wake: waiting.Wake | None = None
         name = step["step"]
-        # Of a request's attempts, the first alone is posted in a set; see `take_locks` in migration 0022.
+        # Of a request's attempts, the first alone is posted in a set; see `take_locks` in migration 0024.
         self.is_plain = name == "hold" or (name == "post" and step["n"] == 1)
         self.marks = [step["request"]]
         if "claim" in step:

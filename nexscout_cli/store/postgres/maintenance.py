@@ -16,10 +16,10 @@ from nexscout_cli.errors import StoreError, UsageError
 from nexscout_cli.store.postgres.connections import SCHEMA_VERSION
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
     from contextlib import AbstractContextManager
 
-    from nexscout_cli.engine.book_types import Seal
+    from nexscout_cli.engine.book_types import Archive, Leaving, Seal
     from nexscout_cli.store.copying import Target, Tell
     from nexscout_cli.store.postgres.transactions import PostgresTransactions
 
@@ -162,6 +162,42 @@ class PostgresMaintenance:
                 "be the owner, with the server's version of pg_dump or a newer one; `nexscout db copy --to FILE` needs none",
                 code="backup_failed",
             )
+
+    def archivable(self, actor: str, before: str) -> list[Leaving]:
+        """What :meth:`archive` would take away, month by month. Raises NotPermitted, UsageError."""
+        from nexscout_cli.store.sqlite import archiving
+
+        return archiving.plan(self._store, actor, before)
+
+    def archive(self, actor: str, before: str, folder: Path, tell: Callable[[str, str], None]) -> list[Archive]:
+        """Move the rows of every whole month before a day (YYYY-MM-DD) into Parquet files; returns the months that went.
+
+        ``tell`` hears of a month and what is done with it. Others write meanwhile. Raises
+        NotPermitted, UsageError for what is not settled, StoreError.
+        """
+        from nexscout_cli.store.sqlite import archiving
+
+        with self._store.read(actor) as t:
+            t.require_admin("archive")
+            if not t.execute("SELECT has_table_privilege('nexscout.ledger_entries', 'DELETE')").fetchone()[0]:
+                raise StoreError(
+                    "only the database's owner may archive: the application's login can remove nothing",
+                    "run it with the owner's URL in NEXSCOUT_DB (docs/postgres.md)",
+                    code="not_owner",
+                )
+        place = archiving.Place(self._store, self._store.leave, folder, tell)
+        return archiving.archive(place, actor, before, lambda: self._ready(actor))
+
+    def archives(self, actor: str) -> list[Archive]:
+        """The months whose rows lie in archives, oldest first."""
+        from nexscout_cli.store.sqlite import archives
+
+        with self._store.read(actor) as t:
+            return archives.known(t.execute)
+
+    def _ready(self, actor: str) -> list[Problem]:
+        self.seal(actor)
+        return self.check(actor)
 
     def copy_to(self, target: AbstractContextManager[Target], tell: Tell) -> dict[str, int]:
         """Copy all books as they are now; returns how many rows of each table."""

@@ -148,6 +148,19 @@ class PostgresTransactions:
             raise unusable(error) from error
 
     @contextmanager
+    def leave(self, actor: str) -> Iterator[Transaction]:
+        """A transaction that sees one state of the books and may remove rows of it, beside all that write: where one of them
+        changes such a row it fails. Committed at the end, rolled back on any exception.
+        """
+        try:
+            with self.db.one("BEGIN ISOLATION LEVEL REPEATABLE READ") as connection:
+                connection.execute("SET LOCAL idle_in_transaction_session_timeout = 0")
+                yield self._transaction(connection, actor)
+                connection.execute("COMMIT")
+        except psycopg.Error as error:
+            raise unusable(error) from error
+
+    @contextmanager
     def _written(
         self, connection: Connection, actor: str, user_id: str | None, *, touch: bool = True, begun: bool = False
     ) -> Iterator[PostgresTransaction]:

@@ -18,9 +18,6 @@ if TYPE_CHECKING:
 
 Row = dict[str, Any]
 
-_REQUESTS_OF_ALL = "SELECT feature, sum(requests) AS requests FROM usage_by_model_day GROUP BY feature"
-_REQUESTS_OF_ONE = """SELECT feature, count(DISTINCT request_id) AS requests FROM ai_model_usage
-    WHERE user_id = :actor GROUP BY feature"""
 _COUNTED = ("answers", "expired", "bytes", "requests", "hits", "tokens_saved", "saved_usd")
 
 # From a request to the one whose answer it was given, and on to where that came from. UNION: a circle ends.
@@ -61,14 +58,11 @@ class SqliteCache:
         to the same question in other words was kept; ``totals``. Tokens, nano-dollars, bytes of text;
         ``disk_bytes`` is the whole cache's, with its indexes, None where SQLite was built without ``dbstat``.
         """
+        from nexscout_cli.store.sqlite.hit_sums import by_match  # what reads folds is not needed to clean
+
         with self._store.read(actor) as t:
             values = {"actor": actor, "now": t.stamp}
-            matches = t.execute(
-                f"""SELECT feature, cache_match AS match, count(*) AS hits, sum(tokens_saved) AS tokens_saved,
-                    sum(avoided_usd) AS saved_usd
-                    FROM ai_model_usage WHERE outcome = 'hit' AND {OWN_OR_ADMIN} GROUP BY feature, cache_match""",
-                values,
-            ).fetchall()
+            requests, matches = by_match(t)
             apart = t.execute(
                 f"""SELECT feature, sum(many - 1) AS answers FROM (
                     SELECT feature, user_id, form_hash, count(*) AS many FROM cached_ai_responses
@@ -76,18 +70,17 @@ class SqliteCache:
                     GROUP BY feature, user_id, form_hash HAVING count(*) > 1) AS same GROUP BY feature ORDER BY feature""",
                 values,
             ).fetchall()
-            requests = t.execute(_REQUESTS_OF_ALL if t.is_admin() else _REQUESTS_OF_ONE, values).fetchall()
         with self._store.read(actor) as t:  # on its own, as writers may have to wait for it
             disk = _disk_bytes(t)
         features: dict[str, dict[str, int]] = {}
-        for row in (*self._kept(values), *requests, *matches):
+        for row in (*map(dict, self._kept(values)), *requests, *matches):
             counted = features.setdefault(row["feature"], dict.fromkeys(_COUNTED, 0))
             for name in set(_COUNTED) & set(row.keys()):
                 counted[name] += row[name]
         totals: dict[str, Json] = {name: sum(f[name] for f in features.values()) for name in _COUNTED}
         return {
             "rows": [{"feature": name, **counted} for name, counted in sorted(features.items())],
-            "matches": [dict(row) for row in matches],
+            "matches": matches,
             "near_misses": [dict(row) for row in apart],
             "totals": totals | {"disk_bytes": disk},
         }

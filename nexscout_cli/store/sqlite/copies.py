@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from nexscout_cli.errors import UsageError
 from nexscout_cli.store.copying import Totals
-from nexscout_cli.store.sqlite import schema
+from nexscout_cli.store.sqlite import archives, schema
 from nexscout_cli.store.sqlite.database import Database, connect
 from nexscout_cli.store.sqlite.dialect import SQLITE
 from nexscout_cli.store.sqlite.fold_making import Whole
@@ -18,6 +18,8 @@ from nexscout_cli.store.sqlite.folding import fold_all
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
     from pathlib import Path
+
+    from nexscout_cli.store.copying import Sums
 
 
 class _File:
@@ -49,6 +51,27 @@ class _File:
         order = "ORDER BY id" if "id" in columns and table != "api_keys" else ""
         yield from self._connection.execute(f"SELECT {_named(columns)} FROM {table} {order}")
 
+    def rows_from(self) -> str:
+        """The first day whose rows are here, "" where all are."""
+        return archives.rows_from(self._connection.execute)
+
+    def sums(self, of: Sums, before: str) -> Iterator[Sequence[Any]]:
+        """The sums of what is from before that day."""
+        yield from self._connection.execute(f"SELECT {_named(of.columns)} FROM {of.table} WHERE {of.at} < ?", (before,))
+
+    def write_sums(self, of: Sums, rows: Iterable[Sequence[Any]], before: str) -> Totals:
+        """Write sums of what is from before that day, in place of what triggers made of the few rows that are here."""
+        marks = ", ".join("?" * len(of.columns))
+        self._connection.executemany(
+            f"INSERT OR REPLACE INTO {of.table} ({_named(of.columns)}) VALUES ({marks})", (tuple(row) for row in rows)
+        )
+        return self._totals(of.table, [name for name in of.values if name != "counts"], f"WHERE {of.at} < ?", (before,))
+
+    def fold_from(self, day: str) -> None:
+        """All before that day is folded."""
+        self._connection.execute("DELETE FROM fold_marks")
+        self._connection.execute("INSERT INTO fold_marks (hour, is_end) VALUES (?, 1)", (f"{day}T00",))
+
     def write(self, table: str, columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
         """Write rows. Triggers make the sums of usage; what they make beside is replaced."""
         self._connection.executemany(
@@ -62,8 +85,11 @@ class _File:
 
     def totals(self, table: str, columns: Sequence[str]) -> Totals:
         """What a table has now, with the sums of the columns that are named."""
+        return self._totals(table, columns)
+
+    def _totals(self, table: str, columns: Sequence[str], where: str = "", values: tuple[str, ...] = ()) -> Totals:
         sums = "".join(f', coalesce(sum("{name}"), 0)' for name in columns)
-        count, *found = self._connection.execute(f"SELECT count(*){sums} FROM {table}").fetchone()
+        count, *found = self._connection.execute(f"SELECT count(*){sums} FROM {table} {where}", values).fetchone()
         return Totals(count, dict(zip(columns, found, strict=True)))
 
 

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from nexscout_cli.store.sqlite.lessons import Lessons
     from nexscout_cli.store.sqlite.loop_writer import LoopWriter
 
-SCHEMA_VERSION = 22
+SCHEMA_VERSION = 23
 Prepare = Callable[[sqlite3.Connection], None]
 T = TypeVar("T")
 _TOGETHER = 32

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-import json
-from collections import defaultdict
-from datetime import datetime, timedelta
+from collections import Counter, defaultdict
+from datetime import UTC, datetime, timedelta
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
+from nexscout_cli.errors import UsageError
+from nexscout_cli.store.sqlite import archives
 from nexscout_cli.store.sqlite.fold_reading import Cover, cover, periods, stamps
 from nexscout_cli.store.sqlite.folding import folded
 from nexscout_cli.store.sqlite.folds import EVERYONE, Fold, Rows
@@ -15,6 +17,7 @@ from nexscout_cli.store.sqlite.transaction import OWN_OR_ADMIN, Transaction, par
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
+    from nexscout_cli.engine.book_types import Archive
     from nexscout_cli.engine.report_window import Window
     from nexscout_cli.store.sqlite.folding import Folded
     from nexscout_cli.store.sqlite.records import Record
@@ -26,6 +29,7 @@ OWNERS = """WITH RECURSIVE owners (id) AS (
   SELECT (SELECT min(user_id) FROM usage_by_user_day WHERE user_id > owners.id)
   FROM owners WHERE owners.id IS NOT NULL)"""
 _SHORT = timedelta(hours=3)
+_BARE = str.maketrans("", "", '{}" \n')
 
 
 class FoldReader:
@@ -37,7 +41,8 @@ class FoldReader:
         self.window = window
         self.user = user
         self._oldest = """SELECT min(at) FROM (SELECT min(created_at) AS at FROM ai_model_usage UNION ALL
-            SELECT min(created_at) FROM attempts WHERE failure IS NOT NULL) AS oldest"""
+            SELECT min(created_at) FROM attempts WHERE failure IS NOT NULL UNION ALL
+            SELECT min(first_at) FROM archives) AS oldest"""
         self._known: Folded | None = None
         self._short: dict[tuple[str, str, str], Sequence[Any]] = {}
 
@@ -112,7 +117,37 @@ class FoldReader:
             return Cover([], [], [(start, end)], [], [])
         if self._known is None:
             self._known = folded(self._t)
-        return cover(start, end, self._known, hourly=fold.own_hourly or (self.user is None and "owner" not in keys))
+        cut = cover(start, end, self._known, hourly=fold.own_hourly or (self.user is None and "owner" not in keys))
+        if self.archived and any(a < self._rows_from and b > self._archived_from for a, b in cut.rows + cut.less_rows):
+            whole = "hours" if fold.own_hourly or self.user is None else "days of UTC"
+            raise UsageError(
+                f"single rows from before {self._rows_from:%Y-%m-%d} are archived in {archives.where(self._t.execute)}, "
+                f"and only {whole} of then are known as wholes",
+                f"begin and end at whole {whole}: --since {max(start, self._archived_from):%Y-%m-%d} --tz UTC",
+                code="archived",
+            )
+        return cut
+
+    @cached_property
+    def archived(self) -> list[Archive]:
+        """The archives with rows of the window, oldest first."""
+        since, until = f"{self.window.since.astimezone(UTC):%Y-%m-%d}", self.window.until.astimezone(UTC)
+        found = archives.known(self._t.execute)
+        if not found or parse_stamp(self._first_archived) >= until:
+            return []
+        return [one for one in found if since < one.until and f"{until:%Y-%m}" >= one.month]
+
+    @cached_property
+    def _first_archived(self) -> str:
+        return str(self._select("SELECT min(first_at) FROM archives")[0][0])
+
+    @cached_property
+    def _archived_from(self) -> datetime:
+        return parse_stamp(self._first_archived)
+
+    @cached_property
+    def _rows_from(self) -> datetime:
+        return datetime.fromisoformat(f"{archives.rows_from(self._t.execute)}T00:00+00:00")
 
     def _from_periods(
         self, fold: Fold, keys: Sequence[str], wanted: str, hours: int, first: str, end: str
@@ -134,7 +169,7 @@ class FoldReader:
         every = ("owner", "day", *fold.keys)
         at = (fold.table, first, end)
         if at not in self._short:
-            self._short[at] = self._from_rows(fold, every, first, end, exact=exact)
+            self._short[at] = [tuple(row) for row in self._from_rows(fold, every, first, end, exact=exact)]
         places = [every.index(key) for key in keys]
         rows = ((*(row[n] for n in places), *row[len(every) :]) for row in self._short[at])
         found: dict[tuple[Any, ...], list[int]] = {}
@@ -153,16 +188,21 @@ class FoldReader:
 
 
 def _listed(names: Sequence[str], fold: Fold) -> str:
-    return ", ".join((*names, *(f"coalesce(sum({name}), 0)" for name in fold.sums)))
+    return ", ".join((*names, *(f"CAST(coalesce(sum({name}), 0) AS bigint)" for name in fold.sums)))
 
 
 def _summed(packed: Sequence[str]) -> defaultdict[int, int]:
-    """JSON objects of values and how often each occurs, added up; there may be thousands."""
-    sums: defaultdict[str, int] = defaultdict(int)
-    for counts in json.loads(f"[{','.join(packed)}]"):
-        for value, n in counts.items():
-            sums[value] += n
-    return defaultdict(int, {int(value): n for value, n in sums.items()})
+    """JSON objects of values and how often each occurs, added up.
+
+    There may be hundreds of thousands of members, and few different ones: equal ones are counted as text, and each is read once.
+    """
+    members = Counter(",".join(packed).translate(_BARE).split(","))
+    sums: defaultdict[int, int] = defaultdict(int)
+    for member, times in members.items():
+        value, _, n = member.partition(":")
+        if value:  # an object without a member
+            sums[int(value)] += int(n) * times
+    return sums
 
 
 def grouped(names: Sequence[str]) -> str:

@@ -30,7 +30,10 @@ def cover(since: datetime, until: datetime, known: Folded, *, hourly: bool) -> C
     start = _hour(since + _HOUR - timedelta(microseconds=1))
     if start >= end:
         return Cover([], [], [(since, until)], [], [])
-    rows = [(since, start), (end, until)]
+    rows, less_rows = [(since, start), (end, until)], []
+    if hourly and start - since > _HOUR / 2 and hour_of(whole := start - _HOUR) not in known.changed:
+        # Most of its first hour: the whole hour without the rows before is less to read.
+        start, rows, less_rows = whole, rows[1:], [(whole, since)]
     less: list[Stretch] = []
     if _is_mostly_in(day := _day(start), start, end) and not any(day <= _moment(h) < day + _DAY for h in known.changed):
         # Most of its first day: the whole day without the rest is less to read.
@@ -42,7 +45,6 @@ def cover(since: datetime, until: datetime, known: Folded, *, hourly: bool) -> C
         days, cut = _without(days, _day(at), _DAY)
         hours, gone = _without(hours + cut, at, _HOUR)
         rows += gone
-    less_rows: list[Stretch] = []
     if not hourly:
         rows, hours = rows + hours, []
         less_rows, less = less, []

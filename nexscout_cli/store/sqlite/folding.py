@@ -15,6 +15,7 @@ from datetime import datetime, timedelta
 from itertools import chain, islice
 from typing import TYPE_CHECKING, NamedTuple
 
+from nexscout_cli.store.sqlite import archives
 from nexscout_cli.store.sqlite.fold_making import Made, piece_end, safe, write
 from nexscout_cli.store.sqlite.transaction import stamp
 
@@ -68,7 +69,8 @@ class _Task(NamedTuple):
 def folded(t: Transaction) -> Folded:
     """How far the books are folded."""
     rows = t.execute("SELECT hour, is_end FROM fold_marks UNION ALL SELECT hour, 0 FROM folding").fetchall()
-    return Folded(max((r[0] for r in rows if r[1]), default=""), frozenset(r[0] for r in rows if not r[1]))
+    end, changed = max((r[0] for r in rows if r[1]), default=""), [r[0] for r in rows if not r[1]]
+    return Folded(end, frozenset(_with_rows(t.execute, changed)))
 
 
 def hour_of(moment: datetime) -> str:
@@ -131,7 +133,7 @@ def _next(execute: Execute, target: str, left: Iterable[str] = ()) -> _Task | No
     """What is to be folded next: a day's hours that have changed, or were ``left`` half done; else hours before ``target``."""
     marks = execute("SELECT hour, is_end FROM fold_marks").fetchall()
     end: str = max((row[0] for row in marks if row[1]), default="")
-    changed = sorted({row[0] for row in marks if not row[1]}.union(left))
+    changed = sorted(_with_rows(execute, {row[0] for row in marks if not row[1]}.union(left)))
     if changed:
         day = changed[0][:10]
         hours = tuple(hour for hour in changed if hour[:10] == day)
@@ -151,6 +153,13 @@ def _next(execute: Execute, target: str, left: Iterable[str] = ()) -> _Task | No
     if until[:10] == day:
         return _Task(hours, None, start, until, end=until)
     return _Task(hours, day, day, _day_after(day), end=until)
+
+
+def _with_rows(execute: Execute, hours: Iterable[str]) -> list[str]:
+    """The hours whose rows are here: what archived ones were folded into stays."""
+    found = list(hours)
+    first = archives.rows_from(execute) if found else ""
+    return [hour for hour in found if hour >= first]
 
 
 def _fold(books: Books, task: _Task) -> None:

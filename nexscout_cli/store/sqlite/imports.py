@@ -141,6 +141,7 @@ class ImportedReader(SqliteReportReader):
     def __init__(self, t: Transaction, window: Window, user: str | None) -> None:
         super().__init__(t, window, user)
         self._oldest = "SELECT min(at) FROM imported_usage"
+        self.archived = []  # nothing of it ever is
 
     def kept_answers(self) -> dict[str, int]:
         """No answers are kept of it."""

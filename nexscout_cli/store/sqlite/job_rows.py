@@ -69,7 +69,7 @@ def job_of(t: Transaction, row: Record) -> Job:
         answered=answered,
         failed=counts.get("ended", 0) - answered,
         held=sum(int(one["held"]) for one in counted),
-        cost=sum(int(one["cost"]) for one in counted),
+        cost=row["archived_usd"] + sum(int(one["cost"]) for one in counted),
     )
 
 

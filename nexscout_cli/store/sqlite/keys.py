@@ -92,13 +92,13 @@ class SqliteKeys:
         return key
 
     def used(self, key: ApiKey) -> None:
-        """Remember that a key was used now; once a minute is enough."""
+        """Remember that a key was used now; once a minute is enough, and nobody waits for it."""
 
         def touch(t: Transaction) -> None:
-            if key.last_used_at is None or t.now - key.last_used_at > _TOUCH_AFTER:
-                t.execute("UPDATE api_keys SET last_used_at = ? WHERE id = ?", (t.stamp, key.id))
+            t.execute("UPDATE api_keys SET last_used_at = ? WHERE id = ?", (t.stamp, key.id))
 
-        self._store.together(key.user_id, touch, key.user_id)
+        if key.last_used_at is None or self._store.clock.now() - key.last_used_at > _TOUCH_AFTER:
+            self._store.soon(key.user_id, touch, key.user_id)
 
 
 class SqliteBudgets:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from nexscout_cli.engine.money import usd
 from nexscout_cli.errors import UsageError
+from nexscout_cli.store.sqlite import archives
 from nexscout_cli.store.sqlite.live import live
 from nexscout_cli.store.sqlite.transaction import OWN_OR_ADMIN, Transaction, stamp
 
@@ -112,6 +113,12 @@ def find(t: Transaction, request: str) -> str:
             code="request_not_found",
         )
     if not found:
+        if (archive := archives.of_request(t.execute, request)) is not None:
+            raise UsageError(
+                f"there is no request {request!r} here: those from before {archive.until} are archived in {archive.folder}",
+                f"read the files of {archive.month} there",
+                code="archived",
+            )
         raise UsageError(
             f"there is no request {request!r}", "`nexscout log` lists the latest ones", code="request_not_found"
         )

@@ -181,4 +181,4 @@ class LoopWriter:
 def _tell(change: Change[Any]) -> None:
     """Nobody waits for it: its failure is the log's."""
     if change.error is not None:
-        _log.error("a cached answer that was given could not be booked: %s", change.error)
+        _log.error("what nobody waited for could not be written: %s", change.error)

@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING
 from nexscout_cli.store.sqlite.database import SCHEMA_VERSION
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
     from contextlib import AbstractContextManager
     from pathlib import Path
 
-    from nexscout_cli.engine.book_types import Backup, Problem, Seal
+    from nexscout_cli.engine.book_types import Archive, Backup, Leaving, Problem, Seal
     from nexscout_cli.store.copying import Target, Tell
     from nexscout_cli.store.sqlite.transactions import Transactions
 
@@ -93,6 +93,34 @@ class SqliteMaintenance:
         with self._store.read(actor) as t:
             t.require_access(user_id)
         return backups.holding(self._store, actor, user_id)
+
+    def archivable(self, actor: str, before: str) -> list[Leaving]:
+        """What :meth:`archive` would take away, month by month. Raises NotPermitted, UsageError."""
+        from nexscout_cli.store.sqlite import archiving
+
+        return archiving.plan(self._store, actor, before)
+
+    def archive(self, actor: str, before: str, folder: Path, tell: Callable[[str, str], None]) -> list[Archive]:
+        """Move the rows of every whole month before a day (YYYY-MM-DD) into Parquet files; returns the months that went.
+
+        ``tell`` hears of a month and what is done with it. Writers wait while a month is removed. Raises
+        NotPermitted, UsageError for what is not settled, StoreError.
+        """
+        from nexscout_cli.store.sqlite import archiving
+
+        place = archiving.Place(self._store, self._store.write, folder, tell)
+        return archiving.archive(place, actor, before, lambda: self._ready(actor))
+
+    def archives(self, actor: str) -> list[Archive]:
+        """The months whose rows lie in archives, oldest first."""
+        from nexscout_cli.store.sqlite import archives
+
+        with self._store.read(actor) as t:
+            return archives.known(t.execute)
+
+    def _ready(self, actor: str) -> list[Problem]:
+        self.seal(actor)
+        return self.check(actor)
 
     def copy_to(self, target: AbstractContextManager[Target], tell: Tell) -> dict[str, int]:
         """Copy all books as they are now; returns how many rows of each table."""

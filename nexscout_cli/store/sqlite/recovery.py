@@ -9,7 +9,7 @@ from nexscout_cli.engine.catalog.recovery_rules import LiveAttempt, Recovered
 from nexscout_cli.engine.money import dollars
 from nexscout_cli.errors import UsageError
 from nexscout_cli.store import owner
-from nexscout_cli.store.sqlite import accounts, claims, folding, states, usage
+from nexscout_cli.store.sqlite import accounts, archives, claims, folding, states, usage
 from nexscout_cli.store.sqlite.transaction import OWN_OR_ADMIN, Transaction, parse_stamp, stamp
 
 if TYPE_CHECKING:
@@ -114,6 +114,7 @@ class SqliteRecovery:
 
         with self._store.read(actor) as t:
             t.require_admin("compare the ledger with a provider's")
+            archives.need_rows(t.execute, since, "to compare with a provider's export takes")
             rows = t.execute(
                 f"SELECT {', '.join(AttemptRow._fields)} FROM attempts "
                 "WHERE state IN ('posted', 'unknown') AND created_at >= ? AND created_at < ? ORDER BY id",

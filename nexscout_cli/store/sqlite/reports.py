@@ -33,7 +33,7 @@ Row = dict[str, Any]
 _DAY = timedelta(days=1)
 _MOST_DAYS = 10_000
 """Days that a report folds at most before it reads."""
-_ROLLUP_SUMS = ", ".join(f"coalesce(sum({name}), 0)" for name in SUMS)
+_ROLLUP_SUMS = ", ".join(f"CAST(coalesce(sum({name}), 0) AS bigint)" for name in SUMS)
 _COLUMNS = {"user_id": "owner", "model_used": "model"}
 """Keys that folds have under another name."""
 _MINE = f"{OWN_OR_ADMIN} AND (CAST(:user AS text) IS NULL OR user_id = :user)"
@@ -174,7 +174,7 @@ class SqliteReportReader(FoldReader):
     def _took(self) -> tuple[Rounding | None, dict[tuple[Any, ...], dict[int, int]]]:
         """How many calls took how many milliseconds, by model, and how those are rounded; from one reading."""
         # Few enough are looked at one by one, in a window as on a day of it.
-        exact = sum(row["calls"] for row in self.sums("model_used")) <= EXACT
+        exact = not self.archived and sum(row["calls"] for row in self.sums("model_used")) <= EXACT
         return None if exact else TOOK, self.counted(LATENCY, "model", exact=exact)
 
     def deployed_calls(self) -> list[Deployed]:
@@ -266,7 +266,7 @@ class SqliteReportReader(FoldReader):
     def _errors(self) -> _Errors:
         """By feature and model, from one reading: the sums, and how often each error occurs."""
         sums = self.of(PREDICTIONS, *PREDICTIONS.keys)
-        exact = sum(each[0] for each in sums.values()) <= EXACT
+        exact = not self.archived and sum(each[0] for each in sums.values()) <= EXACT
         return _Errors(None if exact else OFF, sums, self.counted(ERRORS, *ERRORS.keys[:-1], exact=exact))
 
     def predicted(self) -> Row:

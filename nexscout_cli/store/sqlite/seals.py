@@ -1,9 +1,9 @@
 """Seals: what a day's books hash to, with all the days before, so that a history that is rewritten shows.
 
 A seal is the SHA-256 of ``["nexscout 1", DAY, SEAL BEFORE]`` and of each row that was written since the seal before, one
-JSON list and a line feed each: ledger entries by id, then usage, then predictions. Only what never changes is in it: who
-forgets a user, cleans up or decides an attempt late changes no seal. Such decisions are entries of the day they were
-made.
+JSON list and a line feed each: ledger entries by id, then usage, then predictions; then the archives that were made since.
+Only what never changes is in it: who forgets a user, cleans up or decides an attempt late changes no seal. Such decisions are
+entries of the day they were made.
 
 Rows are counted by their ids, which only grow, and not by their times: what was entered for an earlier day, after the
 clock was set back, is in the next seal.
@@ -34,6 +34,8 @@ _USAGE = """SELECT id, request_id, n, user_id, feature, model_used, outcome, inp
 _PREDICTIONS = """SELECT id, request_id, user_id, feature, predicted_tokens, predicted_output_tokens, predicted_tokens_p90,
     predicted_cost_usd, max_cost_usd, predicted_energy, formula_tokens, recommended_model, routing_reason, approved,
     rejected_reason, created_at FROM ai_cost_predictions WHERE id > ? AND id <= ? ORDER BY id"""
+_ARCHIVES = """SELECT 'archive', month, until, hash, closings_hash, cost_usd, archived_at, archived_by FROM archives
+    WHERE archived_at > ? AND archived_at < ? ORDER BY month"""
 _BOOKS = (("ledger_entries", _ENTRIES), ("ai_model_usage", _USAGE), ("ai_cost_predictions", _PREDICTIONS))
 _LINE = json.JSONEncoder(separators=(",", ":")).encode
 
@@ -77,6 +79,8 @@ def worked_out(t: Transaction, day: str, before: Day, upto: Upto) -> str:
     for (_, sql), after, last in zip(_BOOKS, before.upto, upto, strict=True):
         for row in t.stream(sql, (after, last)):
             digest.update(_LINE(tuple(row)).encode() + b"\n")
+    for row in t.execute(_ARCHIVES, (before.day and f"{before.day}T~", f"{day}T~")).fetchall():
+        digest.update(_LINE(tuple(row)).encode() + b"\n")
     return digest.hexdigest()
 
 

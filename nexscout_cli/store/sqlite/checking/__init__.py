@@ -10,6 +10,7 @@ from contextlib import closing
 from typing import TYPE_CHECKING
 
 from nexscout_cli.store.sqlite.checking import (
+    archives,
     bases,
     books,
     folds,
@@ -91,6 +92,7 @@ def of_books(t: Transaction, now: datetime, kept: Sequence[Seal] = ()) -> list[P
     found += told("settlements", settlements.faults(t))
     found += told("accounts", bases.faults(t))
     found += told("seals", seals.faults(t, kept), seals.FIX)
+    found += told("archives", archives.faults(t))
     return found
 
 

@@ -6,6 +6,7 @@ from collections import Counter
 from typing import TYPE_CHECKING
 
 from nexscout_cli.engine.names import EVERYONE
+from nexscout_cli.store.sqlite import archives
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -20,7 +21,12 @@ _DAY, _MONTH = len("2026-11-10"), len("2026-11")
 
 def faults(t: Transaction) -> Iterator[str]:
     """Accounts that began with another sum than the entries before them come to."""
-    bases = {row["id"]: row for row in t.execute("SELECT id, owner, kind, period, base FROM accounts")}
+    first = archives.rows_from(t.execute)[:_MONTH]
+    bases = {
+        row["id"]: row
+        for row in t.execute("SELECT id, owner, kind, period, base FROM accounts")
+        if row["period"] >= first or not _sums_days(row)  # the entries of the others are archived
+    }
     opened = _opened(t) if any(_sums_days(row) or row["base"] for row in bases.values()) else {}
     for number, row in bases.items():
         expected = opened.get(number, 0) if _sums_days(row) else 0

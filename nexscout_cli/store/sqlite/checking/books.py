@@ -4,27 +4,30 @@ from __future__ import annotations
 
 from nexscout_cli.store.sqlite.checking.findings import Rule
 
+ACCOUNTS = Rule(
+    "accounts",
+    """
+    WITH sums AS (
+      SELECT a.id, a.owner, a.kind, a.period, a.held, a.spent, coalesce(a.granted, 0) AS granted,
+        coalesce(sum(CASE WHEN e.kind IN ('grant', 'adjust') THEN e.amount END), 0) AS grants,
+        coalesce(sum(CASE WHEN e.kind = 'hold' AND NOT EXISTS (
+          SELECT 1 FROM ledger_entries s WHERE s.attempt = e.attempt AND s.account = e.account
+          AND s.kind IN ('post', 'void')) THEN e.amount END), 0) AS holds,
+        coalesce(sum(CASE WHEN e.kind = 'post' THEN e.amount END), 0)
+          + coalesce((SELECT sum(c.spent) FROM closings c WHERE c.account = a.id), 0) AS posts
+      FROM accounts a LEFT JOIN ledger_entries e ON e.account = a.id GROUP BY a.id),
+    found AS (SELECT *, CASE
+        WHEN granted <> grants THEN 'granted is ' || granted || ', its entries say ' || grants
+        WHEN held <> holds THEN 'held is ' || held || ', its entries say ' || holds
+        WHEN spent <> posts THEN 'spent is ' || spent || ', its entries say ' || posts
+        WHEN held < 0 OR spent < 0 THEN 'held or spent is negative'
+        WHEN kind = 'energy' AND granted - held - spent < 0
+          THEN 'the balance is negative: ' || (granted - held - spent) END AS fault FROM sums)
+    SELECT kind || ' of ' || owner || ' (' || period || '): ' || fault FROM found WHERE fault IS NOT NULL""",
+)
+
 RULES = (
-    Rule(
-        "accounts",
-        """
-        WITH sums AS (
-          SELECT a.id, a.owner, a.kind, a.period, a.held, a.spent, coalesce(a.granted, 0) AS granted,
-            coalesce(sum(CASE WHEN e.kind IN ('grant', 'adjust') THEN e.amount END), 0) AS grants,
-            coalesce(sum(CASE WHEN e.kind = 'hold' AND NOT EXISTS (
-              SELECT 1 FROM ledger_entries s WHERE s.attempt = e.attempt AND s.account = e.account
-              AND s.kind IN ('post', 'void')) THEN e.amount END), 0) AS holds,
-            coalesce(sum(CASE WHEN e.kind = 'post' THEN e.amount END), 0) AS posts
-          FROM accounts a LEFT JOIN ledger_entries e ON e.account = a.id GROUP BY a.id),
-        found AS (SELECT *, CASE
-            WHEN granted <> grants THEN 'granted is ' || granted || ', its entries say ' || grants
-            WHEN held <> holds THEN 'held is ' || held || ', its entries say ' || holds
-            WHEN spent <> posts THEN 'spent is ' || spent || ', its entries say ' || posts
-            WHEN held < 0 OR spent < 0 THEN 'held or spent is negative'
-            WHEN kind = 'energy' AND granted - held - spent < 0
-              THEN 'the balance is negative: ' || (granted - held - spent) END AS fault FROM sums)
-        SELECT kind || ' of ' || owner || ' (' || period || '): ' || fault FROM found WHERE fault IS NOT NULL""",
-    ),
+    ACCOUNTS,
     Rule(
         "entries",
         """

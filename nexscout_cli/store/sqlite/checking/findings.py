@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     from nexscout_cli.store.sqlite.transaction import Transaction
 
 RESTORE = "keep a copy (`nexscout db backup`), then restore the newest backup that passes `nexscout db check`"
+ROWS_FROM = "coalesce((SELECT max(until) FROM archives), '')"
+"""The first day whose rows are all here: what is from before it is in archives, but for a few rows."""
 SHOWN = 10
 """Findings of one kind that are named one by one; the rest is counted."""
 _LONGEST = 400
@@ -43,6 +45,11 @@ _WORDS = {
         f"{POSTGRES.whole('t.price', 'input')} + {POSTGRES.whole('t.price', 'output')} > 0",
     ),
     "{metadata}": ("CASE WHEN json_valid(metadata) THEN metadata END", "CAST(metadata AS text)"),
+    "{is_here}": (  # by its name, which says when it began
+        "f.request_id >= coalesce((SELECT printf('%011x', 1000 * strftime('%s', max(until))) FROM archives), '')",
+        "f.request_id >= coalesce((SELECT lpad(to_hex(CAST(1000 * extract(epoch FROM "
+        "CAST(max(until) || 'T00:00:00Z' AS timestamptz)) AS bigint)), 11, '0') FROM archives), '')",
+    ),
     "{is_monthly}": (
         "e.reason GLOB 'month [0-9][0-9][0-9][0-9]-[0-9][0-9]'",
         "e.reason ~ '^month [0-9]{4}-[0-9]{2}$'",

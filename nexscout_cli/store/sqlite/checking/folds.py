@@ -4,14 +4,16 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from nexscout_cli.store.sqlite.checking.findings import Rule
+from nexscout_cli.store.sqlite.checking.findings import ROWS_FROM, Rule
 from nexscout_cli.store.sqlite.fold_making import kept, periods
 from nexscout_cli.store.sqlite.folds import DAY, FOLDS, HOUR, Fold
 
 if TYPE_CHECKING:
     from nexscout_cli.store.sqlite.dialect import Dialect
 
-_FIX = "empty the folded_ tables, fold_marks and folding: the next command that writes folds all anew"
+_FIX = (
+    "enter that hour, or that day's hours, into fold_marks with is_end 0: the next command that writes folds them anew"
+)
 _END = "(SELECT max(hour) FROM fold_marks WHERE is_end = 1)"
 
 
@@ -32,6 +34,6 @@ def _rule(sql: Dialect, fold: Fold, hours: int) -> Rule:
         SELECT DISTINCT owner || ' ' || period || ': the sums are not those of its rows'
         FROM (SELECT owner, period FROM (SELECT * FROM counted EXCEPT SELECT * FROM kept) AS more
         UNION SELECT owner, period FROM (SELECT * FROM kept EXCEPT SELECT * FROM counted) AS fewer) AS other
-        WHERE period NOT IN ({changed})""",
+        WHERE period NOT IN ({changed}) AND period >= {ROWS_FROM}""",
         _FIX,
     )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from nexscout_cli.store.sqlite import seals
+from nexscout_cli.store.sqlite import archives, seals
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -18,14 +18,14 @@ FIX = (
 
 
 def faults(t: Transaction, kept: Sequence[Seal]) -> Iterator[str]:
-    """Days whose rows, or whose seals, are no longer what they were."""
+    """Days whose rows, or whose seals, are no longer what they were. Of days whose rows are archived the seals are left."""
     here = {}
-    before = seals.NOTHING
+    before, first = seals.NOTHING, archives.rows_from(t.execute)
     for day in seals.days(t):
         here[day.day] = day.hash
         if any(now < then for now, then in zip(day.upto, before.upto, strict=True)):
             yield f"the seal of {day.day} covers less than the one before it"
-        elif seals.worked_out(t, day.day, before, day.upto) != day.hash:
+        elif day.day >= first and seals.worked_out(t, day.day, before, day.upto) != day.hash:
             since = f"after {before.day} " if before.day else ""
             yield f"what was written {since}up to {day.day} is not what was sealed"
         before = day

@@ -35,9 +35,10 @@ _OWNERS = Rule(
     FROM ai_cost_predictions p JOIN requests r USING (request_id) WHERE (p.user_id, p.feature) <> (r.user_id, r.feature)
     UNION ALL
     SELECT 'the feedback on ' || request_id || ' is not on a row of usage of its user, feature and model'
-    FROM feedback f WHERE NOT EXISTS (SELECT 1 FROM ai_model_usage u WHERE u.request_id = f.request_id
+    FROM feedback f WHERE (NOT EXISTS (SELECT 1 FROM ai_model_usage u WHERE u.request_id = f.request_id
       AND (u.user_id, u.feature) = (f.user_id, f.feature))
-      OR NOT EXISTS (SELECT 1 FROM ai_model_usage u WHERE u.request_id = f.request_id AND u.model_used = f.model)""",
+      OR NOT EXISTS (SELECT 1 FROM ai_model_usage u WHERE u.request_id = f.request_id AND u.model_used = f.model))
+      AND ({is_here} OR EXISTS (SELECT 1 FROM ai_model_usage u WHERE u.request_id = f.request_id))""",
 )
 
 _ENERGY = Rule(

@@ -1,4 +1,4 @@
-"""From 17 on: what reports fold, deployments, jobs."""
+"""From 17 on: what reports fold, deployments, jobs, archives."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from sqlite_utils import Database
 from nexscout_cli.engine.sums import SUMS
 from nexscout_cli.store.sqlite.folds import FOLDS, Fold
 from nexscout_cli.store.sqlite.migrations import MIGRATIONS, moves_the_world, script
+from nexscout_cli.store.sqlite.rollups import ROLLUPS
 
 _FOLD_MARKS = """
 CREATE TABLE fold_marks (
@@ -209,3 +210,55 @@ def audits_by_time(db: Database) -> None:
     """What was audited is found without reading all usage."""
     db.conn.execute(_AUDITED)
     db.conn.execute("PRAGMA user_version = 22")
+
+
+# A month's rows that lie in an archive. While ``is_open``, which no commit leaves, its entries may be removed: what each account
+# had spent by them is in ``closings``. ``hash`` is of the rows that went, ``closings_hash`` of what took their place.
+_ARCHIVES = """
+CREATE TABLE archives (
+  month TEXT PRIMARY KEY,
+  until TEXT NOT NULL,
+  first_at TEXT NOT NULL,
+  folder TEXT NOT NULL,
+  requests INTEGER NOT NULL CHECK (requests >= 0),
+  attempts INTEGER NOT NULL CHECK (attempts >= 0),
+  entries INTEGER NOT NULL CHECK (entries >= 0),
+  usage INTEGER NOT NULL CHECK (usage >= 0),
+  predictions INTEGER NOT NULL CHECK (predictions >= 0),
+  cost_usd INTEGER NOT NULL CHECK (cost_usd >= 0),
+  hash TEXT NOT NULL,
+  closings_hash TEXT NOT NULL,
+  is_open INTEGER NOT NULL CHECK (is_open IN (0, 1)),
+  archived_at TEXT NOT NULL,
+  archived_by TEXT NOT NULL
+) STRICT, WITHOUT ROWID;
+CREATE TABLE closings (
+  account INTEGER NOT NULL REFERENCES accounts,
+  month TEXT NOT NULL REFERENCES archives,
+  entries INTEGER NOT NULL CHECK (entries > 0),
+  spent INTEGER NOT NULL CHECK (spent >= 0),
+  PRIMARY KEY (account, month)
+) STRICT, WITHOUT ROWID;
+ALTER TABLE jobs ADD COLUMN archived_usd INTEGER NOT NULL DEFAULT 0 CHECK (archived_usd >= 0);
+DROP TRIGGER entries_remain;
+CREATE TRIGGER entries_remain BEFORE DELETE ON ledger_entries
+WHEN old.attempt IS NULL OR NOT EXISTS (SELECT 1 FROM archives WHERE is_open = 1 AND old.created_at < until)
+BEGIN SELECT RAISE(ABORT, 'ledger entries are append-only'); END;
+CREATE TRIGGER closings_stay BEFORE UPDATE ON closings BEGIN SELECT RAISE(ABORT, 'closings are append-only'); END;
+CREATE TRIGGER closings_remain BEFORE DELETE ON closings BEGIN SELECT RAISE(ABORT, 'closings are append-only'); END;
+CREATE TRIGGER archives_stay BEFORE UPDATE ON archives WHEN old.is_open = 0
+BEGIN SELECT RAISE(ABORT, 'archives are append-only'); END;
+CREATE TRIGGER archives_remain BEFORE DELETE ON archives BEGIN SELECT RAISE(ABORT, 'archives are append-only'); END;
+"""
+_SUMS_REMAIN = """
+CREATE TRIGGER {table}_remains BEFORE DELETE ON {table} WHEN old.{at} < (SELECT max(until) FROM archives)
+BEGIN SELECT RAISE(ABORT, 'the rows of these sums are archived'); END;
+"""
+
+
+@MIGRATIONS()
+def archives(db: Database) -> None:
+    """Months whose rows lie in files, and what took the place of their entries; their sums stay."""
+    sums = {fold.table: "period" for fold in FOLDS} | dict.fromkeys(ROLLUPS, "day")
+    script(db.conn, _ARCHIVES + "".join(_SUMS_REMAIN.format(table=table, at=at) for table, at in sums.items()))
+    db.conn.execute("PRAGMA user_version = 23")

@@ -1,0 +1,91 @@
+"""Months whose rows lie in archives: which there are, from which day on the rows are here, and what to say of the others."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from datetime import UTC, date, datetime, timedelta
+from typing import TYPE_CHECKING, NamedTuple
+
+from nexscout_cli.engine.book_types import Archive
+from nexscout_cli.errors import UsageError
+
+if TYPE_CHECKING:
+    from nexscout_cli.store.sqlite.records import Execute
+
+_DIGITS = 11
+"""Characters of a request's name that say when it began, in milliseconds."""
+
+
+class Spent(NamedTuple):
+    """How many entries of an account leave, and how much of them was posted."""
+
+    entries: int
+    spent: int
+
+
+def rows_from(execute: Execute) -> str:
+    """The first day whose rows are here (YYYY-MM-DD), "" where all are."""
+    row = execute("SELECT max(until) FROM archives").fetchone()
+    return str(row[0] or "")
+
+
+def known(execute: Execute) -> list[Archive]:
+    """The archives there are, oldest first."""
+    rows = execute(f"SELECT {', '.join(Archive._fields)} FROM archives ORDER BY month").fetchall()
+    return [Archive(*row) for row in rows]
+
+
+def first_name(day: str) -> str:
+    """The least name that a request of that day can have."""
+    return f"{int(datetime.combine(date.fromisoformat(day), datetime.min.time(), UTC).timestamp() * 1000):0{_DIGITS}x}"
+
+
+def of_request(execute: Execute, name: str) -> Archive | None:
+    """The archive in which a request is by its name, or the beginning of it; None where it would be here."""
+    try:
+        began = datetime.fromtimestamp(int(f"{name:0<{_DIGITS}}"[:_DIGITS], 16) / 1000, UTC)
+    except (ValueError, OverflowError, OSError):
+        return None
+    day = f"{began:%Y-%m-%d}"
+    # A request that ended in the next month is in that month's.
+    return next((one for one in known(execute) if day < one.until), None)
+
+
+def where(execute: Execute) -> str:
+    """The folders of all archives, as a text."""
+    return ", ".join(dict.fromkeys(one.folder for one in known(execute)))
+
+
+def need_rows(execute: Execute, since: datetime, what: str) -> None:
+    """Raises UsageError where rows from ``since`` on are archived; ``what`` needs them: the beginning of a sentence."""
+    day = rows_from(execute)
+    if day and f"{since.astimezone(UTC):%Y-%m-%d}" < day:
+        raise UsageError(
+            f"{what} single rows, and those from before {day} are archived in {where(execute)}",
+            f"ask from {day} on, or read the files there",
+            code="archived",
+        )
+
+
+def month_after(month: str) -> str:
+    """The first day of the next month: 2026-11-01 for 2026-10."""
+    first = date.fromisoformat(f"{month}-01")
+    return (first.replace(day=28) + timedelta(days=4)).replace(day=1).isoformat()
+
+
+def closings(execute: Execute, month: str) -> dict[int, Spent]:
+    """What took the place of a month's entries, by account."""
+    rows = execute("SELECT account, entries, spent FROM closings WHERE month = ?", (month,)).fetchall()
+    return {row[0]: Spent(row[1], row[2]) for row in rows}
+
+
+def closings_hash(execute: Execute, spent: dict[int, Spent]) -> str:
+    """The hash of that: a line for each account, by what it is called."""
+    names = execute("SELECT id, owner, kind, period FROM accounts").fetchall()
+    digest = hashlib.sha256()
+    for line in sorted(
+        [owner, kind, period, *spent[number]] for number, owner, kind, period in names if number in spent
+    ):
+        digest.update(json.dumps(line).encode() + b"\n")
+    return digest.hexdigest()
