@@ -56,9 +56,9 @@ def test_what_is_read_lightly_is_what_is_read(program: Steps, owners: tuple[str,
     store, drawn = program.store, budgets(program.settings, "elite")
     kept = f"key {program.post(program.sent(request_id='kept')) and 'kept'}"
     with store.read("ada") as t:  # type: ignore[attr-defined]
-        usual = world.read(t, "ada", "ai_message", drawn, owners), ledger._found(t, "ada", kept, None)
+        usual = ledger._world(t, "ada", "ai_message", drawn, owners), ledger._found(t, "ada", kept, None)
     with store.read_lightly("ada") as t:  # type: ignore[attr-defined]
-        light = world.read(t, "ada", "ai_message", drawn, owners), ledger._found(t, "ada", kept, None)
+        light = ledger._world(t, "ada", "ai_message", drawn, owners), ledger._found(t, "ada", kept, None)
         assert world.experience(t, "ada", "ai_message")
     assert light[0]._replace(now=usual[0].now) == usual[0]
     assert light[1] == usual[1]

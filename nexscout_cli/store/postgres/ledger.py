@@ -17,7 +17,7 @@ from nexscout_cli.store.postgres.groups import IN_FLIGHT, MOVED, Groups, aside
 from nexscout_cli.store.postgres.known import Profiles
 from nexscout_cli.store.postgres.pulse import Pulse
 from nexscout_cli.store.postgres.reads import Reads
-from nexscout_cli.store.sqlite import answers, claims, holds, postings, world
+from nexscout_cli.store.sqlite import answers, claims, holds, postings, profiles, world
 from nexscout_cli.store.sqlite.ledger import SqliteLedger
 
 if TYPE_CHECKING:
@@ -67,7 +67,7 @@ class PostgresLedger(SqliteLedger):
     ) -> World:
         """Step 0."""
         key = ("world", user_id, feature, tuple(budgets), tuple(owners))
-        return self._reads.get(actor, key, lambda t: world.read(t, user_id, feature, budgets, owners))
+        return self._reads.get(actor, key, lambda t: _world(t, user_id, feature, budgets, owners))
 
     def experience(self, actor: str, user_id: str, feature: str) -> Experience:
         """What is known of a feature's earlier answers."""
@@ -216,6 +216,14 @@ class PostgresLedger(SqliteLedger):
         with self._store.read(step["actor"]) as t:
             row = t.execute(_STILL, (0 if by_request else step["id"], step["request"])).fetchone()
         return row is None or row[0] not in (("open",) if by_request else ("held", "sent"))
+
+
+def _world(t: Transaction, user_id: str, feature: str, budgets: Sequence[Budget], owners: Sequence[str]) -> World:
+    """What lasts may be of a moment ago, but for what the world's version counts, and the user's own profile."""
+    (version,) = t.execute("SELECT value FROM meta WHERE key = 'world_version'").fetchone()
+    what = ("lasting", t.actor, user_id, feature, tuple(owners), version)
+    lasting = t.recently(what, lambda t: world.lasting(t, user_id, feature, owners))
+    return world.read(t, user_id, budgets, lasting._replace(profile=profiles.for_plan(t, user_id)))
 
 
 def _found(t: Transaction, user_id: str, prompt_hash: str, form_hash: str | None) -> CachedAnswer | None:

@@ -20,7 +20,7 @@ from nexscout_cli.store.postgres.records import PostgresRecord
 from nexscout_cli.store.postgres.transaction import PostgresTransaction
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Callable, Hashable, Iterator, Mapping
 
     from psycopg.pq.abc import PGresult
 
@@ -35,6 +35,7 @@ _prepared: WeakKeyDictionary[Connection, dict[bytes, bytes]] = WeakKeyDictionary
 
 T = TypeVar("T")
 _RECENT = 0.5
+_MOST = 1_000
 
 
 class Unfit(Exception):
@@ -73,12 +74,15 @@ class LightTransaction(PostgresTransaction):
         """End it."""
         self._ran(self._open.pgconn.exec_(b"COMMIT"))
 
-    def recently(self, what: str, read: Callable[[Transaction], T]) -> T:
+    def recently(self, what: Hashable, read: Callable[[Transaction], T]) -> T:
         """See ``Transaction.recently``: of the last half second. To count a busy minute's calls takes milliseconds."""
-        when, value = self.known.get(what, (0.0, None))
+        kept = self.known.setdefault("recently", {})
+        when, value = kept.get(what, (0.0, None))
         if time.monotonic() - when > _RECENT:
+            if len(kept) > _MOST:
+                kept.clear()
             value = read(self)
-            self.known[what] = time.monotonic(), value
+            kept[what] = time.monotonic(), value
         return value  # type: ignore[no-any-return]
 
     def execute(self, sql: str, values: Any = (), /) -> Results:
