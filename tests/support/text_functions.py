@@ -18,6 +18,7 @@ from nexscout_cli.engine.compression import (
     code_parts,
     code_relevance,
     code_words,
+    commits,
     difference,
     diffs,
     entries,
@@ -31,9 +32,11 @@ from nexscout_cli.engine.compression import (
     lossless,
     mail,
     markdown,
+    program_output,
     prompt_parts,
     relevance,
     sentences,
+    sql_dump,
     structure,
     tables,
     whitespace,
@@ -98,6 +101,23 @@ def functions(cache_dir: Path) -> dict[str, TextFunction]:
         "asks about form": of(form.asks_about_form, form.__name__),
         "unified diff": of(lambda text: diffs.shorten(_DIFF + text, "a 1 x", 0.3), diffs.__name__),
         "log": of(lambda text: logs.shorten(text, "a 1 x", 0.3), logs.__name__),
+        "history": of(
+            lambda text: commits.shorten(
+                commits.commits_of(f"commit {0:07}\n\n    {text}\n{text}\n" * 4),
+                "a 1 x",
+                len(text),
+                lambda *_: "",
+                lambda one, _: one,
+            ),
+            commits.__name__,
+        ),
+        "traces": of(
+            lambda text: logs.shorten(f"goroutine 1 [x]:\n{text}\npanic: x\n{text}\n___ a ___\n{text}", "a 1 x", 0.3),
+            program_output.__name__,
+        ),
+        "dump": of(
+            lambda text: sql_dump.shorten(f"INSERT INTO a VALUES {text}\n" * 5, "a 1 x", 0.3), sql_dump.__name__
+        ),
         "code": of(lambda text: code.shorten(text, "a 1 x", 0.3), code.__name__),
         "code parts": of(lambda text: code_parts.parts_of(text, text.split("\n")), code_parts.__name__),
         "entries": of(lambda text: entries.shorten(text, "What about the ship?", 0.3), entries.__name__),

@@ -19,6 +19,8 @@ WAYS = {
     "html": "html_text",
     "markdown": "markdown",
     "entries": "entries",
+    "sql": "sql_dump",
+    "notebook": "notebooks",
     "prose": "extract",
 }
 """Kinds of text that can be shortened, and the module that does it. Configuration and other JSON stay whole."""

@@ -10,6 +10,8 @@ import re
 from itertools import groupby
 from typing import NamedTuple
 
+from nexscout_cli.engine.compression.commits import commits_of
+from nexscout_cli.engine.compression.commits import shorten as shorten_history
 from nexscout_cli.engine.compression.cuts import MARK_SIZE, fill, mark, number
 from nexscout_cli.engine.compression.relevance import relevance
 from nexscout_cli.engine.compression.structure import COMBINED, HUNK
@@ -31,6 +33,8 @@ _AROUND = 8
 """Characters of a mark beside its counts and names, and its line's end."""
 _LEAST = 0.04
 """Share of a diff that the names may take even where nothing is left of what was to be kept."""
+_HEADERS = 0.6
+"""Share of the room that messages and headers of a history may take before some of its commits become a line each."""
 _IN_HUNK = (" ", "+", "-", "\\")
 
 
@@ -45,7 +49,8 @@ class Part(NamedTuple):
 def shorten(diff: str, question: str, keep: float) -> str:
     """The diff with at most about ``keep`` (0..1) of its characters.
 
-    Headers stay even where they alone are more, and of changed names as many are said as a 25th of the diff takes.
+    Headers stay even where they alone are more, and of changed names as many are said as a 25th of the diff takes; but of a
+    history of commits, where all of these do not fit, some become a line each.
     """
     parts = _parts(diff.split("\n"))
     bodies = ["\n".join(part.lines) for part in parts]
@@ -56,6 +61,11 @@ def shorten(diff: str, question: str, keep: float) -> str:
     names = _changed_names(parts, [at for at in hunks if at not in noise])
     always = {at for at in range(len(parts)) if parts[at].kind != "hunk"}
     room = keep * len(diff) - sum(len(bodies[at]) + 1 for at in always)
+    if room < (1 - _HEADERS) * keep * len(diff) and (commits := commits_of(diff)):
+        short = shorten_history(
+            commits, question, keep * len(diff), _told, lambda one, share: shorten(one, question, share)
+        )
+        return short if len(short) < len(diff) else diff
     stubs = {at: MARK_SIZE + sum(len(name) + 2 for name in names.get(at, ())) for at in hunks}
     # A hunk that stays says itself what it changes: it costs what it has more than the mark in its place.
     sizes = [len(body) + 1 - stubs.get(at, 0) for at, body in enumerate(bodies)]
@@ -66,6 +76,19 @@ def shorten(diff: str, question: str, keep: float) -> str:
     left = room - sum(len(bodies[at]) + 1 for at in kept - always)
     short = "\n".join(_joined(parts, bodies, kept, names, left))
     return short if len(short) < len(diff) else diff
+
+
+def _told(commit: str, room: float) -> str:
+    """What a commit changes: its files, how many lines, and as many of the changed names as the room takes."""
+    parts = _parts(commit.split("\n"))
+    hunks = [at for at, part in enumerate(parts) if part.kind == "hunk"]
+    files = ", ".join(dict.fromkeys(part.file for part in parts if part.kind == "head"))
+    if not hunks:
+        return files
+    changed = [name for names in _changed_names(parts, hunks).values() for name in names]
+    said = _said(changed, [parts[at] for at in hunks], room)
+    names = ", ".join(name for name in changed if name in said)
+    return ": ".join(filter(None, (f"{files}, {_counts([parts[at] for at in hunks])}", names)))
 
 
 def _parts(lines: list[str]) -> list[Part]:

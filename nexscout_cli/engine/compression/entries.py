@@ -1,4 +1,5 @@
-"""A text of many entries of several lines, each whole or not at all: subtitles, translations, a history of commits, XML.
+"""A text of many entries of several lines, each whole or not at all: subtitles, translations, a history of commits, XML, YAML's
+documents, a plan of Terraform.
 
 What stands before the first entry and after the last stays. Where no entry bears on the question nothing is cut.
 """
@@ -14,15 +15,20 @@ from nexscout_cli.engine.compression.cuts import MARK_SIZE, fill, mark, number
 from nexscout_cli.engine.compression.relevance import relevance
 
 MIN_ENTRIES = 4
+_NAMES = 0.5
+"""Share of the room that the names of entries may take; where they are more, none is said."""
 _CUE = re.compile(r"(?:\d{1,3}:)?\d\d:\d\d[.,]\d{3} --> ")
 _COMMIT = re.compile(r"commit [0-9a-f]{7,64}\b")
 _ELEMENT = re.compile(r"([ \t]{0,40})<([\w:.-]{1,100})[\s/>]")
+_KEY = re.compile(r"[\w.\"'/-]{1,100}:(?:\s|\Z)")
+_FIELD = re.compile(r"(?:  )?(kind|name): *([^\s#]{1,100})")
+_PLAN = re.compile(r" {2,4}# \S{1,200} (?:will|must) be ")
 _HUNK = re.compile(r"@@ -\d")
 
 
 def starts_of(lines: Sequence[str]) -> list[int]:
     """The lines with which the entries of a text begin; none where it is no such text."""
-    for find in (_cues, _translations, _commits, _elements):
+    for find in (_cues, _translations, _commits, _elements, _documents, _plans):
         starts = find(lines)
         if len(starts) >= MIN_ENTRIES:
             return starts
@@ -44,25 +50,46 @@ def shorten(text: str, question: str, keep: float) -> str:
     first, last = lines[: starts[0]], lines[end:]
     room = keep * len(text) - sum(len(line) + 1 for line in [*first, *last])
     order = sorted(range(len(entries)), key=lambda at: (-scores[at], at))
-    kept = fill(order, [len(entry) + 1 + MARK_SIZE for entry in entries], room)
+    names = [_name(entry) for entry in entries]
+    for_names = sum(len(name) + 2 for name in names if name)
+    if for_names > _NAMES * room:
+        names, for_names = [""] * len(entries), 0
+    sizes = [len(entry) + 1 + MARK_SIZE - len(name) for entry, name in zip(entries, names, strict=True)]
+    kept = fill(order, sizes, room - for_names)
     if not kept:
         kept = {order[0]}
     body: list[str] = []
-    gone = 0
+    gone: list[str] = []
     for at, entry in enumerate(entries):
         if at in kept:
             body += [*_gone(gone), entry]
-        gone = 0 if at in kept else gone + 1
+            gone = []
+        else:
+            gone.append(names[at])
     short = "\n".join([*first, *body, *_gone(gone), *last])
     return short if len(short) < len(text) else text
 
 
-def _gone(count: int) -> list[str]:
-    return [mark(number(count, "entry", "entries"))] if count else []
+def _gone(names: list[str]) -> list[str]:
+    """The mark for entries that are left out, with their names."""
+    said = ", ".join(filter(None, names))
+    return [mark(number(len(names), "entry", "entries") + (f": {said}" if said else ""))] if names else []
+
+
+def _name(entry: str) -> str:
+    """What an entry is called: a commit by its subject, a document of YAML by its kind and name; empty for others."""
+    lines = entry.split("\n")
+    if _COMMIT.match(entry):
+        return next((line.strip() for line in lines if line.startswith("    ")), "")
+    if _PLAN.match(entry):
+        return lines[0].strip(" #")
+    return _named(lines, 0, len(lines)) if lines[0].rstrip() == "---" or _KEY.match(lines[0]) else ""
 
 
 def _end(lines: Sequence[str], start: int) -> int:
-    """Where the last entry ends: an element of XML with the line that closes it, any other with the text."""
+    """Where the last entry ends: one of XML with the line that closes it, a plan's before its sum, any other with the text."""
+    if _PLAN.match(lines[start]):
+        return next((at for at in range(start, len(lines)) if lines[at].startswith("Plan: ")), len(lines))
     if element := _ELEMENT.match(lines[start]):
         if _is_whole(lines[start]):
             return start + 1
@@ -94,6 +121,32 @@ def _commits(lines: Sequence[str]) -> list[int]:
     if any(_HUNK.match(line) for line in lines):
         return []
     return [at for at, line in enumerate(lines) if _COMMIT.match(line)]
+
+
+def _documents(lines: Sequence[str]) -> list[int]:
+    """YAML of several documents, as Kubernetes has them: each begins with a line of three hyphens, the first may do without."""
+    parts = [at for at, line in enumerate(lines) if line.rstrip() == "---"]
+    first = next((at for at, line in enumerate(lines) if line.strip()), 0)
+    starts = parts if first in parts else [first, *parts]
+    named = [_named(lines, start, end) for start, end in pairwise([*starts, len(lines)])]
+    return starts if len(parts) >= MIN_ENTRIES - 1 and all(named) else []
+
+
+def _named(lines: Sequence[str], start: int, end: int) -> str:
+    """``Deployment mill``, or what a document of YAML begins with; empty for what is none."""
+    own = [line for line in lines[start:end] if line.strip() and line[0] not in "#-"]
+    if not own or not all(_KEY.match(line) or line[0] in " -" for line in own):
+        return "" if own or end < len(lines) else "empty"
+    fields: dict[str, str] = {}
+    for line in own:
+        if match := _FIELD.match(line):
+            fields[match.group(1)] = match.group(2)
+    return " ".join(filter(None, (fields.get("kind"), fields.get("name")))) or own[0]
+
+
+def _plans(lines: Sequence[str]) -> list[int]:
+    """What ``terraform plan`` says of each resource."""
+    return [at for at, line in enumerate(lines) if _PLAN.match(line)]
 
 
 def _elements(lines: Sequence[str]) -> list[int]:

@@ -9,13 +9,15 @@ import json
 import re
 from typing import NamedTuple
 
+from nexscout_cli.engine.compression.program_output import PREFIX
 from nexscout_cli.engine.compression.structure import ACCESS, KLOG, LOG_LEVELS, LOG_MESSAGES, LOG_TIMES, LOGFMT, TIME
 
 ERROR, WARNING = 2, 1
 
 _ERROR = re.compile(
     r"\b(?:ERROR|FATAL|CRITICAL|SEVERE|PANIC|EMERG|ALERT|[A-Z]\w*(?:Error|Exception)|Traceback|panic|segfault|Segmentation fault"
-    r"|[Ff]atal|core dumped|OOM|oom-kill|Killed process|level=(?:error|fatal|critical|panic))\b|<[0-3]>"
+    r"|[Ff]atal|core dumped|OOM|oom-kill|Killed process|level=(?:error|fatal|critical|panic)|FAILED|FAIL|panicked|npm ERR)\b"
+    r"|<[0-3]>|\[(?:emerg|alert|crit|error)\]|\berror(?:\[\w{1,20}\]| [A-Z]{1,4}\d{1,6})?: |npm error|^E {3}\S|[✗✘✕]"
 )
 _WARNING = re.compile(r"\b(?:WARN|WARNING|level=warn(?:ing)?|[Ff]ail(?:ed|ure)|timed out|refused|denied)\b")
 _TOKEN = re.compile(r"\"[^\"\n]{0,200}\"|'[^'\n]{0,200}'|[^\s=:,(){}\[\]/\"']+")
@@ -36,6 +38,9 @@ class Line(NamedTuple):
 
 def read(text: str) -> Line:
     """What the first line of an entry says, with the lines that go on with it."""
+    if prefix := PREFIX.match(text):
+        line = read(text[prefix.end() :])
+        return line._replace(template=f"{prefix.group()}{line.template}")
     if text.startswith("{") and (fields := _object(text)):
         return _of_fields(fields)
     if LOGFMT.match(text) and (pairs := _PAIR.findall(text)):

@@ -11,14 +11,15 @@ from typing import NamedTuple
 
 from nexscout_cli.engine.compression.cuts import MARK_SIZE, fill, join, mark, number
 from nexscout_cli.engine.compression.log_lines import ERROR, WARNING, read
+from nexscout_cli.engine.compression.program_output import FRAME, trace_end
 from nexscout_cli.engine.compression.relevance import relevance
-from nexscout_cli.engine.compression.structure import FRAME, TIME
+from nexscout_cli.engine.compression.structure import TIME
 
 NEAR = 3
 """Entries before and after an error that tell how it came about and what followed."""
 
-_MAX_FRAMES = 30
-"""Lines of an entry that its template goes by."""
+_MAX_FRAMES, _AT_END = 30, 10
+"""Lines of an entry that its template goes by, and how many of them are from its end."""
 
 
 class Entry(NamedTuple):
@@ -37,7 +38,7 @@ def shorten(log: str, question: str, keep: float) -> str:
     for at, entry in enumerate(entries):
         groups.setdefault(entry.template, []).append(at)
     marks = {its[0]: _repeats(entries, its) for its in groups.values() if len(its) > 1}
-    pieces = [f"{entry.text} {marks[at]}" if at in marks else entry.text for at, entry in enumerate(entries)]
+    pieces = [_marked(entry.text, marks[at]) if at in marks else entry.text for at, entry in enumerate(entries)]
     sizes = [len(piece) + 1 + MARK_SIZE for piece in pieces]
     order = _order(entries, groups, question)
     must = {its[0] for its in groups.values() if entries[its[0]].severity == ERROR}
@@ -56,6 +57,7 @@ def shorten(log: str, question: str, keep: float) -> str:
 def _order(entries: list[Entry], groups: dict[str, list[int]], question: str) -> list[int]:
     """The entries by what they are worth: around errors, on the question, warnings, rare ones, one of each, both ends."""
     count = len(entries)
+    again = {at for its in groups.values() for at in its[1:] if _is_trace(entries[at])}
     errors = [at for its in groups.values() for at in (its[0], its[-1]) if entries[at].severity == ERROR]
     errors.sort(key=lambda at: (len(groups[entries[at].template]), at))
     near = [at + step for step in (-1, 1, -2, 2, -3, 3) for at in errors if 0 <= at + step < count]
@@ -67,7 +69,18 @@ def _order(entries: list[Entry], groups: dict[str, list[int]], question: str) ->
     named = sorted((at for at, score in enumerate(exact) if score > most / 2), key=lambda at: -exact[at])
     warnings = [at for at in firsts if entries[at].severity == WARNING]
     rare = sorted(firsts, key=lambda at: (len(groups[entries[at].template]), at))
-    return [*errors, *near, *asked, *named, *warnings, 0, count - 1, *rare]
+    told = [at for at in (*errors, *near, *asked) if at not in again]  # a trace stands once
+    return [*told, *named, *warnings, 0, *({count - 1} - again), *rare]
+
+
+def _is_trace(entry: Entry) -> bool:
+    return entry.text.startswith("goroutine ") or (entry.severity == ERROR and "\n" in entry.text.rstrip())
+
+
+def _marked(text: str, said: str) -> str:
+    """An entry with a mark at the end of its last line that is not empty."""
+    bare = text.rstrip()
+    return f"{bare} {said}{text[len(bare) :]}"
 
 
 def _repeats(entries: list[Entry], its: list[int]) -> str:
@@ -76,26 +89,31 @@ def _repeats(entries: list[Entry], its: list[int]) -> str:
 
 
 def _entries(lines: list[str]) -> list[Entry]:
-    """The log's entries: a line that is indented, or goes on with a stack trace, belongs to the line before it."""
-    timed = sum(TIME.match(line) is not None for line in lines) > 0.5 * len(lines)
+    """The log's entries: a line that is indented, and a trace, belong to the line before them that says what happened."""
     runs: list[list[str]] = []
-    in_trace = False
-    for line in lines:
-        begins = not line[:1].isspace() and line != "" and not FRAME.match(line[:400])
-        if timed:
-            begins = TIME.match(line) is not None or (begins and not in_trace)
-            in_trace = not TIME.match(line) and (in_trace or bool(FRAME.match(line[:400])))
-        elif FRAME.match(line[:400]):
-            begins = line.startswith("Traceback") and not (runs and runs[-1][-1].rstrip().endswith(":"))
-            in_trace = True
-        elif in_trace and begins:  # the error itself ends a Python trace
-            begins, in_trace = False, False
-        if begins or not runs:
-            runs.append([line])
+    at = 0
+    while at < len(lines):
+        end = trace_end(lines, at)
+        if runs and _goes_on(lines, at, of_trace=end > 0):
+            runs[-1] += lines[at : max(end, at + 1)]
         else:
-            runs[-1].append(line)
+            runs.append(lines[at : max(end, at + 1)])
+        at = max(end, at + 1)
     return [_entry(run) for run in runs]
 
 
+def _goes_on(lines: list[str], at: int, *, of_trace: bool) -> bool:
+    """Whether a line goes on with what the line before it said; the first line of a trace, where that was to tell of it."""
+    line, before = lines[at][:400], lines[at - 1][:400]
+    if of_trace:
+        return line.startswith("Traceback") and (before.rstrip().endswith(":") or bool(TIME.match(before)))
+    if not line or line[0].isspace() or FRAME.match(line):
+        return True
+    heads_trace = at + 1 < len(lines) and FRAME.match(lines[at + 1][:400])
+    return bool(heads_trace and TIME.match(before) and not TIME.match(line))
+
+
 def _entry(lines: list[str]) -> Entry:
-    return Entry("\n".join(lines), *read("\n".join(lines[:_MAX_FRAMES])))
+    """Of a long one its beginning and its end, where the error itself may stand, tell what it is."""
+    told = lines if len(lines) <= _MAX_FRAMES else [*lines[: _MAX_FRAMES - _AT_END], *lines[-_AT_END:]]
+    return Entry("\n".join(lines), *read("\n".join(told).rstrip()))

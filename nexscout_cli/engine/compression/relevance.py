@@ -43,6 +43,13 @@ _ALIKE = 0.5  # share of the longer word
 _STEM = 4
 _PLAIN_WEIGHT, _FULL_LENGTH = 0.1, 6
 
+NEEDS_ALL = re.compile(
+    r"\b(?:sum|total|average|mean|median|count|how many|number of|percent\w*|share of|distribution|most (?:often|frequent|common)"
+    r"|the most \w+s|summe|gesamt\w*|durchschnitt\w*|wie viele|anzahl|somme|moyenne|combien|suma|promedio|media|cuánt\w+)\b",
+    re.IGNORECASE,
+)
+"""What a question says that needs all there is: a sum, a mean, a count."""
+
 Hits = dict[int, float]
 """Which words of a question stand in a text, by their number, and how well each is met (0..1)."""
 

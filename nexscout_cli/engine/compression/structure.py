@@ -2,7 +2,7 @@
 
 ======== ======================================================================================
 diff     hunks of a unified diff, with or without headers and commit messages
-log      lines that begin with a time or name a level; stack traces
+log      lines that begin with a time or name a level; stack traces; what tests and builds print
 code     a program's source
 table    lines of equally many cells, parted by commas, semicolons, tabs or bars
 columns  a table that is drawn with blanks
@@ -12,7 +12,9 @@ config   lines of names and values
 mail     messages with their headers, or a thread of quotations
 html     a page
 markdown a text under headings of its own
-entries  subtitles, translations, a history of commits, XML: entries of several lines
+entries  subtitles, translations, a history of commits, XML, YAML's documents: entries of several lines
+sql      a database's dump
+notebook Jupyter's cells
 ======== ======================================================================================
 """
 
@@ -22,16 +24,19 @@ import re
 from collections import Counter
 from itertools import pairwise
 
+from nexscout_cli.engine.compression.program_output import PREFIX, is_of_trace, is_printed, is_session
+
 SAMPLE = 20_000
 """Characters that are looked at."""
 MIN_LINES = 5
 """Lines from which a table, a log or a program can be told."""
-BYTE_FOR_BYTE = ("diff", "log", "code", "table", "columns", "config", "mail", "html", "markdown", "entries")
+BYTE_FOR_BYTE = ("diff", "log", "code", "table", "columns", "config", "mail", "html", "markdown", "entries", "sql")
 """Kinds of which nothing is left out unless something was asked to be left out."""
 
 TIME = re.compile(
     r"\[?(?:\d{4}[-/.]\d\d[-/.]\d\d[T _]?(?:\d\d:\d\d(?::\d\d)?(?:[.,]\d{1,9})?(?:Z|[+-]\d\d:?\d\d)?)?"
     r"|\d\d:\d\d:\d\d(?:[.,]\d{1,9})?|[A-Z][a-z]{2} [ \d]\d \d\d:\d\d:\d\d|\d{1,2}/[A-Z][a-z]{2}/\d{4}:\d\d:\d\d:\d\d"
+    r"|\d{1,2}[/.]\d{1,2}[/.]\d{2,4},? \d{1,2}:\d\d(?::\d\d)?(?: ?[AaPp][Mm])?"
     r"|\d{10}(?:\.\d{1,9})?(?= )|[IWEF]\d{4} \d\d:\d\d:\d\d\.\d{1,9})"
 )
 KLOG = re.compile(r"[IWEF]\d{4} \d\d:\d\d:\d\d\.")
@@ -45,14 +50,12 @@ LOG_TIMES = ("time", "ts", "timestamp", "@timestamp", "t", "date", "datetime", "
 LOG_LEVELS = ("level", "lvl", "severity", "levelname", "log.level", "loglevel", "Level", "@l")
 LOG_MESSAGES = ("msg", "message", "event", "error", "err", "exception", "text", "log", "MESSAGE", "@m")
 """How the fields of a log's record are named."""
+_RECORD = re.compile(r'"(?:msg|message|level|severity|ts|time|timestamp|@timestamp)"')
 COMBINED = re.compile(r"@@@+ (?:-\d{1,9}(?:,\d{1,9})? ){2,9}\+\d{1,9}(?:,\d{1,9})? @@@+")
 """A hunk of a merge: its lines have a sign for each parent."""
 HEADING = re.compile(r"#{1,6} \S")
 _LEVEL = re.compile(
     r"(?:TRACE|DEBUG|INFO|NOTICE|WARN|WARNING|ERROR|FATAL|CRITICAL|SEVERE)\b|(?:info|warn|error|debug)\b[\]:=]"
-)
-FRAME = re.compile(
-    r"\s+at \S+.{0,200}[):\d]\s*\Z|  File \"[^\"\n]{1,300}\", line \d+|Traceback \(most|goroutine \d+ \[|Caused by: "
 )
 _MAIL = re.compile(
     r"(From|To|Cc|Subject|Date|Sent|Message-ID|Reply-To|Received|Von|An|Betreff|Gesendet|De|À|Objet|Asunto|Para):\s",
@@ -78,6 +81,8 @@ _PROGRAM = re.compile(
 _SETTING = re.compile(
     r"\s*(?:- )?(?:[\w.\"'/-]{1,60}\s?[:=](?: ?[^\s].{0,60})?(?<![.?!])|\[[^\[\]\n]{1,60}\]|#.*|- \S{1,60})\s*\Z"
 )
+_DOCKER = re.compile(r"(?:FROM|RUN|COPY|ADD|ENV|WORKDIR|ENTRYPOINT|CMD|EXPOSE|ARG|LABEL|USER|VOLUME|HEALTHCHECK) \S")
+_LONG_LINE = 1_000
 _NOT_PROSE = tuple(" \t{}[]()<>|+@/\\")
 _GAP = re.compile(r"(?<=[^\s.!?:…])(?: {2,}|\t+)(?=\S)")  # some end a sentence with two blanks
 
@@ -100,19 +105,27 @@ def kind_of(text: str) -> str:
         return "mail"
     from nexscout_cli.engine.compression.entries import starts_of
 
-    return "entries" if starts_of(sample.split("\n")) else _by_lines(lines)
+    if starts_of(sample.split("\n")):
+        return "entries"
+    from nexscout_cli.engine.compression.sql_dump import is_dump
+
+    return "sql" if is_dump(lines) else _by_lines(lines)
 
 
 def _by_lines(lines: list[str]) -> str:
     """What is told by how many of the lines look alike."""
     count = len(lines)
-    if sum(map(_is_logged, lines)) > 0.4 * count and (count >= MIN_LINES or any(FRAME.match(line) for line in lines)):
+    if sum(map(_is_logged, lines)) > 0.4 * count and (count >= MIN_LINES or any(map(is_of_trace, lines))):
+        return "log"
+    if any(map(is_session, lines[:5])) or (count >= MIN_LINES and sum(map(is_printed, lines)) > 0.4 * count):
         return "log"
     if sum(line.lstrip().startswith("|") for line in lines) > 0.8 * count > 2 or separator(lines):
         return "table"
-    if lines[0].startswith("#!") or sum(map(_is_program, lines)) > 1:
+    if lines[0].startswith("#!") or sum(map(_is_program, lines)) > 1 or any(map(_is_minified, lines)):
         return "code"
-    bare = [line for line in lines if not line.lstrip().startswith("#")]
+    if sum(bool(_DOCKER.match(line)) for line in lines) > 2 and any(line.startswith("FROM ") for line in lines):
+        return "config"
+    bare = [line for line in lines if not line.lstrip().startswith(("#", ";"))]
     if len(bare) >= MIN_LINES and sum(bool(_SETTING.match(line)) for line in bare) > 0.8 * len(bare):
         return "config"
     headings = sum(bool(HEADING.match(line)) for line in lines)
@@ -139,6 +152,11 @@ def _is_program(line: str) -> bool:
     return _PROGRAM.match(line) is not None
 
 
+def _is_minified(line: str) -> bool:
+    """True for a line in which a whole program stands."""
+    return len(line) > _LONG_LINE and "{" in line and sum(map(line.count, "{};()")) > len(line) / 40
+
+
 def _is_diff(lines: list[str]) -> bool:
     if any(HUNK.match(line) or COMBINED.match(line) for line in lines):
         return True
@@ -155,6 +173,10 @@ def _json(text: str, lines: list[str]) -> str:
         value = json.loads(text)
     except (ValueError, RecursionError):
         return ""
+    from nexscout_cli.engine.compression.notebooks import is_notebook
+
+    if is_notebook(value):
+        return "notebook"
     if _are_records(value) or (isinstance(value, dict) and list(value) == ["columns", "rows"]):
         return "records"
     return "records" if isinstance(value, dict) and wrapped_list(value) else "json"
@@ -190,8 +212,13 @@ def _is_mail(lines: list[str]) -> bool:
 
 
 def _is_logged(line: str) -> bool:
+    line = line[:400]
+    if prefix := PREFIX.match(line):
+        line = line[prefix.end() :]
+        if line.startswith('{"') and _RECORD.search(line):
+            return True
     return bool(
-        TIME.match(line) or _LEVEL.search(line, 0, 60) or FRAME.match(line) or LOGFMT.match(line) or ACCESS.match(line)
+        TIME.match(line) or _LEVEL.search(line, 0, 60) or is_of_trace(line) or LOGFMT.match(line) or ACCESS.match(line)
     )
 
 

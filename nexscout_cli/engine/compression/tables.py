@@ -12,17 +12,12 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from nexscout_cli.engine.compression.cuts import MARK_SIZE, fill, join, mark, number
-from nexscout_cli.engine.compression.relevance import relevance
+from nexscout_cli.engine.compression.relevance import NEEDS_ALL, relevance
 from nexscout_cli.engine.compression.structure import separator, wrapped_list
 
 MAX_COLUMNS = 12
 """Columns whose ranges are said."""
 
-_NEEDS_ALL = re.compile(
-    r"\b(?:sum|total|average|mean|median|count|how many|number of|percent\w*|share of|distribution|most (?:often|frequent|common)"
-    r"|the most \w+s|summe|gesamt\w*|durchschnitt\w*|wie viele|anzahl|somme|moyenne|combien|suma|promedio|media|cuánt\w+)\b",
-    re.IGNORECASE,
-)
 _EXTREME = re.compile(
     r"\b(?:max\w*|min\w*|most|least|highest|lowest|largest|biggest|smallest|longest|shortest|oldest|newest|latest|earliest|first"
     r"|last|best|worst|cheapest|top|\w+ste[rnms]?|plus|moins|mayor|menor|más|menos)\b",
@@ -50,7 +45,7 @@ class Table(NamedTuple):
 
 def shorten(text: str, question: str, keep: float) -> str:
     """The table with at most about ``keep`` (0..1) of its characters; as it is where no row bears on the question."""
-    if _NEEDS_ALL.search(question):
+    if NEEDS_ALL.search(question):
         return text
     table = _records(text) if text.lstrip()[:1] in ("{", "[") else _lines(text)
     if table is None or len(table.rows) < 3:
