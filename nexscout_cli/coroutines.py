@@ -91,6 +91,11 @@ class Coroutines:
             course.parent = getcurrent().parent
             self.events.call_soon(course.switch)
 
+    @property
+    def running(self) -> int:
+        """See :class:`nexscout_cli.waiting.Loop`."""
+        return len(self._running)
+
     async def drained(self) -> None:
         """Wait until nothing runs any more."""
         await self._idle.wait()

@@ -170,7 +170,7 @@ def functions(cache_dir: Path) -> dict[str, TextFunction]:
         "features": of(lambda text: features.features(text, 100, text[:200]), features.__name__),
         "named length": of(features.named_length, features.__name__),
         "shipped length": of(lambda text: model.shipped(text, 100, "ai_message", "", text[:200], 100), model.__name__),
-        "observe": of(observation.observe, observation.__name__),
+        "observe": of(lambda text: (observation.observe(text).style, observation.observe(text).phrases), observation.__name__),
         "plain": of(arithmetic.plain, arithmetic.__name__),
         "sums": of(arithmetic.sums, arithmetic.__name__),
         "sums of a line": of(lambda text: arithmetic.sums(text.replace("\n", " ") + " = 1"), arithmetic.__name__),

@@ -182,7 +182,7 @@ class PostgresTransactions:
         with connection.pipeline():  # to leave it is to wait for it, and for all that was sent before
             connection.execute("COMMIT")
 
-    def state(self) -> None:
+    def state(self, *, of_few: bool = False) -> None:
         """See ``Work.state``: others commit unseen."""
 
     def for_many_commits(self) -> None:

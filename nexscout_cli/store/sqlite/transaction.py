@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
+from nexscout_cli import waiting
 from nexscout_cli.engine.names import check_user
 from nexscout_cli.errors import NotPermitted, StoreError, UsageError
 from nexscout_cli.jsontext import plain
@@ -133,8 +134,7 @@ class Transaction:
         if self._time is None:
             now = self.clock.now()
             when = stamp(now)
-            row = self.execute("SELECT value FROM meta WHERE key = 'last_seen'").fetchone()
-            seen: str = row[0] if row else "nothing"
+            seen = self._seen(when)
             try:
                 self._time = (now, when, seen) if when >= seen else (parse_stamp(seen), seen, seen)
             except ValueError as error:
@@ -144,6 +144,15 @@ class Transaction:
                     code="corrupt",
                 ) from error
         return self._time
+
+    def _seen(self, when: str) -> str:
+        """The stamp of when the time was seen last: a server's coroutines look once a second, as it is written that often."""
+        began, seen = self.known.get("seen", ("", ""))
+        if began[:_SECONDS] != when[:_SECONDS] or when < began or waiting.here() is None:
+            row = self.execute("SELECT value FROM meta WHERE key = 'last_seen'").fetchone()
+            seen = row[0] if row else "nothing"
+            self.known["seen"] = (when, seen)
+        return str(seen)
 
     @property
     def now(self) -> datetime:
@@ -179,6 +188,7 @@ class Transaction:
         _, when, seen = self._read_time()
         if when[:_SECONDS] > seen[:_SECONDS]:
             self.execute("UPDATE meta SET value = ? WHERE key = 'last_seen'", (when,))
+            self.known["seen"] = (when, when)
 
     def is_admin(self) -> bool:
         """Whether the actor is an admin."""
