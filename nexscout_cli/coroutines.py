@@ -39,6 +39,7 @@ class Coroutines:
     def __init__(self, most: int, *, writes_behind: bool = True) -> None:
         self.events = asyncio.get_running_loop()
         self.writes_behind = writes_behind
+        self.away = 0
         self._thread = threading.get_ident()
         self._pool = ThreadPoolExecutor(most, "nexscout-blocking")
         self._writing = ThreadPoolExecutor(1, "nexscout-commits")
@@ -105,12 +106,10 @@ class Coroutines:
         course = getcurrent()
 
         def resume() -> None:
-            if threading.get_ident() != self._thread:
-                self.events.call_soon_threadsafe(course.switch)
-            elif getcurrent() is course.parent:  # the loop itself: on a busy one the next turn may be milliseconds away
-                course.switch()
-            else:
+            if threading.get_ident() == self._thread:
                 self.events.call_soon(course.switch)
+            else:
+                self.events.call_soon_threadsafe(course.switch)
 
         begin(resume)
         assert course.parent is not None
