@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING, Protocol
 from weakref import WeakKeyDictionary
 
 if TYPE_CHECKING:
-    import asyncio
 
     from nexscout_cli.waiting import Loop
 
@@ -34,8 +33,6 @@ _AT_ONCE = 8
 """Rests that end at a time. Else what a hiccup has gathered would come together again after each rest, and whoever begins then
 would have to wait for all of it.
 """
-
-
 _GIVES_WAY = 0.03
 """Seconds that a rest may last longer for that."""
 
