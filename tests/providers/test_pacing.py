@@ -57,8 +57,6 @@ class Stream:
         self.ended.append(self.machine.now)
 
 
-
-
 def paced(machine: Machine) -> Pace:
     pacing.time = machine  # type: ignore[assignment, attr-defined]
     return Pace(machine)  # type: ignore[arg-type]
