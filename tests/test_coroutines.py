@@ -21,19 +21,21 @@ from nexscout_cli.coroutines import Coroutines, InThreads
 from nexscout_cli.engine.store_rules import store_rules
 from nexscout_cli.providers.transport import Exchange, send
 from nexscout_cli.providers.wires.request import HttpRequest
+from nexscout_cli.store.sqlite import loop_writer
 from nexscout_cli.store.sqlite.database import Database
 from nexscout_cli.store.sqlite.store import SqliteStore
 from nexscout_cli.store.sqlite.transaction import Transaction
 
 T = TypeVar("T")
+TABLE = "CREATE TABLE t (name TEXT PRIMARY KEY, parent TEXT REFERENCES t DEFERRABLE INITIALLY DEFERRED)"
 INSERT = "INSERT INTO t VALUES (?, ?)"
 
 
-def together(*works: Callable[[], Any]) -> list[Any]:
+def together(*works: Callable[[], Any], writes_behind: bool = True) -> list[Any]:
     """What coroutines return that run at once; an exception for one that raised it."""
 
     async def all_() -> list[Any]:
-        coroutines = Coroutines(2)
+        coroutines = Coroutines(2, writes_behind=writes_behind)
         done = await asyncio.gather(*(coroutines.run(work) for work in works), return_exceptions=True)
         await coroutines.drained()
         coroutines.close()
@@ -45,9 +47,7 @@ def together(*works: Callable[[], Any]) -> list[Any]:
 @pytest.fixture
 def db(tmp_path: Path) -> Iterator[Database]:
     store = SqliteStore(tmp_path / "nexscout.db", SystemClock(), store_rules(Settings()), "ada")
-    store.db.connection.execute(
-        "CREATE TABLE t (name TEXT PRIMARY KEY, parent TEXT REFERENCES t DEFERRABLE INITIALLY DEFERRED)"
-    )
+    store.db.connection.execute(TABLE)
     yield store.db
     store.close()
 
@@ -95,6 +95,33 @@ def test_changes_that_wait_are_one_commit_and_an_error_takes_back_its_own_alone(
     done = together(*works)
     assert done[:20] == [f"n{n:02}" for n in range(20)] and isinstance(done[20], sqlite3.IntegrityError)
     assert len(names(db)) == 20 and sum(sql == "COMMIT" for sql in made) <= 2
+
+
+def test_who_is_alone_commits_on_the_loop_and_keeps_nobody_else_waiting(
+    db: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(loop_writer, "_SHORT", float("inf"))  # however slow the disk is
+    where: list[bool] = []
+    loops_thread = threading.get_ident()
+
+    def on_commit(sql: str) -> None:
+        if sql == "COMMIT":
+            where.append(threading.get_ident() == loops_thread)
+
+    def sleeper() -> None:
+        SystemClock().sleep(0.2)
+
+    db.connection.set_trace_callback(on_commit)
+    db.gate.shuts = True  # with a rollback journal a commit waits for readers
+    together(insert(db, "a"))
+    db.gate.shuts = False
+    together(sleeper, insert(db, "b"))
+    together(insert(db, "c"), insert(db, "d"))
+    assert where[:2] == [False, False] and all(where[2:])
+    assert together(insert(db, "e"), insert(db, "e"))[0] == "e"
+    [error] = together(insert(db, "f", "nobody"))
+    assert isinstance(error, sqlite3.IntegrityError) and where[-1]
+    assert together(insert(db, "g")) == ["g"] and names(db) == list("abcdeg")
 
 
 def test_a_commit_that_fails_for_one_is_made_for_the_others(db: Database) -> None:
@@ -270,7 +297,11 @@ def test_who_cannot_be_reached_and_what_cannot_be_sent_is_said() -> None:
     assert isinstance(together(bad)[0], httpcore.LocalProtocolError)
 
 
-def test_what_changes_of_one_commit_teach_is_folded_in_once_and_what_failed_teaches_nothing(tmp_path: Path) -> None:
+@pytest.mark.parametrize("behind", [False, True])
+def test_what_changes_teach_is_folded_in_once_for_many_and_what_failed_teaches_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, behind: bool
+) -> None:
+    monkeypatch.setattr(loop_writer, "_SHORT", 0.0)
     store = SqliteStore(tmp_path / "nexscout.db", SystemClock(), store_rules(Settings()), "ada")
     folded: list[tuple[str, list[int]]] = []
 
@@ -286,11 +317,55 @@ def test_what_changes_of_one_commit_teach_is_folded_in_once_and_what_failed_teac
 
         return lambda: store.together("ada", change)
 
-    done = together(*(teach(number) for number in range(6)))
-    assert [type(value) for value in done] == [type(None)] * 4 + [ValueError, type(None)]
+    def asked_for() -> None:
+        store.settle()  # waits for the commits themselves
+        store.settle()
+
+    done = together(*(teach(number) for number in range(6)), asked_for, writes_behind=behind)
+    assert [type(value) for value in done] == [type(None)] * 4 + [ValueError, type(None), type(None)]
     assert sorted(number for _, lessons in folded for number in lessons) == [0, 1, 2, 3, 5]
     assert all(lessons == sorted(lessons) for _, lessons in folded)
     assert len(folded) < 5
     store.together("ada", lambda t: t.learn(fold, "alone", 7))  # a thread's change
     assert folded[-1] == ("alone", [7])
+    store.close()
+
+
+def test_lessons_that_come_behind_are_folded_in_once_though_another_change_failed_their_commit(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(loop_writer, "_SHORT", 0.0)
+    store = SqliteStore(tmp_path / "nexscout.db", SystemClock(), store_rules(Settings()), "ada")
+    store.db.connection.execute(TABLE)
+    folded: list[list[int]] = []
+
+    def fold(t: Transaction, key: str, lessons: list[int]) -> None:
+        folded.append(lessons)
+        t.execute("INSERT INTO t VALUES (?, NULL)", (f"lesson {len(folded)}",))
+
+    def teach() -> None:
+        store.together("ada", lambda t: t.learn(fold, "x", 1))
+        assert not folded
+        insert(store.db, "orphan", "nobody")()
+
+    assert isinstance(together(teach)[0], sqlite3.IntegrityError)
+    assert folded == [[1], [1]] and names(store.db) == ["lesson 2"]
+    store.close()
+
+
+def test_lessons_that_come_behind_are_folded_in_though_nobody_asks(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(loop_writer, "LATEST", 0.02)
+    store = SqliteStore(tmp_path / "nexscout.db", SystemClock(), store_rules(Settings()), "ada")
+    folded: list[int] = []
+
+    def teach() -> None:
+        store.together("ada", lambda t: t.learn(lambda t, key, lessons: folded.extend(lessons), "x", 1))
+        waits = 0
+        while not folded and (waits := waits + 1) < 500:
+            SystemClock().sleep(0.01)
+
+    together(teach)
+    assert folded == [1]
     store.close()

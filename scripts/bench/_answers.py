@@ -10,12 +10,13 @@ from _rows import read
 
 
 class Answers(NamedTuple):
-    """A prompt of so many tokens, the task it belongs to, and the tokens of each model's answer."""
+    """A prompt of so many tokens, the task it belongs to, the tokens of each model's answer, and what it is about, where told."""
 
     task: str
     prompt: str
     tokens: int
     answers: dict[str, int]
+    subject: str = ""
 
 
 def rows(path: Path) -> Iterator[Answers]:
@@ -27,7 +28,7 @@ def rows(path: Path) -> Iterator[Answers]:
         tokens = _count(row.get("in_tokens")) or _count(row.get("prompt_tokens"))
         answers = _answers(row)
         if isinstance(row.get("prompt"), str) and tokens and answers:
-            yield Answers(_task(row, path), row["prompt"], tokens, answers)
+            yield Answers(_task(row, path), row["prompt"], tokens, answers, str(row.get("category") or ""))
 
 
 def _task(row: dict[str, Any], path: Path) -> str:

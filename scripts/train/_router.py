@@ -14,7 +14,7 @@ import scipy.sparse as sp
 from sklearn.cluster import MiniBatchKMeans
 from sklearn.linear_model import LogisticRegression, Ridge
 
-from nexscout_cli.engine.answers.doubt import extent
+from nexscout_cli.engine.answers.doubt import dear, extent_in
 from nexscout_cli.engine.routing.difficulty import CLIP
 from nexscout_cli.engine.routing.prompt_traits import BUCKETS, KINDS, Prompt, grams, take_apart
 
@@ -351,12 +351,13 @@ def learn_doubt(judged: Sequence[Judged], source: Any = None) -> Learned:
         "calibration": _rounded([line.intercept_[0], line.coef_[0, 0]]),
         "agreement": _rounded(shift),
     }
-    return Learned(data, unseen, 1 / (1 + np.exp(-odds)))
+    lowered = odds - np.array([dear(one.signs) for one in judged])
+    return Learned(data, unseen, 1 / (1 + np.exp(-lowered)))
 
 
 def _of_agreement(judged: Sequence[Judged], odds: np.ndarray, wins: np.ndarray) -> list[float]:
     """What a disagreement, an agreement, and the extent of an answer that is disagreed with add to ``odds``: Newton's method."""
-    size = [_extent(one.signs) for one in judged]
+    size = [extent_in(one.signs) for one in judged]
     apart = np.array([not one.agrees for one in judged], dtype=float)
     design = np.column_stack([apart, 1 - apart, apart * size])
     found = np.zeros(3)
@@ -365,11 +366,6 @@ def _of_agreement(judged: Sequence[Judged], odds: np.ndarray, wins: np.ndarray) 
         slope = design.T @ (wins - p) - AGREEMENT_RIDGE * found
         found += np.linalg.solve((design.T * (p * (1 - p))) @ design + AGREEMENT_RIDGE * np.eye(3), slope)
     return [float(x) for x in found]
-
-
-def _extent(signs: dict[str, float]) -> float:
-    words = np.expm1(2 * signs["it is long"])
-    return extent((words + 5) / np.exp(signs["it is long for the question"]) - 5, words)
 
 
 def _rounded(values: Iterable[float]) -> list[float]:

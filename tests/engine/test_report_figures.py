@@ -34,6 +34,7 @@ class Given:
 
     now = NOW
     user: str | None = None
+    archived: tuple[Any, ...] = ()
 
     def __init__(self, *rows: dict[str, Any], days: float = 30.4375, **more: Any) -> None:
         self.window = Window(NOW - timedelta(days=days), NOW)

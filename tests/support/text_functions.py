@@ -42,7 +42,7 @@ from nexscout_cli.engine.compression import (
     whitespace,
 )
 from nexscout_cli.engine.learning import observation
-from nexscout_cli.engine.length import features, model
+from nexscout_cli.engine.length import derivation, features, model, told
 from nexscout_cli.engine.model import is_version
 from nexscout_cli.engine.request import AIRequest
 from nexscout_cli.engine.routing import difficulty, emotion, emotion_words, feelings, prompt_traits
@@ -168,9 +168,14 @@ def functions(cache_dir: Path) -> dict[str, TextFunction]:
         "options": of(prompt_traits.options, prompt_traits.__name__),
         "traits": of(prompt_traits.take_apart, prompt_traits.__name__),
         "features": of(lambda text: features.features(text, 100, text[:200]), features.__name__),
-        "named length": of(features.named_length, features.__name__),
+        "kind of prompt": of(features.kind, features.__name__),
+        "named length": of(lambda text: told.told(text, True), told.__name__),
+        "shown length": of(lambda text: told.told(f"Answer: a\n{text}\nAnswer:", False), told.__name__),
+        "traits of a derivation": of(derivation.traits, derivation.__name__),
         "shipped length": of(lambda text: model.shipped(text, 100, "ai_message", "", text[:200], 100), model.__name__),
-        "observe": of(observation.observe, observation.__name__),
+        "observe": of(
+            lambda text: (observation.observe(text).style, observation.observe(text).phrases), observation.__name__
+        ),
         "plain": of(arithmetic.plain, arithmetic.__name__),
         "sums": of(arithmetic.sums, arithmetic.__name__),
         "sums of a line": of(lambda text: arithmetic.sums(text.replace("\n", " ") + " = 1"), arithmetic.__name__),

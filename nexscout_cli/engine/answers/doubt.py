@@ -27,6 +27,8 @@ DECLINED_BELOW = 80
 """Words below which an answer that begins with a refusal is nothing else."""
 USUAL = 900
 """What :func:`extent` counts of a usual question and its answer."""
+DEAR = -0.4
+"""The :func:`extent` from which on a strong answer is dear: the odds that one is worth asking for fall as it grows."""
 SEEN = 20_000
 """Characters of an answer that are read: half at its start, half at its end."""
 
@@ -82,7 +84,10 @@ _LETTER = re.compile(r"\(?\b([A-J])\b[).:]?")
 
 
 class Doubt(NamedTuple):
-    """``score``, 0..1: how likely the answer is wrong. ``reasons``: what speaks against it, in plain words, heaviest first."""
+    """``score``, 0..1: how likely a stronger model is right where the answer is wrong, lower where its answer would be dear.
+
+    ``reasons``: what speaks against the answer, in plain words, heaviest first.
+    """
 
     score: float
     reasons: tuple[str, ...]
@@ -321,7 +326,7 @@ def weigh(found: dict[str, float], model: Model | None = None) -> Doubt:
     ]
     wrong = logistic(m.wrong[0] + math.fsum(map(float.__mul__, m.wrong[1:], values)))
     right = logistic(m.right[0] + math.fsum(map(float.__mul__, m.right[1:], values)))
-    score = logistic(m.calibration[0] + m.calibration[1] * (wrong + right - 1))
+    score = logistic(m.calibration[0] + m.calibration[1] * (wrong + right - 1) - dear(found))
     against = [
         (value * weight, name)
         for name, value, weight in zip(m.names, values, m.wrong[1:], strict=True)
@@ -335,6 +340,17 @@ def weigh(found: dict[str, float], model: Model | None = None) -> Doubt:
 def extent(question_words: float, answer_words: float) -> float:
     """How much there is of a question and its answer, as a logarithm; 0 is usual. An answer's words cost four times as much."""
     return math.log((max(question_words, 0) + 4 * answer_words + 20) / USUAL)
+
+
+def dear(found: dict[str, float]) -> float:
+    """What the log-odds of a doubt are lowered by, for what a strong model's answer would cost; from ``signs``."""
+    return max(0.0, extent_in(found) - DEAR)
+
+
+def extent_in(found: dict[str, float]) -> float:
+    """The ``extent`` of the prompt and the answer that ``signs`` were seen in."""
+    words = math.expm1(2 * found["it is long"])
+    return extent((words + 5) / math.exp(found["it is long for the question"]) - 5, words)
 
 
 def extent_of(prompt: str, answer: str) -> float:

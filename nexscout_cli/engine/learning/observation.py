@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from datetime import datetime
+from functools import cached_property
 from typing import TYPE_CHECKING, NamedTuple
 from zlib import crc32
 
@@ -17,13 +18,21 @@ MAX_CHARS = 4_000
 MAX_CANDIDATES = 200
 
 
-class Observation(NamedTuple):
-    """What a prompt shows of its user: ``style``, traits of its writing (empty without words), and its masked phrases with
-    the names they are counted under.
-    """
+class Observation:
+    """What a prompt shows of its user. Looked for when it is asked for, which is after the answer."""
 
-    style: dict[str, float]
-    phrases: dict[str, str]
+    def __init__(self, prompt: str) -> None:
+        self._prompt = prompt
+
+    @cached_property
+    def style(self) -> dict[str, float]:
+        """Traits of its writing; empty without words."""
+        return _traits(self._prompt)
+
+    @cached_property
+    def phrases(self) -> dict[str, str]:
+        """Its masked phrases with the names they are counted under."""
+        return {phrase: phrase_checksum(phrase) for phrase in _phrases(self._prompt)}
 
 
 class Lesson(NamedTuple):
@@ -67,8 +76,7 @@ _FORMAL = re.compile(
 
 def observe(prompt: str) -> Observation:
     """What is learned from a prompt's text, apart from whose it is. Reads its first ``MAX_CHARS`` characters alone."""
-    prompt = prompt[:MAX_CHARS]
-    return Observation(_traits(prompt), {phrase: phrase_checksum(phrase) for phrase in _phrases(prompt)})
+    return Observation(prompt[:MAX_CHARS])
 
 
 def _traits(prompt: str) -> dict[str, float]:

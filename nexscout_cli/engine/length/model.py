@@ -1,6 +1,8 @@
-"""The answer's length as shipped: a log-linear model of the prompt, with an offset for the model that answers.
+"""The answer's length as shipped, with an offset for the model that answers.
 
-The weights are data (``data/lengths.json``, made by ``scripts/train/lengths``), read when first needed.
+Of an open prompt it is a log-linear model of what is asked for; of a question with one right answer, how long the way to it
+is (``derivation.py``); of either, what the prompt itself tells (``told.py``). The weights are data (``data/lengths.json``,
+made by ``scripts/train/lengths``), read when first needed.
 """
 
 from __future__ import annotations
@@ -13,8 +15,10 @@ from operator import mul
 from pathlib import Path
 from typing import NamedTuple
 
-from nexscout_cli.engine.length.features import KINDS, NAMES, features, kind, named_length
+from nexscout_cli.engine.length.derivation import Derivations, traits, unpack
+from nexscout_cli.engine.length.features import KINDS, NAMES, OPEN, features, kind
 from nexscout_cli.engine.length.learning import Trend
+from nexscout_cli.engine.length.told import told
 
 WEIGHTS = Path(__file__).parent.parent.parent / "data" / "lengths.json"
 FEATURES = {
@@ -26,7 +30,6 @@ FEATURES = {
     "ai_pitchdeck": 800,
 }
 """Tokens that answers of a feature usually have; half of the forecast, until the feature's own answers are known."""
-OPEN = KINDS.index("open")
 NAMED_SD = 0.3
 TOKENS_PER_WORD = 1.35
 CEILING = 4.0
@@ -58,12 +61,13 @@ def shipped(prompt: str, tokens: int, feature: str, manner: str, model: str, wor
 @lru_cache(maxsize=4)  # a request asks for each of its models; no more than some prompts are to be kept
 def _of_prompt(prompt: str, tokens: int, manner: str) -> tuple[int, float, tuple[float, float] | None]:
     """What a prompt alone tells: its kind, the mean for an average model, and the length that it names."""
-    weights = _weights()
-    vector = features(prompt, tokens, manner)
-    sort = kind(vector)
-    mean = weights.intercept + sum(map(mul, weights.features, vector))
-    # In a question the numbers are part of what is told: "reads 120 pages in 4 days".
-    return sort, mean, named_length(prompt) if sort == OPEN else None
+    weights, sort = _weights(), kind(prompt)
+    if sort == OPEN:
+        vector = features(prompt, tokens, manner)
+        mean = weights.intercept + sum(map(mul, weights.features, vector))
+    else:
+        mean = weights.derivations.mean(traits(prompt))
+    return sort, mean, told(prompt, sort == OPEN)
 
 
 @lru_cache(maxsize=256)
@@ -93,9 +97,11 @@ class _Weights(NamedTuple):
     features: tuple[float, ...]
     models: dict[str, list[float]]
     spread: list[list[float]]
+    derivations: Derivations
 
 
 @lru_cache(maxsize=1)
 def _weights() -> _Weights:
     read = json.loads(WEIGHTS.read_text(encoding="utf-8"))
-    return _Weights(read["intercept"], tuple(read["weights"][name] for name in NAMES), read["models"], read["spread"])
+    weights = tuple(read["weights"][name] for name in NAMES)
+    return _Weights(read["intercept"], weights, read["models"], read["spread"], unpack(read["derivations"]))

@@ -27,6 +27,7 @@ from nexscout_cli.store.postgres.connections import (
     unusable,
 )
 from nexscout_cli.store.postgres.groups import aside
+from nexscout_cli.store.postgres.light import LightTransaction
 from nexscout_cli.store.postgres.transaction import NeedsAllBooks, PostgresTransaction
 from nexscout_cli.store.sqlite.dialect import POSTGRES
 from nexscout_cli.store.sqlite.states import elsewhere
@@ -120,6 +121,18 @@ class PostgresTransactions:
             raise unusable(error) from error
 
     @contextmanager
+    def read_lightly(self, actor: str) -> Iterator[LightTransaction]:
+        """The same for statements whose values have plain types, in a thread that nobody interrupts. Raises Unfit for others."""
+        try:
+            with self.db.one() as connection:
+                transaction = LightTransaction(connection, actor, self.rules, self.own_clock, self._known)
+                transaction.begin_reading()
+                yield transaction
+                transaction.end_reading()
+        except psycopg.Error as error:
+            raise unusable(error) from error
+
+    @contextmanager
     def write(self, actor: str, *, touch: bool = True) -> Iterator[Transaction]:
         """A transaction that has all books to itself; committed at the end, rolled back on any exception.
 
@@ -182,7 +195,7 @@ class PostgresTransactions:
         with connection.pipeline():  # to leave it is to wait for it, and for all that was sent before
             connection.execute("COMMIT")
 
-    def state(self) -> None:
+    def state(self, *, of_few: bool = False) -> None:
         """See ``Work.state``: others commit unseen."""
 
     def for_many_commits(self) -> None:

@@ -11,16 +11,19 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from nexscout_cli.store.sqlite.gate import Gate
+    from nexscout_cli.store.sqlite.watch import Watch
 
 T = TypeVar("T")
 
 
 class Commit:
-    """BEGIN IMMEDIATE … COMMIT, or ROLLBACK on any exception. ``gate``: readers of this process, whom a commit waits for."""
+    """BEGIN IMMEDIATE … COMMIT, or ROLLBACK on any exception. ``gate``: readers of this process, whom a commit waits for.
+    ``watch`` is told.
+    """
 
-    def __init__(self, connection: sqlite3.Connection, gate: Gate | None = None) -> None:
+    def __init__(self, connection: sqlite3.Connection, gate: Gate | None = None, watch: Watch | None = None) -> None:
         self._connection = connection
-        self._gate = gate
+        self._gate, self._watch = gate, watch
         self.committed = False
 
     def __enter__(self) -> sqlite3.Connection:
@@ -30,6 +33,8 @@ class Commit:
             if self._connection.in_transaction:  # an interrupt came while it waited
                 self._connection.execute("ROLLBACK")
             raise
+        if self._watch is not None:
+            self._watch.begun()
         return self._connection
 
     def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
@@ -46,6 +51,8 @@ class Commit:
             self.committed = failed is None and not open_still  # though an interrupt came right after it
             if open_still:
                 self._connection.execute("ROLLBACK")
+            if self._watch is not None:
+                self._watch.ended()
 
 
 class Change(Generic[T]):

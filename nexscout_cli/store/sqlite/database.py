@@ -8,7 +8,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager, nullcontext, suppress
 from typing import TYPE_CHECKING, Any, TypeVar
 from weakref import WeakKeyDictionary
 
@@ -25,8 +25,12 @@ if TYPE_CHECKING:
 
     from nexscout_cli.store.sqlite.lessons import Lessons
     from nexscout_cli.store.sqlite.loop_writer import LoopWriter
+    from nexscout_cli.store.sqlite.watch import Watch
 
 SCHEMA_VERSION = 23
+_MORE_PAGES = "PRAGMA cache_size = -8192"
+"""KiB of pages that a process of many commits keeps: those that they write on again and again are more than SQLite's 2 MB."""
+_OPEN = nullcontext()
 Prepare = Callable[[sqlite3.Connection], None]
 T = TypeVar("T")
 _TOGETHER = 32
@@ -51,6 +55,7 @@ class Database:
         self._main = threading.RLock()
         self.gate = Gate(timeout)
         self._lent = False
+        self.watch: Watch | None = None  # for a process of many commits
         self.lessons: Lessons | None = None  # of the commit that is being made
         self.errors = Errors(path)
         self._connection: sqlite3.Connection | None = None
@@ -162,6 +167,11 @@ class Database:
         """Have a write-ahead log from now on, where the file may have one."""
         with self.errors, self._writers, self._main:
             self._journal(self.connection, logs=True)
+            self.connection.execute(_MORE_PAGES)
+            if self.watch is None and not self.gate.shuts:
+                from nexscout_cli.store.sqlite.watch import Watch
+
+                self.watch = Watch(self.connection, [f"{self.path}-wal"])
 
     @property
     def connection(self) -> sqlite3.Connection:
@@ -205,7 +215,7 @@ class Database:
     @contextmanager
     def read(self) -> Iterator[sqlite3.Connection]:
         """One consistent state of the database. Waits for no writer's turn."""
-        with self.gate.reading(), self.connected() as connection, self.errors:
+        with self.gate.reading() if self.gate.shuts else _OPEN, self.connected() as connection, self.errors:
             connection.execute("BEGIN")
             try:
                 yield connection
@@ -222,7 +232,7 @@ class Database:
             self._turn(),
             self.queue.held(),
             self._main,
-            Commit(self.connection, self.gate) as connection,
+            Commit(self.connection, self.gate, self.watch) as connection,
         ):
             yield connection
 
@@ -319,7 +329,7 @@ class Database:
         try:
             with self.errors, self.queue.held(), self._main:
                 waiting = changes or list(self._changes)[:_TOGETHER]
-                work = Commit(self.connection, self.gate)
+                work = Commit(self.connection, self.gate, self.watch)
                 with work as connection:
                     for change in waiting:
                         if not change.ended:  # its caller may have gone while this one waited

@@ -53,7 +53,7 @@ class SqliteLedger:
 
     def __init__(self, store: Work) -> None:
         self._store = store
-        self._unchanged = Unchanged(store)
+        self._unchanged, self._lasting = Unchanged(store), Unchanged(store, of_few=True)
 
     def world(
         self, actor: str, user_id: str, feature: str, budgets: Sequence[Budget], owners: Sequence[str] = ()
@@ -62,7 +62,9 @@ class SqliteLedger:
 
         def read() -> World:
             with self._store.read(actor) as t:
-                return world.read(t, user_id, feature, budgets, owners)
+                who = (actor, user_id, feature, tuple(owners))
+                lasting = self._lasting.get(who, lambda: world.lasting(t, user_id, feature, owners))
+                return world.read(t, user_id, budgets, lasting)
 
         return self._unchanged.get(("world", actor, user_id, feature, tuple(budgets), tuple(owners)), read)
 
@@ -136,6 +138,7 @@ class SqliteLedger:
             )
         except StalePlan:
             self._unchanged.forget()
+            self._lasting.forget()
             raise
 
     def mark_sent(self, actor: str, attempt: Attempt) -> None:

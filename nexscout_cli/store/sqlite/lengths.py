@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from nexscout_cli.engine.length.learning import Level
@@ -18,13 +19,18 @@ LEARNED = "what is learned of all"
 """Who writes down what answers teach of all users' has this to itself."""
 
 
+@lru_cache(maxsize=1_000)
+def _level(state: str) -> Level:
+    return Level(*json.loads(state))
+
+
 def levels(t: Transaction, user_id: str, feature: str) -> dict[tuple[str, str], Level]:
     """What is known of a feature's answers, by (user or EVERYONE, model or "" for all models)."""
     rows = t.execute(
         "SELECT user_id, model, state FROM output_lengths WHERE feature = ? AND user_id IN (?, ?)",
         (feature, user_id, EVERYONE),
     )
-    return {(owner, model): Level(*json.loads(state)) for owner, model, state in rows}
+    return {(owner, model): _level(state) for owner, model, state in rows}
 
 
 def learn(t: Transaction, settlement: Settlement, output_tokens: int) -> None:
@@ -60,21 +66,21 @@ def thinking(t: Transaction) -> dict[str, tuple[int, float, float]]:
 
 def learn_thinking(t: Transaction, model: str, tokens: int) -> None:
     """Fold an answer's tokens of thinking into its model's running mean and maximum."""
-    _fold(t, "thinking", model, float(tokens))
+    t.learn(_fold_means, ("thinking", model), float(tokens))
 
 
 def learn_factor(t: Transaction, model: str, ratio: float | None) -> None:
     """Fold a provider's input tokens ÷ our count into its model's running mean and maximum; None teaches nothing."""
-    if ratio is None:
-        return
-    _fold(t, "input_factors", model, ratio)
+    if ratio is not None:
+        t.learn(_fold_means, ("input_factors", model), ratio)
 
 
-def _fold(t: Transaction, table: str, model: str, value: float) -> None:
+def _fold_means(t: Transaction, key: tuple[str, str], values: list[float]) -> None:
+    table, model = key
     t.alone(LEARNED, shared=False)
-    t.execute(
-        f"""INSERT INTO {table} (model, n, mean, most) VALUES (:model, 1, :value, :value)
+    t.executemany(
+        f"""INSERT INTO {table} (model, n, mean, most) VALUES (?, 1, ?, ?)
             ON CONFLICT (model) DO UPDATE SET mean = {table}.mean + (excluded.mean - {table}.mean) / ({table}.n + 1),
             most = {t.sql.greatest}({table}.most, excluded.most), n = {table}.n + 1""",
-        {"model": model, "value": value},
+        [(model, value, value) for value in values],
     )

@@ -1,20 +1,22 @@
-"""What the changes of one commit teach, folded at its end: what is learned of a user is read and written once for all of them."""
+"""What changes teach, gathered and folded in at once: what is learned of a user is read and written once for all of them.
+
+They are folded in at the end of their changes' transaction, or in a later one of their own, for what is only described by them
+is nothing that an answer has to wait for.
+"""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    import sqlite3
     from collections.abc import Callable, Hashable
 
     Fold = Callable[[Any, Any, list[Any]], None]  # a transaction, the key, the lessons
 
 
 class Lessons:
-    """Lessons in the order in which they were given, each with what folds it in and what it is of.
-
-    They are part of the transaction that their changes are: what is taken back teaches nothing.
-    """
+    """Lessons in the order in which they were given, each with what folds it in and what it is of."""
 
     def __init__(self) -> None:
         self._given: list[tuple[Any, Fold, Hashable, Any]] = []
@@ -30,11 +32,14 @@ class Lessons:
         """Keep the first ``n``: the change that gave the others was taken back."""
         del self._given[n:]
 
-    def fold(self) -> None:
-        """Fold all in, and begin anew."""
-        given, self._given = self._given, []
+    def take(self, others: Lessons) -> None:
+        """Add those of another commit."""
+        self._given += others._given
+
+    def fold(self, connection: sqlite3.Connection) -> None:
+        """Fold all in, in the transaction that the connection is in. May be done again where that one was taken back."""
         of: dict[tuple[Fold, Hashable], tuple[Any, list[Any]]] = {}
-        for t, fold, key, lesson in given:
+        for t, fold, key, lesson in self._given:
             of.setdefault((fold, key), (t, []))[1].append(lesson)
         for (fold, key), (t, lessons) in of.items():
-            fold(t, key, lessons)
+            fold(t.over(connection), key, lessons)

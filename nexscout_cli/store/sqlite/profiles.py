@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 from nexscout_cli.engine.learning.profile import ProfileState
@@ -90,8 +91,11 @@ def for_plan(t: Transaction, user_id: str) -> Profile:
            WHERE user_id = ?""",
         (user_id,),
     ).fetchone()
-    if row is None:
-        return Profile()
+    return Profile() if row is None else _profile(tuple(row))
+
+
+@lru_cache(maxsize=256)  # it is read for each plan, and is another one a few times a second at most
+def _profile(row: tuple[Any, ...]) -> Profile:
     style, hours, preference, heads = (json.loads(value) for value in row[4:8])
     return Profile(row[0], row[1], row[2], row[3], style, tuple(hours), preference, tuple(heads), row[8])
 

@@ -6,8 +6,9 @@ import sqlite3
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
+from nexscout_cli import waiting
 from nexscout_cli.engine.names import check_user
 from nexscout_cli.errors import NotPermitted, StoreError, UsageError
 from nexscout_cli.jsontext import plain
@@ -15,7 +16,7 @@ from nexscout_cli.store import owner
 from nexscout_cli.store.sqlite.dialect import SQLITE
 
 if TYPE_CHECKING:
-    from collections.abc import Hashable, Iterator, Sequence
+    from collections.abc import Callable, Hashable, Iterator, Sequence
 
     from nexscout_cli.engine.ports import Clock
     from nexscout_cli.engine.store_rules import StoreRules
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
 OWN_OR_ADMIN = "(user_id = :actor OR EXISTS (SELECT 1 FROM users WHERE user_id = :actor AND role = 'admin'))"
 """SQL that every read of a person's rows carries: their own, or an admin reads."""
 
+T = TypeVar("T")
 _SECONDS = len("2026-11-10T12:00:00")
 
 
@@ -99,6 +101,10 @@ class Transaction:
         else:
             self.lessons.add(self, fold, key, lesson)
 
+    def recently(self, what: Hashable, read: Callable[[Transaction], T]) -> T:
+        """What ``read`` returns, or returned a moment ago where this transaction reads for many; ``what`` says of what."""
+        return read(self)
+
     def lives(self, name: str, since: str) -> bool:
         """Whether an owner of attempts lives, who began the latest one ``since`` that stamp.
 
@@ -133,8 +139,7 @@ class Transaction:
         if self._time is None:
             now = self.clock.now()
             when = stamp(now)
-            row = self.execute("SELECT value FROM meta WHERE key = 'last_seen'").fetchone()
-            seen: str = row[0] if row else "nothing"
+            seen = self._seen(when)
             try:
                 self._time = (now, when, seen) if when >= seen else (parse_stamp(seen), seen, seen)
             except ValueError as error:
@@ -144,6 +149,15 @@ class Transaction:
                     code="corrupt",
                 ) from error
         return self._time
+
+    def _seen(self, when: str) -> str:
+        """The stamp of when the time was seen last: a server's coroutines look once a second, as it is written that often."""
+        began, seen = self.known.get("seen", ("", ""))
+        if began[:_SECONDS] != when[:_SECONDS] or when < began or waiting.here() is None:
+            row = self.execute("SELECT value FROM meta WHERE key = 'last_seen'").fetchone()
+            seen = row[0] if row else "nothing"
+            self.known["seen"] = (when, seen)
+        return str(seen)
 
     @property
     def now(self) -> datetime:
@@ -179,6 +193,7 @@ class Transaction:
         _, when, seen = self._read_time()
         if when[:_SECONDS] > seen[:_SECONDS]:
             self.execute("UPDATE meta SET value = ? WHERE key = 'last_seen'", (when,))
+            self.known["seen"] = (when, when)
 
     def is_admin(self) -> bool:
         """Whether the actor is an admin."""

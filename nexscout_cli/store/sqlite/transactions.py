@@ -14,7 +14,7 @@ from nexscout_cli.store.sqlite.transaction import Transaction
 
 if TYPE_CHECKING:
     import sqlite3
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Hashable, Iterator
     from pathlib import Path
 
     from nexscout_cli.engine.ports import Clock
@@ -98,8 +98,12 @@ class Transactions:
         if (loop := waiting.here()) is not None:
             self.db.loop_writer(loop).settle(loop)
 
-    def state(self) -> tuple[int, ...] | None:
-        """See ``Work.state``. Another process's commit is missed where it falls into the file system's tick of the last one."""
+    def state(self, *, of_few: bool = False) -> Hashable | None:
+        """See ``Work.state``. Another process's commit is missed where it falls into the file system's tick of the last one,
+        and found by the next one of ours.
+        """
+        if (watch := self.db.watch) is not None:
+            return watch.of_few() if of_few else watch.of_all()
         found = [self.db.gate.commits]
         for name in self._files:
             try:

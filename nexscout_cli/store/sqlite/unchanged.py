@@ -19,18 +19,18 @@ class Unchanged:
     """Values by what they are of, as the books had them after the last commit, under the rules of the same second.
 
     Only what a server's coroutines ask for is kept; a command reads each time. The second counts because windows begin and
-    end with one.
+    end with one. ``of_few``: after a commit that changed accounts and calls alone, they are still the same.
     """
 
-    def __init__(self, store: Work) -> None:
-        self._store = store
+    def __init__(self, store: Work, *, of_few: bool = False) -> None:
+        self._store, self._of_few = store, of_few
         self._when: tuple[Hashable, ...] = ()
         self._rules: object = None
         self._kept: dict[Hashable, Any] = {}
 
     def get(self, key: Hashable, read: Callable[[], T]) -> T:
         """The value; read where something was committed since it was."""
-        if waiting.here() is None or (state := self._store.state()) is None:
+        if waiting.here() is None or (state := self._store.state(of_few=self._of_few)) is None:
             return read()
         when = (state, int(self._store.clock.now().timestamp()))
         if when != self._when or self._rules is not self._store.rules or len(self._kept) >= _MOST:

@@ -50,8 +50,11 @@ class Work(Protocol):
     ) -> None:
         """As :meth:`together`, of what nothing is owed for: a coroutine need not wait until it is committed."""
 
-    def state(self) -> Hashable | None:
-        """What is another after each commit, so that what was read may be kept while it is the same; None: nobody knows."""
+    def state(self, *, of_few: bool = False) -> Hashable | None:
+        """What is another after each commit, so that what was read may be kept while it is the same; None: nobody knows.
+
+        ``of_few``: after each that changed what plans read beside accounts and calls.
+        """
 
     def flush(self) -> None:
         """See that nothing that was removed stays in the log of changes."""

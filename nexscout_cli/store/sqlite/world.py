@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import json
 from datetime import timedelta
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from nexscout_cli.engine.evidence import evidence, with_evidence
 from nexscout_cli.engine.snapshot import Experience, Given, Subject, World, pooled
+from nexscout_cli.recent import Recent
 from nexscout_cli.store.sqlite import accounts, keys, lengths, models, profiles
 from nexscout_cli.store.sqlite.transaction import Transaction, stamp
 
@@ -15,6 +16,9 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from nexscout_cli.engine.budgets import Budget
+    from nexscout_cli.engine.length.learning import Level
+    from nexscout_cli.engine.model import Model
+    from nexscout_cli.engine.snapshot import Profile
 
 DOUBTS_SEEN = 200
 """Rows of usage that are looked through for how often first answers were doubted."""
@@ -22,26 +26,63 @@ AUDITS_SEEN = 1_000
 """A user's latest rows of usage that are looked through for audits, and for answers that were of no use."""
 
 
-def read(t: Transaction, user_id: str, feature: str, budgets: Sequence[Budget], owners: Sequence[str] = ()) -> World:
-    """The world for a user's request. Raises NotPermitted, UsageError where the actor may not act for the user."""
+class Lasting(NamedTuple):
+    """What of a world no call changes: who the user is, the catalog, budgets that admins set, what was learned."""
+
+    subject: Subject | None
+    is_admin: bool
+    profile: Profile
+    models: tuple[Model, ...]
+    panic: bool
+    input_factors: dict[str, tuple[int, float, float]]
+    output_lengths: dict[tuple[str, str], Level]
+    version: int
+    thinking: dict[str, tuple[int, float, float]]
+    budgets: list[Budget]
+
+
+def lasting(t: Transaction, user_id: str, feature: str, owners: Sequence[str]) -> Lasting:
+    """What lasts. Raises NotPermitted, UsageError where the actor may not act for the user."""
     row = t.require_access(user_id)
-    energy = accounts.find(t, user_id, "energy", accounts.PREPAID)
     meta = dict(t.execute("SELECT key, value FROM meta WHERE key IN ('panic', 'world_version')").fetchall())
-    return World(
-        now=t.now,
+    return Lasting(
         subject=Subject(row["tier"], row["granted_period"]) if row else None,
         is_admin=t.is_admin(),
         profile=profiles.for_plan(t, user_id),
-        energy=energy["granted"] - energy["held"] - energy["spent"] if energy else 0,
-        used=accounts.used(t, user_id, [*budgets, *keys.drawn_on(t, owners)] if owners else budgets),
         models=models.of_version(t, int(meta["world_version"])),
         panic=meta["panic"] == "1",
-        load=_load(t),
         input_factors=lengths.factors(t),
         output_lengths=lengths.levels(t, user_id, feature),
         version=int(meta["world_version"]),
         thinking=lengths.thinking(t),
+        budgets=keys.drawn_on(t, owners) if owners else [],
     )
+
+
+def read(t: Transaction, user_id: str, budgets: Sequence[Budget], known: Lasting) -> World:
+    """The world for a user's request: what lasts, and what calls change."""
+    energy = accounts.find(t, user_id, "energy", accounts.PREPAID)
+    return World(
+        now=t.now,
+        subject=known.subject,
+        is_admin=known.is_admin,
+        profile=known.profile,
+        energy=energy["granted"] - energy["held"] - energy["spent"] if energy else 0,
+        used=accounts.used(t, user_id, [*budgets, *known.budgets]),
+        models=known.models,
+        panic=known.panic,
+        load=t.recently("load", _load_of),
+        input_factors=known.input_factors,
+        output_lengths=known.output_lengths,
+        version=known.version,
+        thinking=known.thinking,
+    )
+
+
+def _load_of(t: Transaction) -> int:
+    """The load: a server's of a second ago at most, for it is counted over all calls of a minute."""
+    recent: Recent[int] = t.known.setdefault("load", Recent())
+    return recent.get("load", lambda: _load(t))
 
 
 def _load(t: Transaction) -> int:

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nexscout_cli.engine.length import features
+from nexscout_cli.engine.length import features, told
 from nexscout_cli.engine.length import model as lengths
 
 
@@ -36,13 +36,13 @@ def expected(prompt: str, model: str = "gpt-4o", feature: str = "ai_chatbot", wo
 )
 def test_a_length_named_in_the_prompt_decides_in_many_languages(prompt: str, tokens: int) -> None:
     assert expected(prompt) == pytest.approx(tokens, rel=0.45)
-    named = features.named_length(prompt)
+    named = told.named_length(prompt)
     assert named is not None and named[0] == pytest.approx(tokens, rel=0.05)
 
 
 @pytest.mark.parametrize("prompt", ["Make one point clear", "Take a step back", "I am 30, what now?", "", "10" * 50])
 def test_a_number_that_names_no_length_is_left_alone(prompt: str) -> None:
-    assert features.named_length(prompt) is None
+    assert told.named_length(prompt) is None
 
 
 def test_the_numbers_of_a_question_are_no_length() -> None:

@@ -117,7 +117,7 @@ def test_near_a_cap_the_ladder_is_descended_before_anything_is_refused() -> None
     deck = {"feature": "ai_pitchdeck"}
     whole = plan(deck)
     seen = []
-    for left in (whole.max_cost, whole.predicted_cost // 2, 150_000, 50_000):
+    for left in (whole.max_cost, whole.predicted_cost // 2, 200_000, 50_000):
         made = plan(deck, limits=(Limit("usd", "user", "day", 10**9, left),))
         assert made.max_cost <= left or not made.allow_proceed
         seen.append((made.model.name, made.allow_proceed))
