@@ -1,4 +1,4 @@
-"""``nexscout db archive``: old months leave the books for files; and what other commands say of them."""
+"""``nexscout db archive``: old months leave the books for files."""
 
 from __future__ import annotations
 
@@ -78,13 +78,6 @@ def _told_of_leaving(months: list[Leaving], as_json: bool) -> int:
     if not months and output.stdout_is_terminal():
         output.out("there is nothing to archive")
     return 0
-
-
-def note_archives(session: Session, what: str) -> None:
-    """Say which months are not in a list that went to its end; ``what`` is in it, as a plural."""
-    if found := session.store.maintenance.archives(session.actor):
-        places = ", ".join(dict.fromkeys(one.folder for one in found))
-        output.note(f"{what} from before {found[-1].until} are archived in {places}")
 
 
 def existing() -> str:

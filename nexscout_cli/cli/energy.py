@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from nexscout_cli.cli import archive, choices, declared, output, tables
+from nexscout_cli.cli import choices, declared, output, tables
 from nexscout_cli.cli.session import Session
 from nexscout_cli.engine.book_types import Energy
 from nexscout_cli.errors import UsageError
@@ -63,7 +63,7 @@ def history(
     subject = session.subject(user)
     rows = session.store.energy.history(session.actor, subject, limit)
     if len(rows) < limit:
-        archive.note_archives(session, "holds and charges")
+        session.note_archives("holds and charges")
     if as_json:
         output.emit({"user_id": subject, "rows": rows})
         return 0

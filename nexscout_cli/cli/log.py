@@ -5,7 +5,7 @@ from __future__ import annotations
 from decimal import Decimal
 from typing import Annotated, Any
 
-from nexscout_cli.cli import archive, declared, output, tables
+from nexscout_cli.cli import declared, output, tables
 from nexscout_cli.cli.session import Session
 
 app = declared.App()
@@ -47,7 +47,7 @@ def log(
         raise refuse("--user")
     rows = session.remote.latest(limit) if session.remote else session.store.log.latest(session.actor, user, limit)
     if len(rows) < limit and not session.remote:
-        archive.note_archives(session, "requests")
+        session.note_archives("requests")
     if not rows:
         output.note("no requests yet")
     if as_json:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from datetime import datetime
 from decimal import Decimal
 from typing import Any, NamedTuple
 
@@ -115,7 +116,10 @@ class Section(NamedTuple):
 
 def caption(result: dict[str, Any], window: Window) -> str:
     """What a report is, of whom, and of when: the first line of everything that a person reads."""
-    since, until = (moment.astimezone(window.tz) for moment in (window.since, window.until))
+    ends = (window.since, window.until)
+    if "archived" in result:  # which made it wider
+        ends = (datetime.fromisoformat(result["since"]), datetime.fromisoformat(result["until"]))
+    since, until = (moment.astimezone(window.tz) for moment in ends)
     of_whom = f" of {result['user']}" if result["user"] else ""
     of_whom += "".join(f", {what} {name}" for what, name in window.only.named().items())
     return f"{result['report']}{of_whom}, {since:%Y-%m-%d %H:%M} to {until:%Y-%m-%d %H:%M} ({window.tz})"

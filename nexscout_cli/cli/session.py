@@ -120,3 +120,9 @@ class Session:
     def recover(self) -> None:
         """Settle what dead processes left behind: what every writing command begins with."""
         self.store.recovery.recover(self.actor)
+
+    def note_archives(self, what: str) -> None:
+        """Say which months are not in a list that went to its end; ``what`` is in it, as a plural."""
+        if found := self.store.maintenance.archives(self.actor):
+            places = ", ".join(dict.fromkeys(one.folder for one in found))
+            output.note(f"{what} from before {found[-1].until} are archived in {places}")

@@ -9,8 +9,9 @@ from typing import Any
 import pytest
 
 from nexscout_cli import assemble
+from nexscout_cli.engine.asked import new_id
 from nexscout_cli.engine.book_types import Archive
-from nexscout_cli.engine.report_window import Window
+from nexscout_cli.engine.report_window import Window, zone
 from nexscout_cli.engine.reports.build import COLUMNS, report
 from nexscout_cli.errors import NotPermitted, StoreError, UsageError
 from nexscout_cli.store import parquet
@@ -208,13 +209,77 @@ def test_what_needs_single_rows_says_where_they_are(shop: Shop, used: Steps, tmp
         assert told.value.code == "archived"
     with pytest.raises(UsageError, match=r"archived in .*old"):
         store.recovery.billed("ada", NOVEMBER, at(5))
-    for since, user in ((at(20, 7, 11) + timedelta(minutes=7), None), (at(20, 7, 11), "bob")):
-        with pytest.raises(UsageError, match=r"single rows .* archived in .*old") as told:
-            report(store, "ada", "accuracy", Window(since, at(5)), used.settings, user)
-        assert told.value.code == "archived" and "--since 2026-11-20 --tz UTC" in told.value.suggestion
     found = report(store, "ada", "days", Window(at(20, 7, 11), at(5)), used.settings)
     assert found["archived"] == [{"month": "2026-11", "folder": str(tmp_path / "old")}]
     assert "archived" not in report(store, "ada", "days", Window(at(1, 0), at(5)), used.settings)
+
+
+def test_a_window_over_archived_rows_is_widened_to_what_is_known_and_says_so(
+    shop: Shop, used: Steps, tmp_path: Path
+) -> None:
+    since = at(20, 7, 11) + timedelta(minutes=7)
+    hour, day = at(20, 7, 11), at(20, 0, 11)
+    before = {
+        user: report(used.store, "ada", "days", Window(start, at(5)), used.settings, user)
+        for user, start in ((None, hour), ("bob", day))
+    }
+    archive(used, tmp_path / "old")
+    for user, start in ((None, hour), ("bob", day)):
+        found = report(used.store, "ada", "days", Window(since, at(5)), used.settings, user)
+        assert found["since"] == f"{start:%Y-%m-%dT%H:%M:%S.%fZ}" and found["rows"] == before[user]["rows"]
+    kolkata = Window(since, at(5), zone("Asia/Kolkata"))
+    with pytest.raises(UsageError, match=r"single rows .* archived in .*old") as told:
+        report(used.store, "ada", "providers", kolkata, used.settings)
+    assert told.value.code == "archived" and "--tz UTC" in told.value.suggestion
+
+
+def test_others_write_while_a_month_leaves(shop: Shop, used: Steps, books: Books, tmp_path: Path) -> None:
+    ada, told = shop.actor("ada"), []
+
+    def write(month: str, what: str) -> None:
+        told.append(what)
+        if shop.kind.name == "postgres" or what in ("verifying", "naming", "done"):  # a file has one writer, or readers
+            ada.post(ada.sent())
+
+    (planned,) = used.store.maintenance.archivable("ada", BEFORE)
+    (made,) = used.store.maintenance.archive("ada", BEFORE, tmp_path / "old", write)
+    counts = ("requests", "attempts", "entries", "usage", "predictions", "cost_usd")
+    assert [getattr(made, name) for name in counts] == [getattr(planned, name) for name in counts]
+    assert sum(what.endswith("removed") for what in told) == 5 and used.check() == []
+
+
+def test_the_clock_is_not_set_back_to_what_is_archived(shop: Shop, used: Steps, tmp_path: Path) -> None:
+    archive(used, tmp_path / "old")
+    shop.clock.time = at(30, 12, 11)
+    with pytest.raises(UsageError, match="is archived"):
+        used.store.recovery.reset_clock("ada")
+
+
+def test_verdicts_conversations_and_jobs_stay_with_what_they_cost(
+    shop: Shop, ada: Steps, books: Books, tmp_path: Path
+) -> None:
+    names = [new_id(shop.clock) for _ in range(3)]
+    for name in names:
+        ada.post(ada.sent(request_id=name))
+    ada.store.feedback.record("ada", names[0], "good")
+    for statement in (
+        "INSERT INTO conversations (id, user_id, feature, created_at, used_at) VALUES ('c', 'ada', 'ai_chatbot', "
+        "'2026-11-10T12:00:00.000000Z', '2026-11-10T12:00:00.000000Z')",
+        f"INSERT INTO conversation_turns VALUES ('c', 1, '{names[1]}', '[]', '2026-11-10T12:00:00.000000Z')",
+        "INSERT INTO jobs (id, actor, name, digest, state, created_at, ended_at) VALUES ('job1', 'ada', 'x', 'x', 'ended', "
+        "'2026-11-10T12:00:00.000000Z', '2026-11-10T12:00:00.000000Z')",
+        f"INSERT INTO job_rows (job, n, row_id, digest, user_id, state, request_id) VALUES ('job1', 0, '0', 'x', 'ada', "
+        f"'ended', '{names[2]}')",
+    ):
+        books.change(statement)
+    before = ada.store.jobs.find("ada", "job1").cost
+    shop.clock.time = at(5)
+    owner = shop.owner("ada")
+    owner.store.recovery.recover("ada")
+    (made,) = archive(owner, tmp_path / "old")
+    assert made.requests == 2 and books.listed("requests", "request_id") == [names[1]]
+    assert ada.store.jobs.find("ada", "job1").cost == before > 0 and owner.check() == []
+    assert ada.store.feedback.by_model("ada", None) == {"gpt-4o-mini": (1, 0)}
 
 
 @pytest.mark.parametrize("elsewhere", [True, False], ids=["other", "same"])

@@ -11,8 +11,10 @@ from nexscout_cli.engine.book_types import Archive
 from nexscout_cli.errors import UsageError
 
 if TYPE_CHECKING:
+    from nexscout_cli.engine.report_window import Window
     from nexscout_cli.store.sqlite.records import Execute
 
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _DIGITS = 11
 """Characters of a request's name that say when it began, in milliseconds."""
 
@@ -66,6 +68,20 @@ def need_rows(execute: Execute, since: datetime, what: str) -> None:
             f"ask from {day} on, or read the files there",
             code="archived",
         )
+
+
+def widened(execute: Execute, window: Window, unit: timedelta) -> Window:
+    """A window that begins and ends at whole units of UTC (an hour, a day) where rows are archived, of which sums are known."""
+    first = rows_from(execute)
+    if not first:
+        return window
+    start = datetime.combine(date.fromisoformat(first), datetime.min.time(), UTC)
+    since, until = window.since, window.until
+    if since < start:
+        since -= (since - _EPOCH) % unit
+    if until < start:
+        until += -(until - _EPOCH) % unit
+    return window._replace(since=since, until=until)
 
 
 def month_after(month: str) -> str:

@@ -36,6 +36,7 @@ _FORM = "nexscout archive 1"
 _MOST_DAYS = 100_000
 """Days that are folded at most before a month can leave."""
 _AGAIN = "the books are as they were; run it again"
+_SUMMED = ("requests", "attempts", "entries", "usage", "predictions", "cost_usd")
 _INSERT = """INSERT INTO archives (month, until, first_at, folder, requests, attempts, entries, usage, predictions, cost_usd,
   hash, closings_hash, is_open, archived_at, archived_by) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 1, ?, ?)"""
 _CLOSE = """INSERT INTO closings (account, month, entries, spent)
@@ -89,7 +90,11 @@ def plan(store: Work, actor: str, before: str) -> list[Leaving]:
     """What would leave with each month that ends before that day (YYYY-MM-DD). Raises NotPermitted, UsageError."""
     with store.read(actor) as t:
         t.require_admin("archive")
-        counted = [leaving.counted(t, month) for month in leaving.months(t, before)]
+        until_then = [leaving.counted(t, month) for month in leaving.months(t, before)]
+    counted = [
+        one._replace(**{name: getattr(one, name) - getattr(less, name) for name in _SUMMED}) if less else one
+        for one, less in zip(until_then, [None, *until_then], strict=False)
+    ]
     return [one for one in counted if one.requests or one.usage or one.predictions or one.against]
 
 

@@ -44,6 +44,7 @@ class FoldReader:
             SELECT min(created_at) FROM attempts WHERE failure IS NOT NULL UNION ALL
             SELECT min(first_at) FROM archives) AS oldest"""
         self._known: Folded | None = None
+        self._archives: list[Archive] | None = None
         self._short: dict[tuple[str, str, str], Sequence[Any]] = {}
 
     def _select(self, sql: str, **values: Any) -> list[Record]:
@@ -132,22 +133,21 @@ class FoldReader:
     def archived(self) -> list[Archive]:
         """The archives with rows of the window, oldest first."""
         since, until = f"{self.window.since.astimezone(UTC):%Y-%m-%d}", self.window.until.astimezone(UTC)
-        found = archives.known(self._t.execute)
-        if not found or parse_stamp(self._first_archived) >= until:
-            return []
+        found = self._every_archive()
         return [one for one in found if since < one.until and f"{until:%Y-%m}" >= one.month]
 
-    @cached_property
-    def _first_archived(self) -> str:
-        return str(self._select("SELECT min(first_at) FROM archives")[0][0])
+    def _every_archive(self) -> list[Archive]:
+        if self._archives is None:
+            self._archives = archives.known(self._t.execute)
+        return self._archives
 
     @cached_property
     def _archived_from(self) -> datetime:
-        return parse_stamp(self._first_archived)
+        return parse_stamp(self._select("SELECT min(first_at) FROM archives")[0][0])
 
     @cached_property
     def _rows_from(self) -> datetime:
-        return datetime.fromisoformat(f"{archives.rows_from(self._t.execute)}T00:00+00:00")
+        return datetime.fromisoformat(f"{self._every_archive()[-1].until}T00:00+00:00")
 
     def _from_periods(
         self, fold: Fold, keys: Sequence[str], wanted: str, hours: int, first: str, end: str

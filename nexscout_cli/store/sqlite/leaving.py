@@ -163,7 +163,7 @@ def months(t: Transaction, before: str) -> list[str]:
 
 
 def counted(t: Transaction, month: str) -> Leaving:
-    """What would leave with a month, and what speaks against it, "" for nothing; seals and folds come before."""
+    """What would leave up to a month's end, and what speaks against it, "" for nothing; seals and folds come before."""
     until, upto = archives.month_after(month), seals.Upto(_NO_END, _NO_END, _NO_END)
     counts = [
         run(t, f"SELECT count(*) FROM {table} {where}", until, upto).fetchone()[0] for table, where in TABLES.items()

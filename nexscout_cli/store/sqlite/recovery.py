@@ -127,6 +127,11 @@ class SqliteRecovery:
         now = self._store.clock.now()
         with self._store.write(actor, touch=False) as t:  # what is there may be no time
             t.require_admin("reset the last-seen time")
+            if stamp(now) < (first := archives.rows_from(t.execute)):
+                raise UsageError(
+                    f"the clock says {stamp(now)}, and all before {first} is archived: nothing can be entered there any more",
+                    "set the clock right",
+                )
             if not t.execute("UPDATE meta SET value = ? WHERE key = 'last_seen'", (stamp(now),)).rowcount:
                 t.execute("INSERT INTO meta VALUES ('last_seen', ?)", (stamp(now),))
 

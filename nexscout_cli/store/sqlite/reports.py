@@ -15,7 +15,7 @@ from nexscout_cli.engine.report_values import Deployed, Failed, Person, PromptCa
 from nexscout_cli.engine.sums import SUMS
 from nexscout_cli.engine.usage import Rates
 from nexscout_cli.errors import StoreError
-from nexscout_cli.store.sqlite import folding
+from nexscout_cli.store.sqlite import archives, folding
 from nexscout_cli.store.sqlite.fold_reader import IS_ADMIN, OWNERS, FoldReader, add, grouped
 from nexscout_cli.store.sqlite.fold_reading import Stretch
 from nexscout_cli.store.sqlite.folds import CLASSES, ERRORS, FAILURES, LATENCY, PREDICTIONS, USAGE
@@ -89,11 +89,15 @@ class SqliteReports:
     def reading(self, actor: str, window: Window, user: str | None = None) -> Iterator[SqliteReportReader]:
         """A reader of one window. ``user`` None: everyone's for an admin, else the actor's own.
 
+        Where rows are archived the window is widened to whole hours of UTC; of one user to whole days.
+
         Raises NotPermitted, UsageError.
         """
         self._catch_up(actor)
         with self._store.read(actor) as t:
-            yield SqliteReportReader(t, window, t.readable_user(user))
+            whose = t.readable_user(user)
+            unit = timedelta(hours=1) if whose is None else _DAY
+            yield SqliteReportReader(t, archives.widened(t.execute, window, unit), whose)
 
     def _catch_up(self, actor: str) -> None:
         """Fold what has been left for long. Who may not write, or not now, reads rows instead."""
@@ -283,7 +287,9 @@ class SqliteReportReader(FoldReader):
     def by_day(self, step: int = 1) -> Iterator[tuple[str, SqliteReportReader]]:
         """Each day of the window's time zone since the first use, with a reader of it alone; or of ``step`` days from it."""
         for day, start, end in self._local_days(step):
-            yield day.isoformat(), type(self)(self._t, self.window._replace(since=start, until=end), self.user)
+            one = type(self)(self._t, self.window._replace(since=start, until=end), self.user)
+            one._archives = self._every_archive()
+            yield day.isoformat(), one
 
     def _local_days(self, step: int = 1) -> Iterator[tuple[date, datetime, datetime]]:
         tz = self.window.tz
