@@ -56,8 +56,6 @@ class Stream:
         self.ended.append(self.machine.now)
 
 
-
-
 def paced(machine: Machine) -> Pace:
     pacing.time = machine  # type: ignore[assignment, attr-defined]
     return Pace(machine)  # type: ignore[arg-type]
