@@ -39,6 +39,7 @@ class Coroutines:
     def __init__(self, most: int, *, writes_behind: bool = True) -> None:
         self.events = asyncio.get_running_loop()
         self.writes_behind = writes_behind
+        self.away = 0
         self._thread = threading.get_ident()
         self._pool = ThreadPoolExecutor(most, "nexscout-blocking")
         self._writing = ThreadPoolExecutor(1, "nexscout-commits")
@@ -50,6 +51,10 @@ class Coroutines:
 
     async def run(self, work: Callable[[], T]) -> T:
         """What ``work`` returns or raises. It goes on to its end even where nobody waits for that any more."""
+        return await self.begin(work)
+
+    def begin(self, work: Callable[[], T]) -> asyncio.Future[T]:
+        """The same, begun at once: on return it has come to its first wait."""
         done: asyncio.Future[T] = self.events.create_future()
 
         def body() -> None:
@@ -63,7 +68,7 @@ class Coroutines:
                     done.set_result(value)
 
         self.start(body)
-        return await done
+        return done
 
     def start(self, work: Callable[[], None]) -> None:
         """Run something as a coroutine whose end nobody waits for; ``work`` raises nothing."""
@@ -112,17 +117,21 @@ class Coroutines:
 
     def in_thread(self, work: Callable[[], T]) -> T:
         """See :class:`nexscout_cli.waiting.Loop`."""
-        return self._ended(self.events.run_in_executor(self._pool, work))
+        return self._done_by(self._pool, work)
 
     def in_writers_thread(self, work: Callable[[], T]) -> T:
         """See :class:`nexscout_cli.waiting.Loop`."""
-        return self._ended(self.events.run_in_executor(self._writing, work))
+        return self._done_by(self._writing, work)
 
     def to_end(self, coroutine: Coroutine[Any, Any, T]) -> T:
         """See :class:`nexscout_cli.waiting.Loop`."""
         return self._ended(self.events.create_task(coroutine))
 
-    def _ended(self, future: asyncio.Future[T]) -> T:
+    def _done_by(self, pool: Executor, work: Callable[[], T]) -> T:
+        # The thread wakes the coroutine itself: by a future of the loop's that takes the loop three turns.
+        return self._ended(pool.submit(work))
+
+    def _ended(self, future: asyncio.Future[T] | Future[T]) -> T:
         if not future.done():
             self.suspend(lambda resume: future.add_done_callback(lambda _: resume()))
         return future.result()

@@ -25,6 +25,9 @@ class Loop(Protocol):
     writes_behind: bool
     """Whether an answer that costs nothing is handed over before it is booked, as a server does for speed."""
 
+    away: int
+    """How many of them wait for another server."""
+
     @property
     def running(self) -> int:
         """How many coroutines there are, those that wait included."""

@@ -18,9 +18,12 @@ app = declared.App()
 @app.command()
 def archive(
     before: Annotated[
-        str, declared.Option("--before", metavar="DATE", help="Months that end before this day: 2026-10-01.")
+        str, declared.Option("--before", metavar="DATE", help="Months before this day or month: 2026-10-01, 2026-10.")
     ],
-    to: Annotated[Path | None, declared.Option("--to", metavar="FOLDER", help="Where the files go.")] = None,
+    to: Annotated[
+        Path | None,
+        declared.Option("--to", metavar="FOLDER", help="Where the files go; default: archives, in the data folder."),
+    ] = None,
     dry_run: Annotated[bool, declared.Option("--dry-run", help="Say what would go; write and remove nothing.")] = False,
     as_json: request.AsJson = False,
 ) -> int:
@@ -39,8 +42,7 @@ def archive(
     upkeep = session.store.maintenance
     if dry_run:
         return _told_of_leaving(upkeep.archivable(session.actor, day), as_json)
-    if to is None:
-        raise UsageError("where to?", f"nexscout db archive --before {before} --to FOLDER")
+    to = to or config.data_dir() / "archives"
     months = upkeep.archive(session.actor, day, to, _told_of_month)
     if as_json:
         output.emit({"months": [one._asdict() | {"cost_usd": usd(one.cost_usd)} for one in months]})
@@ -55,9 +57,9 @@ def _day(text: str) -> str:
     from datetime import date
 
     try:
-        return date.fromisoformat(text).isoformat()
+        return date.fromisoformat(f"{text}-01" if len(text) == len("2026-10") else text).isoformat()
     except ValueError:
-        raise UsageError(f"{text!r:.40} is no day", "for instance --before 2026-10-01") from None
+        raise UsageError(f"{text!r:.40} is no day and no month", "for instance --before 2026-10-01") from None
 
 
 def _told_of_month(month: str, what: str) -> None:

@@ -195,7 +195,11 @@ class _Connection(asyncio.Protocol):
         # One timer serves many waits: the end only moves further off, and who is woken too early asks again what is left.
         if self._timer is None:
             self._timer = loop.events.call_later(left, self._late)
-        loop.suspend(self._wait)
+        loop.away += 1
+        try:
+            loop.suspend(self._wait)
+        finally:
+            loop.away -= 1
         if self._error is not None and not self.parts:
             raise self._error
 

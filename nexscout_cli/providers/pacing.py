@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING, Protocol
 from weakref import WeakKeyDictionary
 
 if TYPE_CHECKING:
-    import asyncio
 
     from nexscout_cli.waiting import Loop
 
@@ -34,6 +33,8 @@ _AT_ONCE = 8
 """Rests that end at a time. Else what a hiccup has gathered would come together again after each rest, and whoever begins then
 would have to wait for all of it.
 """
+_GIVES_WAY = 0.03
+"""Seconds that a rest may last longer for that."""
 
 
 class Rests(Protocol):
@@ -44,11 +45,15 @@ class Rests(Protocol):
 
 
 class Pace:
-    """The pace of one loop's streams. ``rest``: seconds that a stream rests now, after it was read."""
+    """The pace of one loop's streams. ``rest``: seconds that a stream rests now, after it was read.
 
-    def __init__(self, events: asyncio.AbstractEventLoop) -> None:
+    While a coroutine is at work on something else than a stream, a request's plan or its booking, rests last a little longer:
+    it has the loop to itself.
+    """
+
+    def __init__(self, loop: Loop) -> None:
         self.rest = 0.0
-        self._events = events
+        self._loop, self._events = loop, loop.events
         self._resting: deque[tuple[float, Rests]] = deque()
         self._open = 0
         self._looked: tuple[float, float] | None = None
@@ -71,6 +76,9 @@ class Pace:
 
     def _wake(self) -> None:
         resting, now = self._resting, time.monotonic()
+        if self._loop.running > self._loop.away and now - resting[0][0] < _GIVES_WAY:
+            self._events.call_later(_TICK, self._wake)
+            return
         for _ in range(_AT_ONCE):
             if not resting or resting[0][0] > now:
                 break
@@ -104,5 +112,5 @@ def pace(loop: Loop) -> Pace:
     """The pace of a loop's streams."""
     found = _pace_of.get(loop)
     if found is None:
-        found = _pace_of[loop] = Pace(loop.events)
+        found = _pace_of[loop] = Pace(loop)
     return found

@@ -162,9 +162,7 @@ class _Events(StreamingResponse):
         try:
             head = {"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers}
             await send(head)
-            write: Callable[[bytes], bool] | None = (
-                scope.get("extensions", {}).get(STRAIGHT, {}).get("write")
-            )
+            write: Callable[[bytes], bool] | None = scope.get("extensions", {}).get(STRAIGHT, {}).get("write")
             if write is not None:
                 teller = self._teller
                 self._running.straight_to(lambda piece: write(b"".join(teller.piece(piece))))

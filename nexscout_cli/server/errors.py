@@ -33,6 +33,7 @@ _BY_CODE = {
     "max_cost": 402,
     "model_not_found": 404,
     "request_not_found": 404,
+    "archived": 404,
     "no_model": 503,
     "contention": 503,
     "idempotency_conflict": 409,

@@ -46,7 +46,13 @@ class Threads:
 
     async def run(self, work: Callable[[], T], size: int) -> T:
         """Do what the engine does of a request whose text has so many characters."""
-        return await (self.do(work) if size >= LARGE else self.coroutines.run(work))
+        return await self.begin(work, size)
+
+    def begin(self, work: Callable[[], T], size: int) -> asyncio.Future[T]:
+        """The same, begun at once."""
+        if size >= LARGE:
+            return asyncio.get_running_loop().create_task(self.do(work))
+        return self.coroutines.begin(work)
 
     @property
     def coroutines(self) -> Coroutines:
@@ -81,7 +87,7 @@ class Running:
         def work() -> AIResponse:
             return engine.run(request, self._take, actor=actor, request_id=request_id)
 
-        self._run = self._loop.create_task(threads.run(work, size))
+        self._run = threads.begin(work, size)
         self._run.add_done_callback(lambda _: self._news.set())
 
     def _take(self, piece: str) -> None:

@@ -87,12 +87,14 @@ class Gateway:
 
 
 class Ours(Gateway):
-    """nexscout serve, with its ledger."""
+    """nexscout serve, with its ledger: in a file, or at ``books``, the URL of a PostgreSQL."""
 
     name = "nexscout serve, ledger on"
+    books = ""
 
     def start(self) -> None:
         """Start it, with a key whose tier has plenty."""
+        self.folder.mkdir(exist_ok=True)
         env = {name: value for name, value in os.environ.items() if not name.startswith("NEXSCOUT_")} | {
             "NEXSCOUT_HOME": str(self.folder / "home"),
             "NEXSCOUT_ACTOR": "ada",
@@ -102,6 +104,8 @@ class Ours(Gateway):
             "NEXSCOUT_TIERS_ELITE_ENERGY": "1000000000",
             "NEXSCOUT_SERVE_MAX_AT_ONCE": "2000",
         }
+        if self.books:
+            env["NEXSCOUT_DB"] = self.books
         command = [sys.executable, "-m", "nexscout_cli"]
         made = subprocess.run([*command, "keys", "create"], env=env, capture_output=True, text=True, check=True)
         self.key = made.stdout.strip()

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 import stat
+import sys
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -233,3 +234,48 @@ def test_forgetting_names_the_backups_that_still_hold_the_texts(nexscout: Any, b
     assert ran.exit == 0 and f"still holds texts of owner's: {home}/whole" in ran.stderr and "bare" not in ran.stderr
     shown = json.loads(nexscout("user", "forget", "owner", "--yes", "--json").stdout)
     assert [one["path"] for one in shown["backups"]] == [str(home / "whole")]
+
+
+@pytest.fixture
+def old(home: Path) -> Bench:
+    """The installation's database, used in September and since."""
+    bench = Bench(home / "nexscout.db", "owner", SettableClock(datetime(2026, 9, 7, tzinfo=UTC)))
+    bench.post(bench.sent())
+    bench.clock.time = datetime(2026, 10, 7, tzinfo=UTC)
+    bench.post(bench.sent())
+    bench.clock.time = datetime(2026, 11, 7, tzinfo=UTC)
+    bench.store.recovery.recover("owner")
+    return bench
+
+
+def test_archive_says_what_would_go_then_moves_it_and_lists_say_where_it_is(
+    nexscout: Any, old: Bench, home: Path, tmp_path: Path
+) -> None:
+    pytest.importorskip("pyarrow", reason="archives are not installed: nexscout[archive]")
+    command = ("db", "archive", "--before", "2026-10")
+    told = nexscout(*command, "--dry-run")
+    assert told.exit == 0 and told.stdout.startswith("2026-09: 1 requests, 1 attempts, ")
+    assert json.loads(nexscout(*command, "--dry-run", "--json").stdout)["months"][0]["usage"] == 1
+    assert nexscout(*command, "--to", str(tmp_path / "old")) == (0, "", "")
+    assert (tmp_path / "old" / "2026-09.requests.parquet").exists()
+    assert json.loads(nexscout(*command, "--json").stdout) == {"months": []} and not (home / "archives").exists()
+    assert nexscout("db", "check") == (0, "", "")
+    for listing in (("log",), ("energy", "history")):
+        assert f"from before 2026-10-01 are archived in {tmp_path}/old" in nexscout(*listing).stderr
+    shown = nexscout("report", "days", "--since", "2026-09-01", "--until", "2026-10-01").stdout
+    assert "2026-09-07" in shown and "the calls are archived in" in shown
+    ran = nexscout("why", "1992f0a0a0a0")
+    assert ran.exit == 2 and "archived in" in ran.stderr
+
+
+def test_archive_refuses_what_is_no_day_and_names_the_extra_it_needs(
+    nexscout: Any, old: Bench, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for day in ("soon", "2026-13-01", "2026-1"):
+        ran = nexscout("db", "archive", "--before", day, "--to", str(tmp_path / "old"))
+        assert ran.exit == 2 and "is no day" in ran.stderr
+    monkeypatch.setitem(sys.modules, "pyarrow", None)
+    monkeypatch.setitem(sys.modules, "pyarrow.parquet", None)
+    ran = nexscout("db", "archive", "--before", "2026-10-01", "--to", str(tmp_path / "old"))
+    assert ran.exit == 6 and 'pip install "nexscout[archive]"' in ran.stderr
+    assert not (tmp_path / "old").exists()

@@ -20,6 +20,8 @@ from tests.contract.conftest import Shop
 from tests.support.postgres import new_database
 from tests.support.steps import Steps
 
+pytest.importorskip("pyarrow", reason="archives are not installed: nexscout[archive]")
+
 BEFORE = "2026-12-01"
 NOVEMBER = datetime(2026, 11, 1, tzinfo=UTC)
 

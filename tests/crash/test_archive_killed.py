@@ -24,6 +24,8 @@ from tests.support.clock import SettableClock
 from tests.support.postgres import new_database
 from tests.support.steps import Steps
 
+pytest.importorskip("pyarrow", reason="archives are not installed: nexscout[archive]")
+
 BEFORE = "2026-12-01"
 STEPS = (2, 7, 8, 9, 11, 14, 15)
 """Of what is told of a month: files are half written, unread, unnamed; it is about to remove, removes, will commit."""

@@ -20,6 +20,7 @@ class Machine:
 
     def __init__(self) -> None:
         self.now, self.used, self.busy = 100.0, 0.0, 0.0
+        self.events, self.running, self.away = self, 0, 0
         self._due: list[tuple[float, int, Callable[..., None], tuple[Any, ...]]] = []
         self._number = count()
 
@@ -54,8 +55,6 @@ class Stream:
 
     def go_on(self) -> None:
         self.ended.append(self.machine.now)
-
-
 
 
 def paced(machine: Machine) -> Pace:
@@ -137,3 +136,26 @@ def test_what_has_gathered_goes_on_a_few_at_a_time() -> None:
     at = [stream.ended[0] for stream in streams]
     assert at == sorted(at)
     assert max(at.count(moment) for moment in at) == 8
+
+
+@settings(deadline=None, max_examples=50)
+@given(st.integers(1, 30), st.integers(0, 3))
+def test_rests_last_longer_while_requests_are_begun_but_not_much(streams: int, others: int) -> None:
+    machine = Machine()
+    pace = paced(machine)
+    pace.rest, machine.away, machine.running = 0.1, others, others + 1
+    resting = [Stream(machine) for _ in range(streams)]
+    begun = machine.now
+    for stream in resting:
+        pace.let_rest(stream)
+    machine.run(0.12)
+    assert not any(stream.ended for stream in resting)
+    machine.running = others  # all that there are wait for other servers
+    machine.run(0.05)
+    assert all(stream.ended[0] <= begun + 0.14 for stream in resting)
+    machine.running = others + 1
+    late = Stream(machine)
+    pace.let_rest(late)
+    begun = machine.now
+    machine.run(0.2)
+    assert begun + 0.12 <= late.ended[0] <= begun + 0.14

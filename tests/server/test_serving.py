@@ -380,7 +380,9 @@ def test_sigterm_lets_answers_end_and_takes_no_new_ones(alone: Scout) -> None:
     alone.provider.delay = 1.0
     with ThreadPoolExecutor(4) as pool:
         asked = [pool.submit(alone.chat, f"Hello {n}", key) for n in range(4)]
-        time.sleep(0.4)
+        until = time.monotonic() + 30
+        while len(alone.provider.requests) < 4 and time.monotonic() < until:
+            time.sleep(0.01)
         said = alone.stop(signal.SIGTERM)
         answers = [one.result() for one in asked]
     assert [answer.status for answer in answers] == [200] * 4 and "Traceback" not in said

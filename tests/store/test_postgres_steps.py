@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -33,7 +34,9 @@ def test_a_crowd_of_one_user_in_two_programs_is_learned_of_call_by_call(
 ) -> None:
     sizes: list[int] = []
     make = groups.Groups._together
-    monkeypatch.setattr(groups.Groups, "_together", lambda self, group: sizes.append(len(group)) or make(self, group))
+    monkeypatch.setattr(
+        groups.Groups, "_together", lambda self, group: sizes.append(len(group.steps)) or make(self, group)
+    )
     programs = [at(place, opened, tiers__elite__energy=10**6, tiers__elite__daily_tokens=10**9) for _ in range(2)]
     plan = programs[0].plan()
     for program in programs:
@@ -98,3 +101,35 @@ def test_a_step_that_fails_takes_none_of_its_group_with_it(place: str, opened: l
     assert told == ["settled_elsewhere", *["posted"] * (THREADS - 1)]
     assert PostgresBooks(lambda: place).profile("ada")["total_requests"] == THREADS - 1
     assert program.check() == []
+
+
+@pytest.mark.parametrize("apart", [False, True])
+def test_holds_and_posts_of_one_user_do_not_wait_for_those_that_are_under_way(
+    place: str, opened: list[Steps], monkeypatch: pytest.MonkeyPatch, apart: bool
+) -> None:
+    """``apart``: what else is done for the user does."""
+    program = at(place, opened, tiers__elite__energy=10**6, tiers__elite__daily_tokens=10**9)
+    plan = program.plan()
+    program.post(program.sent(plan))
+    attempts = [program.sent(plan) for _ in range(groups.FEW)]
+    first, second, asked = threading.Event(), threading.Event(), groups.asked
+
+    def ask(connection: Any, function: str, value: Any) -> Any:
+        names = [step["step"] for step in value.get("steps", [value]) if "step" in step]
+        if names == ["hold"]:
+            first.set()
+            assert second.wait(0.3 if apart else 30) is not apart
+        elif names:
+            second.set()
+        return asked(connection, function, value)
+
+    monkeypatch.setattr(groups, "asked", ask)
+    with ThreadPoolExecutor(groups.FEW + 1) as pool:
+        hold = pool.submit(program.hold, plan)
+        assert first.wait(30)
+        work = (lambda one: program.void(one)) if apart else program.post
+        ended = [pool.submit(work, attempt) for attempt in attempts]
+        for one in (hold, *ended):
+            one.result()
+    assert program.check() == []
+    assert PostgresBooks(lambda: place).profile("ada")["total_requests"] == 1 + (0 if apart else groups.FEW)

@@ -173,7 +173,9 @@ def functions(cache_dir: Path) -> dict[str, TextFunction]:
         "shown length": of(lambda text: told.told(f"Answer: a\n{text}\nAnswer:", False), told.__name__),
         "traits of a derivation": of(derivation.traits, derivation.__name__),
         "shipped length": of(lambda text: model.shipped(text, 100, "ai_message", "", text[:200], 100), model.__name__),
-        "observe": of(lambda text: (observation.observe(text).style, observation.observe(text).phrases), observation.__name__),
+        "observe": of(
+            lambda text: (observation.observe(text).style, observation.observe(text).phrases), observation.__name__
+        ),
         "plain": of(arithmetic.plain, arithmetic.__name__),
         "sums": of(arithmetic.sums, arithmetic.__name__),
         "sums of a line": of(lambda text: arithmetic.sums(text.replace("\n", " ") + " = 1"), arithmetic.__name__),

@@ -17,9 +17,9 @@ from nexscout_cli.engine.compression.cuts import mark, number
 
 _STILL = 3.0
 """What a part's worth loses that does nothing, a value or an explanation: what is asked for is mostly done by a function."""
-_NAMED = 1_000.0
-"""What a part's worth gains that the question names as it is written."""
-_CROWDED = 0.35
+_NAMED = 4.0
+"""What a part's worth gains that the question names as it is written. More is too much: what is asked for may be named beside."""
+_CROWDED = 0.25
 """Share of the room that signatures may take before those of functions that bear least go too."""
 _SMALL = 3_000
 """Characters of a program up to which all signatures stay: their names alone would save little."""
@@ -27,7 +27,7 @@ _SURE = 0.9
 """How likely the one that is asked for is among the parts for which signatures make room."""
 _PER_NAME = 6
 """Characters that a function without its signature takes beside its name, its share of a mark."""
-_FLAT = 0.6
+_FLAT = 1.0
 """How sure the scores are of themselves, beside what they turned out to be worth."""
 _FORCED = 3
 """How many of the likeliest parts are tried first, however large they are."""

@@ -10,6 +10,7 @@ import math
 import re
 from collections import Counter
 from collections.abc import Iterable
+from itertools import pairwise
 from typing import NamedTuple
 
 from nexscout_cli.engine.compression.code_meanings import meanings
@@ -42,10 +43,15 @@ class Signs(NamedTuple):
     meant: float
 
 
-_SIGNS = Signs(3.3, 3.4, 1.9, 2.4, 4.5, 2.8, 5.0, 2.1, 2.3, 7.0, 1.3, 2.1, 3.3, 4.3, 1.0, 1.5)
+_SIGNS = Signs(3.1, 4.4, 4.2, 2.6, 4.1, 3.3, 3.8, 2.5, 3.4, 6.1, 0.85, 1.9, 2.7, 2.2, 0.1, 0.7)
 _UNKNOWN = 0.75
 """What is taken for a part without a docstring: this share of the best that one of the others has."""
-_CALLS = 1.0
+_CALLED_BY, _CALLERS, _BESIDE = 1.2, -0.24, 0.8
+"""What it is worth to be called by a function that bears most, how many call (as a logarithm), and to stand beside one."""
+_FAINT = 0.6
+"""How fast that fades with the scores of those that call or stand beside."""
+_SHARED = 3
+"""How many functions may have one name, so that it still tells which of them is called."""
 _SURELY = 0.4
 """How surely a word must be meant to tell alone that a part bears on the question."""
 _SOME = 4
@@ -58,8 +64,10 @@ _FULL, _SPREAD = 2.0, 0.6
 """How a word that stands there again counts, and how much less in a long part: BM25's k and b."""
 
 
-class _Words(NamedTuple):
-    """The stems of a part's words by where they stand; ``counts`` are of its code, comments and texts included."""
+class Words(NamedTuple):
+    """The stems of a part's words by where they stand; ``counts`` are of its code, comments and texts included; ``written``: the
+    names in it as they are.
+    """
 
     name: frozenset[str]
     owner: frozenset[str]
@@ -67,9 +75,10 @@ class _Words(NamedTuple):
     doc: frozenset[str]
     counts: Counter[str]
     size: int
-    joined: frozenset[str]
+    written: frozenset[str]
 
     def has(self, stem: str) -> bool:
+        """Whether it stands anywhere but in what explains the part."""
         return stem in self.counts or stem in self.name or stem in self.head or stem in self.owner
 
 
@@ -80,7 +89,9 @@ class _Question(NamedTuple):
     total: float
 
     def share(self, of: frozenset[str]) -> float:
-        return sum(weight for stem, weight in self.weights.items() if stem in of) / self.total
+        if self.weights.keys().isdisjoint(of):
+            return 0.0
+        return sum([weight for stem, weight in self.weights.items() if stem in of]) / self.total
 
 
 class _Here(NamedTuple):
@@ -103,19 +114,19 @@ class _Here(NamedTuple):
 
 def bearing(parts: list[Part], lines: list[str], question: str) -> list[float]:
     """How much each part bears on the question; 0 for all of them where none shares a word of weight with it."""
-    signs = signs_of(parts, lines, question)
+    words = [_words(part, lines) for part in parts]
+    signs = signs_of(words, question)
     if signs is None:
         return [0.0] * len(parts)
-    calls = _called(parts, lines, signs)
-    return [sum(map(float.__mul__, sign, _SIGNS)) + _CALLS * by for sign, by in zip(signs, calls, strict=True)]
+    own = [sum(map(float.__mul__, sign, _SIGNS)) for sign in signs]
+    return list(map(float.__add__, own, _by_others(parts, words, own)))
 
 
-def signs_of(parts: list[Part], lines: list[str], question: str) -> list[Signs] | None:
+def signs_of(words: list[Words], question: str) -> list[Signs] | None:
     """What speaks for each part; None where none shares a word of weight with the question."""
     said = pieces(question)
     asked = dict.fromkeys(STEMS[word] for word in said)
     common = {STEMS[word] for word in said if is_common(word)}
-    words = [_words(part, lines) for part in parts]
     count = len(words)
     weights = {}
     for stem in asked:
@@ -150,7 +161,7 @@ def _stems(text: str) -> frozenset[str]:
     return frozenset([STEMS[word] for word in pieces(text)])
 
 
-def _words(part: Part, lines: list[str]) -> _Words:
+def _words(part: Part, lines: list[str]) -> Words:
     begin, end = part.doc
     above = "\n".join(lines[part.lead : part.head])
     code = "\n".join(
@@ -160,20 +171,18 @@ def _words(part: Part, lines: list[str]) -> _Words:
     found = pieces(code)
     for word, times in Counter(found).items():
         counts[STEMS[word]] += times
-    return _Words(
+    return Words(
         _stems(part.name),
         _stems(part.owner),
         _stems("\n".join(lines[part.head : part.start])),
         _stems("\n".join([above, *lines[begin:end]])),
         counts,
         len(found) + 1,
-        frozenset(
-            name for name in _NAME.findall("\n".join([*lines[part.head : part.start], code])) if _JOINED.search(name)
-        ),
+        frozenset(_NAME.findall("\n".join([*lines[part.head : part.start], code]))),
     )
 
 
-def _meets(of: _Words, stem: str, here: _Here) -> bool:
+def _meets(of: Words, stem: str, here: _Here) -> bool:
     """Whether a word of the question stands in a part, or one that is like it in the part's name."""
     if of.has(stem) or stem in of.doc:
         return True
@@ -182,7 +191,7 @@ def _meets(of: _Words, stem: str, here: _Here) -> bool:
     return any(share >= _SURELY for other, share in here.meant[stem].items() if other in of.name)
 
 
-def _signs(of: _Words, here: _Here) -> Signs:
+def _signs(of: Words, here: _Here) -> Signs:
     question = here.question
     often = begins = holds = alike = 0.0
     for stem, weight in question.weights.items():
@@ -219,7 +228,7 @@ def _signs(of: _Words, here: _Here) -> Signs:
         covered,
         name * covered,
         holds / total,
-        len(here.joined & of.joined) / (len(here.joined) or 1),
+        len(here.joined & of.written) / (len(here.joined) or 1),
         means[0] / total,
         means[1] / total,
         means[2] / total,
@@ -229,7 +238,7 @@ def _signs(of: _Words, here: _Here) -> Signs:
 
 
 def _alike_here(
-    asked: Iterable[str], words: list[_Words]
+    asked: Iterable[str], words: list[Words]
 ) -> tuple[dict[str, dict[str, float]], dict[str, dict[str, float]]]:
     """For each stem those here that begin as it does, or it as they; and the names that hold it, or begin with a part of it.
 
@@ -283,15 +292,28 @@ def _covered(name: frozenset[str], question: _Question, rare: dict[str, float]) 
     return said / total
 
 
-def _called(parts: list[Part], lines: list[str], signs: list[Signs]) -> list[float]:
-    """For each function how much the one among its callers bears on the question that does most."""
-    by_name = {part.name: at for at, part in enumerate(parts) if part.kind == "function" and len(part.name) > 2}
-    best = [0.0] * len(parts)
-    strong = sorted(range(len(parts)), key=lambda at: -(signs[at].name + signs[at].often + signs[at].both))[:3]
-    for at in strong:
-        text = "\n".join(lines[parts[at].start : parts[at].end])
-        worth = signs[at].name + signs[at].head + signs[at].often + signs[at].both
-        for name in by_name.keys() & set(_NAME.findall(text)):
-            if by_name[name] != at:
-                best[by_name[name]] = max(best[by_name[name]], worth)
-    return best
+def _by_others(parts: list[Part], words: list[Words], own: list[float]) -> list[float]:
+    """What each function gains by those that call it, and by the one before and after it in its class."""
+    most = max(own)
+    likely = [math.exp(_FAINT * (score - most)) for score in own]
+    functions = [at for at, part in enumerate(parts) if part.kind == "function"]
+    by_name: dict[str, list[int]] = {}
+    for at in functions:
+        if len(parts[at].name) >= _START:
+            by_name.setdefault(parts[at].name, []).append(at)
+    best, times = [0.0] * len(parts), [0] * len(parts)
+    for at in functions:
+        for name in by_name.keys() & words[at].written:
+            for called in by_name[name] if len(by_name[name]) <= _SHARED else ():
+                if called != at:
+                    best[called] = max(best[called], likely[at])
+                    times[called] += 1
+    beside = [0.0] * len(parts)
+    for one, other in pairwise(functions):
+        if parts[one].owner == parts[other].owner:
+            beside[one] = max(beside[one], likely[other])
+            beside[other] = max(beside[other], likely[one])
+    return [
+        _CALLED_BY * by + _CALLERS * math.log1p(count) + _BESIDE * near
+        for by, count, near in zip(best, times, beside, strict=True)
+    ]

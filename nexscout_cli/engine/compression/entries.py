@@ -23,7 +23,6 @@ _ELEMENT = re.compile(r"([ \t]{0,40})<([\w:.-]{1,100})[\s/>]")
 _KEY = re.compile(r"[\w.\"'/-]{1,100}:(?:\s|\Z)")
 _FIELD = re.compile(r"(?:  )?(kind|name): *([^\s#]{1,100})")
 _PLAN = re.compile(r" {2,4}# \S{1,200} (?:will|must) be ")
-_HUNK = re.compile(r"@@ -\d")
 
 
 def starts_of(lines: Sequence[str]) -> list[int]:
@@ -105,7 +104,9 @@ def _is_whole(line: str) -> bool:
 
 def _cues(lines: Sequence[str]) -> list[int]:
     """Subtitles (SRT, WebVTT): the line with the times, or the one above it that numbers or names it."""
-    return [at - bool(at and lines[at - 1].strip()) for at, line in enumerate(lines) if _CUE.match(line)]
+    return [
+        at - bool(at and lines[at - 1].strip()) for at, line in enumerate(lines) if " --> " in line and _CUE.match(line)
+    ]
 
 
 def _translations(lines: Sequence[str]) -> list[int]:
@@ -118,18 +119,19 @@ def _translations(lines: Sequence[str]) -> list[int]:
 
 def _commits(lines: Sequence[str]) -> list[int]:
     """What ``git log`` prints, without the changes themselves."""
-    if any(_HUNK.match(line) for line in lines):
+    if any(line.startswith("@@ -") for line in lines):
         return []
-    return [at for at, line in enumerate(lines) if _COMMIT.match(line)]
+    return [at for at, line in enumerate(lines) if line.startswith("commit ") and _COMMIT.match(line)]
 
 
 def _documents(lines: Sequence[str]) -> list[int]:
     """YAML of several documents, as Kubernetes has them: each begins with a line of three hyphens, the first may do without."""
-    parts = [at for at, line in enumerate(lines) if line.rstrip() == "---"]
+    parts = [at for at, line in enumerate(lines) if line.startswith("---") and line.rstrip() == "---"]
     first = next((at for at, line in enumerate(lines) if line.strip()), 0)
     starts = parts if first in parts else [first, *parts]
-    named = [_named(lines, start, end) for start, end in pairwise([*starts, len(lines)])]
-    return starts if len(parts) >= MIN_ENTRIES - 1 and all(named) else []
+    if len(parts) < MIN_ENTRIES - 1:
+        return []
+    return starts if all(_named(lines, start, end) for start, end in pairwise([*starts, len(lines)])) else []
 
 
 def _named(lines: Sequence[str], start: int, end: int) -> str:
@@ -146,7 +148,7 @@ def _named(lines: Sequence[str], start: int, end: int) -> str:
 
 def _plans(lines: Sequence[str]) -> list[int]:
     """What ``terraform plan`` says of each resource."""
-    return [at for at, line in enumerate(lines) if _PLAN.match(line)]
+    return [at for at, line in enumerate(lines) if line.startswith("  ") and _PLAN.match(line)]
 
 
 def _elements(lines: Sequence[str]) -> list[int]:

@@ -24,9 +24,10 @@ class Row(NamedTuple):
 
 def is_dump(lines: list[str]) -> bool:
     """True for lines of which several put rows into tables."""
-    return sum(bool(_INSERT.match(line[:300])) for line in lines) >= _MIN_ROWS or any(
-        _COPY.match(line[:1_000]) or (_INSERT.match(line[:300]) and line.count("),(") >= _MIN_ROWS) for line in lines
-    )
+    inserts = [line for line in lines if line.lstrip()[:6].upper() == "INSERT" and _INSERT.match(line[:300])]
+    if len(inserts) >= _MIN_ROWS or any(line.count("),(") >= _MIN_ROWS for line in inserts):
+        return True
+    return any(line.startswith("COPY ") and _COPY.match(line[:1_000]) for line in lines)
 
 
 def shorten(text: str, question: str, keep: float) -> str:

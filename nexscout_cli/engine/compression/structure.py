@@ -22,12 +22,14 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from itertools import pairwise
+from itertools import islice, pairwise
 
 from nexscout_cli.engine.compression.program_output import PREFIX, is_of_trace, is_printed, is_session
 
 SAMPLE = 20_000
 """Characters that are looked at."""
+_LOOKED_AT = 80
+"""Lines, about, by which a log is told."""
 MIN_LINES = 5
 """Lines from which a table, a log or a program can be told."""
 BYTE_FOR_BYTE = ("diff", "log", "code", "table", "columns", "config", "mail", "html", "markdown", "entries", "sql")
@@ -98,7 +100,7 @@ def kind_of(text: str) -> str:
     begin, end = text.lstrip()[:1], text.rstrip()[-1:]
     if begin + end in ("[]", "{}") and (found := _json(text, lines)):
         return found
-    tags = sum(bool(_TAG.match(line.lstrip())) for line in lines)
+    tags = sum(bool(_TAG.match(line.lstrip())) for line in lines if "<" in line)
     if tags > 0.3 * len(lines) and sample.count("</") > 2:
         return "html"
     if _is_mail(lines):
@@ -115,13 +117,14 @@ def kind_of(text: str) -> str:
 def _by_lines(lines: list[str]) -> str:
     """What is told by how many of the lines look alike."""
     count = len(lines)
-    if sum(map(_is_logged, lines)) > 0.4 * count and (count >= MIN_LINES or any(map(is_of_trace, lines))):
+    some = lines[:: 1 + count // _LOOKED_AT]
+    if sum(map(_is_logged, some)) > 0.4 * len(some) and (count >= MIN_LINES or any(map(is_of_trace, lines))):
         return "log"
-    if any(map(is_session, lines[:5])) or (count >= MIN_LINES and sum(map(is_printed, lines)) > 0.4 * count):
+    if any(map(is_session, lines[:5])) or (count >= MIN_LINES and sum(map(is_printed, some)) > 0.4 * len(some)):
         return "log"
     if sum(line.lstrip().startswith("|") for line in lines) > 0.8 * count > 2 or separator(lines):
         return "table"
-    if lines[0].startswith("#!") or sum(map(_is_program, lines)) > 1 or any(map(_is_minified, lines)):
+    if lines[0].startswith("#!") or len([*islice(filter(_is_program, lines), 2)]) > 1 or any(map(_is_minified, lines)):
         return "code"
     if sum(bool(_DOCKER.match(line)) for line in lines) > 2 and any(line.startswith("FROM ") for line in lines):
         return "config"

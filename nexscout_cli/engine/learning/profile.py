@@ -51,7 +51,12 @@ class ProfileState(NamedTuple):
         hours[lesson.hour % 24] += 1
         phrases = lesson.observation.phrases
         counts, common = _patterns(self, phrases) if lesson.patterns else ({}, ())
-        state = self._replace(
+        heads = _with_head(self.prompt_heads, lesson.head) if lesson.head else self.prompt_heads
+        if lesson.sent is not None:
+            from nexscout_cli.engine.prompt_cache import learned
+
+            heads = learned(heads, lesson.sent)
+        return self._replace(
             total_requests=requests,
             total_tokens_saved=self.total_tokens_saved + lesson.tokens_saved,
             cache_hits=hits,
@@ -60,14 +65,9 @@ class ProfileState(NamedTuple):
             writing_style_profile=_style(self.writing_style_profile, lesson.observation.style),
             pattern_counts=counts,
             common_patterns=common,
+            prompt_heads=heads,
+            **({} if lesson.cached else _paid(self, lesson, requests - hits)),
         )
-        if lesson.head:
-            state = state._replace(prompt_heads=_with_head(state.prompt_heads, lesson.head))
-        if lesson.sent is not None:
-            from nexscout_cli.engine.prompt_cache import learned
-
-            state = state._replace(prompt_heads=learned(state.prompt_heads, lesson.sent))
-        return state if lesson.cached else _paid(state, lesson)
 
     def with_verdicts(self, verdicts: dict[str, tuple[int, int]]) -> ProfileState:
         """The state with the user's good and bad verdicts by model in the preferences."""
@@ -97,37 +97,38 @@ def rate(rating: float, accuracy: float) -> float:
     return 0.9 * rating + 0.1 * accuracy
 
 
-def _paid(state: ProfileState, lesson: Lesson) -> ProfileState:
-    """What only a request that called a model teaches."""
+def _paid(state: ProfileState, lesson: Lesson, calls: int) -> dict[str, Any]:
+    """What only a request that called a model teaches, the latest of so many."""
     tokens = lesson.input_tokens + lesson.output_tokens
-    calls = state.total_requests - state.cache_hits
-    state = _day(state, lesson.day, tokens)._replace(
-        avg_token_per_request=state.avg_token_per_request + (tokens - state.avg_token_per_request) / calls,
-        model_preference_score=_preferences(state.model_preference_score, lesson.model, lesson.outcome),
-    )
+    day, day_tokens, forecast = _day(state, lesson.day, tokens)
+    changed: dict[str, Any] = {
+        "usage_day": day,
+        "usage_day_tokens": day_tokens,
+        "predicted_daily_usage": forecast,
+        "avg_token_per_request": state.avg_token_per_request + (tokens - state.avg_token_per_request) / calls,
+        "model_preference_score": _preferences(state.model_preference_score, lesson.model, lesson.outcome),
+    }
     if lesson.outcome <= 0:
-        return state
+        return changed
     usual = state.avg_output_tokens
     usual = 0.8 * usual + 0.2 * lesson.output_tokens if usual else float(lesson.output_tokens)
-    length = "short" if usual < SHORT_BELOW else "long" if usual > LONG_ABOVE else "medium"
-    return state._replace(
-        efficiency_rating=rate(state.efficiency_rating, accuracy(tokens, lesson.predicted_tokens)),
-        avg_output_tokens=usual,
-        preferred_output_length=length,
-    )
+    changed["efficiency_rating"] = rate(state.efficiency_rating, accuracy(tokens, lesson.predicted_tokens))
+    changed["avg_output_tokens"] = usual
+    changed["preferred_output_length"] = "short" if usual < SHORT_BELOW else "long" if usual > LONG_ABOVE else "medium"
+    return changed
 
 
-def _day(state: ProfileState, day: str, tokens: int) -> ProfileState:
-    """The day's running total and the forecast: 0.7 × forecast + 0.3 × finished day, never below today's total."""
+def _day(state: ProfileState, day: str, tokens: int) -> tuple[str, int, int]:
+    """The day, its running total and the forecast: 0.7 × forecast + 0.3 × finished day, never below today's total."""
     forecast = float(state.predicted_daily_usage)
     if not state.usage_day:
-        return state._replace(usage_day=day, usage_day_tokens=tokens, predicted_daily_usage=tokens)
+        return day, tokens, tokens
     if day <= state.usage_day:  # a posting that comes late counts for the day that is open
         total = state.usage_day_tokens + tokens
-        return state._replace(usage_day_tokens=total, predicted_daily_usage=max(round(forecast), total))
+        return state.usage_day, total, max(round(forecast), total)
     idle = min((date.fromisoformat(day) - date.fromisoformat(state.usage_day)).days - 1, MAX_IDLE_DAYS)
     forecast = (DAY_DECAY * forecast + (1 - DAY_DECAY) * state.usage_day_tokens) * DAY_DECAY**idle
-    return state._replace(usage_day=day, usage_day_tokens=tokens, predicted_daily_usage=max(round(forecast), tokens))
+    return day, tokens, max(round(forecast), tokens)
 
 
 def _preferences(scores: dict[str, float], model: str, outcome: float) -> dict[str, float]:

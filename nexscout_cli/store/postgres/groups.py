@@ -1,29 +1,26 @@
 """Sending steps to the database: alone, or where many come at a time, several of them in one commit.
 
 A step that comes while few are under way goes alone at once. Others wait for one of those to come back; then what waits goes
-as one group: one round trip, one commit, one change of each account that many draw on. The steps of one user are never under
-way twice at a time, so that each profile is folded from the one before.
+as one group: one round trip, one commit, one change of each account that many draw on. Holds and posts of one user may be under
+way in several groups; all else that is done for a user waits for them, as it would in the database.
 """
 
 from __future__ import annotations
 
-import json
 import os
 import threading
-from typing import TYPE_CHECKING, Any, TypeVar
-from weakref import WeakKeyDictionary
+from functools import partial
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 import psycopg
 
 from nexscout_cli import waiting
 from nexscout_cli.errors import StoreError
-from nexscout_cli.store.postgres.connections import is_shared
-from nexscout_cli.store.postgres.records import json_without_nul
+from nexscout_cli.store.postgres.asking import asked
+from nexscout_cli.store.postgres.transaction import number_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    from psycopg.pq.abc import PGresult
+    from collections.abc import Callable, Iterable
 
     from nexscout_cli.engine.learning.observation import Lesson
     from nexscout_cli.store.postgres.connections import Connection, Connections
@@ -33,10 +30,14 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 AT_A_TIME, FULL_AT_A_TIME = 2, 4
 """Groups that one program has under way at a time, and those where each more is a full one."""
-MOST = 32
-"""Steps of a group."""
-NO_PLAIN_CASE, MOVED, IN_FLIGHT = "NX001", "NX002", "NX003"
-"""What a function raises; see migration 0007."""
+FEW, MOST = 8, 32
+"""Steps of a group: at most, and at least where some of its users have others under way, which it would wait for in the end."""
+BEHIND = 64
+"""What a profile is to learn at a time, while more is under way."""
+_TRIES = 2
+"""How often a profile goes along with the steps that teach it; then it learns of them afterwards."""
+NO_PLAIN_CASE, MOVED, IN_FLIGHT, OVERTAKEN = "NX001", "NX002", "NX003", "NX005"
+"""What a function raises; see migrations 0007 and 0024."""
 
 
 def aside(work: Callable[[], T]) -> T:
@@ -48,20 +49,45 @@ def aside(work: Callable[[], T]) -> T:
 class _Waiting:
     """A step, and what comes of it. Whoever waits for it may be asked to send a group first: the one it is in."""
 
-    __slots__ = ("done", "group", "lesson", "step", "told", "wake")
+    __slots__ = ("group", "is_plain", "lesson", "marks", "step", "told", "wake")
 
     def __init__(self, step: Step, lesson: Lesson | None) -> None:
         self.step, self.lesson = step, lesson
         self.told: Any = None
-        self.done = False
-        self.group: list[_Waiting] = []
+        self.group: _Group | None = None
         self.wake: waiting.Wake | None = None
+        name = step["step"]
+        # Of a request's attempts, the first alone is posted in a set; see `take_locks` in migration 0024.
+        self.is_plain = name == "hold" or (name == "post" and step["n"] == 1)
+        self.marks = [step["request"]]
+        if "claim" in step:
+            self.marks.append(step["claim"])
+        if "key" in step:
+            self.marks.append(f"{step['user']} {step['key']}")
+
+
+class _Group(NamedTuple):
+    """Steps that go together. ``late``: users who learn of other steps that are under way as well. Their profiles learn of these
+    afterwards.
+    """
+
+    steps: list[_Waiting]
+    late: set[str]
 
 
 def _wake(some: list[_Waiting]) -> None:
     for one in some:
         assert one.wake is not None  # alone is who never had to wait
         one.wake.set()
+
+
+def _count(counted: dict[str, int], users: Iterable[str], more: int) -> None:
+    """One more, or one less, of each; whom there is nothing of is left out."""
+    for user_id in users:
+        if n := counted.get(user_id, 0) + more:
+            counted[user_id] = n
+        else:
+            del counted[user_id]
 
 
 class Groups:
@@ -76,9 +102,19 @@ class Groups:
         self._pid = os.getpid()
         self._lock = threading.Lock()
         self._waiting: list[_Waiting] = []
-        self._busy: set[str] = set()
         self._under_way = 0
+        self._busy: dict[str, int] = {}
+        """Users, by how many of their steps are under way."""
+        self._closed: set[str] = set()
+        """Those of them whose books one of these has to itself."""
+        self._marks: set[str] = set()
+        """Requests, claims and keys of what is under way: two of these at a time could only wait for each other."""
+        self._taught: dict[str, int] = {}
         self._shared: set[str] = set()
+        """Users whose profiles other programs write too."""
+        self._behind: dict[str, list[Lesson]] = {}
+        """What users' profiles are still to learn of steps that were made."""
+        self._catching_up: set[str] = set()
 
     def make(self, step: Step, lesson: Lesson | None = None) -> Any:
         """What a step's function tells; the number of its error as text; None where it may have been made or not.
@@ -90,138 +126,229 @@ class Groups:
         mine = _Waiting(step, lesson)
         leaders: list[_Waiting] = []
         with self._lock:
-            if self._under_way < AT_A_TIME and not self._waiting and step["user"] not in self._busy:
-                self._under_way += 1
-                self._busy.add(step["user"])
-                mine.group = [mine]
+            if (
+                self._under_way < AT_A_TIME
+                and not self._waiting
+                and step["user"] not in self._busy
+                and self._may_go(mine)
+            ):
+                mine.group = self._taken([mine])
             else:
                 mine.wake = waiting.Wake()
                 self._waiting.append(mine)
-                if len(self._waiting) >= MOST:
+                if self._under_way < AT_A_TIME or len(self._waiting) >= MOST:
                     leaders = self._next()
         _wake(leaders)
         if mine.wake is not None:
             mine.wake.wait()
-        if group := mine.group:
+        if (group := mine.group) is not None:
             aside(lambda: self._lead(group))
         return mine.told
 
-    def _lead(self, group: list[_Waiting]) -> None:
+    def _may_go(self, one: _Waiting) -> bool:
+        user_id = one.step["user"]
+        if (user_id in self._closed) if one.is_plain else (user_id in self._busy):
+            return False
+        return self._marks.isdisjoint(one.marks)
+
+    def _lead(self, group: _Group) -> None:
         """Send a group; then wake those who are in it, and somebody who sends what has come to wait meanwhile."""
         try:
-            if len(group) == 1 or not self._together(group):
-                for one in group:
-                    one.told = self._alone(one)
+            if len(group.steps) == 1 or not self._together(group):
+                for one in group.steps:
+                    one.told = self._alone(one, is_late=one.step["user"] in group.late)
         finally:
             with self._lock:
-                self._busy -= {one.step["user"] for one in group}
-                self._under_way -= 1
+                self._back(group)
                 leaders = self._next()
-            _wake(group[1:])
+            _wake(group.steps[1:])
             _wake(leaders)
+        if self._behind:
+            self._catch_up()
 
     def _next(self) -> list[_Waiting]:
-        """Who leads the groups that may go now: of those who wait, by turn, whose user is not busy."""
+        """Who leads the groups that may go now: of those who wait, by turn."""
         leaders = []
         while self._waiting:
-            group = [one for one in self._waiting if one.step["user"] not in self._busy][:MOST]
-            if not group or self._under_way >= (FULL_AT_A_TIME if len(group) == MOST else AT_A_TIME):
+            chosen, rest = self._chosen()
+            if len(chosen) < FEW:
+                chosen, rest = self._chosen(beside=False)
+            if not chosen or self._under_way >= (FULL_AT_A_TIME if len(chosen) == MOST else AT_A_TIME):
                 break
-            chosen = {id(one) for one in group}
-            self._waiting = [one for one in self._waiting if id(one) not in chosen]
-            self._busy |= {one.step["user"] for one in group}
-            self._under_way += 1
-            group[0].group = group
-            leaders.append(group[0])
+            self._waiting = rest
+            chosen[0].group = self._taken(chosen)
+            leaders.append(chosen[0])
         return leaders
 
-    def _alone(self, one: _Waiting) -> Any:
-        step = one.step
+    def _chosen(self, *, beside: bool = True) -> tuple[list[_Waiting], list[_Waiting]]:
+        """Those of who wait that may go together, and the others. None passes one that waits for its user's others to end.
+
+        ``beside``: also such whose users have others under way.
+        """
+        chosen: list[_Waiting] = []
+        rest: list[_Waiting] = []
+        marks: set[str] = set()
+        passed: set[str] = set()
+        for one in self._waiting:
+            user_id = one.step["user"]
+            may_go = user_id not in passed and (beside or user_id not in self._busy) and self._may_go(one)
+            if len(chosen) < MOST and may_go and marks.isdisjoint(one.marks):
+                chosen.append(one)
+                marks.update(one.marks)
+            else:
+                rest.append(one)
+                if not one.is_plain:
+                    passed.add(user_id)
+        return chosen, rest
+
+    def _taken(self, steps: list[_Waiting]) -> _Group:
+        """A group that is under way from here on."""
+        self._under_way += 1
+        taught = {one.step["user"] for one in steps if one.lesson is not None}
+        late = {user_id for user_id in taught if user_id in self._taught or user_id in self._shared}
+        _count(self._taught, taught, 1)
+        for one in steps:
+            _count(self._busy, (one.step["user"],), 1)
+            self._marks.update(one.marks)
+            if not one.is_plain:
+                self._closed.add(one.step["user"])
+        return _Group(steps, late)
+
+    def _back(self, group: _Group) -> None:
+        """A group has come back."""
+        self._under_way -= 1
+        _count(self._taught, {one.step["user"] for one in group.steps if one.lesson is not None}, -1)
+        for one in group.steps:
+            _count(self._busy, (one.step["user"],), -1)
+            self._marks.difference_update(one.marks)
+            if not one.is_plain:
+                self._closed.discard(one.step["user"])
+
+    def _alone(self, one: _Waiting, *, is_late: bool) -> Any:
+        step, user_id = one.step, one.step["user"]
         if one.lesson is None:
-            return self._call(lambda connection: _asked(connection, "step", step))
-        user_id = step["user"]
+            return self._asked("step", step)
+        for _ in range(0 if is_late else _TRIES):
+            learned = self._profiles.fold(user_id, [one.lesson])
+            if learned is None:  # of a profile that can't be read nothing is learned
+                return self._asked("step", step)
+            told = self._asked("step", step | {"profile": {"seen": learned.seen, "values": learned.values}})
+            if not self._is_stale(told, [user_id]):
+                if isinstance(told, dict):
+                    self._profiles.put(user_id, told["seen"], learned.state)
+                return told
+        told = self._asked("step", step)
+        if isinstance(told, dict):
+            self._leave([one])
+        return told
 
-        def value(learned: dict[str, Learned]) -> Step:
-            known = learned.get(user_id)
-            return step if known is None else step | {"profile": {"seen": known.seen, "values": known.values}}
-
-        return self._learning("step", value, {user_id: [one.lesson]}, [step])
-
-    def _together(self, group: list[_Waiting]) -> bool:
+    def _together(self, group: _Group) -> bool:
         """Make all of a group's steps in one transaction; False where each is to be made alone."""
-        sent = [one.step for one in group]
-        lessons: dict[str, list[Lesson]] = {}
-        after: dict[str, list[int]] = {}
-        for n, one in enumerate(group, 1):
-            if one.lesson is not None:
-                lessons.setdefault(one.step["user"], []).append(one.lesson)
-                after.setdefault(one.step["user"], []).append(n)
-
-        def value(learned: dict[str, Learned]) -> Step:
-            of_users = [
+        sent = [one.step for one in group.steps]
+        taught = [(n, one) for n, one in enumerate(group.steps, 1) if one.lesson is not None]
+        for left in range(_TRIES, -1, -1):
+            lessons: dict[str, list[Lesson]] = {}
+            after: dict[str, list[int]] = {}
+            for n, one in taught if left else ():
+                if one.lesson is not None and one.step["user"] not in group.late:
+                    lessons.setdefault(one.step["user"], []).append(one.lesson)
+                    after.setdefault(one.step["user"], []).append(n)
+            learned = self._fold(lessons)
+            profiles = [
                 {"user": user_id, "profile": {"seen": one.seen, "values": one.values}, "after": after[user_id]}
                 for user_id, one in learned.items()
             ]
-            return {"steps": sent, "learned": of_users}
-
-        told = self._learning("steps", value, lessons, sent)
+            told = self._asked("steps", {"steps": sent, "learned": profiles})
+            if not self._is_stale(told, learned):
+                break
         if told is None:
             return True  # it may have been made or not, and so each of its steps
         if not isinstance(told, dict):
             return False
-        for one, what in zip(group, told["told"], strict=True):
+        for one, what in zip(group.steps, told["told"], strict=True):
             one.told = what.get("error", what)
+        for user_id, seen in told["seen"].items():
+            self._profiles.put(user_id, seen, learned[user_id].state)
+        self._leave([one for _, one in taught if one.step["user"] not in lessons and isinstance(one.told, dict)])
         return True
-
-    def _learning(
-        self,
-        function: str,
-        value: Callable[[dict[str, Learned]], Step],
-        lessons: dict[str, list[Lesson]],
-        sent: list[Step],
-    ) -> Any:
-        """What a function tells of steps with which users' profiles learn.
-
-        It refuses a profile that was folded from another one than there is now. Then the users' locks are taken first, in
-        the same transaction; so it is from the first on for a user in whose name other programs are at work as well.
-        """
-        learned: dict[str, Learned] = {}
-        told: Any = {"stale": {}}
-        if not any(user_id in self._shared for user_id in lessons):
-            learned = self._fold(lessons)
-            told = self._call(lambda connection: _asked(connection, function, value(learned)))
-        if isinstance(told, dict) and "stale" in told:
-
-            def ask(connection: Connection) -> Any:
-                nonlocal learned
-                learned = self._taken(connection, lessons, sent)
-                told = _asked(connection, function, value(learned))
-                connection.execute("COMMIT")
-                return told
-
-            told = self._call(ask, "BEGIN")
-        if isinstance(told, dict):
-            if "stale" in told:
-                return NO_PLAIN_CASE
-            for user_id, one in learned.items():
-                self._profiles.put(user_id, told["seen"][user_id] if function == "steps" else told["seen"], one.state)
-        return told
-
-    def _taken(self, connection: Connection, lessons: dict[str, list[Lesson]], sent: list[Step]) -> dict[str, Learned]:
-        """Take the locks of the steps' users; what their profiles come to, folded from those there are now."""
-        known = [{"user": user_id, "profile": {"seen": self._profiles.known(user_id) or "0"}} for user_id in lessons]
-        subjects = {"steps": [{"lock": step["lock"]} for step in sent], "learned": known}
-        changed = _asked(connection, "take_subjects", subjects) or {}
-        for user_id, profile in changed.items():
-            self._profiles.heard(user_id, profile)
-        with self._lock:
-            self._shared = self._shared - lessons.keys() | changed.keys()
-        return self._fold(lessons)
 
     def _fold(self, lessons: dict[str, list[Lesson]]) -> dict[str, Learned]:
         """What profiles come to with lessons, without those that can't be read: of such a user nothing is learned."""
         folded = {user_id: self._profiles.fold(user_id, of_user) for user_id, of_user in lessons.items()}
         return {user_id: one for user_id, one in folded.items() if one is not None}
+
+    def _is_stale(self, told: Any, users: Iterable[str]) -> bool:
+        """Whether nothing was made, for somebody else had changed profiles; hears of those."""
+        if told == OVERTAKEN:
+            changed = dict.fromkeys(users)
+        elif isinstance(told, dict) and "stale" in told:
+            changed = told["stale"]
+            for user_id, profile in changed.items():
+                self._profiles.heard(user_id, profile)
+        else:
+            return False
+        with self._lock:
+            self._shared |= changed.keys()
+        return True
+
+    def _leave(self, made: list[_Waiting]) -> None:
+        """Leave what steps teach to who catches up."""
+        with self._lock:
+            for one in made:
+                if one.lesson is not None:
+                    self._behind.setdefault(one.step["user"], []).append(one.lesson)
+
+    def _catch_up(self) -> None:
+        """Write what profiles are still to learn, all of a user's that has come together; one at a time for each user."""
+        while True:
+            with self._lock:
+                user_id = next((name for name, left in self._behind.items() if self._is_due(name, left)), None)
+                if user_id is None:
+                    return
+                lessons = self._behind.pop(user_id)
+                self._catching_up.add(user_id)
+            try:
+                if user_id in self._shared or not self._caught_up_at_once(user_id, lessons):
+                    self._call(partial(self._caught_up, user_id, lessons), "BEGIN")
+            finally:
+                with self._lock:
+                    self._catching_up.discard(user_id)
+
+    def _is_due(self, user_id: str, left: list[Lesson]) -> bool:
+        if user_id in self._catching_up:
+            return False
+        return user_id not in self._taught or len(left) >= BEHIND
+
+    def _caught_up_at_once(self, user_id: str, lessons: list[Lesson]) -> bool:
+        """Write what a profile comes to where nobody else has changed it; whether that is done."""
+        learned = self._profiles.fold(user_id, lessons)
+        if learned is None:
+            return True  # of a profile that can't be read nothing is learned
+        values = {"seen": learned.seen, "values": learned.values}
+        seen = self._asked("profile_caught_up", {"user": user_id, "lock": number_of(user_id), "profile": values})
+        if not isinstance(seen, dict) or user_id not in seen:
+            return False
+        self._profiles.put(user_id, seen[user_id], learned.state)
+        return True
+
+    def _caught_up(self, user_id: str, lessons: list[Lesson], connection: Connection) -> None:
+        base = self._profiles.find(user_id)
+        whose = {"user": user_id, "lock": number_of(user_id)}
+        changed = asked(connection, "profile_taken", whose | {"profile": {"seen": base.seen if base else "0"}})
+        if changed is not None:
+            base = self._profiles.heard(user_id, changed[user_id])
+        with self._lock:
+            (self._shared.discard if changed is None else self._shared.add)(user_id)
+        # From this very state: what is known here may be put back by one that was slow to say what it had written.
+        learned = base.after(lessons) if base is not None else None
+        if learned is not None:
+            values = {"seen": learned.seen, "values": learned.values}
+            seen = asked(connection, "profile_caught_up", whose | {"profile": values})
+            self._profiles.put(user_id, seen[user_id], learned.state)  # should the commit fail, it is stale
+        connection.execute("COMMIT")
+
+    def _asked(self, function: str, value: Any) -> Any:
+        return self._call(lambda connection: asked(connection, function, value))
 
     def _call(self, ask: Callable[[Connection], Any], begin: str = "") -> Any:
         try:
@@ -235,34 +362,3 @@ class Groups:
             return error.sqlstate if is_known else None
         except StoreError:
             return NO_PLAIN_CASE  # nothing was sent; the general code waits for the server, or says what is wrong
-
-
-_prepared: WeakKeyDictionary[Connection, set[str]] = WeakKeyDictionary()
-
-
-def _asked(connection: Connection, function: str, value: Any) -> Any:
-    """What a function tells of a value. Raises psycopg.Error."""
-    text, query = json_without_nul(value), f"SELECT nexscout.{function}(%s::jsonb)"
-    if threading.current_thread() is threading.main_thread():  # whose wait an interrupt must end at once
-        row = connection.execute(query.encode(), (text,), prepare=True).fetchone()
-        return None if row is None or row[0] is None else json.loads(row[0])
-    # The library's own wait and its conversions take five times the processor time of the call itself.
-    server, name = connection.pgconn, f"nexscout_{function}".encode()
-    if is_shared(connection):
-        result = server.exec_params(query.replace("%s", "$1").encode(), [text.encode()])
-        return _told(result)
-    if function not in (known := _prepared.setdefault(connection, set())):
-        _whole(server.prepare(name, query.replace("%s", "$1").encode()), psycopg.pq.ExecStatus.COMMAND_OK)
-        known.add(function)
-    return _told(server.exec_prepared(name, [text.encode()]))
-
-
-def _told(result: PGresult) -> Any:
-    _whole(result, psycopg.pq.ExecStatus.TUPLES_OK)
-    told = result.get_value(0, 0)
-    return None if told is None else json.loads(told.decode())
-
-
-def _whole(result: PGresult, status: psycopg.pq.ExecStatus) -> None:
-    if result.status != status:
-        raise psycopg.errors.error_from_result(result)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import os
+import time
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
@@ -22,6 +23,8 @@ if TYPE_CHECKING:
 
 KEPT = frozenset({"post", "void", "mark_unknown", "deliver", "fail"})
 """The steps that are kept."""
+_LOOK = 0.05
+"""Seconds after which a program looks again whether another one on this machine has kept something."""
 
 
 class Journal:
@@ -29,11 +32,13 @@ class Journal:
 
     def __init__(self, path: Path | None) -> None:
         self._path = path
+        self._looked = 0.0
 
     def add(self, step: Step) -> bool:
         """Keep a step that could not be made; whether it is on the disk."""
         if self._path is None or step["step"] not in KEPT:
             return False
+        self._looked = 0.0
         kept = {name: value for name, value in step.items() if name != "profile"}
         try:
             with self._opened() as file:
@@ -42,6 +47,16 @@ class Journal:
         except OSError:
             return False
         return True
+
+    def may_wait(self) -> bool:
+        """Whether something is kept, as was seen a moment ago: each call asks."""
+        now = time.monotonic()
+        if now - self._looked < _LOOK:
+            return False
+        if self.waits():
+            return True
+        self._looked = now
+        return False
 
     def waits(self) -> bool:
         """Whether something is kept."""

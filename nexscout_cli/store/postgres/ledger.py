@@ -16,7 +16,8 @@ from nexscout_cli.store.postgres.ended import Ended
 from nexscout_cli.store.postgres.groups import IN_FLIGHT, MOVED, Groups, aside
 from nexscout_cli.store.postgres.known import Profiles
 from nexscout_cli.store.postgres.pulse import Pulse
-from nexscout_cli.store.sqlite import claims, holds, postings
+from nexscout_cli.store.postgres.reads import Reads
+from nexscout_cli.store.sqlite import answers, claims, holds, postings, profiles, world
 from nexscout_cli.store.sqlite.ledger import SqliteLedger
 
 if TYPE_CHECKING:
@@ -54,6 +55,7 @@ class PostgresLedger(SqliteLedger):
         self._profiles = Profiles()
         self._groups = Groups(store.db, self._profiles)
         self._ended = Ended(store.db)
+        self._reads = Reads(store)
         self.pulse = Pulse(store.db, store.own_clock)
 
     @property
@@ -64,11 +66,12 @@ class PostgresLedger(SqliteLedger):
         self, actor: str, user_id: str, feature: str, budgets: Sequence[Budget], owners: Sequence[str] = ()
     ) -> World:
         """Step 0."""
-        return aside(lambda: SqliteLedger.world(self, actor, user_id, feature, budgets, owners))
+        key = ("world", user_id, feature, tuple(budgets), tuple(owners))
+        return self._reads.get(actor, key, lambda t: _world(t, user_id, feature, budgets, owners))
 
     def experience(self, actor: str, user_id: str, feature: str) -> Experience:
         """What is known of a feature's earlier answers."""
-        return aside(lambda: SqliteLedger.experience(self, actor, user_id, feature))
+        return self._reads.get(actor, ("experience", user_id, feature), lambda t: world.experience(t, user_id, feature))
 
     def recall(self, actor: str, user_id: str, key: str) -> Recalled | None:
         """Step 1."""
@@ -76,7 +79,8 @@ class PostgresLedger(SqliteLedger):
 
     def cached(self, actor: str, user_id: str, prompt_hash: str, form_hash: str | None = None) -> CachedAnswer | None:
         """Step 2."""
-        return aside(lambda: SqliteLedger.cached(self, actor, user_id, prompt_hash, form_hash))
+        key = ("answer", user_id, prompt_hash, form_hash)
+        return self._reads.get(actor, key, lambda t: _found(t, user_id, prompt_hash, form_hash))
 
     def in_flight(self, actor: str, user_id: str, prompt_hash: str) -> bool:
         """Whether a request under that key is open whose process lives."""
@@ -93,7 +97,7 @@ class PostgresLedger(SqliteLedger):
         self.pulse.begin()
         if order.wanted is not None:  # a deployment is chosen by the books' general code
             return super().hold(actor, order)
-        if self._journal.waits():  # what was sent before is posted before anything else is
+        if self._journal.may_wait():  # what was sent before is posted before anything else is
             aside(self.make_kept)
         about = order.prediction
         step = steps.hold(actor, order, self._store.rules, self._clock)
@@ -212,6 +216,19 @@ class PostgresLedger(SqliteLedger):
         with self._store.read(step["actor"]) as t:
             row = t.execute(_STILL, (0 if by_request else step["id"], step["request"])).fetchone()
         return row is None or row[0] not in (("open",) if by_request else ("held", "sent"))
+
+
+def _world(t: Transaction, user_id: str, feature: str, budgets: Sequence[Budget], owners: Sequence[str]) -> World:
+    """What lasts may be of a moment ago, but for what the world's version counts, and the user's own profile."""
+    (version,) = t.execute("SELECT value FROM meta WHERE key = 'world_version'").fetchone()
+    what = ("lasting", t.actor, user_id, feature, tuple(owners), version)
+    lasting = t.recently(what, lambda t: world.lasting(t, user_id, feature, owners))
+    return world.read(t, user_id, budgets, lasting._replace(profile=profiles.for_plan(t, user_id)))
+
+
+def _found(t: Transaction, user_id: str, prompt_hash: str, form_hash: str | None) -> CachedAnswer | None:
+    t.require_access(user_id)
+    return answers.find(t, user_id, prompt_hash, form_hash)
 
 
 def _attempt(number: int, order: Order) -> Attempt:

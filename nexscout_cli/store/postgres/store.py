@@ -26,7 +26,7 @@ class PostgresStore(PostgresTransactions, Books):
     ``kept_in``: the folder in which steps wait that are due while the server is away; None: they are told as failed alone.
     """
 
-    lets_others_go_on = False
+    lets_others_go_on = True
 
     def __init__(
         self, url: str, clock: Clock | None, rules: StoreRules, owner: str, kept_in: Path | None = None

@@ -27,6 +27,7 @@ from nexscout_cli.store.postgres.connections import (
     unusable,
 )
 from nexscout_cli.store.postgres.groups import aside
+from nexscout_cli.store.postgres.light import LightTransaction
 from nexscout_cli.store.postgres.transaction import NeedsAllBooks, PostgresTransaction
 from nexscout_cli.store.sqlite.dialect import POSTGRES
 from nexscout_cli.store.sqlite.states import elsewhere
@@ -116,6 +117,18 @@ class PostgresTransactions:
             with self.db.one("BEGIN ISOLATION LEVEL REPEATABLE READ, READ ONLY") as connection:
                 yield self._transaction(connection, actor)
                 connection.execute("COMMIT")
+        except psycopg.Error as error:
+            raise unusable(error) from error
+
+    @contextmanager
+    def read_lightly(self, actor: str) -> Iterator[LightTransaction]:
+        """The same for statements whose values have plain types, in a thread that nobody interrupts. Raises Unfit for others."""
+        try:
+            with self.db.one() as connection:
+                transaction = LightTransaction(connection, actor, self.rules, self.own_clock, self._known)
+                transaction.begin_reading()
+                yield transaction
+                transaction.end_reading()
         except psycopg.Error as error:
             raise unusable(error) from error
 

@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 from datetime import UTC, date, datetime, timedelta
 from typing import TYPE_CHECKING, NamedTuple
 
-from nexscout_cli.engine.book_types import Archive
 from nexscout_cli.errors import UsageError
 
 if TYPE_CHECKING:
+    from nexscout_cli.engine.book_types import Archive
     from nexscout_cli.engine.report_window import Window
     from nexscout_cli.store.sqlite.records import Execute
 
+_COLUMNS = "month, until, folder, requests, attempts, entries, usage, predictions, cost_usd, archived_at"
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _DIGITS = 11
 """Characters of a request's name that say when it began, in milliseconds."""
@@ -34,7 +33,11 @@ def rows_from(execute: Execute) -> str:
 
 def known(execute: Execute) -> list[Archive]:
     """The archives there are, oldest first."""
-    rows = execute(f"SELECT {', '.join(Archive._fields)} FROM archives ORDER BY month").fetchall()
+    rows = execute(f"SELECT {_COLUMNS} FROM archives ORDER BY month").fetchall()
+    if not rows:
+        return []
+    from nexscout_cli.engine.book_types import Archive  # commands that run often have none
+
     return [Archive(*row) for row in rows]
 
 
@@ -98,6 +101,9 @@ def closings(execute: Execute, month: str) -> dict[int, Spent]:
 
 def closings_hash(execute: Execute, spent: dict[int, Spent]) -> str:
     """The hash of that: a line for each account, by what it is called."""
+    import hashlib  # commands that only ask which months are archived need neither
+    import json
+
     names = execute("SELECT id, owner, kind, period FROM accounts").fetchall()
     digest = hashlib.sha256()
     for line in sorted(

@@ -95,7 +95,7 @@ class SqliteLedger:
 
         def read() -> CachedAnswer | None:
             with self._store.read(actor) as t:
-                t.require_access(user_id)
+                self._lasting.get(("access", actor, user_id), lambda: t.require_access(user_id))
                 return answers.find(t, user_id, prompt_hash, form_hash)
 
         return self._unchanged.get(("answer", actor, user_id, prompt_hash, form_hash), read)

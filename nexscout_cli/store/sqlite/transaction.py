@@ -6,7 +6,7 @@ import sqlite3
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from nexscout_cli import waiting
 from nexscout_cli.engine.names import check_user
@@ -16,7 +16,7 @@ from nexscout_cli.store import owner
 from nexscout_cli.store.sqlite.dialect import SQLITE
 
 if TYPE_CHECKING:
-    from collections.abc import Hashable, Iterator, Sequence
+    from collections.abc import Callable, Hashable, Iterator, Sequence
 
     from nexscout_cli.engine.ports import Clock
     from nexscout_cli.engine.store_rules import StoreRules
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 OWN_OR_ADMIN = "(user_id = :actor OR EXISTS (SELECT 1 FROM users WHERE user_id = :actor AND role = 'admin'))"
 """SQL that every read of a person's rows carries: their own, or an admin reads."""
 
+T = TypeVar("T")
 _SECONDS = len("2026-11-10T12:00:00")
 
 
@@ -99,6 +100,10 @@ class Transaction:
             fold(self, key, [lesson])
         else:
             self.lessons.add(self, fold, key, lesson)
+
+    def recently(self, what: Hashable, read: Callable[[Transaction], T]) -> T:
+        """What ``read`` returns, or returned a moment ago where this transaction reads for many; ``what`` says of what."""
+        return read(self)
 
     def lives(self, name: str, since: str) -> bool:
         """Whether an owner of attempts lives, who began the latest one ``since`` that stamp.

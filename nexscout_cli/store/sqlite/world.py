@@ -71,7 +71,7 @@ def read(t: Transaction, user_id: str, budgets: Sequence[Budget], known: Lasting
         used=accounts.used(t, user_id, [*budgets, *known.budgets]),
         models=known.models,
         panic=known.panic,
-        load=_load_of(t),
+        load=t.recently("load", _load_of),
         input_factors=known.input_factors,
         output_lengths=known.output_lengths,
         version=known.version,
