@@ -23,7 +23,8 @@ _BEGINNING = datetime(1970, 1, 1, tzinfo=UTC)
 def by_match(t: Transaction) -> tuple[list[Row], list[Row]]:
     """How many requests there were by feature, and what hits saved by feature and kind of match; tokens, nano-dollars.
 
-    Folded days say it of all hits, however many there are; an index finds the canonical ones.
+    Folded days say it of all hits, however many there are; an index finds the canonical ones. Of archived months only the sums
+    are left: their hits count as exact.
     """
     everyone = None if t.is_admin() else t.actor
     whole = FoldReader(t, Window(_BEGINNING, t.now + timedelta(microseconds=1)), everyone).of(USAGE, "feature")
