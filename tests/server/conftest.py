@@ -12,6 +12,7 @@ import urllib.error
 import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
+from threading import Thread
 from typing import Any, NamedTuple
 
 import pytest
@@ -84,6 +85,9 @@ class Scout:
             self._lines.append(line)
             if found := re.search(r"serves (http://\S+)/v1", line):
                 self.url = found[1]
+                # What nobody reads fills its pipe, and a server that can't say anything stands still.
+                self._reader = Thread(target=self._lines.extend, args=(self.process.stdout,), daemon=True)
+                self._reader.start()
                 return self.url
         raise AssertionError("".join(self._lines))
 
@@ -92,9 +96,10 @@ class Scout:
         if self.process is None:
             return ""
         self.process.send_signal(how)
-        said, _ = self.process.communicate(timeout=60)
+        self.process.wait(60)
+        self._reader.join(60)
         self.process = None
-        return "".join(self._lines) + said
+        return "".join(self._lines)
 
     def ask(self, path: str, body: Any = None, key: str | None = None, **headers: str) -> Reply:
         """One request; a body makes it a POST."""

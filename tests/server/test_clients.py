@@ -49,6 +49,7 @@ def test_a_completion_has_text_usage_and_model(client: openai.OpenAI) -> None:
 
 def test_a_stream_comes_in_pieces_and_ends_with_usage(client: openai.OpenAI, provider: OpenAIServer) -> None:
     provider.reply = "A text of several pieces, so that it streams."
+    provider.pause = 0.02  # what comes together is passed on together
     pieces, usage = [], None
     for chunk in client.chat.completions.create(
         model="auto", messages=asked("Hello"), stream=True, stream_options={"include_usage": True}
