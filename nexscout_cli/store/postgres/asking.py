@@ -6,22 +6,14 @@ import json
 import threading
 from functools import cache
 from typing import TYPE_CHECKING, Any
-from weakref import WeakKeyDictionary
 
-import psycopg
-
-from nexscout_cli.store.postgres.connections import is_shared
+from nexscout_cli.store.postgres.prepared import ran
 from nexscout_cli.store.postgres.records import json_without_nul
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from psycopg.pq.abc import PGresult
-
     from nexscout_cli.store.postgres.connections import Connection
-
-_prepared: WeakKeyDictionary[Connection, set[str]] = WeakKeyDictionary()
-_OK, _ROWS = psycopg.pq.ExecStatus.COMMAND_OK, psycopg.pq.ExecStatus.TUPLES_OK
 
 
 def asked(connection: Connection, function: str, value: Any) -> Any:
@@ -30,28 +22,10 @@ def asked(connection: Connection, function: str, value: Any) -> Any:
         query = f"SELECT nexscout.{function}(%s::jsonb)".encode()
         row = connection.execute(query, (json_without_nul(value),), prepare=True).fetchone()
         return None if row is None or row[0] is None else json.loads(row[0])
-    # The library's own wait and its conversions take five times the processor time of the call itself.
-    server, name = connection.pgconn, f"nexscout_{function}".encode()
+    # psycopg's own wait and its conversions take five times the processor time of the call itself.
     write, read = _json()
-    if is_shared(connection):
-        result = server.exec_params(_query(function), [write(value)])
-    else:
-        if function not in (known := _prepared.setdefault(connection, set())):
-            _whole(server.prepare(name, _query(function)), _OK)
-            known.add(function)
-        result = server.exec_prepared(name, [write(value)])
-    _whole(result, _ROWS)
-    told = result.get_value(0, 0)
+    told = ran(connection, f"SELECT nexscout.{function}($1::jsonb)".encode(), [write(value)]).get_value(0, 0)
     return None if told is None else read(told)
-
-
-def _query(function: str) -> bytes:
-    return f"SELECT nexscout.{function}($1::jsonb)".encode()
-
-
-def _whole(result: PGresult, status: psycopg.pq.ExecStatus) -> None:
-    if result.status != status:
-        raise psycopg.errors.error_from_result(result)
 
 
 def _slow(value: Any) -> bytes:

@@ -6,17 +6,12 @@ asked for twice in it is read once: it sees one state.
 
 from __future__ import annotations
 
-import re
 import time
 from datetime import UTC, datetime
-from functools import lru_cache
 from typing import TYPE_CHECKING, Any, TypeVar
-from weakref import WeakKeyDictionary
 
-import psycopg
-
-from nexscout_cli.store.postgres.connections import is_shared
-from nexscout_cli.store.postgres.records import PostgresRecord
+from nexscout_cli.store.postgres.prepared import ran, whole
+from nexscout_cli.store.postgres.records import PostgresRecord, index_of, number, numbered
 from nexscout_cli.store.postgres.transaction import PostgresTransaction
 
 if TYPE_CHECKING:
@@ -24,15 +19,10 @@ if TYPE_CHECKING:
 
     from psycopg.pq.abc import PGresult
 
-    from nexscout_cli.store.postgres.connections import Connection
     from nexscout_cli.store.sqlite.records import Results
     from nexscout_cli.store.sqlite.transaction import Transaction
 
 _BEGIN = b"BEGIN ISOLATION LEVEL REPEATABLE READ, READ ONLY"
-_WORDS = re.compile(r"""'(?:[^']|'')*' | \? | (?<!:):(?P<name>[a-z_]+)""", re.VERBOSE)
-_prepared: WeakKeyDictionary[Connection, dict[bytes, bytes]] = WeakKeyDictionary()
-
-
 T = TypeVar("T")
 _RECENT = 0.5
 _MOST = 1_000
@@ -68,11 +58,11 @@ class LightTransaction(PostgresTransaction):
     def begin_reading(self) -> None:
         """Begin, on a connection that has no transaction."""
         self._read: dict[Any, list[PostgresRecord]] = {}
-        self._ran(self._open.pgconn.exec_(_BEGIN))
+        whole(self._open.pgconn.exec_(_BEGIN))
 
     def end_reading(self) -> None:
         """End it."""
-        self._ran(self._open.pgconn.exec_(b"COMMIT"))
+        whole(self._open.pgconn.exec_(b"COMMIT"))
 
     def recently(self, what: Hashable, read: Callable[[Transaction], T]) -> T:
         """See ``Transaction.recently``: of the last half second. To count a busy minute's calls takes milliseconds."""
@@ -87,52 +77,13 @@ class LightTransaction(PostgresTransaction):
 
     def execute(self, sql: str, values: Any = (), /) -> Results:
         """Run a statement that reads."""
-        query, names = _numbered(sql)
+        query, names = numbered(sql)
         given = tuple(values) if names is None else tuple(values[name] for name in names)
         rows = self._read.get((query, given))
         if rows is None:
-            rows = self._read[query, given] = self._asked(query, given)
+            found = ran(self._open, query, [_written(value) for value in given])
+            rows = self._read[query, given] = _rows(found)
         return _Rows(rows)
-
-    def _asked(self, query: bytes, values: tuple[Any, ...]) -> list[PostgresRecord]:
-        server, given = self._open.pgconn, [_written(value) for value in values]
-        if is_shared(self._open):
-            return _rows(self._ran(server.exec_params(query, given)))
-        known = _prepared.setdefault(self._open, {})
-        name = known.get(query)
-        if name is None:
-            name = b"nexscout_read_%d" % len(known)
-            self._ran(server.prepare(name, query))
-            known[query] = name
-        return _rows(self._ran(server.exec_prepared(name, given)))  # type: ignore[arg-type]  # None is NULL, as above
-
-    @staticmethod
-    def _ran(result: PGresult) -> PGresult:
-        if result.status not in (psycopg.pq.ExecStatus.TUPLES_OK, psycopg.pq.ExecStatus.COMMAND_OK):
-            raise psycopg.errors.error_from_result(result)
-        return result
-
-
-@lru_cache(maxsize=512)
-def _numbered(sql: str) -> tuple[bytes, tuple[str, ...] | None]:
-    """SQL whose values are bound by number; with names: the names, by number."""
-    names: list[str] = []
-    count = 0
-
-    def word(found: re.Match[str]) -> str:
-        nonlocal count
-        text = found[0]
-        if text == "?":
-            count += 1
-            return f"${count}"
-        if name := found["name"]:
-            if name not in names:
-                names.append(name)
-            return f"${names.index(name) + 1}"
-        return text
-
-    query = _WORDS.sub(word, sql).encode()
-    return query, tuple(names) if names else None
 
 
 def _written(value: Any) -> bytes | None:
@@ -145,10 +96,6 @@ def _written(value: Any) -> bytes | None:
     raise Unfit
 
 
-def _number(text: bytes) -> int | float:
-    return float(text) if b"." in text or b"N" in text else int(text)
-
-
 def _time(text: bytes) -> datetime:
     return datetime.fromisoformat(text.decode()).astimezone(UTC)
 
@@ -159,7 +106,7 @@ _KINDS: Mapping[int, Callable[[bytes], Any]] = {
     **dict.fromkeys((700, 701), float),
     16: b"t".__eq__,
     1184: _time,
-    1700: _number,
+    1700: number,
 }
 """What reads a value, by the number that its type has in PostgreSQL."""
 
@@ -169,7 +116,7 @@ def _rows(result: PGresult) -> list[PostgresRecord]:
     kinds = [_KINDS.get(result.ftype(n)) for n in columns]
     if None in kinds:
         raise Unfit
-    index = {(result.fname(n) or b"").decode(): n for n in columns}
+    index = index_of(result)
     found = []
     for row in range(result.ntuples):
         values = [result.get_value(row, n) for n in columns]

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
     from psycopg import Connection, Cursor
     from psycopg.abc import Buffer
+    from psycopg.pq.abc import PGresult
 
 _WORDS = re.compile(r"""'(?:[^']|'')*' | \? | (?<!:):(?P<name>[a-z_]+) | %""", re.VERBOSE)
 _NUL = re.compile(r"(?<!\\)((?:\\\\)*)\\u0000")
@@ -52,10 +53,13 @@ class PostgresRecord:
 
 def as_records(cursor: Cursor[Any]) -> Callable[[Sequence[Any]], PostgresRecord]:
     """A row factory."""
-    result = cursor.pgresult
-    names = () if result is None else tuple(result.fname(n) or b"" for n in range(result.nfields))
-    index = _index(names)
+    index = index_of(cursor.pgresult)
     return lambda values: PostgresRecord(tuple(values), index)
+
+
+def index_of(result: PGresult | None) -> dict[str, int]:
+    """Where each column of a result stands, by its name."""
+    return _index(() if result is None else tuple(result.fname(n) or b"" for n in range(result.nfields)))
 
 
 @lru_cache(maxsize=512)
@@ -96,8 +100,12 @@ class _NumberLoader(Loader):
     """Sums of whole numbers are whole numbers, means are floats: as SQLite has them."""
 
     def load(self, data: Buffer) -> int | float:
-        text = bytes(data)
-        return float(text) if b"." in text or b"N" in text else int(text)
+        return number(bytes(data))
+
+
+def number(text: bytes) -> int | float:
+    """What a numeric says."""
+    return float(text) if b"." in text or b"N" in text else int(text)
 
 
 def adapt(connection: Connection[Any]) -> None:
@@ -119,6 +127,28 @@ def bound(sql: str) -> bytes:
         return text.replace("%", "%%")
 
     return _WORDS.sub(word, sql).encode()
+
+
+@lru_cache(maxsize=512)
+def numbered(sql: str) -> tuple[bytes, tuple[str, ...] | None]:
+    """SQL whose values are bound by number, as the server itself wants it; of named ones the names, by number."""
+    names: list[str] = []
+    count = 0
+
+    def word(found: re.Match[str]) -> str:
+        nonlocal count
+        text = found[0]
+        if text == "?":
+            count += 1
+            return f"${count}"
+        if name := found["name"]:
+            if name not in names:
+                names.append(name)
+            return f"${names.index(name) + 1}"
+        return text
+
+    query = _WORDS.sub(word, sql).encode()
+    return query, tuple(names) if names else None
 
 
 def whole(connection: Connection[Any]) -> Whole:

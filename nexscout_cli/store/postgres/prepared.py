@@ -1,0 +1,44 @@
+"""Statements that are prepared once for a connection and run by the server's library alone, without psycopg's conversions.
+
+Nobody can interrupt the wait: it is not for the main thread.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+from weakref import WeakKeyDictionary
+
+import psycopg
+
+from nexscout_cli.store.postgres.connections import is_shared
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from psycopg.pq.abc import PGresult
+
+    from nexscout_cli.store.postgres.connections import Connection
+
+_WHOLE = (psycopg.pq.ExecStatus.COMMAND_OK, psycopg.pq.ExecStatus.TUPLES_OK)
+_names: WeakKeyDictionary[Connection, dict[bytes, bytes]] = WeakKeyDictionary()
+
+
+def ran(connection: Connection, query: bytes, values: Sequence[bytes | None]) -> PGresult:
+    """What a statement with numbered values comes to. Raises psycopg.Error."""
+    server = connection.pgconn
+    if is_shared(connection):  # another session has what is prepared in this one
+        return whole(server.exec_params(query, values))
+    known = _names.setdefault(connection, {})
+    name = known.get(query)
+    if name is None:
+        name = b"nexscout_%d" % len(known)
+        whole(server.prepare(name, query))
+        known[query] = name
+    return whole(server.exec_prepared(name, values))  # type: ignore[arg-type]  # None is NULL, as above
+
+
+def whole(result: PGresult) -> PGresult:
+    """A result, unless it is an error. Raises psycopg.Error."""
+    if result.status not in _WHOLE:
+        raise psycopg.errors.error_from_result(result)
+    return result
