@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -104,14 +103,9 @@ class Transactions:
         """
         if (watch := self.db.watch) is not None:
             return watch.of_few() if of_few else watch.of_all()
-        found = [self.db.gate.commits]
-        for name in self._files:
-            try:
-                about = os.stat(name)  # noqa: PTH116 - asked for with each request
-            except FileNotFoundError:
-                continue
-            found += (about.st_mtime_ns, about.st_size)
-        return tuple(found)
+        from nexscout_cli.store.sqlite.watch import looked_at  # a command asks for no state
+
+        return (self.db.gate.commits, *looked_at(self._files))
 
     @property
     def path(self) -> Path:

@@ -27,6 +27,18 @@ _WATCHED = {
 """The tables that are meant, and which of their rows."""
 
 
+def looked_at(files: Sequence[str]) -> list[int]:
+    """When each of these files was changed last, in nanoseconds, and its bytes; of those that are there."""
+    found: list[int] = []
+    for name in files:
+        try:
+            about = os.stat(name)  # noqa: PTH116 - asked for with each request
+        except FileNotFoundError:
+            continue
+        found += (about.st_mtime_ns, about.st_size)
+    return found
+
+
 class Watch:
     """Counts the commits that changed any of it: our own by triggers that the writing connection alone has, other processes'
     by their effect on the files and on that connection. ``files``: those of which each commit changes one.
@@ -84,11 +96,4 @@ class Watch:
         return int(self._connection.execute("PRAGMA data_version").fetchone()[0])
 
     def _look(self) -> list[int]:
-        found: list[int] = []
-        for name in self._files:
-            try:
-                about = os.stat(name)  # noqa: PTH116 - asked for with each request
-            except FileNotFoundError:
-                continue
-            found += (about.st_mtime_ns, about.st_size)
-        return found
+        return looked_at(self._files)
