@@ -14,12 +14,13 @@ from psycopg.conninfo import conninfo_to_dict
 from nexscout_cli.engine.book_types import Backup, Problem
 from nexscout_cli.errors import StoreError, UsageError
 from nexscout_cli.store.postgres.connections import SCHEMA_VERSION
+from nexscout_cli.store.sqlite.keeping import Keeping
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from contextlib import AbstractContextManager
 
-    from nexscout_cli.engine.book_types import Archive, Leaving, Seal
+    from nexscout_cli.engine.book_types import Archive, Seal
     from nexscout_cli.store.copying import Target, Tell
     from nexscout_cli.store.postgres.transactions import PostgresTransactions
 
@@ -45,8 +46,10 @@ _RESTORE = "restore a backup, or copy what is right into new books: nexscout db 
 _MIGRATE = "turn it on again as the database's owner (ALTER TABLE), and look at what was written meanwhile"
 
 
-class PostgresMaintenance:
+class PostgresMaintenance(Keeping):
     """Checking and copying all books. Admins only."""
+
+    _store: PostgresTransactions
 
     def __init__(self, store: PostgresTransactions) -> None:
         self._store = store
@@ -80,14 +83,6 @@ class PostgresMaintenance:
         with self._store.write(actor) as t:
             t.require_admin("seal the books")
             return seals.keep(t, made)
-
-    def seals(self, actor: str) -> list[Seal]:
-        """The seals of all days, oldest first. Raises NotPermitted."""
-        from nexscout_cli.store.sqlite import seals
-
-        with self._store.read(actor) as t:
-            t.require_admin("look at the seals")
-            return seals.kept(t)
 
     def backup(self, actor: str, target: Path | None, *, without_text: bool = False) -> Path:
         """All books as a file for ``pg_restore``, by ``pg_dump``; None: in the current folder, under a dated name.
@@ -163,12 +158,6 @@ class PostgresMaintenance:
                 code="backup_failed",
             )
 
-    def archivable(self, actor: str, before: str) -> list[Leaving]:
-        """What :meth:`archive` would take away, month by month. Raises NotPermitted, UsageError."""
-        from nexscout_cli.store.sqlite import archiving
-
-        return archiving.plan(self._store, actor, before)
-
     def archive(self, actor: str, before: str, folder: Path, tell: Callable[[str, str], None]) -> list[Archive]:
         """Move the rows of every whole month before a day (YYYY-MM-DD) into Parquet files; returns the months that went.
 
@@ -185,19 +174,7 @@ class PostgresMaintenance:
                     "run it with the owner's URL in NEXSCOUT_DB (docs/postgres.md)",
                     code="not_owner",
                 )
-        place = archiving.Place(self._store, self._store.leave, folder, tell)
-        return archiving.archive(place, actor, before, lambda: self._ready(actor))
-
-    def archives(self, actor: str) -> list[Archive]:
-        """The months whose rows lie in archives, oldest first."""
-        from nexscout_cli.store.sqlite import archives
-
-        with self._store.read(actor) as t:
-            return archives.known(t.execute)
-
-    def _ready(self, actor: str) -> list[Problem]:
-        self.seal(actor)
-        return self.check(actor)
+        return self._move(archiving.Place(self._store, self._store.leave, folder, tell), actor, before)
 
     def copy_to(self, target: AbstractContextManager[Target], tell: Tell) -> dict[str, int]:
         """Copy all books as they are now; returns how many rows of each table."""

@@ -10,8 +10,10 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from collections.abc import Callable
+from collections import deque
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import closing, contextmanager
+from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from nexscout_cli import locks, system
@@ -27,11 +29,14 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from nexscout_cli.engine.book_types import Archive, Leaving, Problem
+    from nexscout_cli.store.parquet import Column
     from nexscout_cli.store.sqlite.archives import Spent
     from nexscout_cli.store.sqlite.transaction import Transaction
     from nexscout_cli.store.sqlite.work import Work
 
 Tell = Callable[[str, str], None]
+Rows = Iterable[Sequence[Any]]
+_LET_GO: Callable[[Rows], object] = partial(deque, maxlen=0)
 _FORM = "nexscout archive 1"
 _MOST_DAYS = 100_000
 """Days that are folded at most before a month can leave."""
@@ -49,7 +54,6 @@ _JOBS = """UPDATE jobs SET archived_usd = archived_usd + coalesce((SELECT sum(a.
 _OLDEST = """SELECT min(at) FROM (SELECT min(created_at) AS at FROM requests WHERE request_id IN (SELECT request_id FROM going)
   UNION ALL SELECT min(created_at) FROM ai_model_usage WHERE request_id IN (SELECT request_id FROM going)
   UNION ALL SELECT min(created_at) FROM ai_cost_predictions WHERE request_id IN (SELECT request_id FROM going)) AS oldest"""
-_COST = "SELECT coalesce(sum(cost_usd), 0) FROM ai_model_usage WHERE request_id IN (SELECT request_id FROM going)"
 
 
 class Part(NamedTuple):
@@ -158,13 +162,10 @@ def _written(t: Transaction, place: Place, month: str, until: str, upto: Any) ->
     parts, spent = {}, {}
     for table in leaving.TABLES:
         listed = leaving.columns(t, table)
-        measured = leaving.Measured()
         rows = leaving.rows(t, table, listed, until, upto)
-        parquet.write(_part(place, month, table), listed, measured.over(rows, listed))
-        count, digest, accounts = measured.result()
-        parts[table] = Part(count, digest)
+        parts[table], accounts = _through(rows, listed, partial(parquet.write, _part(place, month, table), listed))
         spent.update(accounts)
-        place.tell(month, f"{count:,} rows of {table} are written")
+        place.tell(month, f"{parts[table].rows:,} rows of {table} are written")
     return Month(parts, spent)
 
 
@@ -173,23 +174,26 @@ def _measured(t: Transaction, until: str, upto: Any) -> Month:
     parts, spent = {}, {}
     for table in leaving.TABLES:
         listed = leaving.columns(t, table)
-        measured = leaving.Measured()
-        for _ in measured.over(leaving.rows(t, table, listed, until, upto), listed):
-            pass
-        count, digest, accounts = measured.result()
-        parts[table] = Part(count, digest)
+        parts[table], accounts = _through(leaving.rows(t, table, listed, until, upto), listed)
         spent.update(accounts)
     return Month(parts, spent)
 
 
+def _through(
+    rows: Rows, listed: Sequence[Column], take: Callable[[Rows], object] = _LET_GO
+) -> tuple[Part, dict[int, Spent]]:
+    """What rows come to that ``take`` takes one by one, of the ledger's by account as well; by itself it lets them go."""
+    measured = leaving.Measured()
+    take(measured.over(rows, listed))
+    count, digest, accounts = measured.result()
+    return Part(count, digest), accounts
+
+
 def _verify(path: Path, table: str, part: Part, spent: dict[int, Spent]) -> None:
     """Read a file back. Raises StoreError where it is not what was written: rows, their hash, or an account's sums."""
-    measured = leaving.Measured()
-    names = parquet.columns(path)
-    for _ in measured.over(parquet.read(path), names):
-        pass
-    rows, digest, accounts = measured.result()
-    if Part(rows, digest) != part or (table == "ledger_entries" and accounts != spent):
+    listed = parquet.columns(path)
+    found, accounts = _through(parquet.read(path), listed)
+    if found != part or (table == "ledger_entries" and accounts != spent):
         raise StoreError(f"{path} does not hold what was written to it", f"look at that disk; {_AGAIN}")
 
 
@@ -248,8 +252,7 @@ def _remove(t: Transaction, place: Place, month: str, found: Month) -> Archive:
         raise StoreError(f"rows of {month} changed while they were written", _AGAIN, code="busy")
     entries, usage, predictions, attempts, requests = (found.parts[table].rows for table in leaving.TABLES)
     oldest = leaving.run(t, _OLDEST, until, upto).fetchone()[0]
-    cost = int(leaving.run(t, _COST, until, upto).fetchone()[0])
-    counts = (requests, attempts, entries, usage, predictions, cost)
+    counts = (requests, attempts, entries, usage, predictions, leaving.cost(t, until, upto))
     first = f"{oldest[:10]}T00:00:00.000000Z"
     folder = str(place.folder.absolute())
     named = (found.hash, archives.closings_hash(t.execute, found.spent))

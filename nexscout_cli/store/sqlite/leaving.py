@@ -168,9 +168,13 @@ def counted(t: Transaction, month: str) -> Leaving:
     counts = [
         run(t, f"SELECT count(*) FROM {table} {where}", until, upto).fetchone()[0] for table, where in TABLES.items()
     ]
-    cost = run(t, f"SELECT coalesce(sum(cost_usd), 0) FROM ai_model_usage {_OF}", until, upto).fetchone()[0]
     entries, usage, predictions, attempts, requests = counts
-    return Leaving(month, requests, attempts, entries, usage, predictions, int(cost), _against(t, until))
+    return Leaving(month, requests, attempts, entries, usage, predictions, cost(t, until, upto), _against(t, until))
+
+
+def cost(t: Transaction, until: str, upto: Upto) -> int:
+    """What the usage that leaves cost, in nano-dollars."""
+    return int(run(t, f"SELECT coalesce(sum(cost_usd), 0) FROM ai_model_usage {_OF}", until, upto).fetchone()[0])
 
 
 def refuse(t: Transaction, month: str) -> None:

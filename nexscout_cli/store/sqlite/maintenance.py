@@ -7,13 +7,14 @@ from contextlib import ExitStack
 from typing import TYPE_CHECKING
 
 from nexscout_cli.store.sqlite.database import SCHEMA_VERSION
+from nexscout_cli.store.sqlite.keeping import Keeping
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from contextlib import AbstractContextManager
     from pathlib import Path
 
-    from nexscout_cli.engine.book_types import Archive, Backup, Leaving, Problem, Seal
+    from nexscout_cli.engine.book_types import Archive, Backup, Problem, Seal
     from nexscout_cli.store.copying import Target, Tell
     from nexscout_cli.store.sqlite.transactions import Transactions
 
@@ -23,8 +24,10 @@ def engine_version() -> tuple[str, str]:
     return "sqlite", sqlite3.sqlite_version
 
 
-class SqliteMaintenance:
+class SqliteMaintenance(Keeping):
     """Checking and copying the whole database. Admins only."""
+
+    _store: Transactions
 
     def __init__(self, store: Transactions) -> None:
         self._store = store
@@ -62,14 +65,6 @@ class SqliteMaintenance:
             t.require_admin("seal the books")
             return seals.keep(t, made)
 
-    def seals(self, actor: str) -> list[Seal]:
-        """The seals of all days, oldest first. Raises NotPermitted."""
-        from nexscout_cli.store.sqlite import seals
-
-        with self._store.read(actor) as t:
-            t.require_admin("look at the seals")
-            return seals.kept(t)
-
     def backup(self, actor: str, target: Path | None, *, without_text: bool = False) -> Path:
         """A consistent copy in a new file, which is returned and remembered; None: beside the database, under a dated name.
 
@@ -94,12 +89,6 @@ class SqliteMaintenance:
             t.require_access(user_id)
         return backups.holding(self._store, actor, user_id)
 
-    def archivable(self, actor: str, before: str) -> list[Leaving]:
-        """What :meth:`archive` would take away, month by month. Raises NotPermitted, UsageError."""
-        from nexscout_cli.store.sqlite import archiving
-
-        return archiving.plan(self._store, actor, before)
-
     def archive(self, actor: str, before: str, folder: Path, tell: Callable[[str, str], None]) -> list[Archive]:
         """Move the rows of every whole month before a day (YYYY-MM-DD) into Parquet files; returns the months that went.
 
@@ -108,19 +97,7 @@ class SqliteMaintenance:
         """
         from nexscout_cli.store.sqlite import archiving
 
-        place = archiving.Place(self._store, self._store.write, folder, tell)
-        return archiving.archive(place, actor, before, lambda: self._ready(actor))
-
-    def archives(self, actor: str) -> list[Archive]:
-        """The months whose rows lie in archives, oldest first."""
-        from nexscout_cli.store.sqlite import archives
-
-        with self._store.read(actor) as t:
-            return archives.known(t.execute)
-
-    def _ready(self, actor: str) -> list[Problem]:
-        self.seal(actor)
-        return self.check(actor)
+        return self._move(archiving.Place(self._store, self._store.write, folder, tell), actor, before)
 
     def copy_to(self, target: AbstractContextManager[Target], tell: Tell) -> dict[str, int]:
         """Copy all books as they are now; returns how many rows of each table."""
