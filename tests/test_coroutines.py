@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 import socket
 import sqlite3
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TypeVar
 
 import httpcore
 import pytest
@@ -17,7 +16,7 @@ import pytest
 from nexscout_cli import waiting
 from nexscout_cli.assemble import SystemClock
 from nexscout_cli.config import Settings
-from nexscout_cli.coroutines import Coroutines, InThreads
+from nexscout_cli.coroutines import InThreads
 from nexscout_cli.engine.store_rules import store_rules
 from nexscout_cli.providers.transport import Exchange, send
 from nexscout_cli.providers.wires.request import HttpRequest
@@ -25,23 +24,11 @@ from nexscout_cli.store.sqlite import loop_writer
 from nexscout_cli.store.sqlite.database import Database
 from nexscout_cli.store.sqlite.store import SqliteStore
 from nexscout_cli.store.sqlite.transaction import Transaction
+from tests.support.together import together
 
 T = TypeVar("T")
 TABLE = "CREATE TABLE t (name TEXT PRIMARY KEY, parent TEXT REFERENCES t DEFERRABLE INITIALLY DEFERRED)"
 INSERT = "INSERT INTO t VALUES (?, ?)"
-
-
-def together(*works: Callable[[], Any], writes_behind: bool = True) -> list[Any]:
-    """What coroutines return that run at once; an exception for one that raised it."""
-
-    async def all_() -> list[Any]:
-        coroutines = Coroutines(2, writes_behind=writes_behind)
-        done = await asyncio.gather(*(coroutines.run(work) for work in works), return_exceptions=True)
-        await coroutines.drained()
-        coroutines.close()
-        return done
-
-    return asyncio.run(all_())
 
 
 @pytest.fixture

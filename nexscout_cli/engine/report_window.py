@@ -7,6 +7,7 @@ from datetime import UTC, date, datetime, time, timedelta, tzinfo
 from typing import NamedTuple
 
 from nexscout_cli.errors import UsageError
+from nexscout_cli.months import next_month
 
 _UNITS = {"m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
 _AGO = re.compile(r"(\d{1,9})([mhdw])", re.I)
@@ -96,8 +97,7 @@ def between(now: datetime, since: str, until: str | None, tz: tzinfo) -> Window:
     end = parse_when(until, now, tz) if until else max(now, start) + timedelta(microseconds=1)
     first = None if until else _month(since.strip().lower(), now.astimezone(tz))
     if first is not None:
-        following = (first.replace(day=28) + 4 * _DAY).replace(day=1)
-        end = min(end, datetime.combine(following, time(), tz).astimezone(UTC))
+        end = min(end, datetime.combine(next_month(first), time(), tz).astimezone(UTC))
     if not until and start > now:
         raise UsageError(f"--since {since} lies in the future", _EXAMPLES)
     if start >= end:

@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING, Protocol
 from weakref import WeakKeyDictionary
 
 if TYPE_CHECKING:
-
     from nexscout_cli.waiting import Loop
 
 LONGEST = 0.25

@@ -73,19 +73,10 @@ class Sums(NamedTuple):
         return self.keys + self.values
 
 
-_FOLDED = tuple(
-    Sums(
-        fold.table,
-        ("owner", "hours", "period", *(fold.keys[:-1] if fold.packed else fold.keys)),
-        ("counts",) if fold.packed else fold.sums,
-        "period",
-    )
-    for fold in FOLDS
-)
 SUMS = (
     Sums("usage_by_user_day", ("user_id", "day"), USAGE_SUMS, "day"),
     Sums("usage_by_model_day", ("day", "model", "feature"), USAGE_SUMS, "day"),
-    *_FOLDED,
+    *(Sums(fold.table, fold.group, fold.values, "period") for fold in FOLDS),
 )
 """What answers for what is archived."""
 

@@ -2,23 +2,24 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import pytest
 
-from nexscout_cli.coroutines import Coroutines
 from nexscout_cli.engine.budgets import budgets
 from nexscout_cli.errors import NotPermitted
 from nexscout_cli.store.postgres import ledger
 from nexscout_cli.store.postgres.light import LightTransaction, Unfit
 from nexscout_cli.store.postgres.transactions import PostgresTransactions
 from nexscout_cli.store.sqlite import world
+from tests.support import together as running
 from tests.support.postgres import new_database
 from tests.support.steps import Steps, at
 
 PLENTY = {"tiers__elite__energy": 10**6, "tiers__elite__daily_tokens": 10**9}
+together = partial(running.together, threads=4)
 
 
 @pytest.fixture
@@ -26,19 +27,6 @@ def program(opened: list[Steps]) -> Steps:
     program = at(new_database(), opened, **PLENTY)
     program.post(program.sent())
     return program
-
-
-def together(*works: Callable[[], Any]) -> list[Any]:
-    """What coroutines return that run at once; an exception for one that raised it."""
-
-    async def all_() -> list[Any]:
-        coroutines = Coroutines(4)
-        done = await asyncio.gather(*(coroutines.run(work) for work in works), return_exceptions=True)
-        await coroutines.drained()
-        coroutines.close()
-        return done
-
-    return asyncio.run(all_())
 
 
 @pytest.fixture

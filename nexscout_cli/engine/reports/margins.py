@@ -14,6 +14,7 @@ from nexscout_cli.config import Settings
 from nexscout_cli.engine.money import NANO, usd
 from nexscout_cli.engine.report_values import Person
 from nexscout_cli.engine.reports.figures import Row, ratio, tokens, total
+from nexscout_cli.months import next_month
 
 if TYPE_CHECKING:
     from nexscout_cli.engine.report_port import ReportReader
@@ -114,7 +115,7 @@ def _month(moment: datetime, day: int, tz: tzinfo) -> tuple[datetime, datetime]:
     """The billing month that a moment lies in: from midnight of its day to midnight of that day in the next month."""
     local = moment.astimezone(tz).date()
     first = local.replace(day=day) if local.day >= day else (local.replace(day=1) - timedelta(days=1)).replace(day=day)
-    following = (first.replace(day=28) + timedelta(days=4)).replace(day=day)
+    following = next_month(first).replace(day=day)
     # In UTC, as a day of a local month may be an hour longer or shorter.
     return tuple(datetime.combine(each, time(), tz).astimezone(moment.tzinfo) for each in (first, following))  # type: ignore[return-value]
 

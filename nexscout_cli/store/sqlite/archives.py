@@ -6,6 +6,7 @@ from datetime import UTC, date, datetime, timedelta
 from typing import TYPE_CHECKING, NamedTuple
 
 from nexscout_cli.errors import UsageError
+from nexscout_cli.months import next_month
 
 if TYPE_CHECKING:
     from nexscout_cli.engine.book_types import Archive
@@ -89,8 +90,7 @@ def widened(execute: Execute, window: Window, unit: timedelta) -> Window:
 
 def month_after(month: str) -> str:
     """The first day of the next month: 2026-11-01 for 2026-10."""
-    first = date.fromisoformat(f"{month}-01")
-    return (first.replace(day=28) + timedelta(days=4)).replace(day=1).isoformat()
+    return next_month(date.fromisoformat(f"{month}-01")).isoformat()
 
 
 def closings(execute: Execute, month: str) -> dict[int, Spent]:

@@ -50,9 +50,19 @@ class Fold(NamedTuple):
     packed: bool = False
 
     @property
+    def group(self) -> tuple[str, ...]:
+        """The columns that tell the table's rows apart."""
+        return ("owner", "hours", "period", *(self.keys[:-1] if self.packed else self.keys))
+
+    @property
+    def values(self) -> tuple[str, ...]:
+        """Its other columns."""
+        return ("counts",) if self.packed else self.sums
+
+    @property
     def columns(self) -> tuple[str, ...]:
         """The table's columns."""
-        return ("owner", "hours", "period", *((*self.keys[:-1], "counts") if self.packed else self.keys + self.sums))
+        return self.group + self.values
 
 
 def rounded(value: str, rounding: Rounding) -> str:

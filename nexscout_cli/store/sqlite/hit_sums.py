@@ -17,6 +17,8 @@ _CANONICAL = f"""SELECT feature, count(*), sum(tokens_saved), sum(avoided_usd) F
     AND feature IN (SELECT feature FROM usage_by_model_day) GROUP BY feature ORDER BY feature"""
 _SAVED = ("hits", "hit_tokens", "avoided_usd")
 """Of a fold of usage: what a row of :data:`_CANONICAL` has."""
+_NAMES = ("hits", "tokens_saved", "saved_usd")
+"""What that is called in a report."""
 _BEGINNING = datetime(1970, 1, 1, tzinfo=UTC)
 
 
@@ -38,13 +40,5 @@ def by_match(t: Transaction) -> tuple[list[Row], list[Row]]:
         exact = tuple(of[name] - other for name, other in zip(_SAVED, others, strict=True))
         for match, saved in (("canonical", others), ("exact", exact)):
             if saved[0]:
-                matches.append(
-                    {
-                        "feature": feature,
-                        "match": match,
-                        "hits": saved[0],
-                        "tokens_saved": saved[1],
-                        "saved_usd": saved[2],
-                    }
-                )
+                matches.append({"feature": feature, "match": match, **dict(zip(_NAMES, saved, strict=True))})
     return requests, matches
