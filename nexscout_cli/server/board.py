@@ -13,7 +13,7 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import IO, Any, NamedTuple
 
 from nexscout_cli.errors import NexScoutError
 
@@ -107,7 +107,7 @@ class Memory:
     def board(self, worker: int, rates: Path | None) -> Board:
         """A worker's board. Where there was one before it in its place, that one's counts go on."""
         parts = self._parts()
-        document = _SharedDocument(memoryview(self._memory)[:_DOCUMENT], self._locked.fileno())
+        document = _SharedDocument(memoryview(self._memory)[:_DOCUMENT], self._locked)
         return Board(
             _SharedCounts(parts, parts[worker]), _SharedTaken(parts, parts[worker]), document, worker, rates, True
         )
@@ -185,7 +185,7 @@ class _SharedTaken(Taken):
 class _SharedDocument(Document):
     """A document that each worker reads and writes anew."""
 
-    def __init__(self, view: memoryview, locked: int) -> None:
+    def __init__(self, view: memoryview, locked: IO[bytes]) -> None:
         super().__init__()
         self._written = view[:_WORD].cast("q")  # how many times
         self._texts = view[_WORD : _WORD + (len(view) - _WORD) // 2], view[_WORD + (len(view) - _WORD) // 2 :]
