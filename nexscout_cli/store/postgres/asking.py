@@ -4,15 +4,12 @@ from __future__ import annotations
 
 import json
 import threading
-from functools import cache
 from typing import TYPE_CHECKING, Any
 
 from nexscout_cli.store.postgres.prepared import ran
 from nexscout_cli.store.postgres.records import json_without_nul
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from nexscout_cli.store.postgres.connections import Connection
 
 
@@ -22,34 +19,23 @@ def asked(connection: Connection, function: str, value: Any) -> Any:
         query = f"SELECT nexscout.{function}(%s::jsonb)".encode()
         row = connection.execute(query, (json_without_nul(value),), prepare=True).fetchone()
         return None if row is None or row[0] is None else json.loads(row[0])
+    import orjson  # a fifth of the time of json; a command of one call does not load it: that takes longer than it saves
+
     # psycopg's own wait and its conversions take five times the processor time of the call itself.
-    write, read = _json()
-    told = ran(connection, f"SELECT nexscout.{function}($1::jsonb)".encode(), [write(value)]).get_value(0, 0)
-    return None if told is None else read(told)
+    told = ran(connection, f"SELECT nexscout.{function}($1::jsonb)".encode(), [_written(value)]).get_value(0, 0)
+    return None if told is None else orjson.loads(told)
 
 
-def _slow(value: Any) -> bytes:
-    return json_without_nul(value).encode()
+def _written(value: Any) -> bytes:
+    import orjson
 
-
-@cache
-def _json() -> tuple[Callable[[Any], bytes], Callable[[bytes], Any]]:
-    """What writes JSON and what reads it: orjson where it is installed, at a fifth of the time. A command of one call does not
-    load it: that takes longer than it saves.
-    """
     try:
-        import orjson
-    except ImportError:
-        return _slow, json.loads
-
-    def fast(value: Any) -> bytes:
-        try:
-            data = orjson.dumps(value, _plain)
-        except TypeError:  # half a pair of surrogates, a number of more than 64 bits, a key that is no text
-            return _slow(value)
-        return _slow(value) if b"\\u0000" in data else data
-
-    return fast, orjson.loads
+        data = orjson.dumps(value, _plain)
+        if b"\\u0000" not in data:
+            return data
+    except TypeError:  # half a pair of surrogates, a number of more than 64 bits, a key that is no text
+        pass
+    return json_without_nul(value).encode()
 
 
 def _plain(value: Any) -> Any:
