@@ -275,7 +275,7 @@ BEGIN
     compression_saved_usd = t.compression_saved_usd + excluded.compression_saved_usd,
     tokens_saved = t.tokens_saved + excluded.tokens_saved;
   IF finished IS NOT NULL THEN
-    PERFORM hour_changes(hour) FROM (SELECT DISTINCT substr(created_at, 1, 13) AS hour FROM added) s WHERE hour < finished;
+    PERFORM hour_changes(min(created_at)) FROM added WHERE substr(created_at, 1, 16) < finished GROUP BY substr(created_at, 1, 13);
   END IF;
   RETURN NULL;
 END $$;
