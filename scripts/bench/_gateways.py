@@ -49,6 +49,7 @@ class Gateway:
         if self.process is not None:
             os.killpg(self.process.pid, signal.SIGTERM)
             self.process.wait(60)
+            self.process = None
 
     def pids(self) -> list[int]:
         """Its processes."""
@@ -87,10 +88,11 @@ class Gateway:
 
 
 class Ours(Gateway):
-    """nexscout serve, with its ledger: in a file, or at ``books``, the URL of a PostgreSQL."""
+    """nexscout serve, with its ledger: in a file, or at ``books``, the URL of a PostgreSQL; ``workers``: its processes."""
 
     name = "nexscout serve, ledger on"
     books = ""
+    workers = 1
 
     def start(self) -> None:
         """Start it, with a key whose tier has plenty."""
@@ -109,7 +111,7 @@ class Ours(Gateway):
         command = [sys.executable, "-m", "nexscout_cli"]
         made = subprocess.run([*command, "keys", "create"], env=env, capture_output=True, text=True, check=True)
         self.key = made.stdout.strip()
-        self.process = self._run([*command, "serve", "--port", "0"], env)
+        self.process = self._run([*command, "serve", "--port", "0", "--workers", str(self.workers)], env)
         log, until = self.folder / "Ours.log", time.monotonic() + 60
         while not (found := re.search(r":(\d+)/v1", log.read_text())):
             if time.monotonic() > until:
