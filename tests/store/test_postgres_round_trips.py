@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -100,7 +99,9 @@ def held(ada: Steps) -> Callable[[], Any]:
     return lambda: ada.ledger.hold("ada", order)
 
 
-def on(make: Callable[[Steps, Attempt], Any], *, begun: Callable[[Steps], Attempt]) -> Callable[[Steps], Callable[[], Any]]:
+def on(
+    make: Callable[[Steps, Attempt], Any], *, begun: Callable[[Steps], Attempt]
+) -> Callable[[Steps], Callable[[], Any]]:
     def ready(ada: Steps) -> Callable[[], Any]:
         attempt = begun(ada)
         return lambda: make(ada, attempt)
