@@ -15,24 +15,26 @@ if TYPE_CHECKING:
 
 
 class _Commits:
-    """How long commits take, as Prometheus reads it."""
+    """How long commits take, and their transactions, as Prometheus reads it."""
 
-    def __init__(self, commits: Callable[[], tuple[int, float] | None]) -> None:
+    def __init__(self, commits: Callable[[], tuple[int, float, int, float] | None]) -> None:
         self._commits = commits
 
     def collect(self) -> Iterator[SummaryMetricFamily]:
-        """The one metric, where it is known."""
+        """Both metrics, where they are known."""
         if (found := self._commits()) is not None:
-            yield SummaryMetricFamily("nexscout_commit_seconds", "Seconds of the books' commits.", *found)
+            yield SummaryMetricFamily("nexscout_commit_seconds", "Seconds of the books' commits.", *found[:2])
+            said = "Seconds of the books' transactions that were waited for, statements and commit."
+            yield SummaryMetricFamily("nexscout_transaction_seconds", said, *found[2:])
 
 
 class Metrics:
     """What this process has answered. Nothing here names a user, a key or a prompt.
 
-    ``commits``: how many the books have made, and the seconds they took; None where that is not known.
+    ``commits``: what the books say of those they have made; None where that is not known.
     """
 
-    def __init__(self, commits: Callable[[], tuple[int, float] | None]) -> None:
+    def __init__(self, commits: Callable[[], tuple[int, float, int, float] | None]) -> None:
         self._registry = CollectorRegistry()
         self._registry.register(_Commits(commits))
         self._requests = Counter(
