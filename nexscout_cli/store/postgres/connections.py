@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from nexscout_cli.errors import NexScoutError
 
 Connection = psycopg.Connection[PostgresRecord]
-SCHEMA_VERSION = 24
+SCHEMA_VERSION = 25
 UNFINISHED = 1_000_000
 """The schema's number while books are being copied there: every version of the program refuses it."""
 MOST = 20
