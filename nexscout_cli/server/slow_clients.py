@@ -58,7 +58,7 @@ def bounded_protocol(seconds: float = HEAD_SECONDS) -> type[asyncio.Protocol]:
             before = self.cycle
             super().on_headers_complete()
             if (cycle := self.cycle) is not before:
-                straight = {"write": functools.partial(_write, cycle), "body": functools.partial(_body, cycle)}
+                straight: Any = {"write": functools.partial(_write, cycle), "body": functools.partial(_body, cycle)}
                 cycle.scope["extensions"] = {STRAIGHT: straight}
 
         def connection_lost(self, exc: Exception | None) -> None:
