@@ -17,6 +17,8 @@ from nexscout_cli.engine.compression.cuts import mark, number
 
 _STILL = 3.0
 """What a part's worth loses that does nothing, a value or an explanation: what is asked for is mostly done by a function."""
+_TESTS = 2.0
+"""What a test's worth loses where the question is not about tests: it speaks of what is asked for and does not do it."""
 _NAMED = 4.0
 """What a part's worth gains that the question names as it is written. More is too much: what is asked for may be named beside."""
 _CROWDED = 0.25
@@ -38,6 +40,9 @@ _ASKED = re.compile(
     r"(?:do|return|work|raise|need|take|check)\b"
 )
 _CALLED = re.compile(r"([^\W\d]\w*)(\()?")
+_TEST = re.compile(r"test(?:_|s?\Z|[A-Z])|Test[A-Z]|Benchmark[A-Z]")
+_TEST_MARK = re.compile(r"\s*(?:#\[(?:\w+::)?test|@(?:Parameterized)?Test\b)")
+_OF_TESTS = re.compile(r"\btest", re.IGNORECASE)
 
 
 class Cut(NamedTuple):
@@ -67,8 +72,9 @@ def shorten(code: str, question: str, keep: float) -> str:
     if not max(scores):
         return code
     named = _named(parts, question)
+    less = 0.0 if _OF_TESTS.search(question) else _TESTS
     likely = [
-        score + _NAMED * name - _STILL * (part.kind != "function")
+        score + _NAMED * name - _STILL * (part.kind != "function") - less * _is_test(part, lines)
         for score, name, part in zip(scores, named, parts, strict=True)
     ]
     short = "\n".join(_joined(lines, _fitting(lines, parts, likely, keep * len(code))))
@@ -217,6 +223,13 @@ def _named(parts: list[Part], question: str) -> list[bool]:
     asked = {name for name, called in _CALLED.findall(question) if called or _NAMES.search(name)}
     asked |= set(_ASKED.findall(question))
     return [part.name.strip() in asked for part in parts]
+
+
+def _is_test(part: Part, lines: list[str]) -> bool:
+    """Whether a part is a test among the functions that it tries."""
+    if _TEST.match(part.name) or any(_TEST.match(owner) for owner in part.owner.split()):
+        return True
+    return any(_TEST_MARK.match(line[:200]) for line in lines[part.head : part.start])
 
 
 def _joined(lines: list[str], cuts: list[Cut]) -> list[str]:

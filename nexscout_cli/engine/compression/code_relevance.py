@@ -15,6 +15,7 @@ from typing import NamedTuple
 
 from nexscout_cli.engine.compression.code_meanings import meanings
 from nexscout_cli.engine.compression.code_parts import Part
+from nexscout_cli.engine.compression.code_phrases import in_words_of_programs
 from nexscout_cli.engine.compression.code_words import ALIKE, STEMS, is_common, pieces
 
 _NAME = re.compile(r"[^\W\d]\w*")
@@ -124,7 +125,7 @@ def bearing(parts: list[Part], lines: list[str], question: str) -> list[float]:
 
 def signs_of(words: list[Words], question: str) -> list[Signs] | None:
     """What speaks for each part; None where none shares a word of weight with the question."""
-    said = pieces(question)
+    said = pieces(in_words_of_programs(question))
     asked = dict.fromkeys(STEMS[word] for word in said)
     common = {STEMS[word] for word in said if is_common(word)}
     count = len(words)

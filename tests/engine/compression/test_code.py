@@ -153,3 +153,40 @@ def test_a_question_in_other_words_than_the_programs_finds_the_function() -> Non
     short = shorten(code, "Where is everything shut down?", 0.4)
     part = code[code.index("def stop_listener") : code.index("def count_lanterns")]
     assert part.rstrip() in short and short.count("thing.step7") == 1
+
+
+SERVICE = "import os\n\n\nclass Shop:\n" + "".join(
+    method(name)
+    for name in (
+        "evict_entry",
+        "raise_for_status",
+        "paint_wall",
+        "detect_colour",
+        "resize_hall",
+        "find_street",
+        "sink_ship",
+    )
+)
+
+
+@pytest.mark.parametrize(
+    ("question", "name"),
+    [
+        ("Where is something forgotten?", "evict_entry"),
+        ("Where does it complain about an answer?", "raise_for_status"),
+        ("Where does the hall grow?", "resize_hall"),
+        ("How does it find out the hue?", "detect_colour"),  # and not what begins with "find"
+    ],
+)
+def test_everyday_words_and_phrases_find_the_function_that_programs_name_otherwise(question: str, name: str) -> None:
+    assert body_of(SERVICE, "Shop", name) in shorten(SERVICE, question, 0.3)
+
+
+@pytest.mark.parametrize(
+    ("question", "name"), [("Where is the tide read?", "read_tide"), ("What tests the tide?", "test_read_tide")]
+)
+def test_a_test_counts_less_than_what_it_tries_unless_tests_are_asked_for(question: str, name: str) -> None:
+    code = "import os\n\n\nclass Sea:\n" + "".join(
+        method(one) for one in ("test_read_tide", "read_tide", "turn_wheel", "wash_deck", "count_fish", "mend_net")
+    )
+    assert body_of(code, "Sea", name) in shorten(code, question, 0.25)
