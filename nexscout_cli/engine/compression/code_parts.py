@@ -73,7 +73,7 @@ def parts_of(code: str, lines: list[str]) -> list[Part]:
 
 
 def _is_worth(part: Part, lines: list[str]) -> bool:
-    size = sum(len(line) + 1 for line in lines[part.start : part.end])
+    size = sum(map(len, lines[part.start : part.end])) + part.end - part.start
     if part.kind == "function":
         return size > 0
     return size >= 2 * MIN_SIZE and part.end - part.start >= MIN_LINES - 1
@@ -242,7 +242,7 @@ def _comments(lines: list[str], parts: list[Part]) -> list[Part]:
             begin = at
             while at < stop and _COMMENT.match(lines[at][:200]):
                 at += 1
-            if sum(len(line) + 1 for line in lines[begin:at]) >= 2 * MIN_SIZE:
+            if at > begin and sum(map(len, lines[begin:at])) + at - begin >= 2 * MIN_SIZE:
                 found.append(Part("text", "", "", begin, begin, begin, at))
             at = max(at, begin + 1)
         at = stop if part is None else max(part.end, at)
