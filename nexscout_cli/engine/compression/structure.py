@@ -79,7 +79,8 @@ _CODE = re.compile(
 )
 _PROGRAM = re.compile(
     r"(?:def|class) \w+.*:\s*\Z|(?:import|from) [\w.]+(?: import .+| as \w+)?\s*\Z|#include\b|func \w+\(|package \w+;?\s*\Z"
-    r"|fn \w+"
+    r"|fn \w+|function \w+\s?\(|\w+\(\) ?\{|<\?php\b|require(?:_relative)? ['\"][^'\"\n]{1,200}['\"]\s*\Z"
+    r"|\s*(?:def [\w.]+[?!=]?(?:\(.*\))?|module [A-Z][\w:]*|class [A-Z][\w:]*(?: < [A-Z][\w:]*)?)\s*\Z"
 )
 _SETTING = re.compile(
     r"\s*(?:- )?(?:[\w.\"'/-]{1,60}\s?[:=](?: ?[^\s].{0,60})?(?<![.?!])|\[[^\[\]\n]{1,60}\]|#.*|- \S{1,60})\s*\Z"
@@ -128,7 +129,11 @@ def _by_lines(lines: list[str]) -> str:
         return "log"
     if (count > 2 and _most(lines, lambda line: line.lstrip()[:1] == "|", 0.8)) or separator(lines):
         return "table"
-    if lines[0].startswith("#!") or len([*islice(filter(_is_program, lines), 2)]) > 1 or any(map(_is_minified, lines)):
+    if (
+        lines[0].startswith(("#!", "<?php"))
+        or len([*islice(filter(_is_program, lines), 2)]) > 1
+        or any(map(_is_minified, lines))
+    ):
         return "code"
     if any(line.startswith("FROM ") for line in lines) and sum(bool(_DOCKER.match(line)) for line in lines) > 2:
         return "config"
