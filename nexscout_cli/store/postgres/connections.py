@@ -23,8 +23,7 @@ if TYPE_CHECKING:
 
     from nexscout_cli.errors import NexScoutError
 
-Connection = psycopg.Connection[PostgresRecord]
-SCHEMA_VERSION = 25
+SCHEMA_VERSION = 26
 UNFINISHED = 1_000_000
 """The schema's number while books are being copied there: every version of the program refuses it."""
 MOST = 20
@@ -40,6 +39,13 @@ _SETTINGS = (
     "SELECT pg_backend_pid(), set_config('search_path', 'nexscout, pg_temp', false), set_config('lock_timeout', %s, false), "
     "set_config('idle_in_transaction_session_timeout', '60s', false)"
 )
+
+
+class Connection(psycopg.Connection[PostgresRecord]):
+    """One to the server."""
+
+    prepared: dict[bytes, bytes]
+    """What is prepared in it by ``prepared.py``: statements, and their names."""
 
 
 def is_shared(connection: Connection) -> bool:
@@ -132,13 +138,14 @@ class Connections:
     def connect(self) -> Connection:
         """A new connection. Raises StoreError."""
         try:
-            connection = psycopg.Connection.connect(
+            connection = Connection.connect(
                 self.url,
                 autocommit=True,
                 row_factory=as_records,
                 connect_timeout=_CONNECT,
                 application_name="nexscout",
             )
+            connection.prepared = {}
             adapt(connection)
             row = connection.execute(_SETTINGS, self._wait()).fetchone()
             if row is not None and row[0] != connection.info.backend_pid:
