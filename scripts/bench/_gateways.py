@@ -64,8 +64,9 @@ class Gateway:
         return sum(_cpu(pid) for pid in self.pids())
 
     def memory(self) -> float:
-        """Resident megabytes of its processes."""
-        return sum(_memory(pid) for pid in self.pids())
+        """Resident megabytes of its processes; of several, what they share is counted once."""
+        pids = self.pids()
+        return sum(_memory(pid, "VmRSS" if len(pids) == 1 else "Pss") for pid in pids)
 
     def _run(self, argv: list[str], env: dict[str, str]) -> subprocess.Popen[str]:
         log = (self.folder / f"{type(self).__name__}.log").open("w")
@@ -187,10 +188,10 @@ def _cpu(pid: int) -> float:
     return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
-def _memory(pid: int) -> float:
+def _memory(pid: int, what: str) -> float:
     try:
-        status = Path(f"/proc/{pid}/status").read_text()
+        told = Path(f"/proc/{pid}/{'smaps_rollup' if what == 'Pss' else 'status'}").read_text()
     except OSError:
         return 0.0
-    found = re.search(r"VmRSS:\s+(\d+)", status)
+    found = re.search(rf"^{what}:\s+(\d+)", told, re.MULTILINE)
     return int(found[1]) / 1024 if found else 0.0

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import json
 import os
 import re
 import signal
@@ -73,14 +74,14 @@ def serving(home: Path, *argv: str, **env: str) -> Iterator[Scout]:
         scout = Scout(home, provider)
         scout.env |= env
         scout("models", "set", "gpt-4o-mini", "--api-base", provider.url)
-        scout.serve("--workers", "2", *argv)
+        scout.serve(*argv)
         yield scout
         scout.stop()
 
 
 @pytest.fixture(scope="module")
 def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Scout]:
-    with serving(tmp_path_factory.mktemp("workers")) as scout:
+    with serving(tmp_path_factory.mktemp("workers"), "--workers", "2") as scout:
         yield scout
 
 
@@ -137,7 +138,7 @@ def test_of_200_clients_on_a_budget_of_10_calls_10_are_answered_and_190_get_402(
 
 
 def test_the_budget_holds_over_postgresql_and_is_refused_alike(tmp_path: Path) -> None:
-    with serving(tmp_path, NEXSCOUT_DB=new_database()) as scout:
+    with serving(tmp_path, "--workers", "2", NEXSCOUT_DB=new_database()) as scout:
         assert storm(scout) == {200: ALLOWED, 402: CLIENTS - ALLOWED}
         assert scout.provider.hits == ALLOWED
         key = scout.key("--rpm", "4")
@@ -153,6 +154,34 @@ def test_a_key_has_its_requests_a_minute_once_and_not_at_each_worker(two: Scout,
     key = two.key("--rpm", "5")
     said = each(lambda: [two.ask("/v1/models", None, key).status for _ in range(4)])
     assert said == [[200] * 4, [200, 429, 429, 429]]
+
+
+def test_one_name_and_one_question_are_one_call_while_another_worker_makes_it(two: Scout) -> None:
+    key, held = two.key(), threading.Event()
+
+    def reply(_: object) -> str:
+        assert held.wait(60)
+        return "Hi"
+
+    two.provider.reply = reply
+    one, other = workers(two)
+    with ThreadPoolExecutor(2) as pool:
+        with asleep(other):
+            first = pool.submit(two.ask, "/v1/chat/completions", BODY, key, idempotency_key="a")
+            until(lambda: two.provider.hits == 1)
+        with asleep(one):
+            again = two.ask("/v1/chat/completions", BODY, key, idempotency_key="a")
+            assert (again.status, again.json["error"]["code"]) == (409, "in_progress")
+            second = pool.submit(two.ask, "/v1/chat/completions", BODY, key)
+            time.sleep(
+                0.2
+            )  # time for it to reach the other worker; to be answered it has to wait for the first one's call
+        held.set()
+        assert (first.result().status, second.result().status) == (200, 200)
+    with asleep(one):
+        replayed = two.ask("/v1/chat/completions", BODY, key, idempotency_key="a")
+    assert replayed.json["choices"] == first.result().json["choices"]
+    assert two.provider.hits == 1
 
 
 def test_who_signs_in_at_one_worker_is_signed_in_at_the_other_until_they_sign_out(two: Scout, each: Each) -> None:
@@ -241,11 +270,13 @@ def test_a_worker_killed_in_mid_storm_is_begun_anew_and_nothing_is_forgotten_or_
     states = [row["state"] for row in two.books.attempts()[before:]]
     assert set(states) <= {"posted", "voided", "unknown"}
     assert len(two.provider.requests) <= states.count("posted") + states.count("unknown")
+    account = [row for row in two.books.accounts() if row["owner"].startswith("*key:")][-1]
+    assert 0 < account["spent"] + account["held"] <= 10_000_000
     two("db", "check")
 
 
 def test_a_flood_finds_the_places_of_one_process_and_sigterm_lets_what_runs_at_each_worker_end(tmp_path: Path) -> None:
-    with serving(tmp_path, NEXSCOUT_SERVE_MAX_AT_ONCE="6") as scout:
+    with serving(tmp_path, NEXSCOUT_SERVE_WORKERS="2", NEXSCOUT_SERVE_MAX_AT_ONCE="6") as scout:
         key, pids, held = scout.key(), workers(scout), threading.Event()
 
         def reply(_: object) -> str:
@@ -321,8 +352,10 @@ def test_where_the_parent_is_killed_no_worker_goes_on_serving(two: Scout) -> Non
     assert two.process is not None
     children = Path(f"/proc/{two.process.pid}/task/{two.process.pid}/children").read_text()
     place = urlsplit(two.url)
-    two.stop(signal.SIGKILL)
+    said = two.stop(signal.SIGKILL)
     until(lambda: not any(map(lives, map(int, children.split()))))
+    lines = [line for line in said.splitlines() if "path" in line]
+    assert len(lines) > CLIENTS and all(json.loads(line)["ms"] >= 0 for line in lines)
     with pytest.raises(OSError), socket.create_connection((place.hostname or "", place.port or 0), timeout=5):
         pass
     two("db", "check")

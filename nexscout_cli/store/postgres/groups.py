@@ -132,12 +132,7 @@ class Groups:
         mine = _Waiting(step, lesson)
         leaders: list[_Waiting] = []
         with self._lock:
-            if (
-                not self._under_way
-                and not self._waiting
-                and step["user"] not in self._busy
-                and self._may_go(mine)
-            ):
+            if not self._under_way and not self._waiting and step["user"] not in self._busy and self._may_go(mine):
                 mine.group = self._taken([mine])
             else:
                 mine.wake = waiting.Wake()
