@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 import gc
 import logging
 import os
+import signal
 import subprocess
 import sys
 from collections.abc import Callable
@@ -15,14 +17,15 @@ from typing import TYPE_CHECKING, Annotated, Any
 from nexscout_cli import config
 from nexscout_cli.cli import declared, output
 from nexscout_cli.cli.session import Session
-from nexscout_cli.config import Settings
+from nexscout_cli.config import MOST_WORKERS, Settings
 from nexscout_cli.config.limits import within
 from nexscout_cli.engine.request import AIRequest
 from nexscout_cli.engine.store_rules import store_rules
-from nexscout_cli.errors import NexScoutError, UsageError
+from nexscout_cli.errors import Interrupted, NexScoutError, UsageError
 
 if TYPE_CHECKING:
     from nexscout_cli.server.shared import Chore
+    from nexscout_cli.server.workers import Worker
 
 app = declared.App()
 
@@ -41,6 +44,10 @@ def serve(
         int | None,
         declared.Option("--port", min=0, max=65_535, help="Port to listen on (default: serve.port); 0: any."),
     ] = None,
+    workers: Annotated[
+        int | None,
+        declared.Option("--workers", min=1, max=MOST_WORKERS, help="Processes that answer (default: serve.workers)."),
+    ] = None,
     quiet: Annotated[bool, declared.Option("-q", "--quiet", help="No line for each request.")] = False,
 ) -> int:
     """Serve applications over HTTP, as OpenAI and Anthropic do: change one base URL.
@@ -54,15 +61,37 @@ def serve(
     It answers on /v1/chat/completions, /v1/responses, /v1/messages, /v1/models, /v1/quote and more; docs/serve.md has all.
     """
     try:
-        import uvicorn
+        import uvicorn  # noqa: F401
 
-        from nexscout_cli.assemble import bad_row
-        from nexscout_cli.links import link_secret
-        from nexscout_cli.server.app import application
-        from nexscout_cli.server.slow_clients import bounded_protocol
+        from nexscout_cli.server import app, slow_clients  # noqa: F401
+        from nexscout_cli.server.workers import Ended, begin, listening
     except ImportError as error:
         raise UsageError(f"the server needs the package {error.name}", "pip install 'nexscout[serve]'") from error
     session = Session(quiet=True)
+    asked = session.asked
+    place = host or asked["serve.host"], asked["serve.port"] if port is None else port
+    number = workers or asked["serve.workers"]
+    if number == 1:
+        return _serve(session, place, quiet)
+    role = begin(number, listening(*place), asked["providers.stream_timeout"], output.note)
+    if not isinstance(role, Ended):
+        return _serve(session, place, quiet, role)
+    if role.by is not None:
+        raise Interrupted("interrupted")
+    return role.status
+
+
+def _serve(session: Session, place: tuple[str, int], quiet: bool, worker: Worker | None = None) -> int:
+    """Serve at a host and port: this process alone, or as one of several workers."""
+    import uvicorn
+
+    from nexscout_cli.assemble import bad_row
+    from nexscout_cli.links import link_secret
+    from nexscout_cli.server.app import application
+    from nexscout_cli.server.board import board_of_one
+    from nexscout_cli.server.slow_clients import bounded_protocol
+    from nexscout_cli.server.workers import listening
+
     settings = session.settings
     engine = session.engine(writes=True)
     session.store.for_many_commits()
@@ -76,12 +105,11 @@ def serve(
     with suppress(NexScoutError):  # what the first request would load is loaded before it comes
         engine.simulate(AIRequest(session.actor, settings["feature"], "Hello"))
     secret = link_secret(config.secrets_dir())
+    rates = config.rates_dir()
+    board = worker.memory.board(worker.number, rates) if worker else board_of_one(rates)
+    chores = [] if board.worker else _chores(session)
     made = uvicorn.Config(
-        application(
-            engine, session.store, settings, secret, bad_row, _limits(session), _chores(session), config.rates_dir()
-        ),
-        host=host or settings["serve.host"],
-        port=settings["serve.port"] if port is None else port,
+        application(engine, session.store, settings, secret, bad_row, _limits(session), chores, board),
         http=bounded_protocol(),
         log_level="warning",
         access_log=False,
@@ -91,9 +119,10 @@ def serve(
         proxy_headers=False,
         date_header=False,
     )
-    server = _listening(made)
+    sockets = worker.sockets if worker else listening(*place)
+    server = _server(made, worker)
     _collect_briefly()
-    server.run()
+    server.run(sockets=sockets)
     return 0 if server.started else 6
 
 
@@ -128,6 +157,12 @@ def _limits(session: Session) -> Callable[[], Settings]:
     return read
 
 
+def _end_with_the_terminal() -> None:
+    """A terminal that goes away ends the server as SIGTERM does; where that is ignored (`nohup`) it goes on."""
+    if hasattr(signal, "SIGHUP") and signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:
+        signal.signal(signal.SIGHUP, lambda number, frame: signal.raise_signal(signal.SIGTERM))
+
+
 def _collect_briefly() -> None:
     """Have the collector of cycles stop the server for as short a time as can be: what was loaded is never looked at again, and
     what comes is looked at in small portions, of which few are old. It took 100 ms once in a while, and 20 ms often.
@@ -147,17 +182,25 @@ def _prepare(cache_dir: Path) -> None:
         subprocess.run([sys.executable, "-c", code, str(cache_dir)], stderr=subprocess.DEVNULL, check=False)
 
 
-def _listening(config: Any) -> Any:
-    """A server that says where it listens, once it does."""
+def _server(config: Any, worker: Worker | None) -> Any:
+    """A server that says where it listens, once it does; a worker tells its parent, and ends when that is gone."""
     import uvicorn
+
+    from nexscout_cli.server.workers import address
 
     class Server(uvicorn.Server):
         async def startup(self, sockets: Any = None) -> None:
             await super().startup(sockets)
-            for listener in self.servers:
-                for socket in listener.sockets:
-                    host, port = socket.getsockname()[:2]
-                    where = f"[{host}]" if ":" in host else host
-                    output.note(f"nexscout serves http://{where}:{port}/v1 (process {os.getpid()})")
+            if worker is None:
+                _end_with_the_terminal()
+                for one in sockets:
+                    output.note(f"nexscout serves {address(one)} (process {os.getpid()})")
+                return
+            asyncio.get_running_loop().add_reader(worker.parent, self._alone, worker.parent)
+            worker.serves()
+
+        def _alone(self, pipe: int) -> None:
+            asyncio.get_running_loop().remove_reader(pipe)
+            self.should_exit = True
 
     return Server(config)

@@ -20,12 +20,13 @@ from nexscout_cli.config.locations import (
     without_password,
 )
 from nexscout_cli.config.settings import Settings, UnknownVariable, load, unknown_variables
-from nexscout_cli.config.table import FEATURE_FIRST, SETTINGS, TIER_DEFAULTS, Setting, Tier
+from nexscout_cli.config.table import FEATURE_FIRST, MOST_WORKERS, SETTINGS, TIER_DEFAULTS, Setting, Tier
 from nexscout_cli.config.values import check, env_name, known, parse
 
 __all__ = [
     "FEATURE_FIRST",
     "PROJECT_FILE",
+    "MOST_WORKERS",
     "SETTINGS",
     "Setting",
     "Settings",

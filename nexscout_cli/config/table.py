@@ -12,6 +12,10 @@ _MOST_DOLLARS = 1_000_000_000
 """The largest cap. In nano-dollars it still fits the database's integers."""
 
 
+MOST_WORKERS = 64
+"""Processes that a server may have."""
+
+
 class Setting(NamedTuple):
     """One setting.
 
@@ -143,6 +147,7 @@ SETTINGS: dict[str, Setting] = {
     "routing.floor": Setting(0.5, float, "models below this quality are used only when no better one is there", 0, 1),
     "serve.host": Setting("127.0.0.1", str, "the address that the server listens on"),
     "serve.port": Setting(8300, int, "the port that the server listens on", 1, 65_535),
+    "serve.workers": Setting(1, int, "processes of the server that answer, behind one address", 1, MOST_WORKERS),
     "serve.max_at_once": Setting(1_000, int, "requests that the server works on at once; more are refused", 1, 100_000),
     "serve.max_body_bytes": Setting(30_000_000, int, "the most bytes of a request to the server", 1_000),
     "shaping.off": Setting(

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import secrets
-import threading
 from typing import TYPE_CHECKING, Any
 
 from nexscout_cli.config import SETTINGS
@@ -33,9 +32,6 @@ class Admin:
 
     def __init__(self, site: Site) -> None:
         self._site = site
-        self._lock = threading.Lock()
-        self._asked: dict[str, str] = {}
-        self._said: dict[str, str] = {}
 
     def routes(self) -> list[tuple[str, str, Route]]:
         """Path, method and handler."""
@@ -92,8 +88,8 @@ class Admin:
             if key.revoked_at is None
         ]
         models = [one for one in store.catalog.models(actor) if not one.retired]
-        with self._lock:
-            said = self._said.pop(session.form, "")
+        with self._site.document.open("said to admins") as waiting:
+            said = waiting.pop(session.form, "")
         shown = {
             "said": said,
             "panic": store.profiles.preferences(actor, actor).panic,
@@ -132,10 +128,10 @@ class Admin:
     def _once(self, session: Session) -> str:
         """What lets this session do one thing once: a form sent twice must not grant twice."""
         token = secrets.token_urlsafe(16)
-        with self._lock:
-            while len(self._asked) >= _MOST:
-                del self._asked[next(iter(self._asked))]
-            self._asked[token] = session.form
+        with self._site.document.open("asked of admins") as asked:
+            while len(asked) >= _MOST:
+                del asked[next(iter(asked))]
+            asked[token] = session.form
         return token
 
     async def _do(self, request: Request, session: Session) -> Response:
@@ -145,13 +141,16 @@ class Admin:
         def work() -> tuple[deeds.Deed, str | None]:
             self._check(session)
             deed = deeds.read(self._site.store, session.actor, fields)
-            with self._lock:
-                if self._asked.pop(fields.get("once", ""), None) != session.form:
-                    what = "this was done already, or never asked"
-                    raise errors.HttpError(409, what, "look at /admin before you do it again", code="done_already")
+            with self._site.document.open("asked of admins") as asked:
+                is_asked = asked.pop(fields.get("once", ""), None) == session.form
+            if not is_asked:
+                what = "this was done already, or never asked"
+                raise errors.HttpError(409, what, "look at /admin before you do it again", code="done_already")
             secret = deed.work()
-            with self._lock:
-                self._said = {**self._said, session.form: deed.says} if len(self._said) < _MOST else {}
+            with self._site.document.open("said to admins") as waiting:
+                if len(waiting) >= _MOST:
+                    waiting.clear()
+                waiting[session.form] = deed.says
             return deed, secret
 
         deed, secret = await self._site.threads.do(work)

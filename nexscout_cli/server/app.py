@@ -17,10 +17,10 @@ from nexscout_cli.jsontext import dumps
 from nexscout_cli.server import chat_completions, errors, messages, own_form, response_state, responses, stored
 from nexscout_cli.server.admin import Admin
 from nexscout_cli.server.answering import Front, handler
+from nexscout_cli.server.board import board_of_one
 from nexscout_cli.server.catalog import listed
 from nexscout_cli.server.faults import Fault
 from nexscout_cli.server.openapi import document as openapi_document
-from nexscout_cli.server.rates import Rates
 from nexscout_cli.server.shared import Chore, Server, guarded
 from nexscout_cli.server.site import Route as Handle
 from nexscout_cli.server.site import Site
@@ -28,8 +28,6 @@ from nexscout_cli.server.trying import Trying
 from nexscout_cli.server.web import prepare
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from starlette.types import ASGIApp, Lifespan
 
     from nexscout_cli.config import Settings
@@ -37,6 +35,7 @@ if TYPE_CHECKING:
     from nexscout_cli.engine.pipeline import Engine
     from nexscout_cli.engine.planning.plan import Plan
     from nexscout_cli.engine.store_ports import Store
+    from nexscout_cli.server.board import Board, Document
 
 
 _MOST_REQUESTS = 1_000
@@ -51,20 +50,22 @@ def application(
     fault: Fault = lambda: None,
     limits: Callable[[], Settings] | None = None,
     chores: Sequence[Chore] = (),
-    rates: Path | None = None,
+    board: Board | None = None,
 ) -> ASGIApp:
     """The application over an engine; with pages where there is a ``secret`` that signs their links.
 
     ``limits`` reads the settings anew, as the database's limits allow them now. ``chores`` are done beside answering. ``fault``
-    looks for what is wrong with the database, after a failure that nobody understands. ``rates``: the folder in which all
-    servers of the machine count requests a minute.
+    looks for what is wrong with the database, after a failure that nobody understands. ``board``: what this process has in
+    common with other workers; None: it is the only one.
     """
-    server = Server(engine, store, settings, fault, Rates(rates, among_all=store.take_request))
-    pages = [] if secret is None else _pages(server, secret)
+    board = board or board_of_one()
+    server = Server(engine, store, settings, fault, board)
+    pages = [] if secret is None else _pages(server, secret, board.document)
 
     def beside() -> list[Coroutine[Any, Any, None]]:
         return [
             *([server.keep_up(limits)] if limits else ()),
+            *([server.keep_told()] if board.is_shared else ()),
             *map(server.again, chores),
             *([server.threads.do(prepare)] if pages else ()),
         ]
@@ -109,9 +110,9 @@ def _lifespan(server: Server, beside: Callable[[], list[Coroutine[Any, Any, None
     return lifespan
 
 
-def _pages(server: Server, secret: bytes) -> list[tuple[str, str, Handle]]:
+def _pages(server: Server, secret: bytes, document: Document) -> list[tuple[str, str, Handle]]:
     """The pages: path, method and handler of each."""
-    site = Site(server.store, server.settings, server.threads, secret)
+    site = Site(server.store, server.settings, server.threads, secret, document)
     trying = Trying(site, server.engine, server.places, server.rates, server.metrics)
     return [*site.routes(), *trying.routes(), *Admin(site).routes()]
 

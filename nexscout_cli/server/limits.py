@@ -10,32 +10,39 @@ from nexscout_cli.server.errors import HttpError
 if TYPE_CHECKING:
     from starlette.requests import Request
 
+    from nexscout_cli.server.board import Taken
+
 BODY_SECONDS = 60.0
 """Seconds that a request's body may take."""
 
 
 class Places:
-    """How many requests are worked on at once; more are refused, so that a flood does not pile up."""
+    """How many requests are worked on at once, by all workers; more are refused, so that a flood does not pile up."""
 
-    def __init__(self, most: int) -> None:
-        self._most = most
-        self.taken = 0
+    def __init__(self, most: int, taken: Taken) -> None:
+        self._most, self._taken = most, taken
+
+    @property
+    def taken(self) -> int:
+        """How many are taken."""
+        return self._taken.sum()
 
     def take(self) -> None:
         """Take a place. Raises HttpError 503. Called in the event loop alone."""
-        if self.taken >= self._most:
+        self._taken.add(1)  # before it is counted: two workers that look at once don't both take the last one
+        if self._taken.sum() > self._most:
+            self._taken.add(-1)
             raise HttpError(
                 503, "the server is busy", "send it again in a moment", code="busy", headers={"retry-after": "1"}
             )
-        self.taken += 1
 
     def stay(self) -> None:
         """Keep a place for a stream whose request was let in and has left it."""
-        self.taken += 1
+        self._taken.add(1)
 
     def leave(self) -> None:
         """Give it back."""
-        self.taken -= 1
+        self._taken.add(-1)
 
 
 async def read_body(request: Request, limit: int) -> bytes:

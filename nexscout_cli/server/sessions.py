@@ -1,4 +1,4 @@
-"""Who is signed in to the pages: sessions in memory, by a key or by a one-time link.
+"""Who is signed in to the pages, by a key or by a one-time link: sessions in memory, which all workers of a server see.
 
 A link is signed with a secret in a file beside the database, which the server and ``nexscout open`` read: whoever may read
 the database's folder may sign in without a key, as they may run every command.
@@ -8,10 +8,9 @@ from __future__ import annotations
 
 import hmac
 import secrets
-import threading
 import time
-from collections.abc import Callable
-from typing import TYPE_CHECKING, NamedTuple
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from nexscout_cli.engine.api_keys import digest
 from nexscout_cli.links import LINK_SECONDS, read_link
@@ -19,6 +18,7 @@ from nexscout_cli.server.errors import HttpError
 
 if TYPE_CHECKING:
     from nexscout_cli.engine.store_ports import Store
+    from nexscout_cli.server.board import Document
 
 COOKIE, FORM_COOKIE = "nexscout_session", "nexscout_form"
 LASTS = 8 * 3600
@@ -38,13 +38,12 @@ class Session(NamedTuple):
 
 
 class Sessions:
-    """The sessions of this process; they end with it."""
+    """The sessions of a server; they end with it."""
 
-    def __init__(self, store: Store, secret: bytes, clock: Callable[[], float] = time.monotonic) -> None:
-        self._store, self._secret, self._clock = store, secret, clock
-        self._lock = threading.Lock()
-        self._open: dict[str, Session] = {}
-        self._used: dict[str, float] = {}
+    def __init__(
+        self, store: Store, secret: bytes, document: Document, clock: Callable[[], float] = time.monotonic
+    ) -> None:
+        self._store, self._secret, self._document, self._clock = store, secret, document, clock
 
     def by_key(self, key: str) -> str:
         """Sign in with a key of the server; returns the cookie's value. Raises HttpError 401."""
@@ -58,13 +57,14 @@ class Sessions:
     def by_link(self, token: str) -> str:
         """Sign in with the token of a link, once; returns the cookie's value. Raises HttpError 401."""
         actor = read_link(token, self._secret, time.time())
-        with self._lock:
+        name = digest(token)
+        with self._document.open("links used") as used:
             now = self._clock()
-            self._used = {known: ends for known, ends in self._used.items() if ends > now}
-            if actor is None or token in self._used:
+            _keep(used, {known: ends for known, ends in used.items() if ends > now})
+            if name in used:
                 actor = None
-            else:
-                self._used[token] = now + LINK_SECONDS
+            elif actor is not None:
+                used[name] = now + LINK_SECONDS
         if actor is None:
             raise HttpError(401, "this link has ended", "`nexscout open` prints another one", code="no_key")
         return self._begin(actor, None)
@@ -72,10 +72,11 @@ class Sessions:
     def find(self, cookie: str | None) -> Session | None:
         """The session of a cookie; None where there is none, it has ended, or its key has."""
         name = digest(cookie or "")
-        with self._lock:
-            found = self._open.get(name)
-        if found is None:
+        with self._document.open("sessions") as opened:
+            kept = opened.get(name)
+        if kept is None:
             return None
+        found = Session(*kept)
         ended = found.ends <= self._clock() or (found.key is not None and self._store.keys.find(found.key) is None)
         if ended:
             self._drop(name)
@@ -87,18 +88,25 @@ class Sessions:
         self._drop(digest(cookie or ""))
 
     def _drop(self, name: str) -> None:
-        with self._lock:
-            self._open.pop(name, None)
+        with self._document.open("sessions") as opened:
+            opened.pop(name, None)
 
     def _begin(self, actor: str, key: str | None) -> str:
         cookie = secrets.token_urlsafe(32)
-        with self._lock:
+        with self._document.open("sessions") as opened:
             now = self._clock()
-            self._open = {name: one for name, one in self._open.items() if one.ends > now}
-            if len(self._open) >= _MOST:  # the one that ends first makes room
-                del self._open[min(self._open, key=lambda name: self._open[name].ends)]
-            self._open[digest(cookie)] = Session(actor, key, secrets.token_urlsafe(16), now + LASTS)
+            running = {name: Session(*one) for name, one in opened.items()}
+            running = {name: one for name, one in running.items() if one.ends > now}
+            if len(running) >= _MOST:  # the one that ends first makes room
+                del running[min(running, key=lambda name: running[name].ends)]
+            _keep(opened, running | {digest(cookie): Session(actor, key, secrets.token_urlsafe(16), now + LASTS)})
         return cookie
+
+
+def _keep(kept: dict[str, Any], now: Mapping[str, Any]) -> None:
+    """Keep this instead."""
+    kept.clear()
+    kept.update(now)
 
 
 def same(given: str | None, known: str | None) -> bool:

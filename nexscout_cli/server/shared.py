@@ -30,9 +30,12 @@ if TYPE_CHECKING:
     from nexscout_cli.engine.ports import Ledger
     from nexscout_cli.engine.response import AIResponse
     from nexscout_cli.engine.store_ports import Store
+    from nexscout_cli.server.board import Board
 
 LIMITS_READ = 2.0
 """Seconds between two looks at the limits that admins have set."""
+_TOLD = 1.0
+"""Seconds between two times that workers tell each other of their commits."""
 _log = logging.getLogger("nexscout.serve")
 
 
@@ -47,17 +50,17 @@ class Chore(NamedTuple):
 class Server:
     """Everything that requests share: the engine, the store, keys, limits, threads."""
 
-    def __init__(self, engine: Engine, store: Store, settings: Settings, fault: Fault, rates: Rates) -> None:
+    def __init__(self, engine: Engine, store: Store, settings: Settings, fault: Fault, board: Board) -> None:
         self.engine, self.store, self.settings = engine, store, settings
         self.faults = Faults(fault)
         engine.sends_at_once = True
         if not store.lets_others_go_on:
             engine.ledger = cast("Ledger", InThreads(engine.ledger))
         self.keys = Keys(store)
-        self.rates = rates
-        self.places = Places(settings["serve.max_at_once"])
+        self.rates = Rates(board.rates, among_all=store.take_request)
+        self.places = Places(settings["serve.max_at_once"], board.taken)
         self.threads = Threads(settings["serve.max_at_once"], store.settle)
-        self.metrics = Metrics(store.commits)
+        self.metrics = Metrics(board.counts, store.commits)
         self.traces = traces()
 
     def answered(self, model: str, response: AIResponse, began: float, headers: Mapping[str, str]) -> None:
@@ -78,6 +81,12 @@ class Server:
             if settings.values != self.settings.values:
                 self.settings = settings
                 self.engine.adopt(settings)
+
+    async def keep_told(self) -> None:
+        """Tell the other workers of what only this process knows."""
+        while True:
+            self.metrics.tell()
+            await asyncio.sleep(_TOLD)
 
     async def again(self, chore: Chore) -> None:
         """Do what is to be done beside answering, again and again; what fails is tried at its next time."""

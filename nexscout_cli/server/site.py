@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from nexscout_cli.engine.report_window import Window
     from nexscout_cli.engine.store_ports import Store
     from nexscout_cli.pages.facts import Facts
+    from nexscout_cli.server.board import Document
     from nexscout_cli.server.running import Threads
 
 Handler = Callable[["Request"], Awaitable[Response]]
@@ -59,11 +60,11 @@ class Asked(NamedTuple):
 
 
 class Site:
-    """The pages over a store. ``secret`` signs one-time links."""
+    """The pages over a store. ``secret`` signs one-time links; ``document`` keeps what goes from one request to the next."""
 
-    def __init__(self, store: Store, settings: Settings, threads: Threads, secret: bytes) -> None:
-        self.store, self.settings, self.threads = store, settings, threads
-        self._sessions = Sessions(store, secret)
+    def __init__(self, store: Store, settings: Settings, threads: Threads, secret: bytes, document: Document) -> None:
+        self.store, self.settings, self.threads, self.document = store, settings, threads, document
+        self._sessions = Sessions(store, secret, document)
 
     def routes(self) -> list[tuple[str, str, Route]]:
         """Path, method and handler of each page."""

@@ -49,6 +49,7 @@ class Gateway:
         if self.process is not None:
             os.killpg(self.process.pid, signal.SIGTERM)
             self.process.wait(60)
+            self.process = None
 
     def pids(self) -> list[int]:
         """Its processes."""
@@ -63,8 +64,9 @@ class Gateway:
         return sum(_cpu(pid) for pid in self.pids())
 
     def memory(self) -> float:
-        """Resident megabytes of its processes."""
-        return sum(_memory(pid) for pid in self.pids())
+        """Resident megabytes of its processes; of several, what they share is counted once."""
+        pids = self.pids()
+        return sum(_memory(pid, "VmRSS" if len(pids) == 1 else "Pss") for pid in pids)
 
     def _run(self, argv: list[str], env: dict[str, str]) -> subprocess.Popen[str]:
         log = (self.folder / f"{type(self).__name__}.log").open("w")
@@ -87,10 +89,11 @@ class Gateway:
 
 
 class Ours(Gateway):
-    """nexscout serve, with its ledger: in a file, or at ``books``, the URL of a PostgreSQL."""
+    """nexscout serve, with its ledger: in a file, or at ``books``, the URL of a PostgreSQL; ``workers``: its processes."""
 
     name = "nexscout serve, ledger on"
     books = ""
+    workers = 1
 
     def start(self) -> None:
         """Start it, with a key whose tier has plenty."""
@@ -109,7 +112,7 @@ class Ours(Gateway):
         command = [sys.executable, "-m", "nexscout_cli"]
         made = subprocess.run([*command, "keys", "create"], env=env, capture_output=True, text=True, check=True)
         self.key = made.stdout.strip()
-        self.process = self._run([*command, "serve", "--port", "0"], env)
+        self.process = self._run([*command, "serve", "--port", "0", "--workers", str(self.workers)], env)
         log, until = self.folder / "Ours.log", time.monotonic() + 60
         while not (found := re.search(r":(\d+)/v1", log.read_text())):
             if time.monotonic() > until:
@@ -185,10 +188,10 @@ def _cpu(pid: int) -> float:
     return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
-def _memory(pid: int) -> float:
+def _memory(pid: int, what: str) -> float:
     try:
-        status = Path(f"/proc/{pid}/status").read_text()
+        told = Path(f"/proc/{pid}/{'smaps_rollup' if what == 'Pss' else 'status'}").read_text()
     except OSError:
         return 0.0
-    found = re.search(r"VmRSS:\s+(\d+)", status)
+    found = re.search(rf"^{what}:\s+(\d+)", told, re.MULTILINE)
     return int(found[1]) / 1024 if found else 0.0

@@ -33,7 +33,9 @@ def saved(every: list[Any], doubt: Any, unseen: dict[tuple[str, str], float], ro
     usd = {name: np.array([_dollars(row, name) for row in of]) for name in (CATALOG["gpt-4o"], *CHEAP[:2])}
     wrong, right = (np.array([getattr(one.judged, which) for one in own]) for which in ("wrong", "right"))
     case = Case(right, 1 - wrong, usd[CATALOG["gpt-4o"]], usd[CHEAP[0]])
-    router = Router(np.where(agrees, either[:, 1], either[:, 0]), 0.0, True, either.min(1), either.max(1), usd[CHEAP[1]])
+    router = Router(
+        np.where(agrees, either[:, 1], either[:, 0]), 0.0, True, either.min(1), either.max(1), usd[CHEAP[1]]
+    )
     spent = figures(case, router)["usd_at_strong"]
     return 1 - float(spent) / float(usd[CATALOG["gpt-4o"]].mean() * 1000)  # type: ignore[arg-type]
 

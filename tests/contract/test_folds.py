@@ -78,7 +78,7 @@ def test_reports_say_the_same_from_whatever_hour_on(used: Steps, monkeypatch: py
 @given(
     since=st.integers(0, 60 * 24 * 4),
     length=st.integers(0, 60 * 24 * 4),
-    end=st.integers(0, 100),
+    end=st.integers(0, 100).map(lambda hour: hour * 60) | st.integers(0, 1200).map(lambda part: part * 5),
     hourly=st.booleans(),
     changed=st.frozensets(st.integers(0, 99), max_size=3),
 )
@@ -90,7 +90,10 @@ def test_every_minute_of_a_window_is_read_once(
     def at(minute: int) -> datetime:
         return day + timedelta(minutes=minute)
 
-    known = Folded(folding.hour_of(at(end * 60)), frozenset(folding.hour_of(at(h * 60)) for h in changed if h < end))
+    part = f":{end % 60:02}" if end % 60 else ""
+    known = Folded(
+        folding.hour_of(at(end)) + part, frozenset(folding.hour_of(at(h * 60)) for h in changed if h * 60 < end)
+    )
     cut = fold_reading.cover(at(since), at(since + length), known, hourly=hourly)
     counted = [0] * (60 * 24 * 10)
     less = {id(cut.less_hours), id(cut.less_rows)}
@@ -102,9 +105,9 @@ def test_every_minute_of_a_window_is_read_once(
     assert [n for n, times in enumerate(counted) if times] == list(range(since, since + length)) and max(counted) <= 1
     for kind in (cut.days, cut.hours, cut.less_hours):
         for a, b in kind:
-            hours = range(round((a - day) / timedelta(hours=1)), round((b - day) / timedelta(hours=1)))
-            assert not changed.intersection(h for h in hours if h < end)
-            assert all(h < end for h in hours)
+            first, last = ((moment - day) / timedelta(minutes=1) for moment in (a, b))
+            assert first % 60 == 0 and (last % 60 == 0 or last == end) and last <= end
+            assert not changed.intersection(range(round(first) // 60, -(-round(last) // 60)))
 
 
 def test_what_changes_later_is_read_at_once_and_folded_again(used: Steps, shop: Shop) -> None:
@@ -128,6 +131,47 @@ def test_what_changes_later_is_read_at_once_and_folded_again(used: Steps, shop: 
     fold()
     assert not changed() and used.check() == []
     assert every_report(used, window, None) == after
+
+
+@pytest.mark.parametrize("most", [500, 0])
+def test_the_beginning_of_an_hour_that_goes_on_is_folded_where_there_is_much(
+    shop: Shop, ada: Steps, monkeypatch: pytest.MonkeyPatch, most: int
+) -> None:
+    """Past midnight; what is posted late into a part that is folded is read by its rows until it is folded again."""
+    monkeypatch.setattr(folding, "_PART", 3)
+    monkeypatch.setattr(folding, "_SMALL", most)  # at once, and in pieces
+    bob = shop.actor("bob")
+    ada.store.users.set_tier("ada", "bob", "elite")
+    now = ada.store.reports.now("ada")
+    shop.clock.move(seconds=(timedelta(days=1) - timedelta(hours=now.hour + 2, minutes=now.minute)).total_seconds())
+    window = Window(now - timedelta(days=1), now + timedelta(days=3))
+    ends, late, marked = set(), ada.sent(), 0
+    for n in range(45):
+        who = (ada, bob)[n % 3 == 1]
+        attempt = who.sent()
+        shop.clock.move(minutes=1 + n % 7)
+        who.post(attempt, who.charge(attempt, 100 + n, 50 + 7 * n))
+        if n == 15:
+            ada.post(late)
+            late = ada.sent()
+        with ada.store.read("ada") as t:  # type: ignore[attr-defined]
+            marked += len(folding.folded(t).changed)
+            was_due, before = folding.is_due(t), folding.folded(t)
+        folding.catch_up(ada.store, "ada")  # type: ignore[arg-type]
+        with ada.store.read("ada") as t:  # type: ignore[attr-defined]
+            after = folding.folded(t)
+            assert was_due == (after != before) and not folding.is_due(t) and not after.changed
+            ends.add(after.end[13:])
+        if n % 4 == 0:
+            assert ada.check() == []
+            for user in (None, "bob"):
+                found = every_report(ada, window, user)
+                with monkeypatch.context() as unfolded:
+                    unfolded.setattr(fold_reader, "folded", lambda t: Folded("", frozenset()))
+                    assert every_report(ada, window, user) == found
+    assert marked and len(ends) > 4 and any(ends)
+    with ada.store.read("ada") as t:  # type: ignore[attr-defined]
+        assert t.execute("SELECT count(*) FROM folded_usage WHERE owner = '*' AND hours = 24").fetchone()[0]
 
 
 def test_folding_again_changes_nothing(used: Steps) -> None:

@@ -51,7 +51,7 @@ class Scout:
         }
         self.process: subprocess.Popen[str] | None = None
         self.url = ""
-        self._lines: list[str] = []
+        self.lines: list[str] = []
 
     def __call__(self, *argv: str, ok: bool = True) -> subprocess.CompletedProcess[str]:
         """Run a command line."""
@@ -82,14 +82,14 @@ class Scout:
         )
         assert self.process.stdout is not None
         for line in self.process.stdout:
-            self._lines.append(line)
+            self.lines.append(line)
             if found := re.search(r"serves (http://\S+)/v1", line):
                 self.url = found[1]
                 # What nobody reads fills its pipe, and a server that can't say anything stands still.
-                self._reader = Thread(target=self._lines.extend, args=(self.process.stdout,), daemon=True)
+                self._reader = Thread(target=self.lines.extend, args=(self.process.stdout,), daemon=True)
                 self._reader.start()
                 return self.url
-        raise AssertionError("".join(self._lines))
+        raise AssertionError("".join(self.lines))
 
     def stop(self, how: signal.Signals = signal.SIGTERM) -> str:
         """End the server; returns all that it said."""
@@ -99,7 +99,7 @@ class Scout:
         self.process.wait(60)
         self._reader.join(60)
         self.process = None
-        return "".join(self._lines)
+        return "".join(self.lines)
 
     def ask(self, path: str, body: Any = None, key: str | None = None, **headers: str) -> Reply:
         """One request; a body makes it a POST."""

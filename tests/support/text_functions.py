@@ -16,6 +16,7 @@ from nexscout_cli.engine.compression import (
     blocks,
     code,
     code_parts,
+    code_phrases,
     code_relevance,
     code_words,
     commits,
@@ -121,6 +122,7 @@ def functions(cache_dir: Path) -> dict[str, TextFunction]:
         "code": of(lambda text: code.shorten(text, "a 1 x", 0.3), code.__name__),
         "code parts": of(lambda text: code_parts.parts_of(text, text.split("\n")), code_parts.__name__),
         "entries": of(lambda text: entries.shorten(text, "What about the ship?", 0.3), entries.__name__),
+        "code phrases": of(code_phrases.in_words_of_programs, code_phrases.__name__),
         "code words": of(code_words.pieces, code_words.__name__),
         "code relevance": of(
             lambda text: code_relevance.bearing(

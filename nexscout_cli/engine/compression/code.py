@@ -17,6 +17,8 @@ from nexscout_cli.engine.compression.cuts import mark, number
 
 _STILL = 3.0
 """What a part's worth loses that does nothing, a value or an explanation: what is asked for is mostly done by a function."""
+_TESTS = 2.0
+"""What a test's worth loses where the question is not about tests: it speaks of what is asked for and does not do it."""
 _NAMED = 4.0
 """What a part's worth gains that the question names as it is written. More is too much: what is asked for may be named beside."""
 _CROWDED = 0.25
@@ -38,6 +40,9 @@ _ASKED = re.compile(
     r"(?:do|return|work|raise|need|take|check)\b"
 )
 _CALLED = re.compile(r"([^\W\d]\w*)(\()?")
+_TEST = re.compile(r"test(?:_|s?\Z|[A-Z])|Test[A-Z]|Benchmark[A-Z]")
+_TEST_MARK = re.compile(r"\s*(?:#\[(?:\w+::)?test|@(?:Parameterized)?Test\b)")
+_OF_TESTS = re.compile(r"\btest", re.IGNORECASE)
 
 
 class Cut(NamedTuple):
@@ -67,8 +72,9 @@ def shorten(code: str, question: str, keep: float) -> str:
     if not max(scores):
         return code
     named = _named(parts, question)
+    less = 0.0 if _OF_TESTS.search(question) else _TESTS
     likely = [
-        score + _NAMED * name - _STILL * (part.kind != "function")
+        score + _NAMED * name - _STILL * (part.kind != "function") - less * _is_test(part, lines)
         for score, name, part in zip(scores, named, parts, strict=True)
     ]
     short = "\n".join(_joined(lines, _fitting(lines, parts, likely, keep * len(code))))
@@ -85,7 +91,7 @@ def _fitting(lines: list[str], parts: list[Part], likely: list[float], most: flo
     within = [_doc(part, lines) for part in parts]
     saved = [sum(_saves(lines, cut) for cut in cuts) for cuts in whole]
     saved_within = [max(0, sum(_saves(lines, cut) for cut in cuts)) for cuts in within]
-    size = sum(len(line) + 1 for line in lines)
+    size = _size(lines)
     room = most - size + sum(saved)
     by_score = sorted(range(len(parts)), key=lambda at: -likely[at])
     wanted = min(_wanted(likely, by_score, saved), (1 - _CROWDED) * most)
@@ -133,7 +139,7 @@ def _dropped(
             break
         if parts[at].kind == "function":
             start, end = _region(parts[at], lines)
-            gain = sum(len(line) + 1 for line in lines[start:end]) - saved[at] - len(parts[at].name) - _PER_NAME
+            gain = _size(lines[start:end]) - saved[at] - len(parts[at].name) - _PER_NAME
             if gain > 0:
                 found[at] = gain
                 missing -= gain
@@ -207,9 +213,14 @@ def _mark(lines: list[str], cut: Cut) -> str:
     return mark(said, indent=" " if cut.is_body else first[: len(first) - len(first.lstrip())])
 
 
+def _size(lines: list[str]) -> int:
+    """Characters that lines take, with their ends."""
+    return sum(map(len, lines)) + len(lines)
+
+
 def _saves(lines: list[str], cut: Cut) -> int:
     """Characters that a cut takes away beside what its mark takes."""
-    return sum(len(line) + 1 for line in lines[cut.start : cut.end]) - len(_mark(lines, cut)) - (not cut.is_body)
+    return _size(lines[cut.start : cut.end]) - len(_mark(lines, cut)) - (not cut.is_body)
 
 
 def _named(parts: list[Part], question: str) -> list[bool]:
@@ -217,6 +228,13 @@ def _named(parts: list[Part], question: str) -> list[bool]:
     asked = {name for name, called in _CALLED.findall(question) if called or _NAMES.search(name)}
     asked |= set(_ASKED.findall(question))
     return [part.name.strip() in asked for part in parts]
+
+
+def _is_test(part: Part, lines: list[str]) -> bool:
+    """Whether a part is a test among the functions that it tries."""
+    if _TEST.match(part.name) or any(_TEST.match(owner) for owner in part.owner.split()):
+        return True
+    return any(_TEST_MARK.match(line[:200]) for line in lines[part.head : part.start])
 
 
 def _joined(lines: list[str], cuts: list[Cut]) -> list[str]:

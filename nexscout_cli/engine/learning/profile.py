@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import date
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 if TYPE_CHECKING:
@@ -161,6 +162,11 @@ def _style(style: dict[str, Any], seen: dict[str, float]) -> dict[str, Any]:
     return means | {"n": n + 1}
 
 
+@lru_cache(maxsize=256)  # each call of a user asks, and seldom changes them
+def _side_by_side(phrases: tuple[str, ...]) -> str:
+    return "".join(f" {phrase} |" for phrase in phrases)
+
+
 def _patterns(state: ProfileState, seen: dict[str, str]) -> tuple[dict[str, int], tuple[str, ...]]:
     """Candidates with their counts, and the phrases that recurred.
 
@@ -170,14 +176,17 @@ def _patterns(state: ProfileState, seen: dict[str, str]) -> tuple[dict[str, int]
     from nexscout_cli.engine.learning.observation import MAX_CANDIDATES, phrase_checksum
 
     counts = dict(state.pattern_counts)
-    for name in seen.values():
-        counts[name] = counts.pop(name, 0) + 1
-    kept_all = len(counts) <= MAX_CANDIDATES
-    if not kept_all:
+    phrases = _side_by_side(state.common_patterns)
+    nothing_new = True
+    for phrase, name in seen.items():
+        counts[name] = n = counts.pop(name, 0) + 1
+        if nothing_new and n >= RECURRED and f" {phrase} " not in phrases:
+            nothing_new = False
+    if len(counts) > MAX_CANDIDATES:
+        nothing_new = False
         kept = set(sorted(counts, key=counts.__getitem__)[-MAX_CANDIDATES:])
         counts = {name: n for name, n in counts.items() if name in kept}
-    phrases = "".join(f" {phrase} |" for phrase in state.common_patterns)
-    if kept_all and all(counts[name] < RECURRED or f" {phrase} " in phrases for phrase, name in seen.items()):
+    if nothing_new:
         return counts, state.common_patterns
     known = {phrase: phrase_checksum(phrase) for phrase in state.common_patterns} | seen
     recurred = [(counts[name], phrase) for phrase, name in known.items() if counts.get(name, 0) >= RECURRED]

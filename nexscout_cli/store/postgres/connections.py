@@ -23,14 +23,14 @@ if TYPE_CHECKING:
 
     from nexscout_cli.errors import NexScoutError
 
-Connection = psycopg.Connection[PostgresRecord]
-SCHEMA_VERSION = 24
+SCHEMA_VERSION = 26
 UNFINISHED = 1_000_000
 """The schema's number while books are being copied there: every version of the program refuses it."""
 MOST = 20
 """Connections that one program has at a time; who wants one more waits."""
 _AT_REST = 30.0
 """Seconds after which a connection that was kept is tried before it is used."""
+_IDLE = int(psycopg.pq.TransactionStatus.IDLE)
 _CONNECT = 10
 """Seconds that a server has to answer, for each of its addresses."""
 
@@ -40,6 +40,13 @@ _SETTINGS = (
     "SELECT pg_backend_pid(), set_config('search_path', 'nexscout, pg_temp', false), set_config('lock_timeout', %s, false), "
     "set_config('idle_in_transaction_session_timeout', '60s', false)"
 )
+
+
+class Connection(psycopg.Connection[PostgresRecord]):
+    """One to the server."""
+
+    prepared: dict[bytes, bytes]
+    """What is prepared in it by ``prepared.py``: statements, and their names."""
 
 
 def is_shared(connection: Connection) -> bool:
@@ -69,6 +76,14 @@ class Connections:
     @contextmanager
     def one(self, begin: str = "") -> Iterator[Connection]:
         """A connection on which ``begin`` was run. Raises StoreError where none is to be had within the timeout."""
+        connection = self.take(begin)
+        try:
+            yield connection
+        finally:
+            self.give_back(connection)
+
+    def take(self, begin: str = "") -> Connection:
+        """As :meth:`one`; whoever takes one gives it back."""
         if self._pid != os.getpid():  # the parent goes on talking on those
             self._begin()
         try:
@@ -79,13 +94,23 @@ class Connections:
                 "try again; many calls are under way",
                 code="busy",
             ) from None
-        connection = None
         try:
-            connection = self._begun(begin)
-            yield connection
+            return self._begun(begin)
+        except BaseException:
+            self._room.put(None)
+            raise
+
+    def give_back(self, connection: Connection) -> None:
+        """Let others have a connection that was taken."""
+        try:
+            if connection.pgconn.transaction_status != _IDLE:
+                with suppress(psycopg.Error):
+                    connection.rollback()
+            if self.closed or connection.closed:  # a broken one is closed, too
+                connection.close()
+            else:
+                self._free.append((connection, time.monotonic()))
         finally:
-            if connection is not None and not connection.closed:
-                self._put_back(connection)
             self._room.put(None)
 
     def _begun(self, begin: str) -> Connection:
@@ -120,25 +145,17 @@ class Connections:
     def _wait(self) -> tuple[str]:
         return (f"{round(self.timeout * 1000)}ms",)
 
-    def _put_back(self, connection: Connection) -> None:
-        if connection.pgconn.transaction_status != psycopg.pq.TransactionStatus.IDLE:
-            with suppress(psycopg.Error):
-                connection.rollback()
-        if self.closed or connection.broken:
-            connection.close()
-        elif not connection.closed:
-            self._free.append((connection, time.monotonic()))
-
     def connect(self) -> Connection:
         """A new connection. Raises StoreError."""
         try:
-            connection = psycopg.Connection.connect(
+            connection = Connection.connect(
                 self.url,
                 autocommit=True,
                 row_factory=as_records,
                 connect_timeout=_CONNECT,
                 application_name="nexscout",
             )
+            connection.prepared = {}
             adapt(connection)
             row = connection.execute(_SETTINGS, self._wait()).fetchone()
             if row is not None and row[0] != connection.info.backend_pid:

@@ -1,6 +1,6 @@
 """Sending steps to the database: alone, or where many come at a time, several of them in one commit.
 
-A step that comes while few are under way goes alone at once. Others wait for one of those to come back; then what waits goes
+A step that comes while none is under way goes alone at once. Others wait for it to come back; then what waits goes
 as one group: one round trip, one commit, one change of each account that many draw on. Holds and posts of one user may be under
 way in several groups; all else that is done for a user waits for them, as it would in the database.
 """
@@ -28,10 +28,12 @@ if TYPE_CHECKING:
     from nexscout_cli.store.postgres.steps import Step
 
 T = TypeVar("T")
-AT_A_TIME, FULL_AT_A_TIME = 2, 4
-"""Groups that one program has under way at a time, and those where each more is a full one."""
 FEW, MOST = 8, 32
 """Steps of a group: at most, and at least where some of its users have others under way, which it would wait for in the end."""
+AT_A_TIME = ((1, 1), (FEW, 2), (MOST, 4))
+"""By the steps that a group has at least, how many groups one program has under way then. A small one waits for the one before
+it, and grows meanwhile: the server's time for a group depends little on its steps.
+"""
 BEHIND = 64
 """What a profile is to learn at a time, while more is under way."""
 _TRIES = 2
@@ -73,6 +75,10 @@ class _Group(NamedTuple):
 
     steps: list[_Waiting]
     late: set[str]
+
+
+def _at_a_time(steps: int) -> int:
+    return max(groups for least, groups in AT_A_TIME if steps >= least)
 
 
 def _wake(some: list[_Waiting]) -> None:
@@ -126,17 +132,12 @@ class Groups:
         mine = _Waiting(step, lesson)
         leaders: list[_Waiting] = []
         with self._lock:
-            if (
-                self._under_way < AT_A_TIME
-                and not self._waiting
-                and step["user"] not in self._busy
-                and self._may_go(mine)
-            ):
+            if not self._under_way and not self._waiting and step["user"] not in self._busy and self._may_go(mine):
                 mine.group = self._taken([mine])
             else:
                 mine.wake = waiting.Wake()
                 self._waiting.append(mine)
-                if self._under_way < AT_A_TIME or len(self._waiting) >= MOST:
+                if self._under_way < _at_a_time(len(self._waiting)):
                     leaders = self._next()
         _wake(leaders)
         if mine.wake is not None:
@@ -173,7 +174,7 @@ class Groups:
             chosen, rest = self._chosen()
             if len(chosen) < FEW:
                 chosen, rest = self._chosen(beside=False)
-            if not chosen or self._under_way >= (FULL_AT_A_TIME if len(chosen) == MOST else AT_A_TIME):
+            if not chosen or self._under_way >= _at_a_time(len(chosen)):
                 break
             self._waiting = rest
             chosen[0].group = self._taken(chosen)
@@ -352,8 +353,11 @@ class Groups:
 
     def _call(self, ask: Callable[[Connection], Any], begin: str = "") -> Any:
         try:
-            with self._connections.one(begin) as connection:
+            connection = self._connections.take(begin)  # each step asks: entering a context takes as long as this
+            try:
                 return ask(connection)
+            finally:
+                self._connections.give_back(connection)
         except (psycopg.DataError, UnicodeError, ValueError):
             return NO_PLAIN_CASE
         except psycopg.Error as error:

@@ -6,6 +6,7 @@ import threading
 from collections import OrderedDict
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from nexscout_cli.store.postgres.asking import text_writer
 from nexscout_cli.store.sqlite import profiles
 
 if TYPE_CHECKING:
@@ -42,7 +43,7 @@ class Known(NamedTuple):
             state = self.state
             for lesson in lessons:
                 state = state.after(lesson)
-            return Learned(self.seen, profiles.columns(state), state)
+            return Learned(self.seen, profiles.columns(state, text_writer()), state)
         except profiles.UNREADABLE:
             return None
 

@@ -6,7 +6,6 @@ Nobody can interrupt the wait: it is not for the main thread.
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
-from weakref import WeakKeyDictionary
 
 import psycopg
 
@@ -20,7 +19,6 @@ if TYPE_CHECKING:
     from nexscout_cli.store.postgres.connections import Connection
 
 _WHOLE = (psycopg.pq.ExecStatus.COMMAND_OK, psycopg.pq.ExecStatus.TUPLES_OK)
-_names: WeakKeyDictionary[Connection, dict[bytes, bytes]] = WeakKeyDictionary()
 
 
 def ran(connection: Connection, query: bytes, values: Sequence[bytes | None]) -> PGresult:
@@ -28,12 +26,11 @@ def ran(connection: Connection, query: bytes, values: Sequence[bytes | None]) ->
     server = connection.pgconn
     if is_shared(connection):  # another session has what is prepared in this one
         return whole(server.exec_params(query, values))
-    known = _names.setdefault(connection, {})
-    name = known.get(query)
+    name = connection.prepared.get(query)
     if name is None:
-        name = b"nexscout_%d" % len(known)
+        name = b"nexscout_%d" % len(connection.prepared)
         whole(server.prepare(name, query))
-        known[query] = name
+        connection.prepared[query] = name
     return whole(server.exec_prepared(name, values))  # type: ignore[arg-type]  # None is NULL, as above
 
 

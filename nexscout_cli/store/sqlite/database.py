@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from nexscout_cli.store.sqlite.loop_writer import LoopWriter
     from nexscout_cli.store.sqlite.watch import Watch
 
-SCHEMA_VERSION = 23
+SCHEMA_VERSION = 24
 _MORE_PAGES = "PRAGMA cache_size = -8192"
 """KiB of pages that a process of many commits keeps: those that they write on again and again are more than SQLite's 2 MB."""
 _OPEN = nullcontext()

@@ -110,19 +110,19 @@ _OWNERS = """WITH RECURSIVE owners (id) AS (SELECT min(owner) FROM {table} UNION
   SELECT id FROM owners WHERE EXISTS (SELECT 1 FROM {table} WHERE owner = owners.id AND hours = ? AND period = ?)"""
 
 
-def piece_end(books: Books, start: str, end: str, most: int) -> str:
+def piece_end(execute: Execute, start: str, end: str, most: int) -> str:
     """Where a piece from ``start`` on ends that has ``most`` rows of usage, or those of one moment; ``end`` at the latest."""
-    row = books.execute(
+    row = execute(
         "SELECT created_at FROM ai_model_usage WHERE created_at >= ? AND created_at < ? "
         f"ORDER BY created_at LIMIT 1 OFFSET {int(most)}",
         (start, end),
     ).fetchone()
     if row is None:
         return end
-    first = books.execute("SELECT min(created_at) FROM ai_model_usage WHERE created_at >= ?", (start,)).fetchone()[0]
+    first = execute("SELECT min(created_at) FROM ai_model_usage WHERE created_at >= ?", (start,)).fetchone()[0]
     if row[0] > first:
         return str(row[0])
-    after = books.execute("SELECT min(created_at) FROM ai_model_usage WHERE created_at > ?", (first,)).fetchone()[0]
+    after = execute("SELECT min(created_at) FROM ai_model_usage WHERE created_at > ?", (first,)).fetchone()[0]
     return end if after is None else min(str(after), end)
 
 

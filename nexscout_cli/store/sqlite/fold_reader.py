@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from nexscout_cli.errors import UsageError
 from nexscout_cli.store.sqlite import archives
+from nexscout_cli.store.sqlite.fold_making import piece_end
 from nexscout_cli.store.sqlite.fold_reading import Cover, cover, periods, stamps
 from nexscout_cli.store.sqlite.folding import folded
 from nexscout_cli.store.sqlite.folds import EVERYONE, Fold, Rows
@@ -29,6 +30,8 @@ OWNERS = """WITH RECURSIVE owners (id) AS (
   SELECT (SELECT min(user_id) FROM usage_by_user_day WHERE user_id > owners.id)
   FROM owners WHERE owners.id IS NOT NULL)"""
 _SHORT = timedelta(hours=3)
+_FEW = 10_000
+"""Rows of usage in a stretch that is longer, up to which it is read as a short one is."""
 _BARE = str.maketrans("", "", '{}" \n')
 
 
@@ -46,6 +49,7 @@ class FoldReader:
         self._known: Folded | None = None
         self._archives: list[Archive] | None = None
         self._short: dict[tuple[str, str, str], Sequence[Any]] = {}
+        self._is_read_once: dict[tuple[str, str], bool] = {}
 
     def _select(self, sql: str, **values: Any) -> list[Record]:
         """Rows of a query, which may name :actor, :user, :now, :since and :until."""
@@ -163,8 +167,8 @@ class FoldReader:
         return self._select(f"{head} SELECT {wanted.format(f'{source} {span}')}", start=first, end=end)
 
     def _summed_rows(self, fold: Fold, keys: Sequence[str], first: str, end: str, *, exact: bool) -> Sequence[Any]:
-        """Sums of rows by ``keys``. Those of a short stretch are read once for all the groupings that a report asks for."""
-        if parse_stamp(end) - parse_stamp(first) > _SHORT:
+        """Sums of rows by ``keys``. Few, or a short stretch's, are read once for all the groupings that a report asks for."""
+        if not self._is_short(first, end):
             return self._from_rows(fold, keys, first, end, exact=exact)
         every = ("owner", "day", *fold.keys)
         at = (fold.table, first, end)
@@ -175,6 +179,12 @@ class FoldReader:
         found: dict[tuple[Any, ...], list[int]] = {}
         add(found, len(keys), rows)
         return [(*key, *sums) for key, sums in found.items()]
+
+    def _is_short(self, first: str, end: str) -> bool:
+        if (first, end) not in self._is_read_once:
+            few = parse_stamp(end) - parse_stamp(first) <= _SHORT or piece_end(self._t.execute, first, end, _FEW) == end
+            self._is_read_once[first, end] = few
+        return self._is_read_once[first, end]
 
     def _from_rows(self, fold: Fold, keys: Sequence[str], first: str, end: str, *, exact: bool) -> list[Record]:
         names = [{"day": "substr(at, 1, 10)"}.get(key, key) for key in keys]

@@ -26,7 +26,9 @@ class Cover(NamedTuple):
 
 def cover(since: datetime, until: datetime, known: Folded, *, hourly: bool) -> Cover:
     """Cut a window. ``hourly``: whether there are hours beside days."""
-    end = min(_hour(until), _moment(known.end)) if known.end else since
+    end = since
+    if known.end:
+        end = moment if (moment := _moment(known.end)) <= until else _hour(until)
     start = _hour(since + _HOUR - timedelta(microseconds=1))
     if start >= end:
         return Cover([], [], [(since, until)], [], [])
@@ -61,7 +63,7 @@ def periods(cut: Cover) -> list[tuple[int, int, str, str]]:
     return [
         *((1, 24, f"{a:%Y-%m-%d}", f"{b:%Y-%m-%d}") for a, b in cut.days),
         *(
-            (sign, 1, hour_of(a), hour_of(b))
+            (sign, 1, hour_of(a), f"{b:%Y-%m-%dT%H:%M}" if b.minute else hour_of(b))
             for sign, hours in ((1, cut.hours), (-1, cut.less_hours))
             for a, b in hours
         ),
@@ -80,7 +82,7 @@ def _without(stretches: list[Stretch], at: datetime, length: timedelta) -> tuple
     for a, b in stretches:
         if a <= at < b:
             left += [(a, at), (at + length, b)]
-            cut.append((at, at + length))
+            cut.append((at, min(at + length, b)))
         else:
             left.append((a, b))
     return left, cut
@@ -95,4 +97,5 @@ def _day(moment: datetime) -> datetime:
 
 
 def _moment(hour: str) -> datetime:
+    """Of an hour, or of a minute."""
     return datetime.fromisoformat(hour + ":00+00:00")

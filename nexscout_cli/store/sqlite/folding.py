@@ -1,8 +1,11 @@
 """Folding finished hours and days of usage for reports: again as often as wanted, each time to the same.
 
-``fold_marks`` has the hour before which all is folded (``is_end``), and the hours before it in which something has changed
-since, which triggers enter. ``folding`` has the hours that somebody is folding now: they are entered first, so that what
-changes from then on makes a mark. Reports read the hours of both by their rows.
+``fold_marks`` has the hour, or the minute of the hour that goes on, before which all is folded (``is_end``), and the hours
+before it in which something has changed since, which triggers enter. ``folding`` has the hours that somebody is folding now:
+they are entered first, so that what changes from then on makes a mark. Reports read the hours of both by their rows.
+
+Of an hour that goes on its beginning is folded, where there are so many rows that to read them takes long, and again when
+there are so many more.
 
 Where there is much, no transaction does much of it: rows are read in pieces, and what they come to is written in pieces, so
 that nobody who writes waits for long.
@@ -39,13 +42,17 @@ _PIECE = 2_000
 """Rows of usage that are read at a time, where there are more."""
 _AT_ONCE = 2_000
 """Statements that one transaction makes then."""
+_PART = 500
+"""Rows of usage for which an hour that goes on is folded as far as it may be."""
+_PARTS = 5
+"""Minutes at whose multiples such a part ends."""
 _LEASE = timedelta(minutes=10)
 """For how long the hours that somebody folds are left to them: they may have been killed."""
 _ROWS = ("ai_model_usage WHERE true", "ai_cost_predictions WHERE true", "attempts WHERE failure IS NOT NULL")
 
 
 class Folded(NamedTuple):
-    """How far books are folded: all hours before ``end`` ("" where none is), but for the ``changed`` ones."""
+    """How far books are folded: all before ``end``, an hour or a minute ("" where nothing is), but for the hours ``changed``."""
 
     end: str
     changed: frozenset[str]
@@ -54,7 +61,7 @@ class Folded(NamedTuple):
 class _Task(NamedTuple):
     """What is folded at a time: hours of one day, and that day where all of it is to be.
 
-    ``start`` and ``until``: which rows it takes; ``end``: the hour before which all is folded then, "" for one that stays;
+    ``start`` and ``until``: which rows it takes; ``end``: before which all is folded then, "" where that stays;
     ``again``: whether some of it has been folded before.
     """
 
@@ -83,6 +90,17 @@ def last_hour(now: datetime) -> str:
     return hour_of(now - _GRACE)
 
 
+def _last_part(now: datetime) -> str:
+    """The minute, of the hour that goes on, before which all can be folded by now."""
+    moment = now - _GRACE
+    return f"{hour_of(moment)}:{moment.minute // _PARTS * _PARTS:02}"
+
+
+def _is_much(execute: Execute, start: str, part: str) -> bool:
+    """Whether there are so many rows up to a minute that its hour's beginning is folded."""
+    return start < part and piece_end(execute, start, part, _PART) < part
+
+
 def is_due(t: Transaction) -> bool:
     """Whether something can be folded."""
     now = folded(t)
@@ -90,10 +108,10 @@ def is_due(t: Transaction) -> bool:
         return False
     if now.changed:
         return True
-    if now.end:
-        return now.end < last_hour(t.now)
-    first = _first(t.execute)
-    return first is not None and first[:13] < last_hour(t.now)
+    start = now.end or (_first(t.execute) or "")[:13]
+    if not start or start < last_hour(t.now):
+        return bool(start)
+    return _is_much(t.execute, start, _last_part(t.now))
 
 
 def is_far_behind(t: Transaction) -> bool:
@@ -107,11 +125,11 @@ def catch_up(store: Work, actor: str, days: int = _STEPS) -> None:
     """Fold what is due, so many days at most; nothing while somebody else folds."""
     for _ in range(days):
         with store.write(actor, touch=False) as t:
-            task = None if _is_held(t) else _next(t.execute, last_hour(t.now), _held(t.execute))
+            task = None if _is_held(t) else _next(t.execute, last_hour(t.now), _last_part(t.now), _held(t.execute))
             if task is None:
                 return
             token = None
-            if piece_end(t, task.start, task.until, _SMALL) < task.until:
+            if piece_end(t.execute, task.start, task.until, _SMALL) < task.until:
                 token = _claim(t, task)
             else:
                 _fold(t, task)
@@ -129,8 +147,10 @@ def fold_all(books: Books) -> None:
         _fold(books, task)
 
 
-def _next(execute: Execute, target: str, left: Iterable[str] = ()) -> _Task | None:
-    """What is to be folded next: a day's hours that have changed, or were ``left`` half done; else hours before ``target``."""
+def _next(execute: Execute, target: str, part: str = "", left: Iterable[str] = ()) -> _Task | None:
+    """What is to be folded next: a day's hours that have changed, or were ``left`` half done; else hours before ``target``;
+    else that hour up to the minute ``part``, where there is much.
+    """
     marks = execute("SELECT hour, is_end FROM fold_marks").fetchall()
     end: str = max((row[0] for row in marks if row[1]), default="")
     changed = sorted(_with_rows(execute, {row[0] for row in marks if not row[1]}.union(left)))
@@ -139,10 +159,16 @@ def _next(execute: Execute, target: str, left: Iterable[str] = ()) -> _Task | No
         hours = tuple(hour for hour in changed if hour[:10] == day)
         if day < end[:10]:
             return _Task(hours, day, day, _day_after(day), again=True)
-        return _Task(hours, None, hours[0], _later(hours[-1], 1), again=True)
+        return _Task(hours, None, hours[0], min(_later(hours[-1], 1), end), again=True)
     start: str = end or (_first(execute) or "")[:13]
-    if not start or start >= target:
+    if not start:
         return None
+    is_part, hour = len(start) > len(target), start[:13]
+    if start >= target:
+        if hour == target and _is_much(execute, start, part):
+            return _Task((hour,), None, hour, part, end=part, again=is_part)
+        return None
+    start = hour
     if start.endswith("T00"):  # what lies idle, for years or because a clock was wrong, is passed at once
         start = max(start, (_first(execute, start) or target)[:13])
         if start >= target:
@@ -151,8 +177,8 @@ def _next(execute: Execute, target: str, left: Iterable[str] = ()) -> _Task | No
     until = min(target, _day_after(day) + "T00")
     hours = tuple(hour for n in range(24) if start <= (hour := f"{day}T{n:02}") < until)
     if until[:10] == day:
-        return _Task(hours, None, start, until, end=until)
-    return _Task(hours, day, day, _day_after(day), end=until)
+        return _Task(hours, None, start, until, end=until, again=is_part)
+    return _Task(hours, day, day, _day_after(day), end=until, again=is_part)
 
 
 def _with_rows(execute: Execute, hours: Iterable[str]) -> list[str]:
@@ -193,7 +219,7 @@ def _fold_in_pieces(store: Work, actor: str, task: _Task, token: str) -> None:
     made, at = Made(task.hours, task.day), task.start
     while at < task.until:
         with store.read(actor) as t:
-            until = piece_end(t, at, task.until, _PIECE)
+            until = piece_end(t.execute, at, task.until, _PIECE)
             found = made.read(t, at, until)
         made.add(found)
         at = until

@@ -59,9 +59,9 @@ def of_columns(row: Iterable[Any]) -> ProfileState:
     return ProfileState._make(kind(value) if kind else value for kind, value in zip(_KINDS, row, strict=True))
 
 
-def columns(state: ProfileState) -> list[Any]:
-    """What the columns hold of a state."""
-    return [plain(value) if kind else value for kind, value in zip(_KINDS, state, strict=True)]
+def columns(state: ProfileState, write: Callable[[Any], str] = plain) -> list[Any]:
+    """What the columns hold of a state; ``write`` writes JSON."""
+    return [write(value) if kind else value for kind, value in zip(_KINDS, state, strict=True)]
 
 
 def learn(t: Transaction, user_id: str, lesson: Lesson) -> None:

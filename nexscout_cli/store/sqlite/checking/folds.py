@@ -24,7 +24,8 @@ def rules(sql: Dialect) -> list[Rule]:
 
 def _rule(sql: Dialect, fold: Fold, hours: int) -> Rule:
     long = 13 if hours == HOUR else 10
-    made = periods(fold, sql, hours, f"substr(created_at, 1, {long}) < substr({_END}, 1, {long})")
+    whole = 16 if hours == HOUR else 10  # of the hour that goes on its beginning may be folded, up to a minute
+    made = periods(fold, sql, hours, f"substr(created_at, 1, {whole}) < substr({_END}, 1, {whole})")
     # What has changed since, and what is being folded, is marked and read by its rows.
     marked = "SELECT hour FROM fold_marks WHERE is_end = 0 UNION ALL SELECT hour FROM folding"
     changed = f"SELECT substr(hour, 1, {long}) FROM ({marked}) marked"

@@ -262,3 +262,16 @@ def archives(db: Database) -> None:
     sums = {fold.table: "period" for fold in FOLDS} | dict.fromkeys(ROLLUPS, "day")
     script(db.conn, _ARCHIVES + "".join(_SUMS_REMAIN.format(table=table, at=at) for table, at in sums.items()))
     db.conn.execute("PRAGMA user_version = 23")
+
+
+@MIGRATIONS()
+def parts_of_hours(db: Database) -> None:
+    """Of the hour that goes on its beginning may be folded, up to a minute: what changes before that marks the hour."""
+    changed = _CHANGED.replace("1, 13) <", "1, 16) <")
+    triggers = "".join(
+        f"DROP TRIGGER {table}_{what}_changes_an_hour;\n"
+        + changed.format(table=table, what=what, verb=verb, when=when, at=at)
+        for table, what, verb, when, at in _CHANGES
+    )
+    script(db.conn, triggers)
+    db.conn.execute("PRAGMA user_version = 24")
