@@ -214,10 +214,10 @@ class World:
         self._server, self._chance, self._seed = server, random.Random(seed), seed
         self._record = folder / f"record-{seed}"
         self._record.touch()
-        name = f"seed{seed}"
+        self._name = f"seed{seed}"
         with closing(psycopg.connect(server.dsn, autocommit=True)) as root:
-            root.execute(f"CREATE DATABASE {name}".encode())
-        self.direct = f"postgresql://postgres@/{name}?host={server.folder}"
+            root.execute(f"CREATE DATABASE {self._name}".encode())
+        self.direct = f"postgresql://postgres@/{self._name}?host={server.folder}"
         store = open_books(self.direct)
         self._furnish(store)
         store.close()
@@ -226,7 +226,7 @@ class World:
                 root.execute(_UNLOCKED.encode())
         room = Path(tempfile.mkdtemp(prefix="nx-cut-", dir="/tmp"))
         self._proxy = Proxy(room, server.folder)
-        self._url = f"postgresql://postgres@/{name}?host={room}"
+        self._url = f"postgresql://postgres@/{self._name}?host={room}"
         self._started = 0
         self._programs = [self._program() for _ in range(self._chance.randint(2, 4))]
         self.seen: list[str] = []
@@ -316,6 +316,13 @@ class World:
         states = self._compare(store, found)
         store.close()
         return found, states
+
+    def remove(self) -> None:
+        """Drop the database: a server that was stopped hard looks at every file of all databases before it answers."""
+        import psycopg
+
+        with closing(psycopg.connect(self._server.dsn, autocommit=True)) as root:
+            root.execute(f"DROP DATABASE {self._name} WITH (FORCE)".encode())
 
     def _compare(self, store: Any, found: list[str]) -> Counter[str]:
         """Compare the books with what the provider knows; returns the states of attempts."""

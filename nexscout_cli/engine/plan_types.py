@@ -102,7 +102,8 @@ class Decision(NamedTuple):
 
     ``rule`` and ``rule_quality`` are the row of rules that matched; ``quality`` is what was required in the end. With a
     policy that estimates: ``difficulty`` 0..1 and ``bucket`` 0..4 of the prompt; ``familiar``, 0..1: how like those that
-    the estimate was learned from it is; ``weighed``: what counted most for (+) or against (−) it, and from ``limit`` on it
+    the estimate was learned from it is; ``factor``: how many times as much the two models in question gain on its kind as
+    any two, where they were measured; ``weighed``: what counted most for (+) or against (−) it, and from ``limit`` on it
     is hard; ``target`` is the share of the strong model's advantage to keep, ``strong_share`` and ``kept`` what was
     measured at that limit; ``doubt`` from which a first answer is sent up to the model ``strong``, unless ``other`` gives
     the same answer. ``extracted`` are the kinds of text that were made shorter.
@@ -131,6 +132,7 @@ class Decision(NamedTuple):
     strong: str | None = None
     other: str | None = None
     extracted: tuple[str, ...] | None = None
+    factor: float | None = None
 
     def as_json(self) -> dict[str, Json]:
         """The decision as JSON keeps it: what has no value is left out."""

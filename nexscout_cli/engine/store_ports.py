@@ -250,8 +250,10 @@ class Store(Protocol):
     def for_many_commits(self) -> None:
         """Make commits cheap, for a process that makes many of them."""
 
-    def commits(self) -> tuple[int, float] | None:
-        """How many commits this process has made, and the seconds they took; None where they are not counted."""
+    def commits(self) -> tuple[int, float, int, float] | None:
+        """How many commits this process has made, and the seconds they took; how many of them somebody waited for, and the
+        seconds of the whole transactions of those. None where they are not counted.
+        """
 
     def settle(self) -> None:
         """See that all is written that a coroutine was not to wait for (:meth:`Ledger.record_hit`)."""

@@ -6,6 +6,7 @@ import asyncio
 from typing import TYPE_CHECKING
 
 from nexscout_cli.server.errors import HttpError
+from nexscout_cli.server.running import STRAIGHT
 
 if TYPE_CHECKING:
     from starlette.requests import Request
@@ -47,18 +48,24 @@ class Places:
 
 async def read_body(request: Request, limit: int) -> bytes:
     """The body, at most ``limit`` bytes. Raises HttpError: 413 before more is read than that, 408 for one that does not come."""
-    too_large = HttpError(413, f"the request is larger than {limit:,} bytes", "send less", code="too_many_bytes")
     length = request.headers.get("content-length", "")
     if length.isdecimal() and int(length) > limit:
-        raise too_large
+        raise _too_large(limit)
+    straight = request.scope.get("extensions", {}).get(STRAIGHT)
+    if straight is not None and (body := straight["body"]()) is not None and len(body) <= limit:
+        return bytes(body)
     parts, size = [], 0
     try:
         async with asyncio.timeout(BODY_SECONDS):
             async for part in request.stream():
                 size += len(part)
                 if size > limit:
-                    raise too_large
+                    raise _too_large(limit)
                 parts.append(part)
     except TimeoutError as error:
         raise HttpError(408, "the request's body did not come", "send it faster", code="timeout") from error
     return b"".join(parts)
+
+
+def _too_large(limit: int) -> HttpError:
+    return HttpError(413, f"the request is larger than {limit:,} bytes", "send less", code="too_many_bytes")

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 _BOUNDS = (0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.25, 0.5, 0.75, 1.0, 2.5, 5.0, 7.5, 10.0)
 _REQUESTS, _SECONDS, _SUM, _ANSWERS, _COST, _TOKENS = "requests", "seconds", "seconds sum", "answers", "cost", "tokens"
-_COMMITS, _COMMITTING = ("commits",), ("commit seconds",)
+_COMMITS, _AWAITED = (("commits",), ("commit seconds",)), (("awaited",), ("awaited seconds",))
 _COUNTERS = (
     (_REQUESTS, "nexscout_http_requests", "HTTP requests.", ("path", "status")),
     (_ANSWERS, "nexscout_answers", "Answers.", ("model", "outcome")),
@@ -36,13 +36,12 @@ _BUCKETS = (*map(str, _BOUNDS), "+Inf")
 class Metrics:
     """What has been answered. Nothing here names a user, a key or a prompt.
 
-    ``counts`` has it, for all workers. ``commits``: how many the books have made in this process, and the seconds they took;
-    None where that is not known.
+    ``counts`` has it, for all workers. ``commits``: what the books say of those of this process; None where that is not known.
     """
 
-    def __init__(self, counts: Counts, commits: Callable[[], tuple[int, float] | None]) -> None:
+    def __init__(self, counts: Counts, commits: Callable[[], tuple[int, float, int, float] | None]) -> None:
         self._counts, self._commits = counts, commits
-        self._told = 0, 0.0
+        self._told: tuple[float, ...] = (0, 0.0, 0, 0.0)
 
     def request(self, path: str, status: int, seconds: float) -> None:
         """Count a request; ``path`` is the route's pattern."""
@@ -65,8 +64,8 @@ class Metrics:
     def tell(self) -> None:
         """Tell the other workers of commits that were made since this was called last."""
         if (now := self._commits()) is not None:
-            self._counts.add(_COMMITS, now[0] - self._told[0])
-            self._counts.add(_COMMITTING, now[1] - self._told[1])
+            for name, told, made in zip((*_COMMITS, *_AWAITED), self._told, now, strict=True):
+                self._counts.add(name, made - told)
             self._told = now
 
     def text(self, in_flight: int) -> tuple[bytes, str]:
@@ -95,9 +94,12 @@ class _Collected:
             yield family
         yield self._seconds(of)
         yield GaugeMetricFamily("nexscout_in_flight", "Requests that are worked on.", self._in_flight)
-        if _COMMITS in self._sums:
-            count, seconds = int(self._sums[_COMMITS]), self._sums[_COMMITTING]
-            yield SummaryMetricFamily("nexscout_commit_seconds", "Seconds of the books' commits.", count, seconds)
+        for (count, seconds), name, about in (
+            (_COMMITS, "nexscout_commit_seconds", "Seconds of the books' commits."),
+            (_AWAITED, "nexscout_transaction_seconds", "Seconds of transactions that requests waited for, with the commit."),
+        ):
+            if count in self._sums:
+                yield SummaryMetricFamily(name, about, int(self._sums[count]), self._sums[seconds])
 
     def _seconds(self, of: dict[str, list[tuple[tuple[str, ...], float]]]) -> Metric:
         family = HistogramMetricFamily("nexscout_http_seconds", "Seconds to an answer's head.", labels=("path",))

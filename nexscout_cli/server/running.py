@@ -23,7 +23,9 @@ T = TypeVar("T")
 LARGE = 32_768
 """Characters from which a request is worked on in a thread: its text is counted for so long that others would wait."""
 STRAIGHT = "nexscout.straight"
-"""The extension of a request's scope whose ``write`` writes a part of its answer at once, or says False."""
+"""The extension of a request's scope whose ``write`` writes a part of its answer at once, or says False, and whose ``body`` is
+the request's body where all of it has come, or None.
+"""
 _BLOCKING = 16
 """Threads for calls that can only block."""
 

@@ -64,7 +64,10 @@ class Server:
         self.traces = traces()
 
     def answered(self, model: str, response: AIResponse, began: float, headers: Mapping[str, str]) -> None:
-        """Count an answer, and tell of it where traces are kept."""
+        """Count an answer, and tell of it where traces are kept; after it, as with the line in the log."""
+        asyncio.get_running_loop().call_soon(self._answered, model, response, began, headers)
+
+    def _answered(self, model: str, response: AIResponse, began: float, headers: Mapping[str, str]) -> None:
         self.metrics.answered(response)
         if self.traces is not None:
             self.traces.answered(model, response, began, headers)
@@ -139,15 +142,16 @@ def guarded(
             _log.error("unexpected failure: %s", type(error).__name__, exc_info=error)
             bad = await server.threads.do(server.faults.found)
             response = errors.response(protocol, bad or errors.bug())
-        seconds = time.monotonic() - begun
-        server.metrics.request(path, response.status_code, seconds)
-        _log.info(
-            '{"path": "%s", "status": %d, "ms": %.1f, "request": "%s"}',
-            path,
-            response.status_code,
-            seconds * 1000,
-            response.headers.get("x-nexscout-request-id", ""),
-        )
+        name = response.headers.get("x-nexscout-request-id", "")
+        # What is told of an answer is told after it: it would be waited for.
+        loop = asyncio.get_running_loop()
+        loop.call_soon(_tell, server, path, response.status_code, time.monotonic() - begun, name)
         return response
 
     return answered
+
+
+def _tell(server: Server, path: str, status: int, seconds: float, name: str) -> None:
+    """Count an answer, and log it."""
+    server.metrics.request(path, status, seconds)
+    _log.info('{"path": "%s", "status": %d, "ms": %.1f, "request": "%s"}', path, status, seconds * 1000, name)

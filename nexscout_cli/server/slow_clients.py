@@ -26,26 +26,40 @@ def _write(cycle: RequestResponseCycle, data: bytes) -> bool:
     return True
 
 
+def _body(cycle: RequestResponseCycle) -> bytearray | None:
+    """The body of a request that has come as a whole; None of one of which more is to come, or that was taken in parts."""
+    return None if cycle.more_body else cycle.body
+
+
 def bounded_protocol(seconds: float = HEAD_SECONDS) -> type[asyncio.Protocol]:
-    """Uvicorn's protocol with a limit on the time that a head takes, and a way to write straight."""
+    """Uvicorn's protocol with a limit on the time that a head takes, and ways to read and write straight."""
 
     class Bounded(HttpToolsProtocol):
         _timer: asyncio.TimerHandle | None = None
+        _in_head = False
 
         def connection_made(self, transport: Any) -> None:
             super().connection_made(transport)
             self._wait()
 
+        def data_received(self, data: bytes) -> None:
+            super().data_received(data)
+            if self._in_head and self._timer is None:
+                self._wait()
+
         def on_message_begin(self) -> None:
             super().on_message_begin()
-            self._wait()
+            self._in_head = True
+            self._stop()
 
         def on_headers_complete(self) -> None:
+            self._in_head = False
             self._stop()
             before = self.cycle
             super().on_headers_complete()
-            if self.cycle is not before:
-                self.cycle.scope["extensions"] = {STRAIGHT: {"write": functools.partial(_write, self.cycle)}}
+            if (cycle := self.cycle) is not before:
+                straight: Any = {"write": functools.partial(_write, cycle), "body": functools.partial(_body, cycle)}
+                cycle.scope["extensions"] = {STRAIGHT: straight}
 
         def connection_lost(self, exc: Exception | None) -> None:
             self._stop()

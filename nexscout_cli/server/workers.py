@@ -8,6 +8,7 @@ went, and ends then as by SIGTERM.
 from __future__ import annotations
 
 import contextlib
+import errno
 import gc
 import os
 import select
@@ -15,7 +16,7 @@ import signal
 import socket
 import time
 from collections.abc import Callable, Iterator
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from nexscout_cli.errors import StoreError, UsageError
 from nexscout_cli.server.board import Memory
@@ -24,6 +25,8 @@ PAUSE, LONGEST = 0.1, 30.0
 """Seconds before a worker that died is begun anew; twice as long after each death that follows soon, up to the longest."""
 _LIVED = 60.0
 """Seconds after which a worker counts as one that works."""
+_NOT_HERE = (errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT)
+"""What is wrong with an address that a name has and this machine has not, as ``localhost`` may have one of IPv6."""
 _GRACE = 10.0
 """Seconds beyond what answers may take, after which a worker that does not end is killed."""
 _STOPPING = [getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)]
@@ -59,18 +62,19 @@ class Ended(NamedTuple):
 def listening(host: str, port: int) -> list[socket.socket]:
     """A socket for each address of a host, bound and heard by nobody yet. Raises StoreError."""
     opened: list[socket.socket] = []
+    missing: OSError | None = None
     try:
-        for family, kind, protocol, _, address in socket.getaddrinfo(
+        for family, _, _, _, address in socket.getaddrinfo(
             host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
         ):
-            one = socket.socket(family, kind, protocol)
-            opened.append(one)
-            if os.name == "posix":  # elsewhere it would let two programs have one address
-                one.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            if family == socket.AF_INET6:
-                one.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
-            one.bind(address)
-            one.setblocking(False)
+            try:
+                opened.append(_bound(family, address))
+            except OSError as error:
+                if error.errno not in _NOT_HERE:
+                    raise
+                missing = error
+        if not opened and missing is not None:
+            raise missing
     except OSError as error:
         for one in opened:
             one.close()
@@ -80,6 +84,21 @@ def listening(host: str, port: int) -> list[socket.socket]:
             code="address",
         ) from error
     return opened
+
+
+def _bound(family: int, address: Any) -> socket.socket:
+    one = socket.socket(family, socket.SOCK_STREAM)
+    try:
+        if os.name == "posix":  # elsewhere it would let two programs have one address
+            one.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        if family == socket.AF_INET6:
+            one.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+        one.bind(address)
+        one.setblocking(False)
+    except OSError:
+        one.close()
+        raise
+    return one
 
 
 def begin(workers: int, sockets: list[socket.socket], limit: float, say: Callable[[str], None]) -> Worker | Ended:
@@ -199,7 +218,14 @@ class _Parent:
     def _fork(self, place: _Place) -> Worker | None:
         ready, tells = os.pipe()
         blocked = signal.pthread_sigmask(signal.SIG_BLOCK, {*_STOPPING, signal.SIGCHLD})
-        place.pid = os.fork()
+        try:
+            place.pid = os.fork()
+        except OSError as error:  # too many processes, or no memory now
+            signal.pthread_sigmask(signal.SIG_SETMASK, blocked)
+            os.close(ready)
+            os.close(tells)
+            self._again(place, f"could not begin: {error.strerror}")
+            return None
         if place.pid == 0:
             for fd in (self._life, ready, *(other.ready for other in self._places if other.ready >= 0)):
                 os.close(fd)
@@ -228,10 +254,11 @@ class _Parent:
         """Pass on what signals have come: the first lets all workers end what they have begun."""
         if self._came and self._ends is None:
             self._end()
-        elif self._came[1:]:
+        while self._came[1:]:
             self._tell(self._came.pop())
         if self._ends is not None and time.monotonic() >= self._ends:
             self._tell(signal.SIGKILL)
+            self._ends += 1.0
 
     def _end(self) -> None:
         self._ends = time.monotonic() + self._limit + _GRACE
@@ -263,11 +290,17 @@ class _Parent:
             self._failed = status if status >= 0 else 128 - status  # what it said of that is said
             self._end()
             return
-        place.deaths = place.deaths + 1 if time.monotonic() - place.begun < _LIVED else 1
-        pause = min(LONGEST, PAUSE * 2 ** (place.deaths - 1))
-        place.due = time.monotonic() + pause
+        if time.monotonic() - place.begun >= _LIVED:
+            place.deaths = 0
         how = f"was ended by {signal.Signals(-status).name}" if status < 0 else f"ended with {status}"
-        self._say(f"nexscout: worker {place.number + 1} (process {pid}) {how}; another one begins in {pause:g} s")
+        self._again(place, f"(process {pid}) {how}")
+
+    def _again(self, place: _Place, how: str) -> None:
+        """Have another worker begin in a place, and say why."""
+        pause = min(LONGEST, PAUSE * 2 ** min(place.deaths, 30))
+        place.due = time.monotonic() + pause
+        place.deaths += 1
+        self._say(f"nexscout: worker {place.number + 1} {how}; another one begins in {pause:g} s")
 
 
 def address(one: socket.socket) -> str:

@@ -41,8 +41,10 @@ class Gateway:
         """Start it. Raises Absent where it is not installed, or does not start."""
 
     def commits(self) -> tuple[float, ...]:
-        """How many commits its books have made so far, and the seconds they took."""
-        return 0.0, 0.0
+        """How many commits its books have made so far, and their seconds; how many a call waited for, and the seconds of the
+        whole transactions of those.
+        """
+        return 0.0, 0.0, 0.0, 0.0
 
     def stop(self) -> None:
         """End it."""
@@ -121,13 +123,14 @@ class Ours(Gateway):
         self.port = int(found[1])
 
     def commits(self) -> tuple[float, ...]:
-        """How many commits its books have made so far, and the seconds they took."""
+        """See :class:`Gateway`."""
         address = f"http://127.0.0.1:{self.port}/metrics"
         request = urllib.request.Request(address, headers={"authorization": f"Bearer {self.key}"})
         with urllib.request.urlopen(request, timeout=10) as answer:
             told = answer.read().decode()
-        found = dict(line.split() for line in told.splitlines() if line.startswith("nexscout_commit_seconds_"))
-        return tuple(float(found.get(f"nexscout_commit_seconds_{what}", 0)) for what in ("count", "sum"))
+        found = dict(line.split() for line in told.splitlines() if line.startswith(("nexscout_commit_", "nexscout_tr")))
+        names = (f"nexscout_{of}_seconds_{what}" for of in ("commit", "transaction") for what in ("count", "sum"))
+        return tuple(float(found.get(name, 0)) for name in names)
 
 
 class LiteLLM(Gateway):

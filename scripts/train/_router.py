@@ -84,6 +84,10 @@ def _apart(prompt: str) -> Prompt:
     return take_apart(prompt)
 
 
+def kind_of(prompt: str) -> str:
+    return _apart(prompt).kind
+
+
 @cache
 def _buckets(prompt: str) -> list[int]:
     return sorted({bucket for bucket, _ in grams(_apart(prompt))})

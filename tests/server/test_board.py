@@ -1,10 +1,13 @@
-"""What workers have in common: counts that add up, places that are freed, a document that is whole whoever dies."""
+"""What workers have in common: counts that add up, places that are freed, a document that is whole whoever dies. And a parent."""
 
 from __future__ import annotations
 
+import errno
+import gc
 import logging
 import os
 import signal
+import socket
 from collections.abc import Callable
 
 import pytest
@@ -14,6 +17,7 @@ from nexscout_cli.server import board
 from nexscout_cli.server.board import Memory, board_of_one
 from nexscout_cli.server.errors import HttpError
 from nexscout_cli.server.limits import Places
+from nexscout_cli.server.workers import Ended, begin, listening
 
 pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="this system has one worker")
 
@@ -120,3 +124,36 @@ def test_a_document_that_has_no_room_refuses_and_stays_as_it_was(monkeypatch: py
         kept["y"] = "y" * 200
     with document.open("a") as kept:
         assert kept == {"x": 1}
+
+
+def test_where_no_process_can_be_made_it_is_tried_again_after_longer_and_longer(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def none() -> int:
+        raise BlockingIOError(errno.EAGAIN, "Resource temporarily unavailable")
+
+    said: list[str] = []
+
+    def say(line: str) -> None:
+        said.append(line)
+        if len(said) == 3:
+            os.kill(os.getpid(), signal.SIGTERM)
+
+    monkeypatch.setattr(os, "fork", none)
+    before = signal.getsignal(signal.SIGTERM)
+    try:
+        assert begin(2, [], 1.0, say) == Ended(signal.SIGTERM, 0)
+    finally:
+        gc.unfreeze()
+    assert signal.getsignal(signal.SIGTERM) is before
+    why = "nexscout: worker 1 could not begin: Resource temporarily unavailable; another one begins in"
+    assert said == [f"{why} {pause} s" for pause in ("0.1", "0.2", "0.4")]
+
+
+def test_of_the_addresses_of_a_name_those_are_heard_that_this_machine_has(monkeypatch: pytest.MonkeyPatch) -> None:
+    known = socket.getaddrinfo("127.0.0.1", 0, type=socket.SOCK_STREAM)
+    foreign = socket.getaddrinfo("203.0.113.5", 0, type=socket.SOCK_STREAM)
+    monkeypatch.setattr(socket, "getaddrinfo", lambda *_, **__: foreign + known)
+    (heard,) = listening("both", 0)
+    with heard:
+        assert heard.getsockname()[0] == "127.0.0.1"

@@ -133,3 +133,43 @@ def test_holds_and_posts_of_one_user_do_not_wait_for_those_that_are_under_way(
             one.result()
     assert program.check() == []
     assert PostgresBooks(lambda: place).profile("ada")["total_requests"] == 1 + (0 if apart else groups.FEW)
+
+
+def test_a_step_reads_no_more_accounts_and_entries_than_its_own_however_many_there_are(
+    place: str, opened: list[Steps], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    program = at(place, opened, tiers__elite__energy=10**6, tiers__elite__daily_tokens=10**9)
+    plan = program.plan()
+    for _ in range(10):
+        program.post(program.sent(plan))
+    with psycopg.connect(place) as owner:
+        owner.execute(
+            "INSERT INTO nexscout.accounts (owner, kind, period, granted) "
+            "SELECT 'user' || n, kind, '2026-11-10', 1 FROM generate_series(1, 60) n, unnest(ARRAY['usd', 'tokens']) kind"
+        )
+        owner.execute(
+            "INSERT INTO nexscout.ledger_entries (attempt, account, kind, amount, actor, created_at) "
+            "SELECT 1000 + n, account, kind, 1, 'ada', '2026-11-10T12:00:00.000000Z' "
+            "FROM generate_series(1, 3000) n, generate_series(1, 3) account, unnest(ARRAY['hold', 'post']) kind"
+        )
+        owner.execute("ANALYZE nexscout.accounts, nexscout.ledger_entries")
+    asked, read = groups.asked, []
+    query = b"""SELECT sum(seq_tup_read + coalesce(idx_tup_fetch, 0) + coalesce(idx_scan, 0))
+        FROM pg_stat_xact_user_tables WHERE relname IN ('accounts', 'ledger_entries')"""
+
+    def so_far(connection: Any) -> int:
+        return int(connection.execute(query).fetchone()[0])
+
+    def ask(connection: Any, function: str, value: Any) -> Any:
+        connection.execute("BEGIN")
+        before = so_far(connection)
+        told = asked(connection, function, value)
+        read.append(so_far(connection) - before)
+        connection.execute("COMMIT")
+        return told
+
+    monkeypatch.setattr(groups, "asked", ask)
+    for _ in range(2):
+        program.post(program.sent(plan))
+    assert len(read) >= 4
+    assert max(read) < 50

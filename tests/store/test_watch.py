@@ -12,8 +12,10 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from nexscout_cli import waiting
+from nexscout_cli.engine.budgets import Budget
 from nexscout_cli.engine.snapshot import Snapshot
-from nexscout_cli.store.sqlite import loop_writer, world
+from nexscout_cli.store.sqlite import accounts, loop_writer, world
+from nexscout_cli.store.sqlite.transaction import Transaction
 from tests.store.test_unchanged import as_coroutine
 from tests.support.bench import Bench
 
@@ -133,6 +135,49 @@ def test_a_commit_that_was_taken_back_leaves_all_as_it_was(served: Bench, readin
 
     _, after = seen(served, readings, fails)
     assert after.profile.preferred_mode == "auto"
+
+
+def test_accounts_that_were_opened_and_taken_back_are_not_drawn_on(served: Bench) -> None:
+    """What is kept of a transaction that fails halfway would be numbers that the next one gives to other accounts."""
+    budgets = (Budget("usd", "user", "day", None), Budget("tokens", "user", "day", 1_000_000))
+
+    def opened(t: Transaction, budgets: tuple[Budget, ...]) -> list[tuple[Budget, int]]:
+        return t.lasting("opened", lambda t: accounts.open_budgets(t, "ada", budgets))
+
+    def in_one_commit(t: Transaction) -> list[str]:
+        t.execute("SAVEPOINT first")
+        assert opened(t, budgets[::-1]) == opened(t, budgets[::-1])  # the second time they are there
+        t.execute("ROLLBACK TO first")
+        found = opened(t, budgets)
+        return [t.execute("SELECT kind FROM accounts WHERE id = ?", (number,)).fetchone()[0] for _, number in found]
+
+    assert as_coroutine(lambda: served.store.together("ada", in_one_commit)) == ["usd", "tokens"]
+
+
+@pytest.mark.parametrize(
+    ("read", "change"),
+    [
+        ("SELECT granted FROM accounts WHERE kind = 'energy'", "UPDATE accounts SET granted = granted + 1"),
+        (
+            "SELECT count(*) FROM accounts",
+            "INSERT INTO accounts (owner, kind, period) VALUES ('x', 'usd', '2026-01-01')",
+        ),
+    ],
+)
+def test_accounts_that_change_are_looked_at_again(served: Bench, read: str, change: str) -> None:
+    def value() -> Any:
+        return served.store.together("ada", lambda t: t.lasting("value", lambda t: t.execute(read).fetchone()))[0]
+
+    def both() -> tuple[Any, Any, Any]:
+        first = value()
+        served.void(served.sent())
+        second = value()
+        served.store.db.together(lambda c: c.execute(change))
+        return first, second, value()
+
+    served.void(served.sent())
+    before, same, after = as_coroutine(both)
+    assert before == same and after == before + 1
 
 
 STEPS = st.lists(

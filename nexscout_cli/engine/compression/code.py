@@ -91,7 +91,7 @@ def _fitting(lines: list[str], parts: list[Part], likely: list[float], most: flo
     within = [_doc(part, lines) for part in parts]
     saved = [sum(_saves(lines, cut) for cut in cuts) for cuts in whole]
     saved_within = [max(0, sum(_saves(lines, cut) for cut in cuts)) for cuts in within]
-    size = sum(len(line) + 1 for line in lines)
+    size = _size(lines)
     room = most - size + sum(saved)
     by_score = sorted(range(len(parts)), key=lambda at: -likely[at])
     wanted = min(_wanted(likely, by_score, saved), (1 - _CROWDED) * most)
@@ -139,7 +139,7 @@ def _dropped(
             break
         if parts[at].kind == "function":
             start, end = _region(parts[at], lines)
-            gain = sum(len(line) + 1 for line in lines[start:end]) - saved[at] - len(parts[at].name) - _PER_NAME
+            gain = _size(lines[start:end]) - saved[at] - len(parts[at].name) - _PER_NAME
             if gain > 0:
                 found[at] = gain
                 missing -= gain
@@ -213,9 +213,14 @@ def _mark(lines: list[str], cut: Cut) -> str:
     return mark(said, indent=" " if cut.is_body else first[: len(first) - len(first.lstrip())])
 
 
+def _size(lines: list[str]) -> int:
+    """Characters that lines take, with their ends."""
+    return sum(map(len, lines)) + len(lines)
+
+
 def _saves(lines: list[str], cut: Cut) -> int:
     """Characters that a cut takes away beside what its mark takes."""
-    return sum(len(line) + 1 for line in lines[cut.start : cut.end]) - len(_mark(lines, cut)) - (not cut.is_body)
+    return _size(lines[cut.start : cut.end]) - len(_mark(lines, cut)) - (not cut.is_body)
 
 
 def _named(parts: list[Part], question: str) -> list[bool]:

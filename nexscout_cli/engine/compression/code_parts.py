@@ -22,23 +22,36 @@ MIN_DOC = 4
 _HOLDS_OTHERS = re.compile(
     r"\s*(?:(?:export|default|public|private|protected|internal|static|abstract|final|sealed|partial|data|pub|declare|unsafe)"
     r"(?:\([a-z]+\))?\s+)*"
-    r"(?:class|struct|interface|impl|namespace|module|trait|object|extension|extern|mod|describe|context|enum|union)\b(?!.*=>)"
+    r"(?:class|struct|interface|impl|namespace|module|trait|object|extension|extern\s+\SC|mod|describe|context|enum|union)\b(?!.*=>)"
 )
 _CONTROLS = re.compile(
     r"\s*(?:[}\])]\s*)*(?:if|else|elif|elsif|unless|for|while|until|loop|switch|match|do|try|catch|except|finally|with|case"
     r"|begin|rescue|ensure|when|select|defer|return|default)\b"
 )
-_OPENS = re.compile(r"\s*(?:def|defp|local function|function|sub)\s+[^\W\d]")
+_OPENS = re.compile(r"\s*(?:def|defp|local function|function|sub)\s+(?:[^\W\d]|[\[=<>+*/%!~-])")
 """How a function begins in a language that ends its blocks by a word."""
 _DEFINED = re.compile(
     r"\b(?:def|defp|func|fn|function|fun|sub)\s+(?:\([^()\n]{0,200}\)\s*)?(?:self\.)?([^\W\d]\w*[!?]?)"
+)
+_INNER = re.compile(
+    r"\s+(?:export |async |static |public |private |protected )*(?:function\b\*?|def|func|fn)\s+\w+\s?\("
 )
 _CALLED = re.compile(r"(?<!\w)([^\W\d]\w*)\s?(?:<[^<>\n]{0,100}>)?\(|([^\W\d]\w*)\s*[:=]")
 """How a function's name stands in a language that has no word for "function\"."""
 _NAME = re.compile(
     r"(?:class|struct|interface|impl(?:<[^<>\n]{0,100}>)?|trait|module|namespace|object|enum)\s+([^\W\d][\w.]*)"
 )
-_COMMENT = re.compile(r"\s*(?:#(?!\[|include|if|end|else|def|pragma|region)|//|/\*|\*(?:[\s/]|\Z)|--\s|;;)")
+_COMMENT = re.compile(
+    r"\s*(?:#(?!\[|include|if|end|else|def|pragma|region|\w+ ?\(.*\{\s*\Z)|//|/\*|\*(?!\s?\w+ ?\(.*\{\s*\Z)(?:[\s/]|\Z)|--\s|;;)"
+)
+_GOES_ON = re.compile(
+    r"\s*(?:#\s?(?:if|ifdef|ifndef|elif|else|endif|define|undef|pragma|error|warning|include|line|region|endregion)\b"
+    r"|[^\W\d]\w*:\s*\Z|(?:rescue|ensure|else)\b(?!.*[{:]\s*\Z))"
+)
+"""A line within a function that may be indented as little as the function: of C's preprocessor, a label, a part of Ruby's."""
+_LABEL = re.compile(r"\s*(?:(?:public|private|protected)(?: \w+)?|signals|default|case\b.{0,200}):\s*\Z")
+_WRAPS = 0.5
+"""Share of a program's lines from which a function with others in it only holds these: a module's wrapper."""
 _TYPE = re.compile(r"\w[\w ]*[ *]*")
 """What a function of C gives, on a line of its own."""
 _ATTRIBUTE = re.compile(r"\s*(?:@\w|#\[|\[[A-Z])")
@@ -73,7 +86,7 @@ def parts_of(code: str, lines: list[str]) -> list[Part]:
 
 
 def _is_worth(part: Part, lines: list[str]) -> bool:
-    size = sum(len(line) + 1 for line in lines[part.start : part.end])
+    size = sum(map(len, lines[part.start : part.end])) + part.end - part.start
     if part.kind == "function":
         return size > 0
     return size >= 2 * MIN_SIZE and part.end - part.start >= MIN_LINES - 1
@@ -179,10 +192,15 @@ def _by_blocks(lines: list[str]) -> list[Part]:
             at += 1
             continue
         opens = bare.endswith(("{", ":", "(", "[", "=>")) or _OPENS.match(line)
-        if not opens or _CONTROLS.match(line) or _COMMENT.match(line):
+        if not opens or _CONTROLS.match(line) or _COMMENT.match(line) or _LABEL.match(line):
             at += 1
             continue
+        if bare.endswith("{") and bare.count(")") > bare.count("("):
+            depth = _depth_of_signature(lines, at, done, depth)
         end = _block_end(lines, at, depth)
+        if _only_wraps(lines, at, end):
+            at += 1
+            continue
         if end > at + 1 and bare.endswith(("(", "[")) and end < len(lines) and lines[end].rstrip().endswith(("{", ":")):
             at = end  # the parameters of a function, each on a line of its own: its body follows
             continue
@@ -207,11 +225,30 @@ def _name(signature: str) -> str:
 def _block_end(lines: list[str], at: int, depth: int) -> int:
     """Where the lines end that follow a line and are indented more; blank ones at their end left out."""
     end = at + 1
-    while end < len(lines) and (not lines[end].strip() or len(lines[end]) - len(lines[end].lstrip()) > depth):
+    while end < len(lines) and (
+        not lines[end].strip() or _is_deeper(lines[end], depth) or (end > at + 1 and _GOES_ON.match(lines[end][:300]))
+    ):
         end += 1
-    while end > at + 1 and not lines[end - 1].strip():
+    while end > at + 1 and (not lines[end - 1].strip() or not _is_deeper(lines[end - 1], depth)):
         end -= 1
     return end
+
+
+def _depth_of_signature(lines: list[str], at: int, done: int, depth: int) -> int:
+    """The indentation of the line with which a signature begins whose parameters end on line ``at``."""
+    missing = 0
+    for before in range(at, max(done, at - _LONGEST_HEAD) - 1, -1):
+        missing += lines[before].count(")") - lines[before].count("(")
+        if missing <= 0:
+            return min(depth, len(lines[before]) - len(lines[before].lstrip()))
+    return depth
+
+
+def _only_wraps(lines: list[str], at: int, end: int) -> bool:
+    """Whether a block is most of a program and has functions of its own: what a module of JavaScript stands in."""
+    if end - at < _WRAPS * len(lines) or end - at < _LONGEST_HEAD // 2:
+        return False
+    return sum(_INNER.match(line[:300]) is not None for line in lines[at + 1 : end]) > 1
 
 
 def _head(lines: list[str], at: int, depth: int, done: int) -> int:
@@ -242,7 +279,7 @@ def _comments(lines: list[str], parts: list[Part]) -> list[Part]:
             begin = at
             while at < stop and _COMMENT.match(lines[at][:200]):
                 at += 1
-            if sum(len(line) + 1 for line in lines[begin:at]) >= 2 * MIN_SIZE:
+            if at > begin and sum(map(len, lines[begin:at])) + at - begin >= 2 * MIN_SIZE:
                 found.append(Part("text", "", "", begin, begin, begin, at))
             at = max(at, begin + 1)
         at = stop if part is None else max(part.end, at)

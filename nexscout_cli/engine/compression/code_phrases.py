@@ -109,14 +109,28 @@ def _table() -> dict[str, str]:
     found: dict[str, str] = {}
     for line in _PHRASES.strip().split("\n"):
         phrases, _, said = line.partition(":")
-        found.update(dict.fromkeys(phrases.strip().split("|"), said))
+        found.update(dict.fromkeys(phrases.strip().split("|"), said.strip()))
     return found
 
 
 _SAID = _table()
-_PHRASE = re.compile(rf"\b(?:{'|'.join(sorted(_SAID, key=len, reverse=True))})\b", re.IGNORECASE)
+_LONGEST = max(len(phrase.split()) for phrase in _SAID)
+_WORD = re.compile(r"[\w']+|[^\w']+")
 
 
 def in_words_of_programs(question: str) -> str:
-    """The question with each of these phrases in the words that programs have for it."""
-    return _PHRASE.sub(lambda match: _SAID[match.group().lower()].strip(), question)
+    """The question with each of these phrases in the words that programs have for it; the longest that fits, from the left."""
+    found = _WORD.findall(question)
+    words = [word.lower() if word[0].isalnum() else " " if word.isspace() else word for word in found]
+    result: list[str] = []
+    at = 0
+    while at < len(words):
+        for size in range(2 * _LONGEST - 1, 0, -2):
+            if said := _SAID.get("".join(words[at : at + size])):
+                result.append(said)
+                at += size
+                break
+        else:
+            result.append(found[at])
+            at += 1
+    return "".join(result)

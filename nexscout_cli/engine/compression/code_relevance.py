@@ -10,6 +10,7 @@ import math
 import re
 from collections import Counter
 from collections.abc import Iterable
+from functools import lru_cache
 from itertools import pairwise
 from typing import NamedTuple
 
@@ -158,6 +159,7 @@ def _at_all(meant: dict[str, dict[str, float]]) -> dict[str, float]:
     return found
 
 
+@lru_cache(256)  # the classes of a program's functions, and what these have in common
 def _stems(text: str) -> frozenset[str]:
     return frozenset([STEMS[word] for word in pieces(text)])
 
@@ -176,7 +178,7 @@ def _words(part: Part, lines: list[str]) -> Words:
         _stems(part.name),
         _stems(part.owner),
         _stems("\n".join(lines[part.head : part.start])),
-        _stems("\n".join([above, *lines[begin:end]])),
+        _stems("\n".join([above, *lines[begin:end]])) if above or end else frozenset(),
         counts,
         len(found) + 1,
         frozenset(_NAME.findall("\n".join([*lines[part.head : part.start], code]))),
@@ -200,21 +202,24 @@ def _signs(of: Words, here: _Here) -> Signs:
         if times:
             often += weight * times * _FULL / (times + 1 - _SPREAD + _SPREAD * of.size / here.mean)
         if here.begins[stem] and not of.has(stem):
-            begins += weight * max((share for other, share in here.begins[stem].items() if of.has(other)), default=0.0)
-        if stem not in of.name and here.holds[stem]:
-            holds += weight * max((share for other, share in here.holds[stem].items() if other in of.name), default=0.0)
+            begins += weight * max([share for other, share in here.begins[stem].items() if of.has(other)], default=0.0)
+        if stem not in of.name and not of.name.isdisjoint(near := here.holds[stem]):
+            holds += weight * max([near[other] for other in of.name if other in near])
         others = ALIKE.get(stem)
         if others and stem not in of.name and not others.isdisjoint(of.name):
             alike += (weight + 0.3) * _ALIKE
     means = [0.0] * 4
     name_, head, does = (here.meant_at_all.keys() & its for its in (of.name, of.head, of.counts.keys()))
-    for stem, weight in question.weights.items():
+    for stem, weight in question.weights.items() if does or head else ():
         if meant := here.meant[stem]:
-            done = sorted([meant[other] for other in does if other in meant])[-_SOME:]
-            means[0] += weight * max([meant[other] for other in name_ if other in meant], default=0.0)
-            means[1] += weight * max([meant[other] for other in head if other in meant], default=0.0)
-            means[2] += weight * (done[-1] if done else 0.0)
-            means[3] += weight * sum(done) / _SOME
+            if name_ and (named := [meant[other] for other in name_ if other in meant]):
+                means[0] += weight * max(named)
+            if head and (said := [meant[other] for other in head if other in meant]):
+                means[1] += weight * max(said)
+            if does and (done := [meant[other] for other in does if other in meant]):
+                done.sort()
+                means[2] += weight * done[-1]
+                means[3] += weight * sum(done[-_SOME:]) / _SOME
     name = question.share(of.name)
     covered = _covered(of.name, question, here.rare)
     total = question.total
@@ -261,12 +266,15 @@ def _alike_here(
     holds: dict[str, dict[str, float]] = {}
     for stem in asked:
         holds[stem] = {}
-        for name in names:
-            if name != stem and len(stem) >= _START:
+        start = stem[:_START]
+        for name in names if len(stem) >= _START else ():
+            if start in name and name != stem:
                 if stem in name:
                     holds[stem][name] = 1.0
-                elif (shared := _shared_start(stem, name)) >= _START or stem[:_START] in name[_START:]:
-                    holds[stem][name] = max(shared, _START) / len(stem)
+                elif name.startswith(start):
+                    holds[stem][name] = _shared_start(stem, name) / len(stem)
+                elif start in name[_START:]:
+                    holds[stem][name] = _START / len(stem)
     return begins, holds
 
 

@@ -25,6 +25,7 @@ _NAME = re.compile(r"[^\W\d]\w{2,}")
 _CODE_NAME = re.compile(
     r"(?:(?<=[.@$])|\b(?:def|class|func|fn|function|import|type|struct) )[^\W\d]\w{2,}|\b[^\W\d]\w{2,}+(?= ?[(\[=]|\.\w)"
 )
+_DEFINED = re.compile(r"\b(?:def|class|func|fn|function|type|struct|interface|trait|enum|module) +([^\W\d]\w{2,})")
 _JOINED = re.compile(r"\w_\w|\w\d|[a-z][A-Z]|\A_")
 """A name that is no plain word; one in code otherwise by what stands before or after it."""
 _NEW_FILE = ("diff --git ", "diff -", "Index: ")
@@ -167,11 +168,14 @@ def _joined(
 
 
 def _said(names: list[str], hunks: list[Part], room: float) -> set[str]:
-    """As many of the names as the room takes: those that are code's before words of what is written about it."""
+    """As many of the names as the room takes: what is defined, then others of code, then words of what is written about it."""
     text = "\n".join(line for part in hunks if not part.file.endswith(_PROSE) for line in _changed(part.lines, "+-"))
     code = {found.rpartition(" ")[2] for found in _CODE_NAME.findall(text)}
+    defined = set(_DEFINED.findall(text))
     said: set[str] = set()
-    for name in sorted(names, key=lambda name: not (name in code or _JOINED.search(name))):
+    for name in sorted(
+        names, key=lambda name: 0 if name in defined else 1 if name in code or _JOINED.search(name) else 2
+    ):
         room -= len(name) + 2
         if room < 0:
             break

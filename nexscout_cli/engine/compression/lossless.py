@@ -33,6 +33,8 @@ def compress(text: str, about: str = "") -> tuple[str, dict[str, int]]:
     ``about``: what else the request says; it is looked at only for questions of form. Never longer than the input, and
     compressing again changes nothing.
     """
+    if not _has_what_steps_take(text):
+        return text, {}
     parts = blocks(text)
     has_json = any(part.kind == "json" for part in parts)
     if not has_json and len(text) < 2 * MIN_REPEAT:
@@ -47,6 +49,14 @@ def compress(text: str, about: str = "") -> tuple[str, dict[str, int]]:
     for part, new in zip(parts, shorter, strict=True):
         saved["json" if part.kind == "json" else "repeats"] += len(part.text) - len(new.text)
     return "\n".join(part.text for part in shorter), {step: saved[step] for step in STEPS if saved[step]}
+
+
+def _has_what_steps_take(text: str) -> bool:
+    """Whether a line begins as JSON does, or a long one stands there twice: without these no step does anything."""
+    if text.startswith(("{", "[")) or "\n{" in text or "\n[" in text:
+        return True
+    long = [line for line in text.split("\n") if len(line) >= MIN_REPEAT]
+    return len(set(long)) < len(long)
 
 
 def _compacted(parts: list[Block], at: int) -> Block:

@@ -22,6 +22,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
+from collections.abc import Callable
 from itertools import islice, pairwise
 
 from nexscout_cli.engine.compression.program_output import PREFIX, is_of_trace, is_printed, is_session
@@ -78,12 +79,15 @@ _CODE = re.compile(
 )
 _PROGRAM = re.compile(
     r"(?:def|class) \w+.*:\s*\Z|(?:import|from) [\w.]+(?: import .+| as \w+)?\s*\Z|#include\b|func \w+\(|package \w+;?\s*\Z"
-    r"|fn \w+"
+    r"|fn \w+|function \w+\s?\(|\w+\(\) ?\{|<\?php\b|require(?:_relative)? ['\"][^'\"\n]{1,200}['\"]\s*\Z"
+    r"|\s*(?:def [\w.]+[?!=]?(?:\(.*\))?|module [A-Z][\w:]*|class [A-Z][\w:]*(?: < [A-Z][\w:]*)?)\s*\Z"
 )
 _SETTING = re.compile(
     r"\s*(?:- )?(?:[\w.\"'/-]{1,60}\s?[:=](?: ?[^\s].{0,60})?(?<![.?!])|\[[^\[\]\n]{1,60}\]|#.*|- \S{1,60})\s*\Z"
 )
 _DOCKER = re.compile(r"(?:FROM|RUN|COPY|ADD|ENV|WORKDIR|ENTRYPOINT|CMD|EXPOSE|ARG|LABEL|USER|VOLUME|HEALTHCHECK) \S")
+_ENTRIES = (" --> ", "msgstr ", "commit ", "---", " will be ", " must be ")
+"""One of these stands in every text of entries but XML."""
 _LONG_LINE = 1_000
 _NOT_PROSE = tuple(" \t{}[]()<>|+@/\\")
 _GAP = re.compile(r"(?<=[^\s.!?:…])(?: {2,}|\t+)(?=\S)")  # some end a sentence with two blanks
@@ -105,10 +109,11 @@ def kind_of(text: str) -> str:
         return "html"
     if _is_mail(lines):
         return "mail"
-    from nexscout_cli.engine.compression.entries import starts_of
+    if sample.lstrip()[0] == "<" or any(sign in sample for sign in _ENTRIES):
+        from nexscout_cli.engine.compression.entries import starts_of
 
-    if starts_of(sample.split("\n")):
-        return "entries"
+        if starts_of(sample.split("\n")):
+            return "entries"
     from nexscout_cli.engine.compression.sql_dump import is_dump
 
     return "sql" if is_dump(lines) else _by_lines(lines)
@@ -122,21 +127,39 @@ def _by_lines(lines: list[str]) -> str:
         return "log"
     if any(map(is_session, lines[:5])) or (count >= MIN_LINES and sum(map(is_printed, some)) > 0.4 * len(some)):
         return "log"
-    if sum(line.lstrip().startswith("|") for line in lines) > 0.8 * count > 2 or separator(lines):
+    if (count > 2 and _most(lines, lambda line: line.lstrip()[:1] == "|", 0.8)) or separator(lines):
         return "table"
-    if lines[0].startswith("#!") or len([*islice(filter(_is_program, lines), 2)]) > 1 or any(map(_is_minified, lines)):
+    if (
+        lines[0].startswith(("#!", "<?php"))
+        or len([*islice(filter(_is_program, lines), 2)]) > 1
+        or any(map(_is_minified, lines))
+    ):
         return "code"
-    if sum(bool(_DOCKER.match(line)) for line in lines) > 2 and any(line.startswith("FROM ") for line in lines):
+    if any(line.startswith("FROM ") for line in lines) and sum(bool(_DOCKER.match(line)) for line in lines) > 2:
         return "config"
     bare = [line for line in lines if not line.lstrip().startswith(("#", ";"))]
-    if len(bare) >= MIN_LINES and sum(bool(_SETTING.match(line)) for line in bare) > 0.8 * len(bare):
+    if len(bare) >= MIN_LINES and _most(bare, _SETTING.match, 0.8):
         return "config"
-    headings = sum(bool(HEADING.match(line)) for line in lines)
+    headings = sum(line[0] == "#" and bool(HEADING.match(line)) for line in lines)
     if headings > 1 or (headings and any(line.startswith("```") for line in lines)):
         return "markdown"
-    if count >= 3 and sum(bool(_CODE.match(line)) for line in lines) > 0.35 * count:
+    if count >= 3 and _most(lines, _CODE.match, 0.35):
         return "code"
     return "columns" if count >= MIN_LINES and _in_columns(lines) else "prose"
+
+
+def _most(lines: list[str], test: Callable[[str], object], share: float) -> bool:
+    """Whether more than a share (0..1) of the lines pass a test; no more of them are tried than it takes to know."""
+    wanted = share * len(lines)
+    spare = len(lines) - wanted
+    for line in lines:
+        if test(line):
+            wanted -= 1
+        else:
+            spare -= 1
+        if wanted < 0 or spare <= 0:
+            break
+    return wanted < 0
 
 
 def reads_as_prose(paragraph: str) -> bool:
@@ -161,7 +184,7 @@ def _is_minified(line: str) -> bool:
 
 
 def _is_diff(lines: list[str]) -> bool:
-    if any(HUNK.match(line) or COMBINED.match(line) for line in lines):
+    if any(line.startswith("@@") and (HUNK.match(line) or COMBINED.match(line)) for line in lines):
         return True
     return any(line.startswith(("diff --git ", "diff --cc ", "diff --combined ")) for line in lines)
 

@@ -228,7 +228,8 @@ def _by_difficulty(
 
     snapshot, settings = bidding.snapshot, bidding.settings
     target = float(settings["routing.quality_target"])
-    estimate, limit = difficulty(request.question), threshold(decision.policy, target)
+    pair = _pair(bidding, Estimates(snapshot.verdicts, None))
+    estimate, limit = difficulty(request.question, factors=pair), threshold(decision.policy, target)
     needs = policy.needs(decision.policy, rule, snapshot.tier, estimate, limit)
     estimates = Estimates(snapshot.verdicts, estimate.bucket)
     choice = rules.choose(needs.first, None, *bidding, estimates)
@@ -236,6 +237,7 @@ def _by_difficulty(
         difficulty=round(estimate.probability, 4),
         bucket=estimate.bucket,
         familiar=round(estimate.familiar, 2),
+        factor=None if estimate.factor == 1 else round(estimate.factor, 2),
         weighed=_reasons(estimate.reasons, words=settings["learning.patterns"]),
         limit=limit.difficulty,
         target=target,
@@ -253,6 +255,16 @@ def _by_difficulty(
     other = policy.second_opinion_of(good, weak, strong, bidding.price)
     second = SecondStep(above, other, limit.doubt, policy.chance_of_second(limit, snapshot.doubts))
     return choice, decision._replace(doubt=limit.doubt, strong=strong.name), second
+
+
+def _pair(bidding: Bidding, estimates: Estimates) -> dict[str, float]:
+    """What is known of the two models that an easy and a hard prompt would get: by kind of prompt, what the better one gains."""
+    from nexscout_cli.engine.routing.estimates import measured_as
+    from nexscout_cli.engine.routing.pairs import factors
+
+    top = policy.HARD_FREE if bidding.snapshot.tier == "free" else policy.HARD
+    strong, weak = (rules.choose(rules.Need(q, ""), None, *bidding, estimates).models[0] for q in (top, policy.EASY))
+    return factors(measured_as(strong), measured_as(weak))
 
 
 def _reasons(reasons: tuple[tuple[str, float], ...], *, words: bool) -> tuple[tuple[str, float], ...]:

@@ -13,9 +13,11 @@ from __future__ import annotations
 
 import math
 from bisect import bisect_right
+from collections.abc import Mapping
 from functools import cache
 from typing import NamedTuple
 
+from nexscout_cli.engine.routing.pairs import share_of
 from nexscout_cli.engine.routing.prompt_traits import grams, take_apart
 from nexscout_cli.engine.shipped_data import signed_bytes, table
 
@@ -38,13 +40,15 @@ class Difficulty(NamedTuple):
     ``probability``, 0..1: that a strong model is right where a cheap one is wrong. ``bucket``, 0..4: fifths of the prompts it
     was learned from. ``reasons``: what weighed most against the average prompt, in plain words, with its share of what the
     strong model is expected to gain (positive: speaks for the strong model), heaviest first. ``familiar``, 0..1: how like
-    the prompts learned from it is; at 0 its size and structure alone decided.
+    the prompts learned from it is; at 0 its size and structure alone decided. ``factor``: how many times as much the two
+    models in question gain on prompts of this kind as any two.
     """
 
     probability: float
     bucket: int
     reasons: tuple[tuple[str, float], ...]
     familiar: float = 1.0
+    factor: float = 1.0
 
 
 class Outcome(NamedTuple):
@@ -174,14 +178,20 @@ def chances(prompt: str, weights: Weights | None = None) -> Chances:
     return _chances(_look(prompt, w), w)
 
 
-def difficulty(prompt: str, weights: Weights | None = None) -> Difficulty:
-    """The difficulty of ``prompt``, by the shipped weights if none are given. Some 0.4 ms, at most 3 for the longest."""
+def difficulty(prompt: str, weights: Weights | None = None, factors: Mapping[str, float] | None = None) -> Difficulty:
+    """The difficulty of ``prompt``, by the shipped weights if none are given. Some 0.4 ms, at most 3 for the longest.
+
+    ``factors`` say by kind of prompt what the two models in question gain (:func:`~.pairs.factors`); the bucket is that for
+    any two.
+    """
     w = weights or shipped()
     sight = _look(prompt, w)
     p, q = map(logistic, _chances(sight, w))
     known = w.trust * sight.familiar
-    probability = logistic(w.calibration[0] + w.calibration[1] * (p - q))
-    up, down = p * (1 - p), q * (1 - q)  # how much the gain moves with either sum
+    factor = (factors or {}).get(sight.kind, 1.0)
+    times = share_of(p - q, factor)
+    of_any, probability = (logistic(w.calibration[0] + w.calibration[1] * (p - q) * x) for x in (1.0, times))
+    up, down = times * p * (1 - p), times * q * (1 - q)  # how much the gain moves with either sum
     weighed = [
         (
             _say(name, value, sight.traits[name]),
@@ -197,7 +207,7 @@ def difficulty(prompt: str, weights: Weights | None = None) -> Difficulty:
         for bucket, text in sight.texts.items()
         if text.isalpha() and len(text) > 2
     ]
-    return Difficulty(probability, bisect_right(w.edges, probability), _heaviest(weighed, spoken), sight.familiar)
+    return Difficulty(probability, bisect_right(w.edges, of_any), _heaviest(weighed, spoken), sight.familiar, factor)
 
 
 def _say(name: str, value: float, raw: float) -> str:

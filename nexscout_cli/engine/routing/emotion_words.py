@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 import re
 import zlib
-from functools import cache
+from functools import cache, lru_cache
 from itertools import pairwise
 from typing import NamedTuple
 
@@ -58,14 +58,23 @@ def buckets(text: str) -> set[int]:
     if len(text) > 2 * READ:
         text = f"{text[:READ]}\n{text[-READ:]}"
     words = ["0" if word[0].isdigit() else word[:LONGEST] for word in _TOKEN.findall(text.lower())]
-    found = {f"w{word}" for word in words}
-    found.update(f"b{a} {b}" for a, b in pairwise(words))
-    found.update(f"s{a} {b}" for a, b in zip(words, words[2:], strict=False))
-    for word in set(words):
-        if len(word) > 3 and not _CHINESE.match(word):
-            whole = f"<{word}>"
-            found.update(f"c{whole[at : at + n]}" for n in PARTS for at in range(len(whole) - n + 1))
-    return {zlib.crc32(one.encode("utf-8", "replace")) % BUCKETS for one in found}
+    found = {_bucket(f"b{a} {b}") for a, b in pairwise(words)}
+    found.update(_bucket(f"s{a} {b}") for a, b in zip(words, words[2:], strict=False))
+    return found.union(*map(_of_word, set(words)))
+
+
+@lru_cache(maxsize=2_048)  # most of a text are words that other texts have, too
+def _of_word(word: str) -> tuple[int, ...]:
+    """The buckets of a word by itself, and of its parts."""
+    found = [f"w{word}"]
+    if len(word) > 3 and not _CHINESE.match(word):
+        whole = f"<{word}>"
+        found += (f"c{whole[at : at + n]}" for n in PARTS for at in range(len(whole) - n + 1))
+    return tuple({_bucket(one) for one in found})
+
+
+def _bucket(gram: str) -> int:
+    return zlib.crc32(gram.encode("utf-8", "replace")) % BUCKETS
 
 
 def odds(text: str, model: Felt | None = None) -> float:

@@ -26,15 +26,16 @@ class Dominance(NamedTuple):
     theirs: float
 
 
-def measured(model: Model) -> dict[str, float]:
-    """Accuracies of a model by set, from ``data/quality.json``, which names their source.
-
-    None for a name that has been pointed at another model than was measured.
-    """
+def measured_as(model: Model) -> str:
+    """The name that measured tables have of a model; "" where it has been pointed at another model than was measured."""
     target = model.litellm_model.partition("/")[2]
-    if target != model.name and not is_version(target, model.name):
-        return {}
-    return {name: float(found["accuracy"]) for name, found in table("quality")["models"].get(model.name, {}).items()}
+    return model.name if target == model.name or is_version(target, model.name) else ""
+
+
+def measured(model: Model) -> dict[str, float]:
+    """Accuracies of a model by set, from ``data/quality.json``, which names their source."""
+    found = table("quality")["models"].get(measured_as(model), {})
+    return {name: float(of["accuracy"]) for name, of in found.items()}
 
 
 def corrected(quality: float, good: int, bad: int) -> float:

@@ -59,6 +59,11 @@ def requirement(made: Json) -> list[str]:
         f"{made['kept']:.0%} and sends {made['strong_share']:.0%} of prompts to the strong model.",
     ]
     lines += _unfamiliar(made.get("familiar", 1.0))
+    if "factor" in made:
+        lines.append(
+            f"The two models in question were measured: on prompts of this kind the better one gains {made['factor']:g} times "
+            "as much as usual."
+        )
     if made.get("weighed"):
         lines.append(
             "What weighed most: " + ", ".join(f"{name} ({weight:+.3f})" for name, weight in made["weighed"]) + "."

@@ -30,6 +30,7 @@ MOST = 20
 """Connections that one program has at a time; who wants one more waits."""
 _AT_REST = 30.0
 """Seconds after which a connection that was kept is tried before it is used."""
+_IDLE = int(psycopg.pq.TransactionStatus.IDLE)
 _CONNECT = 10
 """Seconds that a server has to answer, for each of its addresses."""
 
@@ -75,6 +76,14 @@ class Connections:
     @contextmanager
     def one(self, begin: str = "") -> Iterator[Connection]:
         """A connection on which ``begin`` was run. Raises StoreError where none is to be had within the timeout."""
+        connection = self.take(begin)
+        try:
+            yield connection
+        finally:
+            self.give_back(connection)
+
+    def take(self, begin: str = "") -> Connection:
+        """As :meth:`one`; whoever takes one gives it back."""
         if self._pid != os.getpid():  # the parent goes on talking on those
             self._begin()
         try:
@@ -85,13 +94,23 @@ class Connections:
                 "try again; many calls are under way",
                 code="busy",
             ) from None
-        connection = None
         try:
-            connection = self._begun(begin)
-            yield connection
+            return self._begun(begin)
+        except BaseException:
+            self._room.put(None)
+            raise
+
+    def give_back(self, connection: Connection) -> None:
+        """Let others have a connection that was taken."""
+        try:
+            if connection.pgconn.transaction_status != _IDLE:
+                with suppress(psycopg.Error):
+                    connection.rollback()
+            if self.closed or connection.closed:  # a broken one is closed, too
+                connection.close()
+            else:
+                self._free.append((connection, time.monotonic()))
         finally:
-            if connection is not None and not connection.closed:
-                self._put_back(connection)
             self._room.put(None)
 
     def _begun(self, begin: str) -> Connection:
@@ -125,15 +144,6 @@ class Connections:
 
     def _wait(self) -> tuple[str]:
         return (f"{round(self.timeout * 1000)}ms",)
-
-    def _put_back(self, connection: Connection) -> None:
-        if connection.pgconn.transaction_status != psycopg.pq.TransactionStatus.IDLE:
-            with suppress(psycopg.Error):
-                connection.rollback()
-        if self.closed or connection.broken:
-            connection.close()
-        elif not connection.closed:
-            self._free.append((connection, time.monotonic()))
 
     def connect(self) -> Connection:
         """A new connection. Raises StoreError."""

@@ -132,12 +132,7 @@ class Groups:
         mine = _Waiting(step, lesson)
         leaders: list[_Waiting] = []
         with self._lock:
-            if (
-                not self._under_way
-                and not self._waiting
-                and step["user"] not in self._busy
-                and self._may_go(mine)
-            ):
+            if not self._under_way and not self._waiting and step["user"] not in self._busy and self._may_go(mine):
                 mine.group = self._taken([mine])
             else:
                 mine.wake = waiting.Wake()
@@ -358,8 +353,11 @@ class Groups:
 
     def _call(self, ask: Callable[[Connection], Any], begin: str = "") -> Any:
         try:
-            with self._connections.one(begin) as connection:
+            connection = self._connections.take(begin)  # each step asks: entering a context takes as long as this
+            try:
                 return ask(connection)
+            finally:
+                self._connections.give_back(connection)
         except (psycopg.DataError, UnicodeError, ValueError):
             return NO_PLAIN_CASE
         except psycopg.Error as error:

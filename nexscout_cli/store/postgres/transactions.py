@@ -198,6 +198,9 @@ class PostgresTransactions:
     def state(self, *, of_few: bool = False) -> None:
         """See ``Work.state``: others commit unseen."""
 
+    def forget(self) -> None:
+        """Nothing is kept."""
+
     def for_many_commits(self) -> None:
         """Nothing is to be done."""
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
-import threading
+import time
 from contextlib import nullcontext
 from typing import TYPE_CHECKING, Generic, TypeVar
 
@@ -25,8 +25,11 @@ class Commit:
         self._connection = connection
         self._gate, self._watch = gate, watch
         self.committed = False
+        self.awaited = True
+        """Whether anybody waits for it."""
 
     def __enter__(self) -> sqlite3.Connection:
+        self._begun = time.perf_counter()
         try:
             self._connection.execute("BEGIN IMMEDIATE")
         except BaseException:
@@ -53,19 +56,24 @@ class Commit:
                 self._connection.execute("ROLLBACK")
             if self._watch is not None:
                 self._watch.ended()
+            if self.committed and self.awaited and self._gate is not None:
+                self._gate.awaited += 1
+                self._gate.awaited_seconds += time.perf_counter() - self._begun
+
+
+def _nobody() -> None:
+    """Nobody waits."""
 
 
 class Change(Generic[T]):
-    """What a thread wants to write, and what came of it."""
+    """What somebody wants to write, and what came of it."""
 
     def __init__(self, make: Callable[[sqlite3.Connection], T]) -> None:
         self._make = make
         self._made_in: Commit | None = None
         self.over = False
         """Whether it failed, or is not wanted any more."""
-        self.woken = threading.Event()
-        """Set when it was made, or when its thread is to make what waits."""
-        self.wake: Callable[[], None] = self.woken.set
+        self.wake: Callable[[], None] = _nobody
         """Tells whoever waits for it that it has ended, or that it is their turn."""
         self.value: T
         self.error: Exception | None = None

@@ -255,7 +255,8 @@ class Database:
         """
         if (loop := waiting.here()) is not None:
             return self.loop_writer(loop).make(loop, make)
-        change = Change(make)
+        change, woken = Change(make), threading.Event()
+        change.wake = woken.set
         try:
             self._changes.append(change)
             while not change.ended:
@@ -267,8 +268,8 @@ class Database:
                         self._writers.release()
                         self._wake_next()
                 else:  # who has the turn makes this change, or wakes this thread afterwards
-                    change.woken.wait(_NAP)
-                    change.woken.clear()
+                    woken.wait(_NAP)
+                    woken.clear()
         except BaseException:
             change.over = True
             raise

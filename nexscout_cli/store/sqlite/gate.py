@@ -29,6 +29,10 @@ class Gate:
         """How many commits were made or tried."""
         self.seconds = 0.0
         """How long they took, all together."""
+        self.awaited = 0
+        """How many of them somebody waited for."""
+        self.awaited_seconds = 0.0
+        """How long the transactions of those took, from the first statement to the end of the commit."""
         self._outside: list[Callable[[], None]] = []  # coroutines, which are told when it opens
 
     @contextmanager

@@ -18,10 +18,7 @@ def hold(t: Transaction, order: Order) -> Attempt:
     DuplicateInFlight when another request under the same cache key is open, NoRoom when each deployment is at its limits.
     """
     request_id, user_id = order.prediction.request_id, order.prediction.user_id
-    if users.ensure(t, user_id)["reads_only"]:
-        raise NotPermitted(f"{user_id} may read and not spend", "an admin may change the role")
-    version = t.execute("SELECT value FROM meta WHERE key = 'world_version'").fetchone()[0]
-    if int(version) != order.version:
+    if t.lasting(("spender", t.actor, user_id, t.day), lambda t: _may_spend(t, user_id)) != order.version:
         raise StalePlan
     order, deployment = _placed(t, order)
     first = open_request(t, order)
@@ -33,10 +30,12 @@ def hold(t: Transaction, order: Order) -> Attempt:
     energy = order.energy if first else energy_held(t, request_id)
     amounts: dict[int, int] = {}
     if first and energy:
-        amounts[accounts.energy_account(t, user_id)] = energy
+        own = t.lasting(("energy account", user_id), lambda t: accounts.energy_account(t, user_id))
+        amounts[own] = energy
     if order.budgets:
         most = {"usd": order.hold, "tokens": order.hold_tokens}
-        opened = accounts.open_budgets(t, user_id, order.budgets)
+        drawn_on = ("budgets", user_id, order.budgets, t.day)
+        opened = t.lasting(drawn_on, lambda t: accounts.open_budgets(t, user_id, order.budgets))
         amounts |= {account: most[budget.unit] for budget, account in opened}
     accounts.hold(t, attempt_id, amounts)
     if first:
@@ -44,6 +43,13 @@ def hold(t: Transaction, order: Order) -> Attempt:
     return Attempt(
         attempt_id, request_id, n, order.settlement, order.hold, order.hold_tokens, energy, order.sent, deployment
     )
+
+
+def _may_spend(t: Transaction, user_id: str) -> int:
+    """The version of the world in which the user, who is entered, may spend. Raises NotPermitted, UsageError."""
+    if users.ensure(t, user_id)["reads_only"]:
+        raise NotPermitted(f"{user_id} may read and not spend", "an admin may change the role")
+    return int(t.execute("SELECT value FROM meta WHERE key = 'world_version'").fetchone()[0])
 
 
 def _placed(t: Transaction, order: Order) -> tuple[Order, str | None]:

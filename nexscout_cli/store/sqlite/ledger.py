@@ -53,7 +53,7 @@ class SqliteLedger:
 
     def __init__(self, store: Work) -> None:
         self._store = store
-        self._unchanged, self._lasting = Unchanged(store), Unchanged(store, of_few=True)
+        self._unchanged = Unchanged(store)
 
     def world(
         self, actor: str, user_id: str, feature: str, budgets: Sequence[Budget], owners: Sequence[str] = ()
@@ -62,8 +62,8 @@ class SqliteLedger:
 
         def read() -> World:
             with self._store.read(actor) as t:
-                who = (actor, user_id, feature, tuple(owners))
-                lasting = self._lasting.get(who, lambda: world.lasting(t, user_id, feature, owners))
+                who = ("lasting", actor, user_id, feature, tuple(owners))
+                lasting = t.lasting(who, lambda t: world.lasting(t, user_id, feature, owners))
                 return world.read(t, user_id, budgets, lasting)
 
         return self._unchanged.get(("world", actor, user_id, feature, tuple(budgets), tuple(owners)), read)
@@ -95,7 +95,7 @@ class SqliteLedger:
 
         def read() -> CachedAnswer | None:
             with self._store.read(actor) as t:
-                self._lasting.get(("access", actor, user_id), lambda: t.require_access(user_id))
+                t.lasting(("access", actor, user_id), lambda t: t.require_access(user_id))
                 return answers.find(t, user_id, prompt_hash, form_hash)
 
         return self._unchanged.get(("answer", actor, user_id, prompt_hash, form_hash), read)
@@ -138,7 +138,7 @@ class SqliteLedger:
             )
         except StalePlan:
             self._unchanged.forget()
-            self._lasting.forget()
+            self._store.forget()
             raise
 
     def mark_sent(self, actor: str, attempt: Attempt) -> None:

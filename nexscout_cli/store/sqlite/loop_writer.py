@@ -205,7 +205,8 @@ class LoopWriter:
             batch += self._waiting if alone and not self._is_due else [*self._waiting, *self._later]
             self._is_due = False
             work = Commit(db.connection, db.gate, db.watch)
-            lessons = self._statements(loop, work, batch, behind=loop.writes_behind and bool(self._waiting))
+            work.awaited = bool(self._waiting)
+            lessons = self._statements(loop, work, batch, behind=loop.writes_behind and work.awaited)
             begun = time.monotonic()
             if alone and self._is_alone(loop, others):
                 work.__exit__(None, None, None)

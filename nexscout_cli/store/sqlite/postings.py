@@ -101,7 +101,7 @@ def usage_of(attempt: Attempt, posting: Posting, actor: str) -> dict[str, Json]:
 
 def watch(t: Transaction, user_id: str) -> None:
     """Let alerts see a posting of a user's; their rules are imported only where there are any."""
-    if t.execute("SELECT 1 FROM alerts LIMIT 1").fetchone():
+    if t.lasting("alerts", lambda t: t.execute("SELECT 1 FROM alerts LIMIT 1").fetchone()):
         from nexscout_cli.store.sqlite.alerts import after_posting
 
         after_posting(t, user_id)

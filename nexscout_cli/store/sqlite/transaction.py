@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from nexscout_cli.engine.store_rules import StoreRules
     from nexscout_cli.store.sqlite.lessons import Fold, Lessons
     from nexscout_cli.store.sqlite.records import Execute, ExecuteMany, Record, Results
+    from nexscout_cli.store.sqlite.unchanged import Unchanged
 
 OWN_OR_ADMIN = "(user_id = :actor OR EXISTS (SELECT 1 FROM users WHERE user_id = :actor AND role = 'admin'))"
 """SQL that every read of a person's rows carries: their own, or an admin reads."""
@@ -47,7 +48,8 @@ class Transaction:
     ``sql``: words that another database has others for. ``broken``: what is raised where a statement would break a rule of
     the tables; ``failed``: where it cannot be run.
 
-    ``lessons`` gathers what a commit of several changes teaches. ``known`` is what the store remembers between transactions.
+    ``lessons`` gathers what a commit of several changes teaches. ``known`` is what the store remembers between transactions,
+    ``kept`` what it has read of what lasts.
     ``now`` is the clock's time, or the last seen where the clock has gone back, so that no window opens twice.
     """
 
@@ -55,6 +57,7 @@ class Transaction:
     broken: type[Exception] = sqlite3.IntegrityError
     failed: type[Exception] = sqlite3.DatabaseError
     lessons: Lessons | None = None
+    kept: Unchanged | None = None
 
     def __init__(
         self,
@@ -104,6 +107,12 @@ class Transaction:
     def recently(self, what: Hashable, read: Callable[[Transaction], T]) -> T:
         """What ``read`` returns, or returned a moment ago where this transaction reads for many; ``what`` says of what."""
         return read(self)
+
+    def lasting(self, what: Hashable, read: Callable[[Transaction], T]) -> T:
+        """What ``read`` returns of what seldom changes (see ``watch.py``), or returned before, where nobody has changed any of it
+        since; ``what`` says of what.
+        """
+        return read(self) if self.kept is None else self.kept.get(what, lambda: read(self))
 
     def lives(self, name: str, since: str) -> bool:
         """Whether an owner of attempts lives, who began the latest one ``since`` that stamp.

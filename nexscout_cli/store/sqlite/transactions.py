@@ -10,6 +10,7 @@ from nexscout_cli.engine.names import check_user
 from nexscout_cli.store.sqlite.database import Database
 from nexscout_cli.store.sqlite.dialect import SQLITE
 from nexscout_cli.store.sqlite.transaction import Transaction
+from nexscout_cli.store.sqlite.unchanged import Unchanged
 
 if TYPE_CHECKING:
     import sqlite3
@@ -34,13 +35,14 @@ class Transactions:
         self.clock = clock
         self.rules = rules
         self._known: dict[str, Any] = {}
+        self._kept = Unchanged(self, of_few=True)
         self._files = (str(path), f"{path}-wal")
         self.db = Database(path, rules.lock_timeout)
         self.db.open(lambda c: fill(self._transaction(c, owner)))
 
     def _transaction(self, connection: sqlite3.Connection, actor: str) -> Transaction:
         transaction = Transaction(connection, actor, self.rules, self.clock, self._known)
-        transaction.lessons = self.db.lessons
+        transaction.lessons, transaction.kept = self.db.lessons, self._kept
         return transaction
 
     @contextmanager
@@ -88,9 +90,12 @@ class Transactions:
         """Make commits cheap, for a process that makes many of them."""
         self.db.log_ahead()
 
-    def commits(self) -> tuple[int, float]:
-        """How many commits this process has made, and the seconds they took."""
-        return self.db.gate.commits, self.db.gate.seconds
+    def commits(self) -> tuple[int, float, int, float]:
+        """How many commits this process has made, and the seconds they took; how many of them somebody waited for, and the
+        seconds of the whole transactions of those.
+        """
+        gate = self.db.gate
+        return gate.commits, gate.seconds, gate.awaited, gate.awaited_seconds
 
     def settle(self) -> None:
         """See that all is written that :meth:`soon` was given."""
@@ -106,6 +111,10 @@ class Transactions:
         from nexscout_cli.store.sqlite.watch import looked_at  # a command asks for no state
 
         return (self.db.gate.commits, *looked_at(self._files))
+
+    def forget(self) -> None:
+        """See ``Work.forget``."""
+        self._kept.forget()
 
     @property
     def path(self) -> Path:

@@ -2,17 +2,31 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 from nexscout_cli import waiting
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Hashable
 
-    from nexscout_cli.store.sqlite.work import Work
+    from nexscout_cli.engine.ports import Clock
+    from nexscout_cli.engine.store_rules import StoreRules
 
 T = TypeVar("T")
 _MOST = 1_000
+
+
+class Books(Protocol):
+    """What is asked of books whose state is known; see ``Work``."""
+
+    rules: StoreRules
+
+    @property
+    def clock(self) -> Clock:
+        """The clock."""
+
+    def state(self, *, of_few: bool = False) -> Hashable | None:
+        """What is another after each commit."""
 
 
 class Unchanged:
@@ -22,7 +36,7 @@ class Unchanged:
     end with one. ``of_few``: after a commit that changed accounts and calls alone, they are still the same.
     """
 
-    def __init__(self, store: Work, *, of_few: bool = False) -> None:
+    def __init__(self, store: Books, *, of_few: bool = False) -> None:
         self._store, self._of_few = store, of_few
         self._when: tuple[Hashable, ...] = ()
         self._rules: object = None

@@ -1,4 +1,5 @@
-"""What commits have changed of the books, as far as plans read what seldom changes: who a user is, the catalog, what was learned.
+"""What commits have changed of the books, as far as calls read what seldom changes: who a user is, the catalog, what was learned,
+which accounts there are.
 
 A paid call is two commits that change none of it, only accounts and rows of calls. Who knows that need not read it again.
 """
@@ -20,11 +21,15 @@ _WATCHED = {
     "ai_model_configs": "",
     "deployments": "",
     "budgets": "",
+    "alerts": "",
+    "accounts": "",
     "input_factors": "",
     "output_lengths": "",
     "thinking": "",
 }
 """The tables that are meant, and which of their rows."""
+_COLUMNS = {"accounts": "OF owner, kind, period, granted, base"}
+"""Of a table, the columns whose updates alone are meant. What is held and spent of an account changes with each call."""
 
 
 def looked_at(files: Sequence[str]) -> list[int]:
@@ -54,8 +59,9 @@ class Watch:
         connection.create_function("nexscout_changed", 0, self._changed)
         for table, which in _WATCHED.items():
             for event, row in (("INSERT", "new"), ("UPDATE", "new"), ("DELETE", "old")):
+                columns = _COLUMNS.get(table, "") if event == "UPDATE" else ""
                 connection.execute(
-                    f"CREATE TEMP TRIGGER watched_{table}_{event} AFTER {event} ON main.{table} "
+                    f"CREATE TEMP TRIGGER watched_{table}_{event} AFTER {event} {columns} ON main.{table} "
                     f"{which.format(row=row)} BEGIN SELECT nexscout_changed(); END"
                 )
 
@@ -64,10 +70,12 @@ class Watch:
         self._look_out()
         return self._all
 
-    def of_few(self) -> int:
-        """Another number after each commit that changed any of what is watched; now and then after another one, too."""
+    def of_few(self) -> int | None:
+        """Another number after each commit that changed any of what is watched; now and then after another one, too. None while
+        a transaction that changed any of it is open: what is read now may be from before it, or be taken back.
+        """
         self._look_out()
-        return self._few
+        return None if self._is_open and self._changes else self._few
 
     def begun(self) -> None:
         """A transaction of ours has begun: until it ends nobody else commits."""

@@ -56,5 +56,8 @@ class Work(Protocol):
         ``of_few``: after each that changed what plans read beside accounts and calls.
         """
 
+    def forget(self) -> None:
+        """Read anew what seldom changes, where it was kept."""
+
     def flush(self) -> None:
         """See that nothing that was removed stays in the log of changes."""

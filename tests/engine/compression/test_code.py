@@ -7,6 +7,7 @@ import pytest
 from nexscout_cli.engine.compression.code import shorten
 from nexscout_cli.engine.compression.code_parts import parts_of
 from nexscout_cli.engine.compression.code_words import STEMS, pieces
+from nexscout_cli.engine.compression.structure import kind_of
 
 STEPS = "".join(f"        step_{n} = self.turn({n})\n" for n in range(12))
 
@@ -190,3 +191,121 @@ def test_a_test_counts_less_than_what_it_tries_unless_tests_are_asked_for(questi
         method(one) for one in ("test_read_tide", "read_tide", "turn_wheel", "wash_deck", "count_fish", "mend_net")
     )
     assert body_of(code, "Sea", name) in shorten(code, question, 0.25)
+
+
+RESCUED = """require 'set'
+
+module Mill
+  class Wheel
+    def [](name)
+      @parts.fetch(name)
+    end
+
+    def turn(times)
+      @motor.start(times)
+    rescue Stuck => error
+      warn error.message
+    ensure
+      @motor.stop
+    end
+  end
+end
+"""
+LABELLED = """#include <stdio.h>
+
+extern int
+main(void)
+{
+    int left = read_all();
+#ifdef SLOW
+    sleep(left);
+#endif
+again:
+    if (left)
+        goto again;
+    return left;
+}
+
+static void spare(int a)
+{
+    puts("}");
+}
+"""
+CPP = """namespace mill {
+class Wheel {
+public:
+    void turn(int times)
+    {
+        motor.start(times);
+        motor.stop();
+    }
+private:
+    int weigh() {
+        int sum = 1;
+        return sum;
+    }
+};
+}
+"""
+JAVASCRIPT = (
+    """(function () {
+  'use strict';
+
+  class Wheel {
+    #turn (times) {
+      start(times);
+      return stop();
+    }
+  }
+
+  function weigh(wheel) {
+    const sum = `{${wheel.sum}`;
+    return sum;
+  }
+
+  function paint(wheel) {
+    wheel.colour = 'red';
+    return wheel;
+  }
+"""
+    + "\n".join(f"  var place{n} = {n};" for n in range(12))
+    + "\n}());\n"
+)
+JAVA = """package mill;
+
+class Wheel {
+    public void turn(int times,
+            String name, boolean back) throws Stuck {
+        motor.start(times);
+        motor.stop();
+    }
+}
+"""
+
+
+@pytest.mark.parametrize(
+    ("code", "name", "last"),
+    [
+        (RESCUED, "turn", "      @motor.stop"),
+        (LABELLED, "main", "    return left;"),
+        (LABELLED, "spare", '    puts("}");'),
+        (CPP, "turn", "        motor.stop();"),
+        (CPP, "weigh", "        return sum;"),
+        (JAVASCRIPT, "turn", "      return stop();"),
+        (JAVASCRIPT, "weigh", "    return sum;"),
+        (JAVASCRIPT, "paint", "    return wheel;"),
+        (JAVA, "turn", "        motor.stop();"),
+    ],
+)
+def test_a_function_ends_where_its_language_ends_it(code: str, name: str, last: str) -> None:
+    lines = code.split("\n")
+    part = next(part for part in parts_of(code, lines) if part.name == name)
+    assert lines[part.end - 1] == last
+    assert kind_of(code) == "code"
+
+
+def test_comments_with_number_signs_do_not_make_markdown_of_a_program() -> None:
+    code = "<?php\n# Copyright of somebody\n# All rights reserved\n" + "\n".join(
+        f"$mill_{n} = turn({n});" for n in range(9)
+    )
+    assert kind_of(code) == "code"

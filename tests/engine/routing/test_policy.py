@@ -25,7 +25,7 @@ LIMIT = 0.4
 
 @pytest.fixture(autouse=True)
 def _given(monkeypatch: pytest.MonkeyPatch) -> None:
-    def difficulty(prompt: str) -> Difficulty:
+    def difficulty(prompt: str, factors: dict[str, float]) -> Difficulty:
         hard = 0.9 if "hard" in prompt else 0.1
         return Difficulty(hard, int(hard * 5), (("the word hard", hard),))
 
