@@ -14,6 +14,8 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 _MOST = 1_000
+_NOTHING: tuple[tuple[Hashable, ...], object, dict[Hashable, Any]] = ((), None, {})
+"""When what is kept was read, by which rules, and what it is."""
 
 
 class Books(Protocol):
@@ -38,18 +40,17 @@ class Unchanged:
 
     def __init__(self, store: Books, *, of_few: bool = False) -> None:
         self._store, self._of_few = store, of_few
-        self._when: tuple[Hashable, ...] = ()
-        self._rules: object = None
-        self._kept: dict[Hashable, Any] = {}
+        self._at = _NOTHING
 
     def get(self, key: Hashable, read: Callable[[], T]) -> T:
         """The value; read where something was committed since it was."""
         if waiting.here() is None or (state := self._store.state(of_few=self._of_few)) is None:
             return read()
         when = (state, int(self._store.clock.now().timestamp()))
-        if when != self._when or self._rules is not self._store.rules or len(self._kept) >= _MOST:
-            self._kept, self._when, self._rules = {}, when, self._store.rules
-        kept = self._kept
+        then, rules, kept = self._at
+        if when != then or rules is not self._store.rules or len(kept) >= _MOST:
+            kept = {}
+            self._at = (when, self._store.rules, kept)  # in one: loops of several threads may ask
         if key in kept:
             found: T = kept[key]
             return found
@@ -59,4 +60,4 @@ class Unchanged:
 
     def forget(self) -> None:
         """Read all anew."""
-        self._when = ()
+        self._at = _NOTHING
