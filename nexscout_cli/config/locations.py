@@ -108,16 +108,22 @@ def has_db() -> bool:
 
 
 def db_place() -> str:
-    """The database for a person to read: its path, or its URL without password and options. Raises ConfigError."""
+    """The database for a person to read: its path, or its URL without password and most options. Raises ConfigError."""
     url = db_url()
     return str(db_path()) if url is None else without_password(url)
 
 
+_PLACES = ("host", "hostaddr", "port", "dbname")
+"""Options of a URL that say where the database is."""
+
+
 def without_password(url: str) -> str:
-    """A database's URL without its password and options."""
+    """A database's URL without its password, and of its options only those that say where it is."""
     start, _, rest = url.partition("://")
-    who, at, where = rest.partition("?")[0].rpartition("@")
-    return f"{start}://{who.partition(':')[0]}{at}{where}"
+    place, _, options = rest.partition("?")
+    who, at, where = place.rpartition("@")
+    kept = "&".join(one for one in options.split("&") if one.partition("=")[0] in _PLACES)
+    return f"{start}://{who.partition(':')[0]}{at}{where}{'?' if kept else ''}{kept}"
 
 
 def user_file() -> Path:

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from nexscout_cli import config
 from nexscout_cli.engine.settlement import Attempt
 from nexscout_cli.store.sqlite.database import SCHEMA_VERSION
 from tests.support.bench import Bench
@@ -279,3 +280,9 @@ def test_archive_refuses_what_is_no_day_and_names_the_extra_it_needs(
     ran = nexscout("db", "archive", "--before", "2026-10-01", "--to", str(tmp_path / "old"))
     assert ran.exit == 6 and 'pip install "nexscout[archive]"' in ran.stderr
     assert not (tmp_path / "old").exists()
+
+
+def test_a_servers_address_is_shown_without_its_password() -> None:
+    url = "postgresql://ana:s3cret@/books?host=/run/pg&password=s3cret&sslmode=require&port=6432"
+    assert config.without_password(url) == "postgresql://ana@/books?host=/run/pg&port=6432"
+    assert config.without_password("postgresql://ana@one,two/books?passfile=x") == "postgresql://ana@one,two/books"

@@ -334,6 +334,10 @@ def test_a_server_that_dies_during_a_call_and_comes_back_has_the_call_once(
             "server closed the connection unexpectedly\n\tThis probably means …\n\tbefore or while processing it.",
             "closed",
         ),
+        (
+            "to server at … failed: Connection refused\n\tIs the server running on that host and …?",
+            "Connection refused",
+        ),
         ("connection failed: FATAL:  starting up\nDETAIL:  Consistent recovery state is not reached.", "starting up"),
         ("", "OperationalError"),
     ],

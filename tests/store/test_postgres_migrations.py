@@ -9,10 +9,11 @@ import pytest
 
 from nexscout_cli.config import Settings
 from nexscout_cli.engine.store_rules import store_rules
+from nexscout_cli.errors import StoreError
 from nexscout_cli.store.postgres import schema
 from nexscout_cli.store.postgres.connections import SCHEMA_VERSION
 from nexscout_cli.store.postgres.store import PostgresStore
-from tests.support.postgres import new_database
+from tests.support.postgres import as_application, new_database
 
 OLD = """
 SET search_path = nexscout;
@@ -53,6 +54,17 @@ def test_a_database_of_schema_3_gets_its_history_its_labels_and_its_prices(monke
             )
         ]
         assert found("SELECT token_classes FROM ai_model_usage") == [("{}",)]
+
+
+def test_a_login_that_may_not_bring_older_books_up_to_date_hears_of_their_schema(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    url = new_database()
+    with psycopg.connect(url, autocommit=True) as connection, monkeypatch.context() as earlier:
+        earlier.setattr(schema, "SCHEMA_VERSION", SCHEMA_VERSION - 1)
+        schema.migrate(connection, lambda: None)
+    with pytest.raises(StoreError, match=f"have schema {SCHEMA_VERSION - 1}, this nexscout needs {SCHEMA_VERSION}"):
+        PostgresStore(as_application(url), None, store_rules(Settings()), "ada")
 
 
 def test_every_table_is_guarded_and_check_says_which_trigger_was_turned_off() -> None:

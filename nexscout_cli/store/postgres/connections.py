@@ -205,7 +205,7 @@ _REFUSED = {
     "no pg_hba.conf entry": "let the server take this user from here (pg_hba.conf)",
 }
 """What a server says that does not let one in, and what to do then."""
-_BESIDE = ("DETAIL:", "HINT:", "This probably means", "before or while")
+_BESIDE = ("DETAIL:", "HINT:", "This probably means", "before or while", "Is the server running")
 """How lines begin that say nothing without those before them."""
 _NO_ROOM = ("too many connections", "too many clients", "remaining connection slots")
 
@@ -214,7 +214,7 @@ def unusable(error: Exception) -> NexScoutError:
     """What an error of psycopg's means to the user. Neither address nor password is repeated."""
     said = (getattr(getattr(error, "diag", None), "message_primary", None) or str(error)).strip().splitlines()
     told = [line.strip() for line in said if not line.strip().startswith(_BESIDE)]
-    text = told[-1] if told else type(error).__name__
+    text = told[-1].rpartition("FATAL:")[2].strip() if told else type(error).__name__
     match error:
         case errors.InsufficientPrivilege():
             return NotPermitted(f"this database login may not do that: {text}", "docs/postgres.md explains the roles")

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from psycopg import errors
 
 from nexscout_cli.errors import StoreError
-from nexscout_cli.store.postgres.connections import SCHEMA_VERSION
+from nexscout_cli.store.postgres.connections import SCHEMA_VERSION, schema_version
 from nexscout_cli.store.postgres.records import whole
 from nexscout_cli.store.sqlite.folding import fold_all
 
@@ -39,6 +39,7 @@ def migrate(connection: Connection[Any], fill: Callable[[], None]) -> None:
 
     ``fill`` writes what new books start with. Raises StoreError where the login may not do that.
     """
+    before = schema_version(connection)
     try:
         with connection.transaction():
             connection.execute("SELECT pg_advisory_xact_lock(%s)", (_LOCK,))
@@ -54,8 +55,9 @@ def migrate(connection: Connection[Any], fill: Callable[[], None]) -> None:
             elif before < _FOLDS:
                 fold_all(whole(connection))
     except errors.InsufficientPrivilege as error:
+        is_older = f"these books have schema {before}, this nexscout needs {SCHEMA_VERSION}: " if before else ""
         raise StoreError(
-            f"this login may not make or change the schema: {error.diag.message_primary}",
+            f"{is_older}this login may not make or change the schema: {error.diag.message_primary}",
             "run `nexscout db migrate` once as the database's owner, who may make roles (docs/postgres.md)",
             code="not_owner",
         ) from error
