@@ -45,6 +45,7 @@ MAY = {
     "store/test_postgres_migrations.py": "schemas and migrations",
     "store/test_readers.py": "what a reader sees inside its transaction",
     "store/test_seals.py": "history is rewritten by SQL",
+    "store/test_watch.py": "what a transaction sees of accounts that it has opened",
     "test_books_reader.py": "this test",
 }
 """Files with SQL that reads the books, each with the reason."""

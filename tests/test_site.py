@@ -39,6 +39,7 @@ NOT_RUN = {
     "reconcile-1": "the exports of one's own accounts; ends with 1 where they differ",
     "serve-1": "a server, which runs until it is stopped",
     "serve-3": "needs that server, and KEY stands for a key",
+    "serve-4": "a server, which runs until it is stopped",
 }
 """Blocks that cannot be run as they stand, and why."""
 PNG = bytes.fromhex(

@@ -96,7 +96,11 @@ class _Collected:
         yield GaugeMetricFamily("nexscout_in_flight", "Requests that are worked on.", self._in_flight)
         for (count, seconds), name, about in (
             (_COMMITS, "nexscout_commit_seconds", "Seconds of the books' commits."),
-            (_AWAITED, "nexscout_transaction_seconds", "Seconds of transactions that requests waited for, with the commit."),
+            (
+                _AWAITED,
+                "nexscout_transaction_seconds",
+                "Seconds of transactions that requests waited for, with the commit.",
+            ),
         ):
             if count in self._sums:
                 yield SummaryMetricFamily(name, about, int(self._sums[count]), self._sums[seconds])

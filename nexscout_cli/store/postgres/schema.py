@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from importlib.resources import files
 from typing import TYPE_CHECKING, Any
 
@@ -39,7 +40,7 @@ def migrate(connection: Connection[Any], fill: Callable[[], None]) -> None:
 
     ``fill`` writes what new books start with. Raises StoreError where the login may not do that.
     """
-    before = schema_version(connection)
+    before = 0
     try:
         with connection.transaction():
             connection.execute("SELECT pg_advisory_xact_lock(%s)", (_LOCK,))
@@ -55,6 +56,8 @@ def migrate(connection: Connection[Any], fill: Callable[[], None]) -> None:
             elif before < _FOLDS:
                 fold_all(whole(connection))
     except errors.InsufficientPrivilege as error:
+        with suppress(errors.InsufficientPrivilege):
+            before = schema_version(connection)
         is_older = f"these books have schema {before}, this nexscout needs {SCHEMA_VERSION}: " if before else ""
         raise StoreError(
             f"{is_older}this login may not make or change the schema: {error.diag.message_primary}",

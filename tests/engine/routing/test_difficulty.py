@@ -56,7 +56,10 @@ def test_the_tables_in_the_package_are_small_and_say_where_they_come_from() -> N
 
     sizes = {path.name: path.stat().st_size for path in FOLDER.glob("*.json")}
     assert {"difficulty.json", "doubt.json", "curves.json", "quality.json", "pairs.json"} <= sizes.keys()
-    assert sum(sizes[name] for name in ("difficulty.json", "doubt.json", "curves.json", "quality.json", "pairs.json")) < 1_000_000
+    assert (
+        sum(sizes[name] for name in ("difficulty.json", "doubt.json", "curves.json", "quality.json", "pairs.json"))
+        < 1_000_000
+    )
     for name in ("difficulty.json", "doubt.json", "curves.json", "quality.json", "pairs.json"):
         assert "Apache-2.0" in str(json.loads((FOLDER / name).read_text())["source"])
 
