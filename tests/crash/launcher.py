@@ -14,12 +14,11 @@ import signal
 import sqlite3
 import sys
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import Any
 from urllib.parse import urlsplit
-
-from psycopg.pq import TransactionStatus
 
 from nexscout_cli.cli import run as run_command
 from nexscout_cli.cli.app import main
@@ -170,7 +169,7 @@ def arm(point: str, nth: int) -> None:
 
 def arm_functions(reached: Callable[[], None]) -> None:
     """A step that is one function of the database is made in a transaction that this process can die in."""
-    call, take, give_back = Groups._call, Connections.take, Connections.give_back
+    call, one = Groups._call, Connections.one
 
     def stepping(groups: Groups, ask: Callable[[Any], Any], begin: str = "") -> Any:
         stepping = _stepping.set(_inside.get() and not begin)  # a step that begins a transaction ends it as well
@@ -179,20 +178,18 @@ def arm_functions(reached: Callable[[], None]) -> None:
         finally:
             _stepping.reset(stepping)
 
-    def taken(connections: Connections, begin: str = "") -> Any:
-        connection = take(connections, begin)
-        if _stepping.get():
-            connection.execute("BEGIN")
-        return connection
-
-    def given_back(connections: Connections, connection: Any) -> None:
-        if _stepping.get() and connection.pgconn.transaction_status == TransactionStatus.INTRANS:
-            reached()
-            connection.execute("COMMIT")
-        give_back(connections, connection)
+    @contextmanager
+    def opened(connections: Connections, begin: str = "") -> Iterator[Any]:
+        with one(connections, begin) as connection:
+            if not _stepping.get():
+                yield connection
+                return
+            with connection.transaction():
+                yield connection
+                reached()
 
     Groups._call = stepping  # type: ignore[method-assign]
-    Connections.take, Connections.give_back = taken, given_back  # type: ignore[method-assign]
+    Connections.one = opened  # type: ignore[method-assign]
 
 
 def stand_in(providers: Providers, call: Call, on_text: OnText | None) -> Completion:

@@ -76,14 +76,6 @@ class Connections:
     @contextmanager
     def one(self, begin: str = "") -> Iterator[Connection]:
         """A connection on which ``begin`` was run. Raises StoreError where none is to be had within the timeout."""
-        connection = self.take(begin)
-        try:
-            yield connection
-        finally:
-            self.give_back(connection)
-
-    def take(self, begin: str = "") -> Connection:
-        """As :meth:`one`; whoever takes one gives it back."""
         if self._pid != os.getpid():  # the parent goes on talking on those
             self._begin()
         try:
@@ -94,23 +86,13 @@ class Connections:
                 "try again; many calls are under way",
                 code="busy",
             ) from None
+        connection = None
         try:
-            return self._begun(begin)
-        except BaseException:
-            self._room.put(None)
-            raise
-
-    def give_back(self, connection: Connection) -> None:
-        """Let others have a connection that was taken."""
-        try:
-            if connection.pgconn.transaction_status != _IDLE:
-                with suppress(psycopg.Error):
-                    connection.rollback()
-            if self.closed or connection.closed:  # a broken one is closed, too
-                connection.close()
-            else:
-                self._free.append((connection, time.monotonic()))
+            connection = self._begun(begin)
+            yield connection
         finally:
+            if connection is not None:
+                self._put_back(connection)
             self._room.put(None)
 
     def _begun(self, begin: str) -> Connection:
@@ -144,6 +126,15 @@ class Connections:
 
     def _wait(self) -> tuple[str]:
         return (f"{round(self.timeout * 1000)}ms",)
+
+    def _put_back(self, connection: Connection) -> None:
+        if connection.pgconn.transaction_status != _IDLE:
+            with suppress(psycopg.Error):
+                connection.rollback()
+        if self.closed or connection.closed:  # a broken one is closed, too
+            connection.close()
+        else:
+            self._free.append((connection, time.monotonic()))
 
     def connect(self) -> Connection:
         """A new connection. Raises StoreError."""

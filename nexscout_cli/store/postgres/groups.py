@@ -353,11 +353,8 @@ class Groups:
 
     def _call(self, ask: Callable[[Connection], Any], begin: str = "") -> Any:
         try:
-            connection = self._connections.take(begin)  # each step asks: entering a context takes as long as this
-            try:
+            with self._connections.one(begin) as connection:
                 return ask(connection)
-            finally:
-                self._connections.give_back(connection)
         except (psycopg.DataError, UnicodeError, ValueError):
             return NO_PLAIN_CASE
         except psycopg.Error as error:
