@@ -10,7 +10,6 @@ import signal
 import socket
 import threading
 import time
-from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from http.client import HTTPException
 from typing import Any
@@ -20,6 +19,7 @@ import pytest
 
 from nexscout_cli.server.openapi import document
 from tests.server.conftest import Scout
+from tests.server.crowd import crowd
 from tests.support.openai_server import Body, OpenAIServer
 
 POST = b"POST /v1/chat/completions HTTP/1.1\r\nHost: x\r\n"
@@ -138,24 +138,7 @@ def test_of_200_clients_on_a_budget_of_10_calls_10_are_answered_and_190_refused(
     if of == "energy":
         alone("energy", "set", "bob", "10", "--reason", "for the test")
     key = alone.key("--user", "bob", *(["--budget", f"{10 * quote:.9f}/day"] if of == "dollars" else []))
-    refused, all_are = [], threading.Event()
-
-    def reply(_: Body) -> str:  # no call ends before all others were refused: none is given what another has left over
-        assert all_are.wait(30), f"{len(refused)} were refused"
-        return "Hi"
-
-    alone.provider.reply = reply
-
-    def one(_: int) -> int:
-        status = alone.ask("/v1/chat/completions", body, key, x_nexscout_cache="off").status
-        if status == 402:
-            refused.append(status)
-            if len(refused) == 190:
-                all_are.set()
-        return status
-
-    with ThreadPoolExecutor(200) as pool:
-        assert Counter(pool.map(one, range(200))) == {200: 10, 402: 190}
+    assert crowd([alone], key, body, clients=200, allowed=10) == {200: 10, 402: 190}
     assert alone.provider.hits == alone.books.count("attempts", state="posted") == 10
     owner, most = ("bob", 10) if of == "energy" else ("*key:bob-2", round(10 * quote * 1e9))
     kind = "energy" if of == "energy" else "usd"

@@ -13,6 +13,7 @@ from contextlib import closing
 import pytest
 
 from tests.server.conftest import Scout
+from tests.server.crowd import crowd
 from tests.support.openai_server import OpenAIServer
 
 BODY = {"model": "gpt-4o-mini", "messages": [{"role": "user", "content": "Hello"}], "max_tokens": 3}
@@ -46,24 +47,7 @@ def test_a_budget_of_10_calls_holds_across_both(pair: tuple[Scout, Scout]) -> No
     one = pair[0]
     quote = one.ask("/v1/quote", BODY, one.key()).json["max_cost_usd"]
     key = one.key("--budget", f"{10 * quote:.9f}/day")
-    refused, all_are = [], threading.Event()
-
-    def reply(_: object) -> str:
-        assert all_are.wait(30), f"{len(refused)} were refused"
-        return "Hi"
-
-    one.provider.reply = reply
-
-    def ask(n: int) -> int:
-        status = pair[n % 2].ask("/v1/chat/completions", BODY, key, x_nexscout_cache="off").status
-        if status == 402:
-            refused.append(n)
-            if len(refused) == CLIENTS - 10:
-                all_are.set()
-        return status
-
-    with ThreadPoolExecutor(CLIENTS) as pool:
-        assert Counter(pool.map(ask, range(CLIENTS))) == {200: 10, 402: CLIENTS - 10}
+    assert crowd(pair, key, BODY, clients=CLIENTS, allowed=10) == {200: 10, 402: CLIENTS - 10}
     assert one.provider.hits == one.books.count("attempts", state="posted") == 10
 
 

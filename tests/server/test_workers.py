@@ -23,6 +23,7 @@ import pytest
 
 from tests.server.browsing import Browser, hidden, token
 from tests.server.conftest import Reply, Scout
+from tests.server.crowd import crowd
 from tests.support.openai_server import OpenAIServer
 from tests.support.postgres import new_database
 
@@ -126,24 +127,7 @@ def storm(scout: Scout) -> Counter[int]:
     """200 clients at once, whose key has a budget of 10 calls; the provider answers when the others were refused."""
     quote = scout.ask("/v1/quote", BODY, scout.key()).json["max_cost_usd"]
     key = scout.key("--budget", f"{ALLOWED * quote:.9f}/day")
-    refused, all_are = [], threading.Event()
-
-    def reply(_: object) -> str:
-        assert all_are.wait(60), f"{len(refused)} were refused"
-        return "Hi"
-
-    scout.provider.reply = reply
-
-    def ask(n: int) -> int:
-        status = scout.ask("/v1/chat/completions", BODY, key, x_nexscout_cache="off").status
-        if status == 402:
-            refused.append(n)
-            if len(refused) == CLIENTS - ALLOWED:
-                all_are.set()
-        return status
-
-    with ThreadPoolExecutor(CLIENTS) as pool:
-        return Counter(pool.map(ask, range(CLIENTS)))
+    return crowd([scout], key, BODY, clients=CLIENTS, allowed=ALLOWED, seconds=60)
 
 
 def test_of_200_clients_on_a_budget_of_10_calls_10_are_answered_and_190_get_402(two: Scout) -> None:
@@ -365,6 +349,7 @@ def test_one_worker_is_one_process(shared: Scout) -> None:
 def test_where_the_parent_is_killed_no_worker_goes_on_serving(two: Scout) -> None:
     assert two.process is not None
     children = Path(f"/proc/{two.process.pid}/task/{two.process.pid}/children").read_text()
+    storm(two)  # whose lines in the log are whole, however many write them at once
     place = urlsplit(two.url)
     said = two.stop(signal.SIGKILL)
     until(lambda: not any(map(lives, map(int, children.split()))))
