@@ -48,6 +48,11 @@ def aside(work: Callable[[], T]) -> T:
     return work() if loop is None else loop.in_thread(work)
 
 
+def may_be_made(error: psycopg.Error) -> bool:
+    """Whether what was under way may have been committed: the connection broke, or the server went down."""
+    return error.sqlstate is None or error.sqlstate.startswith(("08", "57P"))
+
+
 class _Waiting:
     """A step, and what comes of it. Whoever waits for it may be asked to send a group first: the one it is in."""
 
@@ -358,8 +363,6 @@ class Groups:
         except (psycopg.DataError, UnicodeError, ValueError):
             return NO_PLAIN_CASE
         except psycopg.Error as error:
-            # A broken connection, or a server that goes down: what was under way may have been committed.
-            is_known = error.sqlstate is not None and not error.sqlstate.startswith(("08", "57P"))
-            return error.sqlstate if is_known else None
+            return None if may_be_made(error) else error.sqlstate
         except StoreError:
             return NO_PLAIN_CASE  # nothing was sent; the general code waits for the server, or says what is wrong
