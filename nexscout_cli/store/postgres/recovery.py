@@ -61,7 +61,9 @@ class PostgresRecovery(SqliteRecovery):
                 return int(told)
             with self._store.read(actor) as t:  # says what is wrong, if it still is
                 to_decide(t, request_id, cost, beyond_hold=beyond_hold)
-        raise StoreError(f"what is known of {request_id} cannot be read", "`nexscout db check` says more", code="corrupt")
+        raise StoreError(
+            f"what is known of {request_id} cannot be read", "`nexscout db check` says more", code="corrupt"
+        )
 
     def _asked_by(self, actor: str) -> dict[str, Any]:
         clock = self._store.own_clock

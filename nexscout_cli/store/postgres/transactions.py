@@ -18,6 +18,7 @@ from psycopg import errors
 
 from nexscout_cli.engine.names import check_user
 from nexscout_cli.errors import StoreError
+from nexscout_cli.store.postgres.asking import asked
 from nexscout_cli.store.postgres.connections import (
     MOST,
     SCHEMA_VERSION,
@@ -26,7 +27,6 @@ from nexscout_cli.store.postgres.connections import (
     schema_version,
     unusable,
 )
-from nexscout_cli.store.postgres.asking import asked
 from nexscout_cli.store.postgres.groups import NO_PLAIN_CASE, aside, may_be_made
 from nexscout_cli.store.postgres.light import LightTransaction
 from nexscout_cli.store.postgres.transaction import NeedsAllBooks, PostgresTransaction
@@ -271,8 +271,8 @@ class PostgresTransactions:
         return aside(lambda: self._tried(once))
 
     def _tried(self, once: Callable[[float | None], T]) -> T:
-        """What ``once`` returns, at the first try that nothing outside of it foils. It is told how many seconds ago an earlier one
-        began that may have been committed.
+        """What ``once`` returns, at the first try that nothing outside of it foils. It is told how many seconds ago an earlier
+        one began that may have been committed.
         """
         tried, begun = 0, time.monotonic()
         end = begun + self.rules.lock_timeout

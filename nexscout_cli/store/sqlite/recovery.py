@@ -145,7 +145,9 @@ def to_decide(t: Transaction, request_id: str, cost: int | None, *, beyond_hold:
     from nexscout_cli.store.sqlite import log
 
     request_id = log.find(t, request_id)
-    rows = t.execute(f"{_ATTEMPTS} WHERE a.request_id = ? AND a.state = 'unknown' ORDER BY a.n", (request_id,)).fetchall()
+    rows = t.execute(
+        f"{_ATTEMPTS} WHERE a.request_id = ? AND a.state = 'unknown' ORDER BY a.n", (request_id,)
+    ).fetchall()
     if not rows:
         raise UsageError(
             f"request {request_id} has no attempt with an unknown outcome",
