@@ -24,6 +24,7 @@ from nexscout_cli.store.postgres.connections import (
     SCHEMA_VERSION,
     UNFINISHED,
     Connections,
+    missing,
     schema_version,
     unusable,
 )
@@ -60,7 +61,7 @@ class CommitUnsureError(StoreError):
 
 
 class PostgresTransactions:
-    """A database on a server. ``fill`` writes what new books start with, in the name of their ``owner``.
+    """A database on a server. ``fill`` writes what new books start with, in the name of their ``owner``; None: none are made.
 
     ``clock`` None: the server's, which all programs share.
     """
@@ -68,7 +69,7 @@ class PostgresTransactions:
     sql = POSTGRES
 
     def __init__(
-        self, url: str, clock: Clock | None, rules: StoreRules, owner: str, fill: Callable[[Transaction], None]
+        self, url: str, clock: Clock | None, rules: StoreRules, owner: str, fill: Callable[[Transaction], None] | None
     ) -> None:
         check_user(owner)  # before new books would be theirs
         self.own_clock = clock
@@ -78,7 +79,7 @@ class PostgresTransactions:
         with self.db.one() as connection:
             self._prepare(connection, owner, fill)
 
-    def _prepare(self, connection: Connection, owner: str, fill: Callable[[Transaction], None]) -> None:
+    def _prepare(self, connection: Connection, owner: str, fill: Callable[[Transaction], None] | None) -> None:
         try:
             version = schema_version(connection)
             if version == UNFINISHED:
@@ -93,10 +94,12 @@ class PostgresTransactions:
                     "upgrade nexscout",
                     code="newer_schema",
                 )
+            if version == 0 and fill is None:
+                raise missing(self.db.url)
             if version < SCHEMA_VERSION:
                 from nexscout_cli.store.postgres.schema import migrate
 
-                migrate(connection, lambda: fill(self._transaction(connection, owner, is_alone=True)))
+                migrate(connection, lambda: fill and fill(self._transaction(connection, owner, is_alone=True)))
         except psycopg.Error as error:
             raise unusable(error) from error
 
