@@ -1,8 +1,8 @@
 """Sending steps to the database: alone, or where many come at a time, several of them in one commit.
 
-A step that comes while none is under way goes alone at once. Others wait for it to come back; then what waits goes
-as one group: one round trip, one commit, one change of each account that many draw on. Holds and posts of one user may be under
-way in several groups; all else that is done for a user waits for them, as it would in the database.
+A step that comes while none is under way goes alone at once. Others wait for it to come back; then what waits goes as one
+group: one round trip, one commit, one change of each account that many draw on. Holds and posts of one user may be under way in
+several groups; all else that is done for a user waits for them, as it would in the database.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from __future__ import annotations
 import os
 import threading
 from functools import partial
-from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import psycopg
 
@@ -27,12 +27,12 @@ if TYPE_CHECKING:
     from nexscout_cli.store.postgres.known import Learned, Profiles
     from nexscout_cli.store.postgres.steps import Step
 
-T = TypeVar("T")
-FEW, MOST = 8, 32
-"""Steps of a group: at most, and at least where some of its users have others under way, which it would wait for in the end."""
-AT_A_TIME = ((1, 1), (FEW, 2), (MOST, 4))
-"""By the steps that a group has at least, how many groups one program has under way then. A small one waits for the one before
-it, and grows meanwhile: the server's time for a group depends little on its steps.
+MOST = 32
+"""Steps of a group."""
+AT_A_TIME = 4
+"""Groups that one program has under way: one, and where as many steps wait as a group has at most, one more beside it. Smaller
+ones wait for the one before them, and grow meanwhile: a group takes the server hardly longer for its steps, and groups of one
+user's would wait for each other there.
 """
 BEHIND = 64
 """What a profile is to learn at a time, while more is under way."""
@@ -40,12 +40,6 @@ _TRIES = 2
 """How often a profile goes along with the steps that teach it; then it learns of them afterwards."""
 NO_PLAIN_CASE, MOVED, IN_FLIGHT, OVERTAKEN = "NX001", "NX002", "NX003", "NX005"
 """What a function raises; see migrations 0007 and 0024."""
-
-
-def aside(work: Callable[[], T]) -> T:
-    """What ``work`` returns, which blocks: in a coroutine it is done in a thread, while others go on."""
-    loop = waiting.here()
-    return work() if loop is None else loop.in_thread(work)
 
 
 def may_be_made(error: psycopg.Error) -> bool:
@@ -80,10 +74,6 @@ class _Group(NamedTuple):
 
     steps: list[_Waiting]
     late: set[str]
-
-
-def _at_a_time(steps: int) -> int:
-    return max(groups for least, groups in AT_A_TIME if steps >= least)
 
 
 def _wake(some: list[_Waiting]) -> None:
@@ -142,13 +132,12 @@ class Groups:
             else:
                 mine.wake = waiting.Wake()
                 self._waiting.append(mine)
-                if self._under_way < _at_a_time(len(self._waiting)):
-                    leaders = self._next()
+                leaders = self._next()
         _wake(leaders)
         if mine.wake is not None:
             mine.wake.wait()
         if (group := mine.group) is not None:
-            aside(lambda: self._lead(group))
+            self._lead(group)
         return mine.told
 
     def _may_go(self, one: _Waiting) -> bool:
@@ -170,34 +159,34 @@ class Groups:
             _wake(group.steps[1:])
             _wake(leaders)
         if self._behind:
-            self._catch_up()
+            waiting.aside(self._catch_up)
 
     def _next(self) -> list[_Waiting]:
         """Who leads the groups that may go now: of those who wait, by turn."""
         leaders = []
-        while self._waiting:
+        while self._may_have(len(self._waiting)):
             chosen, rest = self._chosen()
-            if len(chosen) < FEW:
-                chosen, rest = self._chosen(beside=False)
-            if not chosen or self._under_way >= _at_a_time(len(chosen)):
+            if not self._may_have(len(chosen)):
                 break
             self._waiting = rest
             chosen[0].group = self._taken(chosen)
             leaders.append(chosen[0])
         return leaders
 
-    def _chosen(self, *, beside: bool = True) -> tuple[list[_Waiting], list[_Waiting]]:
-        """Those of who wait that may go together, and the others. None passes one that waits for its user's others to end.
+    def _may_have(self, steps: int) -> bool:
+        """Whether a group of so many steps may be under way beside those that are."""
+        least = MOST if self._under_way else 1
+        return steps >= least and self._under_way < AT_A_TIME
 
-        ``beside``: also such whose users have others under way.
-        """
+    def _chosen(self) -> tuple[list[_Waiting], list[_Waiting]]:
+        """Those of who wait that may go together, and the others. None passes one that waits for its user's others to end."""
         chosen: list[_Waiting] = []
         rest: list[_Waiting] = []
         marks: set[str] = set()
         passed: set[str] = set()
         for one in self._waiting:
             user_id = one.step["user"]
-            may_go = user_id not in passed and (beside or user_id not in self._busy) and self._may_go(one)
+            may_go = user_id not in passed and self._may_go(one)
             if len(chosen) < MOST and may_go and marks.isdisjoint(one.marks):
                 chosen.append(one)
                 marks.update(one.marks)
