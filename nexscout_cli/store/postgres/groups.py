@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 import threading
+import time
 from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -34,6 +35,8 @@ AT_A_TIME = 4
 ones wait for the one before them, and grow meanwhile: a group takes the server hardly longer for its steps, and groups of one
 user's would wait for each other there.
 """
+LONG = 0.1
+"""Seconds after which a group counts as stuck: others, of users who have nothing under way, go beside it then."""
 BEHIND = 64
 """What a profile is to learn at a time, while more is under way."""
 _TRIES = 2
@@ -104,6 +107,8 @@ class Groups:
         self._lock = threading.Lock()
         self._waiting: list[_Waiting] = []
         self._under_way = 0
+        self._sent = 0.0
+        """When the last group went."""
         self._busy: dict[str, int] = {}
         """Users, by how many of their steps are under way."""
         self._closed: set[str] = set()
@@ -164,29 +169,31 @@ class Groups:
     def _next(self) -> list[_Waiting]:
         """Who leads the groups that may go now: of those who wait, by turn."""
         leaders = []
-        while self._may_have(len(self._waiting)):
-            chosen, rest = self._chosen()
-            if not self._may_have(len(chosen)):
+        while self._waiting and self._under_way < AT_A_TIME:
+            is_stuck = self._under_way and time.monotonic() - self._sent > LONG
+            least = MOST if self._under_way and not is_stuck else 1
+            if len(self._waiting) < least:
+                break
+            chosen, rest = self._chosen(beside=not is_stuck)
+            if len(chosen) < least:
                 break
             self._waiting = rest
             chosen[0].group = self._taken(chosen)
             leaders.append(chosen[0])
         return leaders
 
-    def _may_have(self, steps: int) -> bool:
-        """Whether a group of so many steps may be under way beside those that are."""
-        least = MOST if self._under_way else 1
-        return steps >= least and self._under_way < AT_A_TIME
+    def _chosen(self, *, beside: bool = True) -> tuple[list[_Waiting], list[_Waiting]]:
+        """Those of who wait that may go together, and the others. None passes one that waits for its user's others to end.
 
-    def _chosen(self) -> tuple[list[_Waiting], list[_Waiting]]:
-        """Those of who wait that may go together, and the others. None passes one that waits for its user's others to end."""
+        ``beside``: also such whose users have others under way.
+        """
         chosen: list[_Waiting] = []
         rest: list[_Waiting] = []
         marks: set[str] = set()
         passed: set[str] = set()
         for one in self._waiting:
             user_id = one.step["user"]
-            may_go = user_id not in passed and self._may_go(one)
+            may_go = user_id not in passed and (beside or user_id not in self._busy) and self._may_go(one)
             if len(chosen) < MOST and may_go and marks.isdisjoint(one.marks):
                 chosen.append(one)
                 marks.update(one.marks)
@@ -199,6 +206,7 @@ class Groups:
     def _taken(self, steps: list[_Waiting]) -> _Group:
         """A group that is under way from here on."""
         self._under_way += 1
+        self._sent = time.monotonic()
         taught = {one.step["user"] for one in steps if one.lesson is not None}
         late = {user_id for user_id in taught if user_id in self._taught or user_id in self._shared}
         _count(self._taught, taught, 1)
