@@ -28,11 +28,12 @@ from nexscout_cli.store.postgres.connections import (
     schema_version,
     unusable,
 )
-from nexscout_cli.store.postgres.groups import NO_PLAIN_CASE, aside, may_be_made
+from nexscout_cli.store.postgres.groups import NO_PLAIN_CASE, may_be_made
 from nexscout_cli.store.postgres.light import LightTransaction
 from nexscout_cli.store.postgres.transaction import NeedsAllBooks, PostgresTransaction
 from nexscout_cli.store.sqlite.dialect import POSTGRES
 from nexscout_cli.store.sqlite.states import elsewhere
+from nexscout_cli.waiting import aside
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
