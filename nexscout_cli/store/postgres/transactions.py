@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import psycopg
 from psycopg import errors
 
+from nexscout_cli import waiting
 from nexscout_cli.engine.names import check_user
 from nexscout_cli.errors import StoreError
 from nexscout_cli.store.postgres.asking import asked
@@ -33,7 +34,6 @@ from nexscout_cli.store.postgres.light import LightTransaction
 from nexscout_cli.store.postgres.transaction import NeedsAllBooks, PostgresTransaction
 from nexscout_cli.store.sqlite.dialect import POSTGRES
 from nexscout_cli.store.sqlite.states import elsewhere
-from nexscout_cli.waiting import aside
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -119,6 +119,10 @@ class PostgresTransactions:
     @contextmanager
     def read(self, actor: str) -> Iterator[Transaction]:
         """One consistent state of the database, as the actor may see it."""
+        if waiting.here() is not None:  # others go on meanwhile
+            with self.read_lightly(actor) as transaction:
+                yield transaction
+            return
         try:
             with self.db.one("BEGIN ISOLATION LEVEL REPEATABLE READ, READ ONLY") as connection:
                 yield self._transaction(connection, actor)
@@ -228,7 +232,7 @@ class PostgresTransactions:
         What the server gave up to let another transaction on, and what a broken connection cut short, is made again. Where
         the commit may have been made, ``proof`` is looked for first, when whatever is left of that transaction has ended.
         """
-        return aside(lambda: self._together(actor, make, user_id, proof))
+        return waiting.aside(lambda: self._together(actor, make, user_id, proof))
 
     def _together(self, actor: str, make: Callable[[Transaction], T], user_id: str, proof: Proof[T] | None) -> T:
         whose: str | None = user_id
@@ -272,7 +276,7 @@ class PostgresTransactions:
                         raise CommitUnsureError(_MAY_BE_MADE, _LOOK) from error
                     raise
 
-        return aside(lambda: self._tried(once))
+        return waiting.aside(lambda: self._tried(once))
 
     def _tried(self, once: Callable[[float | None], T]) -> T:
         """What ``once`` returns, at the first try that nothing outside of it foils. It is told how many seconds ago an earlier
