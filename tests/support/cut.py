@@ -17,7 +17,7 @@ import psycopg
 
 
 class Cut(NamedTuple):
-    """When to break the line: at what a program says, within one short message. ``arrives``: the server does it, and its answer is
+    """When to break the line: at what a program says, in one short message. ``arrives``: the server does it, and its answer is
     lost. ``for_good``: nobody gets through any more.
     """
 
