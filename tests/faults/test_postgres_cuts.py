@@ -109,3 +109,17 @@ def test_a_decision_of_which_nothing_more_is_heard_may_be_made_again(program: tu
             assert ada.store.recovery.resolve("ada", attempt.request_id, 700) == 1
     assert PostgresBooks(lambda: line.url).account("ada", "usd", DAY)[1:] == (0, 1_400)
     assert ada.check() == []
+
+
+def test_another_attempt_of_a_request_whose_line_breaks_is_held_once(program: tuple[Steps, Line]) -> None:
+    ada, line = program
+    for n, arrives in enumerate((False, True), 1):
+        first = ada.sent()
+        ada.void(first)
+        line.cut = Cut(step("hold"), arrives)
+        second = ada.hold(ada.plan(), first.request_id)
+        assert (line.broke, second.n, second.hold_energy) == (n, 2, first.hold_energy)
+        ada.mark_sent(second)
+        ada.post(second)
+    assert PostgresBooks(lambda: line.url).listed("attempts", "n", "state") == [(1, "voided"), (2, "posted")] * 2
+    assert ada.check() == []

@@ -109,6 +109,11 @@ def on(
     return ready
 
 
+def held_again(ada: Steps) -> Callable[[], Any]:
+    order = ada.order(ada.plan(), voided(ada).request_id)
+    return lambda: ada.ledger.hold("ada", order)
+
+
 def voided(ada: Steps) -> Attempt:
     attempt = ada.hold()
     ada.void(attempt)
@@ -147,6 +152,7 @@ def resolved(cost: int | None) -> Callable[[Steps], Callable[[], Any]]:
 
 STEPS: dict[str, Callable[[Steps], Callable[[], Any]]] = {
     "hold": held,
+    "hold, another attempt": held_again,
     "mark sent": on(Steps.mark_sent, begun=Steps.hold),
     "post": on(Steps.post, begun=Steps.sent),
     "deliver": on(delivered, begun=posted_alone),

@@ -13,6 +13,7 @@ import pytest
 from nexscout_cli.engine.length.learning import KEEP
 from nexscout_cli.errors import StalePlan
 from nexscout_cli.store.postgres import groups
+from nexscout_cli.store.sqlite.ledger import SqliteLedger
 from tests.contract.books import PostgresBooks
 from tests.support.postgres import new_database
 from tests.support.steps import Steps, at
@@ -201,3 +202,25 @@ def test_a_step_reads_no_more_accounts_and_entries_than_its_own_however_many_the
         program.post(program.sent(plan))
     assert len(read) >= 4
     assert max(read) < 50
+
+
+def test_later_attempts_of_requests_are_held_in_groups_too(
+    place: str, opened: list[Steps], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    program = at(place, opened, tiers__elite__energy=10**6, tiers__elite__daily_tokens=10**9)
+    plan = program.plan()
+    program.post(program.sent(plan))
+    left: list[object] = []
+    monkeypatch.setattr(SqliteLedger, "hold", lambda *_: left.append(1))
+
+    def call() -> None:
+        first = program.sent(plan)
+        program.void(first)
+        second = program.hold(plan, first.request_id)
+        program.mark_sent(second)
+        program.post(second)
+
+    at_once(call, 40)
+    books = PostgresBooks(lambda: place)
+    assert left == [] and books.count("attempts", n=2, state="posted") == 40
+    assert program.check() == []

@@ -38,7 +38,8 @@ if TYPE_CHECKING:
     from nexscout_cli.store.sqlite.work import Proof
 
 T = TypeVar("T")
-_HELD = "SELECT id FROM attempts WHERE request_id = ? AND n = 1 AND state IN ('held', 'sent') AND owner = ?"
+_HELD = """SELECT id, n FROM attempts WHERE request_id = ? AND state IN ('held', 'sent') AND owner = ?
+    ORDER BY n DESC LIMIT 1"""
 _STILL = """SELECT coalesce((SELECT state FROM attempts WHERE id = ?), state) FROM requests WHERE request_id = ?"""
 _AWAY = ("unreachable", "unsure", "read_only", "disk_full", "busy")
 """What a database is that may be back later."""
@@ -107,7 +108,10 @@ class PostgresLedger(SqliteLedger):
 
         def again(t: Transaction) -> Attempt:
             row = t.execute(_HELD, (about.request_id, owner.me())).fetchone()
-            return _attempt(row[0], order) if row else holds.hold(t, order)
+            if row is None:
+                return holds.hold(t, order)
+            number, n = row
+            return _attempt(order, number) if n == 1 else _attempt(order, number, n, holds.energy_held(t, about.request_id))
 
         told = self._groups.make(step)
         if told == MOVED:
@@ -120,7 +124,7 @@ class PostgresLedger(SqliteLedger):
             return super().hold(actor, order)
         if told["profile"] is not None:  # another one than is known here
             self._profiles.heard(about.user_id, told["profile"])
-        return _attempt(told["id"], order)
+        return _attempt(order, told["id"], told.get("n", 1), told.get("energy"))
 
     def mark_sent(self, actor: str, attempt: Attempt) -> None:
         """T2."""
@@ -233,9 +237,11 @@ def _found(t: Transaction, wanted: Wanted) -> CachedAnswer | None:
     return answers.find(t, *wanted)
 
 
-def _attempt(number: int, order: Order) -> Attempt:
+def _attempt(order: Order, number: int, n: int = 1, energy: int | None = None) -> Attempt:
+    """``energy``: what the request's first attempt holds of it; None for that one."""
+    held = order.energy if energy is None else energy
     request_id = order.prediction.request_id
-    return Attempt(number, request_id, 1, order.settlement, order.hold, order.hold_tokens, order.energy, order.sent)
+    return Attempt(number, request_id, n, order.settlement, order.hold, order.hold_tokens, held, order.sent)
 
 
 class _Unsure:
