@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 def asked(connection: Connection, function: str, value: Any) -> Any:
     """What a function tells of a value. Raises psycopg.Error; ValueError for what JSON has no place for."""
-    if _may_be_interrupted():
+    if _thread.may_be_interrupted:
         query = f"SELECT nexscout.{function}(%s::jsonb)".encode()
         row = connection.execute(query, (json_without_nul(value),), prepare=True).fetchone()
         return None if row is None or row[0] is None else json.loads(row[0])
@@ -31,12 +31,19 @@ def asked(connection: Connection, function: str, value: Any) -> Any:
 
 def text_writer() -> Callable[[Any], str]:
     """What writes JSON text of a value that holds no Decimal, as fast as can be here."""
-    return plain if _may_be_interrupted() else _text
+    return plain if _thread.may_be_interrupted else _text
 
 
-def _may_be_interrupted() -> bool:
-    """Whether this is a command's own thread, whose waits an interrupt must end at once, and which makes one call."""
-    return threading.current_thread() is threading.main_thread()
+class _Thread(threading.local):
+    """The calling thread. ``may_be_interrupted``: it is a command's own, whose waits an interrupt must end at once, and which
+    makes one call.
+    """
+
+    def __init__(self) -> None:
+        self.may_be_interrupted = threading.current_thread() is threading.main_thread()
+
+
+_thread = _Thread()
 
 
 @cache

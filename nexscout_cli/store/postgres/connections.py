@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 import time
 from collections import deque
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from queue import Empty, SimpleQueue
 from typing import TYPE_CHECKING, Any
 
@@ -19,8 +19,6 @@ from nexscout_cli.errors import NotPermitted, StoreError
 from nexscout_cli.store.postgres.records import PostgresRecord, adapt, as_records
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from nexscout_cli.errors import NexScoutError
 
 SCHEMA_VERSION = 26
@@ -45,15 +43,15 @@ _SETTINGS = (
 class Connection(psycopg.Connection[PostgresRecord]):
     """One to the server."""
 
-    prepared: dict[bytes, bytes]
-    """What is prepared in it by ``prepared.py``: statements, and their names."""
+    prepared: dict[bytes, bytes] | None
+    """What is prepared in it by ``prepared.py``: statements, and their names; None where it is shared."""
 
 
 def is_shared(connection: Connection) -> bool:
     """Whether a pool of connections stands between here and the server, which may give each transaction another session: so
     that nothing may be kept in one, neither settings nor prepared statements. Its sessions have other numbers than the server's.
     """
-    return connection.prepare_threshold is None
+    return connection.prepared is None
 
 
 class Connections:
@@ -73,29 +71,15 @@ class Connections:
         for _ in range(MOST):
             self._room.put(None)
 
-    @contextmanager
-    def one(self, begin: str = "") -> Iterator[Connection]:
-        """A connection on which ``begin`` was run. Raises StoreError where none is to be had within the timeout."""
+    def one(self, begin: str = "") -> _One:
+        """A connection on which ``begin`` was run, for the time of a ``with``. Raises StoreError where none is to be had within
+        the timeout.
+        """
         if self._pid != os.getpid():  # the parent goes on talking on those
             self._begin()
-        try:
-            self._room.get(timeout=self.timeout)
-        except Empty:
-            raise StoreError(
-                f"all {MOST} connections to the database were busy for {self.timeout:g} seconds",
-                "try again; many calls are under way",
-                code="busy",
-            ) from None
-        connection = None
-        try:
-            connection = self._begun(begin)
-            yield connection
-        finally:
-            if connection is not None:
-                self._put_back(connection)
-            self._room.put(None)
+        return _One(self, begin)
 
-    def _begun(self, begin: str) -> Connection:
+    def _kept(self, begin: str) -> Connection:
         """One that was kept, where it still answers, else a new one."""
         while True:
             try:
@@ -127,15 +111,6 @@ class Connections:
     def _wait(self) -> tuple[str]:
         return (f"{round(self.timeout * 1000)}ms",)
 
-    def _put_back(self, connection: Connection) -> None:
-        if connection.pgconn.transaction_status != _IDLE:
-            with suppress(psycopg.Error):
-                connection.rollback()
-        if self.closed or connection.closed:  # a broken one is closed, too
-            connection.close()
-        else:
-            self._free.append((connection, time.monotonic()))
-
     def connect(self) -> Connection:
         """A new connection. Raises StoreError."""
         try:
@@ -150,7 +125,7 @@ class Connections:
             adapt(connection)
             row = connection.execute(_SETTINGS, self._wait()).fetchone()
             if row is not None and row[0] != connection.info.backend_pid:
-                connection.prepare_threshold = None
+                connection.prepare_threshold = connection.prepared = None
         except (psycopg.ProgrammingError, UnicodeError) as error:
             raise StoreError(  # libpq repeats what it could not read, which may be a password
                 "NEXSCOUT_DB is no URL that PostgreSQL's library can read",
@@ -166,6 +141,45 @@ class Connections:
         self.closed = True
         while self._free:
             self._free.pop()[0].close()
+
+
+class _One:
+    """A connection for the time of a ``with``. A class, for each call takes two: a generator's context is twice as slow."""
+
+    __slots__ = ("_begin", "_connection", "_place")
+
+    def __init__(self, place: Connections, begin: str) -> None:
+        self._place, self._begin = place, begin
+
+    def __enter__(self) -> Connection:
+        place = self._place
+        try:
+            place._room.get(timeout=place.timeout)
+        except Empty:
+            raise StoreError(
+                f"all {MOST} connections to the database were busy for {place.timeout:g} seconds",
+                "try again; many calls are under way",
+                code="busy",
+            ) from None
+        try:
+            self._connection = place._kept(self._begin)
+        except BaseException:
+            place._room.put(None)
+            raise
+        return self._connection
+
+    def __exit__(self, *_: object) -> None:
+        place, connection = self._place, self._connection
+        try:
+            if connection.pgconn.transaction_status != _IDLE:
+                with suppress(psycopg.Error):
+                    connection.rollback()
+            if connection.pgconn.transaction_status != _IDLE or place.closed:
+                connection.close()
+            else:
+                place._free.append((connection, time.monotonic()))
+        finally:
+            place._room.put(None)
 
 
 def schema_version(connection: psycopg.Connection[Any]) -> int:

@@ -9,8 +9,6 @@ from typing import TYPE_CHECKING
 
 import psycopg
 
-from nexscout_cli.store.postgres.connections import is_shared
-
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
@@ -18,20 +16,21 @@ if TYPE_CHECKING:
 
     from nexscout_cli.store.postgres.connections import Connection
 
-_WHOLE = (psycopg.pq.ExecStatus.COMMAND_OK, psycopg.pq.ExecStatus.TUPLES_OK)
+_WHOLE = (int(psycopg.pq.ExecStatus.TUPLES_OK), int(psycopg.pq.ExecStatus.COMMAND_OK))
 
 
 def ran(connection: Connection, query: bytes, values: Sequence[bytes | None]) -> PGresult:
     """What a statement with numbered values comes to. Raises psycopg.Error."""
-    server = connection.pgconn
-    if is_shared(connection):  # another session has what is prepared in this one
+    server, prepared = connection.pgconn, connection.prepared
+    if prepared is None:
         return whole(server.exec_params(query, values))
-    name = connection.prepared.get(query)
+    name = prepared.get(query)
     if name is None:
-        name = b"nexscout_%d" % len(connection.prepared)
+        name = b"nexscout_%d" % len(prepared)
         whole(server.prepare(name, query))
-        connection.prepared[query] = name
-    return whole(server.exec_prepared(name, values))  # type: ignore[arg-type]  # None is NULL, as above
+        prepared[query] = name
+    result = server.exec_prepared(name, values)  # type: ignore[arg-type]  # None is NULL, as above
+    return result if result.status in _WHOLE else whole(result)
 
 
 def whole(result: PGresult) -> PGresult:
