@@ -7,6 +7,7 @@ import threading
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
+from nexscout_cli import waiting
 from nexscout_cli.jsontext import plain
 from nexscout_cli.store.postgres.prepared import ran
 from nexscout_cli.store.postgres.records import json_without_nul
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
 
 def asked(connection: Connection, function: str, value: Any) -> Any:
     """What a function tells of a value. Raises psycopg.Error; ValueError for what JSON has no place for."""
-    if _thread.may_be_interrupted:
+    if _may_be_interrupted():
         query = f"SELECT nexscout.{function}(%s::jsonb)".encode()
         row = connection.execute(query, (json_without_nul(value),), prepare=True).fetchone()
         return None if row is None or row[0] is None else json.loads(row[0])
@@ -31,19 +32,22 @@ def asked(connection: Connection, function: str, value: Any) -> Any:
 
 def text_writer() -> Callable[[Any], str]:
     """What writes JSON text of a value that holds no Decimal, as fast as can be here."""
-    return plain if _thread.may_be_interrupted else _text
+    return plain if _may_be_interrupted() else _text
 
 
 class _Thread(threading.local):
-    """The calling thread. ``may_be_interrupted``: it is a command's own, whose waits an interrupt must end at once, and which
-    makes one call.
-    """
+    """The calling thread; ``is_first``: the one that an interrupt stops."""
 
     def __init__(self) -> None:
-        self.may_be_interrupted = threading.current_thread() is threading.main_thread()
+        self.is_first = threading.current_thread() is threading.main_thread()
 
 
 _thread = _Thread()
+
+
+def _may_be_interrupted() -> bool:
+    """Whether this is a command's own thread, whose waits an interrupt must end at once, and which makes one call."""
+    return _thread.is_first and waiting.here() is None
 
 
 @cache

@@ -9,19 +9,21 @@ import os
 import time
 from collections import deque
 from contextlib import suppress
+from functools import partial
 from queue import Empty, SimpleQueue
 from typing import TYPE_CHECKING, Any
 
 import psycopg
 from psycopg import errors
 
+from nexscout_cli import waiting
 from nexscout_cli.errors import NotPermitted, StoreError
 from nexscout_cli.store.postgres.records import PostgresRecord, adapt, as_records
 
 if TYPE_CHECKING:
     from nexscout_cli.errors import NexScoutError
 
-SCHEMA_VERSION = 26
+SCHEMA_VERSION = 28
 UNFINISHED = 1_000_000
 """The schema's number while books are being copied there: every version of the program refuses it."""
 MOST = 20
@@ -79,20 +81,35 @@ class Connections:
             self._begin()
         return _One(self, begin)
 
-    def _kept(self, begin: str) -> Connection:
+    def _wait_for_room(self) -> None:
+        """Wait for one's turn."""
+        try:
+            waiting.aside(lambda: self._room.get(timeout=self.timeout))
+        except Empty:
+            raise StoreError(
+                f"all {MOST} connections to the database were busy for {self.timeout:g} seconds",
+                "try again; many calls are under way",
+                code="busy",
+            ) from None
+
+    def _begun(self, begin: str) -> Connection:
         """One that was kept, where it still answers, else a new one."""
         while True:
             try:
                 connection, since = self._free.pop()
             except IndexError:
                 break
+            if not begin and time.monotonic() - since <= _AT_REST:
+                return connection
             try:
-                if begin or time.monotonic() - since > _AT_REST:
-                    self._start(connection, begin)
+                waiting.aside(partial(self._start, connection, begin))
             except psycopg.OperationalError:
                 connection.close()
             else:
                 return connection
+        return waiting.aside(lambda: self._new(begin))
+
+    def _new(self, begin: str) -> Connection:
         connection = self.connect()
         if begin:
             self._start(connection, begin)
@@ -110,6 +127,14 @@ class Connections:
 
     def _wait(self) -> tuple[str]:
         return (f"{round(self.timeout * 1000)}ms",)
+
+    def _clear(self, connection: Connection) -> None:
+        """End a transaction that was left open; one that broke ends by itself."""
+        if waiting.here() is not None:  # a loop waits for nobody, and a thread to wait in may not be had
+            connection.close()
+        else:
+            with suppress(psycopg.Error):
+                connection.rollback()
 
     def connect(self) -> Connection:
         """A new connection. Raises StoreError."""
@@ -154,15 +179,11 @@ class _One:
     def __enter__(self) -> Connection:
         place = self._place
         try:
-            place._room.get(timeout=place.timeout)
+            place._room.get(block=False)
         except Empty:
-            raise StoreError(
-                f"all {MOST} connections to the database were busy for {place.timeout:g} seconds",
-                "try again; many calls are under way",
-                code="busy",
-            ) from None
+            place._wait_for_room()
         try:
-            self._connection = place._kept(self._begin)
+            self._connection = place._begun(self._begin)
         except BaseException:
             place._room.put(None)
             raise
@@ -172,9 +193,8 @@ class _One:
         place, connection = self._place, self._connection
         try:
             if connection.pgconn.transaction_status != _IDLE:
-                with suppress(psycopg.Error):
-                    connection.rollback()
-            if connection.pgconn.transaction_status != _IDLE or place.closed:
+                place._clear(connection)
+            if place.closed or connection.pgconn.transaction_status != _IDLE:  # it broke
                 connection.close()
             else:
                 place._free.append((connection, time.monotonic()))

@@ -1,16 +1,17 @@
 """Sending steps to the database: alone, or where many come at a time, several of them in one commit.
 
-A step that comes while none is under way goes alone at once. Others wait for it to come back; then what waits goes
-as one group: one round trip, one commit, one change of each account that many draw on. Holds and posts of one user may be under
-way in several groups; all else that is done for a user waits for them, as it would in the database.
+A step that comes while none is under way goes alone at once. Others wait for it to come back; then what waits goes as one
+group: one round trip, one commit, one change of each account that many draw on. Holds and posts of one user may be under way in
+several groups; all else that is done for a user waits for them, as it would in the database.
 """
 
 from __future__ import annotations
 
 import os
 import threading
+import time
 from functools import partial
-from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import psycopg
 
@@ -27,13 +28,15 @@ if TYPE_CHECKING:
     from nexscout_cli.store.postgres.known import Learned, Profiles
     from nexscout_cli.store.postgres.steps import Step
 
-T = TypeVar("T")
-FEW, MOST = 8, 32
-"""Steps of a group: at most, and at least where some of its users have others under way, which it would wait for in the end."""
-AT_A_TIME = ((1, 1), (FEW, 2), (MOST, 4))
-"""By the steps that a group has at least, how many groups one program has under way then. A small one waits for the one before
-it, and grows meanwhile: the server's time for a group depends little on its steps.
+MOST = 32
+"""Steps of a group."""
+AT_A_TIME = 4
+"""Groups that one program has under way: one, and where as many steps wait as a group has at most, one more beside it. Smaller
+ones wait for the one before them, and grow meanwhile: a group takes the server hardly longer for its steps, and groups of one
+user's would wait for each other there.
 """
+LONG = 0.1
+"""Seconds after which a group counts as stuck: others, of users who have nothing under way, go beside it then."""
 BEHIND = 64
 """What a profile is to learn at a time, while more is under way."""
 _TRIES = 2
@@ -42,10 +45,9 @@ NO_PLAIN_CASE, MOVED, IN_FLIGHT, OVERTAKEN = "NX001", "NX002", "NX003", "NX005"
 """What a function raises; see migrations 0007 and 0024."""
 
 
-def aside(work: Callable[[], T]) -> T:
-    """What ``work`` returns, which blocks: in a coroutine it is done in a thread, while others go on."""
-    loop = waiting.here()
-    return work() if loop is None else loop.in_thread(work)
+def may_be_made(error: psycopg.Error) -> bool:
+    """Whether what was under way may have been committed: the connection broke, or the server went down."""
+    return error.sqlstate is None or error.sqlstate.startswith(("08", "57P"))
 
 
 class _Waiting:
@@ -96,14 +98,10 @@ class _Taken:
                 if not one.is_plain:
                     self.closed.add(one.user)
 
-    def lets(self, one: _Waiting, *, beside: bool = True) -> bool:
+    def lets(self, one: _Waiting, *, beside: bool) -> bool:
         """Whether a step may go with these under way; ``beside``: also of a user who has others under way."""
         keeps = self.closed if one.is_plain and beside else self.busy
         return one.user not in keeps and self.marks.isdisjoint(one.marks)
-
-
-def _at_a_time(steps: int) -> int:
-    return max(groups for least, groups in AT_A_TIME if steps >= least)
 
 
 def _wake(some: list[_Waiting]) -> None:
@@ -125,6 +123,8 @@ class Groups:
         self._lock = threading.Lock()
         self._waiting: list[_Waiting] = []
         self._going: list[_Group] = []
+        self._sent = 0.0
+        """When the last group went."""
         self._shared: set[str] = set()
         """Users whose profiles other programs write too."""
         self._behind: dict[str, list[Lesson]] = {}
@@ -146,17 +146,12 @@ class Groups:
             else:
                 mine.wake = waiting.Wake()
                 self._waiting.append(mine)
-                if len(self._going) < _at_a_time(len(self._waiting)):
-                    leaders = self._next()
+                leaders = self._next()
         if mine.wake is not None:
             _wake(leaders)
             mine.wake.wait()
         if mine.group is not None:
-            loop = waiting.here()
-            if loop is None:
-                self._lead(mine.group)
-            else:
-                loop.in_thread(partial(self._lead, mine.group))
+            self._lead(mine.group)
         return mine.told
 
     def _lead(self, group: _Group) -> None:
@@ -173,24 +168,25 @@ class Groups:
                 _wake(group.steps[1:])
                 _wake(leaders)
         if self._behind:
-            self._catch_up()
+            waiting.aside(self._catch_up)
 
     def _next(self) -> list[_Waiting]:
         """Who leads the groups that may go now: of those who wait, by turn."""
         leaders = []
-        while self._waiting:
-            taken = _Taken(self._going)
-            chosen, rest = self._chosen(taken)
-            if len(chosen) < FEW:
-                chosen, rest = self._chosen(taken, beside=False)
-            if not chosen or len(self._going) >= _at_a_time(len(chosen)):
+        while self._waiting and len(self._going) < AT_A_TIME:
+            is_stuck = self._going and time.monotonic() - self._sent > LONG
+            least = MOST if self._going and not is_stuck else 1
+            if len(self._waiting) < least:
+                break
+            chosen, rest = self._chosen(beside=not is_stuck)
+            if len(chosen) < least:
                 break
             self._waiting = rest
             self._go(chosen)
             leaders.append(chosen[0])
         return leaders
 
-    def _chosen(self, taken: _Taken, *, beside: bool = True) -> tuple[list[_Waiting], list[_Waiting]]:
+    def _chosen(self, *, beside: bool) -> tuple[list[_Waiting], list[_Waiting]]:
         """Those of who wait that may go together, and the others. None passes one that waits for its user's others to end.
 
         ``beside``: also such whose users have others under way.
@@ -199,6 +195,7 @@ class Groups:
         rest: list[_Waiting] = []
         marks: set[str] = set()
         passed: set[str] = set()
+        taken = _Taken(self._going)
         for one in self._waiting:
             may_go = len(chosen) < MOST and one.user not in passed and taken.lets(one, beside=beside)
             if may_go and marks.isdisjoint(one.marks):
@@ -211,16 +208,17 @@ class Groups:
         return chosen, rest
 
     def _go(self, steps: list[_Waiting]) -> None:
-        """A group is under way from here on; its first step's caller leads it."""
+        """A group is under way from here on; the caller of its first step leads it."""
         taught: set[str] = set()
         for one in steps:
             if one.lesson is not None:
                 taught.add(one.user)
         late = taught & self._shared
-        for group in self._going:
-            late |= taught & group.taught
+        for other in self._going:
+            late |= taught & other.taught
         steps[0].group = group = _Group(steps, taught, late)
         self._going.append(group)
+        self._sent = time.monotonic()
 
     def _alone(self, one: _Waiting, *, is_late: bool) -> Any:
         step, user_id = one.step, one.user
@@ -356,8 +354,6 @@ class Groups:
         except (psycopg.DataError, UnicodeError, ValueError):
             return NO_PLAIN_CASE
         except psycopg.Error as error:
-            # A broken connection, or a server that goes down: what was under way may have been committed.
-            is_known = error.sqlstate is not None and not error.sqlstate.startswith(("08", "57P"))
-            return error.sqlstate if is_known else None
+            return None if may_be_made(error) else error.sqlstate
         except StoreError:
             return NO_PLAIN_CASE  # nothing was sent; the general code waits for the server, or says what is wrong
