@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     from nexscout_cli.errors import NexScoutError
 
-SCHEMA_VERSION = 26
+SCHEMA_VERSION = 27
 UNFINISHED = 1_000_000
 """The schema's number while books are being copied there: every version of the program refuses it."""
 MOST = 20

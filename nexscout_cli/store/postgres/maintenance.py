@@ -33,14 +33,19 @@ _UNGUARDED = """SELECT 'the trigger ' || g.tgname || ' of ' || c.relname || ' is
     UNION ALL
     SELECT 'row level security of ' || c.relname || ' is not forced' FROM pg_class c
     JOIN pg_namespace s ON s.oid = c.relnamespace
-    WHERE s.nspname = 'nexscout' AND c.relkind = 'r' AND NOT (c.relrowsecurity AND c.relforcerowsecurity)"""
+    WHERE s.nspname = 'nexscout' AND c.relkind IN ('r', 'p') AND NOT (c.relrowsecurity AND c.relforcerowsecurity)"""
 """What an owner may have turned off."""
 _ORPHANS = """SELECT 'entry ' || id || ' is of an attempt or an account that is not there' FROM ledger_entries e
     WHERE NOT EXISTS (SELECT 1 FROM accounts WHERE id = e.account)
-    OR attempt IS NOT NULL AND NOT EXISTS (SELECT 1 FROM attempts WHERE id = e.attempt)
+    OR attempt IS NOT NULL AND NOT EXISTS (
+      SELECT 1 FROM attempts t WHERE t.id = e.attempt AND t.request_id = e.of_request)
     UNION ALL
     SELECT 'attempt ' || n || ' of ' || request_id || ' is of a request that is not there' FROM attempts t
-    WHERE NOT EXISTS (SELECT 1 FROM requests WHERE request_id = t.request_id)"""
+    WHERE NOT EXISTS (SELECT 1 FROM requests WHERE request_id = t.request_id)
+    UNION ALL
+    SELECT 'claim ' || claim || ' is not the one of attempt ' || n || ' of ' || request_id FROM claims FULL JOIN (
+      SELECT claim, request_id, n FROM attempts WHERE claim <> request_id || '/' || n) t USING (claim, request_id, n)
+    WHERE claims IS NULL OR t IS NULL"""
 """What no constraint keeps: to look at each entry's two ends would double what a step takes."""
 _RESTORE = "restore a backup, or copy what is right into new books: nexscout db copy"
 _MIGRATE = "turn it on again as the database's owner (ALTER TABLE), and look at what was written meanwhile"

@@ -99,7 +99,8 @@ def columns(t: Transaction, table: str) -> list[Column]:
     if t.sql.is_postgres:
         found = t.execute(
             "SELECT column_name, data_type FROM information_schema.columns WHERE table_schema = 'nexscout' "
-            "AND table_name = ? AND is_generated = 'NEVER' ORDER BY ordinal_position",
+            "AND table_name = ? AND is_generated = 'NEVER' AND (table_name, column_name) <> ('ledger_entries', 'of_request') "
+            "ORDER BY ordinal_position",
             (table,),
         ).fetchall()
     else:
