@@ -9,6 +9,15 @@ CREATE FUNCTION first_name(day date) RETURNS text LANGUAGE sql IMMUTABLE SET sea
   SELECT lpad(to_hex((extract(epoch FROM day::timestamp) * 1000)::bigint), 11, '0')
 $$;
 
+-- What a single value may be is said of its type: the server reads the rules of a table anew for each statement, a type's once.
+CREATE DOMAIN natural_number AS bigint CHECK (VALUE >= 0);
+CREATE DOMAIN attempt_state AS text COLLATE "C" CHECK (VALUE IN ('held', 'sent', 'submitted', 'posted', 'unknown', 'voided'));
+CREATE DOMAIN entry_kind AS text COLLATE "C" CHECK (VALUE IN ('grant', 'adjust', 'hold', 'post', 'void'));
+CREATE DOMAIN usage_outcome AS text COLLATE "C" CHECK (VALUE IN ('posted', 'hit', 'failed'));
+CREATE DOMAIN cache_match_kind AS text COLLATE "C" CHECK (VALUE IN ('exact', 'canonical'));
+CREATE DOMAIN yes_or_no AS smallint CHECK (VALUE IN (0, 1));
+CREATE DOMAIN attempt_number AS bigint CHECK (VALUE > 0);
+
 ALTER TABLE attempts RENAME TO attempts_before;
 ALTER TABLE ledger_entries RENAME TO ledger_entries_before;
 ALTER TABLE ai_cost_predictions RENAME TO ai_cost_predictions_before;
@@ -17,14 +26,14 @@ ALTER TABLE ai_model_usage RENAME TO ai_model_usage_before;
 CREATE TABLE attempts (
   id bigint NOT NULL,
   request_id text COLLATE "C" NOT NULL,
-  n bigint NOT NULL,
+  n attempt_number NOT NULL,
   model text COLLATE "C" NOT NULL,
   price text COLLATE "C" NOT NULL,
   estimate bigint NOT NULL,
-  hold bigint NOT NULL,
-  hold_tokens bigint NOT NULL,
+  hold natural_number NOT NULL,
+  hold_tokens natural_number NOT NULL,
   actual bigint,
-  state text COLLATE "C" NOT NULL,
+  state attempt_state NOT NULL,
   owner text COLLATE "C" NOT NULL,
   deadline text COLLATE "C" NOT NULL,
   provider_id text COLLATE "C",
@@ -35,27 +44,21 @@ CREATE TABLE attempts (
   settled_at text COLLATE "C",
   failure text COLLATE "C",
   deployment text COLLATE "C",
-  used_tokens bigint,
-  CONSTRAINT attempts_n_check CHECK (n > 0),
-  CONSTRAINT attempts_hold_check CHECK (hold >= 0),
-  CONSTRAINT attempts_hold_tokens_check CHECK (hold_tokens >= 0),
+  used_tokens natural_number,
   CONSTRAINT attempts_check CHECK ((state = 'posted') = (actual IS NOT NULL)),
-  CONSTRAINT attempts_check1 CHECK (claim IS NOT NULL OR state IN ('posted', 'voided')),
-  CONSTRAINT attempts_used_tokens_check CHECK (used_tokens >= 0),
-  CONSTRAINT attempts_state_check CHECK (state IN ('held', 'sent', 'submitted', 'posted', 'unknown', 'voided'))
+  CONSTRAINT attempts_check1 CHECK (claim IS NOT NULL OR state IN ('posted', 'voided'))
 ) PARTITION BY RANGE (request_id);
 
 CREATE TABLE ledger_entries (
   id bigint NOT NULL,
   attempt bigint,
   account bigint NOT NULL,
-  kind text COLLATE "C" NOT NULL,
+  kind entry_kind NOT NULL,
   amount bigint NOT NULL,
   reason text COLLATE "C",
   actor text COLLATE "C" NOT NULL,
   created_at text COLLATE "C" NOT NULL,
   of_request text COLLATE "C" NOT NULL DEFAULT '',
-  CONSTRAINT ledger_entries_kind_check CHECK (kind IN ('grant', 'adjust', 'hold', 'post', 'void')),
   CONSTRAINT ledger_entries_check CHECK (amount >= 0 OR kind = 'adjust'),
   CONSTRAINT ledger_entries_check1 CHECK ((attempt IS NULL) = (kind IN ('grant', 'adjust'))),
   CONSTRAINT ledger_entries_request_check CHECK ((attempt IS NULL) = (of_request = ''))
@@ -77,12 +80,11 @@ CREATE TABLE ai_cost_predictions (
   actual_tokens bigint,
   actual_cost_usd bigint,
   prediction_accuracy double precision,
-  approved smallint NOT NULL,
+  approved yes_or_no NOT NULL,
   rejected_reason text COLLATE "C",
   created_at text COLLATE "C" NOT NULL,
   predicted_tokens_p90 bigint,
-  decision jsonb,
-  CONSTRAINT ai_cost_predictions_approved_check CHECK (approved IN (0, 1))
+  decision jsonb
 ) PARTITION BY RANGE (request_id);
 
 CREATE TABLE ai_model_usage (
@@ -92,7 +94,7 @@ CREATE TABLE ai_model_usage (
   user_id text COLLATE "C" NOT NULL,
   feature text COLLATE "C" NOT NULL,
   model_used text COLLATE "C" NOT NULL,
-  outcome text COLLATE "C" NOT NULL,
+  outcome usage_outcome NOT NULL,
   input_tokens bigint NOT NULL DEFAULT 0,
   output_tokens bigint NOT NULL DEFAULT 0,
   total_tokens bigint GENERATED ALWAYS AS (input_tokens + output_tokens) STORED,
@@ -109,11 +111,9 @@ CREATE TABLE ai_model_usage (
   tokens_saved bigint NOT NULL DEFAULT 0,
   metadata jsonb NOT NULL DEFAULT '{}',
   created_at text COLLATE "C" NOT NULL,
-  cache_match text COLLATE "C",
+  cache_match cache_match_kind,
   token_classes text COLLATE "C" NOT NULL DEFAULT '{}',
-  provider_cost_usd bigint,
-  CONSTRAINT ai_model_usage_outcome_check CHECK (outcome IN ('posted', 'hit', 'failed')),
-  CONSTRAINT ai_model_usage_cache_match_check CHECK (cache_match IN ('exact', 'canonical'))
+  provider_cost_usd bigint
 ) PARTITION BY RANGE (request_id);
 
 -- The tables by month, how full their pages are made (rows that change need room), and what names a row's request.
@@ -175,7 +175,7 @@ DECLARE of_month date;
 BEGIN
   FOR of_month IN EXECUTE format(
     'SELECT DISTINCT date_trunc(''month'', to_timestamp((''x'' || lpad(left(%I, 11), 16, ''0''))::bit(64)::bigint / 1000.0)
-      AT TIME ZONE ''UTC'')::date FROM %I WHERE %1$I ~ ''^0[0-9a-f]{20}$'' AND %1$I BETWEEN %3$L AND %L', key, a_table,
+      AT TIME ZONE ''UTC'')::date FROM %I WHERE %1$I ~ ''^[0-9a-f]{21}$'' AND %1$I BETWEEN %3$L AND %L', key, a_table,
     first_name('2020-01-01'), first_name((now() AT TIME ZONE 'UTC')::date + 31))
   LOOP
     PERFORM make_month(of_month);
