@@ -115,6 +115,22 @@ class Coroutines:
         assert course.parent is not None
         course.parent.switch()
 
+    def until_ready(self, file: int, *, writable: bool = False) -> None:
+        """See :class:`nexscout_cli.waiting.Loop`."""
+        course = getcurrent()
+
+        def ready() -> None:
+            self.events.remove_reader(file)
+            if writable:
+                self.events.remove_writer(file)
+            course.switch()
+
+        self.events.add_reader(file, ready)
+        if writable:
+            self.events.add_writer(file, ready)
+        assert course.parent is not None
+        course.parent.switch()
+
     def in_thread(self, work: Callable[[], T]) -> T:
         """See :class:`nexscout_cli.waiting.Loop`."""
         return self._done_by(self._pool, work)

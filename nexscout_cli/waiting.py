@@ -35,6 +35,9 @@ class Loop(Protocol):
     def suspend(self, begin: Callable[[Callable[[], None]], None]) -> None:
         """Let others go on until the function that ``begin`` is given has been called, once, from whichever thread."""
 
+    def until_ready(self, file: int, *, writable: bool = False) -> None:
+        """Let others go on until a socket can be read from, or, where that is asked, written to as well."""
+
     def in_thread(self, work: Callable[[], T]) -> T:
         """Do something that blocks, in a thread."""
 
@@ -72,36 +75,52 @@ def found_by(find: Callable[[], Loop | None]) -> None:
     _find = find
 
 
+def aside(work: Callable[[], T]) -> T:
+    """What ``work`` returns, which blocks: in a coroutine it is done in a thread, while others go on."""
+    loop = here()
+    return work() if loop is None else loop.in_thread(work)
+
+
 class Wake:
     """Lets one who waits go on, whether a thread or a coroutine. Once."""
 
+    __slots__ = ("_event", "_is_set", "_loop", "_resume")
+
     def __init__(self) -> None:
         self._loop = here()
-        self._event = threading.Event()
-        self._lock = threading.Lock()
+        self._event = threading.Event() if self._loop is None else None
+        self._is_set = False
         self._resume: Callable[[], None] | None = None
 
     def wait(self) -> None:
         """Wait until :meth:`set` is called, or was."""
-        if self._loop is None:
+        if self._event is not None:
             self._event.wait()
-        else:
+        elif not self._is_set:
+            assert self._loop is not None
             self._loop.suspend(self._begin)
 
     def _begin(self, resume: Callable[[], None]) -> None:
-        with self._lock:
-            if not self._event.is_set():
+        with _wakes:
+            if not self._is_set:
                 self._resume = resume
                 return
         resume()
 
     def set(self) -> None:
         """End the wait; from any thread."""
-        with self._lock:
+        if self._event is not None:
             self._event.set()
-            resume = self._resume
+            return
+        with _wakes:
+            self._is_set = True
+            resume, self._resume = self._resume, None
         if resume is not None:
             resume()
+
+
+_wakes = threading.Lock()
+"""For a moment, of all that coroutines wait for: a lock each would take longer to make."""
 
 
 class GaveUp(KeyboardInterrupt):

@@ -108,6 +108,14 @@ class Seal(NamedTuple):
     hash: str
 
 
+class Filed(NamedTuple):
+    """A month (YYYY-MM) whose rows lie in files in ``folder``: what ended before the day ``until``, as everybody may know it."""
+
+    month: str
+    until: str
+    folder: str
+
+
 class Archive(NamedTuple):
     """A month (YYYY-MM) whose rows lie in files in ``folder``: what ended before the day ``until``, the first of the next month.
 

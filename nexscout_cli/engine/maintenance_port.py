@@ -9,7 +9,7 @@ if TYPE_CHECKING:
     from contextlib import AbstractContextManager
     from pathlib import Path
 
-    from nexscout_cli.engine.book_types import Archive, Backup, Leaving, Problem, Seal
+    from nexscout_cli.engine.book_types import Archive, Backup, Filed, Leaving, Problem, Seal
 
 
 class Maintenance(Protocol):
@@ -42,7 +42,7 @@ class Maintenance(Protocol):
         ``tell`` hears of a month and what is done with it.
         """
 
-    def archives(self, actor: str) -> list[Archive]:
+    def archives(self, actor: str) -> list[Filed]:
         """The months whose rows lie in archives, oldest first."""
 
     def prune(self, actor: str, keep: int, *, dry_run: bool = False) -> list[Path]:

@@ -9,7 +9,7 @@ if TYPE_CHECKING:
     from contextlib import AbstractContextManager
     from datetime import datetime
 
-    from nexscout_cli.engine.book_types import Archive
+    from nexscout_cli.engine.book_types import Filed
     from nexscout_cli.engine.report_values import Deployed, Failed, Person, PromptCache
     from nexscout_cli.engine.report_window import Window
 
@@ -32,7 +32,7 @@ class ReportReader(Protocol):
         """Whose figures they are; None: everyone's."""
 
     @property
-    def archived(self) -> Sequence[Archive]:
+    def archived(self) -> Sequence[Filed]:
         """The archives with rows of the window, oldest first: of those months sums are known, and no single calls."""
 
     def sums(self, *keys: str) -> list[Row]:

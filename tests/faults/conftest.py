@@ -11,7 +11,7 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -19,6 +19,9 @@ from nexscout_cli.assemble import open_store
 from nexscout_cli.cli.app import main
 from tests.contract.books import SqliteBooks
 from tests.support.fault_server import FaultServer
+
+if TYPE_CHECKING:
+    from tests.faults.team import Team
 
 COMMAND = Path(sys.executable).with_name("nexscout")
 MODELS = ("gpt-4o", "gpt-4o-mini")
@@ -159,6 +162,15 @@ def server() -> Iterator[FaultServer]:
     """Does what its script says; without one, all is well."""
     with FaultServer() as running:
         yield running
+
+
+@pytest.fixture
+def team(tmp_path: Path, server: FaultServer, monkeypatch: pytest.MonkeyPatch) -> Team:
+    """A desk whose books are on a server, as the application's login; its model is at the provider ``server``."""
+    from tests.faults.team import Team
+    from tests.support.postgres import new_database
+
+    return Team(tmp_path, new_database(), server, monkeypatch)
 
 
 @pytest.fixture

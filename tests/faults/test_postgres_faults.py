@@ -82,8 +82,12 @@ def test_a_server_that_stops_hard_again_and_again_loses_and_doubles_nothing(serv
 
 
 @pytest.mark.parametrize("arrives", [True, False])
-def test_a_commit_whose_answer_is_lost_is_made_once(place: str, monkeypatch: pytest.MonkeyPatch, arrives: bool) -> None:
+def test_a_commit_of_what_is_no_plain_case_whose_answer_is_lost_is_made_once(
+    place: str, monkeypatch: pytest.MonkeyPatch, arrives: bool
+) -> None:
     ada = at(place)
+    ada.hold()
+    plans = [ada.plan(user=name) for name in ("bob", "eve")]  # who is new is no plain case
     commit = PostgresTransactions._commit
     lost: list[bool] = []
 
@@ -98,11 +102,11 @@ def test_a_commit_whose_answer_is_lost_is_made_once(place: str, monkeypatch: pyt
         raise psycopg.OperationalError("the connection broke")
 
     monkeypatch.setattr(PostgresTransactions, "_commit", cut)
-    attempt = ada.hold()
-    for step in (lambda: ada.mark_sent(attempt), lambda: ada.post(attempt)):
+    for n, plan in enumerate(plans, 2):
         lost.clear()
-        step()
-    assert PostgresBooks(lambda: place).listed("attempts", "state") == ["posted"]
+        ada.hold(plan)
+        assert lost == [True]
+        assert PostgresBooks(lambda: place).listed("attempts", "state") == ["held"] * n
     assert ada.check() == []
 
 

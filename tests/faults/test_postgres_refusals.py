@@ -17,76 +17,10 @@ import pytest
 from nexscout_cli.store.postgres import connections
 from nexscout_cli.store.postgres.connections import SCHEMA_VERSION, unusable
 from nexscout_cli.store.postgres.transaction import BOOKS
-from tests.contract.books import PostgresBooks
-from tests.faults.conftest import Desk, Done, _clean
+from tests.faults.team import APP, END, Team
 from tests.support.fault_server import Fault, FaultServer, fine
-from tests.support.postgres import Server, as_application, new_database, own_server, unprivileged
+from tests.support.postgres import Server, own_server, unprivileged
 from tests.support.postgres import url as url_of
-
-
-class Team:
-    """A desk whose books are on a server, as the application's login."""
-
-    def __init__(self, folder: Path, place: str, provider: FaultServer, monkeypatch: pytest.MonkeyPatch) -> None:
-        _clean(monkeypatch.setenv, monkeypatch.delenv)
-        monkeypatch.chdir(folder)
-        monkeypatch.setenv("NEXSCOUT_HOME", str(folder / "home"))
-        monkeypatch.setenv("NEXSCOUT_STORE_LOCK_TIMEOUT", "0.3")
-        self._env = monkeypatch
-        self.desk = Desk(folder / "home")
-        self.place, self.provider = place, provider
-        self.at(place)
-        assert self.desk("models", "set", "gpt-4o", "--api-base", provider.url).status == 0
-        self.at(as_application(place))
-
-    def at(self, url: str) -> None:
-        self.url = url
-        self._env.setenv("NEXSCOUT_DB", url)
-
-    def root(self, *statements: str) -> None:
-        with closing(psycopg.connect(self.place, autocommit=True)) as root:
-            for sql in statements:
-                root.execute(sql.encode())
-
-    def ask(self) -> Done:
-        return self.desk.ask()
-
-    def refuses(self, code: str) -> Done:
-        """A call is refused with that code, and nothing reaches the provider."""
-        before = self.provider.hits
-        done = self.ask()
-        assert (done.status, done.code) == (6, code), done
-        assert self.provider.hits == before
-        return done
-
-    def states(self) -> list[str]:
-        return PostgresBooks(lambda: self.place).listed("attempts", "state")
-
-    def settled(self, *states: str) -> None:
-        """The attempts are in those states, what was posted is there once, and nothing is wrong."""
-        books = PostgresBooks(lambda: self.place)
-        assert tuple(self.states()) == states
-        assert books.count("usage", outcome="posted") == states.count("posted")
-        assert books.total("usage", "cost_usd") == books.total("attempts", "actual")
-        assert self.desk("db", "check").status == 0
-
-
-@pytest.fixture
-def provider() -> Iterator[FaultServer]:
-    with FaultServer() as running:
-        yield running
-
-
-@pytest.fixture
-def team(tmp_path: Path, provider: FaultServer, monkeypatch: pytest.MonkeyPatch) -> Team:
-    return Team(tmp_path, new_database(), provider, monkeypatch)
-
-
-_END = (
-    "SELECT pg_terminate_backend(pid) FROM pg_stat_activity "
-    "WHERE application_name = 'nexscout' AND datname = current_database()"
-)
-APP = f"app_{os.getpid()}"
 
 
 class Refusal(NamedTuple):
@@ -133,7 +67,7 @@ def test_what_a_server_refuses_before_the_hold_is_not_sent(team: Team, refusal: 
 @pytest.mark.parametrize("refusal", REFUSALS.values(), ids=REFUSALS.keys())
 def test_what_a_server_refuses_during_a_call_is_posted_once_when_it_is_back(team: Team, refusal: Refusal) -> None:
     def act(connection: object) -> None:
-        team.root(said(team, refusal.sql), _END)
+        team.root(said(team, refusal.sql), END)
         fine().act(connection)  # type: ignore[arg-type]
 
     team.provider.script = [Fault(act)]
@@ -210,7 +144,7 @@ def test_the_second_address_serves_when_the_first_one_dies(team: Team, tmp_path:
 
     def act(connection: object) -> None:
         (first / real.name).unlink()  # the first address is gone, with every connection through it
-        team.root(_END)
+        team.root(END)
         fine().act(connection)  # type: ignore[arg-type]
 
     team.provider.script = [Fault(act)]
@@ -226,9 +160,9 @@ def own(tmp_path: Path) -> Iterator[Server]:
 
 
 def test_a_wrong_password_is_told_and_not_repeated(
-    own: Server, provider: FaultServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    own: Server, server: FaultServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    team = Team(tmp_path, url_of(own.dsn), provider, monkeypatch)
+    team = Team(tmp_path, url_of(own.dsn), server, monkeypatch)
     rules = own.folder / "data" / "pg_hba.conf"
     rules.write_text(f"local all {APP} scram-sha-256\n{rules.read_text()}")
     team.root("SELECT pg_reload_conf()")
@@ -262,7 +196,7 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
 
 
 def test_a_disk_that_is_full_takes_no_hold_and_what_was_held_before_stands(
-    own: Server, small_disk: Path, provider: FaultServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    own: Server, small_disk: Path, server: FaultServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (small_disk / "data").mkdir()
     if (user := unprivileged().get("user")) is not None:
@@ -271,7 +205,7 @@ def test_a_disk_that_is_full_takes_no_hold_and_what_was_held_before_stands(
         root.execute(f"CREATE TABLESPACE small LOCATION '{small_disk / 'data'}'".encode())
         root.execute(b"CREATE DATABASE books TABLESPACE small")
     place = url_of(psycopg.conninfo.make_conninfo(own.dsn, dbname="books"))
-    team = Team(tmp_path, place, provider, monkeypatch)
+    team = Team(tmp_path, place, server, monkeypatch)
     full = small_disk / "ballast"
 
     def fill_up() -> None:
@@ -297,12 +231,12 @@ def test_a_disk_that_is_full_takes_no_hold_and_what_was_held_before_stands(
     full.unlink()
     assert team.desk("db", "check").status == 0
     assert set(team.states()) <= {"posted"}
-    assert provider.hits == len(team.states())
+    assert server.hits == len(team.states())
 
 
 def test_a_replica_that_was_promoted_takes_calls_again(team: Team) -> None:
     """As far as a program sees it: the server it knows goes, comes back read-only, then takes writes."""
-    team.root(said(team, REFUSALS["read only"].sql), _END)
+    team.root(said(team, REFUSALS["read only"].sql), END)
     team.refuses("read_only")
     team.root(said(team, REFUSALS["read only"].undo))
     assert team.ask().status == 0
@@ -310,20 +244,20 @@ def test_a_replica_that_was_promoted_takes_calls_again(team: Team) -> None:
 
 
 def test_a_server_that_dies_during_a_call_and_comes_back_has_the_call_once(
-    own: Server, provider: FaultServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    own: Server, server: FaultServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    team = Team(tmp_path, url_of(own.dsn), provider, monkeypatch)
+    team = Team(tmp_path, url_of(own.dsn), server, monkeypatch)
 
     def act(connection: object) -> None:
         own.stop(signal.SIGQUIT)
         fine().act(connection)  # type: ignore[arg-type]
 
-    provider.script = [Fault(act)]
+    server.script = [Fault(act)]
     done = team.ask()
-    assert (done.status, done.code, provider.hits) == (6, "unreachable", 1), done
+    assert (done.status, done.code, server.hits) == (6, "unreachable", 1), done
     team.refuses("unreachable")
     own.start()
-    assert team.ask().status == 0 and provider.hits == 1  # it is answered from the cache
+    assert team.ask().status == 0 and server.hits == 1  # it is answered from the cache
     team.settled("posted")
 
 

@@ -14,7 +14,7 @@ from psycopg.conninfo import make_conninfo
 
 from nexscout_cli.config import Settings
 from nexscout_cli.engine.store_rules import store_rules
-from nexscout_cli.errors import NotPermitted, StoreError
+from nexscout_cli.errors import NotPermitted, StoreError, UsageError
 from nexscout_cli.store.postgres.store import PostgresStore
 from tests.contract.books import PostgresBooks
 from tests.support.clock import SettableClock
@@ -263,6 +263,11 @@ FORGERIES = (
     "CREATE TEMP TABLE users AS SELECT 'mallory'::text AS user_id, 'admin'::text AS role",
     "CREATE FUNCTION pg_temp.me() RETURNS text LANGUAGE sql AS $$ SELECT 'alice'::text $$",
     "CREATE TEMP VIEW mine AS SELECT * FROM nexscout.ai_model_usage",
+    "CREATE OPERATOR pg_temp.= (leftarg = text, rightarg = text, function = textne)",
+    "PREPARE mine AS SELECT count(*) FROM nexscout.ai_model_usage",
+    "DECLARE mine CURSOR WITH HOLD FOR SELECT * FROM nexscout.ai_model_usage",
+    "SET ROLE NONE",
+    "SET SESSION AUTHORIZATION DEFAULT",
     "CREATE FUNCTION pg_temp.leak(text) RETURNS bool COST 0.0001 LANGUAGE plpgsql AS "
     "$$ BEGIN RAISE NOTICE '%', $1; RETURN true; END $$",
 )
@@ -277,9 +282,18 @@ def test_no_forgery_shows_anothers_rows(url: str, forgery: str) -> None:
             mallory.execute(forgery)
         except psycopg.Error:
             return
-        for query in ("SELECT count(*) FROM nexscout.ai_model_usage", "SELECT count(*) FROM mine"):
+        for query in (
+            "SELECT count(*) FROM nexscout.ai_model_usage",
+            "SELECT count(*) FROM mine",
+            "EXECUTE mine",
+            "FETCH ALL FROM mine",
+            "SELECT count(*) FROM nexscout.users WHERE user_id OPERATOR(pg_temp.=) 'x'",
+            "SELECT length(query_to_xml('SELECT * FROM nexscout.ai_model_usage', true, true, '')::text) / 10",
+            "SELECT count(*) FROM pg_stats WHERE schemaname = 'nexscout'",
+            "SELECT count(*) FROM pg_stat_activity WHERE usename <> session_user AND query ~ 'nexscout'",
+        ):
             try:
-                assert mallory.execute(query).fetchone()[0] == 0
+                assert mallory.execute(query).fetchone() in (None, (0,)), query
             except psycopg.Error:
                 continue
         with suppress(psycopg.Error):
@@ -305,6 +319,19 @@ WRITES = (
     "SELECT * FROM api_keys",
     "SELECT * FROM budgets",
     "SELECT * FROM usage_by_model_day",
+    "SELECT cost_usd, requests FROM archives",
+    "SELECT * FROM lessons",
+    "SELECT * FROM workers",
+    "SELECT last_value FROM attempts_id_seq",
+    "SELECT table_to_xml('nexscout.members', true, false, '')",
+    "SELECT * FROM ai_model_usage FOR UPDATE",
+    "SELECT 1 FROM users FOR KEY SHARE",
+    "MERGE INTO users u USING (SELECT 1) s ON true WHEN MATCHED THEN UPDATE SET role = 'admin'",
+    "SELECT resolve('{}')",
+    "SELECT recover('{}')",
+    "SELECT lives('x', '', '2026-01-01T00:00:00.000000Z', '1s')",
+    "BEGIN; LOCK TABLE ledger_entries IN ROW SHARE MODE",
+    "BEGIN; LOCK TABLE members IN ACCESS SHARE MODE",
     "SELECT add_to_sums(NULL, 'm', 'f')",
     "SELECT step('{}')",
     "SELECT steps('{}')",
@@ -325,6 +352,26 @@ WRITES = (
 )
 
 
+def test_a_login_that_comes_back_with_a_role_of_its_own_wish_has_it_not(url: str) -> None:
+    with member(url) as mallory:
+        mallory.execute("ALTER ROLE CURRENT_USER SET role = 'nexscout_service'")
+    try:
+        with member(url) as mallory:
+            assert mallory.execute("SELECT current_user").fetchone() == (MALLORY,)
+            assert mallory.execute("SELECT count(*) FROM ai_model_usage").fetchone() == (0,)
+    finally:
+        with closing(psycopg.connect(url, autocommit=True)) as owner:
+            owner.execute(f"ALTER ROLE {MALLORY} RESET ALL".encode())
+
+
+def test_a_copy_of_a_table_holds_ones_own_rows(url: str) -> None:
+    def copied(login: str) -> str:
+        with member(url, login) as person, person.cursor().copy("COPY ai_model_usage (user_id) TO STDOUT") as rows:
+            return b"".join(bytes(row) for row in rows).decode()
+
+    assert copied(MALLORY) == "" and set(copied(ALICE).split()) == {"alice"}
+
+
 @pytest.mark.parametrize("query", WRITES)
 def test_a_person_changes_nothing_and_reads_no_secret(url: str, query: str) -> None:
     with member(url) as mallory, pytest.raises(psycopg.Error):
@@ -336,6 +383,9 @@ def test_a_persons_command_line_reads_and_is_told_where_to_go_to_spend(url: str)
     store = PostgresStore(as_login(url, ALICE), clock, store_rules(values), "alice")
     assert [row.user_id for row in store.users.listing("alice")] == ["alice"]
     assert len(store.log.latest("alice")) == 1
+    assert store.maintenance.archives("alice") == []
+    with pytest.raises(UsageError, match="there is no request"):
+        store.log.show("alice", "0190000000")
     with pytest.raises(NotPermitted):
         store.profiles.set_mode("alice", "alice", "fast")
     store.close()
@@ -367,6 +417,50 @@ def owned(tmp_path: Path) -> Iterator[str]:
         root.execute("CREATE DATABASE more OWNER keeper")
     yield as_login(url_of(make_conninfo(server.dsn, dbname="books")), "keeper")
     server.remove()
+
+
+def test_who_may_do_more_than_the_roles_is_told_by_check(url: str, books: PostgresBooks) -> None:
+    store = PostgresStore(url, SettableClock(), store_rules(Settings()), "ada")
+    books.change(f"GRANT EXECUTE ON ALL FUNCTIONS IN SCHEMA nexscout TO {ALICE}; GRANT TRUNCATE ON requests TO PUBLIC")
+    try:
+        told = [problem.message for problem in store.maintenance.check("ada") if problem.name == "rights"]
+        assert len(told) == 2 and told[0] == "everybody may change requests"
+        assert told[1].startswith(f"{ALICE} may call ") and " step, " in told[1]
+    finally:
+        books.change(
+            f"REVOKE ALL ON ALL FUNCTIONS IN SCHEMA nexscout FROM {ALICE}; REVOKE TRUNCATE ON requests FROM PUBLIC"
+        )
+        store.close()
+
+
+def test_locks_and_files_are_closed_to_people_as_the_page_says(owned: str) -> None:
+    clock, values = SettableClock(), Settings()
+    store = PostgresStore(owned, clock, store_rules(values), "ada")
+    page = (Path(__file__).parents[2] / "docs" / "postgres.md").read_text()
+    (block,) = [part for part in page.split("```") if "pg_(try_)?advisory" in part]
+    root = owned.replace("keeper:keeper@", "postgres@")
+    with closing(psycopg.connect(root, autocommit=True)) as superuser:
+        superuser.execute("CREATE ROLE ana LOGIN PASSWORD 'ana' IN ROLE nexscout_member")
+        superuser.execute("CREATE ROLE app LOGIN PASSWORD 'app' IN ROLE nexscout_service")
+        superuser.execute(block.removeprefix("sql").encode())
+    with member(owned, "ana") as ana:
+        for query in (
+            "SELECT pg_advisory_lock(1853358082, 0)",
+            "SELECT pg_try_advisory_xact_lock_shared(1853358082, 0)",
+            "SELECT count(pg_advisory_lock(7, n)) FROM generate_series(1, 200000) n",
+            "SELECT lo_create(0)",
+            "CREATE TEMP TABLE filler AS SELECT generate_series(1, 1000000)",
+        ):
+            with pytest.raises(psycopg.errors.InsufficientPrivilege):
+                ana.execute(query.encode())
+    served = PostgresStore(as_login(owned, "app"), clock, store_rules(values), "ada")
+    ada = Steps(served, "ada", clock, values, "served")
+    ada.post(ada.sent())
+    served.recovery.resolve("ada", ada.unknown().request_id, 5)
+    served.users.set_tier("ada", "carol", "pro")
+    assert ada.check() == []
+    served.close()
+    store.close()
 
 
 def test_an_owner_without_more_rights_sets_up_uses_copies_and_backs_up_the_books(

@@ -141,6 +141,10 @@ def refused(ada: Steps) -> Callable[[], Any]:
     return lambda: ada.refuse(plan, "too dear")
 
 
+def resolved(cost: int | None) -> Callable[[Steps], Callable[[], Any]]:
+    return on(lambda ada, attempt: ada.store.recovery.resolve("ada", attempt.request_id, cost), begun=Steps.unknown)
+
+
 STEPS: dict[str, Callable[[Steps], Callable[[], Any]]] = {
     "hold": held,
     "mark sent": on(Steps.mark_sent, begun=Steps.hold),
@@ -151,18 +155,16 @@ STEPS: dict[str, Callable[[Steps], Callable[[], Any]]] = {
     "fail": on(Steps.fail, begun=voided),
     "refuse": refused,
     "hit": given,
+    "resolve, posted": resolved(1_000),
+    "resolve, void": resolved(None),
 }
 
 
 @pytest.mark.parametrize("name", STEPS)
-def test_each_step_of_a_call_is_one_round_trip_and_one_transaction(books: Books, name: str) -> None:
+def test_each_transition_is_one_round_trip_and_one_transaction(books: Books, name: str) -> None:
     ready = STEPS[name]
     ready(books.ada)()  # the first of its kind may prepare what the others use
     assert books.cost(ready(books.ada)) == ONE
-
-
-def resolved(cost: int | None) -> Callable[[Steps], Callable[[], Any]]:
-    return on(lambda ada, attempt: ada.store.recovery.resolve("ada", attempt.request_id, cost), begun=Steps.unknown)
 
 
 def judged(ada: Steps) -> Callable[[], Any]:
@@ -182,8 +184,6 @@ def held_of_a_new_user(ada: Steps) -> Callable[[], Any]:
 
 
 RARE: dict[str, Callable[[Steps], Callable[[], Any]]] = {
-    "resolve, posted": resolved(1_000),
-    "resolve, void": resolved(None),
     "feedback": judged,
     "a grant": lambda ada: lambda: ada.store.energy.grant("ada", "ada", 5, "more"),
     "a balance": lambda ada: lambda: ada.store.energy.set_balance("ada", "ada", 500, "less"),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -111,7 +112,7 @@ def test_holds_and_posts_of_one_user_do_not_wait_for_those_that_are_under_way(
     program = at(place, opened, tiers__elite__energy=10**6, tiers__elite__daily_tokens=10**9)
     plan = program.plan()
     program.post(program.sent(plan))
-    attempts = [program.sent(plan) for _ in range(groups.FEW)]
+    attempts = [program.sent(plan) for _ in range(groups.MOST)]
     first, second, asked = threading.Event(), threading.Event(), groups.asked
 
     def ask(connection: Any, function: str, value: Any) -> Any:
@@ -124,7 +125,7 @@ def test_holds_and_posts_of_one_user_do_not_wait_for_those_that_are_under_way(
         return asked(connection, function, value)
 
     monkeypatch.setattr(groups, "asked", ask)
-    with ThreadPoolExecutor(groups.FEW + 1) as pool:
+    with ThreadPoolExecutor(groups.MOST + 1) as pool:
         hold = pool.submit(program.hold, plan)
         assert first.wait(30)
         work = (lambda one: program.void(one)) if apart else program.post
@@ -132,7 +133,34 @@ def test_holds_and_posts_of_one_user_do_not_wait_for_those_that_are_under_way(
         for one in (hold, *ended):
             one.result()
     assert program.check() == []
-    assert PostgresBooks(lambda: place).profile("ada")["total_requests"] == 1 + (0 if apart else groups.FEW)
+    assert PostgresBooks(lambda: place).profile("ada")["total_requests"] == 1 + (0 if apart else groups.MOST)
+
+
+def test_a_group_that_is_stuck_does_not_keep_other_users_from_going_on(
+    place: str, opened: list[Steps], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    program = at(place, opened, tiers__elite__energy=10**6, tiers__elite__daily_tokens=10**9)
+    program.store.users.set_tier("ada", "eve", "elite")
+    plan, other = program.plan(), program.plan(user="eve")
+    for one in (plan, other):
+        program.post(program.sent(one))
+    away, back, asked = threading.Event(), threading.Event(), groups.asked
+
+    def ask(connection: Any, function: str, value: Any) -> Any:
+        if value.get("user") == "ada":
+            away.set()
+            assert back.wait(30)
+        return asked(connection, function, value)
+
+    monkeypatch.setattr(groups, "asked", ask)
+    with ThreadPoolExecutor(2) as pool:
+        hold = pool.submit(program.hold, plan)
+        assert away.wait(30)
+        time.sleep(groups.LONG)
+        program.hold(other)
+        back.set()
+        hold.result()
+    assert program.check() == []
 
 
 def test_a_step_reads_no_more_accounts_and_entries_than_its_own_however_many_there_are(

@@ -24,7 +24,7 @@ from nexscout_cli.engine.reports.providers import PROVIDERS, in_short, places, p
 from nexscout_cli.errors import UsageError
 
 if TYPE_CHECKING:
-    from nexscout_cli.engine.book_types import Archive
+    from nexscout_cli.engine.book_types import Filed
     from nexscout_cli.engine.report_port import ReportReader
     from nexscout_cli.engine.store_ports import Store
 
@@ -105,7 +105,7 @@ def build(reader: ReportReader, name: str, terms: Terms) -> Row:
     }
 
 
-def _archive(one: Archive) -> Row:
+def _archive(one: Filed) -> Row:
     return {"month": one.month, "folder": one.folder}
 
 

@@ -7,6 +7,7 @@ import threading
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
+from nexscout_cli import waiting
 from nexscout_cli.jsontext import plain
 from nexscout_cli.store.postgres.prepared import ran
 from nexscout_cli.store.postgres.records import json_without_nul
@@ -36,7 +37,7 @@ def text_writer() -> Callable[[Any], str]:
 
 def _may_be_interrupted() -> bool:
     """Whether this is a command's own thread, whose waits an interrupt must end at once, and which makes one call."""
-    return threading.current_thread() is threading.main_thread()
+    return threading.current_thread() is threading.main_thread() and waiting.here() is None
 
 
 @cache

@@ -6,7 +6,7 @@ import time
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
-from nexscout_cli.store.postgres.groups import aside
+from nexscout_cli.waiting import aside
 
 if TYPE_CHECKING:
     from nexscout_cli.store.postgres.connections import Connections

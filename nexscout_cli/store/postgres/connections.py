@@ -9,6 +9,7 @@ import os
 import time
 from collections import deque
 from contextlib import contextmanager, suppress
+from functools import partial
 from queue import Empty, SimpleQueue
 from typing import TYPE_CHECKING, Any
 
@@ -17,13 +18,14 @@ from psycopg import errors
 
 from nexscout_cli.errors import NotPermitted, StoreError
 from nexscout_cli.store.postgres.records import PostgresRecord, adapt, as_records
+from nexscout_cli.waiting import aside
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from nexscout_cli.errors import NexScoutError
 
-SCHEMA_VERSION = 27
+SCHEMA_VERSION = 29
 UNFINISHED = 1_000_000
 """The schema's number while books are being copied there: every version of the program refuses it."""
 MOST = 20
@@ -79,7 +81,7 @@ class Connections:
         if self._pid != os.getpid():  # the parent goes on talking on those
             self._begin()
         try:
-            self._room.get(timeout=self.timeout)
+            self._take_room()
         except Empty:
             raise StoreError(
                 f"all {MOST} connections to the database were busy for {self.timeout:g} seconds",
@@ -95,6 +97,12 @@ class Connections:
                 self._put_back(connection)
             self._room.put(None)
 
+    def _take_room(self) -> None:
+        """Wait for one's turn. Raises Empty where it does not come within the timeout."""
+        with suppress(Empty):
+            return self._room.get(block=False)
+        return aside(lambda: self._room.get(timeout=self.timeout))
+
     def _begun(self, begin: str) -> Connection:
         """One that was kept, where it still answers, else a new one."""
         while True:
@@ -102,13 +110,17 @@ class Connections:
                 connection, since = self._free.pop()
             except IndexError:
                 break
+            if not begin and time.monotonic() - since <= _AT_REST:
+                return connection
             try:
-                if begin or time.monotonic() - since > _AT_REST:
-                    self._start(connection, begin)
+                aside(partial(self._start, connection, begin))
             except psycopg.OperationalError:
                 connection.close()
             else:
                 return connection
+        return aside(lambda: self._new(begin))
+
+    def _new(self, begin: str) -> Connection:
         connection = self.connect()
         if begin:
             self._start(connection, begin)
@@ -130,7 +142,7 @@ class Connections:
     def _put_back(self, connection: Connection) -> None:
         if connection.pgconn.transaction_status != _IDLE:
             with suppress(psycopg.Error):
-                connection.rollback()
+                aside(connection.rollback)
         if self.closed or connection.closed:  # a broken one is closed, too
             connection.close()
         else:

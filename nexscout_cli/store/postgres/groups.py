@@ -1,16 +1,17 @@
 """Sending steps to the database: alone, or where many come at a time, several of them in one commit.
 
-A step that comes while none is under way goes alone at once. Others wait for it to come back; then what waits goes
-as one group: one round trip, one commit, one change of each account that many draw on. Holds and posts of one user may be under
-way in several groups; all else that is done for a user waits for them, as it would in the database.
+A step that comes while none is under way goes alone at once. Others wait for it to come back; then what waits goes as one
+group: one round trip, one commit, one change of each account that many draw on. Holds and posts of one user may be under way in
+several groups; all else that is done for a user waits for them, as it would in the database.
 """
 
 from __future__ import annotations
 
 import os
 import threading
+import time
 from functools import partial
-from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import psycopg
 
@@ -27,13 +28,15 @@ if TYPE_CHECKING:
     from nexscout_cli.store.postgres.known import Learned, Profiles
     from nexscout_cli.store.postgres.steps import Step
 
-T = TypeVar("T")
-FEW, MOST = 8, 32
-"""Steps of a group: at most, and at least where some of its users have others under way, which it would wait for in the end."""
-AT_A_TIME = ((1, 1), (FEW, 2), (MOST, 4))
-"""By the steps that a group has at least, how many groups one program has under way then. A small one waits for the one before
-it, and grows meanwhile: the server's time for a group depends little on its steps.
+MOST = 32
+"""Steps of a group."""
+AT_A_TIME = 4
+"""Groups that one program has under way: one, and where as many steps wait as a group has at most, one more beside it. Smaller
+ones wait for the one before them, and grow meanwhile: a group takes the server hardly longer for its steps, and groups of one
+user's would wait for each other there.
 """
+LONG = 0.1
+"""Seconds after which a group counts as stuck: others, of users who have nothing under way, go beside it then."""
 BEHIND = 64
 """What a profile is to learn at a time, while more is under way."""
 _TRIES = 2
@@ -42,10 +45,9 @@ NO_PLAIN_CASE, MOVED, IN_FLIGHT, OVERTAKEN = "NX001", "NX002", "NX003", "NX005"
 """What a function raises; see migrations 0007 and 0024."""
 
 
-def aside(work: Callable[[], T]) -> T:
-    """What ``work`` returns, which blocks: in a coroutine it is done in a thread, while others go on."""
-    loop = waiting.here()
-    return work() if loop is None else loop.in_thread(work)
+def may_be_made(error: psycopg.Error) -> bool:
+    """Whether what was under way may have been committed: the connection broke, or the server went down."""
+    return error.sqlstate is None or error.sqlstate.startswith(("08", "57P"))
 
 
 class _Waiting:
@@ -77,10 +79,6 @@ class _Group(NamedTuple):
     late: set[str]
 
 
-def _at_a_time(steps: int) -> int:
-    return max(groups for least, groups in AT_A_TIME if steps >= least)
-
-
 def _wake(some: list[_Waiting]) -> None:
     for one in some:
         assert one.wake is not None  # alone is who never had to wait
@@ -109,6 +107,8 @@ class Groups:
         self._lock = threading.Lock()
         self._waiting: list[_Waiting] = []
         self._under_way = 0
+        self._sent = 0.0
+        """When the last group went."""
         self._busy: dict[str, int] = {}
         """Users, by how many of their steps are under way."""
         self._closed: set[str] = set()
@@ -137,13 +137,12 @@ class Groups:
             else:
                 mine.wake = waiting.Wake()
                 self._waiting.append(mine)
-                if self._under_way < _at_a_time(len(self._waiting)):
-                    leaders = self._next()
+                leaders = self._next()
         _wake(leaders)
         if mine.wake is not None:
             mine.wake.wait()
         if (group := mine.group) is not None:
-            aside(lambda: self._lead(group))
+            self._lead(group)
         return mine.told
 
     def _may_go(self, one: _Waiting) -> bool:
@@ -165,16 +164,18 @@ class Groups:
             _wake(group.steps[1:])
             _wake(leaders)
         if self._behind:
-            self._catch_up()
+            waiting.aside(self._catch_up)
 
     def _next(self) -> list[_Waiting]:
         """Who leads the groups that may go now: of those who wait, by turn."""
         leaders = []
-        while self._waiting:
-            chosen, rest = self._chosen()
-            if len(chosen) < FEW:
-                chosen, rest = self._chosen(beside=False)
-            if not chosen or self._under_way >= _at_a_time(len(chosen)):
+        while self._waiting and self._under_way < AT_A_TIME:
+            is_stuck = self._under_way and time.monotonic() - self._sent > LONG
+            least = MOST if self._under_way and not is_stuck else 1
+            if len(self._waiting) < least:
+                break
+            chosen, rest = self._chosen(beside=not is_stuck)
+            if len(chosen) < least:
                 break
             self._waiting = rest
             chosen[0].group = self._taken(chosen)
@@ -205,6 +206,7 @@ class Groups:
     def _taken(self, steps: list[_Waiting]) -> _Group:
         """A group that is under way from here on."""
         self._under_way += 1
+        self._sent = time.monotonic()
         taught = {one.step["user"] for one in steps if one.lesson is not None}
         late = {user_id for user_id in taught if user_id in self._taught or user_id in self._shared}
         _count(self._taught, taught, 1)
@@ -358,8 +360,6 @@ class Groups:
         except (psycopg.DataError, UnicodeError, ValueError):
             return NO_PLAIN_CASE
         except psycopg.Error as error:
-            # A broken connection, or a server that goes down: what was under way may have been committed.
-            is_known = error.sqlstate is not None and not error.sqlstate.startswith(("08", "57P"))
-            return error.sqlstate if is_known else None
+            return None if may_be_made(error) else error.sqlstate
         except StoreError:
             return NO_PLAIN_CASE  # nothing was sent; the general code waits for the server, or says what is wrong

@@ -13,12 +13,14 @@ from nexscout_cli.errors import DuplicateInFlight, StalePlan, StoreError
 from nexscout_cli.store import owner
 from nexscout_cli.store.postgres import steps
 from nexscout_cli.store.postgres.ended import Ended
-from nexscout_cli.store.postgres.groups import IN_FLIGHT, MOVED, Groups, aside
+from nexscout_cli.store.postgres.found import Wanted, found_all
+from nexscout_cli.store.postgres.groups import IN_FLIGHT, MOVED, Groups
 from nexscout_cli.store.postgres.known import Profiles
 from nexscout_cli.store.postgres.pulse import Pulse
 from nexscout_cli.store.postgres.reads import Reads
 from nexscout_cli.store.sqlite import answers, claims, holds, postings, profiles, world
 from nexscout_cli.store.sqlite.ledger import SqliteLedger
+from nexscout_cli.waiting import aside
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -79,8 +81,8 @@ class PostgresLedger(SqliteLedger):
 
     def cached(self, actor: str, user_id: str, prompt_hash: str, form_hash: str | None = None) -> CachedAnswer | None:
         """Step 2."""
-        key = ("answer", user_id, prompt_hash, form_hash)
-        return self._reads.get(actor, key, lambda t: _found(t, user_id, prompt_hash, form_hash))
+        key = Wanted(user_id, prompt_hash, form_hash)
+        return self._reads.get(actor, key, lambda t: _found(t, key), read_all=found_all)
 
     def in_flight(self, actor: str, user_id: str, prompt_hash: str) -> bool:
         """Whether a request under that key is open whose process lives."""
@@ -226,9 +228,9 @@ def _world(t: Transaction, user_id: str, feature: str, budgets: Sequence[Budget]
     return world.read(t, user_id, budgets, lasting._replace(profile=profiles.for_plan(t, user_id)))
 
 
-def _found(t: Transaction, user_id: str, prompt_hash: str, form_hash: str | None) -> CachedAnswer | None:
-    t.require_access(user_id)
-    return answers.find(t, user_id, prompt_hash, form_hash)
+def _found(t: Transaction, wanted: Wanted) -> CachedAnswer | None:
+    t.require_access(wanted.user_id)
+    return answers.find(t, *wanted)
 
 
 def _attempt(number: int, order: Order) -> Attempt:

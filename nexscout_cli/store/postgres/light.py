@@ -10,7 +10,7 @@ import time
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from nexscout_cli.store.postgres.prepared import ran, whole
+from nexscout_cli.store.postgres.prepared import ran, ran_plain
 from nexscout_cli.store.postgres.records import PostgresRecord, index_of, number, numbered
 from nexscout_cli.store.postgres.transaction import PostgresTransaction
 
@@ -53,16 +53,16 @@ class _Rows:
 
 
 class LightTransaction(PostgresTransaction):
-    """A transaction that only reads, in a thread that nobody interrupts."""
+    """A transaction that only reads, in a coroutine or in a thread that nobody interrupts."""
 
     def begin_reading(self) -> None:
         """Begin, on a connection that has no transaction."""
         self._read: dict[Any, list[PostgresRecord]] = {}
-        whole(self._open.pgconn.exec_(_BEGIN))
+        ran_plain(self._open, _BEGIN)
 
     def end_reading(self) -> None:
         """End it."""
-        whole(self._open.pgconn.exec_(b"COMMIT"))
+        ran_plain(self._open, b"COMMIT")
 
     def recently(self, what: Hashable, read: Callable[[Transaction], T]) -> T:
         """See ``Transaction.recently``: of the last half second. To count a busy minute's calls takes milliseconds."""

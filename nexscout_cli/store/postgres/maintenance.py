@@ -35,6 +35,16 @@ _UNGUARDED = """SELECT 'the trigger ' || g.tgname || ' of ' || c.relname || ' is
     JOIN pg_namespace s ON s.oid = c.relnamespace
     WHERE s.nspname = 'nexscout' AND c.relkind IN ('r', 'p') AND NOT (c.relrowsecurity AND c.relforcerowsecurity)"""
 """What an owner may have turned off."""
+_WIDENED = """SELECT coalesce(r.rolname, 'everybody') || ' may change ' || string_agg(DISTINCT c.relname, ', ' ORDER BY c.relname)
+    FROM pg_class c, aclexplode(c.relacl) x LEFT JOIN pg_roles r ON r.oid = x.grantee
+    WHERE c.relnamespace = 'nexscout'::regnamespace AND x.privilege_type <> 'SELECT' AND x.grantee <> c.relowner
+    AND r.rolname IS DISTINCT FROM 'nexscout_service' GROUP BY r.rolname
+    UNION ALL
+    SELECT coalesce(r.rolname, 'everybody') || ' may call ' || string_agg(DISTINCT f.proname, ', ' ORDER BY f.proname)
+    FROM pg_proc f, aclexplode(coalesce(f.proacl, acldefault('f', f.proowner))) x LEFT JOIN pg_roles r ON r.oid = x.grantee
+    WHERE f.pronamespace = 'nexscout'::regnamespace AND f.proname <> 'me' AND x.grantee <> f.proowner
+    AND r.rolname IS DISTINCT FROM 'nexscout_service' GROUP BY r.rolname"""
+"""Rights that somebody gave besides those that migrations give: whoever may call a step may post an untrue charge."""
 _ORPHANS = """SELECT 'entry ' || id || ' is of an attempt or an account that is not there' FROM ledger_entries e
     WHERE NOT EXISTS (SELECT 1 FROM accounts WHERE id = e.account)
     OR attempt IS NOT NULL AND NOT EXISTS (
@@ -48,6 +58,7 @@ _ORPHANS = """SELECT 'entry ' || id || ' is of an attempt or an account that is 
     WHERE claims IS NULL OR t IS NULL"""
 """What no constraint keeps: to look at each entry's two ends would double what a step takes."""
 _RESTORE = "restore a backup, or copy what is right into new books: nexscout db copy"
+_REVOKE = "REVOKE that in the schema nexscout; docs/postgres.md says which roles there are, and for whom"
 _MIGRATE = "turn it on again as the database's owner (ALTER TABLE), and look at what was written meanwhile"
 
 
@@ -70,6 +81,7 @@ class PostgresMaintenance(Keeping):
         with self._store.read(actor) as t:
             t.require_admin("check the whole database")
             found = [Problem("schema", str(row[0]), _MIGRATE) for row in t.execute(_UNGUARDED)]
+            found += [Problem("rights", str(row[0]), _REVOKE) for row in t.execute(_WIDENED)]
             found += [Problem("references", str(row[0]), _RESTORE) for row in t.execute(_ORPHANS)]
             return [*found, *checking.of_books(t, now, kept)]
 

@@ -18,6 +18,7 @@ from psycopg import errors
 
 from nexscout_cli.engine.names import check_user
 from nexscout_cli.errors import StoreError
+from nexscout_cli.store.postgres.asking import asked
 from nexscout_cli.store.postgres.connections import (
     MOST,
     SCHEMA_VERSION,
@@ -26,11 +27,12 @@ from nexscout_cli.store.postgres.connections import (
     schema_version,
     unusable,
 )
-from nexscout_cli.store.postgres.groups import aside
+from nexscout_cli.store.postgres.groups import NO_PLAIN_CASE, may_be_made
 from nexscout_cli.store.postgres.light import LightTransaction
 from nexscout_cli.store.postgres.transaction import NeedsAllBooks, PostgresTransaction
 from nexscout_cli.store.sqlite.dialect import POSTGRES
 from nexscout_cli.store.sqlite.states import elsewhere
+from nexscout_cli.waiting import aside
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -47,6 +49,7 @@ _TRIES = 6
 _PAUSE = 0.1
 """Seconds between two tries to reach a server that is gone, for as long as a writer waits at most."""
 _AGAIN = (errors.DeadlockDetected, errors.SerializationFailure)
+_MAY_BE_MADE, _LOOK = "the database went away during a commit, which may have been made", "look before you do it again"
 
 
 class CommitUnsureError(StoreError):
@@ -182,9 +185,7 @@ class PostgresTransactions:
                 self._commit(connection)
         except BaseException as error:
             if committing and connection.closed and isinstance(error, psycopg.OperationalError):
-                raise CommitUnsureError(
-                    "the database went away during a commit, which may have been made", "look before you do it again"
-                ) from error
+                raise CommitUnsureError(_MAY_BE_MADE, _LOOK) from error
             if not connection.closed:
                 connection.rollback()
             if isinstance(error, errors.CheckViolation) and "cannot change" in str(error):
@@ -229,22 +230,62 @@ class PostgresTransactions:
     def _together(self, actor: str, make: Callable[[Transaction], T], user_id: str, proof: Proof[T] | None) -> T:
         whose: str | None = user_id
         unsure: list[T] = []
-        tried, end = 0, time.monotonic() + self.rules.lock_timeout
-        while True:
-            tried += 1
+
+        def once(_: float | None) -> T:
+            nonlocal whose, unsure
             made: list[T] = []
             try:
                 with self.db.one() as connection, self._written(connection, actor, whose) as transaction:
                     if unsure and proof is not None and transaction.execute(*proof(unsure[0])).fetchone():
                         return unsure[0]
                     made.append(make(transaction))
-                return made[0]
             except NeedsAllBooks:
                 whose = None
+                return once(None)
             except CommitUnsureError:
+                unsure = made
+                raise
+            return made[0]
+
+        return self._tried(once)
+
+    def ask(self, function: str, value: dict[str, Any]) -> Any:
+        """What a function tells that is a transaction of its own; :data:`NO_PLAIN_CASE` where it leaves the case.
+
+        What the server gave up, and what a broken connection cut short, is asked again: then ``within`` tells the function how
+        many seconds ago an earlier try was made that may have been committed.
+        """
+
+        def once(within: float | None) -> Any:
+            with self.db.one() as connection:
+                try:
+                    return asked(connection, function, value if within is None else value | {"within": within})
+                except (psycopg.DataError, UnicodeError, ValueError):  # the general code says what is odd
+                    return NO_PLAIN_CASE
+                except psycopg.Error as error:
+                    if error.sqlstate == NO_PLAIN_CASE:
+                        return NO_PLAIN_CASE
+                    if may_be_made(error):
+                        raise CommitUnsureError(_MAY_BE_MADE, _LOOK) from error
+                    raise
+
+        return aside(lambda: self._tried(once))
+
+    def _tried(self, once: Callable[[float | None], T]) -> T:
+        """What ``once`` returns, at the first try that nothing outside of it foils. It is told how many seconds ago an earlier
+        one began that may have been committed.
+        """
+        tried, begun = 0, time.monotonic()
+        end = begun + self.rules.lock_timeout
+        unsure: CommitUnsureError | None = None
+        while True:
+            tried += 1
+            try:
+                return once(time.monotonic() - begun if unsure else None)
+            except CommitUnsureError as error:
                 if time.monotonic() > end:
                     raise
-                unsure = made
+                unsure = error
             except _AGAIN as error:
                 if tried >= _TRIES:
                     raise unusable(error) from error
@@ -255,7 +296,7 @@ class PostgresTransactions:
                     told is error and told.code == "busy"
                 )  # no connection was to be had
                 if not passes or time.monotonic() > end:
-                    raise told from error
+                    raise unsure if passes and unsure else told from error
                 if (
                     tried > MOST
                 ):  # a connection that was kept may have broken long ago; after those, it may be starting anew

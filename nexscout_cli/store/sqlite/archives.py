@@ -9,7 +9,7 @@ from nexscout_cli.errors import UsageError
 from nexscout_cli.months import next_month
 
 if TYPE_CHECKING:
-    from nexscout_cli.engine.book_types import Archive
+    from nexscout_cli.engine.book_types import Archive, Filed
     from nexscout_cli.engine.report_window import Window
     from nexscout_cli.store.sqlite.records import Execute
 
@@ -42,12 +42,22 @@ def known(execute: Execute) -> list[Archive]:
     return [Archive(*row) for row in rows]
 
 
+def filed(execute: Execute) -> list[Filed]:
+    """The same, as everybody may know of them."""
+    rows = execute("SELECT month, until, folder FROM archives ORDER BY month").fetchall()
+    if not rows:
+        return []
+    from nexscout_cli.engine.book_types import Filed
+
+    return [Filed(*row) for row in rows]
+
+
 def first_name(day: str) -> str:
     """The least name that a request of that day can have."""
     return f"{int(datetime.combine(date.fromisoformat(day), datetime.min.time(), UTC).timestamp() * 1000):0{_DIGITS}x}"
 
 
-def of_request(execute: Execute, name: str) -> Archive | None:
+def of_request(execute: Execute, name: str) -> Filed | None:
     """The archive in which a request is by its name, or the beginning of it; None where it would be here."""
     try:
         began = datetime.fromtimestamp(int(f"{name:0<{_DIGITS}}"[:_DIGITS], 16) / 1000, UTC)
@@ -55,12 +65,12 @@ def of_request(execute: Execute, name: str) -> Archive | None:
         return None
     day = f"{began:%Y-%m-%d}"
     # A request that ended in the next month is in that month's.
-    return next((one for one in known(execute) if day < one.until), None)
+    return next((one for one in filed(execute) if day < one.until), None)
 
 
 def where(execute: Execute) -> str:
     """The folders of all archives, as a text."""
-    return ", ".join(dict.fromkeys(one.folder for one in known(execute)))
+    return ", ".join(dict.fromkeys(one.folder for one in filed(execute)))
 
 
 def need_rows(execute: Execute, since: datetime, what: str) -> None:

@@ -18,7 +18,7 @@ from nexscout_cli.store.sqlite.transaction import OWN_OR_ADMIN, Transaction, par
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-    from nexscout_cli.engine.book_types import Archive
+    from nexscout_cli.engine.book_types import Filed
     from nexscout_cli.engine.report_window import Window
     from nexscout_cli.store.sqlite.folding import Folded
     from nexscout_cli.store.sqlite.records import Record
@@ -47,7 +47,7 @@ class FoldReader:
             SELECT min(created_at) FROM attempts WHERE failure IS NOT NULL UNION ALL
             SELECT min(first_at) FROM archives) AS oldest"""
         self._known: Folded | None = None
-        self._archives: list[Archive] | None = None
+        self._archives: list[Filed] | None = None
         self._short: dict[tuple[str, str, str], Sequence[Any]] = {}
         self._is_read_once: dict[tuple[str, str], bool] = {}
 
@@ -134,15 +134,15 @@ class FoldReader:
         return cut
 
     @cached_property
-    def archived(self) -> list[Archive]:
+    def archived(self) -> list[Filed]:
         """The archives with rows of the window, oldest first."""
         since, until = f"{self.window.since.astimezone(UTC):%Y-%m-%d}", self.window.until.astimezone(UTC)
         found = self._every_archive()
         return [one for one in found if since < one.until and f"{until:%Y-%m}" >= one.month]
 
-    def _every_archive(self) -> list[Archive]:
+    def _every_archive(self) -> list[Filed]:
         if self._archives is None:
-            self._archives = archives.known(self._t.execute)
+            self._archives = archives.filed(self._t.execute)
         return self._archives
 
     @cached_property

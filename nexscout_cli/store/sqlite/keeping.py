@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from nexscout_cli.engine.book_types import Archive, Leaving, Problem, Seal
+    from nexscout_cli.engine.book_types import Archive, Filed, Leaving, Problem, Seal
     from nexscout_cli.store.sqlite.archiving import Place
     from nexscout_cli.store.sqlite.work import Work
 
@@ -39,12 +39,12 @@ class Keeping:
 
         return archiving.plan(self._store, actor, before)
 
-    def archives(self, actor: str) -> list[Archive]:
+    def archives(self, actor: str) -> list[Filed]:
         """The months whose rows lie in archives, oldest first."""
         from nexscout_cli.store.sqlite import archives
 
         with self._store.read(actor) as t:
-            return archives.known(t.execute)
+            return archives.filed(t.execute)
 
     def _move(self, place: Place, actor: str, before: str) -> list[Archive]:
         """Archive the months before a day, once the days that are over are sealed and nothing is wrong."""

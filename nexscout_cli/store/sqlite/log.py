@@ -92,9 +92,14 @@ class SqliteLog:
             return live(t, minutes)
 
 
+def past(request: str) -> str:
+    """What comes after all ids that begin with ``request``."""
+    return request + _LAST
+
+
 def find(t: Transaction, request: str) -> str:
     """The one request id that begins with ``request``, of those the actor may see. Raises UsageError for none or several."""
-    values = {"actor": t.actor, "name": request, "past": request + _LAST}
+    values = {"actor": t.actor, "name": request, "past": past(request)}
     where = f"request_id >= :name AND request_id < :past AND {OWN_OR_ADMIN}"
     found = [
         str(row[0])

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from nexscout_cli.engine.catalog.recovery_rules import LiveAttempt, Recovered
 from nexscout_cli.engine.money import dollars
@@ -35,15 +35,16 @@ class SqliteRecovery:
         """
         with self._store.read(actor) as t:
             to_fold = folding.is_due(t)
-            quiet = not (_left_behind(t) or _abandoned(t) or claims.stale(t) or states.keys_to_expire(t))
+            left = left_behind(t)
         if to_fold:
             folding.catch_up(self._store, actor)
-        if quiet:
-            return Recovered()
+        return self._settle(actor, left) if any(left) else Recovered()
+
+    def _settle(self, actor: str, _: LeftBehind, /) -> Recovered:
+        """Settle what is left behind; others may have settled some of what was seen."""
         counted = {"voided": 0, "unknown": 0, "posted": 0}
         with self._store.write(actor) as t:
-            for row, attempt in _left_behind(t):
-                fate = t.rules.ageing.fate(attempt)
+            for row, fate in _left_behind(t):
                 counted[fate] += 1
                 if fate == "posted":
                     _post(t, row, row["hold"], "aged")
@@ -68,24 +69,7 @@ class SqliteRecovery:
         this is meant: entries stay for ever.
         """
         with self._store.write(actor) as t:
-            t.require_admin("resolve an attempt")
-            from nexscout_cli.store.sqlite import log
-
-            request_id = log.find(t, request_id)
-            rows = t.execute(
-                f"{_ATTEMPTS} WHERE a.request_id = ? AND a.state = 'unknown' ORDER BY a.n", (request_id,)
-            ).fetchall()
-            if not rows:
-                raise UsageError(
-                    f"request {request_id} has no attempt with an unknown outcome",
-                    "`nexscout db resolve` lists those that have",
-                )
-            held = sum(row["hold"] for row in rows)
-            if cost is not None and cost > held and not beyond_hold:
-                raise UsageError(
-                    f"${dollars(cost)} is more than the ${dollars(held)} that the request holds, and cannot be taken back",
-                    "add --yes if the provider really billed that",
-                )
+            rows = to_decide(t, request_id, cost, beyond_hold=beyond_hold)
             for row in rows:
                 if cost is None:
                     _void(t, row, f"resolved by {actor}")
@@ -136,13 +120,55 @@ class SqliteRecovery:
                 t.execute("INSERT INTO meta VALUES ('last_seen', ?)", (stamp(now),))
 
 
-def _left_behind(t: Transaction) -> list[tuple[Record, LiveAttempt]]:
+class LeftBehind(NamedTuple):
+    """What is to be settled: attempts with the fate of each, requests that a process left open between two, and whether there
+    are claims that outlived their request, and idempotency keys to let go.
+    """
+
+    attempts: list[tuple[Record, str]]
+    abandoned: list[Record]
+    has_claims: bool
+    has_keys: bool
+
+
+def left_behind(t: Transaction) -> LeftBehind:
+    """What nobody looks after."""
+    return LeftBehind(_left_behind(t), _abandoned(t), claims.stale(t), states.keys_to_expire(t))
+
+
+def to_decide(t: Transaction, request_id: str, cost: int | None, *, beyond_hold: bool) -> list[Record]:
+    """The unknown attempts of the one request that begins so, which the actor may decide to have had that cost.
+
+    Raises what :meth:`SqliteRecovery.resolve` raises.
+    """
+    t.require_admin("resolve an attempt")
+    from nexscout_cli.store.sqlite import log
+
+    request_id = log.find(t, request_id)
+    rows = t.execute(
+        f"{_ATTEMPTS} WHERE a.request_id = ? AND a.state = 'unknown' ORDER BY a.n", (request_id,)
+    ).fetchall()
+    if not rows:
+        raise UsageError(
+            f"request {request_id} has no attempt with an unknown outcome",
+            "`nexscout db resolve` lists those that have",
+        )
+    held = sum(row["hold"] for row in rows)
+    if cost is not None and cost > held and not beyond_hold:
+        raise UsageError(
+            f"${dollars(cost)} is more than the ${dollars(held)} that the request holds, and cannot be taken back",
+            "add --yes if the provider really billed that",
+        )
+    return rows
+
+
+def _left_behind(t: Transaction) -> list[tuple[Record, str]]:
     rows = t.execute(
         f"{_ATTEMPTS} WHERE a.claim IS NOT NULL AND a.state IN ('held', 'sent', 'unknown') ORDER BY +a.id"
     ).fetchall()
     live = ((row, _live(row)) for row in rows)
     return [
-        (row, attempt)
+        (row, t.rules.ageing.fate(attempt))
         for row, attempt in live
         if t.rules.ageing.is_left_behind(attempt, t.now, lambda row=row: t.lives(row["owner"], row["created_at"]))  # type: ignore[misc]
     ]
@@ -218,11 +244,10 @@ def _post(t: Transaction, row: Record, cost: int, how: str) -> None:
         },
     )
     # What it cost is known now; how long it was is not, so nothing is learned of the prediction.
-    if t.by_function("settle_prediction", row["request_id"], None, cost, None) is None:
-        t.execute(
-            "UPDATE ai_cost_predictions SET actual_cost_usd = coalesce(actual_cost_usd, 0) + ? WHERE request_id = ?",
-            (cost, row["request_id"]),
-        )
+    t.execute(
+        "UPDATE ai_cost_predictions SET actual_cost_usd = coalesce(actual_cost_usd, 0) + ? WHERE request_id = ?",
+        (cost, row["request_id"]),
+    )
     _end_if_settled(t, row["request_id"], "voided")
 
 

@@ -222,7 +222,7 @@ INSERT INTO ai_model_usage (id, request_id, n, user_id, feature, model_used, out
   FROM ai_model_usage_before ORDER BY id;
 
 -- Ids go on where they are. (Identity columns of tables with parts are known from version 17 on.)
-DROP FUNCTION move(jsonb, text, text, boolean, boolean);
+DROP FUNCTION move(jsonb, text, text, boolean, boolean), end_attempt(attempts_before, bigint, text, jsonb, text);
 DO $$ DECLARE of record; next_id bigint; BEGIN
   FOR of IN SELECT name, name || '_id_seq' AS numbers FROM tables_by_month() LOOP
     EXECUTE format('SELECT CASE WHEN is_called THEN last_value + 1 ELSE last_value END FROM %I', of.numbers) INTO next_id;
@@ -358,11 +358,10 @@ BEGIN
   RETURN true;
 END $$;
 
--- End an attempt's holds on accounts of the kinds in `spend`: posted with that amount, given back where that is null. `p` names
--- its request, else that is looked for in all months.
+-- End an attempt's holds on accounts of the kinds in `spend`: posted with that amount, given back where that is null.
 CREATE OR REPLACE FUNCTION settle(the_attempt bigint, spend jsonb, why text, p jsonb, stamp text) RETURNS jsonb
 LANGUAGE plpgsql SET search_path = nexscout, pg_temp AS $$
-DECLARE found jsonb; request text := coalesce(p->>'request', (SELECT request_id FROM attempts WHERE id = the_attempt));
+DECLARE found jsonb; request text := (SELECT request_id FROM attempts WHERE id = the_attempt);
 BEGIN
   WITH held AS MATERIALIZED (
     SELECT e.account, e.amount, (spend->>a.kind)::bigint AS spent
@@ -378,29 +377,7 @@ BEGIN
   RETURN coalesce(found, '[]');
 END $$;
 
--- See 0013.
-CREATE OR REPLACE FUNCTION settle_accounts(the_attempt bigint, spend jsonb, why text, the_actor text, stamp text) RETURNS void
-LANGUAGE plpgsql SECURITY DEFINER SET search_path = nexscout, pg_temp AS $$
-DECLARE t attempts; items jsonb;
-BEGIN
-  SELECT * INTO t FROM attempts WHERE id = the_attempt;
-  PERFORM require_that(FOUND, 'an entry of no attempt');
-  IF spend ? 'usd' OR spend ? 'tokens' THEN
-    PERFORM require_that(t.state IN ('posted', 'voided') AND (spend->>'usd')::bigint IS NOT DISTINCT FROM t.actual
-      AND (spend->>'tokens' IS NULL) = (t.state = 'voided'), 'a charge that is not its attempt''s');
-  END IF;
-  IF spend ? 'energy' THEN
-    PERFORM require_that(EXISTS (SELECT 1 FROM requests WHERE request_id = t.request_id AND state <> 'open'),
-      'energy of a request that goes on');
-  END IF;
-  PERFORM require_that(NOT EXISTS (SELECT 1 FROM jsonb_each_text(spend) s WHERE s.value::bigint < 0), 'less than nothing');
-  items := settle(the_attempt, spend, why, jsonb_build_object('actor', the_actor, 'request', t.request_id), stamp);
-  IF items <> '[]' THEN
-    PERFORM change_accounts(items, 'check_violation');
-  END IF;
-END $$;
-
--- See 0008; made anew, for it returns a row of the new table.
+-- See 0008 and 0027; made anew, for these take or return a row of the new table.
 CREATE FUNCTION move(p jsonb, stamp text, to_state text, settled boolean, ended boolean) RETURNS attempts LANGUAGE plpgsql
 SET search_path = nexscout, pg_temp AS $$
 DECLARE t attempts;
@@ -416,6 +393,38 @@ BEGIN
     RAISE 'no plain case' USING ERRCODE = 'NX001';
   END IF;
   RETURN t;
+END $$;
+
+CREATE FUNCTION end_attempt(t attempts, cost bigint, why text, p jsonb, stamp text) RETURNS jsonb LANGUAGE plpgsql
+SET search_path = nexscout, pg_temp AS $$
+DECLARE
+  r requests;
+  is_posted boolean := cost IS NOT NULL;
+  most jsonb := jsonb_build_array(coalesce(t.plan->'max_input_tokens', t.plan->'forecast'->2),
+    coalesce(t.plan->'max_output_tokens', t.plan->'forecast'->3)); -- by name before settlements were kept
+  made jsonb;
+BEGIN
+  SELECT * INTO r FROM requests WHERE request_id = t.request_id;
+  UPDATE attempts SET state = CASE WHEN is_posted THEN 'posted' ELSE 'voided' END, actual = cost,
+    reason = CASE WHEN is_posted THEN reason ELSE why END, settled_at = stamp, claim = CASE r.state WHEN 'open' THEN claim END
+    WHERE request_id = t.request_id AND id = t.id;
+  made := jsonb_build_object('accounts', settle(t.id, jsonb_build_object('usd', cost,
+    'tokens', CASE WHEN is_posted THEN t.hold_tokens END), why, p, stamp));
+  IF is_posted THEN
+    UPDATE ai_cost_predictions SET actual_cost_usd = coalesce(actual_cost_usd, 0) + cost WHERE request_id = t.request_id;
+    made := made || jsonb_build_object('usage', jsonb_build_object('request_id', t.request_id, 'n', t.n, 'user_id', r.user_id,
+      'feature', r.feature, 'model_used', t.model, 'outcome', 'posted', 'input_tokens', most->0, 'output_tokens', most->1,
+      'cost_usd', cost, 'mode', t.plan->'mode', 'routing_reason', t.plan->'routing_reason',
+      'compression_applied', (t.plan->>'compressed')::boolean::int, 'baseline_usd', cost, 'created_at', stamp,
+      'metadata', jsonb_build_object('delivered', false, 'flags', CASE WHEN cost > t.hold
+        THEN jsonb_build_array('estimated', why, 'provider_excess') ELSE jsonb_build_array('estimated', why) END)));
+  END IF;
+  -- The request is closed once none of its attempts is live or unknown; one that was answered stays posted.
+  IF r.state <> 'posted' AND NOT EXISTS (SELECT 1 FROM attempts WHERE request_id = t.request_id
+      AND state IN ('held', 'sent', 'submitted', 'unknown')) THEN
+    made := made || jsonb_build_object('accounts', made->'accounts' || end_request(t.request_id, 'voided', 0, p, stamp));
+  END IF;
+  RETURN made;
 END $$;
 
 -- T1, with T2 where the call follows at once (`state` sent), of requests' first attempts: accounts checked, requests, attempts,
