@@ -181,6 +181,7 @@ class PostgresMaintenance(Keeping):
         ``tell`` hears of a month and what is done with it. Others write meanwhile. Raises
         NotPermitted, UsageError for what is not settled, StoreError.
         """
+        from nexscout_cli.store.postgres.leaving import ByMonth
         from nexscout_cli.store.sqlite import archiving
 
         with self._store.read(actor) as t:
@@ -191,7 +192,9 @@ class PostgresMaintenance(Keeping):
                     "run it with the owner's URL in NEXSCOUT_DB (docs/postgres.md)",
                     code="not_owner",
                 )
-        return self._move(archiving.Place(self._store, self._store.leave, folder, tell), actor, before)
+        return self._move(
+            archiving.Place(self._store, self._store.leave, folder, tell, ByMonth(self._store)), actor, before
+        )
 
     def copy_to(self, target: AbstractContextManager[Target], tell: Tell) -> dict[str, int]:
         """Copy all books as they are now; returns how many rows of each table."""

@@ -51,9 +51,7 @@ class Reads:
         self._waiting: dict[Hashable, _Question] = {}
         self._under_way = 0
 
-    def get(
-        self, actor: str, key: Hashable, read: Callable[[Transaction], T], *, read_all: ReadAll | None = None
-    ) -> T:
+    def get(self, actor: str, key: Hashable, read: Callable[[Transaction], T], *, read_all: ReadAll | None = None) -> T:
         """What ``read`` returns of one consistent state, for an actor; the same of two that have one ``key``.
 
         ``read_all`` reads for many keys at once, in their order.

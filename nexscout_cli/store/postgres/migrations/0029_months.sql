@@ -159,8 +159,8 @@ BEGIN
         SELECT string_agg(quote_ident(attname), ', ' ORDER BY attnum) INTO names FROM pg_attribute
           WHERE attrelid = to_regclass('nexscout.' || part) AND attnum > 0 AND attgenerated = '' AND NOT attisdropped;
         EXECUTE format('ALTER TABLE %I DISABLE TRIGGER USER', rest); -- they are not removed from the books
-        EXECUTE format('WITH moved AS (DELETE FROM %I WHERE %I >= %L AND %2$I < %L RETURNING %s)
-          INSERT INTO %I (%5$s) SELECT * FROM moved', rest, of.key, low, high, names, part);
+        EXECUTE format('WITH moved AS (DELETE FROM %1$I WHERE %2$I >= %3$L AND %2$I < %4$L RETURNING %5$s)
+          INSERT INTO %6$I (%5$s) SELECT * FROM moved', rest, of.key, low, high, names, part);
         EXECUTE format('ALTER TABLE %I ENABLE TRIGGER USER', rest);
       END IF;
       EXECUTE format('ALTER TABLE %I ATTACH PARTITION %I FOR VALUES FROM (%L) TO (%L)', of.name, part, low, high);
@@ -178,7 +178,9 @@ BEGIN
       AT TIME ZONE ''UTC'')::date FROM %I WHERE %1$I ~ ''^[0-9a-f]{21}$'' AND %1$I BETWEEN %3$L AND %L', key, a_table,
     first_name('2020-01-01'), first_name((now() AT TIME ZONE 'UTC')::date + 31))
   LOOP
-    PERFORM make_month(of_month);
+    IF of_month >= coalesce((SELECT max(until)::date FROM archives), '-infinity') THEN -- what stays of those lies in `…_rest`
+      PERFORM make_month(of_month);
+    END IF;
   END LOOP;
 END $$;
 
@@ -611,6 +613,67 @@ BEGIN
     PERFORM hour_changes(min(created_at)) FROM added WHERE substr(created_at, 1, 16) < finished GROUP BY substr(created_at, 1, 13);
   END IF;
   RETURN NULL;
+END $$;
+
+-- Months that are being archived. Who changes a row of one changes its line here: so whoever removes such a month, as it was at one
+-- moment, fails where somebody has changed it since, seen or not.
+CREATE TABLE leaving_months (month date PRIMARY KEY, changes bigint NOT NULL DEFAULT 0);
+REVOKE ALL ON leaving_months FROM PUBLIC;
+GRANT SELECT ON leaving_months TO nexscout_service;
+ALTER TABLE leaving_months ENABLE ROW LEVEL SECURITY;
+ALTER TABLE leaving_months FORCE ROW LEVEL SECURITY;
+CREATE POLICY service ON leaving_months TO nexscout_service USING (true);
+CREATE FUNCTION month_changes() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER SET search_path = nexscout, pg_temp AS $$ BEGIN
+  UPDATE leaving_months SET changes = changes + 1 WHERE month = tg_argv[0]::date;
+  RETURN NULL;
+END $$;
+
+-- The months before that day that have tables.
+CREATE FUNCTION months_before(day date) RETURNS SETOF date LANGUAGE sql STABLE SET search_path = nexscout, pg_temp AS $$
+  SELECT to_date(right(relname, 7), 'YYYY_MM') FROM pg_inherits JOIN pg_class c ON c.oid = inhrelid
+  WHERE inhparent = 'ai_model_usage'::regclass AND relname ~ '_[0-9]{4}_[0-9]{2}$' AND to_date(right(relname, 7), 'YYYY_MM') < day
+  ORDER BY 1
+$$;
+
+-- From here on changes of those months are told of.
+CREATE FUNCTION watch_months(day date) RETURNS void LANGUAGE plpgsql SET search_path = nexscout, pg_temp AS $$
+DECLARE of_month date; part text;
+BEGIN
+  FOR of_month IN SELECT * FROM months_before(day) LOOP
+    INSERT INTO leaving_months VALUES (of_month) ON CONFLICT DO NOTHING;
+    FOR part IN SELECT name || to_char(of_month, '_YYYY_MM') FROM tables_by_month() LOOP
+      IF NOT EXISTS (SELECT 1 FROM pg_trigger WHERE tgrelid = part::regclass AND tgname = 'month_changes') THEN
+        EXECUTE format('CREATE TRIGGER month_changes AFTER INSERT OR UPDATE ON %I FOR EACH ROW EXECUTE FUNCTION month_changes(%L)',
+          part, of_month);
+      END IF;
+    END LOOP;
+  END LOOP;
+END $$;
+
+-- Drop the tables of months, but for rows of requests that the temporary table `leaving` does not name: those lie in `…_rest` then.
+-- Only in a transaction that sees one moment, after `watch_months`.
+CREATE FUNCTION drop_months(months date[]) RETURNS void LANGUAGE plpgsql SET search_path = nexscout, pg_temp AS $$
+DECLARE of record; of_month date; part text; rest text; names text;
+BEGIN
+  FOR of IN SELECT * FROM tables_by_month() LOOP
+    EXECUTE format('LOCK TABLE ONLY %I IN ACCESS EXCLUSIVE MODE', of.name);
+  END LOOP;
+  UPDATE leaving_months SET changes = changes + 1 WHERE month = ANY (months);
+  FOREACH of_month IN ARRAY months LOOP
+    FOR of IN SELECT * FROM tables_by_month() LOOP
+      part := of.name || to_char(of_month, '_YYYY_MM');
+      rest := of.name || '_rest';
+      SELECT string_agg(quote_ident(attname), ', ' ORDER BY attnum) INTO names FROM pg_attribute
+        WHERE attrelid = to_regclass('nexscout.' || part) AND attnum > 0 AND attgenerated = '' AND NOT attisdropped;
+      EXECUTE format('ALTER TABLE %I DETACH PARTITION %I', of.name, part);
+      EXECUTE format('ALTER TABLE %I DISABLE TRIGGER USER', rest); -- they are in the books already
+      EXECUTE format('INSERT INTO %I (%s) SELECT %2$s FROM %I p WHERE NOT EXISTS (
+        SELECT 1 FROM pg_temp.leaving g WHERE g.request_id = p.%I)', rest, names, part, of.key);
+      EXECUTE format('ALTER TABLE %I ENABLE TRIGGER USER', rest);
+      EXECUTE format('DROP TABLE %I', part);
+    END LOOP;
+  END LOOP;
+  DELETE FROM leaving_months WHERE month = ANY (months);
 END $$;
 
 REVOKE ALL ON ALL FUNCTIONS IN SCHEMA nexscout FROM PUBLIC;
