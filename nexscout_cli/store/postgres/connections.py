@@ -16,9 +16,9 @@ from typing import TYPE_CHECKING, Any
 import psycopg
 from psycopg import errors
 
+from nexscout_cli import waiting
 from nexscout_cli.errors import NotPermitted, StoreError
 from nexscout_cli.store.postgres.records import PostgresRecord, adapt, as_records
-from nexscout_cli.waiting import aside
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -101,7 +101,7 @@ class Connections:
         """Wait for one's turn. Raises Empty where it does not come within the timeout."""
         with suppress(Empty):
             return self._room.get(block=False)
-        return aside(lambda: self._room.get(timeout=self.timeout))
+        return waiting.aside(lambda: self._room.get(timeout=self.timeout))
 
     def _begun(self, begin: str) -> Connection:
         """One that was kept, where it still answers, else a new one."""
@@ -113,12 +113,12 @@ class Connections:
             if not begin and time.monotonic() - since <= _AT_REST:
                 return connection
             try:
-                aside(partial(self._start, connection, begin))
+                waiting.aside(partial(self._start, connection, begin))
             except psycopg.OperationalError:
                 connection.close()
             else:
                 return connection
-        return aside(lambda: self._new(begin))
+        return waiting.aside(lambda: self._new(begin))
 
     def _new(self, begin: str) -> Connection:
         connection = self.connect()
@@ -141,8 +141,11 @@ class Connections:
 
     def _put_back(self, connection: Connection) -> None:
         if connection.pgconn.transaction_status != _IDLE:
-            with suppress(psycopg.Error):
-                aside(connection.rollback)
+            if waiting.here() is not None:  # a loop waits for nobody, and a thread to wait in may not be had
+                connection.close()
+            else:
+                with suppress(psycopg.Error):
+                    connection.rollback()
         if self.closed or connection.closed:  # a broken one is closed, too
             connection.close()
         else:
