@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from nexscout_cli import config, system, waiting
 from nexscout_cli.config import Settings
 from nexscout_cli.engine.store_rules import store_rules
-from nexscout_cli.errors import NotPermitted, StoreError
+from nexscout_cli.errors import NotPermitted, StoreError, UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -56,10 +56,13 @@ def open_store(
     actor: str | None = None,
     path: Path | None = None,
     clock: Clock | None = None,
+    *,
+    makes: bool = True,
 ) -> Store:
     """Open the database, made when there is none: then the actor owns it. Raises StoreError.
 
     ``path``: a file, whatever NEXSCOUT_DB says. ``clock`` None: the machine's, or the server's where a server has the books.
+    ``makes`` False: on a server books are not made: a read must leave nothing in a database that is somebody else's.
     """
     rules = store_rules(settings or config.load())
     url = config.db_url()
@@ -67,7 +70,7 @@ def open_store(
         _need_psycopg()
         from nexscout_cli.store.postgres.store import PostgresStore
 
-        return PostgresStore(url, clock, rules, actor or login_name(), config.data_dir())
+        return PostgresStore(url, clock, rules, actor or login_name(), config.data_dir(), makes=makes)
     from nexscout_cli.store.sqlite.store import SqliteStore
 
     return SqliteStore(path or config.db_path(), clock or SystemClock(), rules, actor or login_name())
@@ -84,6 +87,8 @@ def copy_store(
     timeout = store_rules(settings).lock_timeout
     if not store.users.is_admin(actor):
         raise NotPermitted("only an admin may copy the whole database", "ask the person who owns this installation")
+    if (kind := config.other_url(target)) is not None:
+        raise UsageError(f"--to is a URL of {kind}, which nexscout can't use", "give a file or postgresql://…")
     if config.is_url(target):
         _need_psycopg()
         from nexscout_cli.store.postgres import copies as on_servers
@@ -94,22 +99,24 @@ def copy_store(
     else:
         from nexscout_cli.store.sqlite import copies as in_files
 
-        rows = store.maintenance.copy_to(in_files.making(Path(target), timeout), tell)
-        copy = open_store(settings, actor, Path(target))
+        file = Path(os.path.expanduser(target))  # noqa: PTH111 - a name that nobody has stays as it is
+        rows = store.maintenance.copy_to(in_files.making(file, timeout), tell)
+        copy = open_store(settings, actor, file)
     try:
         return rows, copy.maintenance.check(actor)
     finally:
         copy.close()
 
 
-def opened(asked: Settings, actor: str, path: Path | None = None, clock: Clock | None = None) -> tuple[Store, Settings]:
-    """The open database, and the settings as its limits allow them; what is not used is in ``Settings.ignored``.
-
-    Raises StoreError.
+def opened(
+    asked: Settings, actor: str, path: Path | None = None, clock: Clock | None = None, *, makes: bool = True
+) -> tuple[Store, Settings]:
+    """The database as :func:`open_store` opens it, and the settings as its limits allow them; what is not used is in
+    ``Settings.ignored``. Raises StoreError.
     """
     from nexscout_cli.config.limits import within
 
-    store = open_store(asked, actor, path, clock)
+    store = open_store(asked, actor, path, clock, makes=makes)
     rows, is_admin = store.limits.read(actor)
     settings = within(asked, rows, is_admin=is_admin)
     store.rules = store_rules(settings)
@@ -151,6 +158,16 @@ def schema_version() -> int | None:
     from nexscout_cli.store.sqlite.database import schema_version
 
     return schema_version(config.db_path())
+
+
+def require_books() -> None:
+    """Raises StoreError where the server that NEXSCOUT_DB names has no books."""
+    url = config.db_url()
+    assert url is not None
+    if schema_version() is None:
+        from nexscout_cli.store.postgres import connections
+
+        raise connections.missing(url)
 
 
 def _need_psycopg() -> None:

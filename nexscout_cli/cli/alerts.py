@@ -58,7 +58,7 @@ def add(
     if secret_env is not None and not notify.startswith("webhook:"):
         raise UsageError("--secret-env signs webhooks alone", "leave it out")
     rule = parse(when, whose, notify, secret_env)
-    session = Session()
+    session = Session(makes=True)
     number = session.store.alerts.add(session.actor, rule)
     if as_json:
         output.emit(_rule(rule._replace(id=number)))

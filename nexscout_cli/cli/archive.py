@@ -85,7 +85,11 @@ def _told_of_leaving(months: list[Leaving], as_json: bool) -> int:
 def existing() -> str:
     """Where the database is. Raises StoreError where there is none yet."""
     where = config.db_place()
-    if not config.has_db():
+    if config.db_url() is not None:
+        from nexscout_cli.assemble import require_books
+
+        require_books()
+    elif not config.has_db():
         raise StoreError(
             f"there is no database at {where} yet", "the first request makes it; or check NEXSCOUT_DB", code="missing"
         )

@@ -71,7 +71,7 @@ def batch(
 
     Options given here hold for every row that has none of its own. Exit 7 when some rows failed; each says why on its own line.
     """
-    session = Session(quiet)
+    session = Session(quiet, makes=True)
     if (resume or (as_json and not later)) and out is None:
         raise UsageError(f"{'--resume' if resume else '--json'} needs --out", "for instance --out answers.jsonl")
     purse = request.dollars(max_cost, "--max-cost")

@@ -45,7 +45,7 @@ def chat(
     After each turn it says what that and the conversation so far have cost. It is kept where conversations.keep is on.
     Where the model calls functions of --tools, the next lines are their results.
     """
-    session = Session(quiet)
+    session = Session(quiet, makes=True)
     if given["idempotency_key"] is not None:
         raise UsageError("--idempotency-key names one request, not a conversation", "leave it out")
     kept = talking.earlier(session, given, continue_, conversation)

@@ -72,7 +72,7 @@ def check(
     try:
         problems = session.store.maintenance.check(session.actor, kept)
     except StoreError as error:
-        if error.code == "busy":
+        if error.code in ("busy", "missing"):
             raise
         problems = [Problem(error.code, error.message, error.suggestion)]
     if as_json:
@@ -221,7 +221,7 @@ def migrate(as_json: AsJson = False) -> int:
     session = Session()
     where, newest = config.db_place(), newest_schema()
     before = schema_version()
-    session.store  # noqa: B018 - opening migrates
+    session.make()
     if as_json:
         older = before if before is not None and before < newest else None
         output.emit({"path": where, "schema_version": newest, "migrated_from": older})

@@ -117,7 +117,7 @@ def _variables() -> list[Finding]:
 def _database(settings: Settings, actor: str) -> tuple[Store | None, list[Finding]]:
     engine, version = store_version()
     try:
-        store = open_store(settings, actor)
+        store = open_store(settings, actor, makes=False)
         about = store.maintenance.about()
     except StoreError as error:
         return None, [Finding(engine, OK, version), Finding("database", FAIL, error.message, error.suggestion)]

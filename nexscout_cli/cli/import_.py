@@ -76,7 +76,7 @@ def file_(
         raise UsageError("--columns is for --from csv", f"{source} has columns of its own")
     wanted = Wanted(source, mapping(columns))
     files = foreign_files.files_of(file, source)
-    session = Session()
+    session = Session(makes=True)
     subject = session.subject(user)
     check_user(subject)
     tally, prices = Tally(), Prices(foreign_files.rates_of)

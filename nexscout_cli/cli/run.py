@@ -52,7 +52,7 @@ def run(
     nexscout run @prompt.txt --attach notes.md --max-cost 0.02
     nexscout run --model gpt-4o --confirm "Draft the board letter"
     """
-    session = Session(quiet)
+    session = Session(quiet, makes=True)
     text = request.prompt_for_run(prompt, session.settings["firewall.max_bytes"])
     given |= more
     if talking.says_nothing(text, continue_, conversation) and given["messages"] is None and template is None:

@@ -67,7 +67,7 @@ def serve(
         from nexscout_cli.server.workers import Ended, begin, listening
     except ImportError as error:
         raise UsageError(f"the server needs the package {error.name}", "pip install 'nexscout[serve]'") from error
-    session = Session(quiet=True)
+    session = Session(quiet=True, makes=True)
     asked = session.asked
     place = host or asked["serve.host"], asked["serve.port"] if port is None else port
     number = workers or asked["serve.workers"]

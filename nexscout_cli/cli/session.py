@@ -40,11 +40,16 @@ def warn_of_unknown_variables() -> None:
 
 
 class Session:
-    """Opened lazily: a command that needs no database opens none."""
+    """Opened lazily: a command that needs no database opens none.
 
-    def __init__(self, quiet: bool = False) -> None:
+    ``makes``: on a server books are made where there are none, as every command does that begins with :meth:`recover`; one
+    that reads leaves nothing in a database that may be somebody else's.
+    """
+
+    def __init__(self, quiet: bool = False, *, makes: bool = False) -> None:
         os.umask(0o077)
         self.quiet = quiet
+        self._makes = makes
 
     @cached_property
     def asked(self) -> Settings:
@@ -72,7 +77,7 @@ class Session:
     def _opened(self) -> tuple[Store, Settings]:
         from nexscout_cli.assemble import opened
 
-        store, settings = opened(self.asked, self.actor)
+        store, settings = opened(self.asked, self.actor, makes=self._makes)
         if not self.quiet:
             warn_of_unknown_variables()
             for line in settings.ignored:
@@ -117,8 +122,14 @@ class Session:
             writes=writes,
         )
 
+    def make(self) -> None:
+        """Open the store, and make books where there are none."""
+        self._makes = True
+        self.store  # noqa: B018 - opening makes them
+
     def recover(self) -> None:
         """Settle what dead processes left behind: what every writing command begins with."""
+        self.make()
         self.store.recovery.recover(self.actor)
 
     def note_archives(self, what: str) -> None:

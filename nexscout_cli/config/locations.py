@@ -65,8 +65,7 @@ def db_path() -> Path:
     """The database file: ``NEXSCOUT_DB``, or ``nexscout.db`` in the data folder. Raises ConfigError for a pipe and a URL."""
     if db_url() is not None:
         raise ConfigError("NEXSCOUT_DB holds a URL, where a file is needed", "set NEXSCOUT_DB to a path")
-    kind, mark, _ = os.environ.get("NEXSCOUT_DB", "").strip().partition("://")
-    if mark and kind.isalnum():  # else a file of that name would be made, and nobody would see it
+    if (kind := other_url(os.environ.get("NEXSCOUT_DB", "").strip())) is not None:
         raise ConfigError(
             f"NEXSCOUT_DB holds a URL of {kind}, which nexscout can't use", "set it to a path or postgresql://…"
         )
@@ -85,6 +84,15 @@ def db_url() -> str | None:
 def is_url(place: str) -> bool:
     """Whether a place of books is a PostgreSQL URL and not a path."""
     return place.lower().startswith(("postgresql://", "postgres://"))
+
+
+def other_url(place: str) -> str | None:
+    """What a place of books is a URL of, where nexscout can't use it; None for others. Else a file of that name would be made,
+    and nobody would see it.
+    """
+    kind, mark, _ = place.partition("://")
+    is_word = kind[:1].isalpha() and all(letter.isalnum() or letter in "+-." for letter in kind)
+    return kind if mark and is_word and not is_url(place) else None
 
 
 def secrets_dir() -> Path:

@@ -61,6 +61,7 @@ def hosts(monkeypatch: pytest.MonkeyPatch) -> Hosts:
         AS $$ SELECT clock_timestamp() - interval '1 day' $$"""
     with closing(psycopg.connect(hosts.place, autocommit=True)) as root:
         root.execute(up_for_long.encode())
+        root.execute("REVOKE ALL ON FUNCTION nexscout.pg_postmaster_start_time() FROM PUBLIC")
         body = root.execute("SELECT prosrc FROM pg_proc WHERE proname = 'lives'").fetchone()
         assert body is not None
         root.execute(

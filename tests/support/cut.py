@@ -17,8 +17,8 @@ import psycopg
 
 
 class Cut(NamedTuple):
-    """When to break the line: at what a program says; ``arrives``: the server does it, and its answer is lost. ``for_good``:
-    nobody gets through any more.
+    """When to break the line: at what a program says, in one short message. ``arrives``: the server does it, and its answer is
+    lost. ``for_good``: nobody gets through any more.
     """
 
     at: bytes
@@ -39,6 +39,7 @@ class Line:
         self.cut: Cut | None = None
         self.broke = 0
         self._is_open = True
+        self._lock = threading.Lock()
         self._open: list[socket.socket] = []
         self._lost: dict[socket.socket, threading.Event] = {}
         """What answers are lost from, and whether the one that was waited for has come."""
@@ -65,27 +66,27 @@ class Line:
         with suppress(OSError):  # closed
             while True:
                 ours, _ = self._listener.accept()
-                if not self._is_open:
-                    ours.close()
-                    continue
-                theirs = socket.socket(socket.AF_UNIX)
-                theirs.connect(self._server)
-                self._open += ours, theirs
+                with self._lock:  # none is let through beside the one that is cut
+                    if not self._is_open:
+                        ours.close()
+                        continue
+                    theirs = socket.socket(socket.AF_UNIX)
+                    theirs.connect(self._server)
+                    self._open += ours, theirs
                 threading.Thread(target=self._carry, args=(ours, theirs), daemon=True).start()
 
     def _carry(self, ours: socket.socket, theirs: socket.socket) -> None:
         """What the program says goes to the server, up to the word."""
         answers = threading.Thread(target=self._answer, args=(ours, theirs), daemon=True)
         answers.start()
-        said = b""
         with suppress(OSError):
             while data := ours.recv(65_536):
-                said = said[-4_096:] + data
                 cut = self.cut
-                if cut is None or not re.search(cut.at, said):
+                if cut is None or not re.search(cut.at, data):
                     theirs.sendall(data)
                     continue
-                self.cut, self._is_open = None, not cut.for_good
+                with self._lock:
+                    self.cut, self._is_open = None, not cut.for_good
                 self.broke += 1
                 if cut.arrives:
                     self._lost[theirs] = threading.Event()

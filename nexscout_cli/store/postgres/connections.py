@@ -168,7 +168,7 @@ class Connections:
                 connection.prepare_threshold = None
         except (psycopg.ProgrammingError, UnicodeError) as error:
             raise StoreError(  # libpq repeats what it could not read, which may be a password
-                "NEXSCOUT_DB is no URL that PostgreSQL's library can read",
+                "the URL of the database is none that PostgreSQL's library can read",
                 "postgresql://USER@HOST:PORT/DATABASE, what is unusual in it percent-encoded",
                 code="bad_url",
             ) from (error if "://" not in str(error) else None)
@@ -183,13 +183,42 @@ class Connections:
             self._free.pop()[0].close()
 
 
+_SCHEMA = "SELECT max(number)::bigint, to_regclass('nexscout.ledger_entries') IS NOT NULL FROM nexscout.migrations"
+
+
 def schema_version(connection: psycopg.Connection[Any]) -> int:
-    """The schema the books have; 0 where there are none."""
+    """The schema the books have; 0 where there are none. Raises StoreError where a schema of that name is another program's."""
     try:
-        row = connection.execute("SELECT max(number) FROM nexscout.migrations").fetchone()
+        row = connection.execute(_SCHEMA).fetchone()
     except (errors.UndefinedTable, errors.InvalidSchemaName):
         return 0
-    return int(row[0] or 0) if row else 0
+    except errors.InsufficientPrivilege as error:
+        raise unusable(error) from error
+    except (psycopg.ProgrammingError, psycopg.DataError) as error:  # a table of that name with other columns
+        raise foreign("migrations") from error
+    if row is None or row[0] is None:
+        return 0
+    if not row[1]:
+        raise foreign("migrations")
+    return int(row[0])
+
+
+def missing(url: str) -> StoreError:
+    """What to say of a database without books."""
+    return StoreError(
+        f"there are no books in the database {psycopg.conninfo.conninfo_to_dict(url).get('dbname', '')} yet",
+        "`nexscout db migrate` makes them, and whoever runs it owns them; or check NEXSCOUT_DB",
+        code="missing",
+    )
+
+
+def foreign(what: str) -> StoreError:
+    """What to say of a schema ``nexscout`` with something in it that is another program's."""
+    return StoreError(
+        f"the schema nexscout in that database is another program's: it has {what}, and no books",
+        "give another database; or rename that schema, if nothing uses it",
+        code="foreign_schema",
+    )
 
 
 def present_schema(url: str) -> int | None:

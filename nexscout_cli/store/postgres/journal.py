@@ -79,11 +79,11 @@ class Journal:
                 if step is not None and not make(step):
                     break
                 made += 1
-            rest = b"".join(lines[made:])
-            os.lseek(file, 0, os.SEEK_SET)
-            os.ftruncate(file, 0)  # a step that is made again is refused by the state of its attempt
-            os.write(file, rest)
-            os.fsync(file)
+            # A step that is made again is refused by the state of its attempt. So the file is emptied when all are made, and else
+            # left as it is: whoever dies here loses none of the others.
+            if made == len(lines):
+                os.ftruncate(file, 0)
+                os.fsync(file)
         return made
 
     @contextmanager

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from nexscout_cli.store.postgres.prepared import ran, ran_plain
 from nexscout_cli.store.postgres.records import PostgresRecord, index_of, number, numbered
-from nexscout_cli.store.postgres.transaction import PostgresTransaction
+from nexscout_cli.store.postgres.transaction import TIME, PostgresTransaction
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Hashable, Iterator, Mapping
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from nexscout_cli.store.sqlite.records import Results
     from nexscout_cli.store.sqlite.transaction import Transaction
 
+_TIME = f"SELECT {TIME}".encode()
 _BEGIN = b"BEGIN ISOLATION LEVEL REPEATABLE READ, READ ONLY"
 T = TypeVar("T")
 _RECENT = 0.5
@@ -74,6 +75,9 @@ class LightTransaction(PostgresTransaction):
             value = read(self)
             kept[what] = time.monotonic(), value
         return value  # type: ignore[no-any-return]
+
+    def _read_time(self) -> tuple[datetime, str, str]:
+        return self._time or self._told_time(_rows(ran(self._open, _TIME, ()))[0])
 
     def execute(self, sql: str, values: Any = (), /) -> Results:
         """Run a statement that reads."""

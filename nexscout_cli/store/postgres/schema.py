@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from psycopg import errors
 
 from nexscout_cli.errors import StoreError
-from nexscout_cli.store.postgres.connections import SCHEMA_VERSION, schema_version
+from nexscout_cli.store.postgres.connections import SCHEMA_VERSION, foreign, schema_version
 from nexscout_cli.store.postgres.records import whole
 from nexscout_cli.store.sqlite.folding import fold_all
 
@@ -27,6 +27,11 @@ CREATE SCHEMA IF NOT EXISTS nexscout;
 SET LOCAL search_path = nexscout, pg_temp;
 CREATE TABLE IF NOT EXISTS migrations (number integer PRIMARY KEY, applied_at timestamptz NOT NULL DEFAULT now());
 """
+_OTHERS = """SELECT string_agg(name, ', ') FROM (
+    SELECT relname AS name FROM pg_class WHERE relnamespace = 'nexscout'::regnamespace AND relkind IN ('r', 'p', 'v', 'm', 'f')
+    AND relname <> 'migrations'
+    UNION ALL SELECT proname FROM pg_proc WHERE pronamespace = 'nexscout'::regnamespace ORDER BY 1 LIMIT 3) s"""
+"""What is there before the first migration."""
 
 
 def migrations() -> list[tuple[int, str]]:
@@ -47,6 +52,8 @@ def migrate(connection: Connection[Any], fill: Callable[[], None]) -> None:
             connection.execute(_START)
             row = connection.execute("SELECT coalesce(max(number), 0) FROM migrations").fetchone()
             before = int(row[0]) if row else 0
+            if not before and (found := connection.execute(_OTHERS).fetchone()) is not None and found[0]:
+                raise foreign(found[0])
             for number, sql in migrations():
                 if before < number <= SCHEMA_VERSION:
                     connection.execute(sql.encode())

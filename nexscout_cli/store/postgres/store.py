@@ -23,15 +23,23 @@ if TYPE_CHECKING:
 class PostgresStore(PostgresTransactions, Books):
     """Books on a server. Who opens a database without books first owns them: admin, tier elite.
 
-    ``kept_in``: the folder in which steps wait that are due while the server is away; None: they are told as failed alone.
+    ``makes`` False: it is an error where there are none. ``kept_in``: the folder in which steps wait that are due while the
+    server is away; None: they are told as failed alone.
     """
 
     lets_others_go_on = True
 
     def __init__(
-        self, url: str, clock: Clock | None, rules: StoreRules, owner: str, kept_in: Path | None = None
+        self,
+        url: str,
+        clock: Clock | None,
+        rules: StoreRules,
+        owner: str,
+        kept_in: Path | None = None,
+        *,
+        makes: bool = True,
     ) -> None:
-        super().__init__(url, clock, rules, owner, fill)
+        super().__init__(url, clock, rules, owner, fill if makes else None)
         self._kept_in = kept_in
 
     @property

@@ -29,10 +29,10 @@ _AT_A_TIME = 2_000
 """Rows of a long query that are asked for at a time."""
 BOOKS, USER, OTHER = 0x6E78_0002, 0x6E78_0003, 0x6E78_0004
 """The kinds of advisory locks: on all books, on one user's, on something named. They are taken in this order."""
-_TIME = "value, clock_timestamp() FROM meta WHERE key = 'last_seen'"
+TIME = "value, clock_timestamp() FROM meta WHERE key = 'last_seen'"
 # Worked out from left to right: first the locks, then the time.
-_ALONE = f"SELECT pg_advisory_xact_lock({BOOKS}, 0), {_TIME}"
-_BESIDE = f"SELECT pg_advisory_xact_lock_shared({BOOKS}, 0), pg_advisory_xact_lock({USER}, %s), {_TIME}"
+_ALONE = f"SELECT pg_advisory_xact_lock({BOOKS}, 0), {TIME}"
+_BESIDE = f"SELECT pg_advisory_xact_lock_shared({BOOKS}, 0), pg_advisory_xact_lock({USER}, %s), {TIME}"
 _TOUCH = """UPDATE meta SET value = %s WHERE key = (
     SELECT key FROM meta WHERE key = 'last_seen' AND value < %s FOR UPDATE SKIP LOCKED)"""
 
@@ -152,7 +152,7 @@ class PostgresTransaction(Transaction):
 
     def _read_time(self) -> tuple[datetime, str, str]:
         if self._time is None:
-            return self._told_time(self._open.execute(f"SELECT {_TIME}").fetchone())
+            return self._told_time(self._open.execute(f"SELECT {TIME}").fetchone())
         return self._time
 
     def _told_time(self, row: PostgresRecord | None) -> tuple[datetime, str, str]:

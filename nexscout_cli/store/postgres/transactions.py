@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import psycopg
 from psycopg import errors
 
+from nexscout_cli import waiting
 from nexscout_cli.engine.names import check_user
 from nexscout_cli.errors import StoreError
 from nexscout_cli.store.postgres.asking import asked
@@ -24,6 +25,7 @@ from nexscout_cli.store.postgres.connections import (
     SCHEMA_VERSION,
     UNFINISHED,
     Connections,
+    missing,
     schema_version,
     unusable,
 )
@@ -32,7 +34,6 @@ from nexscout_cli.store.postgres.light import LightTransaction
 from nexscout_cli.store.postgres.transaction import NeedsAllBooks, PostgresTransaction
 from nexscout_cli.store.sqlite.dialect import POSTGRES
 from nexscout_cli.store.sqlite.states import elsewhere
-from nexscout_cli.waiting import aside
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -61,7 +62,7 @@ class CommitUnsureError(StoreError):
 
 
 class PostgresTransactions:
-    """A database on a server. ``fill`` writes what new books start with, in the name of their ``owner``.
+    """A database on a server. ``fill`` writes what new books start with, in the name of their ``owner``; None: none are made.
 
     ``clock`` None: the server's, which all programs share.
     """
@@ -69,7 +70,7 @@ class PostgresTransactions:
     sql = POSTGRES
 
     def __init__(
-        self, url: str, clock: Clock | None, rules: StoreRules, owner: str, fill: Callable[[Transaction], None]
+        self, url: str, clock: Clock | None, rules: StoreRules, owner: str, fill: Callable[[Transaction], None] | None
     ) -> None:
         check_user(owner)  # before new books would be theirs
         self.own_clock = clock
@@ -79,7 +80,7 @@ class PostgresTransactions:
         with self.db.one() as connection:
             self._prepare(connection, owner, fill)
 
-    def _prepare(self, connection: Connection, owner: str, fill: Callable[[Transaction], None]) -> None:
+    def _prepare(self, connection: Connection, owner: str, fill: Callable[[Transaction], None] | None) -> None:
         try:
             version = schema_version(connection)
             if version == UNFINISHED:
@@ -94,10 +95,12 @@ class PostgresTransactions:
                     "upgrade nexscout",
                     code="newer_schema",
                 )
+            if version == 0 and fill is None:
+                raise missing(self.db.url)
             if version < SCHEMA_VERSION:
                 from nexscout_cli.store.postgres.schema import migrate
 
-                migrate(connection, lambda: fill(self._transaction(connection, owner, is_alone=True)))
+                migrate(connection, lambda: fill and fill(self._transaction(connection, owner, is_alone=True)))
         except psycopg.Error as error:
             raise unusable(error) from error
 
@@ -116,6 +119,10 @@ class PostgresTransactions:
     @contextmanager
     def read(self, actor: str) -> Iterator[Transaction]:
         """One consistent state of the database, as the actor may see it."""
+        if waiting.here() is not None:  # others go on meanwhile
+            with self.read_lightly(actor) as transaction:
+                yield transaction
+            return
         try:
             with self.db.one("BEGIN ISOLATION LEVEL REPEATABLE READ, READ ONLY") as connection:
                 yield self._transaction(connection, actor)
@@ -225,7 +232,7 @@ class PostgresTransactions:
         What the server gave up to let another transaction on, and what a broken connection cut short, is made again. Where
         the commit may have been made, ``proof`` is looked for first, when whatever is left of that transaction has ended.
         """
-        return aside(lambda: self._together(actor, make, user_id, proof))
+        return waiting.aside(lambda: self._together(actor, make, user_id, proof))
 
     def _together(self, actor: str, make: Callable[[Transaction], T], user_id: str, proof: Proof[T] | None) -> T:
         whose: str | None = user_id
@@ -269,7 +276,7 @@ class PostgresTransactions:
                         raise CommitUnsureError(_MAY_BE_MADE, _LOOK) from error
                     raise
 
-        return aside(lambda: self._tried(once))
+        return waiting.aside(lambda: self._tried(once))
 
     def _tried(self, once: Callable[[float | None], T]) -> T:
         """What ``once`` returns, at the first try that nothing outside of it foils. It is told how many seconds ago an earlier
