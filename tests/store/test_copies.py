@@ -186,7 +186,7 @@ def test_every_table_is_copied_or_made_again(shop: Shop, busy: Any) -> None:
                 "SELECT relname FROM pg_class WHERE relnamespace = 'nexscout'::regnamespace AND relkind IN ('r', 'p') "
                 "AND NOT relispartition"
             ).fetchall()
-        of_its_own = {"migrations", "members", "lessons", "workers", "folding", "key_requests", "claims"}
+        of_its_own = {"migrations", "members", "lessons", "workers", "folding", "key_requests", "claims", "leaving_months"}
     else:
         with sqlite3.connect(shop.books._path) as connection:  # type: ignore[attr-defined]
             found = connection.execute("SELECT name FROM sqlite_schema WHERE type = 'table'").fetchall()

@@ -1,4 +1,4 @@
-"""Over PostgreSQL what a request leaves lies in tables of the month in which it began, and a month that is archived goes at once."""
+"""Over PostgreSQL what a request leaves lies in tables of the month in which it began, and an archived month goes at once."""
 
 from __future__ import annotations
 
@@ -187,7 +187,7 @@ def test_a_login_that_reads_cannot_read_a_month_past_the_policies(place: Place) 
         owner.execute(f"CREATE ROLE {READER} LOGIN PASSWORD '{READER}' IN ROLE nexscout_member".encode())
         owner.execute("INSERT INTO nexscout.members VALUES (%s, 'nobody')", (READER,))
     with closing(psycopg.connect(as_login(place.url, READER), autocommit=True)) as reader:
-        for table in sorted(place.tables()) + ["claims", "leaving_months"]:
+        for table in [*sorted(place.tables()), "claims", "leaving_months"]:
             with pytest.raises(psycopg.errors.InsufficientPrivilege):
                 reader.execute(f"SELECT * FROM nexscout.{table}".encode())
         for table in sorted(place.tables()):  # nor where somebody gave it the right
@@ -202,7 +202,7 @@ def silent(month: str, what: str) -> None:
 def used(place: Place) -> tuple[str, str]:
     """A month with calls, one of them over its end: the names of one and of that one."""
     pytest.importorskip("pyarrow", reason="archives are not installed: nexscout[archive]")
-    name = [place.paid() for _ in range(3)][0]
+    name = next(place.paid() for _ in range(3))
     place.clock.time = datetime(2026, 11, 30, 23, 59, 59, tzinfo=UTC)
     over = place.ada.sent(request_id=new_id(place.clock))
     place.clock.move(seconds=5)
