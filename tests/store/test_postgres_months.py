@@ -202,7 +202,7 @@ def silent(month: str, what: str) -> None:
 def used(place: Place) -> tuple[str, str]:
     """A month with calls, one of them over its end: the names of one and of that one."""
     pytest.importorskip("pyarrow", reason="archives are not installed: nexscout[archive]")
-    name = next(place.paid() for _ in range(3))
+    names = [place.paid() for _ in range(3)]
     place.clock.time = datetime(2026, 11, 30, 23, 59, 59, tzinfo=UTC)
     over = place.ada.sent(request_id=new_id(place.clock))
     place.clock.move(seconds=5)
@@ -210,7 +210,7 @@ def used(place: Place) -> tuple[str, str]:
     place.clock.time = DECEMBER
     place.paid()
     place.app.recovery.recover("ada")
-    return name, over.request_id
+    return names[0], over.request_id
 
 
 def test_a_month_that_is_archived_goes_with_its_tables_and_what_stays_of_it_is_kept(
