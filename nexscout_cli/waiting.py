@@ -57,16 +57,12 @@ class Loop(Protocol):
         """Do something when the loop ends."""
 
 
-def _nowhere() -> Loop | None:
-    return None
-
-
-_find: Callable[[], Loop | None] = _nowhere
+_find: Callable[[], Loop | None] | None = None
 
 
 def here() -> Loop | None:
     """The loop that the calling code runs on as a coroutine; None where it has a thread to itself."""
-    return _find()
+    return None if _find is None else _find()
 
 
 def found_by(find: Callable[[], Loop | None]) -> None:

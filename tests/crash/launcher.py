@@ -29,6 +29,7 @@ from nexscout_cli.providers import Providers
 from nexscout_cli.store.postgres.connections import Connections
 from nexscout_cli.store.postgres.groups import Groups
 from nexscout_cli.store.postgres.ledger import PostgresLedger
+from nexscout_cli.store.postgres.recovery import PostgresRecovery
 from nexscout_cli.store.postgres.transactions import PostgresTransactions
 from nexscout_cli.store.sqlite import changes, database, loop_writer
 from nexscout_cli.store.sqlite.jobs import SqliteJobs
@@ -124,8 +125,9 @@ def arm(point: str, nth: int) -> None:
 
     wrapped = watched(getattr(owner, name))
     setattr(owner, name, staticmethod(wrapped) if owner is Wire else wrapped)
-    if owner is SqliteLedger and name in vars(PostgresLedger):
-        setattr(PostgresLedger, name, watched(vars(PostgresLedger)[name]))
+    for over in (PostgresLedger, PostgresRecovery):
+        if owner in over.__bases__ and name in vars(over):
+            setattr(over, name, watched(vars(over)[name]))
 
     class Dying(changes.Commit):
         inside = False
@@ -169,12 +171,19 @@ def arm(point: str, nth: int) -> None:
 
 def arm_functions(reached: Callable[[], None]) -> None:
     """A step that is one function of the database is made in a transaction that this process can die in."""
-    call, one = Groups._call, Connections.one
+    call, ask, one = Groups._call, PostgresTransactions.ask, Connections.one
 
     def stepping(groups: Groups, ask: Callable[[Any], Any], begin: str = "") -> Any:
         stepping = _stepping.set(_inside.get() and not begin)  # a step that begins a transaction ends it as well
         try:
             return call(groups, ask, begin)
+        finally:
+            _stepping.reset(stepping)
+
+    def asking(store: PostgresTransactions, function: str, value: dict[str, Any]) -> Any:
+        stepping = _stepping.set(_inside.get())
+        try:
+            return ask(store, function, value)
         finally:
             _stepping.reset(stepping)
 
@@ -189,6 +198,7 @@ def arm_functions(reached: Callable[[], None]) -> None:
                 reached()
 
     Groups._call = stepping  # type: ignore[method-assign]
+    PostgresTransactions.ask = asking  # type: ignore[method-assign]
     Connections.one = opened  # type: ignore[method-assign]
 
 

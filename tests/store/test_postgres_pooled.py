@@ -44,7 +44,7 @@ def test_nothing_is_kept_in_a_session_that_others_have_too(
 
     def shared(self: Connections) -> Connection:
         connection = plainly(self)
-        connection.prepare_threshold = None
+        connection.prepare_threshold = connection.prepared = None
         connection.execute("DISCARD ALL")  # as another session has it
         return connection
 

@@ -9,13 +9,15 @@ from typing import TYPE_CHECKING, NamedTuple
 from zlib import crc32
 
 from nexscout_cli.config import Settings
+from nexscout_cli.engine.learning import MAX_CANDIDATES
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
     from nexscout_cli.engine.prompt_cache import Sent
     from nexscout_cli.engine.request import AIRequest
 
 MAX_CHARS = 4_000
-MAX_CANDIDATES = 200
 
 
 class Observation:
@@ -151,15 +153,22 @@ def _masked(prompt: str) -> list[list[str]]:
     return sentences
 
 
+def runs(words: Sequence[str], tells: Sequence[bool]) -> Iterator[str]:
+    """Every 3–6 words that follow each other, where one of them ``tells``."""
+    for start in range(len(words) - 2):
+        run, is_telling = f"{words[start]} {words[start + 1]}", tells[start] or tells[start + 1]
+        for n in range(start + 2, min(start + 6, len(words))):
+            run = f"{run} {words[n]}"
+            is_telling = is_telling or tells[n]
+            if is_telling:
+                yield run
+
+
 def _phrases(prompt: str) -> list[str]:
     """The distinct phrases of 3–6 words, those of masks and stop-words alone left out; where they are many, the longest."""
     found: dict[str, None] = {}
     for words in _masked(prompt):
-        tells = [word[0] != "<" and word not in _STOP_WORDS for word in words]
-        for start in range(len(words) - 2):
-            for end in range(start + 3, min(start + 6, len(words)) + 1):
-                if any(tells[start:end]):
-                    found[" ".join(words[start:end])] = None
+        found.update(dict.fromkeys(runs(words, [word[0] != "<" and word not in _STOP_WORDS for word in words])))
         if len(found) > MAX_CANDIDATES:
             break
     return sorted(found, key=lambda phrase: phrase.count(" "))[-MAX_CANDIDATES:]

@@ -35,9 +35,19 @@ def text_writer() -> Callable[[Any], str]:
     return plain if _may_be_interrupted() else _text
 
 
+class _Thread(threading.local):
+    """The calling thread; ``is_first``: the one that an interrupt stops."""
+
+    def __init__(self) -> None:
+        self.is_first = threading.current_thread() is threading.main_thread()
+
+
+_thread = _Thread()
+
+
 def _may_be_interrupted() -> bool:
     """Whether this is a command's own thread, whose waits an interrupt must end at once, and which makes one call."""
-    return threading.current_thread() is threading.main_thread() and waiting.here() is None
+    return _thread.is_first and waiting.here() is None
 
 
 @cache

@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 import time
 from collections import deque
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from functools import partial
 from queue import Empty, SimpleQueue
 from typing import TYPE_CHECKING, Any
@@ -21,8 +21,6 @@ from nexscout_cli.errors import NotPermitted, StoreError
 from nexscout_cli.store.postgres.records import PostgresRecord, adapt, as_records
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from nexscout_cli.errors import NexScoutError
 
 SCHEMA_VERSION = 29
@@ -47,15 +45,15 @@ _SETTINGS = (
 class Connection(psycopg.Connection[PostgresRecord]):
     """One to the server."""
 
-    prepared: dict[bytes, bytes]
-    """What is prepared in it by ``prepared.py``: statements, and their names."""
+    prepared: dict[bytes, bytes] | None
+    """What is prepared in it by ``prepared.py``: statements, and their names; None where it is shared."""
 
 
 def is_shared(connection: Connection) -> bool:
     """Whether a pool of connections stands between here and the server, which may give each transaction another session: so
     that nothing may be kept in one, neither settings nor prepared statements. Its sessions have other numbers than the server's.
     """
-    return connection.prepare_threshold is None
+    return connection.prepared is None
 
 
 class Connections:
@@ -75,33 +73,24 @@ class Connections:
         for _ in range(MOST):
             self._room.put(None)
 
-    @contextmanager
-    def one(self, begin: str = "") -> Iterator[Connection]:
-        """A connection on which ``begin`` was run. Raises StoreError where none is to be had within the timeout."""
+    def one(self, begin: str = "") -> _One:
+        """A connection on which ``begin`` was run, for the time of a ``with``. Raises StoreError where none is to be had within
+        the timeout.
+        """
         if self._pid != os.getpid():  # the parent goes on talking on those
             self._begin()
+        return _One(self, begin)
+
+    def _wait_for_room(self) -> None:
+        """Wait for one's turn."""
         try:
-            self._take_room()
+            waiting.aside(lambda: self._room.get(timeout=self.timeout))
         except Empty:
             raise StoreError(
                 f"all {MOST} connections to the database were busy for {self.timeout:g} seconds",
                 "try again; many calls are under way",
                 code="busy",
             ) from None
-        connection = None
-        try:
-            connection = self._begun(begin)
-            yield connection
-        finally:
-            if connection is not None:
-                self._put_back(connection)
-            self._room.put(None)
-
-    def _take_room(self) -> None:
-        """Wait for one's turn. Raises Empty where it does not come within the timeout."""
-        with suppress(Empty):
-            return self._room.get(block=False)
-        return waiting.aside(lambda: self._room.get(timeout=self.timeout))
 
     def _begun(self, begin: str) -> Connection:
         """One that was kept, where it still answers, else a new one."""
@@ -139,17 +128,13 @@ class Connections:
     def _wait(self) -> tuple[str]:
         return (f"{round(self.timeout * 1000)}ms",)
 
-    def _put_back(self, connection: Connection) -> None:
-        if connection.pgconn.transaction_status != _IDLE:
-            if waiting.here() is not None:  # a loop waits for nobody, and a thread to wait in may not be had
-                connection.close()
-            else:
-                with suppress(psycopg.Error):
-                    connection.rollback()
-        if self.closed or connection.closed:  # a broken one is closed, too
+    def _clear(self, connection: Connection) -> None:
+        """End a transaction that was left open; one that broke ends by itself."""
+        if waiting.here() is not None:  # a loop waits for nobody, and a thread to wait in may not be had
             connection.close()
         else:
-            self._free.append((connection, time.monotonic()))
+            with suppress(psycopg.Error):
+                connection.rollback()
 
     def connect(self) -> Connection:
         """A new connection. Raises StoreError."""
@@ -165,7 +150,7 @@ class Connections:
             adapt(connection)
             row = connection.execute(_SETTINGS, self._wait()).fetchone()
             if row is not None and row[0] != connection.info.backend_pid:
-                connection.prepare_threshold = None
+                connection.prepare_threshold = connection.prepared = None
         except (psycopg.ProgrammingError, UnicodeError) as error:
             raise StoreError(  # libpq repeats what it could not read, which may be a password
                 "the URL of the database is none that PostgreSQL's library can read",
@@ -181,6 +166,40 @@ class Connections:
         self.closed = True
         while self._free:
             self._free.pop()[0].close()
+
+
+class _One:
+    """A connection for the time of a ``with``. A class, for each call takes two: a generator's context is twice as slow."""
+
+    __slots__ = ("_begin", "_connection", "_place")
+
+    def __init__(self, place: Connections, begin: str) -> None:
+        self._place, self._begin = place, begin
+
+    def __enter__(self) -> Connection:
+        place = self._place
+        try:
+            place._room.get(block=False)
+        except Empty:
+            place._wait_for_room()
+        try:
+            self._connection = place._begun(self._begin)
+        except BaseException:
+            place._room.put(None)
+            raise
+        return self._connection
+
+    def __exit__(self, *_: object) -> None:
+        place, connection = self._place, self._connection
+        try:
+            if connection.pgconn.transaction_status != _IDLE:
+                place._clear(connection)
+            if place.closed or connection.pgconn.transaction_status != _IDLE:  # it broke
+                connection.close()
+            else:
+                place._free.append((connection, time.monotonic()))
+        finally:
+            place._room.put(None)
 
 
 _SCHEMA = "SELECT max(number)::bigint, to_regclass('nexscout.ledger_entries') IS NOT NULL FROM nexscout.migrations"

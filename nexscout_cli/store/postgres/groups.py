@@ -53,10 +53,11 @@ def may_be_made(error: psycopg.Error) -> bool:
 class _Waiting:
     """A step, and what comes of it. Whoever waits for it may be asked to send a group first: the one it is in."""
 
-    __slots__ = ("group", "is_plain", "lesson", "marks", "step", "told", "wake")
+    __slots__ = ("group", "is_plain", "lesson", "marks", "step", "told", "user", "wake")
 
     def __init__(self, step: Step, lesson: Lesson | None) -> None:
         self.step, self.lesson = step, lesson
+        self.user: str = step["user"]
         self.told: Any = None
         self.group: _Group | None = None
         self.wake: waiting.Wake | None = None
@@ -67,31 +68,46 @@ class _Waiting:
         if "claim" in step:
             self.marks.append(step["claim"])
         if "key" in step:
-            self.marks.append(f"{step['user']} {step['key']}")
+            self.marks.append(f"{self.user} {step['key']}")
 
 
 class _Group(NamedTuple):
-    """Steps that go together. ``late``: users who learn of other steps that are under way as well. Their profiles learn of these
-    afterwards.
+    """Steps that go together. ``taught``: users who learn of them; ``late``: those of these who learn of other steps that are
+    under way as well. Their profiles learn of these afterwards.
     """
 
     steps: list[_Waiting]
+    taught: set[str]
     late: set[str]
+
+
+class _Taken:
+    """What steps that are under way keep others from."""
+
+    def __init__(self, groups: Iterable[_Group]) -> None:
+        self.busy: set[str] = set()
+        """Users who have some under way."""
+        self.closed: set[str] = set()
+        """Those of them whose books one of these has to itself."""
+        self.marks: set[str] = set()
+        """Requests, claims and keys: two of these at a time could only wait for each other."""
+        for group in groups:
+            for one in group.steps:
+                self.busy.add(one.user)
+                self.marks.update(one.marks)
+                if not one.is_plain:
+                    self.closed.add(one.user)
+
+    def lets(self, one: _Waiting, *, beside: bool) -> bool:
+        """Whether a step may go with these under way; ``beside``: also of a user who has others under way."""
+        keeps = self.closed if one.is_plain and beside else self.busy
+        return one.user not in keeps and self.marks.isdisjoint(one.marks)
 
 
 def _wake(some: list[_Waiting]) -> None:
     for one in some:
         assert one.wake is not None  # alone is who never had to wait
         one.wake.set()
-
-
-def _count(counted: dict[str, int], users: Iterable[str], more: int) -> None:
-    """One more, or one less, of each; whom there is nothing of is left out."""
-    for user_id in users:
-        if n := counted.get(user_id, 0) + more:
-            counted[user_id] = n
-        else:
-            del counted[user_id]
 
 
 class Groups:
@@ -106,16 +122,9 @@ class Groups:
         self._pid = os.getpid()
         self._lock = threading.Lock()
         self._waiting: list[_Waiting] = []
-        self._under_way = 0
+        self._going: list[_Group] = []
         self._sent = 0.0
         """When the last group went."""
-        self._busy: dict[str, int] = {}
-        """Users, by how many of their steps are under way."""
-        self._closed: set[str] = set()
-        """Those of them whose books one of these has to itself."""
-        self._marks: set[str] = set()
-        """Requests, claims and keys of what is under way: two of these at a time could only wait for each other."""
-        self._taught: dict[str, int] = {}
         self._shared: set[str] = set()
         """Users whose profiles other programs write too."""
         self._behind: dict[str, list[Lesson]] = {}
@@ -132,57 +141,52 @@ class Groups:
         mine = _Waiting(step, lesson)
         leaders: list[_Waiting] = []
         with self._lock:
-            if not self._under_way and not self._waiting and step["user"] not in self._busy and self._may_go(mine):
-                mine.group = self._taken([mine])
+            if not self._going and not self._waiting:
+                self._go([mine])
             else:
                 mine.wake = waiting.Wake()
                 self._waiting.append(mine)
                 leaders = self._next()
-        _wake(leaders)
         if mine.wake is not None:
+            _wake(leaders)
             mine.wake.wait()
-        if (group := mine.group) is not None:
-            self._lead(group)
+        if mine.group is not None:
+            self._lead(mine.group)
         return mine.told
-
-    def _may_go(self, one: _Waiting) -> bool:
-        user_id = one.step["user"]
-        if (user_id in self._closed) if one.is_plain else (user_id in self._busy):
-            return False
-        return self._marks.isdisjoint(one.marks)
 
     def _lead(self, group: _Group) -> None:
         """Send a group; then wake those who are in it, and somebody who sends what has come to wait meanwhile."""
         try:
             if len(group.steps) == 1 or not self._together(group):
                 for one in group.steps:
-                    one.told = self._alone(one, is_late=one.step["user"] in group.late)
+                    one.told = self._alone(one, is_late=one.user in group.late)
         finally:
             with self._lock:
-                self._back(group)
-                leaders = self._next()
-            _wake(group.steps[1:])
-            _wake(leaders)
+                self._going.remove(group)
+                leaders = self._next() if self._waiting else []
+            if leaders or len(group.steps) > 1:
+                _wake(group.steps[1:])
+                _wake(leaders)
         if self._behind:
             waiting.aside(self._catch_up)
 
     def _next(self) -> list[_Waiting]:
         """Who leads the groups that may go now: of those who wait, by turn."""
         leaders = []
-        while self._waiting and self._under_way < AT_A_TIME:
-            is_stuck = self._under_way and time.monotonic() - self._sent > LONG
-            least = MOST if self._under_way and not is_stuck else 1
+        while self._waiting and len(self._going) < AT_A_TIME:
+            is_stuck = self._going and time.monotonic() - self._sent > LONG
+            least = MOST if self._going and not is_stuck else 1
             if len(self._waiting) < least:
                 break
             chosen, rest = self._chosen(beside=not is_stuck)
             if len(chosen) < least:
                 break
             self._waiting = rest
-            chosen[0].group = self._taken(chosen)
+            self._go(chosen)
             leaders.append(chosen[0])
         return leaders
 
-    def _chosen(self, *, beside: bool = True) -> tuple[list[_Waiting], list[_Waiting]]:
+    def _chosen(self, *, beside: bool) -> tuple[list[_Waiting], list[_Waiting]]:
         """Those of who wait that may go together, and the others. None passes one that waits for its user's others to end.
 
         ``beside``: also such whose users have others under way.
@@ -191,54 +195,44 @@ class Groups:
         rest: list[_Waiting] = []
         marks: set[str] = set()
         passed: set[str] = set()
+        taken = _Taken(self._going)
         for one in self._waiting:
-            user_id = one.step["user"]
-            may_go = user_id not in passed and (beside or user_id not in self._busy) and self._may_go(one)
-            if len(chosen) < MOST and may_go and marks.isdisjoint(one.marks):
+            may_go = len(chosen) < MOST and one.user not in passed and taken.lets(one, beside=beside)
+            if may_go and marks.isdisjoint(one.marks):
                 chosen.append(one)
                 marks.update(one.marks)
             else:
                 rest.append(one)
                 if not one.is_plain:
-                    passed.add(user_id)
+                    passed.add(one.user)
         return chosen, rest
 
-    def _taken(self, steps: list[_Waiting]) -> _Group:
-        """A group that is under way from here on."""
-        self._under_way += 1
-        self._sent = time.monotonic()
-        taught = {one.step["user"] for one in steps if one.lesson is not None}
-        late = {user_id for user_id in taught if user_id in self._taught or user_id in self._shared}
-        _count(self._taught, taught, 1)
+    def _go(self, steps: list[_Waiting]) -> None:
+        """A group is under way from here on; the caller of its first step leads it."""
+        taught: set[str] = set()
         for one in steps:
-            _count(self._busy, (one.step["user"],), 1)
-            self._marks.update(one.marks)
-            if not one.is_plain:
-                self._closed.add(one.step["user"])
-        return _Group(steps, late)
-
-    def _back(self, group: _Group) -> None:
-        """A group has come back."""
-        self._under_way -= 1
-        _count(self._taught, {one.step["user"] for one in group.steps if one.lesson is not None}, -1)
-        for one in group.steps:
-            _count(self._busy, (one.step["user"],), -1)
-            self._marks.difference_update(one.marks)
-            if not one.is_plain:
-                self._closed.discard(one.step["user"])
+            if one.lesson is not None:
+                taught.add(one.user)
+        late = taught & self._shared
+        for other in self._going:
+            late |= taught & other.taught
+        steps[0].group = group = _Group(steps, taught, late)
+        self._going.append(group)
+        self._sent = time.monotonic()
 
     def _alone(self, one: _Waiting, *, is_late: bool) -> Any:
-        step, user_id = one.step, one.step["user"]
+        step, user_id = one.step, one.user
         if one.lesson is None:
             return self._asked("step", step)
         for _ in range(0 if is_late else _TRIES):
             learned = self._profiles.fold(user_id, [one.lesson])
             if learned is None:  # of a profile that can't be read nothing is learned
                 return self._asked("step", step)
-            told = self._asked("step", step | {"profile": {"seen": learned.seen, "values": learned.values}})
+            told = self._asked("step", {**step, "profile": {"seen": learned.seen, "values": learned.values}})
+            if isinstance(told, dict) and "seen" in told:
+                self._profiles.put(user_id, told["seen"], learned.state)
+                return told
             if not self._is_stale(told, [user_id]):
-                if isinstance(told, dict):
-                    self._profiles.put(user_id, told["seen"], learned.state)
                 return told
         told = self._asked("step", step)
         if isinstance(told, dict):
@@ -253,9 +247,9 @@ class Groups:
             lessons: dict[str, list[Lesson]] = {}
             after: dict[str, list[int]] = {}
             for n, one in taught if left else ():
-                if one.lesson is not None and one.step["user"] not in group.late:
-                    lessons.setdefault(one.step["user"], []).append(one.lesson)
-                    after.setdefault(one.step["user"], []).append(n)
+                if one.lesson is not None and one.user not in group.late:
+                    lessons.setdefault(one.user, []).append(one.lesson)
+                    after.setdefault(one.user, []).append(n)
             learned = self._fold(lessons)
             profiles = [
                 {"user": user_id, "profile": {"seen": one.seen, "values": one.values}, "after": after[user_id]}
@@ -272,7 +266,7 @@ class Groups:
             one.told = what.get("error", what)
         for user_id, seen in told["seen"].items():
             self._profiles.put(user_id, seen, learned[user_id].state)
-        self._leave([one for _, one in taught if one.step["user"] not in lessons and isinstance(one.told, dict)])
+        self._leave([one for _, one in taught if one.user not in lessons and isinstance(one.told, dict)])
         return True
 
     def _fold(self, lessons: dict[str, list[Lesson]]) -> dict[str, Learned]:
@@ -299,7 +293,7 @@ class Groups:
         with self._lock:
             for one in made:
                 if one.lesson is not None:
-                    self._behind.setdefault(one.step["user"], []).append(one.lesson)
+                    self._behind.setdefault(one.user, []).append(one.lesson)
 
     def _catch_up(self) -> None:
         """Write what profiles are still to learn, all of a user's that has come together; one at a time for each user."""
@@ -320,7 +314,7 @@ class Groups:
     def _is_due(self, user_id: str, left: list[Lesson]) -> bool:
         if user_id in self._catching_up:
             return False
-        return user_id not in self._taught or len(left) >= BEHIND
+        return len(left) >= BEHIND or not any(user_id in group.taught for group in self._going)
 
     def _caught_up_at_once(self, user_id: str, lessons: list[Lesson]) -> bool:
         """Write what a profile comes to where nobody else has changed it; whether that is done."""
@@ -351,7 +345,7 @@ class Groups:
         connection.execute("COMMIT")
 
     def _asked(self, function: str, value: Any) -> Any:
-        return self._call(lambda connection: asked(connection, function, value))
+        return self._call(partial(asked, function=function, value=value))
 
     def _call(self, ask: Callable[[Connection], Any], begin: str = "") -> Any:
         try:

@@ -68,12 +68,11 @@ class Profiles:
 
     def find(self, user_id: str) -> Known | None:
         """A user's profile as it was seen last; None where it was not."""
-        with self._lock:
-            return self._seen.get(user_id)
+        return self._seen.get(user_id)
 
     def known(self, user_id: str) -> str:
         """By what a user's profile is known here; empty where it is not."""
-        found = self.find(user_id)
+        found = self._seen.get(user_id)
         return found.seen if found else ""
 
     def heard(self, user_id: str, profile: dict[str, Any] | None) -> Known:
@@ -92,5 +91,5 @@ class Profiles:
 
     def fold(self, user_id: str, lessons: Sequence[Lesson]) -> Learned | None:
         """The profile with lessons in; None where it can't be read: then nothing is learned."""
-        found = self.find(user_id)
+        found = self._seen.get(user_id)
         return Learned("0", [], None) if found is None else found.after(lessons)

@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Any
 import psycopg
 
 from nexscout_cli import waiting
-from nexscout_cli.store.postgres.connections import is_shared
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -25,24 +24,23 @@ _WHOLE = (psycopg.pq.ExecStatus.COMMAND_OK, psycopg.pq.ExecStatus.TUPLES_OK)
 
 def ran(connection: Connection, query: bytes, values: Sequence[bytes | None]) -> PGresult:
     """What a statement with numbered values comes to. Raises psycopg.Error."""
-    server, loop = connection.pgconn, waiting.here()
-    name = None
-    if not is_shared(connection):  # else another session has what is prepared in this one
-        name = connection.prepared.get(query)
-        if name is None:
-            name = b"nexscout_%d" % len(connection.prepared)
-            if loop is None:
-                whole(server.prepare(name, query))
-            else:
-                _awaited(loop, server, server.send_prepare, name, query)
-            connection.prepared[query] = name
-    if loop is None:
-        if name is None:
+    server, prepared, loop = connection.pgconn, connection.prepared, waiting.here()
+    if prepared is None:  # another session has what is prepared in this one
+        if loop is None:
             return whole(server.exec_params(query, values))
-        return whole(server.exec_prepared(name, values))  # type: ignore[arg-type]  # None is NULL, as above
-    if name is None:
         return _awaited(loop, server, server.send_query_params, query, values)
-    return _awaited(loop, server, server.send_query_prepared, name, values)
+    name = prepared.get(query)
+    if name is None:
+        name = b"nexscout_%d" % len(prepared)
+        if loop is None:
+            whole(server.prepare(name, query))
+        else:
+            _awaited(loop, server, server.send_prepare, name, query)
+        prepared[query] = name
+    if loop is not None:
+        return _awaited(loop, server, server.send_query_prepared, name, values)
+    result = server.exec_prepared(name, values)  # type: ignore[arg-type]  # None is NULL, as above
+    return result if result.status in _WHOLE else whole(result)
 
 
 def ran_plain(connection: Connection, query: bytes) -> None:

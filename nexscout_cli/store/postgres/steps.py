@@ -48,13 +48,18 @@ def begun(name: str, actor: str, user_id: str, request_id: str, clock: Clock | N
 
 def of_attempt(name: str, actor: str, attempt: Attempt, clock: Clock | None, **more: Any) -> Step:
     """A step that moves an attempt."""
-    return begun(name, actor, attempt.settlement.user_id, attempt.request_id, clock) | {"id": attempt.id} | more
+    step = begun(name, actor, attempt.settlement.user_id, attempt.request_id, clock)
+    step["id"] = attempt.id
+    step.update(more)
+    return step
 
 
 def hold(actor: str, order: Order, rules: StoreRules, clock: Clock | None) -> Step:
     """T1, of a request's first attempt."""
     about, settlement = order.prediction, order.settlement
-    step = begun("hold", actor, about.user_id, about.request_id, clock) | {
+    user_id = about.user_id
+    step = begun("hold", actor, user_id, about.request_id, clock)
+    step |= {
         "daily": _daily(rules),
         "version": str(order.version),
         "fingerprint": order.fingerprint,
@@ -67,13 +72,13 @@ def hold(actor: str, order: Order, rules: StoreRules, clock: Clock | None) -> St
         "owner": owner.me(),
         "seconds": order.seconds,
         "plan": settlement.as_json(),
-        "budgets": [*([_energy(order)] if order.energy else []), *(_budget(one, order) for one in order.budgets)],
+        "budgets": _drawn_on(order, user_id),
         "prediction": about,
     }
     if order.idempotency_key is not None:
         step["key"] = order.idempotency_key
     if order.cache_key:
-        step["claim"] = claims.on_key(about.user_id, order.cache_key)
+        step["claim"] = claims.on_key(user_id, order.cache_key)
     return step
 
 
@@ -81,27 +86,39 @@ def _daily(rules: StoreRules) -> dict[str, int]:
     return {tier: terms.daily_tokens for tier, terms in rules.tiers.items()}
 
 
-def _energy(order: Order) -> dict[str, Any]:
-    owner, amount = order.prediction.user_id, order.energy
-    return {"owner": owner, "unit": "energy", "window": accounts.PREPAID, "entered": True, "amount": amount}
+def _drawn_on(order: Order, user_id: str) -> list[Step]:
+    amounts = {"usd": order.hold, "tokens": order.hold_tokens}
+    drawn_on = [{**account, "amount": amounts[account["unit"]]} for account in _accounts(order.budgets, user_id)]
+    if order.energy:
+        drawn_on.insert(0, {**_energy(user_id), "amount": order.energy})
+    return drawn_on
 
 
-def _budget(budget: Budget, order: Order) -> dict[str, Any]:
-    return {
-        "owner": accounts.owner_of(budget, order.prediction.user_id),
-        "unit": budget.unit,
-        "window": budget.window,
-        "cap": budget.cap,
-        "entered": budget.entered,
-        "amount": order.hold if budget.unit == "usd" else order.hold_tokens,
-    }
+def _energy(user_id: str) -> Step:
+    return {"owner": user_id, "unit": "energy", "window": accounts.PREPAID, "entered": True}
+
+
+@lru_cache(maxsize=1024)  # a user's calls draw on the same accounts again and again
+def _accounts(budgets: tuple[Budget, ...], user_id: str) -> tuple[Step, ...]:
+    """The accounts of budgets, each as its own step wants it but for its amount."""
+    return tuple(
+        {
+            "owner": accounts.owner_of(budget, user_id),
+            "unit": budget.unit,
+            "window": budget.window,
+            "cap": budget.cap,
+            "entered": budget.entered,
+        }
+        for budget in budgets
+    )
 
 
 def post(actor: str, attempt: Attempt, posting: Posting, rules: StoreRules, clock: Clock | None) -> Step:
     """T3."""
     charge, provider_id, delivery, _, _ = posting
     settlement = attempt.settlement
-    step = of_attempt("post", actor, attempt, clock) | {
+    step = of_attempt("post", actor, attempt, clock)
+    step |= {
         "n": attempt.n,
         "actual": charge.cost,
         "tokens": charge.tokens,
@@ -112,36 +129,43 @@ def post(actor: str, attempt: Attempt, posting: Posting, rules: StoreRules, cloc
     }
     if provider_id is not None:
         step["provider_id"] = provider_id
-    thought, ratio = charge.classes.get("reasoning"), settlement.input_ratio(charge)
-    lesson = {
-        **({} if thought is None else {"thinking": float(thought)}),
-        **({} if ratio is None else {"ratio": ratio}),
-        **({} if delivery is None else _length(settlement, charge)),
-    }
+    lesson = {} if delivery is None else _length(settlement, charge)
+    if (thought := charge.classes.get("reasoning")) is not None:
+        lesson["thinking"] = float(thought)
+    if (ratio := settlement.input_ratio(charge)) is not None:
+        lesson["ratio"] = ratio
+    _teach(step, lesson, settlement)
+    if delivery is not None:
+        _deliver(step, attempt, charge, delivery, rules)
+    return step
+
+
+def _teach(step: Step, lesson: Step, settlement: Settlement) -> None:
     if lesson:
-        step["lesson"] = lesson | {"lock": _LEARNED, "model": settlement.model}
-    return step if delivery is None else step | _delivered(attempt, charge, delivery, rules)
+        lesson["lock"], lesson["model"] = _LEARNED, settlement.model
+        step["lesson"] = lesson
 
 
 def deliver(
     actor: str, attempt: Attempt, charge: Charge, delivery: Delivery, rules: StoreRules, clock: Clock | None
 ) -> Step:
     """The answer of an attempt that was posted without a delivery."""
-    saved, length = attempt.settlement.savings(charge), _length(attempt.settlement, charge)
-    step = of_attempt("deliver", actor, attempt, clock) | {
+    saved = attempt.settlement.savings(charge)
+    step = of_attempt("deliver", actor, attempt, clock)
+    step |= {
         "n": attempt.n,
         "baseline": saved.baseline,
         "compression": saved.compression,
         "warnings": list(delivery.warnings),
     }
-    if length:
-        step["lesson"] = length | {"lock": _LEARNED, "model": attempt.settlement.model}
-    return step | _delivered(attempt, charge, delivery, rules)
+    _teach(step, _length(attempt.settlement, charge), attempt.settlement)
+    _deliver(step, attempt, charge, delivery, rules)
+    return step
 
 
-def _delivered(attempt: Attempt, charge: Charge, delivery: Delivery, rules: StoreRules) -> Step:
+def _deliver(step: Step, attempt: Attempt, charge: Charge, delivery: Delivery, rules: StoreRules) -> None:
     settlement = attempt.settlement
-    step: Step = {"delivered": delivery.energy}
+    step["delivered"] = delivery.energy
     if settlement.has_key:
         step["answer"] = dumps(delivery.answer)
     if delivery.cache_key is not None:
@@ -157,7 +181,6 @@ def _delivered(attempt: Attempt, charge: Charge, delivery: Delivery, rules: Stor
             "cost": charge.cost,
             "days": rules.cache_days,
         }
-    return step
 
 
 def _length(settlement: Settlement, charge: Charge) -> Step:
