@@ -42,17 +42,16 @@ BEGIN
   UPDATE requests SET state = 'open' WHERE request_id = r.request_id AND state <> 'open';
   UPDATE attempts SET claim = CASE state WHEN 'unknown' THEN request_id || '/' || n END
     WHERE request_id = r.request_id AND claim IS NOT NULL;
-  INSERT INTO attempts (request_id, n, model, price, estimate, hold, hold_tokens, state, owner, deadline, plan, claim, created_at)
-  VALUES (r.request_id, last.n + 1, p->>'model', p->>'price', (p->>'estimate')::bigint, (p->>'hold')::bigint,
-    (p->>'hold_tokens')::bigint, p->>'state', p->>'owner', stamp_after(stamp, make_interval(secs => (p->>'seconds')::float8)),
-    p->'plan', coalesce(nullif(last.claim, r.request_id || '/' || last.n), r.request_id || '/' || last.n + 1), stamp)
-  ON CONFLICT (claim) WHERE claim IS NOT NULL DO NOTHING RETURNING id INTO made;
+  made := enter_attempt(p || jsonb_build_object('request_id', r.request_id, 'n', last.n + 1, 'created_at', stamp,
+    'deadline', stamp_after(stamp, make_interval(secs => (p->>'seconds')::float8)), 'deployment', NULL,
+    'claim', coalesce(nullif(last.claim, r.request_id || '/' || last.n), r.request_id || '/' || last.n + 1)));
   IF made IS NULL THEN
     RAISE 'another request is open' USING ERRCODE = 'NX003';
   END IF;
-  INSERT INTO ledger_entries (attempt, account, kind, amount, actor, created_at)
-  SELECT made, (i->>0)::bigint, 'hold', (i->>1)::bigint, p->>'actor', stamp FROM jsonb_array_elements(items) AS x(i);
-  SELECT e.amount INTO energy FROM attempts t JOIN ledger_entries e ON e.attempt = t.id AND e.kind = 'hold'
+  INSERT INTO ledger_entries (attempt, account, kind, amount, actor, created_at, of_request)
+  SELECT made, (i->>0)::bigint, 'hold', (i->>1)::bigint, p->>'actor', stamp, r.request_id FROM jsonb_array_elements(items) AS x(i);
+  SELECT e.amount INTO energy FROM attempts t
+    JOIN ledger_entries e ON e.attempt = t.id AND e.of_request = t.request_id AND e.kind = 'hold'
     JOIN accounts a ON a.id = e.account AND a.kind = 'energy' WHERE t.request_id = r.request_id AND t.n = 1;
   RETURN jsonb_build_object('id', made, 'n', last.n + 1, 'energy', coalesce(energy, 0),
     'profile', profile_of(p->>'user', p->>'known'), 'accounts', items);
