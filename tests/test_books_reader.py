@@ -43,6 +43,7 @@ MAY = {
     "store/test_postgres_pooled.py": "what a session behind a pool sees",
     "store/test_postgres_roles.py": "attacks by SQL",
     "store/test_postgres_migrations.py": "schemas and migrations",
+    "store/test_postgres_months.py": "asks in which month's table a row lies",
     "store/test_readers.py": "what a reader sees inside its transaction",
     "store/test_seals.py": "history is rewritten by SQL",
     "store/test_watch.py": "what a transaction sees of accounts that it has opened",

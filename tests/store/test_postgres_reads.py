@@ -102,7 +102,9 @@ def test_many_answers_are_found_together_as_each_is_alone(program: Steps) -> Non
     connect = program.store.db.connect  # type: ignore[attr-defined]
     kept = [f"key {program.post(program.sent(request_id=name)) and name}" for name in ("one", "two", "three")]
     with closing(connect()) as db:
-        db.execute("UPDATE cached_ai_responses SET form_hash = 'form' WHERE prompt_hash = ANY (%s)", ([kept[0], kept[1]],))
+        db.execute(
+            "UPDATE cached_ai_responses SET form_hash = 'form' WHERE prompt_hash = ANY (%s)", ([kept[0], kept[1]],)
+        )
         db.execute("UPDATE cached_ai_responses SET expires_at = '2000' WHERE prompt_hash = %s", (kept[2],))
     forms = [(kept[0], None), (kept[2], None), ("none", "form"), ("none", None), (kept[0], "other"), (kept[2], "form")]
     wanted = [Wanted("ada", prompt, form) for prompt, form in forms]

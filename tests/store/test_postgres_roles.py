@@ -365,11 +365,13 @@ def test_a_login_that_comes_back_with_a_role_of_its_own_wish_has_it_not(url: str
 
 
 def test_a_copy_of_a_table_holds_ones_own_rows(url: str) -> None:
-    def copied(login: str) -> str:
-        with member(url, login) as person, person.cursor().copy("COPY ai_model_usage (user_id) TO STDOUT") as rows:
-            return b"".join(bytes(row) for row in rows).decode()
+    def copied(login: str, what: str) -> set[str]:
+        with member(url, login) as person, person.cursor().copy(f"COPY {what} TO STDOUT".encode()) as rows:
+            return set(b"".join(bytes(row) for row in rows).decode().split())
 
-    assert copied(MALLORY) == "" and set(copied(ALICE).split()) == {"alice"}
+    for table in ("requests", "(SELECT user_id FROM ai_model_usage)"):
+        assert copied(MALLORY, table) == set()
+    assert copied(ALICE, "requests (user_id)") == copied(ALICE, "(SELECT user_id FROM ai_model_usage)") == {"alice"}
 
 
 @pytest.mark.parametrize("query", WRITES)

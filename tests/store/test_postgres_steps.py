@@ -176,8 +176,8 @@ def test_a_step_reads_no_more_accounts_and_entries_than_its_own_however_many_the
             "SELECT 'user' || n, kind, '2026-11-10', 1 FROM generate_series(1, 60) n, unnest(ARRAY['usd', 'tokens']) kind"
         )
         owner.execute(
-            "INSERT INTO nexscout.ledger_entries (attempt, account, kind, amount, actor, created_at) "
-            "SELECT 1000 + n, account, kind, 1, 'ada', '2026-11-10T12:00:00.000000Z' "
+            "INSERT INTO nexscout.ledger_entries (attempt, account, kind, amount, actor, created_at, of_request) "
+            "SELECT 1000 + n, account, kind, 1, 'ada', '2026-11-10T12:00:00.000000Z', n::text "
             "FROM generate_series(1, 3000) n, generate_series(1, 3) account, unnest(ARRAY['hold', 'post']) kind"
         )
         owner.execute("ANALYZE nexscout.accounts, nexscout.ledger_entries")

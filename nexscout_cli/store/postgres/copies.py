@@ -31,7 +31,15 @@ if TYPE_CHECKING:
     from nexscout_cli.store.copying import Sums
 
 _COLUMNS = """SELECT column_name FROM information_schema.columns
-    WHERE table_schema = 'nexscout' AND table_name = %s AND is_generated = 'NEVER' ORDER BY ordinal_position"""
+    WHERE table_schema = 'nexscout' AND table_name = %s AND is_generated = 'NEVER'
+    AND (table_name, column_name) <> ('ledger_entries', 'of_request') ORDER BY ordinal_position"""
+_MONTHS = "SELECT nexscout.make_months_of('requests', 'request_id')"
+_COPIED_ENTRIES = "CREATE TEMP TABLE copied_entries ON COMMIT DROP AS SELECT * FROM ledger_entries WITH NO DATA"
+_ENTRIES = """INSERT INTO ledger_entries ({names}, of_request)
+    SELECT {of_each}, coalesce(t.request_id, CASE WHEN e.attempt IS NULL THEN '' ELSE '?' END)
+    FROM copied_entries e LEFT JOIN attempts t ON t.id = e.attempt ORDER BY e.id"""
+"""An entry lies where its attempt does; '?' for one that is not there, which `db check` tells of."""
+_CLAIMS = "INSERT INTO claims SELECT claim, request_id, n FROM attempts WHERE claim <> request_id || '/' || n"
 _SUMS = """INSERT INTO usage_by_user_day SELECT user_id, substr(created_at, 1, 10), {sums} FROM numbered
     WHERE created_at >= {day} GROUP BY 1, 2;
     INSERT INTO usage_by_model_day SELECT substr(created_at, 1, 10), model_used, feature, 0, {sums} FROM numbered
@@ -96,10 +104,25 @@ class _Books:
         """Write rows, with no trigger looking on."""
         name = sql.Identifier(table)
         self._connection.execute(sql.SQL("DELETE FROM {}").format(name))  # the three rows of a new `meta`
-        with (
-            self._connection.cursor() as cursor,
-            cursor.copy(sql.SQL("COPY {} ({}) FROM STDIN").format(name, _named(columns))) as copy,
-        ):
+        if table == "ledger_entries":
+            self._connection.execute(_COPIED_ENTRIES)
+            self._copy("copied_entries", columns, rows)
+            of_each = sql.SQL(", ").join(sql.Identifier("e", one) for one in columns)
+            self._connection.execute(sql.SQL(_ENTRIES).format(names=_named(columns), of_each=of_each))
+        else:
+            self._copy(table, columns, rows)
+        if table == "requests":
+            self._connection.execute(_MONTHS)
+        if "id" in columns and table not in _NAMED:
+            self._connection.execute(
+                sql.SQL(
+                    "SELECT setval(pg_get_serial_sequence({}, 'id'), coalesce(max(id), 0) + 1, false) FROM {}"
+                ).format(sql.Literal(f"nexscout.{table}"), name)
+            )
+
+    def _copy(self, table: str, columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
+        query = sql.SQL("COPY {} ({}) FROM STDIN").format(sql.Identifier(table), _named(columns))
+        with self._connection.cursor() as cursor, cursor.copy(query) as copy:
             into_json = [name in _JSON for name in columns]
             for row in rows:
                 copy.write_row(
@@ -108,12 +131,6 @@ class _Books:
                         for value, is_json in zip(storable(row), into_json, strict=True)
                     ]
                 )
-        if "id" in columns and table not in _NAMED:
-            self._connection.execute(
-                sql.SQL(
-                    "SELECT setval(pg_get_serial_sequence({}, 'id'), coalesce(max(id), 0) + 1, false) FROM {}"
-                ).format(sql.Literal(f"nexscout.{table}"), name)
-            )
 
     def write_sums(self, of: Sums, rows: Iterable[Sequence[Any]], before: str) -> Totals:
         """Write sums of what is from before that day; none are here yet."""
@@ -241,4 +258,6 @@ def _add_up(connection: Connection) -> None:
     day = "coalesce((SELECT max(until) FROM archives), '')"
     connection.execute(_SUMS.format(sums=sums, day=day).encode())
     connection.execute("DROP VIEW numbered")
+    connection.execute(_CLAIMS)
+    connection.execute("SELECT nexscout.make_months_of(name || '_rest', key) FROM nexscout.tables_by_month()")
     fold_all(whole(connection))

@@ -33,7 +33,7 @@ _UNGUARDED = """SELECT 'the trigger ' || g.tgname || ' of ' || c.relname || ' is
     UNION ALL
     SELECT 'row level security of ' || c.relname || ' is not forced' FROM pg_class c
     JOIN pg_namespace s ON s.oid = c.relnamespace
-    WHERE s.nspname = 'nexscout' AND c.relkind = 'r' AND NOT (c.relrowsecurity AND c.relforcerowsecurity)"""
+    WHERE s.nspname = 'nexscout' AND c.relkind IN ('r', 'p') AND NOT (c.relrowsecurity AND c.relforcerowsecurity)"""
 """What an owner may have turned off."""
 _WIDENED = """SELECT coalesce(r.rolname, 'everybody') || ' may change ' || string_agg(DISTINCT c.relname, ', ' ORDER BY c.relname)
     FROM pg_class c, aclexplode(c.relacl) x LEFT JOIN pg_roles r ON r.oid = x.grantee
@@ -47,10 +47,15 @@ _WIDENED = """SELECT coalesce(r.rolname, 'everybody') || ' may change ' || strin
 """Rights that somebody gave besides those that migrations give: whoever may call a step may post an untrue charge."""
 _ORPHANS = """SELECT 'entry ' || id || ' is of an attempt or an account that is not there' FROM ledger_entries e
     WHERE NOT EXISTS (SELECT 1 FROM accounts WHERE id = e.account)
-    OR attempt IS NOT NULL AND NOT EXISTS (SELECT 1 FROM attempts WHERE id = e.attempt)
+    OR attempt IS NOT NULL AND NOT EXISTS (
+      SELECT 1 FROM attempts t WHERE t.id = e.attempt AND t.request_id = e.of_request)
     UNION ALL
     SELECT 'attempt ' || n || ' of ' || request_id || ' is of a request that is not there' FROM attempts t
-    WHERE NOT EXISTS (SELECT 1 FROM requests WHERE request_id = t.request_id)"""
+    WHERE NOT EXISTS (SELECT 1 FROM requests WHERE request_id = t.request_id)
+    UNION ALL
+    SELECT 'claim ' || claim || ' is not the one of attempt ' || n || ' of ' || request_id FROM claims FULL JOIN (
+      SELECT claim, request_id, n FROM attempts WHERE claim <> request_id || '/' || n) t USING (claim, request_id, n)
+    WHERE claims IS NULL OR t IS NULL"""
 """What no constraint keeps: to look at each entry's two ends would double what a step takes."""
 _RESTORE = "restore a backup, or copy what is right into new books: nexscout db copy"
 _REVOKE = "REVOKE that in the schema nexscout; docs/postgres.md says which roles there are, and for whom"
@@ -176,6 +181,7 @@ class PostgresMaintenance(Keeping):
         ``tell`` hears of a month and what is done with it. Others write meanwhile. Raises
         NotPermitted, UsageError for what is not settled, StoreError.
         """
+        from nexscout_cli.store.postgres.leaving import ByMonth
         from nexscout_cli.store.sqlite import archiving
 
         with self._store.read(actor) as t:
@@ -186,7 +192,9 @@ class PostgresMaintenance(Keeping):
                     "run it with the owner's URL in NEXSCOUT_DB (docs/postgres.md)",
                     code="not_owner",
                 )
-        return self._move(archiving.Place(self._store, self._store.leave, folder, tell), actor, before)
+        return self._move(
+            archiving.Place(self._store, self._store.leave, folder, tell, ByMonth(self._store)), actor, before
+        )
 
     def copy_to(self, target: AbstractContextManager[Target], tell: Tell) -> dict[str, int]:
         """Copy all books as they are now; returns how many rows of each table."""

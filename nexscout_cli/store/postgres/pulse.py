@@ -11,6 +11,7 @@ import psycopg
 
 from nexscout_cli.errors import NexScoutError
 from nexscout_cli.store import owner
+from nexscout_cli.store.postgres import months
 from nexscout_cli.store.sqlite.transaction import stamp
 
 if TYPE_CHECKING:
@@ -49,6 +50,7 @@ class Pulse:
         at = None if self._clock is None else stamp(self._clock.now())
         with self._connections.one() as connection:
             connection.execute("SELECT nexscout.beat(%s, %s)", (owner.me(), at))
+        months.make_ahead(self._connections)
 
     def end(self) -> None:
         """Tell no more."""

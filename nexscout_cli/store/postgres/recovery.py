@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from nexscout_cli.errors import StoreError
+from nexscout_cli.store.postgres import months
 from nexscout_cli.store.postgres.groups import NO_PLAIN_CASE
 from nexscout_cli.store.sqlite import log
 from nexscout_cli.store.sqlite.recovery import SqliteRecovery, to_decide
@@ -30,6 +31,7 @@ class PostgresRecovery(SqliteRecovery):
     def recover(self, actor: str) -> Counted:
         """Make what waits first: it knows what became of its calls. Then settle what dead processes left behind."""
         self._ledger.make_kept()
+        months.make_ahead(self._store.db)
         return super().recover(actor)
 
     def _settle(self, actor: str, left: LeftBehind, /) -> Counted:

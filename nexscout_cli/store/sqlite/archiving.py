@@ -78,16 +78,22 @@ class Month(NamedTuple):
 class Place:
     """Where archives are written, and in which transactions.
 
-    ``leave``: begins a transaction that sees one state of the books and may remove rows of it.
+    ``leave``: begins a transaction that sees one state of the books and may remove rows of it; ``way``: how that is done.
     """
 
     def __init__(
-        self, store: Work, leave: Callable[[str], AbstractContextManager[Transaction]], folder: Path, tell: Tell
+        self,
+        store: Work,
+        leave: Callable[[str], AbstractContextManager[Transaction]],
+        folder: Path,
+        tell: Tell,
+        way: leaving.ByRow | None = None,
     ) -> None:
         self.store = store
         self.leave = leave
         self.folder = folder
         self.tell = tell
+        self.way = way or leaving.ByRow()
 
 
 def plan(store: Work, actor: str, before: str) -> list[Leaving]:
@@ -130,6 +136,7 @@ def archive(place: Place, actor: str, before: str, made_ready: Callable[[], list
 def _month(place: Place, actor: str, month: str) -> Archive | None:
     """One month; None where nothing of it is left to archive."""
     place.tell(month, "reading")
+    place.way.begin(archives.month_after(month))
     with place.store.read(actor) as t:
         leaving.refuse(t, month)
         until = archives.month_after(month)
@@ -149,6 +156,7 @@ def _month(place: Place, actor: str, month: str) -> Archive | None:
         t.require_admin("archive")
         made = _remove(t, place, month, found)
         place.tell(month, "committing")
+        place.way.end(t)
     place.tell(month, "done")
     return made
 
@@ -261,15 +269,16 @@ def _remove(t: Transaction, place: Place, month: str, found: Month) -> Archive:
     if archives.closings(t.execute, month) != found.spent:
         raise StoreError(f"the accounts of {month} come to other sums than its files", _AGAIN)
     leaving.run(t, _JOBS, until, upto)
-    for table in leaving.TABLES:
-        gone = leaving.remove(t, table, until, upto)
+    for table, gone in place.way.remove(t, until, upto).items():
         if gone != found.parts[table].rows:
             raise StoreError(
                 f"{table}: {gone:,} rows would go, and {found.parts[table].rows:,} are in the file", _AGAIN
             )
         place.tell(month, f"{gone:,} rows of {table} are removed")
     t.execute("UPDATE archives SET is_open = 0 WHERE month = ?", (month,))
-    if wrong := examined(t, books.ACCOUNTS):
+    with place.way.removed(t):
+        wrong = examined(t, books.ACCOUNTS)
+    if wrong:
         raise StoreError(
             f"the accounts would not add up: {wrong[0].message}", "`nexscout db check`; nothing was removed"
         )

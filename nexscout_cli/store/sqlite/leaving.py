@@ -10,6 +10,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections import defaultdict
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from nexscout_cli.engine.book_types import Leaving
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
     from nexscout_cli.store.sqlite.seals import Upto
     from nexscout_cli.store.sqlite.transaction import Transaction
 
-_GOING = """WITH going AS MATERIALIZED (SELECT request_id FROM (
+GOING = """WITH going AS MATERIALIZED (SELECT request_id FROM (
     SELECT request_id FROM requests WHERE created_at < :until
     UNION SELECT request_id FROM ai_model_usage WHERE created_at < :until
     UNION SELECT request_id FROM ai_cost_predictions WHERE created_at < :until) began
@@ -43,6 +44,7 @@ _GOING = """WITH going AS MATERIALIZED (SELECT request_id FROM (
   AND request_id NOT IN (SELECT w.request_id FROM job_rows w JOIN jobs j ON j.id = w.job
     WHERE j.state <> 'ended' AND w.request_id IS NOT NULL))
 """
+"""The names of the requests that leave; see ``values``."""
 _OF = "WHERE request_id IN (SELECT request_id FROM going)"
 _OF_ATTEMPT = f"WHERE attempt IN (SELECT id FROM attempts {_OF})"
 TABLES = {
@@ -99,7 +101,8 @@ def columns(t: Transaction, table: str) -> list[Column]:
     if t.sql.is_postgres:
         found = t.execute(
             "SELECT column_name, data_type FROM information_schema.columns WHERE table_schema = 'nexscout' "
-            "AND table_name = ? AND is_generated = 'NEVER' ORDER BY ordinal_position",
+            "AND table_name = ? AND is_generated = 'NEVER' AND (table_name, column_name) <> ('ledger_entries', 'of_request') "
+            "ORDER BY ordinal_position",
             (table,),
         ).fetchall()
     else:
@@ -118,21 +121,40 @@ def rows(t: Transaction, table: str, listed: Sequence[Column], until: str, upto:
     if table != "requests":
         order = "id"
     where = TABLES[table].replace("WHERE ", "WHERE x.", 1)
-    return t.stream(f"{_GOING} SELECT {names} FROM {source} {where} ORDER BY x.{order}", _values(until, upto))
+    return t.stream(f"{GOING} SELECT {names} FROM {source} {where} ORDER BY x.{order}", values(until, upto))
 
 
-def run(t: Transaction, sql: str, until: str, upto: Upto, **values: Any) -> Any:
+def run(t: Transaction, sql: str, until: str, upto: Upto, **more: Any) -> Any:
     """Run a statement that begins with ``going``, the names of the requests that leave."""
-    return t.execute(f"{_GOING} {sql}", _values(until, upto) | values)
+    return t.execute(f"{GOING} {sql}", values(until, upto) | more)
 
 
-def remove(t: Transaction, table: str, until: str, upto: Upto) -> int:
-    """Remove the rows of a table that leave; returns how many those were."""
-    where = TABLES[table].replace("SELECT request_id FROM going", f"{_GOING} SELECT request_id FROM going")
-    return t.execute(f"DELETE FROM {table} {where}", _values(until, upto)).rowcount
+def _remove(t: Transaction, table: str, until: str, upto: Upto) -> int:
+    where = TABLES[table].replace("SELECT request_id FROM going", f"{GOING} SELECT request_id FROM going")
+    return t.execute(f"DELETE FROM {table} {where}", values(until, upto)).rowcount
 
 
-def _values(until: str, upto: Upto) -> dict[str, Any]:
+class ByRow:
+    """How rows leave the books: one by one."""
+
+    def begin(self, until: str) -> None:
+        """What leaves with what ends before that day will be read next."""
+
+    def remove(self, t: Transaction, until: str, upto: Upto) -> dict[str, int]:
+        """Remove it; returns how many rows of each table."""
+        return {table: _remove(t, table, until, upto) for table in TABLES}
+
+    @contextmanager
+    def removed(self, t: Transaction) -> Iterator[None]:
+        """The ledger as it is afterwards."""
+        yield
+
+    def end(self, t: Transaction) -> None:
+        """Everything was looked at; what comes next is the commit."""
+
+
+def values(until: str, upto: Upto) -> dict[str, Any]:
+    """What ``GOING`` is asked with."""
     return {"until": until, "entry": upto.entry, "usage": upto.usage, "prediction": upto.prediction}
 
 

@@ -53,7 +53,7 @@ RULES = (
               AS other_posts
           FROM attempts t LEFT JOIN requests r USING (request_id)
           LEFT JOIN (ledger_entries e JOIN accounts a ON a.id = e.account AND a.kind <> 'energy')
-            ON e.attempt = t.id GROUP BY t.id, r.state),
+            ON e.attempt = t.id GROUP BY t.id, t.request_id, t.n, r.state),
         found AS (SELECT s.*, CASE
             WHEN paid AND holds = 0 THEN 'can cost something and holds nothing'
             WHEN other_holds > 0 THEN 'holds other amounts than its entries'
