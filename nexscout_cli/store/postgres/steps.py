@@ -60,7 +60,7 @@ def hold(actor: str, order: Order, rules: StoreRules, clock: Clock | None) -> St
     user_id = about.user_id
     step = begun("hold", actor, user_id, about.request_id, clock)
     step |= {
-        "daily": _daily(rules),
+        "daily": rules.daily_tokens,
         "version": str(order.version),
         "fingerprint": order.fingerprint,
         "model": settlement.model,
@@ -73,7 +73,7 @@ def hold(actor: str, order: Order, rules: StoreRules, clock: Clock | None) -> St
         "seconds": order.seconds,
         "plan": settlement.as_json(),
         "budgets": _drawn_on(order, user_id),
-        "prediction": about,
+        "prediction": tuple(about),
     }
     if order.idempotency_key is not None:
         step["key"] = order.idempotency_key
@@ -82,26 +82,20 @@ def hold(actor: str, order: Order, rules: StoreRules, clock: Clock | None) -> St
     return step
 
 
-def _daily(rules: StoreRules) -> dict[str, int]:
-    return {tier: terms.daily_tokens for tier, terms in rules.tiers.items()}
-
-
 def _drawn_on(order: Order, user_id: str) -> list[Step]:
-    amounts = {"usd": order.hold, "tokens": order.hold_tokens}
-    drawn_on = [{**account, "amount": amounts[account["unit"]]} for account in _accounts(order.budgets, user_id)]
-    if order.energy:
-        drawn_on.insert(0, {**_energy(user_id), "amount": order.energy})
+    drawn_on = []
+    for account in _accounts(order.budgets, user_id, bool(order.energy)):
+        unit = account["unit"]
+        amount = order.hold if unit == "usd" else order.hold_tokens if unit == "tokens" else order.energy
+        drawn_on.append({**account, "amount": amount})
     return drawn_on
 
 
-def _energy(user_id: str) -> Step:
-    return {"owner": user_id, "unit": "energy", "window": accounts.PREPAID, "entered": True}
-
-
 @lru_cache(maxsize=1024)  # a user's calls draw on the same accounts again and again
-def _accounts(budgets: tuple[Budget, ...], user_id: str) -> tuple[Step, ...]:
-    """The accounts of budgets, each as its own step wants it but for its amount."""
-    return tuple(
+def _accounts(budgets: tuple[Budget, ...], user_id: str, energy: bool) -> list[Step]:
+    """The accounts of budgets, and that of energy, as a step tells of them, but for the amounts."""
+    prepaid = {"owner": user_id, "unit": "energy", "window": accounts.PREPAID, "entered": True}
+    own = [
         {
             "owner": accounts.owner_of(budget, user_id),
             "unit": budget.unit,
@@ -110,7 +104,8 @@ def _accounts(budgets: tuple[Budget, ...], user_id: str) -> tuple[Step, ...]:
             "entered": budget.entered,
         }
         for budget in budgets
-    )
+    ]
+    return [prepaid, *own] if energy else own
 
 
 def post(actor: str, attempt: Attempt, posting: Posting, rules: StoreRules, clock: Clock | None) -> Step:
@@ -134,23 +129,20 @@ def post(actor: str, attempt: Attempt, posting: Posting, rules: StoreRules, cloc
         lesson["thinking"] = float(thought)
     if (ratio := settlement.input_ratio(charge)) is not None:
         lesson["ratio"] = ratio
-    _teach(step, lesson, settlement)
-    if delivery is not None:
-        _deliver(step, attempt, charge, delivery, rules)
-    return step
-
-
-def _teach(step: Step, lesson: Step, settlement: Settlement) -> None:
     if lesson:
         lesson["lock"], lesson["model"] = _LEARNED, settlement.model
         step["lesson"] = lesson
+    if delivery is not None:
+        _deliver(step, attempt, charge, delivery, rules)
+    return step
 
 
 def deliver(
     actor: str, attempt: Attempt, charge: Charge, delivery: Delivery, rules: StoreRules, clock: Clock | None
 ) -> Step:
     """The answer of an attempt that was posted without a delivery."""
-    saved = attempt.settlement.savings(charge)
+    settlement = attempt.settlement
+    saved = settlement.savings(charge)
     step = of_attempt("deliver", actor, attempt, clock)
     step |= {
         "n": attempt.n,
@@ -158,7 +150,9 @@ def deliver(
         "compression": saved.compression,
         "warnings": list(delivery.warnings),
     }
-    _teach(step, _length(attempt.settlement, charge), attempt.settlement)
+    if lesson := _length(settlement, charge):
+        lesson["lock"], lesson["model"] = _LEARNED, settlement.model
+        step["lesson"] = lesson
     _deliver(step, attempt, charge, delivery, rules)
     return step
 
@@ -218,7 +212,7 @@ def refuse(actor: str, prediction: Prediction, reason: str, clock: Clock | None)
 def hit(actor: str, given: Hit, rules: StoreRules, clock: Clock | None) -> Step:
     """A cached answer that was given."""
     step = begun("hit", actor, given.user_id, given.request_id, clock)
-    step |= {"daily": _daily(rules), "cached_id": given.cached.id, "usage": hits.usage_of(given)}
+    step |= {"daily": rules.daily_tokens, "cached_id": given.cached.id, "usage": hits.usage_of(given)}
     if given.idempotency_key is not None:
         step |= {"key": given.idempotency_key, "fingerprint": given.fingerprint, "answer": dumps(given.answer)}
     return step
