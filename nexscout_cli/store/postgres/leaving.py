@@ -55,6 +55,8 @@ class ByMonth(leaving.ByRow):
             (until,),
         ).fetchall()
         self._going = [month for row in months if (month := _goes(t, *row))]
+        for month in self._going:
+            t.execute("SELECT keep_aside(?)", (month.day,))
         gone = {}
         for table, key in _KEYS.items():
             of = self._going if table != "requests" else []

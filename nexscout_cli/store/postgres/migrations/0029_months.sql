@@ -650,8 +650,21 @@ BEGIN
   END LOOP;
 END $$;
 
--- Drop the tables of months, but for rows of requests that the temporary table `leaving` does not name: those lie in `…_rest` then.
--- Only in a transaction that sees one moment, after `watch_months`.
+-- Keep aside the rows of a month that do not leave: those of requests that the temporary table `leaving` does not name.
+CREATE FUNCTION keep_aside(of_month date) RETURNS void LANGUAGE plpgsql SET search_path = nexscout, pg_temp
+SET client_min_messages = warning AS $$
+DECLARE of record; aside text;
+BEGIN
+  FOR of IN SELECT * FROM tables_by_month() LOOP
+    aside := 'staying_' || of.name;
+    EXECUTE format('CREATE TEMP TABLE IF NOT EXISTS %I ON COMMIT DROP AS SELECT * FROM %I WITH NO DATA', aside, of.name);
+    EXECUTE format('INSERT INTO pg_temp.%I SELECT p.* FROM %I p WHERE NOT EXISTS (
+      SELECT 1 FROM pg_temp.leaving g WHERE g.request_id = p.%I)', aside, of.name || to_char(of_month, '_YYYY_MM'), of.key);
+  END LOOP;
+END $$;
+
+-- Drop the tables of months; what was kept aside of them lies in `…_rest` then. Only in a transaction that sees one moment, after
+-- `watch_months`.
 CREATE FUNCTION drop_months(months date[]) RETURNS void LANGUAGE plpgsql SET search_path = nexscout, pg_temp AS $$
 DECLARE of record; of_month date; part text; rest text; names text;
 BEGIN
@@ -659,19 +672,18 @@ BEGIN
     EXECUTE format('LOCK TABLE ONLY %I IN ACCESS EXCLUSIVE MODE', of.name);
   END LOOP;
   UPDATE leaving_months SET changes = changes + 1 WHERE month = ANY (months);
-  FOREACH of_month IN ARRAY months LOOP
-    FOR of IN SELECT * FROM tables_by_month() LOOP
+  FOR of IN SELECT * FROM tables_by_month() LOOP
+    rest := of.name || '_rest';
+    FOREACH of_month IN ARRAY months LOOP
       part := of.name || to_char(of_month, '_YYYY_MM');
-      rest := of.name || '_rest';
-      SELECT string_agg(quote_ident(attname), ', ' ORDER BY attnum) INTO names FROM pg_attribute
-        WHERE attrelid = to_regclass('nexscout.' || part) AND attnum > 0 AND attgenerated = '' AND NOT attisdropped;
       EXECUTE format('ALTER TABLE %I DETACH PARTITION %I', of.name, part);
-      EXECUTE format('ALTER TABLE %I DISABLE TRIGGER USER', rest); -- they are in the books already
-      EXECUTE format('INSERT INTO %I (%s) SELECT %2$s FROM %I p WHERE NOT EXISTS (
-        SELECT 1 FROM pg_temp.leaving g WHERE g.request_id = p.%I)', rest, names, part, of.key);
-      EXECUTE format('ALTER TABLE %I ENABLE TRIGGER USER', rest);
       EXECUTE format('DROP TABLE %I', part);
     END LOOP;
+    SELECT string_agg(quote_ident(attname), ', ' ORDER BY attnum) INTO names FROM pg_attribute
+      WHERE attrelid = rest::regclass AND attnum > 0 AND attgenerated = '' AND NOT attisdropped;
+    EXECUTE format('ALTER TABLE %I DISABLE TRIGGER USER', rest); -- they are in the books already
+    EXECUTE format('INSERT INTO %I (%s) SELECT %2$s FROM pg_temp.%I', rest, names, 'staying_' || of.name);
+    EXECUTE format('ALTER TABLE %I ENABLE TRIGGER USER', rest);
   END LOOP;
   DELETE FROM leaving_months WHERE month = ANY (months);
 END $$;
