@@ -174,12 +174,13 @@ class Groups:
         """Who leads the groups that may go now: of those who wait, by turn."""
         leaders = []
         while self._waiting and len(self._going) < AT_A_TIME:
-            is_stuck = self._going and time.monotonic() - self._sent > LONG
-            least = MOST if self._going and not is_stuck else 1
-            if len(self._waiting) < least:
-                break
-            chosen, rest = self._chosen(beside=not is_stuck)
-            if len(chosen) < least:
+            may_fill = not self._going or len(self._waiting) >= MOST
+            chosen, rest = self._chosen(beside=True) if may_fill else ([], self._waiting)
+            if self._going and len(chosen) < MOST:
+                if time.monotonic() - self._sent <= LONG:
+                    break
+                chosen, rest = self._chosen(beside=False)
+            if not chosen:
                 break
             self._waiting = rest
             self._go(chosen)
