@@ -131,6 +131,25 @@ def test_a_program_that_runs_goes_on_while_a_newer_one_migrates_and_the_next_sta
     team.settled("posted")
 
 
+def test_what_a_newer_schema_no_longer_takes_of_a_program_that_runs_is_entered_by_the_next_version(team: Team) -> None:
+    """The newer version has other functions: those that this one asks for are gone in the middle of its call."""
+    changed = {"step(jsonb)": "step", "move_attempt": "move_attempt"}
+
+    def act(connection: object) -> None:
+        team.root(*(f"ALTER FUNCTION nexscout.{name} RENAME TO {short}_now" for name, short in changed.items()))
+        fine().act(connection)  # type: ignore[arg-type]
+
+    team.provider.script = [Fault(act)]
+    done = team.ask()
+    assert (done.status, done.code) == (6, "newer_schema") and team.provider.hits == 1
+    assert "kept on this machine" in done.out and "upgrade nexscout" in done.out
+    assert team.states() == ["sent"]
+    back = {name.replace(short, f"{short}_now"): short for name, short in changed.items()}
+    team.root(*(f"ALTER FUNCTION nexscout.{name} RENAME TO {short}" for name, short in back.items()))
+    assert team.desk("db", "resolve").status == 0
+    team.settled("posted")
+
+
 def test_a_name_that_leads_nowhere_is_told_and_nothing_is_sent(team: Team) -> None:
     good = team.url
     team.at("postgresql://app:hunter2@db.invalid/nexscout?connect_timeout=2")

@@ -287,6 +287,12 @@ def unusable(error: Exception) -> NexScoutError:
             | errors.SerializationFailure()
         ):
             return StoreError(f"the database was busy: {text}", "try again; another nexscout is at work", code="busy")
+        case errors.UndefinedFunction() | errors.UndefinedTable() | errors.UndefinedColumn():
+            return StoreError(
+                f"another version of nexscout has changed the schema since this one began: {text}",
+                "upgrade nexscout, or end it and start it again; `nexscout db check` says more",
+                code="newer_schema",
+            )
         case errors.TooManyConnections():
             return StoreError("the database has no connection left", "try again, or raise max_connections", code="busy")
         case psycopg.OperationalError() if any(

@@ -41,8 +41,8 @@ T = TypeVar("T")
 _HELD = """SELECT id, n FROM attempts WHERE request_id = ? AND state IN ('held', 'sent') AND owner = ?
     ORDER BY n DESC LIMIT 1"""
 _STILL = """SELECT coalesce((SELECT state FROM attempts WHERE id = ?), state) FROM requests WHERE request_id = ?"""
-_AWAY = ("unreachable", "unsure", "read_only", "disk_full", "busy")
-"""What a database is that may be back later."""
+_AWAY = ("unreachable", "unsure", "read_only", "disk_full", "busy", "newer_schema")
+"""What a database is that may take the step later: when it is back, or from the version of the program that it was made for."""
 
 
 class PostgresLedger(SqliteLedger):
@@ -204,8 +204,10 @@ class PostgresLedger(SqliteLedger):
             if error.code not in _AWAY or not self._journal.add(step):
                 raise
             raise StoreError(
-                f"{error}; what became of the call is kept on this machine until the database is back",
-                "run any command then, or `nexscout serve`",
+                f"{error}; what became of the call is kept on this machine until the database takes it",
+                "upgrade nexscout; any command enters it then"
+                if error.code == "newer_schema"
+                else "run any command when it is back, or `nexscout serve`",
                 code=error.code,
             ) from error
         return None
