@@ -150,6 +150,8 @@ class Groups:
         if mine.wake is not None:
             _wake(leaders)
             mine.wake.wait()
+            if mine.group is not None:
+                self._fill(mine.group)
         if mine.group is not None:
             self._lead(mine.group)
         return mine.told
@@ -171,34 +173,48 @@ class Groups:
             waiting.aside(self._catch_up)
 
     def _next(self) -> list[_Waiting]:
-        """Who leads the groups that may go now: of those who wait, by turn."""
+        """Who leads the groups that may go now: of those who wait, by turn. Where none is under way it is one alone at first:
+        others come along when it goes (see ``_fill``), those too whose last group has just come back.
+        """
         leaders = []
         while self._waiting and len(self._going) < AT_A_TIME:
-            may_fill = not self._going or len(self._waiting) >= MOST
-            chosen, rest = self._chosen(beside=True) if may_fill else ([], self._waiting)
-            if self._going and len(chosen) < MOST:
-                if time.monotonic() - self._sent <= LONG:
+            if not self._going:
+                chosen, rest = self._waiting[:1], self._waiting[1:]
+            else:
+                chosen, rest = self._chosen(beside=True) if len(self._waiting) >= MOST else ([], self._waiting)
+                if len(chosen) < MOST:
+                    if time.monotonic() - self._sent <= LONG:
+                        break
+                    chosen, rest = self._chosen(beside=False)
+                if not chosen:
                     break
-                chosen, rest = self._chosen(beside=False)
-            if not chosen:
-                break
             self._waiting = rest
             self._go(chosen)
             leaders.append(chosen[0])
         return leaders
 
-    def _chosen(self, *, beside: bool) -> tuple[list[_Waiting], list[_Waiting]]:
+    def _fill(self, group: _Group) -> None:
+        """Take along all who wait by now and may go with a group that is about to go."""
+        with self._lock:
+            if self._waiting and len(group.steps) < MOST:
+                more, self._waiting = self._chosen(group, beside=True)
+                group.steps.extend(more)
+                self._teach(group, more)
+
+    def _chosen(self, group: _Group | None = None, *, beside: bool) -> tuple[list[_Waiting], list[_Waiting]]:
         """Those of who wait that may go together, and the others. None passes one that waits for its user's others to end.
 
-        ``beside``: also such whose users have others under way.
+        ``group``: that they are to go with; ``beside``: also such whose users have others under way.
         """
         chosen: list[_Waiting] = []
         rest: list[_Waiting] = []
-        marks: set[str] = set()
+        there = group.steps if group else ()
+        marks = {mark for one in there for mark in one.marks}
         passed: set[str] = set()
-        taken = _Taken(self._going)
+        taken = _Taken(one for one in self._going if one is not group)
+        room = MOST - len(there)
         for one in self._waiting:
-            may_go = len(chosen) < MOST and one.user not in passed and taken.lets(one, beside=beside)
+            may_go = len(chosen) < room and one.user not in passed and taken.lets(one, beside=beside)
             if may_go and marks.isdisjoint(one.marks):
                 chosen.append(one)
                 marks.update(one.marks)
@@ -210,16 +226,19 @@ class Groups:
 
     def _go(self, steps: list[_Waiting]) -> None:
         """A group is under way from here on; the caller of its first step leads it."""
-        taught: set[str] = set()
-        for one in steps:
-            if one.lesson is not None:
-                taught.add(one.user)
-        late = taught & self._shared
-        for other in self._going:
-            late |= taught & other.taught
-        steps[0].group = group = _Group(steps, taught, late)
+        steps[0].group = group = _Group(steps, set(), set())
+        self._teach(group, steps)
         self._going.append(group)
         self._sent = time.monotonic()
+
+    def _teach(self, group: _Group, steps: list[_Waiting]) -> None:
+        """Note whom steps teach that are a group's now."""
+        taught = {one.user for one in steps if one.lesson is not None}
+        group.taught.update(taught)
+        group.late.update(taught & self._shared)
+        for other in self._going:
+            if other is not group:
+                group.late.update(taught & other.taught)
 
     def _alone(self, one: _Waiting, *, is_late: bool) -> Any:
         step, user_id = one.step, one.user
