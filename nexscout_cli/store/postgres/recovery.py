@@ -32,7 +32,14 @@ class PostgresRecovery(SqliteRecovery):
         """Make what waits first: it knows what became of its calls. Then settle what dead processes left behind."""
         self._ledger.make_kept()
         months.make_ahead(self._store.db)
-        return super().recover(actor)
+        counted = last = super().recover(actor)
+        for _ in range(_TRIES):
+            if not any(last):
+                break
+            # To settle waits for all steps that were under way when this looked: what dead programs' came to is seen now.
+            last = super().recover(actor)
+            counted = type(last)(*map(sum, zip(counted, last, strict=True)))
+        return counted
 
     def _settle(self, actor: str, left: LeftBehind, /) -> Counted:
         from nexscout_cli.engine.catalog.recovery_rules import Recovered
