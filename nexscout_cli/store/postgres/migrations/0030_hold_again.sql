@@ -18,7 +18,8 @@ BEGIN
   END IF;
   u := subject_of(p, stamp);
   SELECT * INTO last FROM attempts WHERE request_id = r.request_id ORDER BY n DESC LIMIT 1;
-  IF NOT FOUND OR u.reads_only <> 0 THEN
+  -- While one lives no later one is due: what comes then is an earlier try of the same hold, that was given up for lost.
+  IF NOT FOUND OR u.reads_only <> 0 OR last.state IN ('held', 'sent', 'submitted') THEN
     RAISE 'no plain case' USING ERRCODE = 'NX001';
   END IF;
   IF (SELECT value FROM meta WHERE key = 'world_version') <> p->>'version' THEN
