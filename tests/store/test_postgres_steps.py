@@ -164,6 +164,24 @@ def test_a_group_that_is_stuck_does_not_keep_other_users_from_going_on(
     assert program.check() == []
 
 
+def test_a_hold_that_comes_late_after_it_was_taken_another_way_holds_nothing_more(
+    place: str, opened: list[Steps], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    program = at(place, opened)
+    program.post(program.sent())
+    steps: list[Any] = []
+    asked = groups.asked
+    monkeypatch.setattr(
+        groups, "asked", lambda connection, function, value: steps.append(value) or asked(connection, function, value)
+    )
+    program.hold()
+    with program.store.db.one() as connection, pytest.raises(psycopg.Error) as refused:  # type: ignore[attr-defined]
+        asked(connection, "step", steps[-1])
+    assert refused.value.sqlstate == groups.NO_PLAIN_CASE
+    assert PostgresBooks(lambda: place).listed("attempts", "state") == ["posted", "held"]
+    assert program.check() == []
+
+
 def test_a_step_reads_no_more_accounts_and_entries_than_its_own_however_many_there_are(
     place: str, opened: list[Steps], monkeypatch: pytest.MonkeyPatch
 ) -> None:

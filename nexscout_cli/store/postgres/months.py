@@ -1,4 +1,4 @@
-"""The tables by month: those of this month and the next are there before anything comes to lie in them; see migration 0027."""
+"""The tables by month: those of this month and the next are there before anything comes to lie in them; see migration 0029."""
 
 from __future__ import annotations
 
