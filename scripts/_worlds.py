@@ -261,8 +261,25 @@ class World:
                 os.kill(one.pid, signal.SIGKILL)
             one.join()
         self._proxy.close()
+        self._wait_for_the_last_step()
         self._look()
         return done
+
+    def _wait_for_the_last_step(self) -> None:
+        """Until the server has heard that the programs are gone: what they had sent may be under way after their death, and
+        only recovery that begins after it can settle what came of it.
+        """
+        import psycopg
+
+        end = time.monotonic() + 30
+        with closing(psycopg.connect(self.direct, autocommit=True)) as watcher:
+            others = """SELECT count(*) FROM pg_stat_activity
+                WHERE datname = current_database() AND pid <> pg_backend_pid() AND backend_type = 'client backend'"""
+            while (left := watcher.execute(others).fetchone()) and left[0]:
+                if time.monotonic() > end:
+                    self.seen.append(f"{left[0]} connections of dead programs are still there")
+                    return
+                time.sleep(0.02)
 
     def _kill(self) -> None:
         n = self._chance.randrange(len(self._programs))
