@@ -72,7 +72,7 @@ def settlement(plan: Plan, quoted_tokens: int, baseline: Model, floor: float) ->
 def order(
     request_id: str, plan: Plan, quoted_tokens: int, snapshot: Snapshot, settings: Settings, **more: Json
 ) -> Order:
-    """The order for a hold of the plan's worst case. ``more``: fingerprint, seconds, cache_key, wanted."""
+    """The order for a hold of the plan's worst case. ``more``: fingerprint, seconds, cache_key, wanted, after."""
     return Order(
         prediction=prediction(request_id, plan),
         settlement=settlement(

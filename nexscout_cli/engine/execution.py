@@ -144,6 +144,7 @@ class Execution:
             seconds=settings["providers.stream_timeout" if delivery.streams(course, plan) else "providers.timeout"],
             cache_key=asked.cache_key if asked.claims else None,
             wanted=elsewhere.wanted(course, plan),
+            after=course.attempt_id,
         )
         return TakeHold(plan, order)
 

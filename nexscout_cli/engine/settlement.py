@@ -170,6 +170,7 @@ class Order(NamedTuple):
     attempt. ``budgets`` are empty for a model that costs nothing. ``wanted`` says which deployments may take it, where the
     model has some: the hold is at the dearest of them. ``sent``: the call follows at once, and the attempt
     counts as sent with its hold, in one transaction; a crash between the two leaves it unknown, which is the safe side.
+    ``after``: the id of the request's attempt before this one, 0 where it is the first.
     """
 
     prediction: Prediction
@@ -186,6 +187,7 @@ class Order(NamedTuple):
     cache_key: str | None = None
     sent: bool = False
     wanted: Wanted | None = None
+    after: int = 0
 
 
 class Attempt(NamedTuple):

@@ -13,6 +13,7 @@ import pytest
 from nexscout_cli.engine.length.learning import KEEP
 from nexscout_cli.errors import StalePlan
 from nexscout_cli.store.postgres import groups
+from nexscout_cli.store.postgres.asking import asked
 from nexscout_cli.store.sqlite.ledger import SqliteLedger
 from tests.contract.books import PostgresBooks
 from tests.support.postgres import new_database
@@ -170,16 +171,29 @@ def test_a_hold_that_comes_late_after_it_was_taken_another_way_holds_nothing_mor
     program = at(place, opened)
     program.post(program.sent())
     steps: list[Any] = []
-    asked = groups.asked
     monkeypatch.setattr(
         groups, "asked", lambda connection, function, value: steps.append(value) or asked(connection, function, value)
     )
-    program.hold()
-    with program.store.db.one() as connection, pytest.raises(psycopg.Error) as refused:  # type: ignore[attr-defined]
-        asked(connection, "step", steps[-1])
-    assert refused.value.sqlstate == groups.NO_PLAIN_CASE
-    assert PostgresBooks(lambda: place).listed("attempts", "state") == ["posted", "held"]
+    attempt = program.hold()
+    first = steps[-1]
+    _refused(program, first)
+    program.void(attempt)
+    _refused(program, first)
+    attempt = program.hold(request_id=attempt.request_id)
+    second = steps[-1]
+    assert second["after"], "a request's later hold says after which attempt it comes"
+    program.mark_sent(attempt)
+    program.mark_unknown(attempt)
+    for late in (first, second):
+        _refused(program, late)
+    assert PostgresBooks(lambda: place).listed("attempts", "state") == ["posted", "voided", "unknown"]
     assert program.check() == []
+
+
+def _refused(program: Steps, step: Any) -> None:
+    with program.store.db.one() as connection, pytest.raises(psycopg.Error) as refused:  # type: ignore[attr-defined]
+        asked(connection, "step", step)
+    assert refused.value.sqlstate == groups.NO_PLAIN_CASE
 
 
 def test_a_step_reads_no_more_accounts_and_entries_than_its_own_however_many_there_are(

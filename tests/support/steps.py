@@ -27,6 +27,8 @@ from tests.support.clock import SettableClock
 _numbers = itertools.count(1)
 _plans: dict[tuple[object, int], Plan] = {}
 """The plans of attempts, by database and attempt: who posts one may be another actor than who held it."""
+_last: dict[tuple[object, str], int] = {}
+"""The last attempts of requests, by database and request."""
 
 
 class EveryoneAvailable:
@@ -82,12 +84,13 @@ class Steps:
             fingerprint=fingerprint(plan.request),
             seconds=60.0,
         )
-        return made._replace(**changes)
+        return made._replace(after=_last.get((self.where, made.prediction.request_id), 0))._replace(**changes)
 
     def hold(self, plan: Plan | None = None, request_id: str | None = None, **changes: Any) -> Attempt:
         plan = plan or self.plan()
         attempt = self.ledger.hold(self.actor, self.order(plan, request_id, **changes))
         _plans[self.where, attempt.id] = plan
+        _last[self.where, attempt.request_id] = attempt.id
         return attempt
 
     def plan_of(self, attempt: Attempt) -> Plan:

@@ -23,7 +23,7 @@ from nexscout_cli.store.postgres.records import PostgresRecord, adapt, as_record
 if TYPE_CHECKING:
     from nexscout_cli.errors import NexScoutError
 
-SCHEMA_VERSION = 30
+SCHEMA_VERSION = 31
 UNFINISHED = 1_000_000
 """The schema's number while books are being copied there: every version of the program refuses it."""
 MOST = 20

@@ -55,7 +55,7 @@ def of_attempt(name: str, actor: str, attempt: Attempt, clock: Clock | None, **m
 
 
 def hold(actor: str, order: Order, rules: StoreRules, clock: Clock | None) -> Step:
-    """T1, of a request's first attempt."""
+    """T1."""
     about, settlement = order.prediction, order.settlement
     user_id = about.user_id
     step = begun("hold", actor, user_id, about.request_id, clock)
@@ -77,6 +77,8 @@ def hold(actor: str, order: Order, rules: StoreRules, clock: Clock | None) -> St
     }
     if order.idempotency_key is not None:
         step["key"] = order.idempotency_key
+    if order.after:
+        step["after"] = order.after
     if order.cache_key:
         step["claim"] = claims.on_key(user_id, order.cache_key)
     return step
