@@ -73,6 +73,8 @@ def _examine(session: Session, test_keys: bool) -> tuple[list[Finding], dict[str
     findings += lines
     if store is not None:
         findings += [_actor(store, session.actor), *_unresolved(store, session.actor)]
+    if config.db_url() is not None:
+        findings += _kept()
     catalog = _catalog(store, session.actor)
     keys = _keys(catalog)
     available, lines = _models(catalog)
@@ -161,6 +163,23 @@ def _unresolved(store: Store, actor: str) -> list[Finding]:
         return [Finding("attempts", OK, "none is unresolved")]
     held = sum(row.hold for row in rows)
     return [Finding("attempts", WARN, f"{len(rows)} of unknown outcome, holding ${usd(held):f}", "nexscout db resolve")]
+
+
+def _kept() -> list[Finding]:
+    """What is kept on this machine of calls that the database could not take."""
+    from nexscout_cli.store.postgres.journal import ASIDE, lines_in
+
+    folder = config.data_dir()
+    lines = []
+    for name, steps in lines_in(folder).items():
+        said = f"{folder / name}: {steps} step{'s' * (steps > 1)} of calls"
+        if name.startswith(ASIDE):
+            fix = "nexscout db resolve settles those attempts; then delete the file"
+            lines.append(Finding("kept", WARN, f"{said} that the database has refused", fix))
+        else:
+            fix = "any command that writes enters them, with the NEXSCOUT_DB that they are for"
+            lines.append(Finding("kept", WARN, f"{said} that wait for the database", fix))
+    return lines
 
 
 def _catalog(store: Store | None, actor: str) -> tuple[Model, ...]:

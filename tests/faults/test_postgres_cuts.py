@@ -53,8 +53,8 @@ def test_a_server_that_goes_before_a_call_was_marked_sent_lets_nothing_be_sent(t
         done = team.ask(f"Hello {n}")
         assert (done.status, done.code, line.broke) == (6, "unreachable", n), (name, arrives, done)
         line.mend()
-        there += states
-        assert team.states() == there
+        assert team.states() == [*there, *states]
+        there += ["voided"] * len(states)  # by the next command, which gives back what was not sent
     assert team.provider.hits == 1
     assert team.ask("Good evening").status == 0 and team.provider.hits == 2
     assert team.states() == [*there, "posted"] and team.desk("db", "check").status == 0

@@ -33,6 +33,8 @@ _AT_REST = 30.0
 _IDLE = int(psycopg.pq.TransactionStatus.IDLE)
 _CONNECT = 10
 """Seconds that a server has to answer, for each of its addresses."""
+_ALIVE = {"keepalives_idle": 10, "keepalives_interval": 5, "keepalives_count": 3, "tcp_user_timeout": 20_000}
+"""How soon a server counts as gone that no packet comes from (seconds, milliseconds), where the URL says nothing else."""
 
 
 # A transaction that its program left alone must not keep everybody's locks.
@@ -139,12 +141,15 @@ class Connections:
     def connect(self) -> Connection:
         """A new connection. Raises StoreError."""
         try:
+            given = psycopg.conninfo.conninfo_to_dict(self.url)
+            alive: dict[str, Any] = {name: value for name, value in _ALIVE.items() if name not in given}
             connection = Connection.connect(
                 self.url,
                 autocommit=True,
                 row_factory=as_records,
                 connect_timeout=_CONNECT,
                 application_name="nexscout",
+                **alive,
             )
             connection.prepared = {}
             adapt(connection)

@@ -205,6 +205,12 @@ def fail(actor: str, failure: Failure, clock: Clock | None) -> Step:
     return begun("fail", actor, failure.user_id, failure.request_id, clock) | {"usage": usage}
 
 
+def drop(actor: str, order: Order, clock: Clock | None) -> Step:
+    """Of an order's hold nothing was heard any more: what it may hold is to be given back, and its request to be closed."""
+    about = order.prediction
+    return begun("drop", actor, about.user_id, about.request_id, clock) | {"owner": owner.me(), "after": order.after}
+
+
 def refuse(actor: str, prediction: Prediction, reason: str, clock: Clock | None) -> Step:
     """A refused run."""
     step = begun("refuse", actor, prediction.user_id, prediction.request_id, clock)

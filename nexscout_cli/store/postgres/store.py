@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import zlib
 from functools import cached_property
 from typing import TYPE_CHECKING
 
@@ -52,8 +51,7 @@ class PostgresStore(PostgresTransactions, Books):
         from nexscout_cli.store.postgres.journal import Journal
         from nexscout_cli.store.postgres.ledger import PostgresLedger
 
-        name = f"unposted-{zlib.crc32(self.db.url.encode()):08x}.jsonl"
-        return PostgresLedger(self, Journal(self._kept_in and self._kept_in / name))
+        return PostgresLedger(self, Journal(self._kept_in, self.books))
 
     def take_request(self, key: str, limit: int) -> float | None:
         """See ``engine/store_ports.py``."""
