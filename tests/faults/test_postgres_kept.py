@@ -190,6 +190,19 @@ def test_a_request_whose_later_attempt_cannot_be_held_comes_to_its_end(place: st
     assert ada.check() == []
 
 
+def test_a_request_whose_post_without_an_answer_was_kept_comes_to_its_end(
+    place: str, line: Line, tmp_path: Path
+) -> None:
+    ada = at(line.url, tmp_path)
+    attempt = ada.sent()
+    lost(line, _POST, lambda: ada.post(attempt, delivered=False))
+    ada.store.recovery.recover("ada")
+    books = PostgresBooks(lambda: place)
+    assert states(place) == ["posted"] and books.listed("requests", "state") == ["voided"]
+    assert books.account("ada", "energy", "prepaid").held == 0
+    assert ada.check() == []
+
+
 def test_a_hold_that_was_planned_anew_has_no_other_beside_it(
     place: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -269,10 +269,10 @@ class PostgresLedger(SqliteLedger):
 
     def _make_kept(self, step: Step, is_last: bool) -> bool | None:
         """Whether a step that was kept is done: made now, or its attempt and request have come to an end otherwise. None: not
-        now. After the last one of a request that its program left open the request is closed.
+        now. The program went no further, so after the last one of a request that is still open the request is closed.
         """
         is_done = self._drop(step) if step["step"] == "drop" else self._made(step)
-        if is_done and is_last and step["step"] in ("void", "mark_unknown", "drop"):
+        if is_done and is_last:
             self._store.together(step["actor"], lambda t: _close(t, step["request"]), step["user"])
         return is_done
 
@@ -291,8 +291,8 @@ class PostgresLedger(SqliteLedger):
             return True
         if step["step"] in ("fail", "deliver"):
             return bool(row["request"] != "open")
-        # An attempt that has become unknown meanwhile can still be posted and voided.
-        return row["attempt"] not in ("held", "sent", *(() if step["step"] == "mark_unknown" else ("unknown",)))
+        is_unknown = row["attempt"] == "unknown" and step["step"] != "mark_unknown"  # it can still be posted and voided
+        return not is_unknown and row["attempt"] not in ("held", "sent", "submitted")
 
     def _drop(self, step: Step) -> bool | None:
         """Give back what a hold of which nothing was heard any more may hold."""
