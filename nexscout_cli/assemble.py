@@ -123,6 +123,16 @@ def opened(
     return store, settings
 
 
+def kept_steps() -> list[tuple[Path, int, bool]]:
+    """Files of steps of calls that PostgreSQL has not taken, how many are in each, and whether it has refused them for good."""
+    if config.db_url() is None:
+        return []
+    from nexscout_cli.store.postgres.journal import ASIDE, lines_in
+
+    folder = config.data_dir()
+    return [(folder / name, steps, name.startswith(ASIDE)) for name, steps in lines_in(folder).items()]
+
+
 def store_version() -> tuple[str, str]:
     """What keeps the books, and its version; no store is opened. Of a server: what talks to it."""
     if config.db_url() is not None:

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Annotated, Any, NamedTuple
 
 from nexscout_cli import __version__, config, provider_keys
-from nexscout_cli.assemble import open_store, store_version
+from nexscout_cli.assemble import kept_steps, open_store, store_version
 from nexscout_cli.cli import declared, output, request
 from nexscout_cli.cli.session import Session
 from nexscout_cli.config import Settings
@@ -73,8 +73,7 @@ def _examine(session: Session, test_keys: bool) -> tuple[list[Finding], dict[str
     findings += lines
     if store is not None:
         findings += [_actor(store, session.actor), *_unresolved(store, session.actor)]
-    if config.db_url() is not None:
-        findings += _kept()
+    findings += _kept()
     catalog = _catalog(store, session.actor)
     keys = _keys(catalog)
     available, lines = _models(catalog)
@@ -167,18 +166,15 @@ def _unresolved(store: Store, actor: str) -> list[Finding]:
 
 def _kept() -> list[Finding]:
     """What is kept on this machine of calls that the database could not take."""
-    from nexscout_cli.store.postgres.journal import ASIDE, lines_in
-
-    folder = config.data_dir()
     lines = []
-    for name, steps in lines_in(folder).items():
-        said = f"{folder / name}: {steps} step{'s' * (steps > 1)} of calls"
-        if name.startswith(ASIDE):
+    for path, steps, is_refused in kept_steps():
+        said = f"{path}: {steps} step{'s' * (steps > 1)} of calls that"
+        if is_refused:
             fix = "nexscout db resolve settles those attempts; then delete the file"
-            lines.append(Finding("kept", WARN, f"{said} that the database has refused", fix))
+            lines.append(Finding("kept", WARN, f"{said} the database has refused", fix))
         else:
             fix = "any command that writes enters them, with the NEXSCOUT_DB that they are for"
-            lines.append(Finding("kept", WARN, f"{said} that wait for the database", fix))
+            lines.append(Finding("kept", WARN, f"{said} wait for the database", fix))
     return lines
 
 
