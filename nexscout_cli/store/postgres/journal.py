@@ -48,11 +48,7 @@ class Journal:
             return False
         self._looked = 0.0
         kept = {name: value for name, value in step.items() if name != "profile"}
-        try:
-            self._write(self._path, f"{plain(kept)}\n".encode("utf-8", "surrogatepass"))
-        except OSError:
-            return False
-        return True
+        return self._write(self._path, f"{plain(kept)}\n".encode("utf-8", "surrogatepass"))
 
     def may_wait(self) -> bool:
         """Whether something is kept, as was seen a moment ago: each call asks."""
@@ -80,6 +76,7 @@ class Journal:
         if not self.waits():
             return 0
         assert self._path is not None
+        aside = self._path.with_name(self._path.name.replace(WAITING, ASIDE, 1))
         made = 0
         with self._opened(self._path.with_suffix(".lock")) as alone:
             if not locks.take_if_free(alone):
@@ -94,33 +91,37 @@ class Journal:
                     return made
                 if is_made:
                     made += 1
-                elif line.endswith(b"\n"):  # else it was cut short when its machine died: it was never on the disk
-                    self._write(self._path.with_name(self._path.name.replace(WAITING, ASIDE, 1)), line)
+                elif line.endswith(b"\n") and not self._write(aside, line):
+                    return made  # a line without an end was cut short when its machine died: it was never on the disk
             # A step that is made again is refused by the state of its attempt. So the file is emptied when all are made, and else
             # left as it is: whoever dies here loses none of the others.
             with self._opened(self._path) as file:
-                _lock(file)
-                if _whole(file) == lines:  # else somebody has kept one more
+                if _lock(file) and _whole(file) == lines:  # else somebody has kept one more
                     os.ftruncate(file, 0)
                     os.fsync(file)
         return made
 
-    def _write(self, path: Path, line: bytes) -> None:
-        """Add a line to a file, on the disk: all of it, or nothing. Raises OSError."""
-        with self._opened(path) as file:
-            _lock(file)
-            size = os.fstat(file).st_size
-            if size:
-                os.lseek(file, size - 1, os.SEEK_SET)
-                if os.read(file, 1) != b"\n":  # one that was cut short when the machine died
-                    line = b"\n" + line
-            try:
-                if os.write(file, line) != len(line):
-                    raise OSError("the disk is full")
-                os.fsync(file)
-            except OSError:
-                os.ftruncate(file, size)
-                raise
+    def _write(self, path: Path, line: bytes) -> bool:
+        """Add a line to a file; whether it is on the disk. Where it is not, nothing of it is."""
+        try:
+            with self._opened(path) as file:
+                if not _lock(file):
+                    return False
+                size = os.fstat(file).st_size
+                if size:
+                    os.lseek(file, size - 1, os.SEEK_SET)
+                    if os.read(file, 1) != b"\n":  # one that was cut short when the machine died
+                        line = b"\n" + line
+                try:
+                    is_whole = os.write(file, line) == len(line)
+                    os.fsync(file)
+                except OSError:
+                    is_whole = False
+                if not is_whole:
+                    os.ftruncate(file, size)
+                return is_whole
+        except OSError:
+            return False
 
     @contextmanager
     def _opened(self, path: Path) -> Iterator[int]:
@@ -142,13 +143,14 @@ def lines_in(folder: Path) -> dict[str, int]:
     return found
 
 
-def _lock(file: int) -> None:
-    """Lock a file that is written to for a moment. Raises OSError where another program has it for long."""
+def _lock(file: int) -> bool:
+    """Lock a file that is written to for a moment; False where another program has it for long."""
     end = time.monotonic() + _PATIENCE
     while not locks.take_if_free(file):
         if time.monotonic() > end:
-            raise TimeoutError("another program has the file")
+            return False
         time.sleep(0.005)
+    return True
 
 
 def _whole(file: int) -> list[bytes]:
@@ -164,4 +166,4 @@ def _read(line: bytes) -> Any:
         step = json.loads(line)
     except ValueError:
         return None
-    return step if isinstance(step, dict) and step.get("step") in KEPT and "request" in step else None
+    return step if isinstance(step, dict) and step.get("step") in KEPT and isinstance(step.get("request"), str) else None
