@@ -11,7 +11,7 @@ from collections import deque
 from contextlib import suppress
 from functools import partial
 from queue import Empty, SimpleQueue
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import psycopg
 from psycopg import errors
@@ -207,24 +207,37 @@ class _One:
             place._room.put(None)
 
 
-_SCHEMA = "SELECT max(number)::bigint, to_regclass('nexscout.ledger_entries') IS NOT NULL FROM nexscout.migrations"
+_SCHEMA = """SELECT max(number)::bigint, to_regclass('nexscout.ledger_entries') IS NOT NULL,
+    (extract(epoch FROM min(applied_at)) * 1000000)::bigint FROM nexscout.migrations"""
+
+
+class Schema(NamedTuple):
+    """The schema that books have, 0 where there are none; ``books``: what tells them from others, however they are reached."""
+
+    version: int
+    books: str = ""
 
 
 def schema_version(connection: psycopg.Connection[Any]) -> int:
-    """The schema the books have; 0 where there are none. Raises StoreError where a schema of that name is another program's."""
+    """The schema the books have; 0 where there are none. Raises as :func:`read_schema` does."""
+    return read_schema(connection).version
+
+
+def read_schema(connection: psycopg.Connection[Any]) -> Schema:
+    """The schema the books have. Raises StoreError where a schema of that name is another program's."""
     try:
         row = connection.execute(_SCHEMA).fetchone()
     except (errors.UndefinedTable, errors.InvalidSchemaName):
-        return 0
+        return Schema(0)
     except errors.InsufficientPrivilege as error:
         raise unusable(error) from error
     except (psycopg.ProgrammingError, psycopg.DataError) as error:  # a table of that name with other columns
         raise foreign("migrations") from error
     if row is None or row[0] is None:
-        return 0
+        return Schema(0)
     if not row[1]:
         raise foreign("migrations")
-    return int(row[0])
+    return Schema(int(row[0]), f"{row[2]:x}")
 
 
 def missing(url: str) -> StoreError:

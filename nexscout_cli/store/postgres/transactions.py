@@ -26,7 +26,7 @@ from nexscout_cli.store.postgres.connections import (
     UNFINISHED,
     Connections,
     missing,
-    schema_version,
+    read_schema,
     unusable,
 )
 from nexscout_cli.store.postgres.groups import NO_PLAIN_CASE, may_be_made
@@ -50,7 +50,6 @@ _TRIES = 6
 _PAUSE = 0.1
 """Seconds between two tries to reach a server that is gone, for as long as a writer waits at most."""
 _AGAIN = (errors.DeadlockDetected, errors.SerializationFailure)
-_BEGAN = "SELECT (extract(epoch FROM min(applied_at)) * 1000000)::bigint FROM nexscout.migrations"
 _MAY_BE_MADE, _LOOK = "the database went away during a commit, which may have been made", "look before you do it again"
 
 
@@ -83,7 +82,7 @@ class PostgresTransactions:
 
     def _prepare(self, connection: Connection, owner: str, fill: Callable[[Transaction], None] | None) -> None:
         try:
-            version = schema_version(connection)
+            version, self.books = read_schema(connection)
             if version == UNFINISHED:
                 raise StoreError(
                     "these books are a copy that is not finished",
@@ -102,6 +101,7 @@ class PostgresTransactions:
                 from nexscout_cli.store.postgres.schema import migrate
 
                 migrate(connection, lambda: fill and fill(self._transaction(connection, owner, is_alone=True)))
+                self.books = read_schema(connection).books
         except psycopg.Error as error:
             raise unusable(error) from error
 
@@ -113,17 +113,6 @@ class PostgresTransactions:
 
             return ServerClock(self.db)
         return self.own_clock
-
-    @cached_property
-    def books(self) -> str:
-        """What tells these books from others, however they are reached: when they were made. Raises StoreError."""
-        try:
-            with self.db.one() as connection:
-                row = connection.execute(_BEGAN).fetchone()
-        except psycopg.Error as error:
-            raise unusable(error) from error
-        assert row is not None
-        return f"{row[0]:x}"
 
     def _transaction(self, connection: Connection, actor: str, *, is_alone: bool = False) -> PostgresTransaction:
         return PostgresTransaction(connection, actor, self.rules, self.own_clock, self._known, is_alone=is_alone)
