@@ -24,7 +24,7 @@ from nexscout_cli.store.postgres.transactions import PostgresTransactions
 from tests.contract.books import DAY, PostgresBooks
 from tests.support.clock import SettableClock
 from tests.support.postgres import Server, new_database, own_server, url
-from tests.support.steps import Steps, _plans
+from tests.support.steps import Steps, _plans, kept_at
 
 
 def at(place: str, **settings: Any) -> Steps:
@@ -119,15 +119,8 @@ def test_a_connection_that_breaks_before_the_commit_is_replaced(place: str) -> N
     assert ada.check() == []
 
 
-def kept_at(server: Server, folder: Path, **settings: Any) -> Steps:
-    """A program whose steps wait in a folder while the server is away."""
-    clock, values = SettableClock(), Settings().with_values(store__lock_timeout=0.3, **settings)
-    store = PostgresStore(url(server.dsn), clock, store_rules(values), "ada", folder)
-    return Steps(store, "ada", clock, values, folder)
-
-
 def test_what_was_sent_is_posted_when_the_server_is_back_in_order_and_once(server: Server, tmp_path: Path) -> None:
-    ada = kept_at(server, tmp_path)
+    ada = kept_at(url(server.dsn), tmp_path)
     answered, refused, lost = (ada.sent() for _ in range(3))
     plan = ada.plan_of(answered)
     server.stop(signal.SIGQUIT)
@@ -166,7 +159,7 @@ def test_what_was_sent_is_posted_when_the_server_is_back_in_order_and_once(serve
 
 
 def test_the_next_call_posts_first_what_waits(server: Server, tmp_path: Path) -> None:
-    ada = kept_at(server, tmp_path)
+    ada = kept_at(url(server.dsn), tmp_path)
     attempt = ada.sent()
     server.stop(signal.SIGQUIT)
     with pytest.raises(StoreError):

@@ -12,22 +12,18 @@ from typing import Any
 import psycopg
 import pytest
 
-from nexscout_cli.config import Settings
 from nexscout_cli.engine.deployment import Deployment
 from nexscout_cli.engine.settlement import Posting
-from nexscout_cli.engine.store_rules import store_rules
 from nexscout_cli.errors import NotPermitted, StalePlan, StoreError
 from nexscout_cli.store.postgres import groups
 from nexscout_cli.store.postgres.asking import asked
 from nexscout_cli.store.postgres.journal import Journal, lines_in
-from nexscout_cli.store.postgres.store import PostgresStore
 from tests.contract.books import DAY, PostgresBooks
 from tests.contract.test_deployments import deploy, held
 from tests.faults.team import Team
-from tests.support.clock import SettableClock
 from tests.support.cut import Cut, Line
 from tests.support.postgres import as_application, new_database
-from tests.support.steps import Steps
+from tests.support.steps import Steps, kept_at
 
 
 @pytest.fixture
@@ -39,11 +35,6 @@ def place() -> str:
 def line(place: str) -> Iterator[Line]:
     with Line(place) as between:
         yield between
-
-
-def at(where: str, folder: Path | None, clock: SettableClock | None = None, **settings: Any) -> Steps:
-    clock, values = clock or SettableClock(), Settings().with_values(store__lock_timeout=0.3, **settings)
-    return Steps(PostgresStore(where, clock, store_rules(values), "ada", folder), "ada", clock, values, folder)
 
 
 def _at(step: str) -> bytes:
@@ -76,19 +67,19 @@ def by_root(place: str, *sqls: str) -> None:
 def test_what_was_kept_under_a_wrong_password_is_made_under_the_right_one(
     place: str, line: Line, tmp_path: Path
 ) -> None:
-    ada = at(line.url.replace("postgres@", "postgres:old@"), tmp_path)
+    ada = kept_at(line.url.replace("postgres@", "postgres:old@"), tmp_path)
     attempt = ada.sent()
     lost(line, _POST, lambda: ada.post(attempt))
-    again = at(line.url.replace("postgres@", "postgres:new@"), tmp_path)
+    again = kept_at(line.url.replace("postgres@", "postgres:new@"), tmp_path)
     again.store.recovery.recover("ada")
     assert states(place) == ["posted"] and lines_in(tmp_path) == {}
 
 
 def test_other_books_steps_wait_for_those_books(place: str, line: Line, tmp_path: Path) -> None:
-    ada = at(line.url, tmp_path)
+    ada = kept_at(line.url, tmp_path)
     attempt = ada.sent()
     lost(line, _POST, lambda: ada.post(attempt))
-    at(new_database(), tmp_path).store.recovery.recover("ada")
+    kept_at(new_database(), tmp_path).store.recovery.recover("ada")
     assert [*lines_in(tmp_path).values()] == [1]
     ada.store.recovery.recover("ada")
     assert states(place) == ["posted"]
@@ -99,16 +90,16 @@ def test_other_books_steps_wait_for_those_books(place: str, line: Line, tmp_path
 def test_a_kept_step_outlasts_a_database_that_takes_nothing_for_a_moment(
     place: str, line: Line, tmp_path: Path, what: str, fault: str
 ) -> None:
-    ada = at(line.url, tmp_path)
+    ada = kept_at(line.url, tmp_path)
     attempt = ada.sent()
     lost(line, _at(what), lambda: ada.post(attempt) if what == "post" else ada.void(attempt))
     ada.clock.move(hours=2)
-    at(place, None, ada.clock).store.recovery.recover("ada")  # on another machine
+    kept_at(place, None, ada.clock).store.recovery.recover("ada")  # on another machine
     assert states(place) == ["unknown"]
     name = psycopg.conninfo.conninfo_to_dict(place)["dbname"]
     if fault == "read_only":
         by_root(place, f'ALTER DATABASE "{name}" SET default_transaction_read_only = on')
-        ledger = at(place, tmp_path, ada.clock).ledger
+        ledger = kept_at(place, tmp_path, ada.clock).ledger
         assert ledger.make_kept() == 0  # type: ignore[attr-defined]
         by_root(
             place,
@@ -118,16 +109,16 @@ def test_a_kept_step_outlasts_a_database_that_takes_nothing_for_a_moment(
     else:
         with closing(psycopg.connect(place)) as other:
             other.execute("SELECT pg_advisory_xact_lock(1853358082, 0)")
-            assert at(place, tmp_path, ada.clock).ledger.make_kept() == 0  # type: ignore[attr-defined]
+            assert kept_at(place, tmp_path, ada.clock).ledger.make_kept() == 0  # type: ignore[attr-defined]
     assert [*lines_in(tmp_path).values()] == [1]
-    at(place, tmp_path, ada.clock).store.recovery.recover("ada")
+    kept_at(place, tmp_path, ada.clock).store.recovery.recover("ada")
     assert states(place) == ["posted" if what == "post" else "voided"] and lines_in(tmp_path) == {}
     assert ada.check() == []
 
 
 @pytest.mark.parametrize("what", ["post", "void", "mark_unknown"])
 def test_calls_to_deployments_are_kept_too(place: str, line: Line, tmp_path: Path, what: str) -> None:
-    ada = at(line.url, tmp_path)
+    ada = kept_at(line.url, tmp_path)
     places = (Deployment("a", rpm=20), Deployment("b", rpm=10))
     deploy(ada, *places)
     attempt = held(ada, *places)
@@ -139,7 +130,7 @@ def test_calls_to_deployments_are_kept_too(place: str, line: Line, tmp_path: Pat
 
 
 def test_so_are_posts_of_calls_that_an_option_was_refused_of(place: str, line: Line, tmp_path: Path) -> None:
-    ada = at(line.url, tmp_path)
+    ada = kept_at(line.url, tmp_path)
     attempt = ada.sent()
     posting = Posting(ada.charge(attempt), "p1", None, refused=("logprobs",))
     lost(line, b"pg_advisory_xact_lock", lambda: ada.ledger.post("ada", attempt, posting))
@@ -151,7 +142,7 @@ def test_so_are_posts_of_calls_that_an_option_was_refused_of(place: str, line: L
 def test_what_was_never_sent_is_given_back_although_its_answer_was_lost(
     place: str, line: Line, tmp_path: Path, what: str
 ) -> None:
-    ada = at(line.url, tmp_path)
+    ada = kept_at(line.url, tmp_path)
     ada.post(ada.sent())
     before = PostgresBooks(lambda: place).account("ada", "energy", "prepaid")
     plan = ada.plan()
@@ -168,7 +159,7 @@ def test_what_was_never_sent_is_given_back_although_its_answer_was_lost(
 
 
 def test_a_hold_that_could_not_be_sent_leaves_nothing_to_do(place: str, line: Line, tmp_path: Path) -> None:
-    ada = at(line.url, tmp_path)
+    ada = kept_at(line.url, tmp_path)
     plan = ada.plan()
     ada.store.db.close()  # type: ignore[attr-defined]
     ada.store.db.closed = False  # type: ignore[attr-defined]
@@ -177,7 +168,7 @@ def test_a_hold_that_could_not_be_sent_leaves_nothing_to_do(place: str, line: Li
 
 
 def test_a_request_whose_later_attempt_cannot_be_held_comes_to_its_end(place: str, line: Line, tmp_path: Path) -> None:
-    ada = at(line.url, tmp_path)
+    ada = kept_at(line.url, tmp_path)
     ada.post(ada.sent())
     attempt = ada.sent()
     ada.void(attempt)
@@ -193,7 +184,7 @@ def test_a_request_whose_later_attempt_cannot_be_held_comes_to_its_end(place: st
 def test_a_request_whose_post_without_an_answer_was_kept_comes_to_its_end(
     place: str, line: Line, tmp_path: Path
 ) -> None:
-    ada = at(line.url, tmp_path)
+    ada = kept_at(line.url, tmp_path)
     attempt = ada.sent()
     lost(line, _POST, lambda: ada.post(attempt, delivered=False))
     ada.store.recovery.recover("ada")
@@ -206,7 +197,7 @@ def test_a_request_whose_post_without_an_answer_was_kept_comes_to_its_end(
 def test_a_hold_that_was_planned_anew_has_no_other_beside_it(
     place: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    ada = at(place, tmp_path)
+    ada = kept_at(place, tmp_path)
     ada.post(ada.sent())
     plan, late = ada.plan(), []
 
@@ -231,7 +222,7 @@ def test_a_hold_that_was_planned_anew_has_no_other_beside_it(
 def test_an_answer_that_is_posted_is_given_though_nobody_can_look_at_alerts(
     place: str, line: Line, tmp_path: Path
 ) -> None:
-    ada = at(line.url, tmp_path)
+    ada = kept_at(line.url, tmp_path)
     ada.post(ada.sent())
     by_root(
         place,
@@ -248,7 +239,7 @@ def test_an_answer_that_is_posted_is_given_though_nobody_can_look_at_alerts(
 def test_a_step_that_is_refused_keeps_no_other_waiting_and_is_not_forgotten(
     place: str, line: Line, tmp_path: Path
 ) -> None:
-    ada = at(line.url, tmp_path)
+    ada = kept_at(line.url, tmp_path)
     ada.post(ada.sent())
     ada.store.users.set_role("ada", "bob", "admin")
     bob = Steps(ada.store, "bob", ada.clock, ada.settings, ada.where)
@@ -264,8 +255,8 @@ def test_a_step_that_is_refused_keeps_no_other_waiting_and_is_not_forgotten(
 
 
 def test_rights_that_are_lost_during_a_call_lose_nothing(place: str, tmp_path: Path) -> None:
-    at(place, None).store.close()
-    ada = at(as_application(place), tmp_path)
+    kept_at(place, None).store.close()
+    ada = kept_at(as_application(place), tmp_path)
     attempt = ada.sent()
     functions = "nexscout.step(jsonb), nexscout.move_attempt"
     by_root(place, f"REVOKE EXECUTE ON FUNCTION {functions} FROM nexscout_service")
@@ -280,7 +271,7 @@ def test_rights_that_are_lost_during_a_call_lose_nothing(place: str, tmp_path: P
 def test_a_program_that_was_stopped_while_it_made_what_waits_keeps_nobody_from_calling(
     place: str, line: Line, tmp_path: Path
 ) -> None:
-    ada = at(line.url, tmp_path)
+    ada = kept_at(line.url, tmp_path)
     first, second = ada.sent(), ada.sent()
     lost(line, _POST, lambda: ada.post(first))
     (kept,) = tmp_path.glob("unposted-*.jsonl")
@@ -330,6 +321,15 @@ def test_on_a_full_disk_a_step_is_kept_whole_or_told_as_not_kept(small_disk: Pat
     filler.unlink()
     assert journal.add(_step(100))
     assert _made(journal) == [*kept, 100]
+
+
+def test_what_cannot_be_laid_aside_stays_where_it_is(tmp_path: Path) -> None:
+    journal = Journal(tmp_path, "b")
+    assert journal.add(_step(1))
+    (tmp_path / "refused-b.jsonl").mkdir()
+    assert journal.make(lambda step, _: False) == 0 and journal.waits()
+    (tmp_path / "refused-b.jsonl").rmdir()
+    assert journal.make(lambda step, _: False) == 0 and not journal.waits()
 
 
 def test_what_is_kept_while_others_are_made_stays(tmp_path: Path) -> None:

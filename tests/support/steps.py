@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from pathlib import Path
 from typing import Any
 
 from nexscout_cli.config import Settings
@@ -176,3 +177,11 @@ def at(place: str, opened: list[Steps], **settings: Any) -> Steps:
     steps = Steps(PostgresStore(place, clock, store_rules(values), "ada"), "ada", clock, values, place)
     opened.append(steps)
     return steps
+
+
+def kept_at(place: str, folder: Path | None, clock: SettableClock | None = None, **settings: Any) -> Steps:
+    """A program at those books whose steps wait in a folder while the server is away."""
+    from nexscout_cli.store.postgres.store import PostgresStore
+
+    clock, values = clock or SettableClock(), Settings().with_values(store__lock_timeout=0.3, **settings)
+    return Steps(PostgresStore(place, clock, store_rules(values), "ada", folder), "ada", clock, values, folder)
